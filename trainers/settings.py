@@ -1,0 +1,196 @@
+"""What each kind of stage can be told, with its defaults: the keys of a `[[pipelines.NAME.stages]]` table.
+
+`kind`, `data` and `reward` stand beside these keys and belong to `harness.records.Stage`. An unknown key is
+an error. Defaults suit a model of about a billion parameters; the toy world's recipes set their own.
+
+It does not know how a stage trains, and imports no model library, so that a plan is quick.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}<|assistant|>"
+    "{% generation %}{{ message['content'] + eos_token }}{% endgeneration %}"
+    "{% else %}{{ '<|' + message['role'] + '|>' + message['content'] + eos_token }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""What `pretrain` gives its tokenizer: every turn opens with its role's token and ends with `eos_token`.
+
+The generation markers tell tools that ask for them which tokens the assistant wrote.
+"""
+
+
+class Training(BaseModel):
+    """What every stage has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_size: PositiveInt = 16
+    """Rows per optimiser step."""
+    learning_rate: PositiveFloat = 2e-5
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate goes on after the warm-up."""
+    warmup: Share = 0.03
+    """The share of steps in which the learning rate rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class WeightedReward(BaseModel):
+    """One of several rewards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """As in a stage's `reward`: a pipeline ending in a reward stage, a model, or `module:function`."""
+    weight: float = 1.0
+
+
+class Pretrain(Training):
+    """A tokenizer and a Llama-like model from nothing. Rows: `text`."""
+
+    epochs: PositiveInt = 1
+    learning_rate: PositiveFloat = 3e-3
+    max_length: PositiveInt = 256
+    """Tokens per training block; documents are joined and cut into blocks."""
+    vocabulary: Annotated[int, Field(ge=300)] = 1000
+    """Tokens of the byte-level BPE, special ones included. Small corpora give fewer."""
+    layers: PositiveInt = 2
+    width: PositiveInt = 64
+    heads: PositiveInt = 4
+    intermediate: PositiveInt = 192
+    initializer_range: PositiveFloat = 0.1
+    """A model this small stays on a plateau with the usual 0.02."""
+    max_positions: PositiveInt = 4096
+    special_tokens: tuple[str, ...] = ("<|system|>", "<|user|>", "<|assistant|>")
+    """Besides beginning `<|begin|>`, end `<|end|>` and padding `<|pad|>`: what the chat template needs."""
+    chat_template: str = CHAT_TEMPLATE
+    """The Jinja text that the tokenizer carries."""
+
+    @model_validator(mode="after")
+    def _width_divides(self) -> Self:
+        if self.width % (2 * self.heads):
+            raise ValueError("width must be an even multiple of heads")
+        return self
+
+
+class Conversational(Training):
+    """What every stage has that reads conversations."""
+
+    chat_template: bool = True
+    """Whether prompts are rendered as turns with the model's template. False: raw text, turns joined by a
+    blank line. Training a policy so that is asked with its template is a known mistake."""
+
+
+class Sft(Conversational):
+    """Supervised fine-tuning on the final answer. Rows: `messages`, `prompt`/`completion`, or
+    `instruction`/`input`/`output`."""
+
+    epochs: PositiveInt = 3
+    max_length: PositiveInt = 1024
+    """Longer rows are left out and counted: a cut answer teaches never to end."""
+
+
+class Reward(Conversational):
+    """A reward model: the base with one number as its head. Rows: `chosen`/`rejected`, with `prompt` or whole."""
+
+    epochs: PositiveInt = 1
+    learning_rate: PositiveFloat = 1e-5
+    max_length: PositiveInt = 1024
+    """Longer rows are left out and counted."""
+
+
+class Rewarded(Conversational):
+    """What stages have that can ask for rewards."""
+
+    rewards: tuple[WeightedReward, ...] = ()
+    """Several rewards, added with their weights; instead of the stage's `reward`, which is one of weight 1.
+
+    A `module:function` follows TRL's convention: called with `prompts`, `completions` (texts, or lists of
+    one message each with `chat_template` on) and the rows' other columns as keyword lists, it returns one
+    number per completion."""
+    temperature: PositiveFloat = 1.0
+    """Of the model's own samples."""
+    max_new_tokens: PositiveInt = 256
+    """Of the model's own samples."""
+
+
+class Grpo(Rewarded):
+    """Group relative policy optimisation against rewards. Rows: `prompt`, or `messages` up to a user's turn.
+
+    Other columns reach the reward functions."""
+
+    steps: PositiveInt = 200
+    prompts_per_step: Annotated[int, Field(ge=2)] = 8
+    """Unique prompts; a step on one prompt follows that prompt's noise."""
+    generations: Annotated[int, Field(ge=2)] = 8
+    """Answers per prompt, compared with one another."""
+    batch_size: Literal[0] = 0
+    """Follows from the two above."""
+    learning_rate: PositiveFloat = 1e-6
+    schedule: Literal["cosine", "linear", "constant"] = "constant"
+    warmup: Share = 0.0
+    beta: Annotated[float, Field(ge=0)] = 0.04
+    """Weight of the KL penalty towards the base; 0 switches it off and is a known mistake."""
+    checkpoint_steps: PositiveInt = 20
+    """Steps between checkpoints."""
+
+
+class Dpo(Rewarded):
+    """Direct preference optimisation. Rows: `chosen`/`rejected` as for `reward`; with `on_policy`, `prompt`."""
+
+    epochs: PositiveInt = 1
+    learning_rate: PositiveFloat = 5e-7
+    max_length: PositiveInt = 1024
+    """Longer rows are left out and counted."""
+    beta: PositiveFloat = 0.1
+    """How strongly the policy is held near its base."""
+    loss: tuple[str, ...] = ("sigmoid",)
+    """TRL's loss types, added with `loss_weights`."""
+    loss_weights: tuple[float, ...] = ()
+    """One per loss; empty: each 1."""
+    on_policy: Annotated[int, Field(ge=0)] = 0
+    """0: pairs as given. N ≥ 2: the base answers every prompt N times, the reward ranks the answers, and
+    best against worst becomes a pair; ties are dropped."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.loss_weights and len(self.loss_weights) != len(self.loss):
+            raise ValueError("loss_weights needs one weight per loss")
+        if self.on_policy == 1:
+            raise ValueError("on_policy needs at least 2 answers per prompt")
+        return self
+
+
+class Toxicity(Training):
+    """A small BERT classifier from nothing, in Detoxify's checkpoint format. Rows: `text` and, under the
+    name of each class, a number from 0 to 1."""
+
+    epochs: PositiveInt = 3
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 1e-3
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] = ("toxicity",)
+    vocabulary: Annotated[int, Field(ge=300)] = 2000
+    layers: PositiveInt = 2
+    width: PositiveInt = 64
+    heads: PositiveInt = 4
+    intermediate: PositiveInt = 128
+    max_length: PositiveInt = 512
+    """Tokens that are read of a text."""
+
+
+STAGE_SETTINGS: Mapping[str, type[Training]] = {
+    "pretrain": Pretrain,
+    "sft": Sft,
+    "reward": Reward,
+    "grpo": Grpo,
+    "dpo": Dpo,
+    "toxicity": Toxicity,
+}
