@@ -1,0 +1,104 @@
+"""Every error this project raises on purpose, as one tree.
+
+    HarnessError
+    ├── UsageError              wrong use: exit code 2
+    │   ├── ConfigError         a mistake in harness.toml: names the file and the key
+    │   ├── UnknownName         a name nothing defines: proposes the nearest right one
+    │   ├── DataError           a data file that cannot be read: names the file and the row
+    │   ├── ModelError          a folder or hub id that is not a usable model
+    │   ├── DownloadNeeded      something must come from a hub and no network or cache gives it
+    │   ├── NotComparable       two runs that differ in what makes runs comparable
+    │   └── StoreError          a results store that cannot be opened
+    └── WorkFailed              work stopped part-way and can be resumed: exit code 3
+        ├── EngineError         a model gave something that is no answer (NaN logits)
+        ├── TrainingError       a stage could not be finished
+        └── DiskFull            the store or a candidate could not be written
+
+A message says what is wrong, where, and what to do. The command line prints it without a traceback;
+everything else that escapes is a defect of ours and keeps its traceback.
+
+It does not know how an error is shown.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HarnessError(Exception):
+    """The root of the tree. `exit_code` is what the command line returns."""
+
+    exit_code = 2
+
+
+class UsageError(HarnessError):
+    """The user asked for something that cannot be done as asked."""
+
+
+class ConfigError(UsageError):
+    """A mistake in a configuration file.
+
+    `file` is the path, `key` the dotted key (`pipelines.grpo.stages[1].epochs`) or a line number.
+    """
+
+    def __init__(self, file: str, key: str, message: str) -> None:
+        self.file, self.key = file, key
+        super().__init__(f"{file}: {key}: {message}" if key else f"{file}: {message}")
+
+
+class UnknownName(UsageError):
+    """Nothing is defined under this name. The nearest defined name is proposed."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(f"there is no {kind} named {name!r}{nearest(name, self.known)}")
+
+
+class DataError(UsageError):
+    """A data file that cannot be used. `row` counts from 1, as an editor does; 0 is the whole file."""
+
+    def __init__(self, file: str, row: int, message: str) -> None:
+        self.file, self.row = file, row
+        super().__init__(f"{file}, row {row}: {message}" if row else f"{file}: {message}")
+
+
+class ModelError(UsageError):
+    """A folder or hub id that is not a usable model."""
+
+
+class DownloadNeeded(UsageError):
+    """Something must be downloaded, and neither a network nor a cache gives it."""
+
+
+class NotComparable(UsageError):
+    """Two runs differ in what makes runs comparable; the message says in what."""
+
+
+class StoreError(UsageError):
+    """The results store cannot be opened or used as it is."""
+
+
+class WorkFailed(HarnessError):
+    """Work stopped part-way. What was done is kept, and the same command resumes it."""
+
+    exit_code = 3
+
+
+class EngineError(WorkFailed):
+    """A model gave something that is no answer."""
+
+
+class TrainingError(WorkFailed):
+    """A training stage could not be finished."""
+
+
+class DiskFull(WorkFailed):
+    """Something could not be written. What was written before is intact."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The tail of a message about an unknown name: the nearest known one, or all of them."""
+    known = sorted(known)
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(known)}" if known else "; none is defined"

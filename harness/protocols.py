@@ -1,0 +1,94 @@
+"""The two protocols everything turns on: an Engine answers, a Suite asks.
+
+They stand on the second floor because both sides need them: a suite drives an engine, so that official
+frameworks, which insist on driving, can be suites too. Members are properties, because frozen dataclasses
+would not match plain attributes.
+
+It does not know any engine or any suite.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from harness.records import Json, Likelihood, Message, Metric, Prompt, Response, Row, Sampling
+
+
+class Engine(Protocol):
+    """Something that answers. Answers come as they are ready, each with the index of its request."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what the answers depend on: weights, tokenizer, chat template, adapter, dtype."""
+        ...
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        """What a run records about the engine: device, dtype, parameters, maximum length, attention, …"""
+        ...
+
+    @property
+    def can_score(self) -> bool:
+        """Whether `loglikelihood` works; an endpoint without prompt log-probabilities cannot."""
+        ...
+
+    @property
+    def chat_template(self) -> str | None:
+        """The template's source text; None where the model has none."""
+        ...
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        """Turns as the text the model reads.
+
+        `open_turn` True ends with the header of the assistant's next turn; False leaves the last
+        message open, to be continued. Raises ModelError where there is no chat template.
+        """
+        ...
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Continue every prompt, in any order. A prompt of turns is rendered first."""
+        ...
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """Score every (context, continuation) pair of texts, in any order."""
+        ...
+
+    def close(self) -> None:
+        """Give back the memory the model holds."""
+        ...
+
+
+class Suite(Protocol):
+    """Something that is asked of a model, and how the answers are scored."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same answers would be scored differently or other prompts be asked."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]: ...
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of the items as read, equal for the same rows from a hub or from a file."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many rows `rows` yields."""
+        ...
+
+    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
+        """What answers and scores depend on besides model and data, for a model with this template.
+
+        Holds `chat_template` (whether it is applied) and the scorer's identity, where there is one.
+        It must be cheap, and need no engine: an evaluation that is already stored is found by it.
+        """
+        ...
+
+    def rows(self, engine: Engine) -> Iterator[Row]:
+        """Ask everything, and yield each sample as soon as all its answers are there."""
+        ...

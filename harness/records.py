@@ -1,0 +1,366 @@
+"""The nouns: what things are, on one screen, with the standard library only.
+
+All are frozen, so that whoever holds one knows it will not change under them. Mappings inside them hold
+JSON values and are treated as read-only.
+
+It does not know who answers, where results are kept, or what a difference means.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+
+# ---------------------------------------------------------------- who answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """A model that transformers loads on this machine."""
+
+    path: str
+    """A folder, or a hub id."""
+    revision: str | None = None
+    """A hub commit, tag or branch; None is the hub's default."""
+    adapter: str | None = None
+    """A PEFT adapter's folder or hub id, applied on top."""
+    dtype: str = "auto"
+    """`float32`, `bfloat16`, `float16`, or `auto`: the checkpoint's own."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the model may run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A model behind an OpenAI-compatible server."""
+
+    url: str
+    model: str
+    key_env: str | None = None
+    """The environment variable that holds the key; the key itself is never in a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gemini:
+    """A model behind Google's Gemini interface."""
+
+    model: str
+    key_env: str = "GEMINI_API_KEY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """A model that a third party's engine answers for (entry point group `harness.engines`)."""
+
+    engine: str
+    settings: Mapping[str, Json] = field(default_factory=dict)
+
+
+Source = Local | Endpoint | Gemini | Plugin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Something that can be asked. A judge is a Model, and so is a finished pipeline."""
+
+    name: str
+    source: Source
+    chat_template: str | None = None
+    """A Jinja template's text that replaces the tokenizer's own; None keeps the tokenizer's."""
+
+
+# ---------------------------------------------------------------- how a candidate is made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One training step of a pipeline."""
+
+    kind: str
+    """A name of the stage table: `pretrain`, `sft`, `reward`, `grpo`, `dpo`, …"""
+    data: tuple[str, ...] = ()
+    """Where its training rows come from, each `toy:NAME`, a file, or a hub id."""
+    reward: str | None = None
+    """For stages that need one: a pipeline ending in a reward stage, a model, or `module:function`."""
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    """Whole: every setting of the kind with its value, defaults included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """An ordered chain of stages. Once run, it is a Model under the pipeline's name."""
+
+    name: str
+    base: str | None
+    """A model or another pipeline; None for a chain that begins from nothing (`pretrain`)."""
+    stages: tuple[Stage, ...]
+
+
+# ---------------------------------------------------------------- what is asked, and what came back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What a model is asked to continue."""
+
+    content: str | tuple[Message, ...]
+    """Text to be continued as it is, or turns that the engine renders with the model's chat template."""
+    draw: int = 0
+    """Which of several samples of the same content this is; part of the request's identity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How an answer is drawn. Part of every answer's identity in the store."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    """0 is greedy decoding, and then `top_p`, `top_k` and `seed` change nothing."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps the whole vocabulary."""
+    stop: tuple[str, ...] = ()
+    """An answer ends before the first of these strings, which is not part of it."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A generated answer."""
+
+    text: str
+    stopped: Literal["end", "length", "refused", "failed"]
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    truncated: int = 0
+    """Tokens cut from the left of the prompt because it did not fit."""
+    reason: str | None = None
+    """Why, where it was refused or failed."""
+    key: str = ""
+    """The hash it is kept under in the store; empty where it is not kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likelihood:
+    """The log-likelihood of a given continuation."""
+
+    logprob: float
+    """Natural logarithm, summed over the continuation's tokens."""
+    greedy: bool
+    """Whether greedy decoding would have produced exactly this continuation."""
+    tokens: int
+    """How many tokens were scored."""
+    truncated: int = 0
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One item of a suite."""
+
+    id: str
+    """Stable across runs, models and sources of the same data: pairing depends on it."""
+    prompt: str | tuple[Message, ...]
+    """What the item asks, before few-shot text or a chat template is put around it."""
+    choices: tuple[str, ...] = ()
+    target: str | None = None
+    """What would be right, for people who read the report."""
+    cluster: str | None = None
+    """Samples that share a cluster are not independent. None: the sample stands alone."""
+    tags: Mapping[str, Json] = field(default_factory=dict)
+    """What results can be split by: category, instruction type, …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One number about one sample, or the reason why there is none.
+
+    `value` None means unscored: it is counted and shown, and never averaged in, never 0, never NaN.
+    A row may hold several scores of one metric (instructions of a prompt, draws of a continuation);
+    their order in the row is their `part`, and they pair by it.
+    """
+
+    metric: str
+    value: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A sample, what a model answered, and what that is worth: what a suite yields and the store keeps."""
+
+    sample: Sample
+    responses: tuple[Response | Likelihood, ...]
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """Something a suite measures. The kind picks the test."""
+
+    name: str
+    kind: Literal["binary", "number"]
+    higher_is_better: bool = True
+    headline: bool = False
+    """Whether the verdict and the leaderboard's mean rest on it. A headline lies within 0 and 1."""
+
+
+# ---------------------------------------------------------------- what was done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One suite asked of one model: everything needed to answer "were the conditions the same?"."""
+
+    id: str
+    """The hash of what makes it this run: see `identity` in `harness.evaluate`."""
+    model: str
+    """The model's or pipeline's name."""
+    fingerprint: str
+    """The engine's: weights, tokenizer, chat template, adapter, dtype."""
+    suite: str
+    suite_version: str
+    metrics: tuple[Metric, ...]
+    data_hash: str
+    settings: Mapping[str, Json]
+    """What answers and scores depend on besides model and data: sampling, few-shot, template, scorer."""
+    seed: int
+    environment: Mapping[str, Json]
+    """Package versions, hardware, device. Recorded, and not part of the identity."""
+    size: int
+    """How many samples the run has when it is whole."""
+    started: str
+    """ISO 8601, UTC."""
+    finished: str | None = None
+    """None: not whole yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One stored score with what pairing and clustering need."""
+
+    sample: str
+    part: int
+    cluster: str
+    """The sample's cluster, or its id."""
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """One rater's choice between two answers to one sample; judges and humans alike."""
+
+    sample: str
+    left_run: str
+    right_run: str
+    shown_first: Literal["left", "right"]
+    winner: Literal["left", "right", "tie"] | None
+    """None: no usable answer, and `reason` says why."""
+    rater: str
+    seconds: float | None = None
+    cost: float | None = None
+    reason: str | None = None
+
+
+# ---------------------------------------------------------------- what it means
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A two-sided interval and its level (0.95 is 95 %)."""
+
+    low: float
+    high: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flips:
+    """How paired binary scores changed from the baseline to the candidate."""
+
+    won: int
+    lost: int
+    both_right: int
+    both_wrong: int
+
+
+class Decision(StrEnum):
+    """What a comparison allows one to say."""
+
+    BETTER = "BETTER"
+    WORSE = "WORSE"
+    MIXED = "MIXED"
+    """Over several metrics: better in one and worse in another."""
+    NO_DIFFERENCE = "NO DIFFERENCE SHOWN"
+    NOT_COMPARABLE = "NOT COMPARABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A candidate against a baseline on one metric of one suite."""
+
+    baseline: str
+    candidate: str
+    suite: str
+    metric: Metric
+    decision: Decision
+    n: int
+    """Paired samples that both runs scored."""
+    clusters: int
+    """Independent units among them."""
+    unscored: int
+    """Samples present in both runs that at least one of them left unscored."""
+    unpaired: int
+    """Samples that only one of the runs has."""
+    baseline_mean: float | None
+    candidate_mean: float | None
+    """Means over the paired samples."""
+    difference: float | None
+    """Candidate minus baseline, in the metric's own unit."""
+    interval: Interval | None
+    p: float | None
+    adjusted_p: float | None
+    """Holm's, over the family `family`."""
+    family: str
+    flips: Flips | None
+    """For binary metrics with one score per sample."""
+    detectable: float | None
+    """The smallest true difference that this many samples would have shown, with 80 % power."""
+    method: str
+    """Test and interval, in words."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know: a forced comparison, different chat templates, different packages."""
+
+    def sentence(self) -> str:
+        """The verdict on this metric in one sentence."""
+        where = f"{self.candidate} vs {self.baseline} on {self.suite}/{self.metric.name}"
+        if self.difference is None or self.interval is None or self.adjusted_p is None:
+            return f"{where}: {self.decision}: {'; '.join(self.notes) or 'no paired scores'}"
+        return (
+            f"{where}: {self.decision}: {self.difference:+.3f} "
+            f"[{self.interval.low:+.3f}, {self.interval.high:+.3f}], "
+            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What follows for one candidate, and the comparisons it rests on."""
+
+    candidate: str
+    baseline: str
+    decision: Decision
+    comparisons: tuple[Comparison, ...]
+    reason: str
+    """The decision in words."""
