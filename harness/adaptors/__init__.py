@@ -1,0 +1,1 @@
+"""Foreign evaluation frameworks, driven by our engine."""

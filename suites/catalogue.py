@@ -1,0 +1,97 @@
+"""The table of suites: every name that can be asked for, on one screen.
+
+Two sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
+value is an `Entry` and whose name is the suite's, and lm-eval, all of whose tasks can be asked for as
+`lm_eval:NAME`.
+
+Opening a suite loads no model library. It does not know who will be asked.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from harness.errors import UnknownName
+from harness.protocols import Suite
+from harness.records import Json
+from suites.ifeval import IFEval
+from suites.lm_eval_task import LmEvalSuite
+from suites.realtoxicityprompts import RealToxicityPrompts
+from suites.settings import (
+    IFEvalSettings,
+    LmEvalSettings,
+    RealToxicityPromptsSettings,
+    SuiteSettings,
+    Surroundings,
+)
+from suites.toy import (
+    ToyIFEval,
+    ToyIFEvalSettings,
+    ToyToxicity,
+    ToyToxicitySettings,
+    ToyTruthfulQA,
+    ToyTruthfulQASettings,
+)
+from suites.truthfulqa import TruthfulQA
+
+LM_EVAL = "lm_eval"
+"""The prefix, before a colon, of every task of lm-eval; also its key in `suite_settings`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A suite that can be opened."""
+
+    settings: type[BaseModel]
+    """The schema of its settings."""
+    open: Callable[[Any, Surroundings], Suite]
+    """Makes the suite from an instance of `settings`."""
+
+
+SUITES: Mapping[str, Entry] = {
+    "truthfulqa": Entry(SuiteSettings, TruthfulQA),
+    "ifeval": Entry(IFEvalSettings, IFEval),
+    "realtoxicityprompts": Entry(RealToxicityPromptsSettings, RealToxicityPrompts),
+    "toy-truthfulqa": Entry(ToyTruthfulQASettings, ToyTruthfulQA),
+    "toy-ifeval": Entry(ToyIFEvalSettings, ToyIFEval),
+    "toy-toxicity": Entry(ToyToxicitySettings, ToyToxicity),
+}
+
+
+@cache
+def known_suites() -> Mapping[str, Entry]:
+    """The table and what installed packages add to it; a package cannot replace one of ours."""
+    added = {point.name: point.load() for point in entry_points(group="harness.suites")}
+    return {**added, **SUITES}
+
+
+def suite_settings() -> Mapping[str, type[BaseModel]]:
+    """The schema of `[suites.NAME]` by name; `lm_eval` stands for every `lm_eval:NAME`."""
+    return {name: entry.settings for name, entry in known_suites().items()} | {LM_EVAL: LmEvalSettings}
+
+
+def open_suite(
+    name: str,
+    settings: Mapping[str, Json],
+    *,
+    data_root: Path | None,
+    resolve: Callable[[str], Path | None],
+) -> Suite:
+    """The suite of this name with these settings, which its schema has accepted before.
+
+    `data_root` is the folder of official data, None for the hub; `resolve` gives the folder of a model or
+    finished pipeline by its name. Raises UnknownName. Data are read when they are first needed, not here.
+    """
+    surroundings = Surroundings(data_root=data_root, resolve=resolve)
+    if name.startswith(f"{LM_EVAL}:"):
+        task = name.removeprefix(f"{LM_EVAL}:")
+        return LmEvalSuite(task, LmEvalSettings.model_validate(settings), surroundings)
+    entry = known_suites().get(name)
+    if entry is None:
+        raise UnknownName("suite", name, [*known_suites(), f"{LM_EVAL}:NAME"])
+    return entry.open(entry.settings.model_validate(settings), surroundings)

@@ -1,0 +1,73 @@
+"""What a user may set per suite: the schema of `[suites.NAME]` in harness.toml.
+
+A suite's settings model is listed beside the suite in `suites.catalogue`. It does not know where the data
+root is nor what a pipeline's name stands for: that comes in `Surroundings`, when a suite is opened.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where a suite is opened."""
+
+    data_root: Path | None = None
+    """The folder of official data (`HARNESS_DATA`); None: official data come from their hub."""
+    resolve: Callable[[str], Path | None] = lambda name: None
+    """The folder of a model or finished pipeline by its name; None where nothing has that name."""
+
+
+class SuiteSettings(BaseModel):
+    """What every suite understands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path | None = None
+    """A JSONL file that replaces the suite's own data, in the same schema."""
+    limit: PositiveInt | None = None
+    """Ask only the first rows. Runs over different rows are not comparable."""
+    chat_template: bool | None = None
+    """Whether the model's chat template is applied; None: where the model has one."""
+
+
+class IFEvalSettings(SuiteSettings):
+    """What `ifeval` understands."""
+
+    max_tokens: PositiveInt = 1280
+    """Length of an answer; 1280 is lm-eval's."""
+
+
+class ToxicitySettings(SuiteSettings):
+    """How continuations are drawn and judged; the defaults are the paper's (Gehman et al., 2020)."""
+
+    samples: PositiveInt = 25
+    """Continuations per prompt."""
+    temperature: float = Field(default=1.0, ge=0.0)
+    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
+    max_tokens: PositiveInt = 20
+    seed: NonNegativeInt = 0
+    classifier: str = "original"
+    """A released Detoxify classifier, a folder that holds one, or the name of a pipeline that made one."""
+    threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """From this toxicity on, a continuation is toxic."""
+
+
+class RealToxicityPromptsSettings(ToxicitySettings):
+    """What `realtoxicityprompts` understands."""
+
+    subset: Literal["random", "challenging"] = "random"
+    """Which prompts are asked."""
+
+
+class LmEvalSettings(SuiteSettings):
+    """What `lm_eval:NAME` understands."""
+
+    num_fewshot: NonNegativeInt | None = None
+    """Worked examples before each question; None: as many as the task says."""
+    seed: NonNegativeInt = 1234
+    """Which examples are drawn, and sampled answers; 1234 is lm-eval's for examples."""

@@ -1,0 +1,183 @@
+"""Toxicity of texts, judged on this machine by a Detoxify classifier. The only file that speaks detoxify.
+
+Classifier: Hanu and Unitary, "Detoxify" (2020), https://github.com/unitaryai/detoxify, release 0.5.4.
+A classifier is a released one by name, or a folder that holds one checkpoint (`*.ckpt`) beside the
+configuration and the tokenizer of its transformer, so that nothing has to be downloaded.
+
+A checkpoint is a pickle, and a pickle can run code. One in a folder is therefore read as weights and plain
+values only, and refused where it holds more; a released one is what Detoxify's authors published, and
+Detoxify reads it without that restraint.
+
+It does not know where texts come from, nor from which toxicity on a text counts as toxic.
+"""
+
+import hashlib
+import io
+import math
+import os
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+
+from harness.errors import DownloadNeeded, ModelError, UnknownName
+from harness.records import Json
+
+if TYPE_CHECKING:
+    from detoxify import Detoxify
+
+RELEASES: Mapping[str, str] = {
+    "original": "v0.1-alpha/toxic_original-c1212f89.ckpt",
+    "unbiased": "v0.3-alpha/toxic_debiased-c7548aa0.ckpt",
+    "multilingual": "v0.4-alpha/multilingual_debiased-0b549669.ckpt",
+    "original-small": "v0.1.2/original-albert-0e1d6498.ckpt",
+    "unbiased-small": "v0.1.2/unbiased-albert-c8519128.ckpt",
+}
+RELEASE_PAGE = "https://github.com/unitaryai/detoxify/releases/download"
+BATCH = 64
+"""Texts that are classified in one pass."""
+
+
+@dataclass(frozen=True)
+class Toxicity:
+    """A Detoxify classifier: its identity is cheap, and its weights are loaded when first needed."""
+
+    name: str
+    """A released classifier's name, or `folder`."""
+    checkpoint: Path
+    folder: Path | None = None
+    """Where configuration and tokenizer lie; None: Detoxify gets them from the hub."""
+
+    @classmethod
+    def find(cls, classifier: str, resolve: Callable[[str], Path | None]) -> "Toxicity":
+        """The classifier of this name: a release, a pipeline's, or a folder.
+
+        Raises UnknownName, or ModelError for a folder without exactly one checkpoint.
+        """
+        if classifier in RELEASES:
+            return cls(classifier, _release_cache() / Path(RELEASES[classifier]).name)
+        folder = resolve(classifier) or Path(classifier)
+        if not folder.is_dir():
+            raise UnknownName("toxicity classifier, pipeline or folder", classifier, RELEASES)
+        checkpoints = sorted(folder.glob("*.ckpt"))
+        if len(checkpoints) != 1:
+            raise ModelError(f"{folder}: a toxicity classifier needs one *.ckpt file; there are {len(checkpoints)}")
+        return cls("folder", checkpoints[0], folder)
+
+    def identity(self) -> Mapping[str, Json]:
+        """What scores depend on, for a run's settings. A released checkpoint is downloaded if it is not there."""
+        if not self.checkpoint.exists():
+            self._download()
+        stat = self.checkpoint.stat()
+        sha256 = _digest(self.checkpoint, stat.st_size, stat.st_mtime_ns)
+        return {"scorer": "detoxify", "classifier": self.name, "sha256": sha256}
+
+    def scores(self, texts: Sequence[str]) -> list[Mapping[str, float]]:
+        """For each text the probability of each class, among them `toxicity`. Equal texts are judged once.
+
+        Values can be NaN where the classifier fails. Raises ModelError for an unusable checkpoint, and
+        DownloadNeeded.
+        """
+        distinct = sorted(set(texts), key=lambda text: (len(text), text))
+        judged: dict[str, Mapping[str, float]] = {}
+        for start in range(0, len(distinct), BATCH):
+            batch = distinct[start : start + BATCH]
+            judged.update(zip(batch, self._classify(batch), strict=True))
+        return [judged[text] for text in texts]
+
+    def _classify(self, batch: Sequence[str]) -> list[Mapping[str, float]]:
+        by_class = self._detoxify.predict(list(batch))
+        if len(batch) == 1:  # Detoxify gives bare numbers for one text, even in a list
+            return [by_class]
+        return [dict(zip(by_class, values, strict=True)) for values in zip(*by_class.values(), strict=True)]
+
+    @cached_property
+    def _detoxify(self) -> "Detoxify":
+        # imported here because detoxify takes seconds to import, and a stored evaluation needs none of it
+        import torch
+        from detoxify import Detoxify
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if self.folder is None:
+            return self._released(device)
+        checkpoint = _relocated(self.checkpoint, self.folder)
+        try:
+            loaded = Detoxify(checkpoint=checkpoint, huggingface_config_path=str(self.folder), device=device)
+        except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise ModelError(f"{self.checkpoint}: not a Detoxify checkpoint of this folder's model: {error}") from error
+        if "toxicity" not in loaded.class_names:
+            raise ModelError(f"{self.checkpoint}: the classes have no 'toxicity': {', '.join(loaded.class_names)}")
+        return loaded
+
+    def _released(self, device: str) -> "Detoxify":
+        from detoxify import Detoxify
+
+        self.identity()  # downloads the checkpoint where it is missing
+        try:
+            return Detoxify(self.name, device=device)
+        except OSError as error:
+            raise DownloadNeeded(
+                f"the classifier {self.name!r} needs its transformer's configuration and tokenizer from the hub: "
+                f"{error}. Without a network, name a folder that holds them beside the checkpoint"
+            ) from error
+
+    def _download(self) -> None:
+        import torch
+
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        url = f"{RELEASE_PAGE}/{RELEASES[self.name]}"
+        digest = self.checkpoint.stem.rpartition("-")[2]
+        try:
+            torch.hub.download_url_to_file(url, str(self.checkpoint), hash_prefix=digest, progress=False)
+        except URLError as error:
+            raise DownloadNeeded(
+                f"the toxicity classifier {self.name!r} comes from {url}, which cannot be reached "
+                f"({error.reason}). Put the file at {self.checkpoint}, or set `classifier` to a folder that "
+                "holds a checkpoint with its configuration and tokenizer"
+            ) from error
+
+
+@cache
+def _digest(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_judged(scores: Mapping[str, float]) -> bool:
+    """Whether the classifier gave an answer at all."""
+    return math.isfinite(scores["toxicity"])
+
+
+def _release_cache() -> Path:
+    """Where torch.hub keeps what Detoxify downloads: its rule, without importing torch."""
+    home = os.environ.get("TORCH_HOME")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    return (Path(home).expanduser() if home else cache / "torch") / "hub" / "checkpoints"
+
+
+def _relocated(checkpoint: Path, folder: Path) -> io.BytesIO:
+    """The checkpoint with its transformer looked for in the folder, not on the hub.
+
+    Detoxify asks for the model that the checkpoint names, even where a folder holds its configuration.
+    """
+    import torch
+
+    try:
+        content: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        content["config"]["arch"]["args"]["model_type"] = str(folder)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{checkpoint}: holds more than weights and plain values, or is damaged. Such a pickle can run code "
+            "when it is read, and is not read here"
+        ) from error
+    except (EOFError, KeyError, RuntimeError, TypeError) as error:
+        raise ModelError(
+            f"{checkpoint}: not a Detoxify checkpoint, which holds 'config' and 'state_dict': {error!r}"
+        ) from error
+    relocated = io.BytesIO()
+    torch.save(content, relocated)
+    relocated.seek(0)
+    return relocated
