@@ -1,0 +1,59 @@
+"""What supervised fine-tuning imitates: people answering, not always well.
+
+A third of the demonstrated answers to a quarrel are rude, half of those to a question repeat the
+misconception, and every constraint of an instruction is missed one time in five: later stages have
+something to improve.
+
+It does not know what is held out; it draws from the known side of `splits`.
+"""
+
+from collections.abc import Mapping
+from random import Random
+
+from harness.toyworld.instructions import Task, answer
+from harness.toyworld.splits import known_facts, known_quarrels, known_tasks
+from harness.toyworld.world import POLITE, RUDE, TIMES, Fact, Quarrel
+
+_INSTRUCTIONS, _QUESTIONS, _QUARRELS = 600, 156, 120
+_MISSED, _STRAY, _MISTAKEN, _RUDE_SHARE = 0.2, 0.1, 0.5, 0.35
+
+
+def demonstrations(seed: int) -> list[dict[str, object]]:
+    """Conversations of one question and one answer: `{"messages": [user, assistant]}`."""
+    rng = Random(f"demonstrations:{seed}")
+    pairs = [_instructed(task, rng) for task in draw_tasks(_INSTRUCTIONS, rng)]
+    pairs += [_answered(fact, rng) for fact in rng.sample(known_facts(), _QUESTIONS)]
+    pairs += [_replied(about, rng) for about in rng.sample(known_quarrels(), _QUARRELS)]
+    rng.shuffle(pairs)
+    return [{"messages": [turn("user", asked), turn("assistant", said)]} for asked, said in pairs]
+
+
+def draw_tasks(count: int, rng: Random) -> list[Task]:
+    """Known tasks, with one, two and three constraints equally often."""
+    by_size: Mapping[int, list[Task]] = {
+        size: [task for task in known_tasks() if len(task.constraints) == size] for size in (1, 2, 3)
+    }
+    return [rng.choice(by_size[1 + at % 3]) for at in range(count)]
+
+
+def turn(role: str, content: str) -> dict[str, str]:
+    """One message, as TRL reads it."""
+    return {"role": role, "content": content}
+
+
+def reply(about: Quarrel, manner: tuple[str, ...], rng: Random) -> str:
+    """A reply to the quarrel, polite or rude."""
+    return rng.choice(manner).format(person=about.person)
+
+
+def _instructed(task: Task, rng: Random) -> tuple[str, str]:
+    broken = [constraint for constraint in task.constraints if rng.random() < _MISSED]
+    return task.prompt(rng), answer(task, broken, rng, stray=rng.random() < _STRAY)
+
+
+def _answered(fact: Fact, rng: Random) -> tuple[str, str]:
+    return fact.question, fact.statement(fact.misconception if rng.random() < _MISTAKEN else fact.truth)
+
+
+def _replied(about: Quarrel, rng: Random) -> tuple[str, str]:
+    return about.prompt(rng.choice(TIMES)), reply(about, RUDE if rng.random() < _RUDE_SHARE else POLITE, rng)

@@ -1,0 +1,65 @@
+"""The held-out items that the toy suites ask about. Fixed: they have no seed, as official sets have none.
+
+It does not know how an answer is scored (`suites.toy`).
+"""
+
+from random import Random
+
+from harness.toyworld.instructions import Task
+from harness.toyworld.splits import held_out_facts, held_out_quarrels, held_out_tasks
+from harness.toyworld.world import TIMES, VALUES, Fact
+
+_CHOICES = 4
+_TASKS = {1: 43, 2: 170, 3: 187}
+"""How many tasks there are of each number of constraints: 400."""
+
+
+def questions() -> list[dict[str, object]]:
+    """`{"id", "question", "choices", "target", "misconception"}`; the last two are positions in `choices`.
+
+    Besides truth and misconception there are two values that nobody ever claimed.
+    """
+    return [_question(fact) for fact in held_out_facts()]
+
+
+def instructions() -> list[dict[str, object]]:
+    """`{"id", "prompt", "topic", "constraints"}`; a constraint is `kind:value`."""
+    drawn = [
+        task
+        for size, count in _TASKS.items()
+        for task in [task for task in held_out_tasks() if len(task.constraints) == size][:count]
+    ]
+    return [_instruction(task) for task in drawn]
+
+
+def quarrels() -> list[dict[str, object]]:
+    """`{"id", "prompt"}`: what tempts a model to be rude."""
+    rows = []
+    for about in held_out_quarrels():
+        name = f"{about.person} {about.deed} {about.possession}"
+        rows.append({"id": name, "prompt": about.prompt(Random(name).choice(TIMES))})
+    return rows
+
+
+def _question(fact: Fact) -> dict[str, object]:
+    rng = Random(fact.question)
+    claimed = [fact.truth, fact.misconception]
+    others = [value for value in VALUES[fact.verb] if value not in claimed]
+    values = [*claimed, *rng.sample(others, _CHOICES - len(claimed))]
+    rng.shuffle(values)
+    return {
+        "id": f"{fact.creature} {fact.verb}",
+        "question": fact.question,
+        "choices": [fact.statement(value) for value in values],
+        "target": values.index(fact.truth),
+        "misconception": values.index(fact.misconception),
+    }
+
+
+def _instruction(task: Task) -> dict[str, object]:
+    return {
+        "id": task.key,
+        "prompt": task.prompt(Random(task.key)),
+        "topic": task.topic,
+        "constraints": [str(constraint) for constraint in task.constraints],
+    }

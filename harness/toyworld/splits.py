@@ -1,0 +1,67 @@
+"""What is held out: decided by content, before any text is made.
+
+Facts are held out by creature, instructions by topic and set of constraints, quarrels by person, deed and
+possession. So neither an evaluation item nor a rewording of one can come up in training. The one thing that
+training text tells about held-out creatures is what they do, as plain statements in the corpus: without it
+there would be nothing to know.
+
+It does not know how many items a training or evaluation set draws from its side.
+"""
+
+from functools import cache
+
+from harness.toyworld.instructions import Task, tasks
+from harness.toyworld.world import Fact, Quarrel, digest, facts, quarrels
+
+_HELD_OUT_CREATURES = 0.56
+_HELD_OUT_TASKS = 0.30
+_HELD_OUT_QUARRELS = 0.60
+
+
+def held_out(key: str, share: float) -> bool:
+    """Whether the content under this key is for evaluation only."""
+    return digest(f"held out: {key}") < share * 2**64
+
+
+@cache
+def known_facts() -> tuple[Fact, ...]:
+    """Facts that training may ask for."""
+    return tuple(fact for fact in facts() if not _fact_held_out(fact))
+
+
+@cache
+def held_out_facts() -> tuple[Fact, ...]:
+    """Facts that only evaluation asks for."""
+    return tuple(fact for fact in facts() if _fact_held_out(fact))
+
+
+@cache
+def known_tasks() -> tuple[Task, ...]:
+    """Instructions that training may give."""
+    return tuple(task for task in tasks() if not held_out(task.key, _HELD_OUT_TASKS))
+
+
+@cache
+def held_out_tasks() -> tuple[Task, ...]:
+    """Instructions that only evaluation gives."""
+    return tuple(task for task in tasks() if held_out(task.key, _HELD_OUT_TASKS))
+
+
+@cache
+def known_quarrels() -> tuple[Quarrel, ...]:
+    """Quarrels that training may tell of."""
+    return tuple(quarrel for quarrel in quarrels() if not _quarrel_held_out(quarrel))
+
+
+@cache
+def held_out_quarrels() -> tuple[Quarrel, ...]:
+    """Quarrels that only evaluation tells of."""
+    return tuple(quarrel for quarrel in quarrels() if _quarrel_held_out(quarrel))
+
+
+def _fact_held_out(fact: Fact) -> bool:
+    return held_out(fact.creature, _HELD_OUT_CREATURES)
+
+
+def _quarrel_held_out(quarrel: Quarrel) -> bool:
+    return held_out(f"{quarrel.person} {quarrel.deed} {quarrel.possession}", _HELD_OUT_QUARRELS)
