@@ -1,0 +1,193 @@
+"""Tiny random models in hub layout, for tests that need something real to load in well under a second.
+
+Weights are random and seeded, tokenizers are byte-level BPE trained on a few sentences, and every folder has
+what a downloaded checkpoint has: config.json, generation_config.json, model.safetensors, tokenizer files and,
+where asked, chat_template.jinja. Their answers mean nothing; that the same request gets the same answer does.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+from transformers.utils.logging import disable_progress_bar
+
+BOS, EOS, PAD, TURN_START, TURN_END = "<bos>", "<eos>", "<pad>", "<turn>", "<end>"
+
+SENTENCES = (
+    "Question: What is the capital of France? Answer: The capital of France is Paris.",
+    "Question: Can people fly by flapping their arms? Answer: No, people cannot fly.",
+    "Write two sentences about a tool.\n\nA hammer drives nails. It is heavy.\n",
+    "The quick brown fox jumps over the lazy dog, and the dog sleeps on: 0123456789.",
+    "Use lowercase only. End with the word done. a saw, a hammer, a nail, done",
+)
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    f"{TURN_START}{{{{ message['role'] }}}}\n{{{{ message['content'] }}}}{TURN_END}\n"
+    "{% endfor %}"
+    f"{{% if add_generation_prompt %}}{TURN_START}assistant\n{{% endif %}}"
+)
+"""Begins with the BOS token's text, as Llama's and Gemma's do, and is empty there where there is none."""
+
+
+def tiny_tokenizer(*, bos: bool = True, chat_template: bool = True) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of about 400 tokens. With `bos`, encoding a text puts BOS in front of it."""
+    special = [PAD, EOS, TURN_START, TURN_END, *([BOS] if bos else [])]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    if bos:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
+        )
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=BOS if bos else None,
+        eos_token=EOS,
+        pad_token=PAD,
+        additional_special_tokens=[TURN_START, TURN_END],
+    )
+    wrapped.chat_template = CHAT_TEMPLATE if chat_template else None
+    return wrapped
+
+
+def tiny_llama(
+    folder: Path, *, bos: bool = True, chat_template: bool = True, seed: int = 0, max_length: int = 256
+) -> Path:
+    """Rotary positions, grouped key-value heads, tied embeddings. Returns `folder`."""
+    return _build(
+        folder,
+        LlamaForCausalLM,
+        lambda ids: LlamaConfig(
+            **_shape(max_length), num_key_value_heads=2, tie_word_embeddings=True, initializer_range=0.2, **ids
+        ),
+        bos=bos,
+        chat_template=chat_template,
+        seed=seed,
+    )
+
+
+def tiny_qwen2(
+    folder: Path, *, bos: bool = False, chat_template: bool = True, seed: int = 0, max_length: int = 256
+) -> Path:
+    """Like Llama, with biases in attention and, as Qwen's own, no BOS token."""
+    return _build(
+        folder,
+        Qwen2ForCausalLM,
+        lambda ids: Qwen2Config(**_shape(max_length), num_key_value_heads=2, initializer_range=0.2, **ids),
+        bos=bos,
+        chat_template=chat_template,
+        seed=seed,
+    )
+
+
+def tiny_gemma3(
+    folder: Path,
+    *,
+    bos: bool = True,
+    chat_template: bool = True,
+    seed: int = 0,
+    max_length: int = 256,
+    window: int = 16,
+) -> Path:
+    """Sliding-window layers (`window` tokens) between full ones, query and key norms, scaled embeddings."""
+    return _build(
+        folder,
+        Gemma3ForCausalLM,
+        lambda ids: Gemma3TextConfig(
+            **_shape(max_length),
+            num_key_value_heads=1,
+            head_dim=8,
+            sliding_window=window,
+            layer_types=["sliding_attention", "full_attention"],
+            initializer_range=0.2,
+            **ids,
+        ),
+        bos=bos,
+        chat_template=chat_template,
+        seed=seed,
+    )
+
+
+def tiny_gpt2(
+    folder: Path, *, bos: bool = False, chat_template: bool = False, seed: int = 0, max_length: int = 256
+) -> Path:
+    """Learned positions: no token may stand at `max_length` or beyond."""
+    return _build(
+        folder,
+        GPT2LMHeadModel,
+        lambda ids: GPT2Config(
+            n_embd=32, n_layer=2, n_head=4, n_positions=max_length, initializer_range=0.2, **ids
+        ),
+        bos=bos,
+        chat_template=chat_template,
+        seed=seed,
+    )
+
+
+def tiny_adapter(folder: Path, base: Path, *, seed: int = 0) -> Path:
+    """A LoRA adapter for `base` whose weights are not zero, so that applying it changes every answer."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    adapted = get_peft_model(
+        model, LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    )
+    adapted.save_pretrained(folder)
+    return folder
+
+
+def _shape(max_length: int) -> dict[str, int]:
+    return {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": max_length,
+    }
+
+
+def _build(
+    folder: Path,
+    architecture: type[PreTrainedModel],
+    config: Callable[[dict[str, int | None]], PretrainedConfig],
+    *,
+    bos: bool,
+    chat_template: bool,
+    seed: int,
+) -> Path:
+    disable_progress_bar()
+    tokenizer = tiny_tokenizer(bos=bos, chat_template=chat_template)
+    ids = {
+        "vocab_size": len(tokenizer) + 1,  # Qwen2's tokenizer class adds a token of its own when it is loaded
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    torch.manual_seed(seed)
+    model = architecture(config(ids)).to(torch.float32)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
