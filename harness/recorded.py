@@ -1,0 +1,169 @@
+"""An engine that remembers: known answers come from the store, new ones are kept as they arrive.
+
+Every answer is kept under the hash of the engine's fingerprint and the request with its sampling. So a
+killed run resumes where it stopped, a changed scorer re-scores without asking, and one model's answer can
+never be served for another's. An answer is committed before anybody sees it: no row can outlive its answers.
+
+It does not know what is asked, nor how answers are scored. It does not retry.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar, cast
+
+from harness.protocols import Engine
+from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.store import KeptAnswer, Store, answer_key
+
+AT_MOST = 64
+"""Answers that may wait for their commit."""
+COMMIT_SHARE = 0.05
+"""The part of the time that commits may take before answers start to wait for each other."""
+
+OnAnswer = Callable[[int, int], None]
+"""Called with how many requests of the running call are answered, and how many it has."""
+
+A = TypeVar("A", Response, Likelihood)
+Ask = Callable[[list[int]], Iterator[tuple[int, A]]]
+"""Asks the engine the requests of these indices; answers carry their place in that list."""
+
+
+def recorded(engine: Engine, store: Store, *, on_answer: OnAnswer | None = None) -> Engine:
+    """The engine, with the store as its memory."""
+    return _Recorded(engine=engine, store=store, on_answer=on_answer or (lambda done, total: None))
+
+
+def generation(prompt: Prompt, sampling: Sampling) -> dict[str, Json]:
+    """What a generated answer depends on besides the engine. Greedy: no seed, no cuts."""
+    decoding: dict[str, Json] = {"max_tokens": sampling.max_tokens, "stop": sampling.stop, "temperature": 0}
+    if sampling.temperature > 0:
+        decoding |= {
+            "temperature": float(sampling.temperature),
+            "top_p": float(sampling.top_p),
+            "top_k": sampling.top_k,
+            "seed": sampling.seed,
+        }
+    return {"kind": "generate", "prompt": _content(prompt), "draw": prompt.draw, "sampling": decoding}
+
+
+def scoring(context: str, continuation: str) -> dict[str, Json]:
+    """What a log-likelihood depends on besides the engine."""
+    return {"kind": "loglikelihood", "context": context, "continuation": continuation}
+
+
+def _content(prompt: Prompt) -> Json:
+    if isinstance(prompt.content, str):
+        return prompt.content
+    return [[message.role, message.content] for message in prompt.content]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recorded:
+    engine: Engine
+    store: Store
+    on_answer: OnAnswer
+
+    @property
+    def fingerprint(self) -> str:
+        return self.engine.fingerprint
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        return self.engine.description
+
+    @property
+    def can_score(self) -> bool:
+        return self.engine.can_score
+
+    @property
+    def chat_template(self) -> str | None:
+        return self.engine.chat_template
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        return self.engine.render(messages, open_turn=open_turn)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        requests = [generation(prompt, sampling) for prompt in prompts]
+        return self._answers(requests, lambda new: self.engine.generate([prompts[i] for i in new], sampling))
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        requests = [scoring(*pair) for pair in pairs]
+        return self._answers(requests, lambda new: self.engine.loglikelihood([pairs[i] for i in new]))
+
+    def _answers(self, requests: Sequence[dict[str, Json]], ask: Ask[A]) -> Iterator[tuple[int, A]]:
+        """Every request's answer: known ones first, then new ones as they are committed."""
+        places: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            places.setdefault(answer_key(self.fingerprint, request), []).append(index)
+        done = 0
+        for key, answer in self._distinct(places, requests, ask):
+            for index in places[key]:
+                done += 1
+                self.on_answer(done, len(requests))
+                yield index, answer
+
+    def _distinct(
+        self, places: Mapping[str, list[int]], requests: Sequence[dict[str, Json]], ask: Ask[A]
+    ) -> Iterator[tuple[str, A]]:
+        """Each distinct request's answer once, by key."""
+        known = self.store.known_answers(list(places))
+        yield from cast("dict[str, A]", known).items()  # the kind of answer is part of the key
+        new = {key: indices[0] for key, indices in places.items() if key not in known}
+        if new:
+            yield from self._asked(new, requests, ask)
+
+    def _asked(
+        self, new: Mapping[str, int], requests: Sequence[dict[str, Json]], ask: Ask[A]
+    ) -> Iterator[tuple[str, A]]:
+        """Answers from the engine. Whenever one is yielded, all that came so far are committed."""
+        keys = list(new)
+        waiting = _Waiting[A](self.store)
+        try:
+            for number, answer in ask(list(new.values())):
+                key = keys[number]
+                if isinstance(answer, Response) and answer.stopped == "failed":
+                    yield from waiting.commit()
+                    yield key, replace(answer, key="")
+                    continue
+                kept = KeptAnswer(
+                    key=key, fingerprint=self.fingerprint, request=requests[new[key]], answer=answer
+                )
+                waiting.answers.append(kept)
+                if waiting.due:
+                    yield from waiting.commit()
+            yield from waiting.commit()
+        finally:
+            waiting.commit()  # the engine raised, or the user pressed Ctrl-C while it worked
+
+
+class _Waiting(Generic[A]):
+    """Answers between the engine and the store.
+
+    Each is committed at once while that costs little of the time; a fast engine's answers wait for each
+    other, so that commits never cost much. So a slow batch of answers, too, is safe as soon as it is there.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.answers: list[KeptAnswer] = []
+        self._store = store
+        self._began = time.monotonic()
+        self._committing = 0.0
+
+    @property
+    def due(self) -> bool:
+        elapsed = time.monotonic() - self._began
+        return len(self.answers) >= AT_MOST or self._committing <= COMMIT_SHARE * elapsed
+
+    def commit(self) -> list[tuple[str, A]]:
+        """Keep what waits, and return it as the store now holds it."""
+        if not self.answers:
+            return []
+        start = time.monotonic()
+        kept = self._store.keep_answers(self.answers)
+        self.answers.clear()
+        self._committing += time.monotonic() - start
+        return list(cast("dict[str, A]", kept).items())

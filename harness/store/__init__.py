@@ -1,0 +1,8 @@
+"""The results store: answers, runs, scores, preferences and what was trained, in one database."""
+
+from harness.store.answers import KeptAnswer, answer_key
+from harness.store.models import KeptModel
+from harness.store.stages import KeptStage
+from harness.store.store import Store
+
+__all__ = ["KeptAnswer", "KeptModel", "KeptStage", "Store", "answer_key"]

@@ -1,0 +1,76 @@
+"""Answers under the hash of what was asked of whom, and requests, stored once for all models asked.
+
+It does not know runs: an answer belongs to a request and an engine, and to as many runs as use it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, select
+
+from harness.records import Json
+from harness.store import schema
+from harness.store.database import insert_missing
+from harness.store.encoding import Answer, answer_as_json, answer_from_json, digest
+
+KEYS_AT_ONCE = 1000
+"""Keys per query: enough that queries cost little, well below what any database allows."""
+
+KNOWN = select(schema.answers.c.key, schema.answers.c.answer).where(
+    schema.answers.c.key.in_(bindparam("keys", expanding=True))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswer:
+    """An answer with everything its key is the hash of."""
+
+    key: str
+    """`answer_key(fingerprint, request)`."""
+    fingerprint: str
+    """The engine's."""
+    request: Mapping[str, Json]
+    """What was asked: kind, content, sampling."""
+    answer: Answer
+
+
+def answer_key(fingerprint: str, request: Mapping[str, Json]) -> str:
+    """The key of an engine's answer: the hash of its fingerprint and of the request's own hash."""
+    return digest([fingerprint, digest(request)])
+
+
+def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answer]:
+    """The answers kept under these keys, in the order of the keys; absent keys are left out."""
+    found: dict[str, Answer] = {}
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        chunk = keys[start : start + KEYS_AT_ONCE]
+        found |= {
+            key: answer_from_json(body, key) for key, body in connection.execute(KNOWN, {"keys": chunk})
+        }
+    return {key: found[key] for key in keys if key in found}
+
+
+def keep_answers(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[str, Answer]:
+    """Keep answers and return what is now kept under their keys.
+
+    The first answer under a key stays: where another process was faster, its answer is the one returned.
+    Rows are written in the order of their keys, so that two writers never wait for each other in a circle.
+    """
+    ordered = sorted(answers, key=lambda kept: kept.key)
+    requests = {digest(kept.request): kept.request for kept in ordered}
+    insert_missing(
+        connection, schema.requests, [{"hash": key, "content": requests[key]} for key in sorted(requests)]
+    )
+    inserted = insert_missing(connection, schema.answers, [_values(kept) for kept in ordered])
+    if inserted < len(ordered):
+        return known_answers(connection, [kept.key for kept in answers])
+    return {kept.key: answer_from_json(answer_as_json(kept.answer), kept.key) for kept in answers}
+
+
+def _values(kept: KeptAnswer) -> dict[str, object]:
+    return {
+        "key": kept.key,
+        "fingerprint": kept.fingerprint,
+        "request": digest(kept.request),
+        "answer": answer_as_json(kept.answer),
+    }

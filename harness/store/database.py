@@ -1,0 +1,200 @@
+"""The connection to the database: how it is tuned, how transactions begin, and its failures in plain words.
+
+SQLite runs in WAL mode, so that readers and one writer do not wait for each other; a second writer waits up
+to BUSY_SECONDS. Writing transactions take the write lock when they begin: one that began by reading could
+not get it later if another process wrote in between.
+
+It does not know any table.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.schema import Table
+
+from harness.errors import DiskFull, HarnessError, StoreError
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another process's transaction; ours take milliseconds."""
+
+PRAGMAS = ("foreign_keys = ON", "synchronous = NORMAL", "cache_size = -65536")
+"""Per connection. NORMAL under WAL cannot corrupt; a power cut may undo the last commits. 64 MiB of cache."""
+
+ELSEWHERE = "or name another store under [project] store"
+
+NO_SPACE = (
+    "no space is left to write results (a full disk or a quota); everything written before is kept: "
+    "free some space and run the same command again, it resumes"
+)
+READ_ONLY = f"this results store is read-only; make the file and its folder writable, {ELSEWHERE}"
+
+COMPLAINTS: tuple[tuple[str, type[HarnessError], str], ...] = (
+    ("SQLITE_FULL", DiskFull, NO_SPACE),
+    ("SQLITE_IOERR_WRITE", DiskFull, NO_SPACE),
+    ("SQLITE_IOERR_FSYNC", DiskFull, NO_SPACE),
+    ("SQLITE_IOERR_SHMSIZE", DiskFull, NO_SPACE),
+    ("SQLITE_NOTADB", StoreError, f"this file is not a database; move it away, {ELSEWHERE}"),
+    (
+        "SQLITE_CORRUPT",
+        StoreError,
+        "this database is damaged; save what is readable with `sqlite3 FILE .recover`, " + ELSEWHERE,
+    ),
+    ("SQLITE_READONLY", StoreError, READ_ONLY),
+    (
+        "SQLITE_CANTOPEN",
+        StoreError,
+        f"this results store cannot be opened; it must be a file in a folder you may write to, {ELSEWHERE}",
+    ),
+    (
+        "SQLITE_BUSY",
+        StoreError,
+        f"another process has kept this results store locked for {BUSY_SECONDS:.0f} seconds; "
+        "wait for it to end, or end it, and run the same command again",
+    ),
+    ("53100", DiskFull, NO_SPACE),
+    ("25006", StoreError, READ_ONLY),
+    ("08", StoreError, "the connection to the database server failed; check the server and run again"),
+)
+"""How a driver's error code begins (SQLite's name, PostgreSQL's SQLSTATE), which error it is, and the words."""
+
+
+class Database:
+    """An open database. `name` is what messages call it: the file, or the URL without its password."""
+
+    def __init__(self, url: str) -> None:
+        """Connect lazily. Raises StoreError for a URL of another kind and a folder that cannot be made."""
+        parsed = _parsed(url)
+        self.name = parsed.database or url if _is_sqlite(parsed) else parsed.render_as_string()
+        if _is_sqlite(parsed):
+            _make_folder(parsed)
+        self._engine = _engine(parsed, self.name)
+        self._writer = self._engine.execution_options(writes=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view of the database."""
+        with self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction: committed whole at the end, or not at all."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def insert_missing(connection: Connection, table: Table, values: list[dict[str, object]]) -> int:
+    """Insert the rows whose key is new, leave the others as they are, and say how many were new."""
+    if not values:
+        return 0
+    statement = _insert(connection, table).on_conflict_do_nothing()
+    return connection.execute(statement, values, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def insert_or_replace(connection: Connection, table: Table, values: list[dict[str, object]]) -> None:
+    """Insert rows, and replace what stands under the same key."""
+    if not values:
+        return
+    statement = _insert(connection, table)
+    replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced), values
+    )
+
+
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"{url!r} is not a database URL; write sqlite:///{url} for a file") from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(
+            f"{parsed.render_as_string()}: results are stored in SQLite (sqlite:///FILE) or PostgreSQL "
+            "(postgresql+psycopg://USER@HOST/DATABASE)"
+        )
+    return parsed
+
+
+def _make_folder(url: URL) -> None:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        return
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{url.database}: the folder of the results store cannot be made ({error.strerror}: {folder}); "
+            f"make it, {ELSEWHERE}"
+        ) from error
+
+
+def _engine(url: URL, name: str) -> Engine:
+    try:
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS} if _is_sqlite(url) else {})
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise StoreError(f"{name}: its driver is not installed; pip install 'harness[postgres]'") from error
+    if _is_sqlite(url):
+        event.listen(engine, "connect", _tune)
+        event.listen(engine, "begin", _begin)
+
+    @event.listens_for(engine, "handle_error")
+    def explain(context: ExceptionContext) -> None:
+        context.chained_exception = _complaint(context.original_exception, name) or context.chained_exception
+
+    return engine
+
+
+def _tune(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions begin where `_begin` says, not where the driver guesses
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    deadline = time.monotonic() + BUSY_SECONDS
+    while not _entered_wal(connection, deadline):
+        time.sleep(0.01)
+    cursor.close()
+
+
+def _entered_wal(connection: DBAPIConnection, deadline: float) -> bool:
+    """Two processes that make the same new file at once fail here without SQLite waiting by itself."""
+    try:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            raise
+        return False
+    return True
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _complaint(error: BaseException, name: str) -> HarnessError | None:
+    code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
+    for beginning, kind, words in COMPLAINTS:
+        if code.startswith(beginning):
+            return kind(f"{name}: {words}")
+    return None

@@ -1,0 +1,99 @@
+"""Records as JSON text and back, and the hashes by which content is addressed.
+
+JSON text rather than columns: a field added to a record needs no migration, and escaped JSON holds every
+string a model can produce, also those that no database takes as text (NUL in PostgreSQL, lone surrogates).
+
+It does not know any table.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Dialect, Text
+from sqlalchemy.types import TypeDecorator
+
+from harness.records import Json, Likelihood, Message, Response, Row, Sample
+
+Answer = Response | Likelihood
+
+KINDS: Mapping[str, type[Response] | type[Likelihood]] = {"response": Response, "likelihood": Likelihood}
+RESPONSE_FIELDS = tuple(field.name for field in fields(Response) if field.name != "key")
+LIKELIHOOD_FIELDS = tuple(field.name for field in fields(Likelihood) if field.name != "key")
+
+
+def canonical(value: Json) -> str:
+    """The one JSON text of a value: keys sorted, no spaces, ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def digest(value: Json) -> str:
+    """The hash of a value's canonical JSON, with the algorithm in front: `sha256:…`."""
+    return digest_of_text(canonical(value))
+
+
+def digest_of_text(text: str) -> str:
+    """The hash of a text's UTF-8 bytes, with the algorithm in front."""
+    return "sha256:" + sha256(text.encode()).hexdigest()
+
+
+def answer_as_json(answer: Answer) -> dict[str, Json]:
+    """An answer without its key, and with which of the two kinds it is."""
+    if isinstance(answer, Response):
+        return {"kind": "response", **{name: getattr(answer, name) for name in RESPONSE_FIELDS}}
+    return {"kind": "likelihood", **{name: getattr(answer, name) for name in LIKELIHOOD_FIELDS}}
+
+
+def answer_from_json(value: Mapping[str, Any], key: str = "") -> Answer:
+    """The answer that `answer_as_json` wrote, under the key it is kept under."""
+    body = dict(value)
+    return KINDS[body.pop("kind")](**body, key=key)
+
+
+def prompt_as_json(prompt: str | tuple[Message, ...]) -> Json:
+    """Text as it is; turns as [role, content] pairs."""
+    if isinstance(prompt, str):
+        return prompt
+    return [[message.role, message.content] for message in prompt]
+
+
+def sample_as_json(sample: Sample) -> dict[str, Json]:
+    """Everything a sample holds."""
+    return {
+        "id": sample.id,
+        "prompt": prompt_as_json(sample.prompt),
+        "choices": sample.choices,
+        "target": sample.target,
+        "cluster": sample.cluster,
+        "tags": sample.tags,
+    }
+
+
+def sample_from_json(value: Mapping[str, Any]) -> Sample:
+    """The sample that `sample_as_json` wrote."""
+    prompt = value["prompt"]
+    if not isinstance(prompt, str):
+        prompt = tuple(Message(role=role, content=content) for role, content in prompt)
+    return Sample(**{**value, "prompt": prompt, "choices": tuple(value["choices"])})
+
+
+def references(row: Row) -> list[Json]:
+    """What a row remembers of its answers: a key where the answer is kept, else the answer itself."""
+    return [answer.key or answer_as_json(answer) for answer in row.responses]
+
+
+class JsonText(TypeDecorator[Any]):
+    """A column of canonical JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Json, dialect: Dialect) -> str:
+        """Python to column. JSON's null is kept as the text `null`: the columns themselves are never NULL."""
+        return canonical(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Column to Python."""
+        return None if value is None else json.loads(value)

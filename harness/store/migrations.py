@@ -1,0 +1,164 @@
+"""How a store of any age becomes today's: numbered steps, each applied once, their names kept as rows.
+
+A step is written once and never changed; a new wish is a new step at the end. The statements are literal
+SQL, understood by SQLite and PostgreSQL alike, so that what an old step did cannot drift with the code.
+
+It does not know what the tables are used for.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, insert, inspect, select
+
+from harness.errors import StoreError
+from harness.store import schema
+
+ADVISORY_LOCK = 0x6861726E657373
+"""PostgreSQL's number for "somebody is migrating a harness store": the word harness in ASCII."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step. `{compact}` in a statement is SQLite's WITHOUT ROWID: the key is the table, stored once."""
+
+    name: str
+    statements: tuple[str, ...]
+
+
+MIGRATIONS = (
+    Migration(
+        "0001_tables",
+        (
+            """CREATE TABLE migrations (
+                name TEXT PRIMARY KEY NOT NULL,
+                applied TEXT NOT NULL
+            )""",
+            """CREATE TABLE models (
+                name TEXT NOT NULL,
+                fingerprint TEXT NOT NULL,
+                source TEXT NOT NULL,
+                description TEXT NOT NULL,
+                chat_template TEXT,
+                chat_template_hash TEXT,
+                PRIMARY KEY (name, fingerprint)
+            )""",
+            """CREATE TABLE runs (
+                id TEXT PRIMARY KEY NOT NULL,
+                model TEXT NOT NULL,
+                fingerprint TEXT NOT NULL,
+                suite TEXT NOT NULL,
+                suite_version TEXT NOT NULL,
+                metrics TEXT NOT NULL,
+                data_hash TEXT NOT NULL,
+                settings TEXT NOT NULL,
+                seed BIGINT NOT NULL,
+                environment TEXT NOT NULL,
+                size BIGINT NOT NULL,
+                started TEXT NOT NULL,
+                finished TEXT,
+                FOREIGN KEY (model, fingerprint) REFERENCES models (name, fingerprint)
+            )""",
+            """CREATE TABLE samples (
+                hash TEXT PRIMARY KEY NOT NULL,
+                cluster TEXT NOT NULL,
+                content TEXT NOT NULL
+            )""",
+            """CREATE TABLE rows (
+                run TEXT NOT NULL REFERENCES runs (id),
+                sample TEXT NOT NULL,
+                position BIGINT NOT NULL,
+                sample_hash TEXT NOT NULL REFERENCES samples (hash),
+                answers TEXT NOT NULL,
+                PRIMARY KEY (run, sample)
+            )""",
+            "CREATE INDEX rows_in_order ON rows (run, position)",
+            """CREATE TABLE requests (
+                hash TEXT PRIMARY KEY NOT NULL,
+                content TEXT NOT NULL
+            )""",
+            """CREATE TABLE answers (
+                key TEXT PRIMARY KEY NOT NULL,
+                fingerprint TEXT NOT NULL,
+                request TEXT NOT NULL REFERENCES requests (hash),
+                answer TEXT NOT NULL
+            )""",
+            """CREATE TABLE scores (
+                run TEXT NOT NULL,
+                sample TEXT NOT NULL,
+                place BIGINT NOT NULL,
+                metric TEXT NOT NULL,
+                part BIGINT NOT NULL,
+                value DOUBLE PRECISION,
+                reason TEXT,
+                PRIMARY KEY (run, sample, place),
+                FOREIGN KEY (run, sample) REFERENCES rows (run, sample),
+                CONSTRAINT unscored_has_a_reason CHECK (value IS NOT NULL OR reason IS NOT NULL)
+            ){compact}""",
+            """CREATE TABLE preferences (
+                left_run TEXT NOT NULL,
+                right_run TEXT NOT NULL,
+                sample TEXT NOT NULL,
+                rater TEXT NOT NULL,
+                shown_first TEXT NOT NULL,
+                winner TEXT,
+                seconds DOUBLE PRECISION,
+                cost DOUBLE PRECISION,
+                reason TEXT,
+                PRIMARY KEY (left_run, right_run, sample, rater, shown_first),
+                FOREIGN KEY (left_run, sample) REFERENCES rows (run, sample),
+                FOREIGN KEY (right_run, sample) REFERENCES rows (run, sample)
+            )""",
+            """CREATE TABLE stages (
+                pipeline TEXT NOT NULL,
+                identity TEXT NOT NULL,
+                position BIGINT NOT NULL,
+                kind TEXT NOT NULL,
+                folder TEXT NOT NULL,
+                manifest TEXT NOT NULL,
+                started TEXT NOT NULL,
+                finished TEXT NOT NULL,
+                PRIMARY KEY (pipeline, identity)
+            )""",
+        ),
+    ),
+)
+
+
+def bring_forward(connection: Connection, store: str) -> None:
+    """Apply the steps a store lacks, inside the caller's write transaction: all of them or none.
+
+    `store` names it in messages. Raises StoreError for somebody else's database and for a newer store.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+    applied = _applied(connection, store)
+    unknown = applied - {migration.name for migration in MIGRATIONS}
+    if unknown:
+        raise StoreError(
+            f"{store}: this results store is from a newer version of harness (it has "
+            f"{', '.join(sorted(unknown))}); update harness, or name another store under [project] store"
+        )
+    for migration in MIGRATIONS:
+        if migration.name not in applied:
+            _apply(connection, migration)
+
+
+def _applied(connection: Connection, store: str) -> set[str]:
+    tables = inspect(connection).get_table_names()
+    if "migrations" in tables:
+        return set(connection.scalars(select(schema.migrations.c.name)))
+    if tables:
+        raise StoreError(
+            f"{store}: this database belongs to something else (it has a table {min(tables)!r} and is not a "
+            "results store); name another one under [project] store"
+        )
+    return set()
+
+
+def _apply(connection: Connection, migration: Migration) -> None:
+    compact = " WITHOUT ROWID" if connection.dialect.name == "sqlite" else ""
+    for statement in migration.statements:
+        connection.exec_driver_sql(statement.replace("{compact}", compact))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    connection.execute(insert(schema.migrations).values(name=migration.name, applied=now))

@@ -1,0 +1,54 @@
+"""Which models were asked: what a name stood for, once per fingerprint it has had.
+
+It does not know how a model is opened, nor what it answered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from harness.records import Json
+from harness.store import schema
+from harness.store.database import insert_or_replace
+from harness.store.encoding import digest_of_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptModel:
+    """A model as it was when it was asked."""
+
+    name: str
+    fingerprint: str
+    source: Mapping[str, Json]
+    description: Mapping[str, Json]
+    """The engine's: device, dtype, parameters, …"""
+    chat_template: str | None
+    chat_template_hash: str | None
+
+
+def keep_model(
+    connection: Connection,
+    name: str,
+    fingerprint: str,
+    source: Mapping[str, Json],
+    description: Mapping[str, Json],
+    chat_template: str | None,
+) -> None:
+    """Keep what the name stands for; the same name and fingerprint again replaces the description."""
+    model: dict[str, object] = {
+        "name": name,
+        "fingerprint": fingerprint,
+        "source": source,
+        "description": description,
+        "chat_template": chat_template,
+        "chat_template_hash": None if chat_template is None else digest_of_text(chat_template),
+    }
+    insert_or_replace(connection, schema.models, [model])
+
+
+def find_model(connection: Connection, name: str, fingerprint: str) -> KeptModel | None:
+    """The model of this name and fingerprint; None where it was never kept."""
+    table = schema.models
+    found = connection.execute(select(table).where(table.c.name == name, table.c.fingerprint == fingerprint))
+    return next((KeptModel(**row._mapping) for row in found), None)

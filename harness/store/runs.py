@@ -1,0 +1,192 @@
+"""Runs, their rows and their scores.
+
+A row is kept whole: the sample under its content's hash, the keys of the answers, the scores in their order.
+
+It does not know how scores are compared, nor what a run's identity is made of.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from harness.errors import StoreError
+from harness.records import Metric, Observation, Row, Run, Score
+from harness.store import schema
+from harness.store.answers import known_answers
+from harness.store.database import insert_missing, insert_or_replace
+from harness.store.encoding import (
+    Answer,
+    answer_from_json,
+    digest,
+    references,
+    sample_as_json,
+    sample_from_json,
+)
+
+METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline")
+RUN_FIELDS = tuple(column.name for column in schema.runs.c)
+
+
+def begin_run(connection: Connection, run: Run) -> None:
+    """Keep a run. A run that is there already stays as it is: a killed one continues under its id."""
+    metrics = [{name: getattr(metric, name) for name in METRIC_FIELDS} for metric in run.metrics]
+    values = {name: getattr(run, name) for name in RUN_FIELDS} | {"metrics": metrics}
+    insert_missing(connection, schema.runs, [values])
+
+
+def finish_run(connection: Connection, run_id: str, finished: str) -> None:
+    """Say that a run is whole. The first time stays."""
+    unfinished = (schema.runs.c.id == run_id) & schema.runs.c.finished.is_(None)
+    connection.execute(update(schema.runs).where(unfinished).values(finished=finished))
+
+
+def find_runs(
+    connection: Connection, *, run_id: str | None = None, model: str | None = None, suite: str | None = None
+) -> list[Run]:
+    """The runs that match everything asked for, oldest first."""
+    table = schema.runs
+    query = select(table).order_by(table.c.started, table.c.id)
+    wanted = {table.c.id: run_id, table.c.model: model, table.c.suite: suite}
+    conditions = [column == value for column, value in wanted.items() if value is not None]
+    return [_run(record._mapping) for record in connection.execute(query.where(*conditions))]
+
+
+def latest_run(connection: Connection, model: str, suite: str) -> Run | None:
+    """The run of this model and suite that became whole last; None where none is whole."""
+    whole = [run for run in find_runs(connection, model=model, suite=suite) if run.finished is not None]
+    return max(whole, key=lambda run: (run.finished or "", run.started), default=None)
+
+
+def keep_rows(connection: Connection, run_id: str, rows: Sequence[tuple[int, Row]]) -> None:
+    """Keep (position, row) pairs of a run. A row that is there already is replaced with its scores."""
+    if not rows:
+        return
+    samples = {digest(sample_as_json(row.sample)): row.sample for _, row in rows}
+    insert_missing(
+        connection,
+        schema.samples,
+        [
+            {"hash": key, "cluster": sample.cluster or sample.id, "content": sample_as_json(sample)}
+            for key, sample in sorted(samples.items())
+        ],
+    )
+    insert_or_replace(connection, schema.rows, [_row_values(run_id, position, row) for position, row in rows])
+    _replace_scores(connection, run_id, [row for _, row in rows])
+
+
+def rows_after(connection: Connection, run_id: str, position: int, limit: int) -> list[tuple[int, Row]]:
+    """The next rows of a run after a position, at most `limit`, with answers and scores."""
+    rows, samples = schema.rows, schema.samples
+    query = (
+        select(rows.c.position, rows.c.sample, rows.c.answers, samples.c.content)
+        .join(samples, samples.c.hash == rows.c.sample_hash)
+        .where(rows.c.run == run_id, rows.c.position > position)
+        .order_by(rows.c.position)
+        .limit(limit)
+    )
+    page = connection.execute(query).all()
+    keys = [reference for record in page for reference in record.answers if isinstance(reference, str)]
+    answers = known_answers(connection, keys)
+    scores = _scores(connection, run_id, [record.sample for record in page])
+    return [(record.position, _row(record, answers, scores.get(record.sample, []))) for record in page]
+
+
+def observations(connection: Connection, run_id: str) -> dict[str, list[Observation]]:
+    """Every score of a run by metric, in the order of rows and parts."""
+    scores, rows, samples = schema.scores, schema.rows, schema.samples
+    query = (
+        select(scores.c.metric, scores.c.sample, scores.c.part, samples.c.cluster, scores.c.value)
+        .join(rows, (rows.c.run == scores.c.run) & (rows.c.sample == scores.c.sample))
+        .join(samples, samples.c.hash == rows.c.sample_hash)
+        .where(scores.c.run == run_id)
+        .order_by(rows.c.position, scores.c.place)
+    )
+    found: dict[str, list[Observation]] = {}
+    for metric, sample, part, cluster, value in connection.execute(query):
+        seen = Observation(sample=sample, part=part, cluster=cluster, value=value)
+        found.setdefault(metric, []).append(seen)
+    return found
+
+
+def unscored(connection: Connection, run_id: str) -> dict[str, dict[str, int]]:
+    """How many scores of a run have no value: metric, then reason, then count."""
+    scores = schema.scores
+    query = (
+        select(scores.c.metric, scores.c.reason, func.count())
+        .where(scores.c.run == run_id, scores.c.value.is_(None))
+        .group_by(scores.c.metric, scores.c.reason)
+        .order_by(scores.c.metric, scores.c.reason)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for metric, reason, count in connection.execute(query):
+        found.setdefault(metric, {})[reason] = count
+    return found
+
+
+def _run(record: Mapping[Any, Any]) -> Run:
+    return Run(**{**record, "metrics": tuple(Metric(**metric) for metric in record["metrics"])})
+
+
+def _row_values(run_id: str, position: int, row: Row) -> dict[str, object]:
+    return {
+        "run": run_id,
+        "sample": row.sample.id,
+        "position": position,
+        "sample_hash": digest(sample_as_json(row.sample)),
+        "answers": references(row),
+    }
+
+
+def _replace_scores(connection: Connection, run_id: str, rows: Iterable[Row]) -> None:
+    table = schema.scores
+    old = delete(table).where(table.c.run == run_id, table.c.sample == bindparam("of_sample"))
+    connection.execute(old, [{"of_sample": row.sample.id} for row in rows])
+    values = [value for row in rows for value in _score_values(run_id, row)]
+    if values:
+        connection.execute(insert(table), values)
+
+
+def _score_values(run_id: str, row: Row) -> Iterable[dict[str, object]]:
+    parts: dict[str, int] = {}
+    for place, score in enumerate(row.scores):
+        part = parts.get(score.metric, 0)
+        parts[score.metric] = part + 1
+        yield {
+            "run": run_id,
+            "sample": row.sample.id,
+            "place": place,
+            "metric": score.metric,
+            "part": part,
+            "value": score.value,
+            "reason": score.reason,
+        }
+
+
+def _scores(connection: Connection, run_id: str, samples: Sequence[str]) -> dict[str, list[Score]]:
+    table = schema.scores
+    query = (
+        select(table.c.sample, table.c.metric, table.c.value, table.c.reason)
+        .where(table.c.run == run_id, table.c.sample.in_(samples))
+        .order_by(table.c.sample, table.c.place)
+    )
+    found: dict[str, list[Score]] = {}
+    for sample, metric, value, reason in connection.execute(query):
+        found.setdefault(sample, []).append(Score(metric=metric, value=value, reason=reason))
+    return found
+
+
+def _row(record: Any, answers: Mapping[str, Answer], scores: Sequence[Score]) -> Row:
+    return Row(
+        sample=sample_from_json(record.content),
+        responses=tuple(_response(reference, answers, record.sample) for reference in record.answers),
+        scores=tuple(scores),
+    )
+
+
+def _response(reference: Any, answers: Mapping[str, Answer], sample: str) -> Answer:
+    if not isinstance(reference, str):
+        return answer_from_json(reference)
+    if reference not in answers:
+        raise StoreError(f"the results store is damaged: sample {sample!r} names the lost answer {reference}")
+    return answers[reference]

@@ -1,0 +1,145 @@
+"""The tables as queries see them. How they come to be is in `migrations`; a test holds the two together.
+
+    models ─┐
+            └─ runs ─┬─ rows ─┬─ scores        a run holds rows, a row holds scores
+                     │        └─ preferences   between the rows of two runs about one sample
+           samples ──┘
+    requests ── answers                        rows name their answers by key
+    stages                                     what pipelines trained
+
+Samples, requests and answers are addressed by the hash of their content, and so are stored once, however
+many runs and models share them. Rows name answers in a JSON list, not by foreign keys, because answers that
+nobody kept stand in that list themselves; `Store.verify` checks the keys.
+
+It does not know how a record is built from a row.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    Table,
+    Text,
+)
+
+from harness.store.encoding import JsonText
+
+metadata = MetaData()
+
+migrations = Table(
+    "migrations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("applied", Text, nullable=False),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("source", JsonText, nullable=False),
+    Column("description", JsonText, nullable=False),
+    Column("chat_template", Text),
+    Column("chat_template_hash", Text),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("suite", Text, nullable=False),
+    Column("suite_version", Text, nullable=False),
+    Column("metrics", JsonText, nullable=False),
+    Column("data_hash", Text, nullable=False),
+    Column("settings", JsonText, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("environment", JsonText, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("started", Text, nullable=False),
+    Column("finished", Text),
+    ForeignKeyConstraint(["model", "fingerprint"], ["models.name", "models.fingerprint"]),
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("content", JsonText, nullable=False),
+)
+
+rows = Table(
+    "rows",
+    metadata,
+    Column("run", Text, ForeignKey("runs.id"), primary_key=True),
+    Column("sample", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("sample_hash", Text, ForeignKey("samples.hash"), nullable=False),
+    Column("answers", JsonText, nullable=False),
+    Index("rows_in_order", "run", "position"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("content", JsonText, nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("request", Text, ForeignKey("requests.hash"), nullable=False),
+    Column("answer", JsonText, nullable=False),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("sample", Text, primary_key=True),
+    Column("place", BigInteger, primary_key=True),
+    Column("metric", Text, nullable=False),
+    Column("part", BigInteger, nullable=False),
+    Column("value", Double),
+    Column("reason", Text),
+    ForeignKeyConstraint(["run", "sample"], ["rows.run", "rows.sample"]),
+)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("left_run", Text, primary_key=True),
+    Column("right_run", Text, primary_key=True),
+    Column("sample", Text, primary_key=True),
+    Column("rater", Text, primary_key=True),
+    Column("shown_first", Text, primary_key=True),
+    Column("winner", Text),
+    Column("seconds", Double),
+    Column("cost", Double),
+    Column("reason", Text),
+    ForeignKeyConstraint(["left_run", "sample"], ["rows.run", "rows.sample"]),
+    ForeignKeyConstraint(["right_run", "sample"], ["rows.run", "rows.sample"]),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("pipeline", Text, primary_key=True),
+    Column("identity", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("manifest", JsonText, nullable=False),
+    Column("started", Text, nullable=False),
+    Column("finished", Text, nullable=False),
+)

@@ -1,0 +1,184 @@
+"""The results store's one door: open it by URL, keep what happened, ask what is known.
+
+Every `keep_…` is one transaction: when it returns, what it was given survives the death of the process.
+Several processes may use one store at once.
+
+It does not know how answers come about, nor what they mean.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from harness.records import Json, Observation, Preference, Row, Run
+from harness.store import answers, models, preferences, runs, stages, verify
+from harness.store.answers import KeptAnswer
+from harness.store.database import Database
+from harness.store.encoding import Answer
+from harness.store.migrations import bring_forward
+from harness.store.models import KeptModel
+from harness.store.stages import KeptStage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS_AT_ONCE = 200
+"""Rows read per query by `Store.rows`, so that a run of any size takes little memory."""
+
+
+class Store:
+    """An open results store. Methods raise StoreError where it cannot be used, DiskFull on a full disk."""
+
+    def __init__(self, database: Database) -> None:
+        """Use `Store.open`."""
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open a store by its SQLAlchemy URL, making it or bringing it forward as needed.
+
+        Raises StoreError for a file that is not a database or belongs to something else, for a read-only
+        or newer store, and for one that stays locked; DiskFull for a full disk.
+        """
+        database = Database(url)
+        try:
+            with database.writing() as connection:  # even with nothing to do: it proves that one may write
+                bring_forward(connection, database.name)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    # ------------------------------------------------------------ answers
+
+    def known_answers(self, keys: Sequence[str]) -> dict[str, Answer]:
+        """The answers kept under these keys, each with its key, in the order of the keys."""
+        with self._database.reading() as connection:
+            return answers.known_answers(connection, keys)
+
+    def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Answer]:
+        """Keep answers, and return what is now kept under their keys: the first one kept stays."""
+        with self._database.writing() as connection:
+            return answers.keep_answers(connection, kept)
+
+    # ------------------------------------------------------------ models and runs
+
+    def keep_model(
+        self,
+        name: str,
+        fingerprint: str,
+        source: Mapping[str, Json],
+        description: Mapping[str, Json],
+        chat_template: str | None,
+    ) -> None:
+        """Keep what a model's name stands for. Comes before `begin_run`."""
+        with self._database.writing() as connection:
+            models.keep_model(connection, name, fingerprint, source, description, chat_template)
+
+    def model(self, name: str, fingerprint: str) -> KeptModel | None:
+        """The model a run names; None where it was never kept."""
+        with self._database.reading() as connection:
+            return models.find_model(connection, name, fingerprint)
+
+    def begin_run(self, run: Run) -> None:
+        """Keep a run, unless it is there: a killed run continues under its id."""
+        with self._database.writing() as connection:
+            runs.begin_run(connection, run)
+
+    def keep_rows(self, run_id: str, rows: Sequence[tuple[int, Row]]) -> None:
+        """Keep (position, row) pairs of a run, after their answers; a row that is there is replaced."""
+        with self._database.writing() as connection:
+            runs.keep_rows(connection, run_id, rows)
+
+    def finish_run(self, run_id: str, finished: str) -> None:
+        """Say when a run became whole (ISO 8601, UTC). The first time stays."""
+        with self._database.writing() as connection:
+            runs.finish_run(connection, run_id, finished)
+
+    def run(self, run_id: str) -> Run | None:
+        """The run of this id."""
+        with self._database.reading() as connection:
+            return next(iter(runs.find_runs(connection, run_id=run_id)), None)
+
+    def runs(self, *, model: str | None = None, suite: str | None = None) -> list[Run]:
+        """Runs of this model and suite, finished or not, oldest first; None is any."""
+        with self._database.reading() as connection:
+            return runs.find_runs(connection, model=model, suite=suite)
+
+    def latest_run(self, model: str, suite: str) -> Run | None:
+        """The run of this model's name and suite that finished last; None where none has."""
+        with self._database.reading() as connection:
+            return runs.latest_run(connection, model, suite)
+
+    def observations(self, run_id: str) -> dict[str, list[Observation]]:
+        """Every score of a run by metric, unscored ones too, in the order of rows and parts."""
+        with self._database.reading() as connection:
+            return runs.observations(connection, run_id)
+
+    def unscored(self, run_id: str) -> dict[str, dict[str, int]]:
+        """How many scores have no value: metric, then reason, then count."""
+        with self._database.reading() as connection:
+            return runs.unscored(connection, run_id)
+
+    def rows(self, run_id: str) -> Iterator[Row]:
+        """A run's rows by position, answers and scores included, read as they are asked for."""
+        position = -1
+        while page := self._page(run_id, position):
+            yield from (row for _, row in page)
+            position = page[-1][0]
+
+    def frame(self, run_ids: Sequence[str]) -> "pd.DataFrame":
+        """One line per score of these runs: see `harness.store.frames`."""
+        from harness.store.frames import frame  # pandas takes half a second, and only notebooks need it
+
+        with self._database.reading() as connection:
+            return frame(connection, run_ids)
+
+    def _page(self, run_id: str, position: int) -> list[tuple[int, Row]]:
+        with self._database.reading() as connection:
+            return runs.rows_after(connection, run_id, position, ROWS_AT_ONCE)
+
+    # ------------------------------------------------------------ training and raters
+
+    def keep_stage(self, stage: KeptStage) -> None:
+        """Keep what a pipeline trained."""
+        with self._database.writing() as connection:
+            stages.keep_stage(connection, stage)
+
+    def stages(self, pipeline: str | None = None) -> list[KeptStage]:
+        """What one pipeline trained, or all did: by pipeline, position and time."""
+        with self._database.reading() as connection:
+            return stages.find_stages(connection, pipeline)
+
+    def keep_preferences(self, chosen: Sequence[Preference]) -> None:
+        """Keep raters' choices about samples that both runs have rows of."""
+        with self._database.writing() as connection:
+            preferences.keep_preferences(connection, chosen)
+
+    def preferences(
+        self, *, left_run: str | None = None, right_run: str | None = None, rater: str | None = None
+    ) -> list[Preference]:
+        """Raters' choices between these runs; None is any."""
+        with self._database.reading() as connection:
+            return preferences.find_preferences(connection, left_run, right_run, rater)
+
+    # ------------------------------------------------------------ trust
+
+    def verify(self) -> list[str]:
+        """One line per request, sample, key or row that is not as its hash says; empty where all is well."""
+        with self._database.reading() as connection:
+            return list(verify.complaints(connection))
