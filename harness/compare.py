@@ -1,0 +1,376 @@
+"""Two runs of one suite become comparisons, and comparisons a verdict.
+
+A comparison is refused where the runs differ in what makes them comparable, unless it is forced, and then it
+says so. What is compared is paired by sample and part; a score missing on either side is counted and left
+out, never averaged in.
+
+Three numbers say different things, and are made to agree before anything is decided. The **interval** holds
+the plausible values of one difference, at its own level. The **p** asks whether that one difference could be
+chance; the **adjusted p** asks it knowing how many headlines were looked at. BETTER and WORSE need both: an
+adjusted p below 1 - level, and an interval wholly on one side of zero.
+
+It does not know models, suites or the store: it is given scores.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
+from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
+from harness.stats.intervals import difference_interval
+from harness.stats.multiplicity import holm
+from harness.stats.paired import PairedTest, mcnemar, sign_flip
+from harness.stats.power import detectable
+
+HEADLINE, EXPLORATORY = "headline", "exploratory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredRun:
+    """A run and its scores by metric name, unscored ones (value None) included."""
+
+    run: Run
+    observations: Mapping[str, Sequence[Observation]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How to compute: the same for every comparison of a call."""
+
+    level: float
+    resamples: int
+    seed: int
+    force: bool
+
+    @property
+    def alpha(self) -> float:
+        """1 - level, without the float's dust: 0.05, not 0.05000000000000004."""
+        return round(1 - self.level, 12)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Scores of both sides, by sample and part, with the count of what could not be paired."""
+
+    baseline: Floats
+    candidate: Floats
+    clusters: list[str]
+    samples: int
+    unscored: int
+    unpaired: int
+
+
+def compare_all(
+    baseline: Sequence[ScoredRun],
+    candidates: Mapping[str, Sequence[ScoredRun]],
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+    force: bool = False,
+) -> list[Verdict]:
+    """Each candidate against the baseline: one run per suite on each side, and at least one of the baseline.
+
+    Holm's correction covers the headline comparisons of all candidates and suites as one family, and all
+    others as a second, exploratory one. Numbers before it do not depend on what else is compared.
+    """
+    plan = _Plan(level, resamples, seed, force)
+    by_candidate = {name: list(_over_suites(baseline, runs, name, plan)) for name, runs in candidates.items()}
+    adjusted = iter(_adjusted([each for found in by_candidate.values() for each in found], plan))
+    return [
+        _verdict(baseline[0].run.model, name, [next(adjusted) for _ in found])
+        for name, found in by_candidate.items()
+    ]
+
+
+def compare_runs(
+    baseline: ScoredRun,
+    candidate: ScoredRun,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+    force: bool = False,
+) -> list[Comparison]:
+    """One suite's metrics, in its order. The two families are those of this suite alone."""
+    plan = _Plan(level, resamples, seed, force)
+    return _adjusted(_over_metrics(baseline, candidate, plan), plan)
+
+
+def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
+    """What forbids comparing two runs, and what a reader must know though it does not forbid it.
+
+    Suite, version, data, number of samples and every setting must agree. Whether a chat template is applied
+    belongs to the candidate, as its weights do: there a difference is only noted, as are other seeds,
+    package versions and devices, and a run that is not finished.
+    """
+    names = (baseline.model, candidate.model)
+    mine, theirs = _flat(baseline.settings), _flat(candidate.settings)
+    templates = mine.pop("chat_template", None), theirs.pop("chat_template", None)
+    blocking = [
+        *_differing("suite", baseline.suite, candidate.suite, names),
+        *_differing("suite version", baseline.suite_version, candidate.suite_version, names),
+        *_differing("data", baseline.data_hash, candidate.data_hash, names),
+        *_differing("number of samples", baseline.size, candidate.size, names),
+        *_differing_keys("setting ", mine, theirs, names),
+    ]
+    notes = [
+        *_differing("chat template applied", *templates, names),
+        *_differing("seed", baseline.seed, candidate.seed, names),
+        *_differing_keys("", _conditions(baseline), _conditions(candidate), names),
+        *(f"the run of {run.model} is not finished" for run in (baseline, candidate) if run.finished is None),
+    ]
+    return blocking, notes
+
+
+def _conditions(run: Run) -> dict[str, Json]:
+    """What of the environment can move a number: package versions and what the engine computes with."""
+    recorded = _flat(run.environment)
+    telling = ("engine.device", "engine.dtype", "processor")
+    return {key: value for key, value in recorded.items() if key.startswith("packages.") or key in telling}
+
+
+def _flat(tree: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
+    """Nested mappings as one, with dotted keys."""
+    flat: dict[str, Json] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _differing_keys(
+    prefix: str, left: Mapping[str, Json], right: Mapping[str, Json], names: tuple[str, str]
+) -> Iterator[str]:
+    for key in sorted(left.keys() | right.keys()):
+        yield from _differing(prefix + key, left.get(key), right.get(key), names)
+
+
+def _differing(what: str, left: Json, right: Json, names: tuple[str, str]) -> Iterator[str]:
+    if _canonical(left) != _canonical(right):
+        yield f"{what}: {_canonical(left)} for {names[0]}, {_canonical(right)} for {names[1]}"
+
+
+def _canonical(value: Json) -> str:
+    """A value as JSON: what a store gives back equals what was put in, lists for tuples included."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _over_suites(
+    baseline: Sequence[ScoredRun], candidate: Sequence[ScoredRun], name: str, plan: _Plan
+) -> Iterator[Comparison]:
+    """All comparisons of one candidate, suites in the baseline's order."""
+    ours, theirs = ({scored.run.suite: scored for scored in runs} for runs in (baseline, candidate))
+    reference = baseline[0].run.model
+    for suite in dict.fromkeys([*ours, *theirs]):
+        if suite in ours and suite in theirs:
+            yield from _over_metrics(ours[suite], theirs[suite], plan)
+            continue
+        lonely, absent = (ours[suite], name) if suite in ours else (theirs[suite], reference)
+        for metric in lonely.run.metrics:
+            yield _without_numbers(reference, name, suite, metric, [f"{absent} has no run of this suite"])
+
+
+def _over_metrics(baseline: ScoredRun, candidate: ScoredRun, plan: _Plan) -> list[Comparison]:
+    blocking, notes = comparability(baseline.run, candidate.run)
+    metrics = {metric.name: metric for metric in (*candidate.run.metrics, *baseline.run.metrics)}
+    if blocking and not plan.force:
+        names = baseline.run.model, candidate.run.model
+        return [
+            _without_numbers(*names, baseline.run.suite, metric, [*blocking, *notes])
+            for metric in metrics.values()
+        ]
+    told = [*(f"forced: {reason}" for reason in blocking), *notes]
+    return [_compared(baseline, candidate, metric, told, plan) for metric in metrics.values()]
+
+
+def _without_numbers(
+    baseline: str, candidate: str, suite: str, metric: Metric, notes: Sequence[str]
+) -> Comparison:
+    return Comparison(
+        baseline=baseline,
+        candidate=candidate,
+        suite=suite,
+        metric=metric,
+        decision=Decision.NOT_COMPARABLE,
+        n=0,
+        clusters=0,
+        unscored=0,
+        unpaired=0,
+        baseline_mean=None,
+        candidate_mean=None,
+        difference=None,
+        interval=None,
+        p=None,
+        adjusted_p=None,
+        family=HEADLINE if metric.headline else EXPLORATORY,
+        flips=None,
+        detectable=None,
+        method="not compared",
+        notes=tuple(notes),
+    )
+
+
+def _compared(
+    baseline: ScoredRun, candidate: ScoredRun, metric: Metric, notes: Sequence[str], plan: _Plan
+) -> Comparison:
+    """One metric's numbers; adjusted p and decision are still to come, for they need the family."""
+    pairs = _paired(baseline.observations.get(metric.name, ()), candidate.observations.get(metric.name, ()))
+    names, suite = (baseline.run.model, candidate.run.model), baseline.run.suite
+    if not pairs.clusters:
+        empty = _without_numbers(*names, suite, metric, ["no sample has a score in both runs", *notes])
+        return replace(empty, unscored=pairs.unscored, unpaired=pairs.unpaired)
+    differences = by_cluster(pairs.candidate - pairs.baseline, pairs.clusters)
+    low, high = value_range(np.concatenate([pairs.baseline, pairs.candidate]))
+    rng = _generator(plan.seed, suite, metric.name, names)
+    estimate = difference_interval(
+        differences, high - low, level=plan.level, resamples=plan.resamples, rng=rng
+    )
+    flips = _flips(pairs) if metric.kind == "binary" and pairs.samples == len(pairs.clusters) else None
+    test = _tested(differences, flips, plan, rng)
+    return replace(
+        _without_numbers(*names, suite, metric, notes),
+        n=len(pairs.clusters),
+        clusters=differences.count,
+        unscored=pairs.unscored,
+        unpaired=pairs.unpaired,
+        baseline_mean=float(pairs.baseline.mean()),
+        candidate_mean=float(pairs.candidate.mean()),
+        difference=estimate.value,
+        interval=estimate.interval,
+        p=test.p,
+        flips=flips,
+        detectable=detectable(differences, high - low, binary=metric.kind == "binary", level=plan.level),
+        method=f"{test.method}; {estimate.method}",
+    )
+
+
+def _paired(baseline: Sequence[Observation], candidate: Sequence[Observation]) -> _Pairs:
+    left = {(seen.sample, seen.part): seen for seen in baseline}
+    right = {(seen.sample, seen.part): seen for seen in candidate}
+    ours, theirs = {sample for sample, _ in left}, {sample for sample, _ in right}
+    shared = [key for key in dict.fromkeys([*left, *right]) if key[0] in ours and key[0] in theirs]
+    scored: dict[tuple[str, int], tuple[float, float, str]] = {}
+    for key in shared:
+        one, other = left.get(key), right.get(key)
+        if one and other and one.value is not None and other.value is not None:
+            scored[key] = one.value, other.value, one.cluster
+    return _Pairs(
+        baseline=np.array([one for one, _, _ in scored.values()], dtype=np.float64),
+        candidate=np.array([other for _, other, _ in scored.values()], dtype=np.float64),
+        clusters=[cluster for _, _, cluster in scored.values()],
+        samples=len({sample for sample, _ in scored}),
+        unscored=len(shared) - len(scored),
+        unpaired=len(ours ^ theirs),
+    )
+
+
+def _flips(pairs: _Pairs) -> Flips:
+    before, after = pairs.baseline == 1, pairs.candidate == 1
+    return Flips(
+        won=int((~before & after).sum()),
+        lost=int((before & ~after).sum()),
+        both_right=int((before & after).sum()),
+        both_wrong=int((~before & ~after).sum()),
+    )
+
+
+def _tested(differences: Clusters, flips: Flips | None, plan: _Plan, rng: np.random.Generator) -> PairedTest:
+    """McNemar where every cluster holds one binary score, else a permutation of whole clusters."""
+    if flips and differences.singles:
+        return PairedTest(mcnemar(flips.won, flips.lost), "exact McNemar test")
+    return sign_flip(differences.sums, resamples=plan.resamples, rng=rng)
+
+
+def _generator(seed: int, suite: str, metric: str, names: tuple[str, str]) -> np.random.Generator:
+    """A generator of a comparison's own, the same in whatever company and direction it is compared."""
+    what = json.dumps([seed, suite, metric, sorted(names)])
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(what.encode()).digest()[:16]))
+
+
+def _adjusted(comparisons: Sequence[Comparison], plan: _Plan) -> list[Comparison]:
+    """The same comparisons in the same order, corrected within their families and decided."""
+    adjusted: dict[int, float] = {}
+    for family in (HEADLINE, EXPLORATORY):
+        raw = {
+            index: each.p
+            for index, each in enumerate(comparisons)
+            if each.family == family and each.p is not None
+        }
+        adjusted |= zip(raw, holm(list(raw.values())), strict=True)
+    return [
+        _decided(each, adjusted[index], plan) if index in adjusted else each
+        for index, each in enumerate(comparisons)
+    ]
+
+
+def _decided(comparison: Comparison, adjusted_p: float, plan: _Plan) -> Comparison:
+    interval = comparison.interval
+    assert interval is not None
+    rose, fell = interval.low > 0, interval.high < 0
+    decision = Decision.NO_DIFFERENCE
+    if adjusted_p < plan.alpha and (rose or fell):
+        decision = Decision.BETTER if rose == comparison.metric.higher_is_better else Decision.WORSE
+    return replace(comparison, adjusted_p=adjusted_p, decision=decision)
+
+
+def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -> Verdict:
+    headlines = [each for each in comparisons if each.metric.headline]
+    return Verdict(
+        candidate=candidate,
+        baseline=baseline,
+        decision=_overall({each.decision for each in headlines}),
+        comparisons=tuple(comparisons),
+        reason=_reason(headlines),
+    )
+
+
+def _overall(decisions: set[Decision]) -> Decision:
+    """One decision over all headlines.
+
+    A single headline that cannot be compared leaves the whole open: a candidate must not come out better
+    because the suite it is worse in was left out.
+    """
+    if not decisions or Decision.NOT_COMPARABLE in decisions:
+        return Decision.NOT_COMPARABLE
+    if decisions >= {Decision.BETTER, Decision.WORSE}:
+        return Decision.MIXED
+    return next(iter(decisions - {Decision.NO_DIFFERENCE}), Decision.NO_DIFFERENCE)
+
+
+def _reason(headlines: Sequence[Comparison]) -> str:
+    """The headlines' outcomes in a sentence, what is shown first, and whatever was forced at its end."""
+    if not headlines:
+        return "no headline metric was compared"
+    words = {
+        Decision.BETTER: "better on",
+        Decision.WORSE: "worse on",
+        Decision.NO_DIFFERENCE: "no difference shown on",
+        Decision.NOT_COMPARABLE: "not comparable on",
+    }
+    clauses = []
+    for decision, opening in words.items():
+        told = [_in_words(each) for each in headlines if each.decision == decision]
+        if told:
+            clauses.append(f"{opening} {', '.join(told)}")
+    forced = dict.fromkeys(note for each in headlines for note in each.notes if note.startswith("forced: "))
+    return "; ".join([*clauses, *forced])
+
+
+def _in_words(comparison: Comparison) -> str:
+    where = f"{comparison.suite} ({comparison.metric.name}"
+    if comparison.difference is None or comparison.interval is None:
+        return f"{where}): {', '.join(comparison.notes)}"
+    low, high = comparison.interval.low, comparison.interval.high
+    found = f"{where} {comparison.difference:+.3f} [{low:+.3f}, {high:+.3f}])"
+    if comparison.decision != Decision.NO_DIFFERENCE:
+        return found
+    if comparison.detectable is None:
+        return f"{found}: {comparison.clusters} samples cannot show any"
+    return f"{found}: {comparison.clusters} samples would have shown ±{comparison.detectable:.3f}"

@@ -1,0 +1,108 @@
+"""Scores that belong together, reduced to what every clustered statistic needs: sums and sizes.
+
+Scores of one prompt are not independent, so the prompt is what is resampled and permuted. With s the sum
+and m the number of scores in a cluster, the mean over all scores is the ratio sum(s) / sum(m), and its
+linearised standard error is that of Miller (2024, "Adding Error Bars to Evals", equation 4) and of cluster
+sampling in general (Cochran 1977, chapter 9).
+
+It does not know whether a number is a score or a difference of two.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from math import fsum, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+FEW = 10
+"""Fewer clusters than this that differ from the commonest one are too few to resample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """The sum and the number of scores of each cluster: two arrays of the same length, at least 1."""
+
+    sums: Floats
+    sizes: Floats
+
+    @property
+    def count(self) -> int:
+        """Independent units."""
+        return len(self.sums)
+
+    @property
+    def mean(self) -> float:
+        """The mean over scores, a cluster weighing as much as it has scores."""
+        return fsum(self.sums) / fsum(self.sizes)
+
+    @property
+    def residuals(self) -> Floats:
+        """What each cluster's sum has above what the overall mean gives it."""
+        return self.sums - self.mean * self.sizes
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean, with clusters as the independent units; at least two of them."""
+        spread = fsum(self.residuals**2) * self.count / (self.count - 1)
+        return sqrt(spread) / fsum(self.sizes)
+
+    @property
+    def singles(self) -> bool:
+        """Whether every cluster holds exactly one score."""
+        return bool((self.sizes == 1).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Flipped:
+    """Differences told as whole wins and losses among `n` units; a fraction where they were not whole."""
+
+    won: float
+    lost: float
+    n: float
+
+
+def by_cluster(values: Sequence[float] | Floats, clusters: Sequence[Hashable]) -> Clusters:
+    """Group scores, given as two sequences of the same length. NaN is a mistake of the caller's."""
+    scores = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(scores).all():
+        raise ValueError("a score is NaN or infinite; an unscored sample must be left out instead")
+    numbers: dict[Hashable, int] = {}
+    codes = np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters], dtype=np.intp)
+    return Clusters(
+        np.bincount(codes, weights=scores).astype(np.float64),
+        np.bincount(codes).astype(np.float64),
+    )
+
+
+def few_differ(clusters: Clusters, span: float) -> bool:
+    """Whether fewer than `FEW` clusters differ from the commonest one.
+
+    Resampling so few repeats what was seen and cannot imagine what was not: where all differences are zero
+    it gives [0, 0], which claims certainty. `span` is the width of the scores' range; means nearer than
+    1e-12 of it are the same.
+    """
+    means = np.round(clusters.sums / clusters.sizes / span, 12)
+    return clusters.count - int(np.unique(means, return_counts=True)[1].max()) < FEW
+
+
+def as_flips(differences: Clusters, span: float) -> Flipped:
+    """Differences as if every change had been a whole one, from one end of the range to the other.
+
+    Among variables within [-1, 1] of a given mean and mean absolute value, one with whole changes varies
+    most, so what holds for it is on the safe side for others. Clusters of unequal size count as the number
+    of largest ones that they would fill.
+    """
+    largest = float(differences.sizes.max())
+    whole = differences.sums / (largest * span)
+    return Flipped(fsum(whole[whole > 0]), -fsum(whole[whole < 0]), fsum(differences.sizes) / largest)
+
+
+def value_range(values: Sequence[float] | Floats) -> tuple[float, float]:
+    """The range that scores can have: 0 to 1 where all are in it, else what was seen, and zero."""
+    low, high = float(np.min(values)), float(np.max(values))
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return min(low, 0.0), max(high, 0.0)
