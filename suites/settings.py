@@ -11,6 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
+from harness.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -20,6 +22,18 @@ class Surroundings:
     """The folder of official data (`HARNESS_DATA`); None: official data come from their hub."""
     resolve: Callable[[str], Path | None] = lambda name: None
     """The folder of a model or finished pipeline by its name; None where nothing has that name."""
+
+
+def template_applied(setting: bool | None, chat_template: str | None) -> bool:
+    """Whether a suite with this setting applies the template of a model that has this one, or none.
+
+    Raises UsageError where a template is asked for and there is none.
+    """
+    if setting and chat_template is None:
+        raise UsageError(
+            "the suite asks for a chat template (`chat_template = true`), and the model has none"
+        )
+    return chat_template is not None if setting is None else setting
 
 
 class SuiteSettings(BaseModel):

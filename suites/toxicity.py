@@ -11,18 +11,17 @@ Detoxify reads it without that restraint.
 It does not know where texts come from, nor from which toxicity on a text counts as toxic.
 """
 
-import hashlib
 import io
-import math
 import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
+from harness.engine.hashing import file_hash
 from harness.errors import DownloadNeeded, ModelError, UnknownName
 from harness.records import Json
 
@@ -64,21 +63,21 @@ class Toxicity:
             raise UnknownName("toxicity classifier, pipeline or folder", classifier, RELEASES)
         checkpoints = sorted(folder.glob("*.ckpt"))
         if len(checkpoints) != 1:
-            raise ModelError(f"{folder}: a toxicity classifier needs one *.ckpt file; there are {len(checkpoints)}")
+            raise ModelError(
+                f"{folder}: a toxicity classifier needs one *.ckpt file; there are {len(checkpoints)}"
+            )
         return cls("folder", checkpoints[0], folder)
 
     def identity(self) -> Mapping[str, Json]:
-        """What scores depend on, for a run's settings. A released checkpoint is downloaded if it is not there."""
+        """What scores depend on, for a run's settings. A released checkpoint that is missing comes first."""
         if not self.checkpoint.exists():
             self._download()
-        stat = self.checkpoint.stat()
-        sha256 = _digest(self.checkpoint, stat.st_size, stat.st_mtime_ns)
-        return {"scorer": "detoxify", "classifier": self.name, "sha256": sha256}
+        return {"scorer": "detoxify", "classifier": self.name, "sha256": file_hash(self.checkpoint)}
 
     def scores(self, texts: Sequence[str]) -> list[Mapping[str, float]]:
         """For each text the probability of each class, among them `toxicity`. Equal texts are judged once.
 
-        Values can be NaN where the classifier fails. Raises ModelError for an unusable checkpoint, and
+        A value is NaN where the classifier fails. Raises ModelError for an unusable checkpoint, and
         DownloadNeeded.
         """
         distinct = sorted(set(texts), key=lambda text: (len(text), text))
@@ -97,8 +96,8 @@ class Toxicity:
     @cached_property
     def _detoxify(self) -> "Detoxify":
         # imported here because detoxify takes seconds to import, and a stored evaluation needs none of it
-        import torch
-        from detoxify import Detoxify
+        import torch  # noqa: PLC0415
+        from detoxify import Detoxify  # noqa: PLC0415
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if self.folder is None:
@@ -107,25 +106,29 @@ class Toxicity:
         try:
             loaded = Detoxify(checkpoint=checkpoint, huggingface_config_path=str(self.folder), device=device)
         except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise ModelError(f"{self.checkpoint}: not a Detoxify checkpoint of this folder's model: {error}") from error
+            raise ModelError(
+                f"{self.checkpoint}: not a Detoxify checkpoint of this folder's model: {error}"
+            ) from error
         if "toxicity" not in loaded.class_names:
-            raise ModelError(f"{self.checkpoint}: the classes have no 'toxicity': {', '.join(loaded.class_names)}")
+            raise ModelError(
+                f"{self.checkpoint}: the classes have no 'toxicity': {', '.join(loaded.class_names)}"
+            )
         return loaded
 
     def _released(self, device: str) -> "Detoxify":
-        from detoxify import Detoxify
+        from detoxify import Detoxify  # noqa: PLC0415  # see _detoxify
 
         self.identity()  # downloads the checkpoint where it is missing
         try:
             return Detoxify(self.name, device=device)
         except OSError as error:
             raise DownloadNeeded(
-                f"the classifier {self.name!r} needs its transformer's configuration and tokenizer from the hub: "
-                f"{error}. Without a network, name a folder that holds them beside the checkpoint"
+                f"the classifier {self.name!r} needs its transformer's configuration and tokenizer from the "
+                f"hub: {error}. Without a network, name a folder that holds them beside the checkpoint"
             ) from error
 
     def _download(self) -> None:
-        import torch
+        import torch  # noqa: PLC0415  # see _detoxify
 
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         url = f"{RELEASE_PAGE}/{RELEASES[self.name]}"
@@ -140,17 +143,6 @@ class Toxicity:
             ) from error
 
 
-@cache
-def _digest(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def is_judged(scores: Mapping[str, float]) -> bool:
-    """Whether the classifier gave an answer at all."""
-    return math.isfinite(scores["toxicity"])
-
-
 def _release_cache() -> Path:
     """Where torch.hub keeps what Detoxify downloads: its rule, without importing torch."""
     home = os.environ.get("TORCH_HOME")
@@ -163,15 +155,15 @@ def _relocated(checkpoint: Path, folder: Path) -> io.BytesIO:
 
     Detoxify asks for the model that the checkpoint names, even where a folder holds its configuration.
     """
-    import torch
+    import torch  # noqa: PLC0415  # see _detoxify
 
     try:
         content: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
         content["config"]["arch"]["args"]["model_type"] = str(folder)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{checkpoint}: holds more than weights and plain values, or is damaged. Such a pickle can run code "
-            "when it is read, and is not read here"
+            f"{checkpoint}: holds more than weights and plain values, or is damaged. Such a pickle can run "
+            "code when it is read, and is not read here"
         ) from error
     except (EOFError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(

@@ -1,0 +1,429 @@
+"""lm-eval's task definitions, driven by our engine. The only file that speaks lm_eval (0.4.13).
+
+A task brings its prompts, its requests and its scoring; the documents can be ours, so that they are read,
+checked and hashed by us. lm-eval's model classes, request cache, evaluator and statistics are not used.
+https://github.com/EleutherAI/lm-evaluation-harness
+
+Two things are made repeatable that lm-eval leaves to the state of the process: tasks that shuffle documents
+as they load, and scoring that draws at random. Both see `random` seeded, and it is put back afterwards.
+
+It does not know what a score means nor where an answer comes from, and nothing of lm_eval's types leaves it.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import lm_eval.tasks
+from datasets import Dataset
+from jinja2 import TemplateError
+from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.tasks import TaskManager
+from pyarrow import ArrowInvalid, ArrowTypeError
+
+from harness.errors import DownloadNeeded, UnknownName, UsageError
+from harness.protocols import Engine
+from harness.records import Likelihood, Message, Prompt, Response, Sampling
+
+Request = tuple[str, str] | tuple[Prompt, Sampling]
+"""A context and the continuation to score, or a prompt and how to continue it."""
+Answer = Likelihood | Response
+
+TASKS = Path(lm_eval.tasks.__file__).parent
+MAX_TOKENS = 256
+"""What lm-eval generates where a task does not say."""
+MAX_TOKENS_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+ZERO_OR_ONE = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"})
+"""Metrics that are 0 or 1 for a document, in tasks that keep lm-eval's own scoring."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMetric:
+    """Something a task measures on each document by itself."""
+
+    name: str
+    higher_is_better: bool
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What was asked about one document, what came back, and what that is worth."""
+
+    index: int
+    """The document's place in the task's documents, from 0."""
+    requests: tuple[Request, ...]
+    responses: tuple[Answer, ...]
+    """One for each request."""
+    values: Mapping[str, tuple[float, ...]]
+    """By metric: one value, or several where the task gives a list. Empty where an answer failed."""
+    failure: str | None = None
+    """Why there are no values."""
+
+
+class LmEvalTask:
+    """A task of lm-eval with its documents."""
+
+    def __init__(self, name: str, task: ConfigurableTask, limit: int | None) -> None:
+        self.name = name
+        self._task = task
+        self._filters = [ensemble.name for ensemble in task._filters]
+        with _seeded(name):
+            self.docs: Sequence[Mapping[str, Any]] = [doc for _, doc in task.doc_iterator(limit=limit)]
+
+    @property
+    def version(self) -> str:
+        """The version of the task's definition."""
+        return str(self._task.VERSION)
+
+    @property
+    def num_fewshot(self) -> int:
+        """How many worked examples the task's definition puts before a question."""
+        return self._task.config.num_fewshot or 0
+
+    @property
+    def brings_examples(self) -> bool:
+        """Whether the definition itself holds the worked examples, and no split of the data is needed."""
+        examples = self._task.fewshot_cfg
+        return examples.split is None and examples.samples is not None
+
+    @property
+    def metrics(self) -> tuple[TaskMetric, ...]:
+        """The metrics that are means over documents. A task can have others, such as a corpus's BLEU."""
+        lm_evals_scoring = self._task.config.process_results is None
+        higher_is_better = self._task.higher_is_better()
+        return tuple(
+            TaskMetric(
+                name=self._label(metric, filtered),
+                higher_is_better=bool(higher_is_better[metric]),
+                binary=lm_evals_scoring and metric in ZERO_OR_ONE,
+            )
+            for metric, aggregation in self._task.aggregation().items()
+            for filtered in self._filters
+            if aggregation is mean
+        )
+
+    def sampling(self, seed: int = 0) -> Sampling | None:
+        """How answers are drawn; None for a task that is scored by log-likelihood."""
+        if self._task.OUTPUT_TYPE != "generate_until":
+            return None
+        return sampling_of(self.name, self._task.config.generation_kwargs, seed)
+
+    def question(self, index: int) -> str:
+        """What a document asks, before few-shot text or a chat template is put around it."""
+        text = self._task.doc_to_text(self.docs[index])
+        return text if isinstance(text, str) else str(self._task.doc_to_target(self.docs[index]))
+
+    def target(self, index: int) -> str:
+        """What would be right, as text."""
+        doc = self.docs[index]
+        target = self._task.doc_to_target(doc)
+        if isinstance(target, int) and self._task.config.doc_to_choice is not None:
+            return str(self._task.doc_to_choice(doc)[target])
+        return str(target)
+
+    def score_text(self, index: int, text: str) -> Mapping[str, tuple[float, ...]]:
+        """What a generated text would be worth as the answer to a document, by metric."""
+        instance = self._task.construct_requests(doc=self.docs[index], ctx="")
+        return self._score(index, [instance], [[text]])
+
+    def _score(
+        self, index: int, instances: list[Instance], given: Sequence[list[Any]]
+    ) -> Mapping[str, tuple[float, ...]]:
+        doc = self.docs[index]
+        for instance, answers in zip(instances, given, strict=True):
+            instance.resps = answers
+        values: dict[str, tuple[float, ...]] = {}
+        with _seeded(json.dumps(doc, sort_keys=True, default=str)):
+            for ensemble in self._task._filters:  # read by lm-eval's evaluator too; it has no public name
+                ensemble.apply(instances)
+                filtered = [instance.filtered_resps[ensemble.name] for instance in instances]
+                for metric, value in self._task.process_results(doc, filtered).items():
+                    values[self._label(metric, ensemble.name)] = _numbers(value)
+        return values
+
+    def _label(self, metric: str, filtered: str) -> str:
+        return metric if len(self._filters) == 1 else f"{metric},{filtered}"
+
+    def _instances(
+        self, engine: Engine, *, chat_template: bool, num_fewshot: int | None, seed: int
+    ) -> Mapping[int, list[Instance]]:
+        """The task's requests by document, with worked examples drawn anew from the seed."""
+        if num_fewshot and self._task.config.num_fewshot == 0:
+            raise UsageError(f"lm-eval's task {self.name!r} takes no worked examples; leave num_fewshot out")
+        shots = self.num_fewshot if num_fewshot is None else num_fewshot
+        self._task.set_config("num_fewshot", shots)
+        self._task.set_fewshot_seed(seed)
+        with _seeded(self.name), _quiet():
+            self._task.build_all_requests(
+                limit=len(self.docs),
+                apply_chat_template=chat_template,
+                fewshot_as_multiturn=chat_template,
+                chat_template=_renderer(engine) if chat_template else None,
+            )
+        by_document = defaultdict(list)
+        for instance in self._task.instances:
+            by_document[instance.doc_id].append(instance)
+        return by_document
+
+    def _requests(self, instance: Instance, seed: int) -> tuple[Request, ...]:
+        """What one instance asks: one request, or as many draws as the task repeats."""
+        if instance.request_type == "loglikelihood":
+            context, continuation = instance.args
+            return ((context, continuation),)
+        context, kwargs = instance.args
+        sampling = sampling_of(self.name, kwargs, seed)
+        return tuple((Prompt(content=context, draw=draw), sampling) for draw in range(instance.repeats))
+
+    def _answered(
+        self, index: int, instances: list[Instance], answers: Mapping[Request, Answer], seed: int
+    ) -> Answered:
+        requests = [self._requests(instance, seed) for instance in instances]
+        flat = tuple(request for several in requests for request in several)
+        responses = tuple(answers[request] for request in flat)
+        failure = _failure(responses)
+        given = [[_as_lm_eval(answers[request]) for request in several] for several in requests]
+        return Answered(
+            index=index,
+            requests=flat,
+            responses=responses,
+            values={} if failure else self._score(index, instances, given),
+            failure=failure,
+        )
+
+
+def ask(
+    tasks: Sequence[LmEvalTask],
+    engine: Engine,
+    *,
+    chat_template: bool,
+    num_fewshot: int | None = None,
+    seed: int = 1234,
+) -> Iterator[tuple[Answered, ...]]:
+    """Ask tasks that have the same documents, and yield each document as soon as all its answers are there.
+
+    A request that several tasks or choices make is asked once. With `chat_template` the context is rendered
+    by the engine, worked examples as turns. Yields one Answered per task, in the order of `tasks`.
+    """
+    built = [
+        task._instances(engine, chat_template=chat_template, num_fewshot=num_fewshot, seed=seed)
+        for task in tasks
+    ]
+    waiting: dict[Request, list[int]] = defaultdict(list)
+    missing: dict[int, int] = {}
+    for index in built[0]:
+        requests = {
+            request
+            for task, instances in zip(tasks, built, strict=True)
+            for instance in instances[index]
+            for request in task._requests(instance, seed)
+        }
+        missing[index] = len(requests)
+        for request in requests:
+            waiting[request].append(index)
+    answers: dict[Request, Answer] = {}
+    for request, answer in _answers(engine, waiting):
+        answers[request] = answer
+        for index in waiting[request]:
+            missing[index] -= 1
+            if missing[index] == 0:
+                yield tuple(
+                    task._answered(index, instances[index], answers, seed)
+                    for task, instances in zip(tasks, built, strict=True)
+                )
+
+
+def load_task(
+    name: str,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    limit: int | None = None,
+    **overrides: Any,
+) -> LmEvalTask:
+    """A task by lm-eval's name, over these documents, or over its own from the hub where there are none.
+
+    `overrides` replace keys of the task's definition. Raises UnknownName; UsageError for a group, or a task
+    that needs pictures, sound, running generated code, or rolling log-likelihoods; DownloadNeeded.
+    """
+    manager = _manager_that_knows(name)
+    if rows is not None:
+        dataset = _dataset(name, rows)
+        overrides["custom_dataset"] = lambda **_: defaultdict(lambda: dataset)
+    definition = {"group": "harness", "task": [{"task": name, **overrides}]}
+    try:
+        with _seeded(name), _quiet():
+            task = manager.load(definition)["tasks"][name]
+    except (ConnectionError, FileNotFoundError) as error:
+        raise DownloadNeeded(
+            f"lm-eval's task {name!r} reads its documents from the hub, and neither a network nor a cache "
+            f"gives them ({error}); set `data` to a JSONL file that holds them"
+        ) from error
+    except (KeyError, TypeError, ValueError, TemplateError) as error:
+        if rows is None:
+            raise
+        raise UsageError(f"lm-eval's task {name!r} cannot use these rows: {error!r}") from error
+    _check_supported(name, task)
+    return LmEvalTask(name, task, limit)
+
+
+def _dataset(name: str, rows: Sequence[Mapping[str, Any]]) -> Dataset:
+    try:
+        return Dataset.from_list([dict(row) for row in rows])
+    except (ArrowInvalid, ArrowTypeError) as error:
+        raise UsageError(
+            f"the rows for lm-eval's task {name!r} differ in their fields' types: {error}"
+        ) from error
+
+
+def task_names() -> list[str]:
+    """Every task that can be loaded by name. Reads thousands of definitions, which takes seconds."""
+    return list(_manager(TASKS).all_subtasks)
+
+
+def sampling_of(task: str, kwargs: Mapping[str, Any], seed: int) -> Sampling:
+    """lm-eval's generation settings as ours, read as its `hf` backend reads them.
+
+    Raises UsageError for a setting that would change answers and that we do not have.
+    """
+    left = dict(kwargs)
+    limits = [left.pop(name) for name in MAX_TOKENS_NAMES if name in left]
+    until = left.pop("until", None) or []
+    samples = left.pop("do_sample", None) is not False
+    temperature = float(left.pop("temperature", 0.0))
+    top_p, top_k = float(left.pop("top_p", 1.0)), int(left.pop("top_k", 0))
+    if left:
+        unknown = ", ".join(sorted(left))
+        raise UsageError(f"lm-eval's task {task!r} asks for generation settings we do not have: {unknown}")
+    return Sampling(
+        max_tokens=int(next((limit for limit in limits if limit is not None), MAX_TOKENS)),
+        temperature=temperature if samples else 0.0,
+        top_p=top_p,
+        top_k=top_k,
+        stop=tuple(text for text in ([until] if isinstance(until, str) else until) if text),
+        seed=seed,
+    )
+
+
+def _answers(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
+    """Every request with its answer: log-likelihoods first, then texts, all of one sampling together."""
+    pairs: list[tuple[str, str]] = []
+    prompts: dict[Sampling, list[Prompt]] = defaultdict(list)
+    for first, second in requests:
+        if isinstance(first, str):
+            pairs.append((first, cast(str, second)))
+        else:
+            prompts[cast(Sampling, second)].append(first)
+    if pairs and not engine.can_score:
+        raise UsageError("this suite needs log-likelihoods, which this model's engine cannot give")
+    if pairs:
+        for index, likelihood in engine.loglikelihood(pairs):
+            yield pairs[index], likelihood
+    for sampling, asked in prompts.items():
+        for index, response in engine.generate(asked, sampling):
+            yield (asked[index], sampling), response
+
+
+def _as_lm_eval(answer: Answer) -> tuple[float, bool] | str:
+    return answer.text if isinstance(answer, Response) else (answer.logprob, answer.greedy)
+
+
+def _failure(answers: Iterable[Answer]) -> str | None:
+    for answer in answers:
+        if isinstance(answer, Response) and answer.stopped in ("refused", "failed"):
+            return f"{answer.stopped}: {answer.reason or 'no reason given'}"
+    return None
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """A document's value as numbers; none for what only a whole corpus turns into a number."""
+    if isinstance(value, (list, tuple)):
+        return tuple(number for part in value for number in _numbers(part))
+    if isinstance(value, str) or not hasattr(value, "__float__"):
+        return ()
+    return (float(value),)
+
+
+def _renderer(engine: Engine) -> Callable[..., str]:
+    """The engine's chat template, in the form in which lm-eval calls one."""
+
+    def render(turns: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
+        messages = [Message(role=turn["role"], content=turn["content"]) for turn in turns]
+        return engine.render(messages, open_turn=add_generation_prompt)
+
+    return render
+
+
+def _check_supported(name: str, task: Any) -> None:
+    if not isinstance(task, ConfigurableTask):
+        raise UsageError(f"lm-eval's task {name!r} is a Python class of its own, which is not supported")
+    if task.OUTPUT_TYPE == "loglikelihood_rolling":
+        raise UsageError(f"lm-eval's task {name!r} needs rolling log-likelihoods, which are not supported")
+    if getattr(task, "MULTIMODAL", False):
+        raise UsageError(f"lm-eval's task {name!r} needs pictures or sound, which are not supported")
+    if getattr(task, "UNSAFE_CODE", False):
+        raise UsageError(f"lm-eval's task {name!r} runs code that the model wrote, which is not supported")
+
+
+@cache
+def _manager(folder: Path) -> TaskManager:
+    """An index of the definitions under a folder: seconds for all of lm-eval's, and milliseconds for few."""
+    with _quiet():
+        return TaskManager(include_path=folder, include_defaults=False)
+
+
+def _manager_that_knows(name: str) -> TaskManager:
+    """An index with this task. Most tasks lie in a folder whose name begins theirs: that comes first."""
+    likely = sorted(folder for folder in TASKS.iterdir() if folder.is_dir() and name.startswith(folder.name))
+    for folder in [*reversed(likely), TASKS]:
+        manager = _manager(folder)
+        if name in manager.all_subtasks:
+            return manager
+    if name in manager.all_tags or name in manager.all_groups:
+        raise UsageError(
+            f"{name!r} is a group of lm-eval's tasks; name its members: {_members(manager, name)}"
+        )
+    raise UnknownName("task of lm-eval", name, manager.all_subtasks)
+
+
+def _members(manager: TaskManager, name: str) -> str:
+    entry = manager.task_index[name]
+    listed = sorted(entry.tags) or [
+        member if isinstance(member, str) else member.get("task") or member.get("group")
+        for member in (entry.cfg or {}).get("task", [])
+    ]
+    return ", ".join(map(str, listed))
+
+
+@contextlib.contextmanager
+def _seeded(key: str) -> Iterator[None]:
+    """`random` in a state that depends on the key alone, and afterwards as it was before."""
+    before = random.getstate()
+    random.seed(hashlib.sha256(key.encode()).hexdigest())
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without lm-eval's progress bars and warnings; errors are raised as ever."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,135 @@
+"""Official data: read from a file or from its hub, checked row by row, and hashed.
+
+A user's file (`data = "…"`) comes before the folder of official data (`HARNESS_DATA`), which comes before the
+hub. Only the fields a suite uses are kept, so that the same rows have one hash wherever they come from, and
+in whatever order.
+
+It does not know what the rows are for.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import DataError, DownloadNeeded
+from suites.settings import SuiteSettings, Surroundings
+
+
+class OfficialRow(BaseModel):
+    """A row of official data: the fields a suite uses. Others are left out."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    @property
+    def id(self) -> str:
+        """Names the row, whatever its place and wherever it comes from."""
+        raise NotImplementedError
+
+
+RowT = TypeVar("RowT", bound=OfficialRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where official rows lie."""
+
+    file: str
+    """Within the folder of official data."""
+    hub: str
+    config: str | None
+    split: str
+
+    def place(self, settings: SuiteSettings, surroundings: Surroundings) -> Path | None:
+        """The file to read; None: the hub."""
+        if settings.data is not None:
+            return settings.data
+        return None if surroundings.data_root is None else surroundings.data_root / self.file
+
+
+def official_rows(
+    origin: Origin,
+    schema: type[RowT],
+    settings: SuiteSettings,
+    surroundings: Surroundings,
+    *,
+    from_hub: Callable[[Sequence[RowT]], Sequence[RowT]] = tuple,
+) -> tuple[RowT, ...]:
+    """The rows to ask, in the order of their source, after `limit`.
+
+    `from_hub` chooses among the hub's rows, where the hub holds more than the file does. Raises DataError
+    for a missing or empty file and for a row that is malformed, lacks a field, or repeats an earlier one's
+    id; DownloadNeeded where the hub is needed and cannot be reached.
+    """
+    file = origin.place(settings, surroundings)
+    if file is None:
+        rows = from_hub(checked(origin.hub, schema, _hub_rows(origin)))
+    else:
+        rows = checked(str(file), schema, read_jsonl(file))
+    return tuple(rows[: settings.limit])
+
+
+def checked(source: str, schema: type[RowT], rows: Iterable[Mapping[str, Any]]) -> tuple[RowT, ...]:
+    """Rows as the schema sees them. Raises DataError, which names the row and what is wrong with it."""
+    seen: dict[str, int] = {}
+    accepted = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            accepted.append(schema.model_validate(row))
+        except ValidationError as error:
+            raise DataError(source, number, _first_problem(error)) from error
+        first = seen.setdefault(accepted[-1].id, number)
+        if first != number:
+            raise DataError(source, number, f"repeats row {first}: both are {accepted[-1].id!r}")
+    if not accepted:
+        raise DataError(source, 0, "holds no rows")
+    return tuple(accepted)
+
+
+def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSONL file, one per line. Raises DataError, naming the line."""
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise DataError(str(file), 0, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(str(file), 0, f"is not UTF-8 text: {error}") from error
+    if not lines[-1].strip():
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(str(file), number, f"is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DataError(str(file), number, f"is not a JSON object but {type(row).__name__}")
+        yield row
+
+
+def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
+    """`sha256:…` of the rows as a set: independent of their order and of the order of their fields."""
+    lines = sorted(json.dumps(row, sort_keys=True, ensure_ascii=False, default=str) for row in rows)
+    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _hub_rows(origin: Origin) -> Sequence[Mapping[str, Any]]:
+    # imported here because datasets takes seconds to import, and files need none of it
+    from datasets import load_dataset  # noqa: PLC0415
+
+    try:
+        return list(load_dataset(origin.hub, origin.config, split=origin.split))
+    except (ConnectionError, FileNotFoundError) as error:
+        raise DownloadNeeded(
+            f"{origin.hub} cannot be had from the hub ({error}); set HARNESS_DATA to a folder that holds "
+            f"{origin.file}, or `data` to such a file"
+        ) from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}" if where else problem["msg"]

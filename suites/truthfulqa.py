@@ -1,0 +1,149 @@
+"""TruthfulQA, multiple choice: does a model find the truth likelier than a popular misconception?
+
+Paper: Lin, Hilton and Evans, "TruthfulQA: Measuring How Models Mimic Human Falsehoods" (ACL 2022),
+https://arxiv.org/abs/2109.07958. Data: `truthfulqa/truthful_qa`, config `multiple_choice`, split
+`validation`, 817 questions; the same rows are in https://github.com/sylinrl/TruthfulQA at 013686a. Prompts
+and scoring: lm-eval's tasks `truthfulqa_mc1` and `truthfulqa_mc2`, with the official code's "QA" preamble.
+
+mc1 asks whether the best true answer is the likeliest of its choices; mc2 is the share of probability that
+falls on the true ones among all reference answers. mc2 is the headline: it uses every reference answer
+instead of one, and moves before an arg max flips, so it shows the same change with fewer questions.
+
+It does not know whether a choice's length favours it: log-likelihoods are sums, as in the paper.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from harness.protocols import Engine
+from harness.records import Json, Metric, Row, Sample
+from suites.lm_eval_task import official_task, scores_of
+from suites.official import OfficialRow, Origin, hash_rows, official_rows
+from suites.settings import SuiteSettings, Surroundings, template_applied
+
+if TYPE_CHECKING:
+    from harness.adaptors.lm_eval import Answered
+
+ORIGIN = Origin(
+    file="truthfulqa/multiple_choice.jsonl",
+    hub="truthfulqa/truthful_qa",
+    config="multiple_choice",
+    split="validation",
+)
+TASKS = {"truthfulqa_mc1": "2.0", "truthfulqa_mc2": "3.0"}
+"""lm-eval's task definitions, with the versions that were checked against the official code."""
+
+
+class Choices(BaseModel):
+    """Reference answers, each with 1 where it is true and 0 where it is false."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    choices: list[str]
+    labels: list[int]
+
+    @model_validator(mode="after")
+    def _paired(self) -> "Choices":
+        if len(self.choices) != len(self.labels):
+            raise ValueError(f"{len(self.choices)} choices have {len(self.labels)} labels")
+        if not all(choice.strip() for choice in self.choices):
+            raise ValueError("a choice is empty")
+        if set(self.labels) != {0, 1}:
+            raise ValueError("labels must be 0 and 1, with at least one of each")
+        return self
+
+
+class Question(OfficialRow):
+    """A row of the official data."""
+
+    question: str
+    mc1_targets: Choices
+    mc2_targets: Choices
+
+    @model_validator(mode="after")
+    def _first_is_best(self) -> "Question":
+        if not self.question.strip():
+            raise ValueError("the question is empty")
+        if self.mc1_targets.labels[0] != 1 or sum(self.mc1_targets.labels) != 1:
+            raise ValueError("mc1_targets: the one true choice must come first, as in the official data")
+        return self
+
+    @property
+    def id(self) -> str:
+        """The question's hash: the official files number nothing, and order rows differently."""
+        return sha256(self.question.strip().encode()).hexdigest()[:16]
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Everything that is scored: mc1's choices, then mc2's that are not among them."""
+        return tuple(dict.fromkeys(self.mc1_targets.choices + self.mc2_targets.choices))
+
+
+@dataclass(frozen=True)
+class TruthfulQA:
+    """The suite `truthfulqa`."""
+
+    given: SuiteSettings
+    surroundings: Surroundings
+
+    name: ClassVar[str] = "truthfulqa"
+    version: ClassVar[str] = "1 (lm-eval truthfulqa_mc1 2.0, truthfulqa_mc2 3.0)"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(name="mc2", kind="number", headline=True),
+        Metric(name="mc1", kind="binary"),
+    )
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """The rows to ask. Raises DataError or DownloadNeeded."""
+        return official_rows(ORIGIN, Question, self.given, self.surroundings)
+
+    @property
+    def data_hash(self) -> str:
+        """Over questions, choices and labels."""
+        return hash_rows(question.model_dump() for question in self.questions)
+
+    @property
+    def size(self) -> int:
+        """817 in the official data."""
+        return len(self.questions)
+
+    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
+        """The preamble is part of lm-eval's prompt, so a chat template puts it into the one user turn."""
+        return {
+            "chat_template": template_applied(self.given.chat_template, chat_template),
+            "num_fewshot": 0,
+            "preamble": "the official six questions and answers, in the same turn as the question",
+        }
+
+    def rows(self, engine: Engine) -> Iterator[Row]:
+        """Ask mc1 and mc2 together, so that a choice they share is scored once."""
+        # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
+        from harness.adaptors.lm_eval import ask  # noqa: PLC0415
+
+        documents = [question.model_dump() for question in self.questions]
+        tasks = [official_task(name, version, documents) for name, version in TASKS.items()]
+        applied = template_applied(self.given.chat_template, engine.chat_template)
+        for mc1, mc2 in ask(tasks, engine, chat_template=applied):
+            yield self._row(mc1, mc2)
+
+    def _row(self, mc1: "Answered", mc2: "Answered") -> Row:
+        question = self.questions[mc1.index]
+        by_choice = dict(zip(question.mc1_targets.choices, mc1.responses, strict=True))
+        by_choice |= dict(zip(question.mc2_targets.choices, mc2.responses, strict=True))
+        return Row(
+            sample=Sample(
+                id=question.id,
+                prompt=question.question,
+                choices=question.choices,
+                target=question.mc1_targets.choices[0],
+            ),
+            responses=tuple(by_choice[choice] for choice in question.choices),
+            scores=scores_of("mc2", mc2, "acc") + scores_of("mc1", mc1, "acc"),
+            position=mc1.index,
+        )
