@@ -82,7 +82,11 @@ def tiny_llama(
         folder,
         LlamaForCausalLM,
         lambda ids: LlamaConfig(
-            **_shape(max_length), num_key_value_heads=2, tie_word_embeddings=True, initializer_range=0.2, **ids
+            **_shape(max_length),
+            num_key_value_heads=2,
+            tie_word_embeddings=True,
+            initializer_range=0.2,
+            **ids,
         ),
         bos=bos,
         chat_template=chat_template,

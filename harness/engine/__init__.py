@@ -1,0 +1,1 @@
+"""Who answers: engines, and the identity their answers depend on."""

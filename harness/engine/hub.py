@@ -1,0 +1,81 @@
+"""From the `path` of a model to a folder on this machine: the folder itself, or the hub's cache.
+
+It does not know what a model folder must contain.
+"""
+
+import re
+from pathlib import Path
+
+from harness.errors import DownloadNeeded, ModelError
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+"""`name` or `org/name`. A relative folder can look the same: the folder wins where there is one."""
+
+NEEDED = ("*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken", "*.py", "*.safetensors")
+UNUSED = ("consolidated*", "original/*", "onnx/*", "runs/*", "*/*.safetensors")
+
+
+def model_folder(path: str, revision: str | None) -> Path:
+    """The folder that holds a model or adapter, downloaded first where it must be.
+
+    What is cached is used as it is: a branch is not looked up again.
+    Raises ModelError where there is no such folder or repository, DownloadNeeded where the hub gives nothing.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if folder.exists():
+        raise ModelError(f"{path}: a file, where a model's folder was expected")
+    if not HUB_ID.fullmatch(path):
+        raise ModelError(f"{path}: there is no such folder")
+    return _hub_folder(path, revision)
+
+
+def _hub_folder(path: str, revision: str | None) -> Path:
+    # half a second that a model in a folder should not cost
+    from huggingface_hub import errors, snapshot_download  # noqa: PLC0415
+
+    try:
+        cached = Path(snapshot_download(path, revision=revision, local_files_only=True))
+        if _has_weights(cached):
+            return cached
+    except errors.LocalEntryNotFoundError:
+        pass  # not cached: it is downloaded below
+    try:
+        folder = Path(
+            snapshot_download(
+                path, revision=revision, allow_patterns=list(NEEDED), ignore_patterns=list(UNUSED)
+            )
+        )
+        if not _has_weights(folder):
+            snapshot_download(path, revision=revision, allow_patterns=["*.bin"])
+    except errors.GatedRepoError as error:
+        raise ModelError(
+            f"{path}: the hub gives it only to those who accepted its terms: accept them on its page, and "
+            "log in with `hf auth login`"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        raise ModelError(
+            f"{path}: there is no such folder, and the hub has no such model{_at(revision)}"
+        ) from error
+    except OSError as error:  # the hub's own errors, a missing network, and a full disk are all OSErrors
+        raise DownloadNeeded(
+            f"{path}: there is no such folder, it is not in the hub's cache{_at(revision)}, and it could not "
+            f"be downloaded ({first_line(error)}). Connect to the network and run again, name a folder, or "
+            f"run `hf download {path}` where there is a network and copy its cache here"
+        ) from error
+    return folder
+
+
+def _has_weights(folder: Path) -> bool:
+    """A snapshot may hold just the configuration that some other program asked for."""
+    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+
+
+def _at(revision: str | None) -> str:
+    return "" if revision is None else f" at revision {revision}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the pages of advice some libraries put beneath it."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,217 @@
+"""What a local model's answers depend on, found out from its files alone.
+
+The fingerprint covers weights, configuration, generation configuration, tokenizer, chat template, adapter and
+number format, by content: the same files in another folder are the same model. Nothing here imports torch or
+transformers, so that a finished comparison is recognised in milliseconds.
+
+It does not know how a model is run, nor on what device.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.engine.hashing import file_hash
+from harness.engine.hub import model_folder
+from harness.errors import ModelError, UsageError
+from harness.records import Json, Local, Model
+
+ENGINE_VERSION = 1
+"""Changes whenever the local engine would answer the same request differently."""
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+)
+"""At least one of these makes a tokenizer."""
+
+TOKENIZER_FILES = (*VOCABULARIES, "merges.txt", "special_tokens_map.json", "added_tokens.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What makes a model's answers its own."""
+
+    fingerprint: str
+    """For a local model `sha256:` and the hash of everything the answers depend on."""
+    chat_template: str | None
+    """The template in effect: the override, or the model's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalIdentity(Identity):
+    """A local model, found and identified, ready to be loaded."""
+
+    dtype: str
+    """One of `DTYPES`; `auto` is resolved."""
+    path: Path
+    """The folder that holds the model."""
+    adapter: Path | None
+    """The folder that holds the PEFT adapter."""
+
+
+def identify(model: Model) -> LocalIdentity:
+    """Find a local model's files, check that they are whole, and hash what its answers depend on.
+
+    Raises ModelError for a folder that is missing or is no usable model, DownloadNeeded for a hub id that
+    is neither cached nor reachable, UsageError for a model that does not run on this machine.
+    """
+    if not isinstance(model.source, Local):
+        raise UsageError(f"model {model.name!r} does not run on this machine: it has no files to identify")
+    source = model.source
+    folder = model_folder(source.path, source.revision)
+    adapter = None if source.adapter is None else model_folder(source.adapter, None)
+    config = _configuration(folder)
+    weights = weight_files(folder)
+    tokenizer = _tokenizer_parts(folder)
+    template = model.chat_template if model.chat_template is not None else own_chat_template(folder)
+    dtype = _dtype(source.dtype, config)
+    parts: dict[str, Json] = {
+        "engine": ENGINE_VERSION,
+        "config": config,
+        "generation_config": _read_json(folder / "generation_config.json"),
+        "weights": {file.name: file_hash(file) for file in weights},
+        "tokenizer": tokenizer,
+        "chat_template": template,
+        "adapter": None if adapter is None else _adapter_parts(adapter),
+        "dtype": dtype,
+        "code": {file.name: file_hash(file) for file in sorted(folder.glob("*.py"))}
+        if source.trust_remote_code
+        else {},
+    }
+    canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return LocalIdentity(
+        fingerprint="sha256:" + hashlib.sha256(canonical.encode()).hexdigest(),
+        chat_template=template,
+        dtype=dtype,
+        path=folder,
+        adapter=adapter,
+    )
+
+
+def own_chat_template(folder: Path) -> str | None:
+    """The chat template a model folder brings along: chat_template.jinja, else tokenizer_config.json's."""
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text("utf-8")
+    template = _read_json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(template, list):  # several named ones; transformers uses this one unless told otherwise
+        named = {entry["name"]: entry["template"] for entry in template if isinstance(entry, Mapping)}
+        template = named.get("default")
+    return template if isinstance(template, str) else None
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files transformers would load weights from, each checked to be whole as far as that is cheap."""
+    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
+        single, index = folder / f"{stem}.{suffix}", folder / f"{stem}.{suffix}.index.json"
+        if single.is_file():
+            return _checked([single])
+        if index.is_file():
+            shards = _read_json(index).get("weight_map")
+            if not isinstance(shards, Mapping):
+                raise ModelError(f"{index}: no 'weight_map' in it; the file is damaged")
+            return _checked([folder / str(shard) for shard in sorted(set(shards.values()), key=str)])
+    raise ModelError(f"{folder}: no weights in it (model.safetensors or pytorch_model.bin, or their shards)")
+
+
+def _checked(files: list[Path]) -> list[Path]:
+    for file in files:
+        if not file.is_file():
+            raise ModelError(
+                f"{file.parent}: its weight file {file.name} is missing; was a download cut off?"
+            )
+        if file.stat().st_size == 0:
+            raise ModelError(f"{file}: the file is empty")
+        if file.suffix == ".safetensors":
+            _check_safetensors(file)
+    return files
+
+
+def _check_safetensors(file: Path) -> None:
+    """Compare the size with what the header announces (https://github.com/huggingface/safetensors#format)."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > size - 8:
+            raise ModelError(f"{file}: not a safetensors file, or cut off in its header")
+        try:
+            header = json.loads(stream.read(length))
+        except ValueError as error:
+            raise ModelError(f"{file}: no safetensors file: its header cannot be read ({error})") from error
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    announced = 8 + length + max(ends, default=0)
+    if not ends:
+        raise ModelError(f"{file}: no tensor in it")
+    if announced != size:
+        raise ModelError(f"{file}: {size} bytes, where its header announces {announced}: it is cut off")
+
+
+def _configuration(folder: Path) -> dict[str, Json]:
+    if not (folder / "config.json").is_file():
+        adapter = (folder / "adapter_config.json").is_file()
+        hint = "; it holds an adapter: name it as `adapter`, beside its base" if adapter else ""
+        raise ModelError(f"{folder}: no config.json in it, so it is no model folder{hint}")
+    return _read_json(folder / "config.json")
+
+
+def _tokenizer_parts(folder: Path) -> dict[str, Json]:
+    files = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
+    files += sorted(folder.glob("*.tiktoken"))
+    if not any(file.name in VOCABULARIES or file.suffix == ".tiktoken" for file in files):
+        raise ModelError(f"{folder}: no tokenizer in it (tokenizer.json, tokenizer.model, vocab.json, …)")
+    if (folder / "tokenizer.json") in files:
+        _read_json(folder / "tokenizer.json")
+    config = _read_json(folder / "tokenizer_config.json")
+    config.pop("chat_template", None)  # counts by its text, wherever it is written
+    return {"config": config, "files": {file.name: file_hash(file) for file in files}}
+
+
+def _adapter_parts(folder: Path) -> dict[str, Json]:
+    if not (folder / "adapter_config.json").is_file():
+        raise ModelError(f"{folder}: no adapter_config.json in it, so it is not a PEFT adapter")
+    weights = [
+        folder / name
+        for name in ("adapter_model.safetensors", "adapter_model.bin")
+        if (folder / name).is_file()
+    ][:1]
+    if not weights:
+        raise ModelError(f"{folder}: no adapter weights in it (adapter_model.safetensors)")
+    config = _read_json(folder / "adapter_config.json")
+    config.pop("base_model_name_or_path", None)  # where the base stood when it was trained changes no answer
+    return {"config": config, "weights": [file_hash(file) for file in _checked(weights)]}
+
+
+def _dtype(asked: str, config: Mapping[str, Json]) -> str:
+    if asked != "auto":
+        if asked not in DTYPES:
+            raise ModelError(f"dtype {asked!r} is not one of auto, {', '.join(DTYPES)}")
+        return asked
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, Mapping) else {}):
+        stated = part.get("dtype") or part.get("torch_dtype")
+        if isinstance(stated, str):
+            return stated if stated in DTYPES else "float32"
+    return "float32"
+
+
+def _read_json(file: Path) -> dict[str, Json]:
+    """A JSON object from a file; empty where there is no file."""
+    if not file.is_file():
+        return {}
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{file}: not valid JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{file}: a JSON object was expected")
+    return value

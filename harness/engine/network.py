@@ -1,0 +1,214 @@
+"""A causal language model as torch runs it: loading, one forward pass, and what this machine gives it.
+
+It does not know texts: tokens go in and logits come out.
+"""
+
+import gc
+import inspect
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+import transformers
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from harness.engine.hub import first_line
+from harness.engine.identity import LocalIdentity
+from harness.errors import EngineError, ModelError
+from harness.records import Json, Local
+
+SMALL = 5_000_000
+"""Parameters. Below, a second CPU thread costs more than it brings."""
+
+DEFAULT_MAX_LENGTH = 2048
+"""lm-eval's, where neither the configuration nor the tokenizer states a length."""
+
+NO_LENGTH = 1_000_000_000
+"""A tokenizer that states more than this states nothing (transformers' own mark is 1e30)."""
+
+
+class Network:
+    """A model on its device. `batch` × `length` token ids in, float logits out."""
+
+    def __init__(self, model: PreTrainedModel | PeftModel, *, name: str, device: torch.device) -> None:
+        self.name = name
+        self.device = device
+        self._model: PreTrainedModel | PeftModel | None = model
+        base = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
+        self.config = base.config
+        self.generation_config = base.generation_config
+        self.dtype = base.dtype
+        self.parameters = sum(parameter.numel() for parameter in model.parameters())
+        few = device.type == "cpu" and self.parameters < SMALL
+        self.threads = 1 if few else torch.get_num_threads()
+        self._accepts = inspect.signature(base.forward).parameters
+
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        mask: torch.Tensor,
+        *,
+        keep: int | torch.Tensor,
+        positions: torch.Tensor | None = None,
+        cache: object | None = None,
+        use_cache: bool = False,
+    ) -> tuple[torch.Tensor, Any]:
+        """One pass over `tokens` (batch × length), with `mask` (batch × cached and new length).
+
+        `keep` selects the positions whose logits are wanted: the last so many, or these indices.
+        Returns logits (batch × kept × vocabulary) in the model's dtype, and the cache.
+        """
+        if self._model is None:
+            raise EngineError(f"{self.name}: the engine is closed")
+        asked: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask, "use_cache": use_cache}
+        if positions is not None and "position_ids" in self._accepts:
+            asked["position_ids"] = positions
+        if cache is not None:
+            asked["past_key_values"] = cache
+        if "logits_to_keep" in self._accepts:
+            asked["logits_to_keep"] = keep
+        with torch.inference_mode(), _threads(self.threads):
+            output = self._model(**asked)
+        logits = output.logits
+        if "logits_to_keep" not in self._accepts:
+            logits = logits[:, -keep:] if isinstance(keep, int) else logits[:, keep]
+        return logits, output.get("past_key_values")
+
+    def not_finite(self) -> EngineError:
+        """The error for logits that are NaN or infinite."""
+        advice = (
+            "the weights are damaged, or its training diverged: check the training losses"
+            if self.dtype == torch.float32
+            else 'its numbers may exceed what this format holds: set dtype = "float32" (or "bfloat16")'
+        )
+        dtype = str(self.dtype).removeprefix("torch.")
+        return EngineError(f"{self.name}: the model gave NaN or infinite logits in {dtype}; {advice}")
+
+    def out_of_memory(self) -> EngineError:
+        """The error for a single request that does not fit."""
+        return EngineError(
+            f"{self.name}: out of memory on {self.device} with a single request; use a smaller number "
+            "format, a shorter max_tokens, or a bigger machine"
+        )
+
+    def cache_bytes(self) -> int:
+        """Bytes that one token takes in the key-value cache."""
+        text = self.config.get_text_config()
+        heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        return int(2 * text.num_hidden_layers * heads * width * self.dtype.itemsize)
+
+    def free_bytes(self) -> int:
+        """Memory that can be used beside the weights, in bytes."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0])
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+    def describe(self) -> dict[str, Json]:
+        """What a run records."""
+        cuda = self.device.type == "cuda"
+        return {
+            "device": torch.cuda.get_device_name(self.device) if cuda else self.device.type,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "architecture": str((self.config.architectures or ["unknown"])[0]),
+            "parameters": self.parameters,
+            # transformers keeps its choice under this name only
+            "attention": str(self.config._attn_implementation),
+            "threads": self.threads,
+        }
+
+    def release(self) -> None:
+        """Hand back memory that torch holds for later."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._model = None
+        self.release()
+
+
+def load(
+    source: Local, identity: LocalIdentity, *, name: str, device: str | None
+) -> tuple[Network, PreTrainedTokenizerBase]:
+    """Load what `identity` found. Raises ModelError where transformers cannot, or would invent weights."""
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # not annotated there
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(identity.path, trust_remote_code=source.trust_remote_code)
+        model = _load_weights(source, identity)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise EngineError(f"{name}: the model does not fit into memory") from error
+        raise ModelError(f"{identity.path}: transformers cannot load it: {first_line(error)}") from error
+    try:
+        model.to(place)  # type: ignore[arg-type]  # transformers hides torch's overloads
+    except torch.OutOfMemoryError as error:
+        raise EngineError(f"{name}: the model does not fit into the memory of {place}") from error
+    return Network(model.eval(), name=name, device=place), tokenizer
+
+
+def max_length(network: Network, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The window in tokens, found as lm-eval finds it: text configuration, then tokenizer, then 2048."""
+    text = getattr(network.config, "text_config", None) or network.config
+    for key in ("n_positions", "max_position_embeddings", "n_ctx"):
+        stated = getattr(text, key, None)
+        if stated is not None:
+            return int(stated)
+    stated = tokenizer.model_max_length
+    return int(stated) if stated is not None and stated < NO_LENGTH else DEFAULT_MAX_LENGTH
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or Python ran out of memory: CUDA has an error of its own, the CPU only a message."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    message = str(error)
+    return isinstance(error, RuntimeError) and (
+        "not enough memory" in message or "can't allocate memory" in message
+    )
+
+
+def _load_weights(source: Local, identity: LocalIdentity) -> PreTrainedModel | PeftModel:
+    config = AutoConfig.from_pretrained(identity.path, trust_remote_code=source.trust_remote_code)
+    architecture = (config.architectures or [""])[0]
+    if architecture.endswith("Classification"):
+        raise ModelError(f"{identity.path}: a classifier ({architecture}), and no language model")
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        identity.path,
+        dtype=getattr(torch, identity.dtype),
+        trust_remote_code=source.trust_remote_code,
+        output_loading_info=True,
+    )
+    model: PreTrainedModel
+    model, report = loaded
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise ModelError(
+            f"{identity.path}: {len(missing)} weights are missing and would be random, such as {missing[0]}"
+        )
+    if identity.adapter is None:
+        return model
+    return PeftModel.from_pretrained(model, str(identity.adapter))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
