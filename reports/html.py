@@ -1,0 +1,100 @@
+"""The leaderboard as one HTML page that opens offline.
+
+Model output is other people's text. It reaches the page in two ways only: through Jinja with autoescape, and
+as JSON in a data block that the page's script writes out with `textContent`. The content security policy
+allows the page's own script and style by their hashes and nothing else: no request leaves the page.
+
+It does not know where the page is written, and computes no statistics.
+"""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import conditions, wording
+from reports.charts import CLASSES, panels
+from reports.leaderboard import Leaderboard
+from reports.samples import Payload, payloads
+from reports.visible import visible
+
+BUDGET = 20_000_000
+"""Bytes of sample text that one page may hold. The rest stays in the store, and the page says so."""
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(board: Leaderboard, *, budget: int = BUDGET) -> str:
+    """The page's text. `budget` is in bytes, over all suites."""
+    script, style = _source("leaderboard.js"), _source("leaderboard.css")
+    page = _environment().get_template("leaderboard.html.j2")
+    return page.render(
+        board=board,
+        panels=panels(board),
+        payloads=[(payload, _data_block(payload)) for payload in payloads(board, budget)],
+        settings=conditions.settings(board.runs),
+        environments=conditions.environments(board.runs),
+        script=Markup(script),
+        style=Markup(style),
+        policy=_policy(script, style),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
+    environment.globals.update(marks=wording.MARKS, classes=CLASSES, how_to_read=wording.HOW_TO_READ)
+    environment.filters.update(
+        number=wording.number,
+        signed=wording.signed,
+        percent=wording.percent,
+        count=wording.count,
+        between=wording.between,
+        signed_between=wording.signed_between,
+        evidence=wording.evidence,
+        short=conditions.short,
+        moment=conditions.moment,
+        duration=conditions.duration,
+        safe_svg=Markup,
+    )
+    return environment
+
+
+def _source(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _policy(script: str, style: str) -> str:
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_hash(script)}",
+            f"style-src {_hash(style)}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+        ]
+    )
+
+
+def _hash(source: str) -> str:
+    digest = hashlib.sha256(source.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _data_block(payload: Payload) -> Markup:
+    """JSON that cannot end the element it stands in, whatever the texts hold."""
+    text = json.dumps(payload.data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

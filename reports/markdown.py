@@ -1,0 +1,173 @@
+"""The leaderboard as GitHub-flavoured Markdown.
+
+Every piece of other people's text goes through `escaped` on its way in: no model name, note or reason can
+end a table cell, start a tag, or become a link.
+
+It does not know where the text is written, and computes nothing.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from harness.records import Comparison, Verdict
+from reports.conditions import Group, duration, environments, moment, settings, short
+from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
+from reports.visible import visible
+from reports.wording import (
+    HOW_TO_READ,
+    MARKS,
+    between,
+    count,
+    evidence,
+    number,
+    percent,
+    signed,
+    signed_between,
+)
+
+_ACTIVE = re.compile(r"[\\`*|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])\(")
+"""What Markdown would act on within a line. An underscore inside a word does nothing on GitHub."""
+_LINKED = re.compile(r"\b(?:(?:https?|ftp):(?=//)|www\.)", re.IGNORECASE)
+"""What GitHub would make a link of, up to the character that must not stand as itself."""
+
+
+def escaped(text: str) -> str:
+    """`text` as one line of Markdown that shows exactly these characters."""
+    line = visible(text).replace("\n", " ").replace("\t", " ")
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _ACTIVE.sub(r"\\\g<0>", line)
+    return _LINKED.sub(lambda match: f"{match[0][:-1]}&#{ord(match[0][-1])};", line)
+
+
+def render(board: Leaderboard) -> str:
+    """The whole report."""
+    blocks = [*_head(board), _ranked(board), *_verdicts(board), *_exploratory(board), *_reading()]
+    return "\n\n".join([*blocks, *_conditions(board)]) + "\n"
+
+
+def _head(board: Leaderboard) -> Iterable[str]:
+    yield f"# {escaped(board.title)}"
+    if board.label:
+        yield f"> **{escaped(board.label)}**"
+    yield f"Baseline: **{escaped(board.baseline)}**. Made {moment(board.created)}."
+    if board.notes:
+        yield "\n".join(["**Warnings**\n", *(f"- {escaped(note)}" for note in board.notes)])
+
+
+def _ranked(board: Leaderboard) -> str:
+    columns = [f"{escaped(c.suite)}<br>{escaped(c.metric.name)}" for c in board.columns]
+    head = ["#", "model", *columns, "mean"]
+    return _table(head, [_standing(board, standing) for standing in board.standings], numbers_from=2)
+
+
+def _standing(board: Leaderboard, standing: Standing) -> list[str]:
+    place = "–" if standing.rank is None else str(standing.rank)
+    if standing.model == board.baseline:
+        said = "baseline"
+    else:
+        said = f"{MARKS[standing.verdict.decision]} {standing.verdict.decision}" if standing.verdict else ""
+    model = f"**{escaped(standing.model)}**<br>{said}"
+    mean = _lines(standing.mean, standing.difference, standing.relative, "")
+    return [place, model, *(_cell(cell) for cell in standing.cells), mean]
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "not run"
+    mark = f"{MARKS[cell.comparison.decision]} " if cell.comparison else ""
+    missing = sum(cell.unscored.values())
+    left_out = f"<br>{count(missing)} unscored" if missing else ""
+    return _lines(cell.score, cell.difference, cell.relative, mark) + left_out
+
+
+def _lines(score: Estimate | None, difference: Estimate | None, relative: float | None, mark: str) -> str:
+    lines = [f"**{number(score.value)}**" if score else "–"]
+    if score and score.interval:
+        lines.append(between(score.interval))
+    if difference:
+        share = f" ({percent(relative)})" if relative is not None else ""
+        lines.append(f"{mark}{signed(difference.value)}{share}")
+    elif mark:
+        lines.append(mark.strip())
+    return "<br>".join(lines)
+
+
+def _verdicts(board: Leaderboard) -> Iterable[str]:
+    if board.verdicts:
+        yield "## Verdicts"
+    for verdict in board.verdicts:
+        yield _verdict(verdict)
+
+
+def _verdict(verdict: Verdict) -> str:
+    title = f"**{escaped(verdict.candidate)}**: {MARKS[verdict.decision]} **{verdict.decision}**"
+    headlines = [c for c in verdict.comparisons if c.metric.headline]
+    return "\n".join(
+        [
+            f"{title}. {escaped(verdict.reason)}\n",
+            *(f"- {escaped(evidence(comparison))}" for comparison in headlines),
+        ]
+    )
+
+
+def _exploratory(board: Leaderboard) -> Iterable[str]:
+    if board.exploratory:
+        yield "## Other metrics"
+        yield "Exploratory: no verdict rests on these, and they are adjusted among themselves."
+        head = ["model", "suite", "metric", "difference", "interval", "adjusted p", "n", ""]
+        yield _table(head, [_other(comparison) for comparison in board.exploratory], numbers_from=3)
+
+
+def _other(comparison: Comparison) -> list[str]:
+    return [
+        escaped(comparison.candidate),
+        escaped(comparison.suite),
+        escaped(comparison.metric.name),
+        "–" if comparison.difference is None else signed(comparison.difference),
+        signed_between(comparison.interval) if comparison.interval else "–",
+        "–" if comparison.adjusted_p is None else f"{comparison.adjusted_p:.2g}",
+        count(comparison.n),
+        f"{MARKS[comparison.decision]} {comparison.decision}",
+    ]
+
+
+def _reading() -> Iterable[str]:
+    yield "## How to read this"
+    yield "\n".join(f"- {line}" for line in HOW_TO_READ)
+
+
+def _conditions(board: Leaderboard) -> Iterable[str]:
+    yield "## Conditions"
+    head = ["model", "suite", "version", "data", "fingerprint", "seed", "samples", "started", "took"]
+    rows = [
+        [
+            escaped(run.model),
+            escaped(run.suite),
+            escaped(run.suite_version),
+            escaped(short(run.data_hash)),
+            escaped(short(run.fingerprint)),
+            str(run.seed),
+            count(run.size),
+            moment(run.started),
+            duration(run),
+        ]
+        for run in board.runs
+    ]
+    yield _table(head, rows, numbers_from=9)
+    yield _details("Settings", settings(board.runs))
+    yield _details("Packages and hardware", environments(board.runs))
+
+
+def _details(title: str, groups: Sequence[Group]) -> str:
+    rows = [
+        [escaped(group.runs) if first else "", escaped(name), escaped(value)]
+        for group in groups
+        for first, (name, value) in zip([True] + [False] * len(group.values), group.values, strict=False)
+    ]
+    table = _table(["", "name", "value"], rows, numbers_from=3)
+    return f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int) -> str:
+    rule = [":--" if i < numbers_from else "--:" for i in range(len(head))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *rows])

@@ -1,0 +1,30 @@
+"""Untrusted text made safe to look at: what cannot be seen, or reorders what can, is written out.
+
+Model answers, model names and data sets are other people's text. Escaping for HTML or Markdown is the
+renderers' work; this is what both need before: control characters, bidirectional overrides, zero-width
+characters, Unicode tags and lone surrogates become marks that a reader sees and a file can hold.
+
+It does not know where the text is shown. Letters, emoji, joiners, tabs and line breaks stay as they are.
+"""
+
+import re
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, except tab and line break
+    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # marks, overrides, zero width
+    "\ud800-\udfff"  # halves of a character, which UTF-8 cannot hold
+    "\U000e0000-\U000e007f]"  # tags: whole invisible sentences
+)
+_CONTROL_PICTURES = 0x2400
+
+
+def visible(text: str) -> str:
+    """`text` with every unseen character shown: NUL as its control picture, others as `⟨U+202E⟩`."""
+    return _UNSEEN.sub(_mark, text)
+
+
+def _mark(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(_CONTROL_PICTURES + code)
+    return f"\N{MATHEMATICAL LEFT ANGLE BRACKET}U+{code:04X}\N{MATHEMATICAL RIGHT ANGLE BRACKET}"

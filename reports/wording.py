@@ -1,0 +1,89 @@
+"""Numbers and decisions in words, the same in every report.
+
+It knows neither Markdown nor HTML: what it returns is plain text, to be escaped by whoever shows it.
+"""
+
+from harness.records import Comparison, Decision, Interval
+
+MINUS = "\N{MINUS SIGN}"
+
+MARKS = {
+    Decision.BETTER: "▲",
+    Decision.WORSE: "▼",
+    Decision.MIXED: "◆",
+    Decision.NO_DIFFERENCE: "○",
+    Decision.NOT_COMPARABLE: "⊘",
+}
+"""A shape per decision, so that no reader depends on colour."""
+
+HOW_TO_READ = (
+    "A mean is followed by its interval: repeat the suite with as many other samples of the same kind, and "
+    "such intervals hold the model's true mean at the stated rate.",
+    "A difference is the model minus the baseline, over the samples that both were scored on. It is "
+    "paired, so it can be sure where the two intervals overlap.",
+    "▲ BETTER and ▼ WORSE are said only where the difference survives the adjustment for all headline "
+    "comparisons made together (Holm). ○ NO DIFFERENCE SHOWN is not “equal”: it says that these samples "
+    "cannot tell, and the smallest difference that they could have shown is given.",
+    "The mean is the plain mean of the headline metrics, and the rank follows it. Neighbouring ranks can be "
+    "chance: read the verdicts before the ranks.",
+    "Intervals cover the choice of samples. They do not cover training again with another seed.",
+)
+
+
+def number(value: float) -> str:
+    """A score: three decimals."""
+    return f"{value:.3f}".replace("-", MINUS)
+
+
+def signed(value: float, places: int = 3) -> str:
+    """A difference: always with its sign."""
+    return f"{value:+.{places}f}".replace("-", MINUS)
+
+
+def percent(share: float) -> str:
+    """A relative difference: always with its sign, one decimal."""
+    return f"{share:+.1%}".replace("-", MINUS)
+
+
+def count(value: int) -> str:
+    """A count, with thousands set apart."""
+    return f"{value:,}"
+
+
+def counted(value: int, noun: str) -> str:
+    """A count and its noun: `1 sample`, `1,000 samples`."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def between(interval: Interval) -> str:
+    """A score's interval."""
+    return f"[{number(interval.low)}, {number(interval.high)}]"
+
+
+def signed_between(interval: Interval) -> str:
+    """A difference's interval."""
+    return f"[{signed(interval.low)}, {signed(interval.high)}]"
+
+
+def evidence(comparison: Comparison) -> str:
+    """The comparison's own sentence, with the flips, what could have been shown, and what was left out.
+
+    Its notes are not repeated: the leaderboard lists them once, as warnings.
+    """
+    return ". ".join([comparison.sentence(), *_asides(comparison)])
+
+
+def _asides(comparison: Comparison) -> list[str]:
+    asides = []
+    if comparison.flips is not None:
+        asides.append(f"Won {count(comparison.flips.won)}, lost {count(comparison.flips.lost)}")
+    if comparison.decision is Decision.NO_DIFFERENCE and comparison.detectable is not None:
+        asides.append(
+            f"This many samples would have shown a difference of {number(comparison.detectable)} or more "
+            "(80 % power)"
+        )
+    if comparison.unscored:
+        asides.append(f"{counted(comparison.unscored, 'score')} missing and left out")
+    if comparison.unpaired:
+        asides.append(f"{counted(comparison.unpaired, 'sample')} in one run only")
+    return asides
