@@ -203,6 +203,8 @@ class Row:
     sample: Sample
     responses: tuple[Response | Likelihood, ...]
     scores: tuple[Score, ...]
+    position: int = 0
+    """The sample's place in the suite; rows come in any order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +226,7 @@ class Run:
     """One suite asked of one model: everything needed to answer "were the conditions the same?"."""
 
     id: str
-    """The hash of what makes it this run: see `identity` in `harness.evaluate`."""
+    """The hash of what makes it this run: see `plan_run` in `harness.evaluation`."""
     model: str
     """The model's or pipeline's name."""
     fingerprint: str
