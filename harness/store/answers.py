@@ -4,13 +4,13 @@ It does not know runs: an answer belongs to a request and an engine, and to as m
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, select
 
 from harness.records import Json
 from harness.store import schema
-from harness.store.database import insert_missing
+from harness.store.database import Values, insert_missing
 from harness.store.encoding import Answer, answer_as_json, answer_from_json, digest
 
 KEYS_AT_ONCE = 1000
@@ -56,21 +56,23 @@ def keep_answers(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[
     The first answer under a key stays: where another process was faster, its answer is the one returned.
     Rows are written in the order of their keys, so that two writers never wait for each other in a circle.
     """
+    hashes = {kept.key: digest(kept.request) for kept in answers}
+    requests = {hashes[kept.key]: kept.request for kept in answers}
+    asked: list[Values] = [{"hash": key, "content": requests[key]} for key in sorted(requests)]
+    insert_missing(connection, schema.requests, asked)
     ordered = sorted(answers, key=lambda kept: kept.key)
-    requests = {digest(kept.request): kept.request for kept in ordered}
-    insert_missing(
-        connection, schema.requests, [{"hash": key, "content": requests[key]} for key in sorted(requests)]
+    inserted = insert_missing(
+        connection, schema.answers, [_values(kept, hashes[kept.key]) for kept in ordered]
     )
-    inserted = insert_missing(connection, schema.answers, [_values(kept) for kept in ordered])
-    if inserted < len(ordered):
+    if inserted < len(answers):
         return known_answers(connection, [kept.key for kept in answers])
-    return {kept.key: answer_from_json(answer_as_json(kept.answer), kept.key) for kept in answers}
+    return {kept.key: replace(kept.answer, key=kept.key) for kept in answers}
 
 
-def _values(kept: KeptAnswer) -> dict[str, object]:
+def _values(kept: KeptAnswer, request: str) -> Values:
     return {
         "key": kept.key,
         "fingerprint": kept.fingerprint,
-        "request": digest(kept.request),
+        "request": request,
         "answer": answer_as_json(kept.answer),
     }

@@ -64,7 +64,11 @@ COMPLAINTS: tuple[tuple[str, type[HarnessError], str], ...] = (
     ("25006", StoreError, READ_ONLY),
     ("08", StoreError, "the connection to the database server failed; check the server and run again"),
 )
-"""How a driver's error code begins (SQLite's name, PostgreSQL's SQLSTATE), which error it is, and the words."""
+"""How a driver's error code begins (SQLite's name, PostgreSQL's SQLSTATE), the error and its words."""
+
+
+Values = dict[str, object]
+"""A row of a table, by column."""
 
 
 class Database:
@@ -96,7 +100,7 @@ class Database:
         self._engine.dispose()
 
 
-def insert_missing(connection: Connection, table: Table, values: list[dict[str, object]]) -> int:
+def insert_missing(connection: Connection, table: Table, values: list[Values]) -> int:
     """Insert the rows whose key is new, leave the others as they are, and say how many were new."""
     if not values:
         return 0
@@ -104,7 +108,7 @@ def insert_missing(connection: Connection, table: Table, values: list[dict[str, 
     return connection.execute(statement, values, execution_options={"preserve_rowcount": True}).rowcount
 
 
-def insert_or_replace(connection: Connection, table: Table, values: list[dict[str, object]]) -> None:
+def insert_or_replace(connection: Connection, table: Table, values: list[Values]) -> None:
     """Insert rows, and replace what stands under the same key."""
     if not values:
         return
@@ -160,7 +164,9 @@ def _engine(url: URL, name: str) -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def explain(context: ExceptionContext) -> None:
-        context.chained_exception = _complaint(context.original_exception, name) or context.chained_exception
+        error = _complaint(context.original_exception, name)
+        if error is not None:
+            raise error
 
     return engine
 

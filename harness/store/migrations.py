@@ -9,13 +9,16 @@ It does not know what the tables are used for.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, inspect, select
+from sqlalchemy import Connection, false, insert, inspect, select, update
 
 from harness.errors import StoreError
 from harness.store import schema
 
 ADVISORY_LOCK = 0x6861726E657373
 """PostgreSQL's number for "somebody is migrating a harness store": the word harness in ASCII."""
+
+PROOF = update(schema.migrations).where(false()).values(applied="")
+"""Changes nothing, and fails where writing is not allowed: SQLite says so to statements, not to BEGIN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,8 @@ MIGRATIONS = (
 def bring_forward(connection: Connection, store: str) -> None:
     """Apply the steps a store lacks, inside the caller's write transaction: all of them or none.
 
-    `store` names it in messages. Raises StoreError for somebody else's database and for a newer store.
+    `store` names it in messages. Raises StoreError for somebody else's database, a newer store, and one that is
+    read-only, so that this shows before a model is loaded.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
@@ -142,6 +146,7 @@ def bring_forward(connection: Connection, store: str) -> None:
     for migration in MIGRATIONS:
         if migration.name not in applied:
             _apply(connection, migration)
+    connection.execute(PROOF)
 
 
 def _applied(connection: Connection, store: str) -> set[str]:

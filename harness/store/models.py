@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from harness.records import Json
 from harness.store import schema
-from harness.store.database import insert_or_replace
+from harness.store.database import Values, insert_or_replace
 from harness.store.encoding import digest_of_text
 
 
@@ -36,7 +36,7 @@ def keep_model(
     chat_template: str | None,
 ) -> None:
     """Keep what the name stands for; the same name and fingerprint again replaces the description."""
-    model: dict[str, object] = {
+    model: Values = {
         "name": name,
         "fingerprint": fingerprint,
         "source": source,

@@ -14,7 +14,7 @@ from harness.errors import StoreError
 from harness.records import Metric, Observation, Row, Run, Score
 from harness.store import schema
 from harness.store.answers import known_answers
-from harness.store.database import insert_missing, insert_or_replace
+from harness.store.database import Values, insert_missing, insert_or_replace
 from harness.store.encoding import (
     Answer,
     answer_from_json,
@@ -75,7 +75,7 @@ def keep_rows(connection: Connection, run_id: str, rows: Sequence[tuple[int, Row
     _replace_scores(connection, run_id, [row for _, row in rows])
 
 
-def rows_after(connection: Connection, run_id: str, position: int, limit: int) -> list[tuple[int, Row]]:
+def rows_after(connection: Connection, run_id: str, position: int, limit: int) -> list[Row]:
     """The next rows of a run after a position, at most `limit`, with answers and scores."""
     rows, samples = schema.rows, schema.samples
     query = (
@@ -89,7 +89,7 @@ def rows_after(connection: Connection, run_id: str, position: int, limit: int) -
     keys = [reference for record in page for reference in record.answers if isinstance(reference, str)]
     answers = known_answers(connection, keys)
     scores = _scores(connection, run_id, [record.sample for record in page])
-    return [(record.position, _row(record, answers, scores.get(record.sample, []))) for record in page]
+    return [_row(record, answers, scores.get(record.sample, [])) for record in page]
 
 
 def observations(connection: Connection, run_id: str) -> dict[str, list[Observation]]:
@@ -128,7 +128,7 @@ def _run(record: Mapping[Any, Any]) -> Run:
     return Run(**{**record, "metrics": tuple(Metric(**metric) for metric in record["metrics"])})
 
 
-def _row_values(run_id: str, position: int, row: Row) -> dict[str, object]:
+def _row_values(run_id: str, position: int, row: Row) -> Values:
     return {
         "run": run_id,
         "sample": row.sample.id,
@@ -147,7 +147,7 @@ def _replace_scores(connection: Connection, run_id: str, rows: Iterable[Row]) ->
         connection.execute(insert(table), values)
 
 
-def _score_values(run_id: str, row: Row) -> Iterable[dict[str, object]]:
+def _score_values(run_id: str, row: Row) -> Iterable[Values]:
     parts: dict[str, int] = {}
     for place, score in enumerate(row.scores):
         part = parts.get(score.metric, 0)
@@ -181,6 +181,7 @@ def _row(record: Any, answers: Mapping[str, Answer], scores: Sequence[Score]) ->
         sample=sample_from_json(record.content),
         responses=tuple(_response(reference, answers, record.sample) for reference in record.answers),
         scores=tuple(scores),
+        position=record.position,
     )
 
 

@@ -42,7 +42,7 @@ class Store:
         """
         database = Database(url)
         try:
-            with database.writing() as connection:  # even with nothing to do: it proves that one may write
+            with database.writing() as connection:
                 bring_forward(connection, database.name)
         except BaseException:
             database.close()
@@ -138,8 +138,8 @@ class Store:
         """A run's rows by position, answers and scores included, read as they are asked for."""
         position = -1
         while page := self._page(run_id, position):
-            yield from (row for _, row in page)
-            position = page[-1][0]
+            yield from page
+            position = page[-1].position
 
     def frame(self, run_ids: Sequence[str]) -> "pd.DataFrame":
         """One line per score of these runs: see `harness.store.frames`."""
@@ -148,7 +148,7 @@ class Store:
         with self._database.reading() as connection:
             return frame(connection, run_ids)
 
-    def _page(self, run_id: str, position: int) -> list[tuple[int, Row]]:
+    def _page(self, run_id: str, position: int) -> list[Row]:
         with self._database.reading() as connection:
             return runs.rows_after(connection, run_id, position, ROWS_AT_ONCE)
 

@@ -1,0 +1,353 @@
+"""What is kept comes back as it was."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import IntegrityError
+
+from harness.errors import StoreError
+from harness.records import Likelihood, Observation, Preference, Response, Score
+from harness.store import KeptAnswer, KeptModel, KeptStage, Store, answer_key
+from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(text="", stopped="length", truncated=7),
+        Response(
+            text="nul \0, half of a pair \ud800, <script>, 'quotes', 語", stopped="refused", reason="no"
+        ),
+        Likelihood(logprob=-0.1 - 0.2, greedy=True, tokens=2, truncated=1),
+        Likelihood(logprob=float("-inf"), greedy=False, tokens=1),
+    ],
+)
+def test_an_answer_comes_back_exactly(store: Store, answer: Response | Likelihood) -> None:
+    """Every string and float a model can produce survives, and the answer then carries its key."""
+    request = {"kind": "any"}
+    key = answer_key(FINGERPRINT, request)
+
+    store.keep_answers([KeptAnswer(key=key, fingerprint=FINGERPRINT, request=request, answer=answer)])
+
+    assert {key: replace(answer, key=key)} == store.known_answers([key, "sha256:unknown"])
+
+
+def test_the_first_answer_stays(store: Store) -> None:
+    """Who comes second with another answer to the same request is given the first one."""
+    first, second = kept("first"), kept("second")
+
+    assert {first.key: replace(first.answer, key=first.key)} == store.keep_answers([first])
+    assert {first.key: replace(first.answer, key=first.key)} == store.keep_answers([second])
+
+
+def test_models_share_requests_and_not_answers(store: Store, url: str) -> None:
+    """One question to two models is stored once, and each model has its own answer."""
+    ours, theirs = kept("ours"), kept("theirs", fingerprint="sha256:other")
+
+    store.keep_answers([ours, theirs])
+
+    found = store.known_answers([ours.key, theirs.key])
+    assert ["ours", "theirs"] == [answer.text for answer in found.values() if isinstance(answer, Response)]
+    with create_engine(url).connect() as connection:
+        assert 1 == connection.exec_driver_sql("SELECT count(*) FROM requests").scalar()
+
+
+def test_many_keys_are_looked_up_in_their_order(store: Store) -> None:
+    """More keys than one query takes are found, in the order asked for."""
+    answers = [kept(str(number), asked=str(number)) for number in range(2500)]
+    store.keep_answers(answers)
+    keys = [answer.key for answer in reversed(answers)]
+
+    assert keys == list(store.known_answers(keys))
+
+
+def test_keeping_nothing_is_nothing(store: Store) -> None:
+    """Empty lists are allowed everywhere and leave no trace."""
+    begun(store)
+
+    store.keep_rows("run", [])
+    store.keep_preferences([])
+
+    assert {} == store.keep_answers([])
+    assert [] == list(store.rows("run"))
+    assert {} == store.observations("run")
+
+
+def test_a_row_comes_back_whole(store: Store) -> None:
+    """Samples, answers by key, answers that were not kept, and scores in their order."""
+    begun(store)
+    [answer] = store.keep_answers([kept("kept")]).values()
+    assert isinstance(answer, Response)
+    scores = (
+        Score(metric="b", value=0.5),
+        Score(metric="a", value=None, reason="empty"),
+        Score(metric="b", value=1),
+    )
+    rows = [row(2, answer, scores=scores), row(0, Response(text="not kept", stopped="end")), row(1)]
+
+    store.keep_rows("run", [(each.position, each) for each in rows])
+
+    assert sorted(rows, key=lambda each: each.position) == list(store.rows("run"))
+
+
+def test_rows_are_read_in_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run longer than a page is read to its end, each row once."""
+    monkeypatch.setattr("harness.store.store.ROWS_AT_ONCE", 2)
+    begun(store)
+    rows = [row(position) for position in range(5)]
+
+    store.keep_rows("run", list(enumerate(rows)))
+
+    assert rows == list(store.rows("run"))
+
+
+def test_a_row_kept_again_is_replaced(store: Store) -> None:
+    """A resumed run may give a row again; it then counts once, with its new scores."""
+    begun(store)
+    two, one = (Score(metric="a", value=0), Score(metric="a", value=0)), (Score(metric="a", value=1),)
+
+    store.keep_rows("run", [(0, row(0, scores=two))])
+    store.keep_rows("run", [(0, row(0, scores=one))])
+
+    assert [row(0, scores=one)] == list(store.rows("run"))
+
+
+def test_a_row_whose_answer_is_gone_is_an_error(store: Store) -> None:
+    """A missing answer is damage, and never silently an empty cell."""
+    begun(store)
+    store.keep_rows("run", [(0, row(0, Response(text="?", stopped="end", key="sha256:lost")))])
+
+    with pytest.raises(StoreError, match="sha256:lost"):
+        list(store.rows("run"))
+
+
+def test_observations_carry_part_and_cluster(store: Store) -> None:
+    """Scores of one metric are numbered within their row; a sample without a cluster is its own."""
+    begun(store)
+    scores = (
+        Score(metric="a", value=1),
+        Score(metric="b", value=None, reason="no"),
+        Score(metric="a", value=0),
+    )
+
+    store.keep_rows("run", [(2, row(2, scores=scores)), (1, row(1, scores=scores[:1]))])
+
+    expected = {
+        "a": [
+            Observation(sample="sample-1", part=0, cluster="few", value=1.0),
+            Observation(sample="sample-2", part=0, cluster="sample-2", value=1.0),
+            Observation(sample="sample-2", part=1, cluster="sample-2", value=0.0),
+        ],
+        "b": [Observation(sample="sample-2", part=0, cluster="sample-2", value=None)],
+    }
+    assert expected == store.observations("run")
+    assert {"b": {"no": 1}} == store.unscored("run")
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_an_unscored_sample_says_why(store: Store, value: float | None) -> None:
+    """No value without a reason: also NaN, which SQLite would turn into a silent NULL."""
+    begun(store)
+
+    with pytest.raises(IntegrityError, match="unscored_has_a_reason"):
+        store.keep_rows("run", [(0, row(0, scores=(Score(metric="a", value=value),)))])
+
+    assert [] == list(store.rows("run"))
+
+
+def test_a_run_comes_back_as_it_began(store: Store) -> None:
+    """Beginning it again changes nothing: a killed run goes on under its id."""
+    run = begun(store)
+
+    store.begin_run(replace(run, started="later", environment={}))
+
+    assert run == store.run("run")
+    assert store.run("unknown") is None
+
+
+def test_a_run_finishes_once(store: Store) -> None:
+    """The time at which it first became whole stays."""
+    begun(store)
+
+    store.finish_run("run", "2026-11-22T11:00:00+00:00")
+    store.finish_run("run", "2026-11-22T12:00:00+00:00")
+
+    assert replace(A_RUN, finished="2026-11-22T11:00:00+00:00") == store.run("run")
+
+
+def test_runs_are_found_by_model_and_suite(store: Store) -> None:
+    """Oldest first, whatever the order in which they were kept."""
+    begun(store, "young", started="2026-11-23")
+    begun(store, "old", started="2026-11-21")
+    begun(store, "other suite", suite="ifeval")
+    begun(store, "other model", model="dpo")
+
+    assert ["old", "young"] == [run.id for run in store.runs(model="sft", suite="truthfulqa")]
+    assert 4 == len(store.runs())
+
+
+def test_the_latest_run_is_the_last_that_became_whole(store: Store) -> None:
+    """Not the last that began, and never an unfinished one."""
+    for run_id, started in [("long", "2026-11-20"), ("short", "2026-11-21"), ("killed", "2026-11-25")]:
+        begun(store, run_id, started=started)
+    assert store.latest_run("sft", "truthfulqa") is None
+
+    store.finish_run("short", "2026-11-22")
+    store.finish_run("long", "2026-11-24")
+
+    latest = store.latest_run("sft", "truthfulqa")
+    assert latest is not None
+    assert "long" == latest.id
+
+
+def test_a_run_needs_its_model(store: Store) -> None:
+    """Foreign keys are on: no run without the model it was asked of."""
+    with pytest.raises(IntegrityError):
+        store.begin_run(A_RUN)
+
+
+def test_a_model_is_kept_with_its_template_hash(store: Store) -> None:
+    """The hash lets two runs' templates be compared without their text."""
+    begun(store)
+
+    expected = KeptModel(
+        name="sft",
+        fingerprint=FINGERPRINT,
+        source={"path": "folder"},
+        description={"device": "cpu"},
+        chat_template="{{ messages }}",
+        chat_template_hash="sha256:f24189f08c85a1eb19a737306c3a13e85462ee33d964f28108d64a2485fa2171",
+    )
+    assert expected == store.model("sft", FINGERPRINT)
+    assert store.model("sft", "sha256:other") is None
+
+
+def test_preferences_come_back_and_are_replaced(store: Store) -> None:
+    """A rater has one choice per pair and order shown; raters and orders stand beside each other."""
+    for run_id in ("left", "right"):
+        begun(store, run_id)
+        store.keep_rows(run_id, [(0, row(0))])
+    failed = Preference(
+        sample="sample-0",
+        left_run="left",
+        right_run="right",
+        shown_first="left",
+        winner=None,
+        rater="judge",
+        reason="unreadable reply",
+    )
+    judged = replace(failed, winner="left", reason=None, seconds=1.5, cost=0.01)
+    swapped = replace(failed, shown_first="right", winner="tie", reason=None)
+    human = replace(failed, rater="human", winner="right", reason=None)
+
+    store.keep_preferences([failed, human])
+    store.keep_preferences([judged, swapped])
+
+    assert [human, judged, swapped] == store.preferences(left_run="left", right_run="right")
+    assert [human] == store.preferences(rater="human")
+
+
+def test_a_preference_is_about_samples_that_both_runs_have(store: Store) -> None:
+    """A choice between answers that nobody gave is refused."""
+    begun(store)
+    choice = Preference(
+        sample="sample-0", left_run="run", right_run="run", shown_first="left", winner="tie", rater="judge"
+    )
+
+    with pytest.raises(IntegrityError):
+        store.keep_preferences([choice])
+
+
+def test_pipelines_that_share_a_stage_each_have_it(store: Store) -> None:
+    """Stages come by pipeline and position; keeping one again replaces it."""
+    shared = KeptStage(
+        pipeline="sft",
+        identity="sha256:stage",
+        position=0,
+        kind="sft",
+        folder="stages/sft-1",
+        manifest={"seed": 0},
+        started="2026-11-22T10:00:00+00:00",
+        finished="2026-11-22T10:01:00+00:00",
+    )
+    longer = replace(shared, pipeline="dpo"), replace(shared, pipeline="dpo", identity="sha256:b", position=1)
+
+    for stage in (*reversed(longer), shared, shared):
+        store.keep_stage(stage)
+
+    assert list(longer) == store.stages("dpo")
+    assert [*longer, shared] == store.stages()
+
+
+def test_verify_finds_nothing_in_a_good_store(store: Store) -> None:
+    """Hashes of what is stored are what was stored under."""
+    begun(store)
+    [answer] = store.keep_answers([kept("kept")]).values()
+    assert isinstance(answer, Response)
+    store.keep_rows("run", [(0, row(0, answer))])
+
+    assert [] == store.verify()
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        ('UPDATE requests SET content = \'{"kind": "other"}\'', "requests: the content under"),
+        (
+            "UPDATE samples SET content = replace(content, 'Be brief', 'Be rude')",
+            "samples: the content under",
+        ),
+        ("UPDATE answers SET fingerprint = 'another model'", "is not the key of its model and request"),
+        ("DELETE FROM answers", "which is not kept"),
+    ],
+)
+def test_verify_names_what_was_changed(store: Store, url: str, damage: str, complaint: str) -> None:
+    """A changed request, sample or fingerprint and a lost answer are each one line."""
+    begun(store)
+    [answer] = store.keep_answers([kept("kept")]).values()
+    assert isinstance(answer, Response)
+    store.keep_rows("run", [(0, row(0, answer))])
+
+    with create_engine(url).begin() as connection:
+        connection.exec_driver_sql(damage)
+
+    [line] = store.verify()
+    assert complaint in line
+
+
+def test_a_frame_has_one_line_per_score(store: Store) -> None:
+    """For notebooks: unscored is NaN with its reason, rows in order."""
+    begun(store)
+    scores = (Score(metric="a", value=1), Score(metric="a", value=None, reason="empty"))
+    store.keep_rows("run", [(1, row(1)), (0, row(0, scores=scores))])
+
+    frame = store.frame(["run"])
+
+    names = ["model", "suite", "sample", "cluster", "metric", "part"]
+    assert [
+        ["sft", "truthfulqa", "sample-0", "few", "a", 0],
+        ["sft", "truthfulqa", "sample-0", "few", "a", 1],
+    ] == frame[names].to_numpy().tolist()
+    assert [False, True] == list(frame["value"].isna())
+    assert "empty" == frame["reason"][1]
+
+
+def test_an_empty_frame_has_its_columns() -> None:
+    """A notebook may group and filter before anything was run."""
+    with Store.open("sqlite://") as store:
+        assert "float64" == store.frame([])["value"].dtype
+
+
+def test_opening_a_store_loads_no_heavy_library() -> None:
+    """A second comparison takes seconds only because reading the store needs none of these."""
+    script = (
+        "import sys, harness.recorded, harness.store; harness.store.Store.open('sqlite://').close();"
+        "print(sorted({'numpy', 'pandas', 'scipy', 'torch', 'transformers', 'datasets'} & set(sys.modules)))"
+    )
+
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert "[]" == loaded.stdout.strip()
