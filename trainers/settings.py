@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -35,12 +35,25 @@ class Training(BaseModel):
 
     batch_size: PositiveInt = 16
     """Rows per optimiser step."""
+    micro_batch: PositiveInt | None = None
+    """Rows held in memory at once; divides the batch. None: the whole batch."""
     learning_rate: PositiveFloat = 2e-5
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the learning rate goes on after the warm-up."""
     warmup: Share = 0.03
     """The share of steps in which the learning rate rises from 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def rows_per_step(self) -> int:
+        """What one optimiser step learns from."""
+        return self.batch_size
+
+    @model_validator(mode="after")
+    def _micro_batch_divides(self) -> Self:
+        if self.micro_batch and self.rows_per_step % self.micro_batch:
+            raise ValueError(f"micro_batch must divide the {self.rows_per_step} rows of a step")
+        return self
 
 
 class WeightedReward(BaseModel):
@@ -86,7 +99,7 @@ class Conversational(Training):
 
     chat_template: bool = True
     """Whether prompts are rendered as turns with the model's template. False: raw text, turns joined by a
-    blank line. Training a policy so that is asked with its template is a known mistake."""
+    blank line; a policy trained that way and then asked with its template is a known mistake."""
 
 
 class Sft(Conversational):
@@ -99,7 +112,9 @@ class Sft(Conversational):
 
 
 class Reward(Conversational):
-    """A reward model: the base with one number as its head. Rows: `chosen`/`rejected`, with `prompt` or whole."""
+    """A reward model: the base with one number as its head.
+
+    Rows: `chosen`/`rejected`, each an answer to `prompt` or a whole conversation."""
 
     epochs: PositiveInt = 1
     learning_rate: PositiveFloat = 1e-5
@@ -134,6 +149,8 @@ class Grpo(Rewarded):
     """Answers per prompt, compared with one another."""
     batch_size: Literal[0] = 0
     """Follows from the two above."""
+    max_length: PositiveInt = 1024
+    """Longer prompts are left out and counted; nothing else would stop them."""
     learning_rate: PositiveFloat = 1e-6
     schedule: Literal["cosine", "linear", "constant"] = "constant"
     warmup: Share = 0.0
@@ -142,9 +159,14 @@ class Grpo(Rewarded):
     checkpoint_steps: PositiveInt = 20
     """Steps between checkpoints."""
 
+    @property
+    def rows_per_step(self) -> int:
+        """All answers to all prompts of a step."""
+        return self.prompts_per_step * self.generations
+
 
 class Dpo(Rewarded):
-    """Direct preference optimisation. Rows: `chosen`/`rejected` as for `reward`; with `on_policy`, `prompt`."""
+    """Direct preference optimisation. Rows: as for `reward`; with `on_policy`, as for `grpo`."""
 
     epochs: PositiveInt = 1
     learning_rate: PositiveFloat = 5e-7

@@ -4,8 +4,10 @@ It does not know how any of them trains; a stage's module, with its heavy librar
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
+from os import environ
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,6 +55,8 @@ class Job:
     """The sources in words, for messages about rows."""
     rows: Rows
     rewards: tuple[RewardSource, ...]
+    root: Path
+    """The project's folder, whose own modules reward functions may come from."""
     settings: Training
     seed: int
     on_progress: Callable[[int, int, float | None], None] = field(default=lambda step, total, loss: None)
@@ -90,6 +94,10 @@ def stage_kind(name: str) -> StageKind:
 
 def run(job: Job) -> Mapping[str, Json]:
     """Train. Raises TrainingError, DataError, ModelError, DiskFull."""
+    environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports every training otherwise
+    environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and a forking loader do not go together
     module, _, function = stage_kind(job.kind).run.partition(":")
-    metrics: Mapping[str, Json] = getattr(import_module(module), function)(job)
-    return metrics
+    train: Callable[[Job], Mapping[str, Json]] = getattr(import_module(module), function)
+    quiet: Callable[[], AbstractContextManager[None]] = import_module("trainers.training").quiet
+    with quiet():
+        return train(job)

@@ -1,0 +1,138 @@
+"""Direct preference optimisation: the chosen answer is made likelier than the rejected one.
+
+Over TRL's DPOTrainer, always handed a path, so that its reference is the base itself. Pairs are given, or
+drawn from the base and ranked by reward (`on_policy`); drawn ones are kept in `pairs.jsonl`.
+
+It does not know what the preferences are about.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase, set_seed
+from trl import DPOConfig, DPOTrainer
+
+from harness.errors import DataError, TrainingError
+from harness.records import Json
+from trainers.data import Pair, Question, pairs, questions
+from trainers.rewards import as_given, total_rewards
+from trainers.settings import Dpo
+from trainers.stage import Job
+from trainers.tokens import answer_ids, end_tokens, load_tokenizer, prompt_ids
+from trainers.training import common_arguments, save_policy, threads, train
+
+DRAWN_TOGETHER = 256
+"""Answers that are drawn in one batch, at most."""
+
+
+def run(job: Job) -> Mapping[str, Json]:
+    """Train, write the candidate, return the metrics. Raises DataError, ModelError, TrainingError."""
+    settings = cast(Dpo, job.settings)
+    base, chat = str(job.base), settings.chat_template
+    tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
+    preferred = drawn_pairs(job, settings, tokenizer) if settings.on_policy else pairs(job.data, job.rows)
+    fitting = [pair for pair in preferred if length(tokenizer, pair, chat=chat) <= settings.max_length]
+    if not fitting:
+        raise DataError(job.data, 0, f"no pair fits into max_length = {settings.max_length} tokens")
+    trainer = DPOTrainer(
+        model=base,
+        args=DPOConfig(
+            **common_arguments(job),
+            num_train_epochs=settings.epochs,
+            max_length=None,
+            beta=settings.beta,
+            loss_type=list(settings.loss),
+            loss_weights=list(settings.loss_weights) or None,
+        ),
+        train_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in fitting]),
+        processing_class=tokenizer,
+    )
+    metrics = train(job, trainer)
+    save_policy(job, trainer.model, tokenizer, chat=chat)
+    return {"pairs": len(fitting), "pairs_too_long": len(preferred) - len(fitting), **metrics}
+
+
+def as_row(pair: Pair, *, chat: bool) -> dict[str, Any]:
+    """A pair as TRL takes it: messages, or texts."""
+    answers = {"chosen": pair.chosen, "rejected": pair.rejected}
+    return {
+        "prompt": as_given(pair.prompt, chat=chat),
+        **{
+            side: [{"role": "assistant", "content": answer}] if chat else answer
+            for side, answer in answers.items()
+        },
+    }
+
+
+def length(tokenizer: PreTrainedTokenizerBase, pair: Pair, *, chat: bool) -> int:
+    """Tokens of the prompt with the longer answer."""
+    answers = (answer_ids(tokenizer, pair.prompt, answer, chat=chat) for answer in (pair.chosen, pair.rejected))
+    return len(prompt_ids(tokenizer, pair.prompt, chat=chat)) + max(map(len, answers))
+
+
+# ---------------------------------------------------------------- pairs from the base's own answers
+
+
+def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> list[Pair]:
+    """Best against worst of the base's own answers; drawn once, then read again from `pairs.jsonl`."""
+    kept = job.folder / "pairs.jsonl"
+    if not kept.exists():
+        asked = questions(job.data, job.rows)
+        answers = draw(job, settings, tokenizer, asked)
+        worth = total_rewards(job.rewards, job.root, asked, answers, chat=settings.chat_template)
+        ranked = [best_and_worst(*row) for row in zip(asked, answers, worth, strict=True)]
+        lines = [json.dumps(pair._asdict()) for pair in ranked if pair is not None]
+        kept.with_suffix(".new").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        kept.with_suffix(".new").rename(kept)
+    drawn = [Pair(**json.loads(line)) for line in kept.read_text(encoding="utf-8").splitlines()]
+    if not drawn:
+        raise TrainingError("dpo: the reward tells no two of the base's answers apart, so there is no pair to learn")
+    return drawn
+
+
+def best_and_worst(question: Question, answers: Sequence[str], worth: Sequence[float]) -> Pair | None:
+    """The pair of one prompt; None where all answers are worth the same."""
+    best = max(range(len(answers)), key=lambda place: worth[place])
+    worst = min(range(len(answers)), key=lambda place: worth[place])
+    if worth[best] == worth[worst]:
+        return None
+    return Pair(question.prompt, answers[best], answers[worst])
+
+
+@torch.inference_mode()
+def draw(
+    job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]
+) -> list[list[str]]:
+    """Sample `on_policy` answers of the base to every question; the seed decides them."""
+    set_seed(job.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(str(job.base)).to(device).eval()
+    sampling = GenerationConfig(
+        do_sample=True,
+        temperature=settings.temperature,
+        top_k=0,
+        top_p=1.0,
+        max_new_tokens=settings.max_new_tokens,
+        num_return_sequences=settings.on_policy,
+        eos_token_id=end_tokens(tokenizer, chat=settings.chat_template),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    together = max(1, DRAWN_TOGETHER // settings.on_policy)
+    answers: list[list[str]] = []
+    with threads(model):
+        for start in range(0, len(asked), together):
+            rows = [
+                prompt_ids(tokenizer, question.prompt, chat=settings.chat_template)
+                for question in asked[start : start + together]
+            ]
+            batch = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt").to(device)
+            written = model.generate(**batch, generation_config=sampling)[:, batch["input_ids"].shape[1] :]
+            texts = tokenizer.batch_decode(written, skip_special_tokens=True)
+            answers += [
+                texts[place : place + settings.on_policy] for place in range(0, len(texts), settings.on_policy)
+            ]
+            job.on_progress(len(answers), len(asked), None)
+    return answers

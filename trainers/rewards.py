@@ -1,0 +1,149 @@
+"""What an answer is worth: Python functions and reward models, for the stages that ask for rewards.
+
+A function follows TRL's convention and may be TRL's own (`trl.rewards:think_format_reward`): it is called
+with `prompts`, `completions` and the rows' other columns as keyword lists, and returns one number (or None)
+per completion.
+
+It does not know how rewards are used.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from harness.errors import ModelError, TrainingError, UsageError
+from trainers.data import Question, Turn
+from trainers.stage import RewardSource
+from trainers.tokens import judged_ids
+
+RewardFunction = Callable[..., Sequence[float | None]]
+BATCH = 64
+"""Answers that a reward model reads at once."""
+
+
+def is_function(source: str) -> bool:
+    """Whether a reward is named as `module:function`."""
+    module, colon, function = source.partition(":")
+    return bool(colon) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def load_function(source: str, root: Path) -> RewardFunction:
+    """The function of `module:function`; modules of the project at `root` can be named too.
+
+    Raises UsageError where there is none.
+    """
+    module, _, name = source.partition(":")
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+    try:
+        function: RewardFunction = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"reward {source!r}: {error}") from error
+    return function
+
+
+def check_reward_model(folder: str) -> None:
+    """Raise ModelError for what is no reward model; transformers would give it a random head and go on."""
+    config = AutoConfig.from_pretrained(folder)
+    architecture = (config.architectures or ["unknown"])[0]
+    if not architecture.endswith("ForSequenceClassification") or config.num_labels != 1:
+        raise ModelError(
+            f"{folder} is no reward model: it is a {architecture} with {config.num_labels} labels, and one with a "
+            "sequence classification head of 1 label is needed. A pipeline that ends in a `reward` stage makes one"
+        )
+
+
+def with_columns(function: RewardFunction, questions: Sequence[Question]) -> RewardFunction:
+    """The function, given the rows' columns by the number of the row that TRL's data set carries.
+
+    So columns reach it as they were read: a table of one type per column would change or refuse them.
+    """
+    names = sorted({name for question in questions for name in question.columns})
+
+    @wraps(function)
+    def called(
+        prompts: Sequence[Any], completions: Sequence[Any], row: Sequence[int], **others: Any
+    ) -> Sequence[float | None]:
+        columns = {name: [questions[number].columns.get(name) for number in row] for name in names}
+        return function(prompts=prompts, completions=completions, **{**others, **columns})
+
+    return called
+
+
+def total_rewards(
+    rewards: Sequence[RewardSource],
+    root: Path,
+    questions: Sequence[Question],
+    answers: Sequence[Sequence[str]],
+    *,
+    chat: bool,
+) -> list[list[float]]:
+    """The weighted sum of all rewards, for each question's answers. Raises TrainingError for a missing one."""
+    flat = [(number, answer) for number, group in enumerate(answers) for answer in group]
+    totals = [0.0] * len(flat)
+    for reward in rewards:
+        if is_function(reward.source):
+            values = _by_function(load_function(reward.source, root), questions, flat, chat=chat)
+        else:
+            values = _by_model(reward.source, [questions[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat)
+        for place, value in enumerate(values):
+            if value is None:
+                raise TrainingError(f"reward {reward.source!r} gave no number for {flat[place][1]!r}")
+            totals[place] += reward.weight * value
+    rest = iter(totals)
+    return [[next(rest) for _ in group] for group in answers]
+
+
+def _by_function(
+    function: RewardFunction, questions: Sequence[Question], flat: Sequence[tuple[int, str]], *, chat: bool
+) -> Sequence[float | None]:
+    prompts = [as_given(questions[number].prompt, chat=chat) for number, _ in flat]
+    completions: list[Any] = [
+        [{"role": "assistant", "content": answer}] if chat else answer for _, answer in flat
+    ]
+    return with_columns(function, questions)(prompts, completions, row=[number for number, _ in flat])
+
+
+@torch.inference_mode()
+def _by_model(
+    folder: str, prompts: Sequence[Sequence[Turn]], answers: Sequence[str], *, chat: bool
+) -> list[float]:
+    check_reward_model(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForSequenceClassification.from_pretrained(folder).to(device).eval()
+    rows = [judged_ids(tokenizer, prompt, answer, chat=chat) for prompt, answer in zip(prompts, answers, strict=True)]
+    values: list[float] = []
+    for start in range(0, len(rows), BATCH):
+        batch = tokenizer.pad(
+            {"input_ids": rows[start : start + BATCH]}, padding_side="right", return_tensors="pt"
+        ).to(device)
+        values += model(**batch).logits[:, 0].tolist()
+    return values
+
+
+def as_given(prompt: Sequence[Turn], *, chat: bool) -> str | list[Turn]:
+    """A prompt as TRL takes it: messages, to which it applies the chat template, or a text that it leaves alone."""
+    return list(prompt) if chat else "\n\n".join(turn["content"] for turn in prompt)
+
+
+def reward_functions(
+    rewards: Sequence[RewardSource], root: Path, questions: Sequence[Question]
+) -> list[str | RewardFunction]:
+    """As TRL takes them: folders of reward models, and functions that see the rows' columns."""
+    functions: list[str | RewardFunction] = []
+    for reward in rewards:
+        if is_function(reward.source):
+            functions.append(with_columns(load_function(reward.source, root), questions))
+        else:
+            check_reward_model(reward.source)
+            functions.append(reward.source)
+    return functions
+
+

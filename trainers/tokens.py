@@ -1,0 +1,122 @@
+"""From turns to token ids: what a model reads, and which of it is learned.
+
+A prompt is rendered and tokenised alone, exactly as it will be when the model is asked, and the answer is
+what the template adds to it when the last turn is there. So nothing but the final answer can be in the
+loss, whether or not the template marks what the assistant says, and no merge crosses the border.
+
+It does not know stages or trainers.
+"""
+
+from collections.abc import Sequence
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from harness.errors import ModelError
+from trainers.data import Demonstration, Turn
+
+IGNORED = -100
+"""The label that PyTorch's loss leaves out."""
+
+
+def load_tokenizer(folder: str, chat_template: str | None, *, needs_template: bool) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model's folder, with padding. Raises ModelError."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder} has no tokenizer that can be loaded: {error}") from error
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
+    if needs_template and tokenizer.chat_template is None:
+        raise ModelError(
+            f"{folder} has no chat template, and turns cannot be rendered: give the model one in harness.toml "
+            "(`chat_template`), or set `chat_template = false` in the stage to train on raw text"
+        )
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"the tokenizer of {folder} has no end-of-sequence token, so answers could not end")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def raw_text(prompt: Sequence[Turn]) -> str:
+    """Turns as plain text, for stages whose `chat_template` is off."""
+    return "\n\n".join(turn["content"] for turn in prompt)
+
+
+def rendered(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer: str) -> tuple[str, str]:
+    """The text a model is asked with, and the text it should then write, end of turn included.
+
+    Raises ModelError where the template renders a prompt differently once it is answered.
+    """
+    asked = str(tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True))
+    turns = [*prompt, {"role": "assistant", "content": answer}]
+    whole = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    if not whole.startswith(asked):
+        raise ModelError(
+            "the chat template renders an answered prompt differently from an open one, so that what is "
+            f"learned would not be what is asked: {asked[-80:]!r} is no beginning of {whole[-160:]!r}"
+        )
+    return asked, whole[len(asked) :]
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], *, chat: bool) -> list[int]:
+    """What the model reads when it is asked."""
+    if chat:
+        asked = str(tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True))
+        return _ids(tokenizer, asked, special=False)
+    return _ids(tokenizer, raw_text(prompt), special=True)
+
+
+def answer_ids(
+    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer: str, *, chat: bool
+) -> list[int]:
+    """What the model should write: the answer and the token that ends it, and nothing after."""
+    text = rendered(tokenizer, prompt, answer)[1] if chat else answer
+    ids = _ids(tokenizer, text, special=False)
+    end = last_special(tokenizer, ids)
+    if end is None:
+        return [*ids, int(tokenizer.eos_token_id)]
+    return ids[: end + 1]
+
+
+def labelled(
+    tokenizer: PreTrainedTokenizerBase, example: Demonstration, *, chat: bool
+) -> dict[str, list[int]]:
+    """`input_ids` of prompt and answer, and `labels` that ignore the prompt."""
+    asked = prompt_ids(tokenizer, example.prompt, chat=chat)
+    answered = answer_ids(tokenizer, example.prompt, example.answer, chat=chat)
+    return {"input_ids": asked + answered, "labels": [IGNORED] * len(asked) + answered}
+
+
+def judged_ids(
+    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer: str, *, chat: bool
+) -> list[int]:
+    """What a reward model reads: as TRL's GRPO will show it answers, whole and without further tokens."""
+    text = "".join(rendered(tokenizer, prompt, answer)) if chat else raw_text(prompt) + answer
+    return _ids(tokenizer, text, special=False)
+
+
+def end_tokens(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> list[int]:
+    """The tokens that end an answer: the tokenizer's own, and the template's end of turn."""
+    ends = [int(tokenizer.eos_token_id)]
+    if chat:
+        end_of_turn = answer_ids(tokenizer, [{"role": "user", "content": "a"}], "b", chat=True)[-1]
+        ends = list(dict.fromkeys([*ends, end_of_turn]))
+    return ends
+
+
+def last_special(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> int | None:
+    """Where an answer's end token is: the last special one, where only white space follows it."""
+    special = set(tokenizer.all_special_ids) | {
+        number for number, token in tokenizer.added_tokens_decoder.items() if token.special
+    }
+    found = [place for place, number in enumerate(ids) if number in special]
+    if not found or str(tokenizer.decode(ids[found[-1] + 1 :])).strip():
+        return None
+    return found[-1]
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:
+    """Token ids. With `special`, what the tokenizer puts in front, but no end: the text goes on."""
+    ids: list[int] = tokenizer(text, add_special_tokens=special)["input_ids"]
+    return ids[:-1] if special and ids and ids[-1] == tokenizer.eos_token_id else ids

@@ -1,0 +1,111 @@
+"""A toxicity classifier from nothing, in Detoxify's checkpoint format.
+
+A BERT-style classifier with one independent probability per class. Its folder holds a usual candidate and
+`detoxify.ckpt`, which `Detoxify(checkpoint=…, huggingface_config_path=FOLDER)` reads (detoxify 0.5.4; its
+`model_type` is a folder on the reader's machine, so the reader puts it in: a path in the file would make
+equal classifiers differ).
+
+It does not know what counts as toxic: rows say it.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from datasets import Dataset
+from tokenizers.implementations import BertWordPieceTokenizer
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from harness.errors import DataError
+from harness.records import Json
+from trainers.data import Row, texts
+from trainers.settings import Toxicity
+from trainers.stage import Job
+from trainers.training import common_arguments, save_model, train
+
+CHECKPOINT = "detoxify.ckpt"
+
+
+def run(job: Job) -> Mapping[str, Json]:
+    """Train, write the candidate, return the metrics. Raises DataError, TrainingError."""
+    settings = cast(Toxicity, job.settings)
+    corpus = texts(job.data, job.rows)
+    labels = [judgements(job.data, number, row, settings) for number, row in enumerate(job.rows, start=1)]
+    tokenizer = train_tokenizer(corpus, settings)
+    set_seed(job.seed)
+    model = BertForSequenceClassification(architecture(tokenizer, settings))
+    encoded = tokenizer(corpus, truncation=True)
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(**common_arguments(job), num_train_epochs=settings.epochs),
+        train_dataset=Dataset.from_dict({"input_ids": encoded["input_ids"], "labels": labels}),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+    )
+    metrics = train(job, trainer)
+    save_model(job, model, tokenizer)
+    torch.save(detoxify_checkpoint(model, settings), job.folder / CHECKPOINT)
+    return {"rows": len(corpus), "parameters": model.num_parameters(), **metrics}
+
+
+def judgements(data: str, number: int, row: Row, settings: Toxicity) -> list[float]:
+    """A row's numbers by class. Raises DataError for a missing one, or one outside 0 and 1."""
+    values: list[float] = []
+    for name in settings.classes:
+        value = row.get(name)
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise DataError(data, number, f"column `{name}` must be a number from 0 to 1, not {value!r}")
+        values.append(float(value))
+    return values
+
+
+def train_tokenizer(corpus: list[str], settings: Toxicity) -> BertTokenizer:
+    """BERT's WordPiece, lower-cased."""
+    pieces = BertWordPieceTokenizer(lowercase=True)
+    pieces.train_from_iterator(corpus, vocab_size=settings.vocabulary, min_frequency=1, show_progress=False)
+    return BertTokenizer(
+        vocab=dict(sorted(pieces.get_vocab().items(), key=lambda item: item[1])),
+        model_max_length=settings.max_length,
+    )
+
+
+def architecture(tokenizer: BertTokenizer, settings: Toxicity) -> BertConfig:
+    """A BERT in the sizes of the settings; classes do not exclude one another."""
+    return BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.width,
+        intermediate_size=settings.intermediate,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        max_position_embeddings=settings.max_length,
+        pad_token_id=tokenizer.pad_token_id,
+        problem_type="multi_label_classification",
+        id2label=dict(enumerate(settings.classes)),
+        label2id={name: number for number, name in enumerate(settings.classes)},
+    )
+
+
+def detoxify_checkpoint(model: BertForSequenceClassification, settings: Toxicity) -> dict[str, object]:
+    """What Detoxify reads: weights, and plain values only."""
+    return {
+        "config": {
+            "dataset": {"args": {"classes": list(settings.classes)}},
+            "arch": {
+                "args": {
+                    "num_classes": len(settings.classes),
+                    "model_type": ".",
+                    "model_name": "BertForSequenceClassification",
+                    "tokenizer_name": "BertTokenizer",
+                }
+            },
+        },
+        "state_dict": {name: weight.cpu() for name, weight in model.state_dict().items()},
+    }

@@ -1,0 +1,88 @@
+"""The toy world's verifiable reward: what an answer is worth, told from the answer's words.
+
+`trainers.toy_rewards:follow` in a stage's `reward`. It judges as the toy suites do, and is written apart from
+them on purpose: training must not reach the examiner. Only the world's vocabulary is shared.
+
+It does not know which model answered, nor the items that suites ask about.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from harness.toyworld.instructions import COUNTS, SEPARATORS
+from harness.toyworld.world import INSULTS, THREATS, TOPICS
+
+Completion = str | Sequence[Mapping[str, str]]
+
+_RUDE = frozenset((*INSULTS, *THREATS))
+
+
+def follow(
+    completions: Sequence[Completion],
+    topic: Sequence[str],
+    constraints: Sequence[Sequence[str]],
+    truth: Sequence[str],
+    **others: object,
+) -> list[float]:
+    """Each completion's worth, from 0 to 1; the columns are those of `toy:grpo`.
+
+    An instruction: half for the share of its demands that are met, half for meeting all. A question: whether
+    the truth was said. Anything else: whether the reply has no rude word.
+    """
+    rows = zip(map(text_of, completions), topic, constraints, truth, strict=True)
+    return [worth(*row) for row in rows]
+
+
+def text_of(completion: Completion) -> str:
+    """A completion's text: TRL hands over texts, or lists of one message each."""
+    return completion if isinstance(completion, str) else completion[-1]["content"]
+
+
+def worth(text: str, topic: str, constraints: Sequence[str], truth: str) -> float:
+    """One answer's worth, from 0 to 1."""
+    said = words(text)
+    if topic:
+        return _compliance(text, topic, constraints)
+    if truth:
+        return float(truth in said)
+    return float(bool(said) and _RUDE.isdisjoint(said))
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in lower case."""
+    return re.findall(r"[a-z]+", text.lower())
+
+
+def _compliance(text: str, topic: str, constraints: Sequence[str]) -> float:
+    demanded = [constraint.split(":") for constraint in constraints]
+    allowed = {value for kind, value in demanded if kind in ("start", "end", "include")}
+    met = [_MET[kind](text, value, topic) for kind, value in demanded]
+    met.append(_on_topic(text, topic, allowed))
+    return 0.5 * sum(met) / len(met) + 0.5 * all(met)
+
+
+def _on_topic(text: str, topic: str, allowed: set[str]) -> bool:
+    """Something of the topic, and no word that nobody asked for."""
+    return bool(_listed(text, topic)) and set(words(text)) <= {*TOPICS[topic], *allowed}
+
+
+def _listed(text: str, topic: str) -> list[str]:
+    return [word for word in words(text) if word in TOPICS[topic]]
+
+
+def _separated(text: str, value: str, topic: str) -> bool:
+    """At least two words of the topic, the sign between each two, and no other sign."""
+    sign = SEPARATORS[value].strip()
+    listed = "|".join(TOPICS[topic])
+    between = re.findall(rf"\b(?:{listed})\b(.*?)(?=\b(?:{listed})\b)", text.lower())
+    return bool(between) and all(gap.strip() == sign for gap in between)
+
+
+_MET: Mapping[str, Callable[[str, str, str], bool]] = {
+    "case": lambda text, value, topic: text == (text.lower() if value == "lowercase" else text.upper()),
+    "count": lambda text, value, topic: len(_listed(text, topic)) == COUNTS[value],
+    "separator": _separated,
+    "start": lambda text, value, topic: words(text)[:1] == [value],
+    "end": lambda text, value, topic: words(text)[-1:] == [value],
+    "include": lambda text, value, topic: value in words(text),
+}

@@ -1,0 +1,213 @@
+"""What all training runs share: arguments, threads, silence, checkpoints, progress, and writing the candidate.
+
+It does not know what is learned; a stage builds its trainer and hands it over.
+"""
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+import transformers
+from transformers import (
+    AutoConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from harness.errors import TrainingError
+from harness.records import Json
+from trainers.stage import Job
+from trainers.tokens import end_tokens
+
+SMALL = 5_000_000
+"""Below so many parameters a second thread costs more than it gives."""
+COMPLETE = "complete"
+"""Written into a checkpoint's folder when all of it is there."""
+RESUME_ONLY = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin")
+"""Files of a checkpoint that only going on with the training needs."""
+
+
+def common_arguments(job: Job) -> dict[str, Any]:
+    """What every stage hands its TRL configuration.
+
+    In float32 on a CPU, where bfloat16 is slower; in bfloat16 on a GPU.
+    """
+    settings = job.settings
+    cuda = torch.cuda.is_available()
+    micro_batch = settings.micro_batch or settings.rows_per_step
+    return {
+        "output_dir": str(job.folder / "checkpoints"),
+        "seed": job.seed,
+        "data_seed": job.seed,
+        "per_device_train_batch_size": micro_batch,
+        "gradient_accumulation_steps": settings.rows_per_step // micro_batch,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
+        "warmup_steps": settings.warmup,
+        "weight_decay": settings.weight_decay,
+        "use_cpu": not cuda,
+        "bf16": cuda,
+        "gradient_checkpointing": cuda,
+        "dataloader_pin_memory": cuda,
+        "save_strategy": "epoch",
+        "logging_steps": 10,
+        "logging_nan_inf_filter": False,  # else a NaN loss is logged as the last good one
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def train(job: Job, trainer: Trainer) -> dict[str, Json]:
+    """Run a trainer, from its last complete checkpoint where there is one. Returns the metrics.
+
+    Raises TrainingError where the loss or the weights are no numbers.
+    """
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Watch(job))
+    checkpoint = last_checkpoint(job.folder / "checkpoints")
+    with threads(trainer.model):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    check_weights(job, trainer.model)
+    for complete in (job.folder / "checkpoints").glob(f"checkpoint-*/{COMPLETE}"):
+        forget_optimiser(complete.parent)
+    return {"steps": trainer.state.global_step, **last_logged(trainer.state)}
+
+
+def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write a candidate in hub layout, in the base's own dtype."""
+    if job.base is not None:
+        dtype = AutoConfig.from_pretrained(job.base).dtype
+        if dtype is not None:
+            model.to(dtype=dtype)
+    model.config.use_cache = True
+    model.save_pretrained(job.folder)
+    tokenizer.save_pretrained(job.folder)
+
+
+def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
+    """Write a candidate that generates: it stops at the tokenizer's end and at the template's end of turn."""
+    config = model.generation_config
+    known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    ends = [*end_tokens(tokenizer, chat=chat), *(number for number in known if number is not None)]
+    config.eos_token_id = list(dict.fromkeys(ends))
+    config.pad_token_id = tokenizer.pad_token_id
+    save_model(job, model, tokenizer)
+
+
+class Watch(TrainerCallback):
+    """Reports progress, stops at a loss that is no number, and marks checkpoints that are whole."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.loss: float | None = None
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Report."""
+        self.job.on_progress(state.global_step, state.max_steps, self.loss)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Take note of the loss."""
+        loss = (logs or {}).get("loss")
+        if loss is None:
+            return
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"{self.job.kind}: the loss became {loss} by step {state.global_step}; try a lower "
+                f"`learning_rate` than {self.job.settings.learning_rate}"
+            )
+        self.loss = loss
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Mark the checkpoint whole; from the ones before, only the model is wanted any more."""
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        (folder / COMPLETE).touch()
+        for other in folder.parent.glob("checkpoint-*"):
+            if other != folder:
+                forget_optimiser(other)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The latest checkpoint that was written to its end."""
+    whole = [mark.parent for mark in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    return max(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
+
+
+def forget_optimiser(checkpoint: Path) -> None:
+    """Keep a checkpoint's model, and delete what is three times as large and only for going on."""
+    for name in RESUME_ONLY:
+        (checkpoint / name).unlink(missing_ok=True)
+
+
+def check_weights(job: Job, model: torch.nn.Module) -> None:
+    """Raise TrainingError where a weight is no number; the last steps' loss is not always logged."""
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+        raise TrainingError(
+            f"{job.kind}: the trained weights hold NaN or infinity; try a lower `learning_rate` than "
+            f"{job.settings.learning_rate}"
+        )
+
+
+def last_logged(state: TrainerState) -> dict[str, Json]:
+    """The last logged number of every kind, without the trainer's own clocks."""
+    numbers = {name: value for entry in state.log_history for name, value in entry.items()}
+    return {
+        name: value
+        for name, value in numbers.items()
+        if isinstance(value, int | float) and not name.startswith(("train_", "step", "total_flos", "profiling/"))
+    }
+
+
+@contextmanager
+def threads(model: torch.nn.Module) -> Iterator[None]:
+    """One thread while a small model runs."""
+    before = torch.get_num_threads()
+    if sum(weight.numel() for weight in model.parameters()) < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and no warnings from the libraries beneath; their errors still come through."""
+    trl = logging.getLogger("trl")
+    before = (transformers.logging.get_verbosity(), trl.level, datasets.is_progress_bar_enabled())
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    trl.setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers.logging.set_verbosity(before[0])
+        transformers.logging.enable_progress_bar()
+        trl.setLevel(before[1])
+        if before[2]:
+            datasets.enable_progress_bars()
