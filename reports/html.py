@@ -10,6 +10,7 @@ It does not know where the page is written, and computes no statistics.
 import base64
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,7 +18,7 @@ from markupsafe import Markup
 
 from reports import conditions, wording
 from reports.charts import CLASSES, panels
-from reports.leaderboard import Leaderboard
+from reports.leaderboard import Cell, Leaderboard
 from reports.samples import Payload, payloads
 from reports.visible import visible
 
@@ -58,6 +59,7 @@ def _environment() -> Environment:
         signed=wording.signed,
         percent=wording.percent,
         count=wording.count,
+        span=_span,
         between=wording.between,
         signed_between=wording.signed_between,
         evidence=wording.evidence,
@@ -67,6 +69,12 @@ def _environment() -> Environment:
         safe_svg=Markup,
     )
     return environment
+
+
+def _span(cells: Iterable[Cell | None]) -> str:
+    """How many samples a column's numbers rest on, from the fewest to the most."""
+    counts = sorted({cell.n for cell in cells if cell})
+    return "–".join(wording.count(n) for n in dict.fromkeys([counts[0], counts[-1]]))
 
 
 def _source(name: str) -> str:

@@ -76,17 +76,17 @@ def _cell(cell: Cell | None) -> str:
         return "not run"
     mark = f"{MARKS[cell.comparison.decision]} " if cell.comparison else ""
     missing = sum(cell.unscored.values())
-    left_out = f"<br>{count(missing)} unscored" if missing else ""
-    return _lines(cell.score, cell.difference, cell.relative, mark) + left_out
+    left_out = f", {count(missing)} unscored" if missing else ""
+    return f"{_lines(cell.score, cell.difference, cell.relative, mark)}<br>n = {count(cell.n)}{left_out}"
 
 
 def _lines(score: Estimate | None, difference: Estimate | None, relative: float | None, mark: str) -> str:
     lines = [f"**{number(score.value)}**" if score else "–"]
     if score and score.interval:
         lines.append(between(score.interval))
-    if difference:
+    if difference and difference.interval:
         share = f" ({percent(relative)})" if relative is not None else ""
-        lines.append(f"{mark}{signed(difference.value)}{share}")
+        lines += [f"{mark}{signed(difference.value)}{share}", signed_between(difference.interval)]
     elif mark:
         lines.append(mark.strip())
     return "<br>".join(lines)
@@ -95,8 +95,9 @@ def _lines(score: Estimate | None, difference: Estimate | None, relative: float 
 def _verdicts(board: Leaderboard) -> Iterable[str]:
     if board.verdicts:
         yield "## Verdicts"
-    for verdict in board.verdicts:
-        yield _verdict(verdict)
+    for standing in board.standings:
+        if standing.verdict:
+            yield _verdict(standing.verdict)
 
 
 def _verdict(verdict: Verdict) -> str:

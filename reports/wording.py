@@ -70,7 +70,7 @@ def evidence(comparison: Comparison) -> str:
 
     Its notes are not repeated: the leaderboard lists them once, as warnings.
     """
-    return ". ".join([comparison.sentence(), *_asides(comparison)])
+    return ". ".join([comparison.sentence(), *_asides(comparison)]) + "."
 
 
 def _asides(comparison: Comparison) -> list[str]:

@@ -49,7 +49,8 @@ function textBlock(text, className) {
   return make("div", "", body, toggle);
 }
 
-const SAYS = { won: "▲ won", lost: "▼ lost", equal: "= unchanged", unscored: "– unscored" };
+const SAYS = { won: ["▲", "won"], lost: ["▼", "lost"], unscored: ["–", "unscored"] };
+const STOPPED = { length: "cut off at the token limit", refused: "refused", failed: "failed" };
 
 class Browser {
   constructor(root, data) {
@@ -199,7 +200,8 @@ class Browser {
     for (const i of this.shownModels()) {
       if (flips[i] === "won" || flips[i] === "lost" || flips[i] === "unscored") {
         const name = this.candidates.length > 1 ? `${this.data.models[i]} ` : "";
-        head.append(make("span", `chip ${flips[i]}`, name + SAYS[flips[i]]));
+        const [mark, word] = SAYS[flips[i]];
+        head.append(make("span", `chip ${flips[i]}`, `${mark} ${name}${word}`));
       }
     }
     const card = make("article", "sample", head, this.prompt(prompt));
@@ -261,10 +263,13 @@ class Browser {
     const [responses, scores] = answer;
     const texts = responses.filter((r) => r.length === 4);
     const drawn = texts.length > 1 ? this.perDraw(scores, texts.length) : new Map();
-    block.append(this.scores(scores));
+    const chips = this.scores(scores);
+    const allCut = texts.length > 1 && texts.every((r) => r[1] === "length");
+    if (allCut) chips.append(make("span", "chip", `all ${STOPPED.length}`));
+    block.append(chips);
     const likelihoods = responses.filter((r) => r.length === 3);
     if (likelihoods.length) block.append(make("p", "status", `log-probabilities ${likelihoods.map((r) => logarithm(r[0])).join(", ")}`));
-    this.draws(block, texts, drawn);
+    this.draws(block, texts, drawn, allCut);
     return block;
   }
 
@@ -275,12 +280,12 @@ class Browser {
     return new Map([...found].filter(([, of]) => of.length === n));
   }
 
-  draws(block, texts, drawn) {
+  draws(block, texts, drawn, allCut) {
     const of = drawn.get(this.data.decided_by) || [...drawn.values()][0];
     const order = texts.map((_, i) => i);
     if (of) order.sort((a, b) => (of[a][1] ?? 2) - (of[b][1] ?? 2) || a - b);
     const nodes = (from, to) => order.slice(from, to).map((i) => this.draw(texts[i], texts.length > 1 ? i + 1 : 0,
-      [...drawn.values()].map((scores) => scores[i])));
+      [...drawn.values()].map((scores) => scores[i]), allCut));
     block.append(...nodes(0, DRAWS));
     if (texts.length <= DRAWS) return;
     const rest = button(`Show all ${plural(texts.length, "answer")}`, () => rest.replaceWith(...nodes(DRAWS)));
@@ -288,13 +293,13 @@ class Browser {
     block.append(rest);
   }
 
-  draw([text, stopped, truncated, reason], place, scores) {
+  draw([text, stopped, truncated, reason], place, scores, allCut) {
     const meta = make("div", "meta");
     if (place) meta.append(`#${place}`);
     for (const score of scores) meta.append(this.chip([score]));
-    if (stopped !== "end") {
-      const says = { length: "cut off at the token limit", refused: "refused", failed: "failed" }[stopped];
-      meta.append(make("span", stopped === "length" ? "chip" : "chip warned", reason === null ? says : `${says}: ${this.texts[reason]}`));
+    if (stopped !== "end" && !allCut) {
+      const says = reason === null ? STOPPED[stopped] : `${STOPPED[stopped]}: ${this.texts[reason]}`;
+      meta.append(make("span", stopped === "length" ? "chip" : "chip warned", says));
     }
     if (truncated) meta.append(make("span", "chip warned", `${plural(truncated, "token")} cut from the prompt`));
     return make("div", "draw", meta.childNodes.length ? meta : null, textBlock(this.texts[text]));

@@ -1,5 +1,6 @@
 """Leaderboards to look at: the reference experiment's table, and one whose every text is hostile."""
 
+import hashlib
 import math
 import random
 from collections.abc import Sequence
@@ -95,7 +96,7 @@ def run_of(model: str, suite: str, metrics: tuple[Metric, ...] = (), run_id: str
     return Run(
         id=run_id or f"{model}/{suite}",
         model=model,
-        fingerprint=f"sha256:{abs(hash(model)):064x}"[:71],
+        fingerprint=f"sha256:{hashlib.sha256(model.encode()).hexdigest()}",
         suite=suite,
         suite_version="1",
         metrics=metrics,

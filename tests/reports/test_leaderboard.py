@@ -1,0 +1,221 @@
+"""The leaderboard's content, built from a real store and real comparisons."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.compare import ScoredRun, compare_all
+from harness.records import Decision, Interval, Metric, Response, Row, Sample, Score, Verdict
+from harness.store import Store
+from reports.leaderboard import (
+    Cell,
+    Estimate,
+    Leaderboard,
+    MetricLine,
+    Section,
+    build,
+    deciding,
+    flip,
+    latest,
+    mean_of,
+    rank,
+)
+from tests.reports.boards import comparison_of, run_of
+
+RIGHT = Metric(name="right", kind="binary", headline=True)
+ERRORS = Metric(name="errors", kind="number", higher_is_better=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    with Store.open(f"sqlite:///{tmp_path}/results.db") as store:
+        yield store
+
+
+def keep(store: Store, model: str, suite: str, values: Sequence[float | None]) -> None:
+    """A whole run with one binary score per sample."""
+    run = run_of(model, suite, metrics=(RIGHT,))
+    store.keep_model(model, run.fingerprint, {"path": model}, {}, None)
+    store.begin_run(run)
+    rows = [
+        Row(
+            sample=Sample(id=f"{suite}{i}", prompt=f"question {i}"),
+            responses=(Response(text=f"{model} says {value}", stopped="end"),),
+            scores=(Score(metric="right", value=value, reason="no number" if value is None else None),),
+            position=i,
+        )
+        for i, value in enumerate(values)
+    ]
+    store.keep_rows(run.id, list(enumerate(rows)))
+    store.finish_run(run.id, "2026-11-22T16:03:12+00:00")
+
+
+def board(store: Store, models: Sequence[str], suites: Sequence[str]) -> Leaderboard:
+    """The leaderboard as the library's `compare` makes it."""
+    runs = latest(store, models, suites)
+    scored = {
+        model: [ScoredRun(run=run, observations=store.observations(run.id)) for run in theirs]
+        for model, theirs in runs.items()
+    }
+    verdicts = compare_all(scored[models[0]], {m: scored[m] for m in models[1:]}, resamples=200)
+    return build(store, runs, baseline=models[0], verdicts=verdicts, created="2026-11-22T16:40:00+00:00")
+
+
+def test_a_mean_is_over_scored_samples_only(store: Store) -> None:
+    """An unscored sample is counted with its reason, and is neither 0 nor part of n."""
+    keep(store, "base", "quiz", [1, 1, 0, None])
+
+    cell = board(store, ["base"], ["quiz"]).standings[0].cells[0]
+
+    assert cell is not None
+    assert cell.score is not None
+    assert (cell.score.value, cell.n, cell.unscored) == (2 / 3, 3, {"no number": 1})
+
+
+def test_the_best_mean_of_headlines_comes_first(store: Store) -> None:
+    """Ranks follow the mean over suites, and the difference is to the baseline, absolute and relative."""
+    for model, quiz, tasks in [("base", [0, 0, 1, 1], [0, 0, 0, 1]), ("tuned", [1, 0, 1, 1], [0, 1, 0, 1])]:
+        keep(store, model, "quiz", quiz)
+        keep(store, model, "tasks", tasks)
+
+    first, second = board(store, ["base", "tuned"], ["quiz", "tasks"]).standings
+
+    assert [(s.model, s.rank) for s in (first, second)] == [("tuned", 1), ("base", 2)]
+    assert first.difference is not None
+    assert pytest.approx(first.difference.value) == 0.25
+    assert pytest.approx(first.relative) == 0.25 / 0.375
+
+
+def test_a_model_without_one_suite_has_no_mean_and_no_rank(store: Store) -> None:
+    """A mean over fewer suites than the others' would not be comparable."""
+    keep(store, "base", "quiz", [0, 1])
+    keep(store, "base", "tasks", [0, 1])
+    keep(store, "tuned", "quiz", [1, 1])
+
+    last = board(store, ["base", "tuned"], ["quiz", "tasks"]).standings[-1]
+
+    assert (last.model, last.rank, last.mean) == ("tuned", None, None)
+    assert last.cells[1] is None
+
+
+def test_flips_of_samples_agree_with_the_comparison(store: Store) -> None:
+    """What the page filters is what the test counted."""
+    keep(store, "base", "quiz", [0, 0, 1, 1, 0, None])
+    keep(store, "tuned", "quiz", [1, 1, 0, 1, 0, 1])
+
+    made = board(store, ["base", "tuned"], ["quiz"])
+
+    flips = [sample.flips[1] for sample in made.sections[0].samples]
+    assert flips == ["won", "won", "lost", "equal", "equal", "unscored"]
+    counted = made.verdicts[0].comparisons[0].flips
+    assert counted is not None
+    assert (counted.won, counted.lost) == (2, 1)
+
+
+def test_samples_stand_side_by_side_by_id(store: Store) -> None:
+    """Every model's answer to a sample is in its place, whatever order the answers came in."""
+    keep(store, "base", "quiz", [0, 1])
+    keep(store, "tuned", "quiz", [1, 1])
+
+    first = board(store, ["base", "tuned"], ["quiz"]).sections[0].samples[0]
+
+    answers = [row.responses[0] for row in first.rows if row]
+    assert [a.text for a in answers if isinstance(a, Response)] == ["base says 0", "tuned says 1"]
+
+
+def test_lower_is_better_counts_against_the_mean() -> None:
+    """A headline whose lower values are better is turned before it enters the mean and its difference."""
+    metric = Metric(name="toxicity", kind="number", higher_is_better=False, headline=True)
+    worse = comparison_of("tuned", "quiz", metric, 0.2, 0.5, 100)
+    cells = (
+        Cell(score=Estimate(value=0.2, interval=None), n=100, unscored={}, comparison=None),
+        Cell(score=Estimate(value=0.5, interval=None), n=100, unscored={}, comparison=worse),
+    )
+    line = MetricLine(metric=metric, cells=cells)
+    section = Section(suite="quiz", lines=(line,), decided_by=metric, samples=())
+
+    first, second = rank(("base", "tuned"), "base", [section], [])
+
+    assert (first.model, first.mean and first.mean.value) == ("base", 0.8)
+    assert second.difference is not None
+    assert pytest.approx(second.difference.value) == -0.3
+
+
+def test_equal_means_share_a_rank() -> None:
+    """1, 1, 3: nobody is put below another by the alphabet."""
+    metric = Metric(name="right", kind="binary", headline=True)
+    cells = tuple(
+        Cell(score=Estimate(value=v, interval=None), n=9, unscored={}, comparison=None)
+        for v in (0.5, 0.7, 0.7)
+    )
+    section = Section(
+        suite="quiz", lines=(MetricLine(metric=metric, cells=cells),), decided_by=metric, samples=()
+    )
+
+    assert [standing.rank for standing in rank(("a", "b", "c"), "a", [section], [])] == [1, 1, 3]
+
+
+def test_the_interval_of_a_mean_recovers_the_variance() -> None:
+    """Two equally wide independent parts: the mean's half width is theirs divided by the root of two."""
+    part = Estimate(value=0.5, interval=Interval(low=0.4, high=0.6, level=0.95))
+
+    mean = mean_of([part, part])
+
+    assert mean is not None
+    assert mean.interval is not None
+    half = 0.1 / 2**0.5
+    assert (0.5 - half, 0.5 + half) == pytest.approx((mean.interval.low, mean.interval.high))
+
+
+def test_a_binary_metric_decides_flips_before_a_number() -> None:
+    """A number moves a little on every sample, so the headline decides only among its own kind."""
+    number = Metric(name="mc2", kind="number", headline=True)
+    binary = Metric(name="mc1", kind="binary")
+
+    assert binary == deciding([number, binary])
+    assert deciding([binary, RIGHT]) == RIGHT
+    assert number == deciding([number])
+
+
+def test_a_flip_follows_the_metric_s_direction() -> None:
+    """Fewer errors is a gain."""
+    sample = Sample(id="s", prompt="?")
+    before, after = (
+        Row(sample=sample, responses=(), scores=(Score(metric="errors", value=value),))
+        for value in (3.0, 1.0)
+    )
+
+    assert flip(before, after, ERRORS) == "won"
+    assert flip(after, before, ERRORS) == "lost"
+    assert flip(after, after, ERRORS) == "equal"
+    assert flip(None, after, ERRORS) is None
+
+
+def test_what_was_forced_is_told_once_per_suite(store: Store) -> None:
+    """Notes of comparisons become the leaderboard's warnings, naming their suite."""
+    keep(store, "base", "quiz", [0, 1])
+    runs = latest(store, ["base"], ["quiz"])
+    comparison = replace(
+        comparison_of("tuned", "quiz", RIGHT, 0.2, 0.5, 100), notes=("forced: data differs",)
+    )
+    verdict = Verdict(
+        candidate="tuned",
+        baseline="base",
+        decision=Decision.BETTER,
+        comparisons=(comparison, comparison),
+        reason="better on quiz",
+    )
+
+    made = build(
+        store,
+        runs,
+        baseline="base",
+        verdicts=[verdict],
+        created="2026-11-22T16:40:00+00:00",
+        notes=["look twice"],
+    )
+
+    assert made.notes == ("look twice", "quiz: forced: data differs")

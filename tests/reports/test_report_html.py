@@ -1,0 +1,162 @@
+"""The page as a file: what it holds, and what it lets nobody do."""
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from harness.records import Likelihood, Row, Sample
+from reports.charts import panels
+from reports.html import render
+from reports.samples import payloads, right_choices
+from tests.reports.boards import HOSTILE, LONG, hostile_board, reference_board
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text of scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {"script": [], "style": []}
+        self._open = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        self._open = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open in self.texts:
+            self.texts[self._open].append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = ""
+
+
+def test_nothing_in_the_page_points_outside_it() -> None:
+    """No element loads anything: no source, no link but to a place in the page, no handler attribute."""
+    for tag, attributes in Elements(render(hostile_board())).found:
+        assert "src" not in attributes, tag
+        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+
+
+def test_the_policy_allows_exactly_the_page_s_own_script_and_style() -> None:
+    """The hashes in the policy are those of what the page holds."""
+    elements = Elements(render(reference_board(samples=1)))
+    policy = next(a["content"] for t, a in elements.found if "http-equiv" in a)
+
+    def hashed(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert f"script-src {hashed(elements.texts['script'][-1])};" in policy
+    assert f"style-src {hashed(elements.texts['style'][0])};" in policy
+
+
+def test_hostile_texts_arrive_as_data() -> None:
+    """The data block is valid JSON without one character that could end it, and holds every text."""
+    page = render(hostile_board())
+    block = re.search(r'<script type="application/json" id="samples-0">(.*?)</script>', page, re.DOTALL)
+
+    assert block is not None
+    assert not set("<>&\u2028\u2029") & set(block[1])
+    texts = json.loads(block[1])["texts"]
+    assert "<script>alert(1)</script>" in texts
+    assert "user⟨U+202E⟩gnp.exe" in texts
+    assert "nul ␀ escape ␛[31m bell ␇" in texts
+    assert LONG in texts
+    assert sum(text in texts for text in HOSTILE) >= 8
+
+
+def test_names_are_escaped_in_markup() -> None:
+    """Model, suite and metric names are text in the page, and in the drawing."""
+    page = render(hostile_board())
+
+    assert "<img" not in page
+    assert "<b>" not in page
+    assert "&lt;img src=x onerror=alert(7)&gt;" in panels(hostile_board())[0].svg
+
+
+def test_flips_are_embedded_before_the_rest() -> None:
+    """Where not everything fits, what changed is kept, the page says how much is missing, and order stays."""
+    board = reference_board(samples=60)
+
+    [payload, *_] = payloads(board, 60_000)
+
+    assert 0 < payload.shown < payload.total
+    shown = [sample[5] for sample in payload.data["samples"]]  # type: ignore[index,call-overload] # JSON
+    section = board.sections[0]
+    flipped = sum(any(flip in ("won", "lost") for flip in sample.flips) for sample in section.samples)
+    kept = sum(any(flip in ("won", "lost") for flip in flips) for flips in shown)
+    assert min(flipped, payload.shown) == kept
+    assert f"Showing {payload.shown} of 60 samples" in render(board, budget=60_000)
+
+
+def test_a_small_suite_leaves_its_share_to_a_large_one() -> None:
+    """The budget is for the page, not per suite."""
+    board = reference_board(samples=60)
+    small, large = board.sections[1], board.sections[0]
+    board = replace(board, sections=(replace(small, samples=small.samples[:1]), large))
+
+    first, second = payloads(board, 500_000)
+
+    assert (first.shown, second.shown) == (1, 60)
+
+
+def test_a_log_probability_without_end_is_shown_as_such() -> None:
+    """JSON has no infinity: a page that could not be parsed would show nothing at all."""
+    board = reference_board(samples=1)
+    section = board.sections[1]
+    sample = section.samples[0]
+    row = sample.rows[0]
+    assert row is not None
+    endless = Row(
+        sample=row.sample, responses=(Likelihood(logprob=-float("inf"), greedy=False, tokens=1),), scores=()
+    )
+    changed = replace(section, samples=(replace(sample, rows=(endless, *sample.rows[1:])),))
+
+    page = render(replace(board, sections=(changed,)))
+
+    assert '["-inf",false,0]' in page
+
+
+def test_the_right_choices_are_those_tagged_or_the_target() -> None:
+    """Several may be right; a tag names them by position."""
+    sample = Sample(id="s", prompt="?", choices=("a", "b", "c"), target="b")
+
+    assert right_choices(sample) == [1]
+    assert right_choices(replace(sample, tags={"right": [0, 2]})) == [0, 2]
+
+
+def test_a_chart_says_in_words_what_it_draws() -> None:
+    """Every panel has a title and a description with each model's difference, interval and decision."""
+    panel = panels(reference_board(samples=1))[1]
+
+    assert "<title id=" in panel.svg
+    assert "grpo_dpo +0.086 [+0.050, +0.122], BETTER" in panel.svg
+    assert panel.svg.count('class="point"') == 6
+
+
+def test_a_single_model_needs_no_baseline() -> None:
+    """With nothing to compare there is no chart, no verdict and no flip, and the rest stands."""
+    board = reference_board(samples=2)
+    alone = replace(board, verdicts=(), standings=board.standings[-1:], models=("sft",))
+    sections = tuple(
+        replace(
+            section,
+            lines=tuple(replace(line, cells=line.cells[:1]) for line in section.lines),
+            samples=tuple(replace(x, rows=x.rows[:1], flips=(None,)) for x in section.samples),
+        )
+        for section in board.sections
+    )
+
+    page = render(replace(alone, sections=sections))
+
+    assert "0.310" in page
+    assert 'id="verdicts"' not in page
+    assert 'id="differences"' not in page

@@ -1,0 +1,97 @@
+"""The leaderboard as Markdown, and the words all reports share."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.records import Decision, Metric
+from reports.markdown import escaped, render
+from reports.visible import visible
+from reports.wording import evidence, signed
+from tests.reports.boards import HOSTILE, comparison_of, hostile_board, reference_board
+
+RIGHT = Metric(name="right", kind="binary", headline=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("grpo_dpo", "grpo_dpo"),
+        ("_loud_", r"\_loud\_"),
+        ("a | b", r"a \| b"),
+        ("`code` *bold* ~gone~ #1", r"\`code\` \*bold\* \~gone\~ \#1"),
+        ("<b>&amp;", "&lt;b&gt;&amp;amp;"),
+        ("one\ntwo", "one two"),
+        ("[x](http://e.x)", r"[x]\(http&#58;//e.x)"),
+        ("www.e.x", "www&#46;e.x"),
+        ("back\\slash", r"back\\slash"),
+    ],
+)
+def test_markdown_shows_exactly_the_text(text: str, shown: str) -> None:
+    """Whatever Markdown would act on is escaped, and nothing else is touched."""
+    assert shown == escaped(text)
+
+
+def test_the_reference_table_has_the_published_means() -> None:
+    """Design §1: the means of headlines, best first, come out as published."""
+    board = reference_board(samples=1)
+
+    means = {s.model: round(s.mean.value, 3) for s in board.standings if s.mean}
+
+    assert means == {
+        "grpo_dpo_mix": 0.539,
+        "grpo_dpo": 0.534,
+        "grpo": 0.519,
+        "grpo_raw": 0.491,
+        "dpo": 0.489,
+        "dpo_grpo": 0.488,
+        "sft": 0.473,
+    }
+    assert "| 1 | **grpo_dpo_mix**<br>▲ BETTER | **0.973**<br>[0.955, 0.991]" in render(board)
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
+    """Hostile names neither add a cell nor start a line."""
+    lines = [line for line in render(hostile_board()).splitlines() if line.startswith("|")]
+
+    cells = [line.replace(r"\|", "").count("|") for line in lines]
+
+    assert {5, 10, 4} == set(cells)
+    assert not any("<script" in line or "<img" in line for line in lines)
+
+
+def test_no_difference_shown_comes_with_what_could_have_been_shown() -> None:
+    """Silence about power would let a reader take it for equality."""
+    comparison = comparison_of("tuned", "quiz", RIGHT, 0.50, 0.51, 100)
+
+    assert comparison.decision == Decision.NO_DIFFERENCE
+    assert "would have shown a difference of" in evidence(comparison)
+    assert "80 % power" in evidence(comparison)
+
+
+def test_scores_left_out_are_told() -> None:
+    """Unscored and unpaired samples are part of the evidence."""
+    comparison = replace(comparison_of("tuned", "quiz", RIGHT, 0.2, 0.6, 100), unscored=3, unpaired=1)
+
+    assert "3 scores missing and left out. 1 sample in one run only." in evidence(comparison)
+
+
+def test_a_difference_always_shows_its_sign() -> None:
+    """Zero included, and a minus is a minus sign."""
+    assert [signed(v) for v in (0.1, 0.0, -0.1)] == ["+0.100", "+0.000", "\N{MINUS SIGN}0.100"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_visible_text_can_be_stored_and_seen(text: str) -> None:
+    """No control character, override or half character is left, so that any file can hold the result."""
+    shown = visible(text)
+
+    shown.encode("utf-8")
+    assert all(c.isprintable() or c in "\n\t" for c in shown)
+
+
+def test_visible_leaves_ordinary_text_alone() -> None:
+    """Letters of any script, emoji with joiners, tabs and line breaks stay."""
+    text = "Grüße, שלום, 家族 👩‍👩‍👧\n\tindented"
+
+    assert text == visible(text)
