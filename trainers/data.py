@@ -212,9 +212,7 @@ def _demonstration(data: str, number: int, row: Row) -> Demonstration:
         return Demonstration(prompt, _answer(data, number, row["completion"])[-1]["content"])
     if "instruction" in row and "output" in row:
         return Demonstration(_instruction(data, number, row), _text(data, number, row, "output"))
-    raise _missing(
-        data, number, row, "`messages`, `prompt` and `completion`, or `instruction` and `output`"
-    )
+    raise _missing(data, number, row, "`messages`, `prompt` and `completion`, or `instruction` and `output`")
 
 
 def _pair(data: str, number: int, row: Row) -> Pair:
@@ -249,7 +247,9 @@ def _question(data: str, number: int, row: Row) -> Question:
         prompt = prompt[:-1]
     if not prompt:
         raise DataError(data, number, "there is no turn before the answer")
-    return Question(prompt, {name: value for name, value in row.items() if name not in ("prompt", "messages")})
+    return Question(
+        prompt, {name: value for name, value in row.items() if name not in ("prompt", "messages")}
+    )
 
 
 def _split(data: str, number: int, turns: list[Turn]) -> Demonstration:
@@ -284,7 +284,9 @@ def _turns(data: str, number: int, value: object) -> list[Turn]:
             or turn.get("role") not in ROLES
             or not isinstance(turn.get("content"), str)
         ):
-            raise DataError(data, number, f"a message needs a `role` of {', '.join(ROLES)} and a text `content`")
+            raise DataError(
+                data, number, f"a message needs a `role` of {', '.join(ROLES)} and a text `content`"
+            )
     return [{"role": turn["role"], "content": turn["content"]} for turn in value]
 
 

@@ -69,7 +69,9 @@ def as_row(pair: Pair, *, chat: bool) -> dict[str, Any]:
 
 def length(tokenizer: PreTrainedTokenizerBase, pair: Pair, *, chat: bool) -> int:
     """Tokens of the prompt with the longer answer."""
-    answers = (answer_ids(tokenizer, pair.prompt, answer, chat=chat) for answer in (pair.chosen, pair.rejected))
+    answers = (
+        answer_ids(tokenizer, pair.prompt, answer, chat=chat) for answer in (pair.chosen, pair.rejected)
+    )
     return len(prompt_ids(tokenizer, pair.prompt, chat=chat)) + max(map(len, answers))
 
 
@@ -82,14 +84,16 @@ def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> 
     if not kept.exists():
         asked = questions(job.data, job.rows)
         answers = draw(job, settings, tokenizer, asked)
-        worth = total_rewards(job.rewards, job.root, asked, answers, chat=settings.chat_template)
+        worth = total_rewards(job.rewards, asked, answers, chat=settings.chat_template)
         ranked = [best_and_worst(*row) for row in zip(asked, answers, worth, strict=True)]
         lines = [json.dumps(pair._asdict()) for pair in ranked if pair is not None]
         kept.with_suffix(".new").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         kept.with_suffix(".new").rename(kept)
     drawn = [Pair(**json.loads(line)) for line in kept.read_text(encoding="utf-8").splitlines()]
     if not drawn:
-        raise TrainingError("dpo: the reward tells no two of the base's answers apart, so there is no pair to learn")
+        raise TrainingError(
+            "dpo: the reward tells no two of the base's answers apart, so there is no pair to learn"
+        )
     return drawn
 
 
@@ -132,7 +136,8 @@ def draw(
             written = model.generate(**batch, generation_config=sampling)[:, batch["input_ids"].shape[1] :]
             texts = tokenizer.batch_decode(written, skip_special_tokens=True)
             answers += [
-                texts[place : place + settings.on_policy] for place in range(0, len(texts), settings.on_policy)
+                texts[place : place + settings.on_policy]
+                for place in range(0, len(texts), settings.on_policy)
             ]
             job.on_progress(len(answers), len(asked), None)
     return answers

@@ -42,7 +42,7 @@ def run(job: Job) -> Mapping[str, Json]:
         )
     trainer = GRPOTrainer(
         model=base,
-        reward_funcs=reward_functions(job.rewards, job.root, fitting),
+        reward_funcs=reward_functions(job.rewards, fitting),
         args=arguments(job, settings),
         train_dataset=Dataset.from_list(
             [

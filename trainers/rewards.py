@@ -7,11 +7,9 @@ per completion.
 It does not know how rewards are used.
 """
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,20 +25,9 @@ BATCH = 64
 """Answers that a reward model reads at once."""
 
 
-def is_function(source: str) -> bool:
-    """Whether a reward is named as `module:function`."""
-    module, colon, function = source.partition(":")
-    return bool(colon) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
-
-
-def load_function(source: str, root: Path) -> RewardFunction:
-    """The function of `module:function`; modules of the project at `root` can be named too.
-
-    Raises UsageError where there is none.
-    """
+def load_function(source: str) -> RewardFunction:
+    """The function of `module:function`. Raises UsageError where there is none."""
     module, _, name = source.partition(":")
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
     try:
         function: RewardFunction = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
@@ -78,7 +65,6 @@ def with_columns(function: RewardFunction, questions: Sequence[Question]) -> Rew
 
 def total_rewards(
     rewards: Sequence[RewardSource],
-    root: Path,
     questions: Sequence[Question],
     answers: Sequence[Sequence[str]],
     *,
@@ -88,10 +74,12 @@ def total_rewards(
     flat = [(number, answer) for number, group in enumerate(answers) for answer in group]
     totals = [0.0] * len(flat)
     for reward in rewards:
-        if is_function(reward.source):
-            values = _by_function(load_function(reward.source, root), questions, flat, chat=chat)
+        if reward.is_function:
+            values = _by_function(load_function(reward.source), questions, flat, chat=chat)
         else:
-            values = _by_model(reward.source, [questions[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat)
+            values = _by_model(
+                reward.source, [questions[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat
+            )
         for place, value in enumerate(values):
             if value is None:
                 raise TrainingError(f"reward {reward.source!r} gave no number for {flat[place][1]!r}")
@@ -118,7 +106,10 @@ def _by_model(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = AutoModelForSequenceClassification.from_pretrained(folder).to(device).eval()
-    rows = [judged_ids(tokenizer, prompt, answer, chat=chat) for prompt, answer in zip(prompts, answers, strict=True)]
+    rows = [
+        judged_ids(tokenizer, prompt, answer, chat=chat)
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
     values: list[float] = []
     for start in range(0, len(rows), BATCH):
         batch = tokenizer.pad(
@@ -134,16 +125,14 @@ def as_given(prompt: Sequence[Turn], *, chat: bool) -> str | list[Turn]:
 
 
 def reward_functions(
-    rewards: Sequence[RewardSource], root: Path, questions: Sequence[Question]
+    rewards: Sequence[RewardSource], questions: Sequence[Question]
 ) -> list[str | RewardFunction]:
     """As TRL takes them: folders of reward models, and functions that see the rows' columns."""
     functions: list[str | RewardFunction] = []
     for reward in rewards:
-        if is_function(reward.source):
-            functions.append(with_columns(load_function(reward.source, root), questions))
+        if reward.is_function:
+            functions.append(with_columns(load_function(reward.source), questions))
         else:
             check_reward_model(reward.source)
             functions.append(reward.source)
     return functions
-
-

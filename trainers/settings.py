@@ -49,6 +49,11 @@ class Training(BaseModel):
         """What one optimiser step learns from."""
         return self.batch_size
 
+    @property
+    def asks_for_rewards(self) -> bool:
+        """Whether training needs a reward."""
+        return False
+
     @model_validator(mode="after")
     def _micro_batch_divides(self) -> Self:
         if self.micro_batch and self.rows_per_step % self.micro_batch:
@@ -164,6 +169,11 @@ class Grpo(Rewarded):
         """All answers to all prompts of a step."""
         return self.prompts_per_step * self.generations
 
+    @property
+    def asks_for_rewards(self) -> bool:
+        """Always."""
+        return True
+
 
 class Dpo(Rewarded):
     """Direct preference optimisation. Rows: as for `reward`; with `on_policy`, as for `grpo`."""
@@ -181,6 +191,11 @@ class Dpo(Rewarded):
     on_policy: Annotated[int, Field(ge=0)] = 0
     """0: pairs as given. N ≥ 2: the base answers every prompt N times, the reward ranks the answers, and
     best against worst becomes a pair; ties are dropped."""
+
+    @property
+    def asks_for_rewards(self) -> bool:
+        """To rank the base's own answers."""
+        return self.on_policy > 0
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -38,6 +38,7 @@ class RewardSource:
 
     source: str
     weight: float = 1.0
+    is_function: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +56,6 @@ class Job:
     """The sources in words, for messages about rows."""
     rows: Rows
     rewards: tuple[RewardSource, ...]
-    root: Path
-    """The project's folder, whose own modules reward functions may come from."""
     settings: Training
     seed: int
     on_progress: Callable[[int, int, float | None], None] = field(default=lambda step, total, loss: None)
@@ -95,7 +94,9 @@ def stage_kind(name: str) -> StageKind:
 def run(job: Job) -> Mapping[str, Json]:
     """Train. Raises TrainingError, DataError, ModelError, DiskFull."""
     environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports every training otherwise
-    environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and a forking loader do not go together
+    environ.setdefault(
+        "TOKENIZERS_PARALLELISM", "false"
+    )  # its threads and a forking loader do not go together
     module, _, function = stage_kind(job.kind).run.partition(":")
     train: Callable[[Job], Mapping[str, Json]] = getattr(import_module(module), function)
     quiet: Callable[[], AbstractContextManager[None]] = import_module("trainers.training").quiet

@@ -18,7 +18,9 @@ IGNORED = -100
 """The label that PyTorch's loss leaves out."""
 
 
-def load_tokenizer(folder: str, chat_template: str | None, *, needs_template: bool) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    folder: str, chat_template: str | None, *, needs_template: bool
+) -> PreTrainedTokenizerBase:
     """The tokenizer of a model's folder, with padding. Raises ModelError."""
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)

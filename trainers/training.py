@@ -176,7 +176,8 @@ def last_logged(state: TrainerState) -> dict[str, Json]:
     return {
         name: value
         for name, value in numbers.items()
-        if isinstance(value, int | float) and not name.startswith(("train_", "step", "total_flos", "profiling/"))
+        if isinstance(value, int | float)
+        and not name.startswith(("train_", "step", "total_flos", "profiling/"))
     }
 
 

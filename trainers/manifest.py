@@ -1,0 +1,61 @@
+"""What a finished stage says about itself: `manifest.json`, whose presence is what makes it finished.
+
+It does not know how to train, and holds no path of this machine.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from harness.records import Json
+
+FILE = "manifest.json"
+PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerate", "numpy")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a stage's folder is whole."""
+    return (folder / FILE).is_file()
+
+
+def read(folder: Path) -> Mapping[str, Json]:
+    """The manifest of a finished stage."""
+    content: Mapping[str, Json] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    return content
+
+
+def write(
+    folder: Path,
+    *,
+    identity: str,
+    inputs: Mapping[str, Json],
+    sources: Sequence[Mapping[str, Json]],
+    parent: str | None,
+    rewards: Sequence[Mapping[str, Json]],
+    started: datetime,
+    metrics: Mapping[str, Json],
+) -> None:
+    """Write what the stage was made from and with. `inputs` are what `identity` is the hash of."""
+    finished = datetime.now(UTC)
+    content = {
+        "identity": identity,
+        "inputs": inputs,
+        "data": sources,
+        "parent": parent,
+        "rewards": rewards,
+        "metrics": metrics,
+        "packages": package_versions(),
+        "started": started.isoformat(timespec="seconds"),
+        "finished": finished.isoformat(timespec="seconds"),
+        "seconds": round((finished - started).total_seconds(), 1),
+    }
+    (folder / FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+@cache
+def package_versions() -> Mapping[str, str]:
+    """Versions of the packages that a training's outcome can depend on."""
+    return {name: version(name) for name in PACKAGES}

@@ -1,0 +1,388 @@
+"""Pipelines: which stages a candidate needs, which of them are there already, and training the rest.
+
+A stage's folder is named by the hash of everything its outcome depends on: kind and version, settings, the
+content of its rows, its parent, its rewards, the seed. So pipelines that begin alike share what they share,
+a changed setting trains anew just what depends on it, and nothing that is there is trained twice.
+
+    OUTPUT/stages/KIND-HASH/           a finished stage: a candidate in hub layout, and manifest.json
+    OUTPUT/stages/KIND-HASH.partial/   one in training, or interrupted: the same command goes on with it
+    OUTPUT/PIPELINE                    a link to the pipeline's last stage
+
+It does not know how a stage trains; making a plan imports no model library.
+"""
+
+import errno
+import fcntl
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.util import find_spec
+from os import getpid
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from harness.engine.identity import identify
+from harness.errors import ConfigError, DiskFull, ModelError, UnknownName, UsageError
+from harness.records import Json, Local, Model, Pipeline, Stage
+from trainers import manifest
+from trainers.data import Source, read
+from trainers.settings import STAGE_SETTINGS, Rewarded, Training
+from trainers.stage import Job, RewardSource, StageProgress, run, stage_kind
+
+NO_SPACE = (
+    "No space left on device",
+    "os error 28",
+    "PytorchStreamWriter failed writing file",
+    "unexpected pos",
+)
+"""How libraries that hide the error number say that a disk is full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A model or a finished stage that another stage depends on."""
+
+    folder: Path
+    identity: str
+    chat_template: str | None = None
+    """Replaces the folder's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedReward:
+    """A reward with what it depends on."""
+
+    name: str
+    """As written in the configuration."""
+    source: RewardSource
+    identity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStage:
+    """A stage with all it depends on, and where it is or will be."""
+
+    pipeline: str
+    """The pipeline it was planned for; others may share it."""
+    stage: Stage
+    settings: Training
+    parent: Origin | None
+    sources: tuple[Source, ...]
+    rewards: tuple[PlannedReward, ...]
+    inputs: Mapping[str, Json] = field(repr=False)
+    """Everything the outcome depends on."""
+    identity: str
+    folder: Path
+    seed: int
+    root: Path
+    last: bool
+    """Whether it is the pipeline's last, and so what its name stands for."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it is trained."""
+        return manifest.is_finished(self.folder)
+
+    @property
+    def partial(self) -> Path:
+        """Where it is in training."""
+        return self.folder.with_name(f"{self.folder.name}.partial")
+
+
+def plan(
+    pipelines: Mapping[str, Pipeline],
+    models: Mapping[str, Model],
+    name: str,
+    *,
+    output: Path,
+    seed: int,
+    root: Path,
+) -> list[PlannedStage]:
+    """All stages that a pipeline needs, in the order of training, each once; the last is its candidate.
+
+    Raises UnknownName, ConfigError, DataError, ModelError, DownloadNeeded.
+    """
+    if str(root) not in sys.path:
+        sys.path.append(str(root))  # reward functions may come from the project's own modules
+    planner = _Planner(pipelines=pipelines, models=models, output=output, seed=seed, root=root)
+    planner.pipeline(name, ())
+    return list(planner.stages.values())
+
+
+def produce(
+    pipelines: Mapping[str, Pipeline],
+    models: Mapping[str, Model],
+    name: str,
+    *,
+    output: Path,
+    seed: int,
+    root: Path,
+    on_progress: Callable[[StageProgress], None] | None = None,
+) -> Path:
+    """Train what is missing, and return the folder of the pipeline's candidate.
+
+    Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped.
+    """
+    stages = plan(pipelines, models, name, output=output, seed=seed, root=root)
+    for stage in stages:
+        if not stage.done:
+            _train(stage, on_progress)
+        if stage.last:
+            _link(output / stage.pipeline, stage.folder)
+    return stages[-1].folder
+
+
+# ---------------------------------------------------------------- planning
+
+
+@dataclass(kw_only=True)
+class _Planner:
+    """One plan in the making. Stages are collected by folder, in the order they must be trained in."""
+
+    pipelines: Mapping[str, Pipeline]
+    models: Mapping[str, Model]
+    output: Path
+    seed: int
+    root: Path
+    stages: dict[tuple[str, Path], PlannedStage] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+
+    def pipeline(self, name: str, within: tuple[str, ...]) -> PlannedStage:
+        """Plan a pipeline's stages, after all they depend on. Returns the last."""
+        if name not in self.pipelines:
+            raise UnknownName("pipeline", name, self.pipelines)
+        if name in within:
+            raise ConfigError(
+                "harness.toml", f"pipelines.{name}", f"depends on itself: {' → '.join((*within, name))}"
+            )
+        pipeline = self.pipelines[name]
+        origin = None if pipeline.base is None else self.base(pipeline.base, name, (*within, name))
+        last: PlannedStage | None = None
+        for number, stage in enumerate(pipeline.stages):
+            key = f"pipelines.{name}.stages[{number}]"
+            last = self.stage(
+                pipeline, stage, origin, key, number == len(pipeline.stages) - 1, (*within, name)
+            )
+            origin = Origin(folder=last.folder, identity=last.identity)
+        if last is None:
+            raise ConfigError(
+                "harness.toml", f"pipelines.{name}.stages", "a pipeline needs at least one stage"
+            )
+        return last
+
+    def base(self, name: str, pipeline: str, within: tuple[str, ...]) -> Origin:
+        if name in self.pipelines:
+            last = self.pipeline(name, within)
+            if not stage_kind(last.stage.kind).can_follow:
+                raise ConfigError(
+                    "harness.toml",
+                    f"pipelines.{pipeline}.base",
+                    f"{name!r} ends in a {last.stage.kind} stage, which no stage can start from",
+                )
+            return Origin(folder=last.folder, identity=last.identity)
+        return self.model(name)
+
+    def model(self, name: str) -> Origin:
+        if name not in self.models:
+            raise UnknownName("model or pipeline", name, [*self.models, *self.pipelines])
+        model = self.models[name]
+        if isinstance(model.source, Local) and model.source.adapter is not None:
+            raise ModelError(f"model {name!r} has an adapter; merge it into its base to train on")
+        identity = identify(model)
+        return Origin(folder=identity.path, identity=identity.fingerprint, chat_template=model.chat_template)
+
+    def stage(
+        self,
+        pipeline: Pipeline,
+        stage: Stage,
+        parent: Origin | None,
+        key: str,
+        last: bool,
+        within: tuple[str, ...],
+    ) -> PlannedStage:
+        kind = stage_kind(stage.kind)
+        if kind.needs_base and parent is None:
+            raise ConfigError("harness.toml", key, f"a {stage.kind} stage needs a base to start from")
+        if not kind.needs_base and parent is not None:
+            raise ConfigError(
+                "harness.toml", key, f"a {stage.kind} stage starts from nothing, and must come first"
+            )
+        settings = STAGE_SETTINGS[stage.kind].model_validate(stage.settings)
+        rewards = self.rewards(stage, settings, key, within)
+        sources = tuple(self.source(name) for name in stage.data)
+        if not sources:
+            raise ConfigError("harness.toml", f"{key}.data", f"a {stage.kind} stage needs data")
+        inputs: dict[str, Json] = {
+            "kind": stage.kind,
+            "version": kind.version,
+            "settings": settings.model_dump(mode="json", exclude={"rewards"}),
+            "data": [source.hash for source in sources],
+            "parent": parent.identity if parent else None,
+            "chat_template": parent.chat_template if parent else None,
+            "rewards": [{"identity": reward.identity, "weight": reward.source.weight} for reward in rewards],
+            "seed": self.seed,
+        }
+        identity = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+        planned = PlannedStage(
+            pipeline=pipeline.name,
+            stage=stage,
+            settings=settings,
+            parent=parent,
+            sources=sources,
+            rewards=rewards,
+            inputs=inputs,
+            identity=identity,
+            folder=self.output / "stages" / f"{stage.kind}-{identity[:12]}",
+            seed=self.seed,
+            root=self.root,
+            last=last,
+        )
+        return self.stages.setdefault((pipeline.name, planned.folder), planned)
+
+    def source(self, name: str) -> Source:
+        if name not in self.sources:
+            self.sources[name] = read(name, self.root)
+        return self.sources[name]
+
+    def rewards(
+        self, stage: Stage, settings: Training, key: str, within: tuple[str, ...]
+    ) -> tuple[PlannedReward, ...]:
+        named = [(stage.reward, 1.0)] if stage.reward is not None else []
+        if isinstance(settings, Rewarded):
+            named += [(reward.name, reward.weight) for reward in settings.rewards]
+            if stage.reward is not None and settings.rewards:
+                raise ConfigError(
+                    "harness.toml", f"{key}.rewards", "stands beside `reward`; use one of the two"
+                )
+        if settings.asks_for_rewards and not named:
+            raise ConfigError("harness.toml", f"{key}.reward", "this stage needs a reward")
+        if named and not settings.asks_for_rewards:
+            raise ConfigError("harness.toml", f"{key}.reward", "this stage has no use for a reward")
+        return tuple(self.reward(name, weight, key, within) for name, weight in named)
+
+    def reward(self, name: str, weight: float, key: str, within: tuple[str, ...]) -> PlannedReward:
+        if ":" in name:
+            source = RewardSource(source=name, weight=weight, is_function=True)
+            return PlannedReward(name=name, source=source, identity=_function_identity(name, self.root))
+        if name not in self.pipelines and name not in self.models:
+            known = [*self.pipelines, *self.models]
+            raise UnknownName("reward (a pipeline, a model or module:function)", name, known)
+        if name in self.pipelines:
+            last = self.pipeline(name, within)
+            if last.stage.kind != "reward":
+                found = f"{name!r} ends in a {last.stage.kind} stage, not in a reward stage"
+                raise ConfigError("harness.toml", f"{key}.reward", found)
+            origin = Origin(folder=last.folder, identity=last.identity)
+        else:
+            origin = self.model(name)
+        source = RewardSource(source=str(origin.folder), weight=weight)
+        return PlannedReward(name=name, source=source, identity=origin.identity)
+
+
+def _function_identity(source: str, root: Path) -> str:
+    """The hash of a reward function's module and its name; what the module imports is not looked into.
+
+    Raises UsageError where there is no such module.
+    """
+    module, _, function = source.partition(":")
+    with suppress(ModuleNotFoundError, ValueError):
+        spec = find_spec(module)
+        if spec is not None and spec.origin is not None:
+            return sha256(Path(spec.origin).read_bytes() + function.encode()).hexdigest()
+    raise UsageError(f"reward {source!r}: there is no module {module!r}, neither installed nor in {root}")
+
+
+# ---------------------------------------------------------------- training
+
+
+def _train(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None) -> None:
+    """Train one stage, or wait for another process that is at it. Raises TrainingError, DiskFull."""
+    with _disk_full_by_name(stage.folder), _locked(stage.folder):
+        if stage.done:  # by the process that held the lock
+            return
+        started = datetime.now(UTC)
+        stage.partial.mkdir(exist_ok=True)
+        metrics = run(_job(stage, on_progress))
+        _write_manifest(stage, started, metrics)
+        stage.partial.rename(stage.folder)
+
+
+def _job(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None) -> Job:
+    def report(step: int, total: int, loss: float | None) -> None:
+        if on_progress is not None:
+            on_progress(
+                StageProgress(
+                    pipeline=stage.pipeline, stage=stage.stage.kind, step=step, total=total, loss=loss
+                )
+            )
+
+    return Job(
+        kind=stage.stage.kind,
+        folder=stage.partial,
+        base=None if stage.parent is None else str(stage.parent.folder),
+        chat_template=None if stage.parent is None else stage.parent.chat_template,
+        data=", ".join(source.name for source in stage.sources),
+        rows=[row for source in stage.sources for row in source.rows],
+        rewards=tuple(reward.source for reward in stage.rewards),
+        root=stage.root,
+        settings=stage.settings,
+        seed=stage.seed,
+        on_progress=report,
+    )
+
+
+def _write_manifest(stage: PlannedStage, started: datetime, metrics: Mapping[str, Json]) -> None:
+    manifest.write(
+        stage.partial,
+        identity=stage.identity,
+        inputs=stage.inputs,
+        sources=[
+            {"source": source.name, "rows": len(source.rows), "hash": source.hash} for source in stage.sources
+        ],
+        parent=None if stage.parent is None else stage.parent.folder.name,
+        rewards=[
+            {"reward": reward.name, "weight": reward.source.weight, "identity": reward.identity}
+            for reward in stage.rewards
+        ],
+        started=started,
+        metrics=metrics,
+    )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Only one process at a time trains a stage; the lock goes with the process."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _disk_full_by_name(folder: Path) -> Iterator[None]:
+    """Turn what several libraries say of a full disk into DiskFull."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in (errno.ENOSPC, errno.EDQUOT) or any(said in str(error) for said in NO_SPACE):
+            raise DiskFull(
+                f"the disk is full; {folder} could not be written. Make room and give the same command: "
+                "training goes on from the last whole checkpoint"
+            ) from error
+        raise
+
+
+def _link(link: Path, folder: Path) -> None:
+    """Let a pipeline's name lead to its candidate, by a relative link that moves with the folder above."""
+    target = folder.relative_to(link.parent)
+    if link.is_symlink() and link.readlink() == target:
+        return
+    new = link.with_name(f"{link.name}.{getpid()}.new")
+    new.symlink_to(target)
+    new.replace(link)
