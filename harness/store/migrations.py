@@ -131,8 +131,8 @@ MIGRATIONS = (
 def bring_forward(connection: Connection, store: str) -> None:
     """Apply the steps a store lacks, inside the caller's write transaction: all of them or none.
 
-    `store` names it in messages. Raises StoreError for somebody else's database, a newer store, and one that is
-    read-only, so that this shows before a model is loaded.
+    `store` names it in messages. Raises StoreError for somebody else's database, a newer store and a
+    read-only one, so that this shows before a model is loaded.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")

@@ -143,7 +143,7 @@ class Store:
 
     def frame(self, run_ids: Sequence[str]) -> "pd.DataFrame":
         """One line per score of these runs: see `harness.store.frames`."""
-        from harness.store.frames import frame  # pandas takes half a second, and only notebooks need it
+        from harness.store.frames import frame  # noqa: PLC0415 - pandas is slow to load; notebooks need it
 
         with self._database.reading() as connection:
             return frame(connection, run_ids)

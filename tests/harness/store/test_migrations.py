@@ -16,7 +16,7 @@ NEXT = Migration("0002_next", ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE 
 
 
 def shape(engine: Engine) -> dict[str, Any]:
-    """What a database's tables are: columns with kind and whether they may be empty, keys, references, indexes."""
+    """Each table's columns (kind, whether it may be empty), key, references and indexes."""
     look = inspect(engine)
     return {
         table: {
