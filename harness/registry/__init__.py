@@ -1,0 +1,13 @@
+"""Reads harness.toml: what the names of a project's models, pipelines and suites stand for.
+
+The file is data and is validated whole: every mistake is told at once, each with its file, its key, and the
+nearest right name. What a kind of stage or a suite can be told is handed in as pydantic models, because this
+floor knows no trainer and no suite.
+
+It does not know whether a model loads, a candidate is trained, or a hub id exists.
+"""
+
+from harness.registry.loading import load
+from harness.registry.records import Compare, Project, Registry
+
+__all__ = ["Compare", "Project", "Registry", "load"]

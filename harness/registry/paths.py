@@ -1,0 +1,48 @@
+"""Where the paths of a harness.toml lead. It does not know which settings are paths."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.registry.mistakes import Mistakes
+
+_FILE_ENDINGS = (".jsonl", ".json", ".csv", ".parquet", ".gz")
+_PATH_BEGINNINGS = ("./", "../", "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The folder that relative paths start from, and where their mistakes are noted."""
+
+    root: Path
+    mistakes: Mistakes
+
+    def absolute(self, path: str) -> str:
+        """A path that is written as one (`./`, `../`, `/`), made absolute; any other text as it is."""
+        return str(self.root / path) if path.startswith(_PATH_BEGINNINGS) else path
+
+    def folder_or_hub(self, path: str) -> str:
+        """The absolute path of a folder that is there or is written as a path; else it is a hub id."""
+        folder = self.root / path
+        return str(folder) if folder.is_dir() else self.absolute(path)
+
+    def database(self, url: str) -> str:
+        """A SQLAlchemy URL with SQLite's file made absolute."""
+        relative = re.fullmatch(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)(.+)", url)
+        return f"{relative[1]}{self.root / relative[2]}" if relative else url
+
+    def check_file(self, name: str, key: str) -> None:
+        """Note it if this is clearly a file, and the file is not there."""
+        is_file = name.endswith(_FILE_ENDINGS) or name.startswith(_PATH_BEGINNINGS)
+        if is_file and not (self.root / name).is_file():
+            self.mistakes.add(key, f"there is no file {self.root / name}")
+
+    def text(self, name: str, key: str) -> str | None:
+        """What a file says, or None and the mistake noted."""
+        try:
+            return (self.root / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            self.mistakes.add(key, f"{self.root / name} is not UTF-8 text (byte {error.start})")
+        except OSError as error:
+            self.mistakes.add(key, f"{self.root / name} cannot be read: {error.strerror}")
+        return None

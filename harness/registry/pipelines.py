@@ -1,0 +1,105 @@
+"""Reads `[pipelines.NAME]` and its stages. It does not know whether the names they refer to exist."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pydantic import BaseModel, JsonValue
+
+from harness.errors import UnknownName
+from harness.records import Pipeline, Stage
+from harness.registry.mistakes import Table, under
+from harness.registry.names import Reference
+from harness.registry.paths import Ground
+from harness.registry.sections import PipelineSection, StageSection
+
+_WITHOUT_BASE = ("pretrain", "toxicity")
+"""Kinds of stage that start from nothing."""
+
+
+class ReadPipeline(NamedTuple):
+    """A pipeline, or None where it has mistakes, and what it refers to."""
+
+    pipeline: Pipeline | None
+    references: tuple[Reference, ...] = ()
+
+
+def read_pipeline(
+    name: str, table: Table, stages: Mapping[str, type[BaseModel]], ground: Ground
+) -> ReadPipeline:
+    """The pipeline, its mistakes noted."""
+    key = under("pipelines", name)
+    section = ground.mistakes.read(PipelineSection, table, key)
+    if section is None:
+        return ReadPipeline(None)
+    _check_start(section, key, stages, ground)
+    places = [under(key, "stages", position) for position in range(len(section.stages))]
+    read = [
+        (place, _stage(stage, place, stages, ground))
+        for place, stage in zip(places, section.stages, strict=True)
+    ]
+    references = []
+    if section.base is not None:
+        references.append(Reference(under(key, "base"), name, "base", section.base))
+    for place, stage in read:
+        rewards = _rewards(stage, place) if stage else []
+        references += [Reference(reward_key, name, "reward", reward) for reward_key, reward in rewards]
+    whole = tuple(stage for _, stage in read if stage)
+    is_whole = len(whole) == len(read) > 0
+    pipeline = Pipeline(name=name, base=section.base, stages=whole) if is_whole else None
+    return ReadPipeline(pipeline, tuple(references))
+
+
+def _check_start(
+    section: PipelineSection, key: str, stages: Mapping[str, type[BaseModel]], ground: Ground
+) -> None:
+    if not section.stages:
+        ground.mistakes.add(under(key, "stages"), f"a pipeline needs a stage: [[{key}.stages]]")
+        return
+    first = section.stages[0].get("kind")
+    if section.base is None and first in stages and first not in _WITHOUT_BASE:
+        message = f"a pipeline whose first stage is {first!r} needs a model or pipeline as its base"
+        ground.mistakes.add(under(key, "base"), message)
+
+
+def _stage(
+    table: Mapping[str, JsonValue], key: str, stages: Mapping[str, type[BaseModel]], ground: Ground
+) -> Stage | None:
+    own = {field: value for field, value in table.items() if field in StageSection.model_fields}
+    section = ground.mistakes.read(StageSection, own, key)
+    if section is None:
+        return None
+    for place, source in _sources(section, key):
+        ground.check_file(source, place)
+    if section.kind not in stages:
+        unknown = UnknownName("kind of stage", section.kind, stages)
+        ground.mistakes.add(under(key, "kind"), str(unknown))
+        return None
+    rest = {field: value for field, value in table.items() if field not in own}
+    settings = ground.mistakes.read(stages[section.kind], rest, key, also=StageSection.model_fields)
+    if settings is None:
+        return None
+    return Stage(
+        kind=section.kind,
+        data=tuple(source for _, source in _sources(section, key)),
+        reward=section.reward,
+        settings=settings.model_dump(mode="json"),
+    )
+
+
+def _sources(section: StageSection, key: str) -> list[tuple[str, str]]:
+    """The stage's data, each with its key."""
+    key = under(key, "data")
+    if isinstance(section.data, str):
+        return [(key, section.data)]
+    return [(under(key, position), source) for position, source in enumerate(section.data)]
+
+
+def _rewards(stage: Stage, key: str) -> list[tuple[str, str]]:
+    """What the stage names as a reward, in `reward` or in its setting `rewards`, each with its key."""
+    found = [] if stage.reward is None else [(under(key, "reward"), stage.reward)]
+    several = stage.settings.get("rewards")
+    for position, entry in enumerate(several if isinstance(several, list) else ()):
+        match entry:
+            case {"name": str(name)}:
+                found.append((under(key, "rewards", position, "name"), name))
+    return found

@@ -1,0 +1,59 @@
+"""A configuration that has been read, as frozen dataclasses. It does not know what the file looked like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UnknownName
+from harness.records import Json, Model, Pipeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Section `[project]`. Every path is absolute."""
+
+    file: Path
+    """What was read."""
+    root: Path
+    """The folder that relative paths of the file, training data among them, start from."""
+    store: str
+    """A SQLAlchemy URL; SQLite's file is absolute."""
+    output: Path
+    """Where candidates go."""
+    reports: Path
+    seed: int
+    label: str | None
+    """What every report must say about the project: the toy world's says that it is a toy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare:
+    """Section `[compare]`: what `harness compare` does unless it is told otherwise."""
+
+    suites: tuple[str, ...]
+    judges: tuple[str, ...]
+    baseline: str | None
+    """None: the first name on the command line."""
+    level: float
+    """Of the intervals; 0.95 is 95 %."""
+    resamples: int
+    """Of the bootstrap and of the permutation tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Everything a harness.toml defines. Names are unique over models and pipelines together."""
+
+    project: Project
+    models: Mapping[str, Model]
+    pipelines: Mapping[str, Pipeline]
+    suites: Mapping[str, Mapping[str, Json]]
+    """The settings of every suite that has a section, whole; a suite without one has its defaults."""
+    compare: Compare
+
+    def candidate(self, name: str) -> Model | Pipeline:
+        """The model or pipeline of this name. Raises UnknownName."""
+        known: dict[str, Model | Pipeline] = {**self.models, **self.pipelines}
+        if name not in known:
+            raise UnknownName("model or pipeline", name, known)
+        return known[name]

@@ -1,0 +1,117 @@
+"""What each section of harness.toml may hold. It does not know what its names stand for."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+_KEY_BEGINNINGS = ("sk-", "AIza", "hf_", "gsk_", "xai-")
+"""How keys of well-known services begin."""
+
+
+def _variable(name: str) -> str:
+    # The message does not repeat the value: it may be a secret.
+    if name.startswith(_KEY_BEGINNINGS) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(
+            "this is no name of an environment variable; put the key itself into a variable "
+            "and name that variable here, never the key"
+        )
+    return name
+
+
+def _web_address(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f'expected an address such as "http://localhost:8000/v1", got "{url}"')
+    return url
+
+
+def _database(url: str) -> str:
+    if not re.match(r"[a-z][a-z0-9+_]*://", url):
+        raise ValueError(f'expected a database URL such as "sqlite:///harness.db", got "{url}"')
+    return url
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
+
+
+class Section(BaseModel):
+    """A table in which an unknown key is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ProjectSection(Section):
+    """`[project]`."""
+
+    store: Annotated[str, AfterValidator(_database)] = "sqlite:///harness.db"
+    output: str = "candidates"
+    reports: str = "reports"
+    seed: Annotated[int, Field(ge=0)] = 0
+    label: str | None = None
+
+
+class LocalSection(Section):
+    """`[models.NAME]` with `path`."""
+
+    path: str
+    revision: str | None = None
+    adapter: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    chat_template: str | None = None
+    trust_remote_code: bool = False
+
+
+class EndpointSection(Section):
+    """`[models.NAME]` with `endpoint`."""
+
+    endpoint: Annotated[str, AfterValidator(_web_address)]
+    model: str
+    key_env: Variable | None = None
+
+
+class GeminiSection(Section):
+    """`[models.NAME]` with `gemini`."""
+
+    gemini: str
+    key_env: Variable = "GEMINI_API_KEY"
+
+
+class PluginSection(Section):
+    """`[models.NAME]` with `engine`."""
+
+    engine: str
+    settings: dict[str, JsonValue] = {}
+
+
+MODEL_SECTIONS: dict[str, type[LocalSection | EndpointSection | GeminiSection | PluginSection]] = {
+    "path": LocalSection,
+    "endpoint": EndpointSection,
+    "gemini": GeminiSection,
+    "engine": PluginSection,
+}
+"""The key that says which kind of model it is, and what such a table may hold."""
+
+
+class PipelineSection(Section):
+    """`[pipelines.NAME]`."""
+
+    base: str | None = None
+    stages: tuple[dict[str, JsonValue], ...] = ()
+
+
+class StageSection(Section):
+    """`[[pipelines.NAME.stages]]`, without the settings of its kind."""
+
+    kind: str
+    data: str | tuple[str, ...] = ()
+    reward: str | None = None
+
+
+class CompareSection(Section):
+    """`[compare]`."""
+
+    suites: tuple[str, ...] = ()
+    judges: tuple[str, ...] = ()
+    baseline: str | None = None
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    resamples: Annotated[int, Field(gt=0)] = 10_000

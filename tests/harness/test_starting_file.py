@@ -1,0 +1,55 @@
+"""What `harness init` writes, and the toy world's file, against what stages and suites really know."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from harness.registry import load
+from suites.catalogue import suite_settings
+from trainers.settings import STAGE_SETTINGS
+
+STARTING = files("harness.cli").joinpath("starting.toml").read_text(encoding="utf-8")
+TOY = files("harness.toyworld").joinpath("harness.toml").read_text(encoding="utf-8")
+SETTING = re.compile(r"^#(?=[a-z\[])", re.MULTILINE)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the files that the starting file speaks of."""
+    for name in ("chat.jinja", "mix.jsonl", "questions.jsonl"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_the_starting_file_is_right_as_it_is(tmp_path: Path) -> None:
+    """`harness init` and `harness list` work before anything is filled in."""
+    file = tmp_path / "harness.toml"
+    file.write_text(STARTING, encoding="utf-8")
+    registry = load(file, STAGE_SETTINGS, suite_settings())
+    assert registry.compare.suites == ("truthfulqa", "ifeval", "realtoxicityprompts")
+
+
+def test_every_setting_of_the_starting_file_is_known(project: Path) -> None:
+    """With every commented setting switched on, the whole file is valid, and holds the reference study."""
+    file = project / "harness.toml"
+    file.write_text(SETTING.sub("", STARTING), encoding="utf-8")
+    registry = load(file, STAGE_SETTINGS, suite_settings())
+    study = {"sft", "reward", "grpo_raw", "dpo", "grpo", "grpo_dpo_mix", "grpo_dpo", "dpo_grpo"}
+    assert study == set(registry.pipelines)
+
+
+@pytest.mark.parametrize("line", [line for line in STARTING.splitlines() if SETTING.match(line)])
+def test_a_commented_line_is_a_table_or_a_setting(line: str) -> None:
+    """`#` without a space marks what can be switched on, and nothing else."""
+    assert re.fullmatch(r"#(\[.+\]|[a-z_]+ = .+)", line)
+
+
+def test_the_toy_world_is_right(tmp_path: Path) -> None:
+    """The embedded project is valid wherever it is used from, and holds the seven pipelines of the study."""
+    file = tmp_path / "harness.toml"
+    file.write_text(TOY, encoding="utf-8")
+    registry = load(file, STAGE_SETTINGS, suite_settings())
+    study = {"sft", "grpo_raw", "dpo", "grpo", "grpo_dpo_mix", "grpo_dpo", "dpo_grpo"}
+    assert study <= set(registry.pipelines)
