@@ -128,8 +128,8 @@ def _checked(name: str, number: int, row: object) -> Row:
 
 
 def _parquet_rows(path: Path) -> list[Row]:
-    import pyarrow  # a plan of other sources must not pay for it
-    from pyarrow import parquet
+    import pyarrow  # noqa: PLC0415  a plan of other sources must not pay for it
+    from pyarrow import parquet  # noqa: PLC0415  the same
 
     try:
         rows: list[Row] = parquet.read_table(path).to_pylist()
@@ -139,14 +139,14 @@ def _parquet_rows(path: Path) -> list[Row]:
 
 
 def _hub_rows(name: str) -> list[Row]:
-    from datasets import load_dataset  # seconds to import, and only hub ids need it
-    from datasets.exceptions import DatasetNotFoundError
+    from datasets import load_dataset  # noqa: PLC0415  seconds to import, and only hub ids need it
+    from datasets.exceptions import DatasetNotFoundError  # noqa: PLC0415  the same
 
     try:
         return list(load_dataset(name, split="train"))
     except (DatasetNotFoundError, ConnectionError) as error:
         raise DownloadNeeded(
-            f"data set {name!r} is neither a file nor in the hub's cache, and the hub does not give it: {error}"
+            f"data set {name!r} is neither a file nor in the hub's cache, and the hub gives none: {error}"
         ) from error
     except ValueError as error:  # no `train` split, or several configurations
         raise DataError(name, 0, str(error)) from error

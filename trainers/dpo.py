@@ -13,7 +13,8 @@ from typing import Any, cast
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase, set_seed
-from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
 
 from harness.errors import DataError, TrainingError
 from harness.records import Json
@@ -50,8 +51,8 @@ def run(job: Job) -> Mapping[str, Json]:
         train_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in fitting]),
         processing_class=tokenizer,
     )
-    metrics = train(job, trainer)
-    save_policy(job, trainer.model, tokenizer, chat=chat)
+    model, metrics = train(job, trainer)
+    save_policy(job, model, tokenizer, chat=chat)
     return {"pairs": len(fitting), "pairs_too_long": len(preferred) - len(fitting), **metrics}
 
 
@@ -113,8 +114,8 @@ def draw(
     """Sample `on_policy` answers of the base to every question; the seed decides them."""
     set_seed(job.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(str(job.base)).to(device).eval()
-    sampling = GenerationConfig(
+    model = AutoModelForCausalLM.from_pretrained(str(job.base), device_map=device)
+    sampling = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers types it not
         do_sample=True,
         temperature=settings.temperature,
         top_k=0,

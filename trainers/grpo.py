@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import cast
 
 from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from harness.errors import DataError
 from harness.records import Json
@@ -52,8 +53,8 @@ def run(job: Job) -> Mapping[str, Json]:
         ),
         processing_class=tokenizer,
     )
-    metrics = train(job, trainer)
-    save_policy(job, trainer.model, tokenizer, chat=chat)
+    model, metrics = train(job, trainer)
+    save_policy(job, model, tokenizer, chat=chat)
     return {"prompts": len(fitting), "prompts_too_long": len(asked) - len(fitting), **metrics}
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from harness.records import Json
 
@@ -21,9 +22,9 @@ def is_finished(folder: Path) -> bool:
     return (folder / FILE).is_file()
 
 
-def read(folder: Path) -> Mapping[str, Json]:
+def read(folder: Path) -> Mapping[str, Any]:
     """The manifest of a finished stage."""
-    content: Mapping[str, Json] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    content: Mapping[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
     return content
 
 

@@ -23,6 +23,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from os import getpid
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -79,9 +80,18 @@ class PlannedStage:
     identity: str
     folder: Path
     seed: int
-    root: Path
     last: bool
     """Whether it is the pipeline's last, and so what its name stands for."""
+
+    @property
+    def kind(self) -> str:
+        """A name of the stage table."""
+        return self.stage.kind
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What a finished stage says about itself."""
+        return manifest.read(self.folder)
 
     @property
     def done(self) -> bool:
@@ -178,11 +188,11 @@ class _Planner:
     def base(self, name: str, pipeline: str, within: tuple[str, ...]) -> Origin:
         if name in self.pipelines:
             last = self.pipeline(name, within)
-            if not stage_kind(last.stage.kind).can_follow:
+            if not stage_kind(last.kind).can_follow:
                 raise ConfigError(
                     "harness.toml",
                     f"pipelines.{pipeline}.base",
-                    f"{name!r} ends in a {last.stage.kind} stage, which no stage can start from",
+                    f"{name!r} ends in a {last.kind} stage, which no stage can start from",
                 )
             return Origin(folder=last.folder, identity=last.identity)
         return self.model(name)
@@ -239,7 +249,6 @@ class _Planner:
             identity=identity,
             folder=self.output / "stages" / f"{stage.kind}-{identity[:12]}",
             seed=self.seed,
-            root=self.root,
             last=last,
         )
         return self.stages.setdefault((pipeline.name, planned.folder), planned)
@@ -274,8 +283,8 @@ class _Planner:
             raise UnknownName("reward (a pipeline, a model or module:function)", name, known)
         if name in self.pipelines:
             last = self.pipeline(name, within)
-            if last.stage.kind != "reward":
-                found = f"{name!r} ends in a {last.stage.kind} stage, not in a reward stage"
+            if last.kind != "reward":
+                found = f"{name!r} ends in a {last.kind} stage, not in a reward stage"
                 raise ConfigError("harness.toml", f"{key}.reward", found)
             origin = Origin(folder=last.folder, identity=last.identity)
         else:
@@ -316,20 +325,17 @@ def _job(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | Non
     def report(step: int, total: int, loss: float | None) -> None:
         if on_progress is not None:
             on_progress(
-                StageProgress(
-                    pipeline=stage.pipeline, stage=stage.stage.kind, step=step, total=total, loss=loss
-                )
+                StageProgress(pipeline=stage.pipeline, stage=stage.kind, step=step, total=total, loss=loss)
             )
 
     return Job(
-        kind=stage.stage.kind,
+        kind=stage.kind,
         folder=stage.partial,
         base=None if stage.parent is None else str(stage.parent.folder),
         chat_template=None if stage.parent is None else stage.parent.chat_template,
         data=", ".join(source.name for source in stage.sources),
         rows=[row for source in stage.sources for row in source.rows],
         rewards=tuple(reward.source for reward in stage.rewards),
-        root=stage.root,
         settings=stage.settings,
         seed=stage.seed,
         on_progress=report,

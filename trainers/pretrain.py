@@ -41,7 +41,7 @@ def run(job: Job) -> Mapping[str, Json]:
     if not blocks:
         raise DataError(job.data, 0, f"the text is shorter than one block of {settings.max_length} tokens")
     set_seed(job.seed)
-    model = LlamaForCausalLM(architecture(tokenizer, settings))
+    model = LlamaForCausalLM(architecture(tokenizer, settings))  # type: ignore[no-untyped-call]  # transformers types it not
     trainer = Trainer(
         model=model,
         args=TrainingArguments(**common_arguments(job), num_train_epochs=settings.epochs),
@@ -49,7 +49,7 @@ def run(job: Job) -> Mapping[str, Json]:
         data_collator=default_data_collator,
         processing_class=tokenizer,
     )
-    metrics = train(job, trainer)
+    _, metrics = train(job, trainer)
     save_policy(job, model, tokenizer, chat=False)
     return {"tokens": len(blocks) * settings.max_length, "parameters": model.num_parameters(), **metrics}
 
@@ -72,7 +72,7 @@ def train_tokenizer(corpus: list[str], settings: Pretrain) -> PreTrainedTokenize
     bpe.post_processor = processors.TemplateProcessing(
         single=f"{BEGIN} $A", pair=f"{BEGIN} $A $B", special_tokens=[(BEGIN, bpe.token_to_id(BEGIN))]
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers types it not
         tokenizer_object=bpe,
         bos_token=BEGIN,
         eos_token=END,

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import cast
 
 from datasets import Dataset
-from trl import RewardConfig, RewardTrainer
+from trl.trainer.reward_config import RewardConfig
+from trl.trainer.reward_trainer import RewardTrainer
 
 from harness.errors import DataError
 from harness.records import Json
@@ -41,6 +42,6 @@ def run(job: Job) -> Mapping[str, Json]:
         train_dataset=Dataset.from_list(fitting),
         processing_class=tokenizer,
     )
-    metrics = train(job, trainer)
-    save_model(job, trainer.model, tokenizer)
+    model, metrics = train(job, trainer)
+    save_model(job, model, tokenizer)
     return {"rows": len(fitting), "rows_too_long": len(rows) - len(fitting), **metrics}

@@ -13,14 +13,14 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from harness.errors import ModelError, TrainingError, UsageError
 from trainers.data import Question, Turn
 from trainers.stage import RewardSource
-from trainers.tokens import judged_ids
+from trainers.tokens import judged_ids, raw_text
 
-RewardFunction = Callable[..., Sequence[float | None]]
+RewardFunction = Callable[..., list[float | None]]
 BATCH = 64
 """Answers that a reward model reads at once."""
 
@@ -41,8 +41,8 @@ def check_reward_model(folder: str) -> None:
     architecture = (config.architectures or ["unknown"])[0]
     if not architecture.endswith("ForSequenceClassification") or config.num_labels != 1:
         raise ModelError(
-            f"{folder} is no reward model: it is a {architecture} with {config.num_labels} labels, and one with a "
-            "sequence classification head of 1 label is needed. A pipeline that ends in a `reward` stage makes one"
+            f"{folder} is no reward model: it is a {architecture} with {config.num_labels} labels, where "
+            "a sequence classification model with 1 is needed; a pipeline ending in a `reward` stage makes one"
         )
 
 
@@ -56,7 +56,7 @@ def with_columns(function: RewardFunction, questions: Sequence[Question]) -> Rew
     @wraps(function)
     def called(
         prompts: Sequence[Any], completions: Sequence[Any], row: Sequence[int], **others: Any
-    ) -> Sequence[float | None]:
+    ) -> list[float | None]:
         columns = {name: [questions[number].columns.get(name) for number in row] for name in names}
         return function(prompts=prompts, completions=completions, **{**others, **columns})
 
@@ -70,7 +70,7 @@ def total_rewards(
     *,
     chat: bool,
 ) -> list[list[float]]:
-    """The weighted sum of all rewards, for each question's answers. Raises TrainingError for a missing one."""
+    """All rewards with their weights, added, for each question's answers. Raises TrainingError."""
     flat = [(number, answer) for number, group in enumerate(answers) for answer in group]
     totals = [0.0] * len(flat)
     for reward in rewards:
@@ -90,7 +90,7 @@ def total_rewards(
 
 def _by_function(
     function: RewardFunction, questions: Sequence[Question], flat: Sequence[tuple[int, str]], *, chat: bool
-) -> Sequence[float | None]:
+) -> list[float | None]:
     prompts = [as_given(questions[number].prompt, chat=chat) for number, _ in flat]
     completions: list[Any] = [
         [{"role": "assistant", "content": answer}] if chat else answer for _, answer in flat
@@ -101,16 +101,16 @@ def _by_function(
 @torch.inference_mode()
 def _by_model(
     folder: str, prompts: Sequence[Sequence[Turn]], answers: Sequence[str], *, chat: bool
-) -> list[float]:
+) -> list[float | None]:
     check_reward_model(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForSequenceClassification.from_pretrained(folder).to(device).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(folder, device_map=device)
     rows = [
         judged_ids(tokenizer, prompt, answer, chat=chat)
         for prompt, answer in zip(prompts, answers, strict=True)
     ]
-    values: list[float] = []
+    values: list[float | None] = []
     for start in range(0, len(rows), BATCH):
         batch = tokenizer.pad(
             {"input_ids": rows[start : start + BATCH]}, padding_side="right", return_tensors="pt"
@@ -120,15 +120,15 @@ def _by_model(
 
 
 def as_given(prompt: Sequence[Turn], *, chat: bool) -> str | list[Turn]:
-    """A prompt as TRL takes it: messages, to which it applies the chat template, or a text that it leaves alone."""
-    return list(prompt) if chat else "\n\n".join(turn["content"] for turn in prompt)
+    """A prompt as TRL takes it: messages, which it renders with the chat template, or a text as it is."""
+    return list(prompt) if chat else raw_text(prompt)
 
 
 def reward_functions(
     rewards: Sequence[RewardSource], questions: Sequence[Question]
-) -> list[str | RewardFunction]:
+) -> list[str | PreTrainedModel | RewardFunction]:
     """As TRL takes them: folders of reward models, and functions that see the rows' columns."""
-    functions: list[str | RewardFunction] = []
+    functions: list[str | PreTrainedModel | RewardFunction] = []
     for reward in rewards:
         if reward.is_function:
             functions.append(with_columns(load_function(reward.source), questions))

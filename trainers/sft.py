@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import cast
 
 from datasets import Dataset
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.errors import DataError
 from harness.records import Json
@@ -44,6 +45,6 @@ def run(job: Job) -> Mapping[str, Json]:
         train_dataset=Dataset.from_list(fitting),
         processing_class=tokenizer,
     )
-    metrics = train(job, trainer)
-    save_policy(job, trainer.model, tokenizer, chat=settings.chat_template)
+    model, metrics = train(job, trainer)
+    save_policy(job, model, tokenizer, chat=settings.chat_template)
     return {"rows": len(fitting), "rows_too_long": len(rows) - len(fitting), **metrics}

@@ -30,7 +30,7 @@ def load_tokenizer(
         tokenizer.chat_template = chat_template
     if needs_template and tokenizer.chat_template is None:
         raise ModelError(
-            f"{folder} has no chat template, and turns cannot be rendered: give the model one in harness.toml "
+            f"{folder} has no chat template to render turns with: give the model one in harness.toml "
             "(`chat_template`), or set `chat_template = false` in the stage to train on raw text"
         )
     if tokenizer.eos_token_id is None:
@@ -113,7 +113,7 @@ def last_special(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> int 
         number for number, token in tokenizer.added_tokens_decoder.items() if token.special
     }
     found = [place for place, number in enumerate(ids) if number in special]
-    if not found or str(tokenizer.decode(ids[found[-1] + 1 :])).strip():
+    if not found or str(tokenizer.decode(list(ids[found[-1] + 1 :]))).strip():
         return None
     return found[-1]
 

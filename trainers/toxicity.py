@@ -13,12 +13,13 @@ from typing import cast
 
 import torch
 from datasets import Dataset
-from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertTokenizer,
     DataCollatorWithPadding,
+    PreTrainedModel,
     Trainer,
     TrainingArguments,
     set_seed,
@@ -41,7 +42,7 @@ def run(job: Job) -> Mapping[str, Json]:
     labels = [judgements(job.data, number, row, settings) for number, row in enumerate(job.rows, start=1)]
     tokenizer = train_tokenizer(corpus, settings)
     set_seed(job.seed)
-    model = BertForSequenceClassification(architecture(tokenizer, settings))
+    model = BertForSequenceClassification(architecture(tokenizer, settings))  # type: ignore[no-untyped-call]  # transformers types it not
     encoded = tokenizer(corpus, truncation=True)
     trainer = Trainer(
         model=model,
@@ -50,7 +51,7 @@ def run(job: Job) -> Mapping[str, Json]:
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
     )
-    metrics = train(job, trainer)
+    _, metrics = train(job, trainer)
     save_model(job, model, tokenizer)
     torch.save(detoxify_checkpoint(model, settings), job.folder / CHECKPOINT)
     return {"rows": len(corpus), "parameters": model.num_parameters(), **metrics}
@@ -70,7 +71,9 @@ def judgements(data: str, number: int, row: Row, settings: Toxicity) -> list[flo
 def train_tokenizer(corpus: list[str], settings: Toxicity) -> BertTokenizer:
     """BERT's WordPiece, lower-cased."""
     pieces = BertWordPieceTokenizer(lowercase=True)
-    pieces.train_from_iterator(corpus, vocab_size=settings.vocabulary, min_frequency=1, show_progress=False)
+    pieces.train_from_iterator(
+        iter(corpus), vocab_size=settings.vocabulary, min_frequency=1, show_progress=False
+    )
     return BertTokenizer(
         vocab=dict(sorted(pieces.get_vocab().items(), key=lambda item: item[1])),
         model_max_length=settings.max_length,
@@ -93,7 +96,7 @@ def architecture(tokenizer: BertTokenizer, settings: Toxicity) -> BertConfig:
     )
 
 
-def detoxify_checkpoint(model: BertForSequenceClassification, settings: Toxicity) -> dict[str, object]:
+def detoxify_checkpoint(model: PreTrainedModel, settings: Toxicity) -> dict[str, object]:
     """What Detoxify reads: weights, and plain values only."""
     return {
         "config": {

@@ -1,4 +1,4 @@
-"""What all training runs share: arguments, threads, silence, checkpoints, progress, and writing the candidate.
+"""What all training runs share: arguments, threads, silence, checkpoints, progress, a candidate's files.
 
 It does not know what is learned; a stage builds its trainer and hands it over.
 """
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import torch
@@ -37,6 +37,8 @@ COMPLETE = "complete"
 """Written into a checkpoint's folder when all of it is there."""
 RESUME_ONLY = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin")
 """Files of a checkpoint that only going on with the training needs."""
+CLOCKS = ("train_", "step", "total_flos", "profiling/")
+"""How the names of logged numbers begin that are about the machine."""
 
 
 def common_arguments(job: Job) -> dict[str, Any]:
@@ -69,20 +71,27 @@ def common_arguments(job: Job) -> dict[str, Any]:
     }
 
 
-def train(job: Job, trainer: Trainer) -> dict[str, Json]:
-    """Run a trainer, from its last complete checkpoint where there is one. Returns the metrics.
+def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]:
+    """Run a trainer, from its last complete checkpoint where there is one. Returns model and metrics.
 
-    Raises TrainingError where the loss or the weights are no numbers.
+    Raises TrainingError where the loss or the weights are no numbers, or memory does not suffice.
     """
+    model = cast(PreTrainedModel, trainer.model)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Watch(job))
     checkpoint = last_checkpoint(job.folder / "checkpoints")
-    with threads(trainer.model):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    check_weights(job, trainer.model)
+    with threads(model):
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"{job.kind}: the GPU's memory does not suffice; set `micro_batch` below "
+                f"{trainer.args.per_device_train_batch_size}, or lower `max_length`"
+            ) from error
+    check_weights(job, model)
     for complete in (job.folder / "checkpoints").glob(f"checkpoint-*/{COMPLETE}"):
         forget_optimiser(complete.parent)
-    return {"steps": trainer.state.global_step, **last_logged(trainer.state)}
+    return model, {"steps": trainer.state.global_step, **last_logged(trainer.state)}
 
 
 def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -90,7 +99,7 @@ def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     if job.base is not None:
         dtype = AutoConfig.from_pretrained(job.base).dtype
         if dtype is not None:
-            model.to(dtype=dtype)
+            model.to(dtype=dtype)  # type: ignore[call-arg]  # its wrapper hides self from mypy
     model.config.use_cache = True
     model.save_pretrained(job.folder)
     tokenizer.save_pretrained(job.folder)
@@ -110,6 +119,7 @@ class Watch(TrainerCallback):
     """Reports progress, stops at a loss that is no number, and marks checkpoints that are whole."""
 
     def __init__(self, job: Job) -> None:
+        """Watch the training of this job."""
         self.job = job
         self.loss: float | None = None
 
@@ -176,8 +186,7 @@ def last_logged(state: TrainerState) -> dict[str, Json]:
     return {
         name: value
         for name, value in numbers.items()
-        if isinstance(value, int | float)
-        and not name.startswith(("train_", "step", "total_flos", "profiling/"))
+        if isinstance(value, int | float) and not name.startswith(CLOCKS)
     }
 
 
@@ -198,8 +207,8 @@ def quiet() -> Iterator[None]:
     """No progress bars and no warnings from the libraries beneath; their errors still come through."""
     trl = logging.getLogger("trl")
     before = (transformers.logging.get_verbosity(), trl.level, datasets.is_progress_bar_enabled())
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity(logging.ERROR)
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers types it not
     trl.setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     try:
@@ -208,7 +217,7 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         transformers.logging.set_verbosity(before[0])
-        transformers.logging.enable_progress_bar()
+        transformers.logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # the same
         trl.setLevel(before[1])
         if before[2]:
             datasets.enable_progress_bars()
