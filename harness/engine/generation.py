@@ -30,18 +30,17 @@ from harness.engine.tokens import Tokens
 from harness.records import Response, Sampling
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
-    """A prompt as tokens, and what has been generated for it so far."""
+    """A prompt as tokens."""
 
     index: int
     tokens: list[int]
     truncated: int
     limit: int
     """How many tokens may be generated."""
-    draws: random.Random
+    seed: int
     """Where its samples come from; unused by greedy decoding."""
-    new: list[int] = field(default_factory=list)
 
     @property
     def cost(self) -> int:
@@ -49,10 +48,19 @@ class GenerationRequest:
         return len(self.tokens) + self.limit
 
 
-def draws_for(sampling: Sampling, content: str, draw: int) -> random.Random:
-    """The random generator of one request: the same for the same request, in any order and any batch."""
-    identity = json.dumps([sampling.seed, content, draw], ensure_ascii=False)
-    return random.Random(int.from_bytes(hashlib.sha256(identity.encode()).digest()))
+@dataclass(slots=True)
+class _Row:
+    """A request under way. Made anew when a batch is tried again, so that a sample does not change by it."""
+
+    request: GenerationRequest
+    draws: random.Random
+    new: list[int] = field(default_factory=list)
+
+
+def request_seed(sampling: Sampling, content: str, draw: int) -> int:
+    """The seed of one request: the same for the same request, in any order and any batch."""
+    identity = json.dumps([sampling.seed, content, draw])
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest())
 
 
 def continue_batch(
@@ -68,7 +76,7 @@ def continue_batch(
         finished = [ending.reached(row) for row in decoding.rows]
         for row, over in zip(decoding.rows, finished, strict=True):
             if over:
-                yield row.index, ending.response(row, time.perf_counter() - started)
+                yield row.request.index, ending.response(row, time.perf_counter() - started)
         decoding.keep([position for position, over in enumerate(finished) if not over])
 
 
@@ -86,11 +94,11 @@ class Ending:
         # A stop string can be spelt in more tokens than its usual ones; lm-eval looks back two further.
         self._window = 2 + max((tokens.count(stop) for stop in self._stops), default=0)
 
-    def reached(self, row: GenerationRequest) -> bool:
+    def reached(self, row: _Row) -> bool:
         """Whether the row's last token ended it."""
-        return self._ended(row) or len(row.new) >= row.limit
+        return self._ended(row) or len(row.new) >= row.request.limit
 
-    def response(self, row: GenerationRequest, seconds: float) -> Response:
+    def response(self, row: _Row, seconds: float) -> Response:
         """The finished row as an answer, cut before the first stop string."""
         ended = self._ended(row)
         whole = self._tokens.decode(row.new[:-1] if row.new[-1] in self._end_tokens else row.new)
@@ -100,13 +108,13 @@ class Ending:
         return Response(
             text=text,
             stopped="end" if ended or text != whole else "length",
-            prompt_tokens=len(row.tokens),
+            prompt_tokens=len(row.request.tokens),
             completion_tokens=len(row.new),
             seconds=seconds,
-            truncated=row.truncated,
+            truncated=row.request.truncated,
         )
 
-    def _ended(self, row: GenerationRequest) -> bool:
+    def _ended(self, row: _Row) -> bool:
         if row.new[-1] in self._end_tokens:
             return True
         if not self._stops:
@@ -118,17 +126,17 @@ class Ending:
 class _Decoding:
     """The state of a batch between two tokens."""
 
-    def __init__(self, network: Network, rows: Sequence[GenerationRequest]) -> None:
-        self.rows = list(rows)
+    def __init__(self, network: Network, batch: Sequence[GenerationRequest]) -> None:
+        self.rows = [_Row(request, random.Random(request.seed)) for request in batch]
         self._network = network
         self._processors = _processors(network)
         self._cache: Any = None
-        longest = max(len(row.tokens) for row in rows)
-        tokens = torch.zeros(len(rows), longest, dtype=torch.long)
-        mask = torch.zeros(len(rows), longest, dtype=torch.long)
-        for position, row in enumerate(rows):
-            tokens[position, longest - len(row.tokens) :] = torch.tensor(row.tokens)
-            mask[position, longest - len(row.tokens) :] = 1
+        longest = max(len(request.tokens) for request in batch)
+        tokens = torch.zeros(len(batch), longest, dtype=torch.long)
+        mask = torch.zeros(len(batch), longest, dtype=torch.long)
+        for row, request in enumerate(batch):
+            tokens[row, longest - len(request.tokens) :] = torch.tensor(request.tokens)
+            mask[row, longest - len(request.tokens) :] = 1
         self._tokens = tokens.to(network.device)
         self._mask = mask.to(network.device)
         self._positions = (self._mask.cumsum(dim=-1) - 1).clamp(min=0)
@@ -166,8 +174,8 @@ class _Decoding:
         self._positions = self._positions[indices]
         self._cache.batch_select_indices(indices)
 
-    def _processed(self, row: GenerationRequest, scores: torch.Tensor) -> torch.Tensor:
-        seen = torch.tensor([row.tokens + row.new], device=scores.device)
+    def _processed(self, row: _Row, scores: torch.Tensor) -> torch.Tensor:
+        seen = torch.tensor([row.request.tokens + row.new], device=scores.device)
         return self._processors(seen, scores)  # type: ignore[arg-type]  # its tensor types are only names
 
 

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar, cast
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from harness.engine.generation import GenerationRequest, continue_batch, draws_for
+from harness.engine.generation import GenerationRequest, continue_batch, request_seed
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity, identify
 from harness.engine.network import Network, is_out_of_memory, load, max_length
@@ -141,7 +141,7 @@ class LocalEngine:
                 tokens=tokens,
                 truncated=truncated,
                 limit=limit,
-                draws=draws_for(sampling, text, prompt.draw),
+                seed=request_seed(sampling, text, prompt.draw),
             )
             for index, (prompt, text, (tokens, truncated)) in enumerate(
                 zip(prompts, texts, self._tokens.prompts(texts, window - limit), strict=True)

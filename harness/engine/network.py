@@ -5,11 +5,11 @@ It does not know texts: tokens go in and logits come out.
 
 import gc
 import inspect
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+import psutil  # type: ignore[import-untyped]  # accelerate brings it, without types
 import torch
 import transformers
 from peft import PeftModel
@@ -112,7 +112,7 @@ class Network:
         """Memory that can be used beside the weights, in bytes."""
         if self.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.device)[0])
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return int(psutil.virtual_memory().available)
 
     def describe(self) -> dict[str, Json]:
         """What a run records."""

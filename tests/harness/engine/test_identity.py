@@ -1,0 +1,229 @@
+"""What changes a local model's fingerprint, what does not, and what is refused before anything is loaded."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.engine.identity import LocalIdentity, identify, weight_files
+from harness.errors import DownloadNeeded, ModelError, UsageError
+from harness.records import Gemini, Local, Model
+from tests.tiny_models import CHAT_TEMPLATE, tiny_adapter, tiny_llama
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole model folder, not to be changed."""
+    return tiny_llama(tmp_path_factory.mktemp("model") / "checkpoint")
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(original, tmp_path / "copy"))
+
+
+def _identify(path: Path | str, *, template: str | None = None, **source: str | bool | None) -> LocalIdentity:
+    return identify(Model(name="m", source=Local(path=str(path), **source), chat_template=template))  # type: ignore[arg-type]  # keywords of mixed types
+
+
+def test_the_same_files_elsewhere_are_the_same_model(original: Path, folder: Path) -> None:
+    """The folder's name and place, and files that no answer depends on, change nothing."""
+    (folder / "README.md").write_text("about")
+    (folder / "training_args.bin").write_bytes(b"x")
+
+    assert _identify(original).fingerprint == _identify(folder).fingerprint
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "generation_config.json", "tokenizer.json"]
+)
+def test_every_file_that_matters_counts(original: Path, folder: Path, name: str) -> None:
+    """A changed weight, configuration, generation configuration or tokenizer is another model."""
+    if name.endswith(".json"):
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**content, "added": 1}))
+    else:
+        content = bytearray((folder / name).read_bytes())
+        content[-1] ^= 1
+        (folder / name).write_bytes(content)
+
+    assert _identify(original).fingerprint != _identify(folder).fingerprint
+
+
+def test_the_chat_template_counts_by_its_text_wherever_it_is_written(original: Path, folder: Path) -> None:
+    """Another text is another model; the same text as an override, a file or a configuration entry is not."""
+    (folder / "chat_template.jinja").unlink()
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    assert _identify(folder).chat_template is None
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": CHAT_TEMPLATE}))
+
+    same = {_identify(folder).fingerprint, _identify(original, template=CHAT_TEMPLATE).fingerprint}
+
+    assert {_identify(original).fingerprint} == same
+    assert _identify(original).fingerprint != _identify(original, template="{{ messages }}").fingerprint
+    assert _identify(original, template="{{ messages }}").chat_template == "{{ messages }}"
+
+
+def test_of_several_named_templates_the_default_one_counts(folder: Path) -> None:
+    """A tokenizer configuration may hold a list of named templates."""
+    (folder / "chat_template.jinja").unlink()
+    named = [{"name": "tool_use", "template": "tools"}, {"name": "default", "template": "plain"}]
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": named}))
+
+    assert _identify(folder).chat_template == "plain"
+
+
+def test_dtype_is_resolved_from_the_configuration(folder: Path) -> None:
+    """`auto` is what config.json states, float32 where it states nothing, and an asked one wins."""
+    config = json.loads((folder / "config.json").read_text())
+    stated = _identify(folder)
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    half = _identify(folder)
+    del config["dtype"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+    assert ("float32", "bfloat16", "float32") == (stated.dtype, half.dtype, _identify(folder).dtype)
+    assert _identify(folder, dtype="float16").dtype == "float16"
+    assert _identify(folder, dtype="float16").fingerprint != _identify(folder).fingerprint
+    with pytest.raises(ModelError, match="int4"):
+        _identify(folder, dtype="int4")
+
+
+def test_an_adapter_counts(original: Path, tmp_path: Path) -> None:
+    """A model with an adapter is another model, and which one is decided by the adapter's content."""
+    first = _identify(original, adapter=str(tiny_adapter(tmp_path / "a", original, seed=1)))
+    second = _identify(original, adapter=str(tiny_adapter(tmp_path / "b", original, seed=2)))
+    copied = _identify(original, adapter=str(shutil.copytree(tmp_path / "a", tmp_path / "c")))
+
+    assert 3 == len({_identify(original).fingerprint, first.fingerprint, second.fingerprint})
+    assert first.fingerprint == copied.fingerprint
+
+
+def test_code_counts_only_where_it_may_run(original: Path, folder: Path) -> None:
+    """Python files in the folder are part of a model that is trusted to run them, and of no other."""
+    (folder / "modeling_own.py").write_text("print('hello')")
+
+    assert _identify(original).fingerprint == _identify(folder).fingerprint
+    assert (
+        _identify(original, trust_remote_code=True).fingerprint
+        != _identify(folder, trust_remote_code=True).fingerprint
+    )
+
+
+def test_shards_are_found_through_their_index(folder: Path) -> None:
+    """A sharded checkpoint's weights are the files its index names, and a missing one is named."""
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+
+    with pytest.raises(ModelError, match=r"model-00002-of-00002\.safetensors is missing"):
+        weight_files(folder)
+    shutil.copy(folder / shards["a"], folder / shards["b"])
+    assert [folder / shards["a"], folder / shards["b"]] == weight_files(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", None, "no config.json"),
+        ("config.json", b"{", r"config.json: not valid JSON"),
+        ("config.json", b"[]", "a JSON object was expected"),
+        ("tokenizer.json", None, "no tokenizer in it"),
+        ("tokenizer.json", b"\xff\xfe", r"tokenizer.json: not valid JSON"),
+        ("tokenizer_config.json", b"{,}", r"tokenizer_config.json: not valid JSON"),
+        ("model.safetensors", None, "no weights in it"),
+        ("model.safetensors", b"", "the file is empty"),
+        ("model.safetensors", b"\xff" * 100, "not a safetensors file"),
+        ("model.safetensors", (2).to_bytes(8, "little") + b"{}", "no tensor in it"),
+    ],
+)
+def test_what_is_no_model_is_refused(folder: Path, name: str, content: bytes | None, message: str) -> None:
+    """A missing, empty or damaged file is one clear error that names the folder."""
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(content)
+
+    with pytest.raises(ModelError, match=message) as raised:
+        _identify(folder)
+    assert str(folder) in str(raised.value)
+
+
+def test_cut_off_weights_are_refused(folder: Path) -> None:
+    """A download that stopped half-way is recognised by the size its header announces."""
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+
+    with pytest.raises(ModelError, match="cut off"):
+        _identify(folder)
+
+
+def test_an_adapter_named_as_a_model_is_explained(original: Path, tmp_path: Path) -> None:
+    """An adapter's folder is no model, and the message says where it belongs."""
+    with pytest.raises(ModelError, match="name it as `adapter`"):
+        _identify(tiny_adapter(tmp_path / "adapter", original))
+    with pytest.raises(ModelError, match=r"no adapter_config\.json"):
+        _identify(original, adapter=str(original))
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at/all", "./missing", "../missing", "~/missing-model", "a/b/c"])
+def test_a_missing_folder_is_named(path: str) -> None:
+    """A path that cannot be a hub id is a folder that is not there."""
+    with pytest.raises(ModelError, match="there is no such folder") as raised:
+        _identify(path)
+    assert path in str(raised.value)
+
+
+@pytest.mark.parametrize("path", ["nobody/no-such-model", "no-such-model"])
+def test_a_hub_id_without_network_or_cache_says_what_to_do(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could be a hub id is looked for in the hub's cache, and its absence is explained."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    with pytest.raises(DownloadNeeded, match="Connect to the network") as raised:
+        _identify(path)
+    assert path in str(raised.value)
+
+
+def test_a_cached_hub_model_is_found_and_equals_its_folder(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot in the hub's cache is used without a network, and has its content's fingerprint."""
+    commit = "0" * 40
+    repository = tmp_path / "models--someone--tiny"
+    shutil.copytree(original, repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    assert _identify(original).fingerprint == _identify("someone/tiny").fingerprint
+    assert _identify(original).fingerprint == _identify("someone/tiny", revision=commit).fingerprint
+    with pytest.raises(DownloadNeeded, match="at revision v2"):
+        _identify("someone/tiny", revision="v2")
+
+
+def test_a_file_is_no_folder(original: Path) -> None:
+    """Naming a file inside the folder is answered with what was expected."""
+    with pytest.raises(ModelError, match="a file, where a model's folder was expected"):
+        _identify(original / "config.json")
+
+
+def test_remote_models_have_no_files() -> None:
+    """Only a local model is identified from files."""
+    with pytest.raises(UsageError, match="does not run on this machine"):
+        identify(Model(name="judge", source=Gemini(model="gemini-2.5-flash")))
+
+
+def test_identifying_loads_no_model_library() -> None:
+    """Recognising a finished comparison must not cost the import of torch."""
+    code = "import harness.engine.identity, harness.engine.opening, sys; print([*sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert [] == [name for name in ("torch", "transformers", "huggingface_hub") if f"'{name}'" in loaded]

@@ -1,0 +1,67 @@
+"""From a Model to its engine."""
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pytest
+
+from harness.engine import opening
+from harness.engine.identity import identify
+from harness.engine.opening import identify_model, open_engine
+from harness.engine.scripted import ScriptedEngine
+from harness.errors import UnknownName, UsageError
+from harness.protocols import Engine
+from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin, Source
+from tests.tiny_models import tiny_llama
+
+
+def echoing(settings: Mapping[str, Json]) -> Engine:
+    """A third party's engine, as an entry point would name it."""
+    return ScriptedEngine(name=str(settings["name"]), chat_template="lines")
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a package had declared an engine named `echo`."""
+    entry = EntryPoint(name="echo", value=f"{__name__}:echoing", group=opening.ENGINES)
+    monkeypatch.setattr(EntryPoint, "load", lambda _: echoing)
+    monkeypatch.setattr(opening, "entry_points", lambda group: EntryPoints([entry]))
+
+
+def test_a_local_model_opens(tmp_path: Path) -> None:
+    """The engine has the fingerprint and the template that its files have."""
+    model = Model(name="tiny", source=Local(path=str(tiny_llama(tmp_path / "tiny"))))
+
+    engine = open_engine(model, device="cpu")
+
+    assert identify(model).fingerprint == engine.fingerprint == identify_model(model).fingerprint
+    assert identify(model).chat_template == engine.chat_template
+    with pytest.raises(UsageError, match="tpu"):
+        open_engine(model, device="tpu")
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_plugin_is_given_its_settings() -> None:
+    """A third party's engine is found by name and made from the model's settings."""
+    model = Model(name="m", source=Plugin(engine="echo", settings={"name": "parrot"}))
+
+    engine = open_engine(model)
+
+    assert ScriptedEngine(name="parrot", chat_template="lines").fingerprint == engine.fingerprint
+    assert engine.fingerprint == identify_model(model).fingerprint
+    assert "lines" == identify_model(model).chat_template
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_unknown_plugin_is_answered_with_the_nearest() -> None:
+    """A misspelt engine is an error that proposes the right name."""
+    with pytest.raises(UnknownName, match="did you mean 'echo'"):
+        open_engine(Model(name="m", source=Plugin(engine="ecko")))
+
+
+@pytest.mark.parametrize("source", [Endpoint(url="http://localhost/v1", model="m"), Gemini(model="g")])
+def test_endpoints_are_refused_plainly(source: Source) -> None:
+    """What this version cannot ask is said at once, with the model's name."""
+    with pytest.raises(UsageError, match="'judge': this version cannot ask endpoint models yet"):
+        open_engine(Model(name="judge", source=source))
