@@ -124,7 +124,7 @@ class IFEval:
 
         task = self._task()
         applied = template_applied(self.given.chat_template, engine.chat_template)
-        for (answered,) in ask([task], engine, chat_template=applied):
+        for (answered,) in ask([task], engine, chat_template=applied, seed=self.sampling.seed):
             yield self._row(answered)
 
     def _task(self) -> "LmEvalTask":
@@ -132,18 +132,18 @@ class IFEval:
         _need_sentence_data(self.surroundings.data_root)
         documents = [prompt.model_dump() for prompt in self.prompts]
         generation = {"until": [], "do_sample": False, "max_gen_toks": self.given.max_tokens}
-        task = official_task(TASK, TASK_VERSION, documents, generation_kwargs=generation)
-        self._check_arguments(task)
+        source = ORIGIN.source(self.given, self.surroundings)
+        task = official_task(TASK, TASK_VERSION, documents, source, generation_kwargs=generation)
+        self._check_arguments(task, source)
         return task
 
-    def _check_arguments(self, task: "LmEvalTask") -> None:
+    def _check_arguments(self, task: "LmEvalTask", source: str) -> None:
         for index, prompt in enumerate(self.prompts):
             try:
                 task.score_text(index, TRIAL_ANSWER)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
-                source = ORIGIN.place(self.given, self.surroundings) or ORIGIN.hub
                 asked = ", ".join(prompt.instruction_id_list)
-                raise DataError(str(source), index + 1, f"cannot be checked ({asked}): {error!r}") from error
+                raise DataError(source, index + 1, f"cannot be checked ({asked}): {error!r}") from error
 
     def _row(self, answered: "Answered") -> Row:
         prompt = self.prompts[answered.index]

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def official_task(
-    name: str, version: str, documents: Sequence[Mapping[str, Any]], **overrides: Any
+    name: str, version: str, documents: Sequence[Mapping[str, Any]], source: str, **overrides: Any
 ) -> "LmEvalTask":
     """lm-eval's task over these documents. Raises UsageError where lm-eval has another version of it."""
     # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
     from harness.adaptors.lm_eval import load_task  # noqa: PLC0415
 
-    task = load_task(name, documents, **overrides)
+    task = load_task(name, documents, source=source, **overrides)
     if task.version != version:
         raise UsageError(
             f"the installed lm-eval has version {task.version} of {name!r}, and this suite follows "
@@ -169,8 +169,9 @@ class LmEvalSuite:
     def _task(self) -> "LmEvalTask":
         from harness.adaptors.lm_eval import load_task  # noqa: PLC0415  # see official_task
 
-        rows = None if self.given.data is None else _uniform_rows(self.given.data)
-        return load_task(self.task_name, rows, limit=self.given.limit)
+        file, limit = self.given.data, self.given.limit
+        rows = None if file is None else _uniform_rows(file)
+        return load_task(self.task_name, rows, source=str(file), limit=limit)
 
 
 def _uniform_rows(file: Path) -> Sequence[Mapping[str, Any]]:

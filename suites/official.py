@@ -44,6 +44,10 @@ class Origin:
     config: str | None
     split: str
 
+    def source(self, settings: SuiteSettings, surroundings: Surroundings) -> str:
+        """What errors call the rows."""
+        return str(self.place(settings, surroundings) or self.hub)
+
     def place(self, settings: SuiteSettings, surroundings: Surroundings) -> Path | None:
         """The file to read; None: the hub."""
         if settings.data is not None:
@@ -65,11 +69,11 @@ def official_rows(
     for a missing or empty file and for a row that is malformed, lacks a field, or repeats an earlier one's
     id; DownloadNeeded where the hub is needed and cannot be reached.
     """
-    file = origin.place(settings, surroundings)
+    file, source = origin.place(settings, surroundings), origin.source(settings, surroundings)
     if file is None:
-        rows = from_hub(checked(origin.hub, schema, _hub_rows(origin)))
+        rows = from_hub(checked(source, schema, _hub_rows(origin)))
     else:
-        rows = checked(str(file), schema, read_jsonl(file))
+        rows = checked(source, schema, read_jsonl(file))
     return tuple(rows[: settings.limit])
 
 
@@ -98,7 +102,7 @@ def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
         raise DataError(str(file), 0, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DataError(str(file), 0, f"is not UTF-8 text: {error}") from error
-    if not lines[-1].strip():
+    while lines and not lines[-1].strip():
         lines.pop()
     for number, line in enumerate(lines, start=1):
         try:
@@ -132,4 +136,5 @@ def _hub_rows(origin: Origin) -> Sequence[Mapping[str, Any]]:
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}" if where else problem["msg"]
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}" if where else message

@@ -11,6 +11,7 @@ Detoxify reads it without that restraint.
 It does not know where texts come from, nor from which toxicity on a text counts as toxic.
 """
 
+import contextlib
 import io
 import os
 import pickle
@@ -97,21 +98,34 @@ class Toxicity:
     def _detoxify(self) -> "Detoxify":
         # imported here because detoxify takes seconds to import, and a stored evaluation needs none of it
         import torch  # noqa: PLC0415
-        from detoxify import Detoxify  # noqa: PLC0415
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        if self.folder is None:
-            return self._released(device)
-        checkpoint = _relocated(self.checkpoint, self.folder)
+        with contextlib.redirect_stderr(io.StringIO()):  # the bar of transformers; errors are raised
+            return self._released(device) if self.folder is None else self._from_folder(self.folder, device)
+
+    def _from_folder(self, folder: Path, device: str) -> "Detoxify":
+        """The folder's classifier, checked to be whole: what a checkpoint lacks would be filled at random."""
+        import torch  # noqa: PLC0415  # see _detoxify
+        from detoxify import Detoxify  # noqa: PLC0415  # see _detoxify
+
+        content = _weights_and_plain_values(self.checkpoint)
+        relocated = io.BytesIO()
         try:
-            loaded = Detoxify(checkpoint=checkpoint, huggingface_config_path=str(self.folder), device=device)
+            # Detoxify asks the hub for the model that is named here, even where a folder configures it
+            content["config"]["arch"]["args"]["model_type"] = str(folder)
+            torch.save(content, relocated)
+            relocated.seek(0)
+            loaded = Detoxify(checkpoint=relocated, huggingface_config_path=str(folder), device=device)
+            missing = loaded.model.state_dict().keys() - content["state_dict"].keys()
         except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{self.checkpoint}: not a Detoxify checkpoint of this folder's model: {error}"
+                f"{self.checkpoint}: not a Detoxify checkpoint of the model in its folder: {error!r}"
             ) from error
+        if missing:
+            raise ModelError(f"{self.checkpoint}: lacks weights, among them {min(missing)}")
         if "toxicity" not in loaded.class_names:
             raise ModelError(
-                f"{self.checkpoint}: the classes have no 'toxicity': {', '.join(loaded.class_names)}"
+                f"{self.checkpoint}: needs a class 'toxicity', and has {', '.join(loaded.class_names)}"
             )
         return loaded
 
@@ -150,26 +164,16 @@ def _release_cache() -> Path:
     return (Path(home).expanduser() if home else cache / "torch") / "hub" / "checkpoints"
 
 
-def _relocated(checkpoint: Path, folder: Path) -> io.BytesIO:
-    """The checkpoint with its transformer looked for in the folder, not on the hub.
-
-    Detoxify asks for the model that the checkpoint names, even where a folder holds its configuration.
-    """
-    import torch  # noqa: PLC0415  # see _detoxify
+def _weights_and_plain_values(checkpoint: Path) -> Any:
+    """A checkpoint's content, read without running what it may bring along."""
+    import torch  # noqa: PLC0415  # see Toxicity._detoxify
 
     try:
-        content: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        content["config"]["arch"]["args"]["model_type"] = str(folder)
+        return torch.load(checkpoint, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{checkpoint}: holds more than weights and plain values, or is damaged. Such a pickle can run "
-            "code when it is read, and is not read here"
+            f"{checkpoint}: damaged, or holds more than weights and plain values. A checkpoint is a pickle, "
+            "which can run code when it is read; this one is not read"
         ) from error
-    except (EOFError, KeyError, RuntimeError, TypeError) as error:
-        raise ModelError(
-            f"{checkpoint}: not a Detoxify checkpoint, which holds 'config' and 'state_dict': {error!r}"
-        ) from error
-    relocated = io.BytesIO()
-    torch.save(content, relocated)
-    relocated.seek(0)
-    return relocated
+    except (EOFError, RuntimeError) as error:
+        raise ModelError(f"{checkpoint}: is damaged: {error}") from error

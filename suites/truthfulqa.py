@@ -127,7 +127,8 @@ class TruthfulQA:
         from harness.adaptors.lm_eval import ask  # noqa: PLC0415
 
         documents = [question.model_dump() for question in self.questions]
-        tasks = [official_task(name, version, documents) for name, version in TASKS.items()]
+        source = ORIGIN.source(self.given, self.surroundings)
+        tasks = [official_task(name, version, documents, source) for name, version in TASKS.items()]
         applied = template_applied(self.given.chat_template, engine.chat_template)
         for mc1, mc2 in ask(tasks, engine, chat_template=applied):
             yield self._row(mc1, mc2)

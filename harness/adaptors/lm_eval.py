@@ -16,6 +16,7 @@ import io
 import json
 import logging
 import random
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 from pyarrow import ArrowInvalid, ArrowTypeError
 
-from harness.errors import DownloadNeeded, UnknownName, UsageError
+from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
 from harness.protocols import Engine
 from harness.records import Likelihood, Message, Prompt, Response, Sampling
 
@@ -248,17 +249,19 @@ def load_task(
     name: str,
     rows: Sequence[Mapping[str, Any]] | None = None,
     *,
+    source: str = "",
     limit: int | None = None,
     **overrides: Any,
 ) -> LmEvalTask:
     """A task by lm-eval's name, over these documents, or over its own from the hub where there are none.
 
-    `overrides` replace keys of the task's definition. Raises UnknownName; UsageError for a group, or a task
-    that needs pictures, sound, running generated code, or rolling log-likelihoods; DownloadNeeded.
+    `source` is what errors call the documents; `overrides` replace keys of the task's definition. Raises
+    UnknownName; UsageError for a group, or a task that needs pictures, sound, running generated code, or
+    rolling log-likelihoods; DataError for rows that the task cannot use; DownloadNeeded.
     """
     manager = _manager_that_knows(name)
     if rows is not None:
-        dataset = _dataset(name, rows)
+        dataset = _dataset(rows, source)
         overrides["custom_dataset"] = lambda **_: defaultdict(lambda: dataset)
     definition = {"group": "harness", "task": [{"task": name, **overrides}]}
     try:
@@ -272,18 +275,32 @@ def load_task(
     except (KeyError, TypeError, ValueError, TemplateError) as error:
         if rows is None:
             raise
-        raise UsageError(f"lm-eval's task {name!r} cannot use these rows: {error!r}") from error
+        raise DataError(source, 0, f"lm-eval's task {name!r} cannot use these rows: {error!r}") from error
     _check_supported(name, task)
     return LmEvalTask(name, task, limit)
 
 
-def _dataset(name: str, rows: Sequence[Mapping[str, Any]]) -> Dataset:
+def _dataset(rows: Sequence[Mapping[str, Any]], source: str) -> Dataset:
+    """Rows as lm-eval wants them: a field has one type in all of them, and is None where a row lacks it."""
     try:
-        return Dataset.from_list([dict(row) for row in rows])
+        return _converted(rows)
     except (ArrowInvalid, ArrowTypeError) as error:
-        raise UsageError(
-            f"the rows for lm-eval's task {name!r} differ in their fields' types: {error}"
+        first = bisect_left(range(len(rows)), True, key=lambda last: not _converts(rows[: last + 1]))
+        raise DataError(
+            source, first + 1, f"has a field of another type than the rows before it: {error}"
         ) from error
+
+
+def _converted(rows: Sequence[Mapping[str, Any]]) -> Dataset:
+    return Dataset.from_list([dict(row) for row in rows])
+
+
+def _converts(rows: Sequence[Mapping[str, Any]]) -> bool:
+    try:
+        _converted(rows)
+    except (ArrowInvalid, ArrowTypeError):
+        return False
+    return True
 
 
 def task_names() -> list[str]:

@@ -1,0 +1,60 @@
+"""An engine for tests of suites: answers are functions of what is asked, and come in any order asked for."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
+
+
+def says(text: str) -> Response:
+    """A whole answer."""
+    return Response(text=text, stopped="end")
+
+
+@dataclass
+class FunctionEngine:
+    """Counts what it is asked, and answers in an order that `shuffle` decides."""
+
+    answer: Callable[[Prompt], Response] = lambda prompt: says("")
+    logprob: Callable[[str, str], float] = lambda context, continuation: -float(len(continuation))
+    chat_template: str | None = None
+    can_score: bool = True
+    shuffle: int = 0
+    prompts: list[Prompt] = field(default_factory=list)
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    samplings: list[Sampling] = field(default_factory=list)
+
+    @property
+    def fingerprint(self) -> str:
+        """Any."""
+        return "function"
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        """Nothing."""
+        return {}
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        """Turns in angle brackets."""
+        text = "".join(f"<{message.role}>{message.content}" for message in messages)
+        return text + ("<assistant>" if open_turn else "")
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """One answer per prompt."""
+        self.prompts += prompts
+        self.samplings.append(sampling)
+        for index in self._order(len(prompts)):
+            yield index, self.answer(prompts[index])
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """One log-likelihood per pair."""
+        self.pairs += pairs
+        for index in self._order(len(pairs)):
+            yield index, Likelihood(logprob=self.logprob(*pairs[index]), greedy=False, tokens=1)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _order(self, size: int) -> list[int]:
+        return random.Random(self.shuffle).sample(range(size), size)
