@@ -1,0 +1,80 @@
+"""The command line: the roof, imported by nobody.
+
+Each verb is one file that parses, calls one function of `harness.verbs`, and prints. Only the verb that was
+asked for is loaded, so that `harness --help` answers at once.
+
+It does not know how anything is done.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+
+from harness.cli.quiet import silence_third_parties
+from harness.errors import HarnessError
+
+VERBS = {
+    "compare": ("harness.cli.compare", "The main job: train, evaluate, compare, report."),
+    "train": ("harness.cli.train", "Produce candidates, stage by stage."),
+    "eval": ("harness.cli.evaluate", "Run suites on models, into the store."),
+    "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
+    "sample": ("harness.cli.sample", "Show answers to one prompt side by side."),
+    "list": ("harness.cli.overview", "List what is defined, trained and evaluated."),
+    "init": ("harness.cli.init", "Write a commented harness.toml to start from."),
+}
+"""Every verb: the module that holds its `command`, and its line in the help."""
+
+ABOUT = """From candidate to decision: which model is better, at what, by how much, and whether to believe it.
+
+Exit codes: 0 done; 1 a regression was found where --fail-on asked; 2 wrong use; 3 stopped part-way, and the
+same command goes on from there; 130 the same, by Ctrl-C.
+"""
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    silence_third_parties()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _application(given)(args=given, prog_name="harness")
+    except HarnessError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except SystemExit as exit_:
+        if exit_.code == INTERRUPTED:
+            _complain("stopped; what was done is kept, and the same command goes on from there")
+        raise
+
+
+def _application(given: Sequence[str]) -> typer.Typer:
+    """The whole table, of which only the verb that was asked for is more than its line in the help."""
+    application = typer.Typer(
+        help=ABOUT,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    asked = next((word for word in given if not word.startswith("-")), None)
+    for verb, (module, line) in VERBS.items():
+        command = import_module(module).command if verb == asked else _line_in_the_help
+        application.command(verb, help=None if verb == asked else line)(command)
+    return application
+
+
+def _line_in_the_help() -> None:
+    """Stands for a verb that was not asked for."""
+
+
+def _complain(message: str) -> None:
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print(
+        typer.style("harness: ", fg="red", bold=True) if colour else "harness: ",
+        message,
+        sep="",
+        file=sys.stderr,
+    )

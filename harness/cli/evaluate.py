@@ -1,0 +1,40 @@
+"""`harness eval`: suites asked of models, into the store. It does not know how a suite asks."""
+
+from dataclasses import asdict
+
+from rich.table import Table
+
+from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
+from harness.cli.progress import ProgressBars
+from harness.cli.terminal import console, introduce, print_json
+from harness.verbs.overview import means
+from harness.verbs.project import open_project
+from harness.verbs.work import evaluate
+
+
+def command(
+    names: Names,
+    suites: Suites = None,
+    limit: Limit = None,
+    config: Config = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run suites on models and keep every answer. Pipelines are trained first; what is answered is used."""
+    project = open_project(config, seed=seed, limit=limit, device=device)
+    introduce(project)
+    with ProgressBars() as watcher:
+        runs = evaluate(project, names, suites=suites or (), watcher=watcher)
+    measured = means(project, [run for theirs in runs.values() for run in theirs])
+    if as_json:
+        print_json([asdict(line) for line in measured])
+        return
+    table = Table("model", "suite", "metric")
+    for heading in ("value", "interval", "n", "unscored"):
+        table.add_column(heading, justify="right")
+    for line in measured:
+        interval = f"{line.interval.low:.3f} – {line.interval.high:.3f}" if line.interval else "–"
+        value = "–" if line.value is None else f"{line.value:.3f}"
+        table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), str(line.unscored))
+    console.print(table)

@@ -1,0 +1,41 @@
+"""Options that several verbs share, each said once.
+
+It does not know the verbs.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Names = Annotated[
+    list[str], typer.Argument(help="Models, pipelines or folders; `harness list` shows what is defined.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="The configuration; default: harness.toml here, else the toy world's."
+    ),
+]
+Suites = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--suite", "-s", help="A suite to ask; several times for several. Default: [compare] suites."
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Ask only the first rows of every suite.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Instead of [project] seed.")]
+Device = Annotated[
+    str | None, typer.Option("--device", help="`cpu`, `cuda`, `cuda:1`; default: a GPU where there is one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
+Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", "-b", help="What the others are compared with; default: the first."),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Compare runs that are not comparable; the report says so.")
+]
+Folder = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Where the leaderboards go; default: [project] reports.")
+]

@@ -1,0 +1,43 @@
+"""`harness list`: what is defined, trained and evaluated. It does not load any model."""
+
+from dataclasses import asdict
+
+from rich.table import Table
+
+from harness.cli.options import AsJson, Config
+from harness.cli.terminal import console, introduce, print_json
+from harness.verbs.overview import Overview, overview
+from harness.verbs.project import open_project
+
+
+def command(config: Config = None, as_json: AsJson = False) -> None:
+    """List models, pipelines, suites, and what is trained and evaluated so far."""
+    project = open_project(config)
+    introduce(project)
+    found = overview(project)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        _print(found)
+
+
+def _print(found: Overview) -> None:
+    models = Table("model", "source", title="models", title_justify="left")
+    for model in found.models:
+        models.add_row(model.name, model.source)
+    pipelines = Table("pipeline", "base", "stages", "trained", title="pipelines", title_justify="left")
+    for pipeline in found.pipelines:
+        stages = " → ".join(f"{stage.kind}{' ✓' if stage.done else ''}" for stage in pipeline.stages)
+        pipelines.add_row(
+            pipeline.name, pipeline.base or "–", stages, pipeline.folder if pipeline.trained else "no"
+        )
+    suites = Table("suite", "settings", "compared by default", title="suites", title_justify="left")
+    for suite in found.suites:
+        settings = ", ".join(f"{key} = {value}" for key, value in suite.settings.items())
+        suites.add_row(suite.name, settings or "defaults", "yes" if suite.is_default else "")
+    runs = Table("model", "suite", "samples", "finished", title="runs", title_justify="left")
+    for run in found.runs:
+        runs.add_row(run.model, run.suite, str(run.size), run.finished or "not whole yet")
+    for table in (models, pipelines, suites, runs):
+        if table.row_count:
+            console.print(table)

@@ -1,0 +1,65 @@
+"""Progress bars with estimates, on standard error, for training and asking.
+
+Where nobody watches (a pipe, a log file) it says one line per finished piece instead. It does not know what
+the work is.
+"""
+
+import time
+from types import TracebackType
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from harness.cli.terminal import errors
+from trainers.stage import StageProgress
+
+
+class ProgressBars:
+    """A Watcher (see `harness.verbs`) that draws; a context manager, so that the terminal is left clean."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[detail]}", markup=False, style="dim"),
+            console=errors,
+            disable=not errors.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._begun: dict[str, float] = {}
+
+    def __enter__(self) -> "ProgressBars":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def training(self, progress: StageProgress) -> None:
+        """Show a stage's steps and its last loss."""
+        detail = "" if progress.loss is None else f"loss {progress.loss:.3f}"
+        self._show(f"train {progress.pipeline} · {progress.stage}", progress.step, progress.total, detail)
+
+    def asking(self, model: str, suite: str, done: int, total: int) -> None:
+        """Show how many of a request's answers are there."""
+        self._show(f"ask {model} · {suite}", done, total, "answers")
+
+    def _show(self, what: str, done: int, total: int, detail: str) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total, detail=detail)
+            self._begun[what] = time.monotonic()
+        self._progress.update(self._tasks[what], completed=done, total=total, detail=detail)
+        if done == total and not errors.is_terminal:
+            errors.print(f"{what}: {total} in {time.monotonic() - self._begun[what]:.1f} s", markup=False)

@@ -1,0 +1,36 @@
+"""Third parties kept quiet: their progress bars and banners, not their errors.
+
+Most of it must be in the environment before a library is first imported, so this runs before any verb is
+loaded. A value the user has set is left as it is.
+
+It does not silence warnings of this project.
+"""
+
+import logging
+import os
+import warnings
+
+ENVIRONMENT = {
+    "TOKENIZERS_PARALLELISM": "false",  # forked workers would warn about deadlocks
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # ours are shown instead
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DATASETS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # nobody is told what is evaluated here
+    "DISABLE_TELEMETRY": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "WANDB_MODE": "disabled",
+    "LOGLEVEL": "ERROR",  # lm-eval's
+}
+
+
+def silence_third_parties() -> None:
+    """Set what the libraries read, and drop warnings that speak to developers rather than to users."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings(
+        "ignore", category=UserWarning, module=r"(torch|transformers|trl|datasets|lm_eval)\b"
+    )
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)

@@ -1,0 +1,35 @@
+"""`harness report`: the leaderboards again, from the store alone. It does not know how a report looks."""
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import AsJson, Baseline, Config, Folder, Force, Suites
+from harness.cli.terminal import introduce, outcome_as_json, print_json, print_outcome
+from harness.verbs.project import open_project
+from harness.verbs.work import report
+
+
+def command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Models to show, the baseline first; default: all in the store."),
+    ] = None,
+    suites: Suites = None,
+    baseline: Baseline = None,
+    force: Force = False,
+    output: Folder = None,
+    config: Config = None,
+    store: Annotated[
+        str | None, typer.Option("--store", help="A store's URL, instead of the configuration's.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the leaderboards again from the store alone: nothing is trained or asked, no model is loaded."""
+    project = open_project(config, store=store)
+    introduce(project)
+    outcome = report(project, names or (), baseline=baseline, suites=suites or (), force=force, folder=output)
+    if as_json:
+        print_json(outcome_as_json(outcome))
+    else:
+        print_outcome(outcome)

@@ -1,0 +1,52 @@
+"""`harness sample`: answers side by side. It does not know how a model answers."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.columns import Columns
+from rich.panel import Panel
+from rich.text import Text
+
+from harness.cli.options import AsJson, Config, Device, Names, Seed
+from harness.cli.progress import ProgressBars
+from harness.cli.terminal import console, introduce, print_json
+from harness.records import Sampling
+from harness.verbs.project import open_project
+from harness.verbs.work import sample
+
+
+def command(
+    names: Names,
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What to ask, as a user's turn.")],
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1)] = 256,
+    temperature: Annotated[float, typer.Option("--temperature", min=0, help="0 is greedy.")] = 0.0,
+    chat: Annotated[
+        bool | None,
+        typer.Option(
+            "--chat/--raw", help="As a user's turn, or as bare text; default: as a turn where possible."
+        ),
+    ] = None,
+    config: Config = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show several models' answers to one prompt side by side."""
+    project = open_project(config, seed=seed, device=device)
+    introduce(project)
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed or 0)
+    with ProgressBars() as watcher:
+        answers = sample(project, names, prompt, sampling, chat=chat, watcher=watcher)
+    if as_json:
+        print_json({name: asdict(answer) for name, answer in answers.items()})
+        return
+    width = max(30, console.width // len(answers) - 2)
+    console.print(
+        Columns(
+            [
+                Panel(Text(answer.text), title=Text(name), subtitle=answer.stopped, width=width)
+                for name, answer in answers.items()
+            ]
+        )
+    )

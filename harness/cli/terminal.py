@@ -1,0 +1,138 @@
+"""How results look in a terminal: tables, verdicts, and the note that this is the toy world.
+
+Everything that comes from a model or a file is printed as text, never read as markup. It does not know how
+any number was made.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from harness.records import Decision, Json, Verdict
+from harness.verbs.project import Project
+from harness.verbs.work import Outcome
+from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+COLOURS = {
+    Decision.BETTER: "green",
+    Decision.WORSE: "red",
+    Decision.MIXED: "yellow",
+    Decision.NO_DIFFERENCE: "default",
+    Decision.NOT_COMPARABLE: "magenta",
+}
+
+
+def introduce(project: Project) -> None:
+    """Say where the project comes from, when that is not a file of the user's."""
+    if project.is_toy:
+        errors.print(
+            "no harness.toml here: using the embedded toy world (its scores say nothing about real models; "
+            "`harness init` starts a project of your own)",
+            style="dim",
+        )
+
+
+def print_json(value: Mapping[str, Any] | Iterable[Any]) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """The leaderboard, the verdicts in words, and where the files are."""
+    console.print(_leaderboard(outcome.board))
+    for verdict in outcome.verdicts:
+        console.print(_verdict(verdict))
+    for note in outcome.board.notes:
+        console.print(Text(f"note: {note}", style="yellow"))
+    for file in outcome.files:
+        console.print(f"written: {escape(str(file))}")
+
+
+def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
+    """What the leaderboard's table says, for machines."""
+    board = outcome.board
+    return {
+        "baseline": board.baseline,
+        "label": board.label,
+        "columns": [{"suite": column.suite, "metric": column.metric.name} for column in board.columns],
+        "standings": [_standing_as_json(standing) for standing in board.standings],
+        "verdicts": [asdict(verdict) for verdict in board.verdicts],
+        "notes": list(board.notes),
+        "files": [str(file) for file in outcome.files],
+    }
+
+
+def _standing_as_json(standing: Standing) -> dict[str, Json]:
+    whole = asdict(standing)
+    del whole["verdict"]
+    for cell in whole["cells"]:
+        if cell is not None:
+            del cell["comparison"]
+    return whole
+
+
+def _leaderboard(board: Leaderboard) -> Table:
+    """One line per model; the verdicts in words stand below the table, so that it fits a narrow window."""
+    table = Table(title=board.label, title_style="yellow")
+    table.add_column("#", justify="right")
+    table.add_column("model")
+    for column in board.columns:
+        table.add_column(f"{escape(column.suite)}\n{column.metric.name}", justify="right")
+    table.add_column(f"mean\nvs {escape(board.baseline)}", justify="right")
+    for standing in board.standings:
+        table.add_row(
+            "" if standing.rank is None else str(standing.rank),
+            escape(standing.model),
+            *(_cell(cell) for cell in standing.cells),
+            _mean(standing),
+        )
+    return table
+
+
+def _cell(cell: Cell | None) -> Text:
+    if cell is None:
+        return Text("not run", style="dim")
+    missing = sum(cell.unscored.values())
+    return Text.assemble(
+        _estimate(cell.score),
+        (f"\n{missing} unscored" if missing else "", "yellow"),
+    )
+
+
+def _estimate(estimate: Estimate | None) -> Text:
+    if estimate is None:
+        return Text("–")
+    return Text.assemble(f"{estimate.value:.3f}", (_around(estimate, ".3f"), "dim"))
+
+
+def _mean(standing: Standing) -> Text:
+    if standing.mean is None:
+        return Text("–")
+    mean = f"{standing.mean.value:.3f}"
+    if standing.difference is None:
+        return Text.assemble(mean, ("\nbaseline" if standing.verdict is None else "", "dim"))
+    relative = "" if standing.relative is None else f" ({standing.relative:+.0%})"
+    return Text.assemble(
+        mean, f"\n{standing.difference.value:+.3f}{relative}", (_around(standing.difference, "+.3f"), "dim")
+    )
+
+
+def _around(estimate: Estimate, form: str) -> str:
+    interval = estimate.interval
+    return f"\n[{interval.low:{form}}, {interval.high:{form}}]" if interval else ""
+
+
+def _verdict(verdict: Verdict) -> Text:
+    text = Text(f"{verdict.candidate} against {verdict.baseline}: ")
+    text.append(verdict.decision, style=COLOURS[verdict.decision])
+    text.append(f" – {verdict.reason}")
+    return text

@@ -1,0 +1,57 @@
+"""What this installation and machine are, as a run records it.
+
+Recorded so that two runs can be told apart years later; never part of a run's identity, since the same
+model gives the same answers under another kernel. Reads package metadata only, and imports none of it.
+
+It does not know the device a model runs on: that is the engine's to say.
+"""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from harness.records import Json
+
+PACKAGES = (
+    "harness",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "trl",
+    "datasets",
+    "lm_eval",
+    "detoxify",
+    "numpy",
+    "scipy",
+)
+
+
+def environment() -> dict[str, Json]:
+    """Package versions, Python, operating system, processor, cores and memory in GiB."""
+    return {
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    """The processor's own name: platform.processor() is empty or a mere architecture on Linux."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,103 @@
+"""The one loop: a suite is asked of a model, and everything that comes back is kept.
+
+A run's id is the hash of what makes it that run, so the same question asked twice is one run: a finished
+one is found instead of asked, and a killed one goes on under the same id with the answers it has.
+
+It does not know which suites or engines there are, and imports no model library: the caller opens the
+engine, and only where `Store.run` shows that something is left to ask.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+from harness.engine.identity import Identity
+from harness.environment import environment
+from harness.errors import WorkFailed
+from harness.protocols import Engine, Suite
+from harness.records import Model, Row, Run
+from harness.store import Store
+
+SECONDS_BETWEEN_WRITES = 1.0
+
+
+def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Run:
+    """The run that would say how this model does on this suite; `started` is empty until it begins."""
+    settings = suite.settings(identity.chat_template)
+    what_makes_it = [
+        model.name,
+        identity.fingerprint,
+        suite.name,
+        suite.version,
+        [asdict(metric) for metric in suite.metrics],
+        suite.data_hash,
+        settings,
+        seed,
+    ]
+    canonical = json.dumps(what_makes_it, sort_keys=True, separators=(",", ":"))
+    return Run(
+        id=hashlib.sha256(canonical.encode()).hexdigest()[:32],
+        model=model.name,
+        fingerprint=identity.fingerprint,
+        suite=suite.name,
+        suite_version=suite.version,
+        metrics=suite.metrics,
+        data_hash=suite.data_hash,
+        settings=settings,
+        seed=seed,
+        environment={},
+        size=suite.size,
+        started="",
+    )
+
+
+def evaluate(
+    run: Run,
+    model: Model,
+    suite: Suite,
+    engine: Engine,
+    store: Store,
+) -> Run:
+    """Ask everything, keep rows and scores as they come, and return the finished run.
+
+    `engine` is one that remembers (`harness.recorded`): rows name its answers by their keys in the store.
+    Raises WorkFailed where the suite gives other than the rows it promised; what was answered is kept.
+    """
+    started = replace(run, started=_now(), environment={**environment(), "engine": dict(engine.description)})
+    store.keep_model(
+        model.name, run.fingerprint, asdict(model.source), engine.description, engine.chat_template
+    )
+    store.begin_run(started)
+    rows = 0
+    for batch in _in_batches(suite.rows(engine)):
+        store.keep_rows(run.id, [(row.position, row) for row in batch])
+        rows += len(batch)
+    if rows != run.size:
+        raise WorkFailed(
+            f"suite {suite.name!r} gave {rows} rows and promised {run.size}; the answers are kept, "
+            "and the run stays unfinished"
+        )
+    store.finish_run(run.id, _now())
+    finished = store.run(run.id)
+    assert finished is not None
+    return finished
+
+
+def _in_batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows as they come, handed on about once a second: a transaction per row would cost more than asking."""
+    batch: list[Row] = []
+    written = time.monotonic()
+    for row in rows:
+        batch.append(row)
+        if time.monotonic() - written >= SECONDS_BETWEEN_WRITES:
+            yield batch
+            batch, written = [], time.monotonic()
+    if batch:
+        yield batch
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

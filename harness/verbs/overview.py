@@ -1,0 +1,166 @@
+"""The verbs that only look: what is defined, trained and evaluated, and what single runs measured.
+
+It does not know how any of it is shown, and loads no model.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Model, Observation, Plugin, Run
+from harness.stats import mean_interval
+from harness.verbs.project import Project
+from harness.verbs.work import DEFAULT_SUITES
+from suites.catalogue import LM_EVAL, suite_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One metric of one run."""
+
+    model: str
+    suite: str
+    metric: str
+    value: float | None
+    interval: Interval | None
+    n: int
+    """Scores that the mean is of."""
+    unscored: int
+
+
+def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
+    """Every metric of these runs: its mean over what was scored, with its interval."""
+    lines = []
+    with closing(project.store()) as store:
+        for run in runs:
+            observations = store.observations(run.id)
+            for metric in run.metrics:
+                lines.append(_measured(run, metric, observations.get(metric.name, []), project))
+    return lines
+
+
+def _measured(run: Run, metric: Metric, observed: Sequence[Observation], project: Project) -> Measured:
+    scored = [(o.value, o.cluster) for o in observed if o.value is not None]
+    values = [value for value, _ in scored]
+    interval = None
+    if scored:
+        clusters = [cluster for _, cluster in scored]
+        interval = mean_interval(
+            values,
+            clusters,
+            metric.kind,
+            level=project.registry.compare.level,
+            seed=project.registry.project.seed,
+        )
+    return Measured(
+        model=run.model,
+        suite=run.suite,
+        metric=metric.name,
+        value=fmean(values) if values else None,
+        interval=interval,
+        n=len(scored),
+        unscored=len(observed) - len(scored),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedModel:
+    """A registered model."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedStage:
+    """A stage of a pipeline's whole chain, what its base brings included."""
+
+    kind: str
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPipeline:
+    """A registered pipeline."""
+
+    name: str
+    base: str | None
+    stages: tuple[ListedStage, ...]
+    trained: bool
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSuite:
+    """A suite that can be asked for, with what the project sets for it."""
+
+    name: str
+    settings: Mapping[str, Json]
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRun:
+    """A run in the store."""
+
+    model: str
+    suite: str
+    size: int
+    finished: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What is defined, and what is there already."""
+
+    models: tuple[ListedModel, ...]
+    pipelines: tuple[ListedPipeline, ...]
+    suites: tuple[ListedSuite, ...]
+    runs: tuple[ListedRun, ...]
+
+
+def overview(project: Project) -> Overview:
+    """Everything the project defines, and what is trained and evaluated so far. Loads no model."""
+    registry = project.registry
+    suites = dict.fromkeys([*(name for name in suite_settings() if name != LM_EVAL), *registry.suites])
+    with closing(project.store()) as store:
+        runs = store.runs()
+    return Overview(
+        models=tuple(ListedModel(name=m.name, source=_source(m)) for m in registry.models.values()),
+        pipelines=tuple(_listed(project, name) for name in registry.pipelines),
+        suites=tuple(
+            ListedSuite(
+                name=name,
+                settings={k: v for k, v in registry.suites.get(name, {}).items() if v is not None},
+                is_default=name in (registry.compare.suites or DEFAULT_SUITES),
+            )
+            for name in suites
+        ),
+        runs=tuple(
+            ListedRun(model=run.model, suite=run.suite, size=run.size, finished=run.finished) for run in runs
+        ),
+    )
+
+
+def _listed(project: Project, name: str) -> ListedPipeline:
+    planned = project.plan(name)
+    return ListedPipeline(
+        name=name,
+        base=project.registry.pipelines[name].base,
+        stages=tuple(ListedStage(kind=stage.kind, done=stage.done) for stage in planned),
+        trained=planned[-1].done,
+        folder=str(planned[-1].folder),
+    )
+
+
+def _source(model: Model) -> str:
+    match model.source:
+        case Local(path=path, adapter=adapter):
+            return path if adapter is None else f"{path} + {adapter}"
+        case Endpoint(url=url, model=served):
+            return f"{served} at {url}"
+        case Gemini(model=served):
+            return served
+        case Plugin(engine=engine):
+            return f"engine {engine}"

@@ -1,0 +1,156 @@
+"""A project: a read configuration, and what its names stand for on this machine.
+
+It does not know how anything is shown while it works: a Watcher is told.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from trainers.pipeline import PlannedStage, plan, produce
+
+from harness import toyworld
+from harness.errors import UnknownName, UsageError
+from harness.protocols import Suite
+from harness.records import Local, Model
+from harness.registry import Registry, load
+from harness.store import Store
+from suites.catalogue import open_suite, suite_settings
+from trainers.settings import STAGE_SETTINGS
+from trainers.stage import StageProgress
+
+CONFIGURATION = "harness.toml"
+TOY_PROJECT = Path(toyworld.__file__).with_name(CONFIGURATION)
+
+
+class Watcher(Protocol):
+    """Who is told how far the work is."""
+
+    def training(self, progress: StageProgress) -> None:
+        """A stage has done another step."""
+        ...
+
+    def asking(self, model: str, suite: str, done: int, total: int) -> None:
+        """Another answer of one request is there."""
+        ...
+
+
+class Unwatched:
+    """Nobody is told."""
+
+    def training(self, progress: StageProgress) -> None:
+        """Say nothing."""
+
+    def asking(self, model: str, suite: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A read configuration, and what its names stand for."""
+
+    registry: Registry
+    is_toy: bool
+    """Whether it is the embedded toy world, because there was no harness.toml."""
+    limit: int | None = None
+    """Ask only the first rows of every suite."""
+    device: str | None = None
+    """Where local models run; None: a GPU where there is one."""
+
+    @cached_property
+    def data_root(self) -> Path | None:
+        """The folder of official data that HARNESS_DATA names."""
+        named = os.environ.get("HARNESS_DATA")
+        if named and not Path(named).is_dir():
+            raise UsageError(f"HARNESS_DATA names {named!r}, which is not a folder")
+        return Path(named) if named else None
+
+    def store(self) -> Store:
+        """Open the results store."""
+        return Store.open(self.registry.project.store)
+
+    def suite(self, name: str, watcher: Watcher) -> Suite:
+        """Open a suite with its settings. A classifier that is a pipeline is trained when it is needed."""
+        settings = dict(self.registry.suites.get(name, {}))
+        if self.limit is not None:
+            settings["limit"] = self.limit
+
+        def folder(of: str) -> Path | None:
+            return self.train(of, watcher) if of in self.registry.pipelines else None
+
+        return open_suite(name, settings, data_root=self.data_root, resolve=folder)
+
+    def model(self, name: str, watcher: Watcher) -> Model:
+        """The model of this name. A pipeline is trained first; a folder is a model by its own path."""
+        if name in self.registry.pipelines:
+            path = self.train(name, watcher)
+            return Model(name=name, source=Local(path=str(path)))
+        if name in self.registry.models:
+            return self.registry.models[name]
+        if Path(name).is_dir():
+            return Model(name=name, source=Local(path=name))
+        raise UnknownName("model or pipeline", name, [*self.registry.models, *self.registry.pipelines])
+
+    def check(self, names: Sequence[str], suites: Sequence[str]) -> None:
+        """Raise UnknownName for a name nothing defines, before anything is trained for the others."""
+        known = [*self.registry.models, *self.registry.pipelines]
+        for name in names:
+            if name not in known and not Path(name).is_dir():
+                raise UnknownName("model or pipeline", name, known)
+        for suite in suites:
+            self.suite(suite, Unwatched())
+
+    def plan(self, name: str) -> list[PlannedStage]:
+        """The stages of a pipeline, each with whether it is there already."""
+        registry = self.registry
+        return plan(
+            registry.pipelines,
+            registry.models,
+            name,
+            output=registry.project.output,
+            seed=registry.project.seed,
+            root=registry.project.root,
+        )
+
+    def train(self, name: str, watcher: Watcher) -> Path:
+        registry = self.registry
+        return produce(
+            registry.pipelines,
+            registry.models,
+            name,
+            output=registry.project.output,
+            seed=registry.project.seed,
+            root=registry.project.root,
+            on_progress=watcher.training,
+        )
+
+
+def open_project(
+    file: Path | None = None,
+    *,
+    seed: int | None = None,
+    limit: int | None = None,
+    device: str | None = None,
+    store: str | None = None,
+) -> Project:
+    """Read `file`, or the harness.toml of this folder, or else the embedded toy world's.
+
+    `seed` and `store` stand for the ones in the file. Raises ConfigError with every mistake it has.
+    """
+    if file is not None and not file.is_file():
+        raise UsageError(f"{file}: no such file")
+    here = Path(CONFIGURATION)
+    is_toy = file is None and not here.is_file()
+    chosen = TOY_PROJECT if is_toy else file or here
+    registry = load(chosen, STAGE_SETTINGS, suite_settings(), root=Path.cwd() if is_toy else None)
+    settings = registry.project
+    settings = replace(
+        settings,
+        seed=settings.seed if seed is None else seed,
+        store=settings.store if store is None else store,
+    )
+    registry = replace(registry, project=settings)
+    return Project(registry=registry, is_toy=is_toy, limit=limit, device=device)

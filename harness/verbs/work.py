@@ -1,0 +1,225 @@
+"""The verbs that do work: train, evaluate, compare, report, sample.
+
+Here the wings meet: a project's names become candidates (trainers), candidates are asked (suites), and the
+answers become a verdict and a leaderboard (reports). What is already there is neither trained nor asked
+again, and then no model library is loaded.
+
+It does not know how any of it is shown.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from harness.compare import ScoredRun, compare_all
+from harness.engine.opening import identify_model, open_engine
+from harness.errors import UnknownName, UsageError
+from harness.evaluation import evaluate as ask
+from harness.evaluation import plan_run
+from harness.recorded import recorded
+from harness.records import Message, Prompt, Response, Run, Sampling, Verdict
+from harness.store import KeptStage, Store
+from harness.verbs.project import Project, Unwatched, Watcher
+from reports.leaderboard import Leaderboard, build, latest
+from reports.writing import write
+
+
+DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
+"""What is asked where neither the command nor `[compare] suites` names any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a comparison found, and where it is written."""
+
+    board: Leaderboard
+    files: tuple[Path, ...]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One per candidate."""
+        return self.board.verdicts
+
+
+def train(project: Project, names: Sequence[str], *, watcher: Watcher | None = None) -> dict[str, Path]:
+    """Produce what is missing of these pipelines, and return every candidate's folder."""
+    for name in names:
+        if name not in project.registry.pipelines:
+            raise UnknownName("pipeline", name, project.registry.pipelines)
+    candidates = {}
+    with closing(project.store()) as store:
+        for name in names:
+            candidates[name] = project.train(name, watcher or Unwatched())
+            _keep_stages(project, name, store)
+    return candidates
+
+
+def evaluate(
+    project: Project,
+    names: Sequence[str],
+    *,
+    suites: Sequence[str] = (),
+    watcher: Watcher | None = None,
+) -> dict[str, list[Run]]:
+    """Ask what is missing of these suites (the project's, where none is named) of these models.
+
+    Returns each model's finished runs in the order of the suites.
+    """
+    watcher = watcher or Unwatched()
+    asked = list(suites or project.registry.compare.suites or DEFAULT_SUITES)
+    project.check(names, asked)
+    with closing(project.store()) as store:
+        return {name: _evaluate(project, name, asked, store, watcher) for name in names}
+
+
+def compare(
+    project: Project,
+    names: Sequence[str],
+    *,
+    baseline: str | None = None,
+    suites: Sequence[str] = (),
+    force: bool = False,
+    watcher: Watcher | None = None,
+    folder: Path | None = None,
+) -> Outcome:
+    """Train and evaluate what is missing, compare every name with the baseline, and write the leaderboard.
+
+    The baseline is the first name unless one is given. Runs that are not comparable are refused in the
+    verdict unless `force`, which the report then says.
+    """
+    ordered = _baseline_first(names, baseline)
+    runs = evaluate(project, ordered, suites=suites, watcher=watcher)
+    with closing(project.store()) as store:
+        return _outcome(project, store, runs, force=force, folder=folder)
+
+
+def report(
+    project: Project,
+    names: Sequence[str] = (),
+    *,
+    baseline: str | None = None,
+    suites: Sequence[str] = (),
+    force: bool = False,
+    folder: Path | None = None,
+) -> Outcome:
+    """Write the leaderboard again from the store alone: the newest whole run of each model and suite.
+
+    Without names, every model that has a run; without suites, every suite that has one.
+    """
+    with closing(project.store()) as store:
+        whole = [run for run in store.runs() if run.finished is not None]
+        if not whole:
+            raise UsageError(
+                f"{project.registry.project.store} holds no finished run; `harness compare` makes some"
+            )
+        evaluated = list(dict.fromkeys(run.model for run in whole))
+        for name in names:
+            if name not in evaluated:
+                raise UnknownName("evaluated model", name, evaluated)
+        default = project.registry.compare.baseline if not names else None
+        ordered = _baseline_first(names or evaluated, baseline or default)
+        asked = list(suites) or list(dict.fromkeys(run.suite for run in whole))
+        return _outcome(project, store, latest(store, ordered, asked), force=force, folder=folder)
+
+
+def sample(
+    project: Project,
+    names: Sequence[str],
+    prompt: str,
+    sampling: Sampling,
+    *,
+    chat: bool | None = None,
+    watcher: Watcher | None = None,
+) -> dict[str, Response]:
+    """Every model's answer to one prompt, as a user's turn where the model has a chat template.
+
+    `chat` False continues the bare text instead; True insists on a template.
+    """
+    watcher = watcher or Unwatched()
+    project.check(names, ())
+    answers = {}
+    with closing(project.store()) as store:
+        for name in names:
+            model = project.model(name, watcher)
+            as_turn = chat if chat is not None else identify_model(model).chat_template is not None
+            content = (Message(role="user", content=prompt),) if as_turn else prompt
+            with closing(open_engine(model, device=project.device)) as engine:
+                [(_, answers[name])] = recorded(engine, store).generate([Prompt(content=content)], sampling)
+    return answers
+
+
+def _evaluate(
+    project: Project, name: str, suites: Sequence[str], store: Store, watcher: Watcher
+) -> list[Run]:
+    model = project.model(name, watcher)
+    if name in project.registry.pipelines:
+        _keep_stages(project, name, store)
+    identity = identify_model(model)
+    opened = [project.suite(suite, watcher) for suite in suites]
+    planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in opened]
+    whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if run and run.finished}
+    missing = [(run, suite) for run, suite in zip(planned, opened, strict=True) if run.id not in whole]
+    if missing:
+        with closing(open_engine(model, device=project.device)) as engine:
+            for run, suite in missing:
+                remembering = recorded(engine, store, on_answer=partial(watcher.asking, name, suite.name))
+                whole[run.id] = ask(run, model, suite, remembering, store)
+    return [whole[run.id] for run in planned]
+
+
+def _outcome(
+    project: Project,
+    store: Store,
+    runs: Mapping[str, Sequence[Run]],
+    *,
+    force: bool,
+    folder: Path | None,
+) -> Outcome:
+    settings = project.registry.compare
+    scored = {
+        name: [ScoredRun(run=run, observations=store.observations(run.id)) for run in theirs]
+        for name, theirs in runs.items()
+    }
+    baseline = next(iter(runs))
+    verdicts = compare_all(
+        scored[baseline],
+        {name: theirs for name, theirs in scored.items() if name != baseline},
+        level=settings.level,
+        resamples=settings.resamples,
+        seed=project.registry.project.seed,
+        force=force,
+    )
+    board = build(
+        store,
+        runs,
+        baseline=baseline,
+        verdicts=verdicts,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        label=project.registry.project.label,
+        level=settings.level,
+    )
+    return Outcome(board=board, files=write(board, folder or project.registry.project.reports))
+
+
+def _baseline_first(names: Sequence[str], baseline: str | None) -> list[str]:
+    return list(dict.fromkeys([baseline, *names] if baseline else names))
+
+
+def _keep_stages(project: Project, name: str, store: Store) -> None:
+    """Record what was trained for a pipeline, so that a report knows it from the store alone."""
+    for position, stage in enumerate(project.plan(name)):
+        store.keep_stage(
+            KeptStage(
+                pipeline=name,
+                identity=stage.identity,
+                position=position,
+                kind=stage.kind,
+                folder=str(stage.folder),
+                manifest=stage.manifest,
+                started=stage.manifest["started"],
+                finished=stage.manifest["finished"],
+            )
+        )

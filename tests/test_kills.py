@@ -1,0 +1,92 @@
+"""`kill -9` at random moments of an evaluation: it resumes, and the store ends as if nothing had happened."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_models import tiny_llama
+
+KILLS = int(os.environ.get("HARNESS_TEST_KILLS", "3"))
+"""Each costs a start of the program; the README's figure was made with 10."""
+
+PROJECT = """
+[models.one]
+path = "./one"
+
+[suites.toy-truthfulqa]
+limit = 60
+
+[suites.toy-ifeval]
+limit = 200
+
+[compare]
+suites = ["toy-truthfulqa", "toy-ifeval"]
+"""
+
+COMMAND = [sys.executable, "-c", "from harness.cli import main; main(['eval', 'one'])"]
+
+ANSWERS = "SELECT key, request, json_remove(answer, '$.seconds', '$.logprob') FROM answers ORDER BY key"
+LIKELIHOODS = "SELECT json_extract(answer, '$.logprob') FROM answers ORDER BY key"
+ROWS = "SELECT run, sample, position, sample_hash, answers FROM rows ORDER BY run, position"
+SCORES = "SELECT run, sample, place, metric, part, reason FROM scores ORDER BY run, sample, place"
+VALUES = "SELECT value FROM scores ORDER BY run, sample, place"
+RUNS = "SELECT id, suite, size, finished IS NOT NULL FROM runs ORDER BY id"
+
+
+def test_a_killed_evaluation_resumes_to_the_same_store(tmp_path: Path) -> None:
+    """Killed at random moments and started again, an evaluation ends with the uninterrupted one's store.
+
+    Answers, rows, scores and counts are equal; log-likelihoods to within the noise of another batch.
+    """
+    whole, killed = _project(tmp_path / "whole"), _project(tmp_path / "killed")
+    subprocess.run(COMMAND, cwd=whole, check=True, capture_output=True)
+    [(total,)] = _read(whole, "SELECT count(*) FROM answers")
+
+    survived = [_kill_when(killed, random.Random(moment).randrange(total)) for moment in range(KILLS)]
+    subprocess.run(COMMAND, cwd=killed, check=True, capture_output=True)
+
+    assert sorted(survived) == survived, "a later start had fewer answers than an earlier one"
+    for query in (ANSWERS, ROWS, SCORES, RUNS):
+        assert _read(whole, query) == _read(killed, query)
+    for query in (LIKELIHOODS, VALUES):
+        for (expected,), (found,) in zip(_read(whole, query), _read(killed, query), strict=True):
+            assert expected == (found if found is None else pytest.approx(found, abs=1e-4))
+
+
+def _project(folder: Path) -> Path:
+    tiny_llama(folder / "one", seed=1)
+    (folder / "harness.toml").write_text(PROJECT)
+    return folder
+
+
+def _kill_when(project: Path, answers: int) -> int:
+    """Start the evaluation, kill it once that many answers are kept, and return how many are."""
+    running = subprocess.Popen(COMMAND, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while running.poll() is None and _kept(project) <= answers:
+        time.sleep(0.002)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    return _kept(project)
+
+
+def _kept(project: Path) -> int:
+    try:
+        [(count,)] = _read(project, "SELECT count(*) FROM answers")
+    except sqlite3.OperationalError:  # the store is not there yet
+        return 0
+    return int(count)
+
+
+def _read(project: Path, query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(f"file:{project / 'harness.db'}?mode=ro", uri=True, timeout=30)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
