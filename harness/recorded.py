@@ -96,9 +96,10 @@ class _Recorded:
 
     def _answers(self, requests: Sequence[dict[str, Json]], ask: Ask[A]) -> Iterator[tuple[int, A]]:
         """Every request's answer: known ones first, then new ones as they are committed."""
+        fingerprint = self.fingerprint
         places: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
-            places.setdefault(answer_key(self.fingerprint, request), []).append(index)
+            places.setdefault(answer_key(fingerprint, request), []).append(index)
         done = 0
         for key, answer in self._distinct(places, requests, ask):
             for index in places[key]:

@@ -44,9 +44,8 @@ def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answ
     found: dict[str, Answer] = {}
     for start in range(0, len(keys), KEYS_AT_ONCE):
         chunk = keys[start : start + KEYS_AT_ONCE]
-        found |= {
-            key: answer_from_json(body, key) for key, body in connection.execute(KNOWN, {"keys": chunk})
-        }
+        records = connection.execute(KNOWN, {"keys": chunk}).all()
+        found |= {key: answer_from_json(body, key) for key, body in records}
     return {key: found[key] for key in keys if key in found}
 
 

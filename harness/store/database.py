@@ -167,6 +167,8 @@ def _engine(url: URL, name: str) -> Engine:
         error = _complaint(context.original_exception, name)
         if error is not None:
             raise error
+        if context.connection is None:
+            raise StoreError(f"{name}: this database cannot be reached: {context.original_exception}")
 
     return engine
 

@@ -96,7 +96,8 @@ MIGRATIONS = (
                 reason TEXT,
                 PRIMARY KEY (run, sample, place),
                 FOREIGN KEY (run, sample) REFERENCES rows (run, sample),
-                CONSTRAINT unscored_has_a_reason CHECK (value IS NOT NULL OR reason IS NOT NULL)
+                CONSTRAINT unscored_has_a_reason CHECK (value IS NOT NULL OR reason IS NOT NULL),
+                CONSTRAINT score_is_finite CHECK (abs(value) <= 1.7976931348623157e308)
             ){compact}""",
             """CREATE TABLE preferences (
                 left_run TEXT NOT NULL,

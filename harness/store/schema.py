@@ -9,7 +9,8 @@
 
 Samples, requests and answers are addressed by the hash of their content, and so are stored once, however
 many runs and models share them. Rows name answers in a JSON list, not by foreign keys, because answers that
-nobody kept stand in that list themselves; `Store.verify` checks the keys.
+nobody kept stand in that list themselves; `Store.verify` checks the keys. That a score is a finite number or
+says why it is none is a constraint, and cannot be got round.
 
 It does not know how a record is built from a row.
 """

@@ -9,8 +9,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.records import Json, Likelihood, Message, Metric, Prompt, Response, Row, Run, Sample, Sampling, Score
 from harness.recorded import recorded
+from harness.records import (
+    Json,
+    Likelihood,
+    Message,
+    Metric,
+    Prompt,
+    Response,
+    Row,
+    Run,
+    Sample,
+    Sampling,
+    Score,
+)
 from harness.store import Store
 
 PROMPTS = [Prompt(content=f"question {number}") for number in range(60)]

@@ -147,12 +147,12 @@ def test_observations_carry_part_and_cluster(store: Store) -> None:
     assert {"b": {"no": 1}} == store.unscored("run")
 
 
-@pytest.mark.parametrize("value", [None, float("nan")])
-def test_an_unscored_sample_says_why(store: Store, value: float | None) -> None:
-    """No value without a reason: also NaN, which SQLite would turn into a silent NULL."""
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), float("-inf")])
+def test_a_score_is_a_number_or_says_why_not(store: Store, value: float | None) -> None:
+    """No value without a reason, and no NaN, which SQLite would turn into a silent NULL."""
     begun(store)
 
-    with pytest.raises(IntegrityError, match="unscored_has_a_reason"):
+    with pytest.raises(IntegrityError, match=r"unscored_has_a_reason|score_is_finite"):
         store.keep_rows("run", [(0, row(0, scores=(Score(metric="a", value=value),)))])
 
     assert [] == list(store.rows("run"))
