@@ -154,7 +154,7 @@ def _differing_keys(
 
 def _differing(what: str, left: Json, right: Json, names: tuple[str, str]) -> Iterator[str]:
     if _canonical(left) != _canonical(right):
-        yield f"{what}: {_canonical(left)} for {names[0]}, {_canonical(right)} for {names[1]}"
+        yield f"{what}: {_canonical(left)} for {names[0]} but {_canonical(right)} for {names[1]}"
 
 
 def _canonical(value: Json) -> str:

@@ -10,7 +10,24 @@ Two methods, chosen by how much there is to resample:
   as a whole one. 817 questions without a single flip give ±0.0047, not [0, 0]. Single binary scores always
   have Wilson's.
 
-COVERAGE_TABLE
+Coverage of 95 % intervals in 4,000 simulated experiments each (sampling error ± 0.7), in per cent. In brackets
+what the percentile bootstrap covered (500 to 1,000 experiments, ± 1.9), s marking where the score interval
+stood in for the bootstrap in more than half of the experiments:
+
+    n samples or clusters                         30              100              500
+    binary pairs, 1 % won, 1 % lost         100.0 s (100)    98.6 s (98)      96.0 (96)
+    binary pairs, 3.5 % won, 1.5 % lost      99.6 s  (66)    93.9 s (95)      94.8 (93)
+    binary pairs, 12 % won, 8 % lost         95.4 s  (91)    95.0   (95)      94.8 (95)
+    binary pairs, 30 % won, 20 % lost        94.9    (95)    94.9   (96)      95.9 (94)
+    numbers, normal                          95.4    (93)    95.2   (95)      95.0 (96)
+    numbers, exponential                     94.0    (92)    94.8   (94)      95.5 (92)
+    numbers, 70 % unchanged, Laplace         99.7 s  (91)    96.2   (93)      94.2 (94)
+    numbers, 95 % unchanged, skewed         100.0 s  (57)    99.9 s (85)      95.3 (93)
+    25 binary draws per prompt               96.7    (92)    95.5   (94)      94.7 (95)
+    1 to 3 binary scores per prompt          95.3    (92)    94.1   (95)      95.0 (94)
+    one mean, binary 0.95 (Wilson)           94.0            96.7             94.9
+    one mean, 25 binary draws per prompt     94.8            95.7             95.0
+    one mean, numbers piled up at 0 and 1    95.3            95.5             95.0
 
 It does not know what a difference decides.
 """
@@ -22,12 +39,15 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.records import Interval
 from harness.stats.clusters import Clusters, Floats, as_flips, by_cluster, few_differ, value_range
 
-CHUNK = 2**20
-"""Resampling weights held at once: 8 MiB."""
+CHUNK = 2**18
+"""Resampling weights held at once: 2 MiB, which stay in a processor's cache."""
+MANY_ALIKE = 8
+"""With so many clusters of a kind on average, drawing how often each kind comes is the faster way."""
 HALVINGS = 60
 """Of [-1, 1], to the last bit of a float."""
 
@@ -140,35 +160,39 @@ def _half_width(clusters: Clusters, level: float, resamples: int, rng: np.random
 
 def _resampled_t(clusters: Clusters, resamples: int, rng: np.random.Generator) -> Floats:
     """(mean* - mean) / standard error* of resampled clusters; infinite where a resample has no spread."""
-    residuals, sizes = _canonical(clusters)
-    count = len(sizes)
+    kinds, repeats = np.unique(_mirrored(clusters), axis=0, return_counts=True)
+    if len(kinds) * MANY_ALIKE > clusters.count:
+        kinds, repeats = np.repeat(kinds, repeats, axis=0), np.ones(clusters.count, dtype=np.intp)
+    residuals, sizes = kinds.T
     columns = np.column_stack([residuals, sizes, residuals**2, residuals * sizes, sizes**2])
     smallest = 1e-12 * float(columns[:, 2].max())
+    inflation = clusters.count / (clusters.count - 1)
+    rows = CHUNK // len(kinds) + 1
     chunks = []
-    done = 0
-    while done < resamples:
-        rows = min(resamples - done, CHUNK // count + 1)
-        excess, size, squares, products, sizes_squared = (_weights(count, rows, rng) @ columns).T
+    for start in range(0, resamples, rows):
+        weights = _weights(repeats, min(rows, resamples - start), rng)
+        excess, size, squares, products, sizes_squared = (weights @ columns).T
         shift = excess / size
         spread = squares - 2 * shift * products + shift**2 * sizes_squared
-        error = np.sqrt(np.maximum(spread, smallest) * count / (count - 1))
+        error = np.sqrt(np.maximum(spread, smallest) * inflation)
         chunks.append(np.where(spread > smallest, excess / error, np.inf))
-        done += rows
     return np.concatenate(chunks)
 
 
-def _weights(count: int, rows: int, rng: np.random.Generator) -> Floats:
-    """How often each of `count` clusters is drawn in each of `rows` resamples."""
+def _weights(repeats: NDArray[np.intp], rows: int, rng: np.random.Generator) -> Floats:
+    """How often each kind of cluster is drawn in each of `rows` resamples, if there are `repeats` of each."""
+    count, kinds = int(repeats.sum()), len(repeats)
+    if kinds < count:
+        return rng.multinomial(count, repeats / count, rows).astype(np.float64)
     drawn = rng.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
     return np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
 
 
-def _canonical(clusters: Clusters) -> tuple[Floats, Floats]:
-    """Residuals and sizes in an order and with a sign that depend neither on order nor on direction."""
-    residuals, sizes = clusters.residuals, clusters.sizes
-    upright, mirrored = np.sort(residuals), np.sort(-residuals)
-    unequal = np.flatnonzero(upright != mirrored)
-    if len(unequal) and upright[unequal[0]] < mirrored[unequal[0]]:
+def _mirrored(clusters: Clusters) -> Floats:
+    """Residuals and sizes as two columns, the residuals' signs being the same for a mirrored difference."""
+    residuals = clusters.residuals
+    upright, downright = np.sort(residuals), np.sort(-residuals)
+    unequal = np.flatnonzero(upright != downright)
+    if len(unequal) and upright[unequal[0]] < downright[unequal[0]]:
         residuals = -residuals
-    order = np.lexsort((sizes, residuals))
-    return residuals[order], sizes[order]
+    return np.column_stack([residuals, clusters.sizes])

@@ -19,7 +19,7 @@ ENUMERABLE = 20
 """Up to this many changed clusters, all 2**20 exchanges are counted."""
 LATTICE = 50_000_000
 """Up to this many additions (0.1 s), the exact distribution of whole-numbered sums is built up."""
-CHUNK = 2**20
+CHUNK = 2**18
 """Numbers held at once while simulating."""
 
 
@@ -84,13 +84,12 @@ def _enumerated(sizes: Floats, seen: float) -> float:
 
 def _simulated(sizes: Floats, seen: float, resamples: int, rng: np.random.Generator) -> float:
     total, width = sizes.sum(), (len(sizes) + 7) // 8
-    extreme, done = 0, 0
-    while done < resamples:
-        rows = min(resamples - done, CHUNK // len(sizes) + 1)
+    extreme, chunk = 0, CHUNK // len(sizes) + 1
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
         random = np.frombuffer(rng.bytes(rows * width), dtype=np.uint8).reshape(rows, width)
         positive = np.unpackbits(random, axis=1, count=len(sizes)).astype(np.float64)
         extreme += int((np.abs(2 * (positive @ sizes) - total) >= seen - _rounding(sizes)).sum())
-        done += rows
     return (extreme + 1) / (resamples + 1)
 
 

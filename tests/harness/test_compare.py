@@ -1,0 +1,387 @@
+"""From two runs to a verdict: what may be compared, how it is paired, and what is decided."""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import nan
+
+import numpy as np
+import pytest
+
+from harness.compare import ScoredRun, comparability, compare_all, compare_runs
+from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run
+
+ACCURACY = Metric(name="accuracy", kind="binary", headline=True)
+SCORE = Metric(name="score", kind="number", headline=True)
+TOXIC = Metric(name="toxic", kind="number", headline=True, higher_is_better=False)
+LENGTH = Metric(name="length", kind="number")
+
+
+def run(model: str, **changed: object) -> Run:
+    """A finished run of ten samples."""
+    plain = Run(
+        id=f"run-{model}",
+        model=model,
+        fingerprint=f"weights-{model}",
+        suite="quiz",
+        suite_version="1",
+        metrics=(ACCURACY,),
+        data_hash="sha256:1",
+        settings={"chat_template": True, "sampling": {"temperature": 0.0}, "num_fewshot": 0},
+        seed=0,
+        environment={},
+        size=10,
+        started="2026-11-22T12:00:00+00:00",
+        finished="2026-11-22T12:01:00+00:00",
+    )
+    return replace(plain, **changed)
+
+
+def singles(values: Sequence[float | None]) -> list[Observation]:
+    """One score per sample."""
+    return [
+        Observation(sample=f"q{number}", part=0, cluster=f"q{number}", value=value)
+        for number, value in enumerate(values)
+    ]
+
+
+def scored(
+    model: str, values: Sequence[float | None], metric: Metric = ACCURACY, **changed: object
+) -> ScoredRun:
+    """A run of one metric with one score per sample."""
+    observations = {metric.name: singles(values)}
+    return ScoredRun(run=run(model, metrics=(metric,), **changed), observations=observations)
+
+
+def only(comparisons: Sequence[Comparison]) -> Comparison:
+    """The one there is."""
+    (comparison,) = comparisons
+    return comparison
+
+
+def spread(mean: float, n: int = 60) -> list[float]:
+    """Numbers that vary, of this mean."""
+    noise = np.random.default_rng(n).normal(0, 0.05, n)
+    return (mean + noise - noise.mean()).tolist()
+
+
+# ---------------------------------------------------------------- what may be compared
+
+
+def test_equal_conditions_need_no_word():
+    """Nothing blocks and nothing is noted."""
+    assert ([], []) == comparability(run("a"), run("b"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"suite": "exam"}, "suite: quiz for a but exam for b"),
+        ({"suite_version": "2"}, "suite version: 1 for a but 2 for b"),
+        ({"data_hash": "sha256:2"}, "data: sha256:1 for a but sha256:2 for b"),
+        ({"size": 9}, "number of samples: 10 for a but 9 for b"),
+        (
+            {"settings": {"chat_template": True, "sampling": {"temperature": 0.7}, "num_fewshot": 0}},
+            "setting sampling.temperature: 0.0 for a but 0.7 for b",
+        ),
+        (
+            {"settings": {"chat_template": True, "sampling": {"temperature": 0.0}}},
+            "setting num_fewshot: 0 for a but null for b",
+        ),
+    ],
+)
+def test_what_differs_is_named_with_both_values(changed: Mapping[str, object], reason: str):
+    """Each difference that makes numbers incomparable is a reason of its own."""
+    assert ([reason], []) == comparability(run("a"), run("b", **changed))
+
+
+def test_settings_compare_as_the_store_gives_them_back():
+    """A tuple became a list on its way through JSON."""
+    kept, fresh = ({"stop": ["\n"]}, {"stop": ("\n",)})
+
+    assert ([], []) == comparability(run("a", settings=kept), run("b", settings=fresh))
+
+
+@pytest.mark.parametrize(
+    ("changed", "note"),
+    [
+        (
+            {"settings": {"chat_template": False, "sampling": {"temperature": 0.0}, "num_fewshot": 0}},
+            "chat template applied: true for a but false for b",
+        ),
+        ({"seed": 1}, "seed: 0 for a but 1 for b"),
+        ({"environment": {"packages": {"torch": "2.13"}}}, "packages.torch: null for a but 2.13 for b"),
+        ({"environment": {"engine": {"device": "cuda"}}}, "engine.device: null for a but cuda for b"),
+        ({"finished": None}, "the run of b is not finished"),
+    ],
+)
+def test_what_a_reader_must_know_is_noted(changed: Mapping[str, object], note: str):
+    """These differences do not forbid a comparison."""
+    assert ([], [note]) == comparability(run("a"), run("b", **changed))
+
+
+def test_what_moves_no_number_is_not_noted():
+    """Memory and kernel are recorded, and nobody needs to read them here."""
+    environment: Mapping[str, Json] = {"memory_gib": 16, "system": "Linux 6", "engine": {"parameters": 3}}
+
+    assert ([], []) == comparability(run("a"), run("b", environment=environment))
+
+
+def test_runs_that_differ_are_refused():
+    """No number is given, and the reasons are."""
+    found = only(compare_runs(scored("a", [1.0] * 10), scored("b", [0.0] * 10, suite_version="2")))
+
+    assert Decision.NOT_COMPARABLE == found.decision
+    assert (None, None, None, None) == (found.difference, found.interval, found.p, found.adjusted_p)
+    assert ("suite version: 1 for a but 2 for b",) == found.notes
+    assert "b vs a on quiz/accuracy: NOT COMPARABLE: suite version: 1 for a but 2 for b" == found.sentence()
+
+
+def test_a_forced_comparison_says_so():
+    """Numbers, and the reason against them in the note and in the verdict."""
+    baseline, candidate = scored("a", [1.0] * 10), scored("b", [0.0] * 10, suite_version="2")
+    (verdict,) = compare_all([baseline], {"b": [candidate]}, force=True)
+
+    assert -1.0 == only(verdict.comparisons).difference
+    assert ("forced: suite version: 1 for a but 2 for b",) == only(verdict.comparisons).notes
+    assert verdict.reason.endswith("; forced: suite version: 1 for a but 2 for b")
+
+
+# ---------------------------------------------------------------- how it is paired
+
+
+def test_flips_and_means_of_binary_pairs():
+    """8 won, 2 lost, 3 right in both, 2 wrong in both: the exact p is .109375."""
+    before = [0.0] * 8 + [1.0] * 2 + [1.0] * 3 + [0.0] * 2
+    after = [1.0] * 8 + [0.0] * 2 + [1.0] * 3 + [0.0] * 2
+    found = only(compare_runs(scored("a", before), scored("b", after)))
+
+    assert Flips(won=8, lost=2, both_right=3, both_wrong=2) == found.flips
+    assert (0.109375, 0.109375, Decision.NO_DIFFERENCE) == (found.p, found.adjusted_p, found.decision)
+    assert (5 / 15, 11 / 15, 6 / 15) == (found.baseline_mean, found.candidate_mean, found.difference)
+    assert (15, 15, 0, 0) == (found.n, found.clusters, found.unscored, found.unpaired)
+    assert found.method.startswith("exact McNemar test; ")
+
+
+def test_unscored_is_counted_and_left_out():
+    """None on either side takes the pair out of both means: it is no zero."""
+    found = only(compare_runs(scored("a", [1.0, None, 1.0, 0.0]), scored("b", [None, 1.0, 1.0, 1.0])))
+
+    assert (2, 2, 0) == (found.n, found.unscored, found.unpaired)
+    assert (0.5, 1.0) == (found.baseline_mean, found.candidate_mean)
+
+
+def test_samples_of_one_run_alone_are_counted():
+    """They are neither paired nor unscored."""
+    found = only(compare_runs(scored("a", [1.0] * 10), scored("b", [1.0] * 7)))
+
+    assert (7, 0, 3) == (found.n, found.unscored, found.unpaired)
+
+
+def test_the_order_of_rows_does_not_matter():
+    """Samples pair by id, in whatever order the store gives them."""
+    before, after = scored("a", spread(0.3), SCORE), scored("b", spread(0.4), SCORE)
+    shuffled = replace(after, observations={"score": after.observations["score"][::-1]})
+
+    assert compare_runs(before, after) == compare_runs(before, shuffled)
+
+
+def test_parts_pair_by_place_and_form_a_cluster():
+    """25 draws of 12 prompts are 300 scores and 12 units; a permutation of whole prompts tests them."""
+
+    def drawn(model: str, good: int) -> ScoredRun:
+        observations = [
+            Observation(
+                sample=f"p{prompt}", part=part, cluster=f"p{prompt}", value=float(part < good + prompt)
+            )
+            for prompt in range(12)
+            for part in range(25)
+        ]
+        return ScoredRun(run=run(model), observations={"accuracy": observations})
+
+    found = only(compare_runs(drawn("a", 3), drawn("b", 5)))
+
+    assert (300, 12, None) == (found.n, found.clusters, found.flips)
+    assert 2 / 2**12 == found.p
+    assert found.method.startswith("sign-flip permutation test, exact")
+
+
+def test_a_part_that_only_one_run_has_is_unscored():
+    """A failed answer leaves one unscored score where the other run has two."""
+    whole = [Observation(sample="q", part=part, cluster="q", value=1.0) for part in (0, 1)]
+    failed = [Observation(sample="q", part=0, cluster="q", value=None)]
+    found = only(
+        compare_runs(
+            ScoredRun(run=run("a"), observations={"accuracy": whole}),
+            ScoredRun(run=run("b"), observations={"accuracy": failed}),
+        )
+    )
+
+    assert (0, 2, 0) == (found.n, found.unscored, found.unpaired)
+
+
+def test_nothing_paired_cannot_be_compared():
+    """That is not the same as no difference."""
+    found = only(compare_runs(scored("a", [None, 1.0]), scored("b", [1.0, None])))
+
+    assert (Decision.NOT_COMPARABLE, 2) == (found.decision, found.unscored)
+    assert ("no sample has a score in both runs",) == found.notes
+
+
+def test_samples_that_share_a_cluster_are_no_independent_pairs():
+    """Flips are counted, but McNemar's test would take ten variants of a question for ten questions."""
+    before = [Observation(sample=f"q{n}", part=0, cluster=f"topic{n // 10}", value=0.0) for n in range(20)]
+    after = [replace(seen, value=1.0) for seen in before]
+    found = only(
+        compare_runs(
+            ScoredRun(run=run("a"), observations={"accuracy": before}),
+            ScoredRun(run=run("b"), observations={"accuracy": after}),
+        )
+    )
+
+    assert (20, 2, 20) == (found.n, found.clusters, found.flips and found.flips.won)
+    assert 0.5 == found.p
+
+
+def test_nan_is_a_defect():
+    """It must have become an unscored sample long before."""
+    with pytest.raises(ValueError, match="NaN"):
+        compare_runs(scored("a", [1.0, nan]), scored("b", [1.0, 1.0]))
+
+
+# ---------------------------------------------------------------- what is decided
+
+
+@pytest.mark.parametrize(
+    ("metric", "after", "decision"),
+    [
+        (SCORE, 0.5, Decision.BETTER),
+        (SCORE, 0.1, Decision.WORSE),
+        (SCORE, 0.3, Decision.NO_DIFFERENCE),
+        (TOXIC, 0.5, Decision.WORSE),
+        (TOXIC, 0.1, Decision.BETTER),
+    ],
+)
+def test_the_metric_says_which_way_is_better(metric: Metric, after: float, decision: Decision):
+    """A rise is better only where higher is better."""
+    found = only(compare_runs(scored("a", spread(0.3), metric), scored("b", spread(after)[::-1], metric)))
+
+    assert decision == found.decision
+
+
+def test_exchanging_the_runs_mirrors_the_comparison():
+    """Better becomes worse with the same p and the mirrored interval."""
+    one, other = scored("a", spread(0.3), SCORE), scored("b", spread(0.32)[::-1], SCORE)
+    forth, back = only(compare_runs(one, other)), only(compare_runs(other, one))
+
+    assert forth.interval is not None
+    assert back.interval is not None
+    assert (forth.interval.low, forth.interval.high) == (-back.interval.high, -back.interval.low)
+    assert (forth.p, forth.difference) == (back.p, -(back.difference or 0))
+
+
+def test_company_changes_the_adjusted_p_and_no_other_number():
+    """Of two headline tests of 0.015625 and 1, Holm doubles the smaller."""
+    before, seven = scored("a", [0.0] * 20), scored("b", [1.0] * 7 + [0.0] * 13)
+    alone = compare_all([before], {"b": [seven]})[0].comparisons[0]
+    together = compare_all([before], {"b": [seven], "c": [scored("c", [0.0] * 20)]})[0].comparisons[0]
+
+    assert (0.015625, 0.015625, 0.03125) == (alone.p, alone.adjusted_p, together.adjusted_p)
+    assert replace(alone, adjusted_p=0.03125) == together
+
+
+def test_many_looks_take_a_small_p_away():
+    """7 won of 20 is shown alone, and not as the best of four candidates."""
+    before, same = scored("a", [0.0] * 20), [0.0] * 20
+    candidates = {"b": [scored("b", [1.0] * 7 + [0.0] * 13)]}
+    others = {name: [scored(name, same)] for name in "cde"}
+
+    assert Decision.BETTER == compare_all([before], candidates)[0].decision
+    assert Decision.NO_DIFFERENCE == compare_all([before], candidates | others)[0].decision
+
+
+def test_exploratory_metrics_are_a_family_of_their_own():
+    """They neither cost the headlines power nor enter the verdict."""
+    metrics = (ACCURACY, LENGTH)
+
+    def both(model: str, right: Sequence[float], lengths: Sequence[float]) -> ScoredRun:
+        observations = {"accuracy": singles(right), "length": singles(lengths)}
+        return ScoredRun(run=run(model, metrics=metrics), observations=observations)
+
+    before = both("a", [0.0] * 20, spread(50.0, 20))
+    after = both("b", [0.0] * 20, spread(90.0, 20)[::-1])
+    (verdict,) = compare_all([before], {"b": [after]})
+    accuracy, length = verdict.comparisons
+
+    assert ("headline", "exploratory") == (accuracy.family, length.family)
+    assert (Decision.NO_DIFFERENCE, Decision.BETTER) == (accuracy.decision, length.decision)
+    assert length.p == length.adjusted_p
+    assert Decision.NO_DIFFERENCE == verdict.decision
+
+
+LOW, SAME, HIGH = [1.0] * 10 + [0.0] * 30, [1.0] * 20 + [0.0] * 20, [1.0] * 30 + [0.0] * 10
+
+
+@pytest.mark.parametrize(
+    ("quiz", "exam", "decision"),
+    [
+        (HIGH, HIGH, Decision.BETTER),
+        (HIGH, SAME, Decision.BETTER),
+        (SAME, LOW, Decision.WORSE),
+        (HIGH, LOW, Decision.MIXED),
+        (SAME, SAME, Decision.NO_DIFFERENCE),
+    ],
+)
+def test_a_verdict_rests_on_all_headlines(quiz: list[float], exam: list[float], decision: Decision):
+    """Better somewhere and nowhere worse is better."""
+    baseline = [scored("a", SAME), scored("a", SAME, suite="exam")]
+    (verdict,) = compare_all(baseline, {"b": [scored("b", quiz), scored("b", exam, suite="exam")]})
+
+    assert decision == verdict.decision
+
+
+def test_a_headline_that_cannot_be_compared_leaves_the_verdict_open():
+    """A candidate is not better because the suite it may be worse in was left out."""
+    baseline = [scored("a", SAME), scored("a", SAME, suite="exam")]
+    (verdict,) = compare_all(baseline, {"b": [scored("b", HIGH)]})
+
+    assert Decision.NOT_COMPARABLE == verdict.decision
+    assert [Decision.BETTER, Decision.NOT_COMPARABLE] == [each.decision for each in verdict.comparisons]
+    assert verdict.reason.endswith("; not comparable on exam (accuracy): b has no run of this suite")
+
+
+def test_no_headline_is_no_verdict():
+    """What is only exploratory decides nothing."""
+    (verdict,) = compare_all([scored("a", spread(5.0), LENGTH)], {"b": [scored("b", spread(9.0), LENGTH)]})
+
+    assert (Decision.NOT_COMPARABLE, "no headline metric was compared") == (verdict.decision, verdict.reason)
+
+
+def test_the_reason_is_a_sentence():
+    """What was shown, by how much, and what could have been."""
+    baseline = [scored("a", SAME), scored("a", SAME, suite="exam")]
+    candidate = [scored("b", SAME), scored("b", [1.0] * 29 + [0.0] * 11, suite="exam")]
+    (verdict,) = compare_all(baseline, {"b": candidate})
+
+    assert (
+        "better on exam (accuracy +0.225 [+0.118, +0.375]); "
+        "no difference shown on quiz (accuracy +0.000 [-0.088, +0.088]): 40 samples would have shown ±0.190"
+    ) == verdict.reason
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    """And another one others, where anything was drawn."""
+    one, other = scored("a", spread(0.3), SCORE), scored("b", spread(0.32)[::-1], SCORE)
+
+    assert compare_runs(one, other, seed=1) == compare_runs(one, other, seed=1)
+    assert only(compare_runs(one, other, seed=1)).interval != only(compare_runs(one, other, seed=2)).interval
+
+
+def test_comparing_needs_no_heavy_library():
+    """A second `harness compare` has three seconds: scipy alone would take half of one."""
+    heavy = {"scipy", "pandas", "torch", "transformers", "datasets", "lm_eval", "statsmodels"}
+    script = f"import sys, harness.compare; print(sorted(set({heavy}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.strip()
