@@ -10,8 +10,8 @@ Two methods, chosen by how much there is to resample:
   as a whole one. 817 questions without a single flip give ±0.0047, not [0, 0]. Single binary scores always
   have Wilson's.
 
-Coverage of 95 % intervals in 4,000 simulated experiments each (sampling error ± 0.7), in per cent. In brackets
-what the percentile bootstrap covered (500 to 1,000 experiments, ± 1.9), s marking where the score interval
+Coverage of 95 % intervals, per cent of 4,000 simulated experiments each (sampling error ± 0.7). In brackets
+what the percentile bootstrap covered (500 to 1,000 experiments, ± 1.9); an s marks where the score interval
 stood in for the bootstrap in more than half of the experiments:
 
     n samples or clusters                         30              100              500
