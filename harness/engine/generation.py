@@ -71,13 +71,14 @@ def continue_batch(
     ending = Ending(network, tokens, sampling)
     decoding = _Decoding(network, batch)
     while decoding.rows:
-        for row, token in zip(decoding.rows, decoding.next_tokens(sampling), strict=True):
-            row.new.append(token)
+        with network.computing():
+            decoding.step(sampling)
         finished = [ending.reached(row) for row in decoding.rows]
         for row, over in zip(decoding.rows, finished, strict=True):
             if over:
                 yield row.request.index, ending.response(row, time.perf_counter() - started)
-        decoding.keep([position for position, over in enumerate(finished) if not over])
+        with network.computing():
+            decoding.keep([position for position, over in enumerate(finished) if not over])
 
 
 class Ending:
@@ -141,7 +142,7 @@ class _Decoding:
         self._mask = mask.to(network.device)
         self._positions = (self._mask.cumsum(dim=-1) - 1).clamp(min=0)
 
-    def next_tokens(self, sampling: Sampling) -> list[int]:
+    def step(self, sampling: Sampling) -> None:
         """One more token for every row."""
         logits, self._cache = self._network.forward(
             self._tokens, self._mask, keep=1, positions=self._positions, cache=self._cache, use_cache=True
@@ -159,7 +160,8 @@ class _Decoding:
         self._tokens = chosen[:, None]
         self._positions = self._positions[:, -1:] + 1
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(self.rows), 1)], dim=-1)
-        return [int(token) for token in chosen.tolist()]
+        for row, token in zip(self.rows, chosen.tolist(), strict=True):
+            row.new.append(token)
 
     def keep(self, positions: list[int]) -> None:
         """Go on with these rows only."""

@@ -28,8 +28,8 @@ CUDA_SCORED = 65_536
 """Positions in one scoring pass, at most: enough to keep the device busy."""
 
 CPU_ROWS = 64
-CUDA_ROWS = 256
-"""Prompts continued at once, at most."""
+MANY_ROWS = 256
+"""Prompts continued at once, at most: on a CPU that is busy with fewer, and elsewhere."""
 
 MEMORY_SHARE = 0.4
 """Of the free memory, for logits or for the key-value cache."""
@@ -75,18 +75,18 @@ class LocalEngine:
         memory = int(network.free_bytes() * MEMORY_SHARE)
         cpu = network.device.type == "cpu"
         logits = network.config.get_text_config().vocab_size * (4 + network.dtype.itemsize)
-        self._scoring = Budget(
-            positions=max(1, min(CPU_SCORED if cpu else CUDA_SCORED, memory // logits)), rows=CPU_SCORED
-        )
+        scored = max(1, min(CPU_SCORED if cpu else CUDA_SCORED, memory // logits))
+        self._scoring = Budget(positions=scored, rows=scored)
         self._generating = Budget(
-            positions=max(1, memory // network.cache_bytes()), rows=CPU_ROWS if cpu else CUDA_ROWS
+            positions=max(1, memory // network.cache_bytes()),
+            rows=CPU_ROWS if cpu and not network.small else MANY_ROWS,
         )
         self._description: dict[str, Json] = {
             "engine": "local",
             **network.describe(),
             "adapter": identity.adapter is not None,
             "max_length": self._tokens.max_length,
-            "batch_positions": self._scoring.positions,
+            "batch_positions": scored,
             "batch_rows": self._generating.rows,
         }
 

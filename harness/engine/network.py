@@ -28,7 +28,7 @@ from harness.errors import EngineError, ModelError
 from harness.records import Json, Local
 
 SMALL = 5_000_000
-"""Parameters. Below, a second CPU thread costs more than it brings."""
+"""Parameters. Below, a second CPU thread costs more than it brings, and large batches cost little."""
 
 DEFAULT_MAX_LENGTH = 2048
 """lm-eval's, where neither the configuration nor the tokenizer states a length."""
@@ -49,9 +49,23 @@ class Network:
         self.generation_config = base.generation_config
         self.dtype = base.dtype
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
-        few = device.type == "cpu" and self.parameters < SMALL
-        self.threads = 1 if few else torch.get_num_threads()
+        self.small = self.parameters < SMALL
+        self.threads = 1 if self.small and device.type == "cpu" else torch.get_num_threads()
         self._accepts = inspect.signature(base.forward).parameters
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Around all work with tensors: no gradients, and on the CPU the threads that suit the model.
+
+        The process's own number of threads is put back, so never hand out an answer from within.
+        """
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            torch.set_num_threads(before)
 
     def forward(
         self,
@@ -77,8 +91,7 @@ class Network:
             asked["past_key_values"] = cache
         if "logits_to_keep" in self._accepts:
             asked["logits_to_keep"] = keep
-        with torch.inference_mode(), _threads(self.threads):
-            output = self._model(**asked)
+        output = self._model(**asked)
         logits = output.logits
         if "logits_to_keep" not in self._accepts:
             logits = logits[:, -keep:] if isinstance(keep, int) else logits[:, keep]
@@ -202,13 +215,3 @@ def _load_weights(source: Local, identity: LocalIdentity) -> PreTrainedModel | P
     if identity.adapter is None:
         return model
     return PeftModel.from_pretrained(model, str(identity.adapter))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

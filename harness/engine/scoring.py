@@ -19,28 +19,31 @@ from harness.records import Likelihood
 
 def score(network: Network, batch: Sequence[ScoringRequest]) -> list[tuple[int, Likelihood]]:
     """The likelihood of every request's continuation. Raises EngineError for NaN or infinite logits."""
-    length = max(len(request.tokens) for request in batch)
-    first = min(len(request.tokens) - len(request.continuation) for request in batch)
-    tokens = torch.zeros(len(batch), length, dtype=torch.long)
-    mask = torch.zeros(len(batch), length, dtype=torch.long)
-    for row, request in enumerate(batch):
-        tokens[row, : len(request.tokens)] = torch.tensor(request.tokens)
-        mask[row, : len(request.tokens)] = 1
-    kept = torch.arange(first, length, device=network.device)
-    logits, _ = network.forward(tokens.to(network.device), mask.to(network.device), keep=kept)
-    scored = torch.cat(
-        [
-            logits[row, len(request.tokens) - len(request.continuation) - first : len(request.tokens) - first]
-            for row, request in enumerate(batch)
-        ]
-    )
-    wanted = [token for request in batch for token in request.continuation]
-    targets = torch.tensor(wanted, device=network.device)
-    logprobs = torch.log_softmax(scored.float(), dim=-1)
-    chosen = logprobs.gather(1, targets[:, None])[:, 0]
-    if not bool(chosen.isfinite().all()):
-        raise network.not_finite()
-    return _likelihoods(batch, chosen.tolist(), (logprobs.argmax(dim=-1) == targets).tolist())
+    with network.computing():
+        length = max(len(request.tokens) for request in batch)
+        first = min(len(request.tokens) - len(request.continuation) for request in batch)
+        tokens = torch.zeros(len(batch), length, dtype=torch.long)
+        mask = torch.zeros(len(batch), length, dtype=torch.long)
+        for row, request in enumerate(batch):
+            tokens[row, : len(request.tokens)] = torch.tensor(request.tokens)
+            mask[row, : len(request.tokens)] = 1
+        kept = torch.arange(first, length, device=network.device)
+        logits, _ = network.forward(tokens.to(network.device), mask.to(network.device), keep=kept)
+        scored = torch.cat(
+            [
+                logits[
+                    row, len(request.tokens) - len(request.continuation) - first : len(request.tokens) - first
+                ]
+                for row, request in enumerate(batch)
+            ]
+        )
+        wanted = [token for request in batch for token in request.continuation]
+        targets = torch.tensor(wanted, device=network.device)
+        logprobs = torch.log_softmax(scored.float(), dim=-1)
+        chosen = logprobs.gather(1, targets[:, None])[:, 0]
+        if not bool(chosen.isfinite().all()):
+            raise network.not_finite()
+        return _likelihoods(batch, chosen.tolist(), (logprobs.argmax(dim=-1) == targets).tolist())
 
 
 def _likelihoods(
