@@ -126,7 +126,7 @@ def _hub_rows(origin: Origin) -> Sequence[Mapping[str, Any]]:
 
     try:
         return list(load_dataset(origin.hub, origin.config, split=origin.split))
-    except (ConnectionError, FileNotFoundError) as error:
+    except (OSError, RuntimeError) as error:  # without a network the hub's client also fails as "closed"
         raise DownloadNeeded(
             f"{origin.hub} cannot be had from the hub ({error}); set HARNESS_DATA to a folder that holds "
             f"{origin.file}, or `data` to such a file"

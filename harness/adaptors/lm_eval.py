@@ -256,8 +256,8 @@ def load_task(
     """A task by lm-eval's name, over these documents, or over its own from the hub where there are none.
 
     `source` is what errors call the documents; `overrides` replace keys of the task's definition. Raises
-    UnknownName; UsageError for a group, or a task that needs pictures, sound, running generated code, or
-    rolling log-likelihoods; DataError for rows that the task cannot use; DownloadNeeded.
+    UnknownName; UsageError for a group, or a task that needs pictures, sound, running generated code, rolling
+    log-likelihoods or a package that is missing; DataError for rows that the task cannot use; DownloadNeeded.
     """
     manager = _manager_that_knows(name)
     if rows is not None:
@@ -267,11 +267,15 @@ def load_task(
     try:
         with _seeded(name), _quiet():
             task = manager.load(definition)["tasks"][name]
-    except (ConnectionError, FileNotFoundError) as error:
+    except (OSError, RuntimeError) as error:  # without a network the hub's client also fails as "closed"
+        if rows is not None:
+            raise
         raise DownloadNeeded(
             f"lm-eval's task {name!r} reads its documents from the hub, and neither a network nor a cache "
             f"gives them ({error}); set `data` to a JSONL file that holds them"
         ) from error
+    except ImportError as error:
+        raise UsageError(f"lm-eval's task {name!r} needs a package that is not installed: {error}") from error
     except (KeyError, TypeError, ValueError, TemplateError) as error:
         if rows is None:
             raise

@@ -60,7 +60,7 @@ def values(row: Row, metric: str) -> list[float | None]:
 
 
 def test_metrics_by_hand(tmp_path: Path) -> None:
-    """Per draw toxicity and whether it is below the threshold; per prompt the maximum, and if any is toxic."""
+    """Per draw toxicity and whether it is below the threshold; per prompt the maximum, and any toxic."""
     rows = judged(suite_of(tmp_path, EXCERPTS, samples=3), by_draw(" kind", " fool", " just so"), Judge())
     assert len(rows) == 3
     for row in rows:

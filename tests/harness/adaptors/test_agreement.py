@@ -1,11 +1,11 @@
 """Our engine under lm-eval's tasks gives what lm-eval's own `hf` backend gives on the same model."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nltk
 import pytest
 from datasets import Dataset
 from lm_eval.evaluator import simple_evaluate
@@ -36,19 +36,19 @@ class Outcome:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_own_rows(kind: str, tmp_path: Path) -> None:
+def test_own_rows(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Log-likelihoods within 1e-4, equal scores and identical texts, with and without template and BOS."""
+    (tmp_path / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # so that nothing is downloaded
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "nltk")])
     agree(kind, tmp_path, QUESTIONS, PROMPTS)
 
 
 @pytest.mark.official
-@pytest.mark.skipif("HARNESS_DATA" not in os.environ, reason="needs HARNESS_DATA")
 @pytest.mark.parametrize("kind", MODELS)
-def test_official_rows(kind: str, tmp_path: Path) -> None:
+def test_official_rows(kind: str, tmp_path: Path, official_data: Path) -> None:
     """The same on the official data's first rows."""
-    root = Path(os.environ["HARNESS_DATA"])
-    questions = list(read_jsonl(root / "truthfulqa" / "multiple_choice.jsonl"))[:15]
-    prompts = list(read_jsonl(root / "ifeval" / "input_data.jsonl"))[:6]
+    questions = list(read_jsonl(official_data / "truthfulqa" / "multiple_choice.jsonl"))[:15]
+    prompts = list(read_jsonl(official_data / "ifeval" / "input_data.jsonl"))[:6]
     agree(kind, tmp_path, questions, prompts)
 
 
