@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 from harness.records import Comparison, Decision
-from reports.leaderboard import Column, Leaderboard
+from reports.board import Column, Leaderboard
 from reports.visible import visible
 from reports.wording import signed, signed_between
 

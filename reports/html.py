@@ -17,8 +17,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import conditions, wording
+from reports.board import Cell, Leaderboard
 from reports.charts import CLASSES, panels
-from reports.leaderboard import Cell, Leaderboard
 from reports.samples import Payload, payloads
 from reports.visible import visible
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from harness.records import Comparison, Verdict
+from reports.board import Cell, Estimate, Leaderboard, Standing
 from reports.conditions import Group, duration, environments, moment, settings, short
-from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
 from reports.visible import visible
 from reports.wording import (
     HOW_TO_READ,

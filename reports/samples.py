@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.records import Json, Likelihood, Response, Row, Sample, Score
-from reports.leaderboard import Leaderboard, Section, SideBySide
+from reports.board import Leaderboard, Section, SideBySide
 from reports.visible import visible
 
 _OVERHEAD = 16

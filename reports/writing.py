@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.errors import DiskFull, UsageError
 from reports import html, markdown
-from reports.leaderboard import Leaderboard
+from reports.board import Leaderboard
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

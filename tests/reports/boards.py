@@ -20,17 +20,9 @@ from harness.records import (
     Score,
     Verdict,
 )
-from reports.leaderboard import (
-    Cell,
-    Column,
-    Estimate,
-    Leaderboard,
-    MetricLine,
-    Section,
-    SideBySide,
-    flip,
-    rank,
-)
+from reports.board import Cell, Column, Estimate, Leaderboard, MetricLine, Section, SideBySide
+from reports.leaderboard import flip
+from reports.ranking import rank
 
 NONTOXIC = Metric(name="non_toxic", kind="binary", headline=True)
 MC1 = Metric(name="mc1", kind="binary", headline=True)

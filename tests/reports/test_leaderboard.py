@@ -6,22 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.compare import ScoredRun, compare_all
+from harness.comparison import ScoredRun, compare_all
 from harness.records import Decision, Interval, Metric, Response, Row, Sample, Score, Verdict
 from harness.store import Store
-from reports.leaderboard import (
-    Cell,
-    Estimate,
-    Leaderboard,
-    MetricLine,
-    Section,
-    build,
-    deciding,
-    flip,
-    latest,
-    mean_of,
-    rank,
-)
+from reports.board import Cell, Estimate, Leaderboard, MetricLine, Section
+from reports.leaderboard import build, deciding, flip, latest
+from reports.ranking import mean_of, rank
 from tests.reports.boards import comparison_of, run_of
 
 RIGHT = Metric(name="right", kind="binary", headline=True)

@@ -1,0 +1,135 @@
+"""What a leaderboard says: the nouns of the reports, as frozen dataclasses.
+
+They hold numbers and texts as they are. They do not know where the numbers come from or how they will look.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.records import Comparison, Interval, Metric, Row, Run, Sample, Verdict
+
+Flip = Literal["won", "lost", "equal", "unscored"]
+"""How a candidate's headline score on one sample stands against the baseline's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A number and how far it can be trusted."""
+
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One model on one metric."""
+
+    score: Estimate | None
+    """The mean over every score of the run; None where nothing was scored."""
+    n: int
+    """Samples with at least one score."""
+    unscored: Mapping[str, int]
+    """Scores that are missing, counted by reason."""
+    comparison: Comparison | None
+    """Against the baseline; None for the baseline itself, and where no verdict speaks of it."""
+
+    @property
+    def difference(self) -> Estimate | None:
+        """To the baseline, over the samples both were scored on, in the metric's own unit."""
+        if self.comparison is None or self.comparison.difference is None:
+            return None
+        return Estimate(value=self.comparison.difference, interval=self.comparison.interval)
+
+    @property
+    def relative(self) -> float | None:
+        """The difference as a share of the baseline's mean; None where that is 0."""
+        if self.comparison is None or self.comparison.difference is None or not self.comparison.baseline_mean:
+            return None
+        return self.comparison.difference / self.comparison.baseline_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One headline metric: a column of the ranked table."""
+
+    suite: str
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One row of the ranked table."""
+
+    rank: int | None
+    """By the mean; equal means share a rank. None where a headline is missing."""
+    model: str
+    cells: tuple[Cell | None, ...]
+    """One per column; None where the suite was not run."""
+    mean: Estimate | None
+    """Of the headlines, each turned so that higher is better; None where one is missing."""
+    difference: Estimate | None
+    """Of that mean to the baseline's, from the paired differences."""
+    relative: float | None
+    """The same as a share of the baseline's mean."""
+    verdict: Verdict | None
+    """None for the baseline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricLine:
+    """One metric of a suite for every model."""
+
+    metric: Metric
+    cells: tuple[Cell | None, ...]
+    """One per model of the leaderboard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideBySide:
+    """One sample with what every model made of it."""
+
+    sample: Sample
+    rows: tuple[Row | None, ...]
+    """One per model of the leaderboard."""
+    flips: tuple[Flip | None, ...]
+    """One per model; None for the baseline and for runs that are not comparable with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Everything about one suite."""
+
+    suite: str
+    lines: tuple[MetricLine, ...]
+    decided_by: Metric | None
+    """The metric by which a sample was won or lost; None where the suite measures nothing."""
+    samples: tuple[SideBySide, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaderboard:
+    """All that a report says."""
+
+    title: str
+    created: str
+    """ISO 8601, UTC."""
+    label: str | None
+    """What every reader must know first: `toy world: says nothing about real models`."""
+    baseline: str
+    models: tuple[str, ...]
+    """In the order they were asked for."""
+    columns: tuple[Column, ...]
+    standings: tuple[Standing, ...]
+    """Best mean first; models without a mean last."""
+    verdicts: tuple[Verdict, ...]
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...]
+    """Warnings: what was forced, what differs between the runs."""
+    runs: tuple[Run, ...]
+    """The conditions under which every number was made."""
+
+    @property
+    def exploratory(self) -> tuple[Comparison, ...]:
+        """Comparisons on metrics that no verdict rests on."""
+        return tuple(c for v in self.verdicts for c in v.comparisons if not c.metric.headline)

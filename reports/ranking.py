@@ -1,0 +1,91 @@
+"""Who comes first: the mean of headlines, its difference to the baseline's, and both with intervals.
+
+It does not decide who is better: a rank follows a mean, and a verdict follows the tests.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from harness.records import Interval, Metric, Verdict
+from reports.board import Cell, Estimate, Section, Standing
+
+
+def rank(
+    models: Sequence[str], baseline: str, sections: Sequence[Section], verdicts: Sequence[Verdict]
+) -> tuple[Standing, ...]:
+    """The rows of the table, best mean of headlines first."""
+    lines = [line for section in sections for line in section.lines if line.metric.headline]
+    by_candidate = {verdict.candidate: verdict for verdict in verdicts}
+    cells = {model: tuple(line.cells[i] for line in lines) for i, model in enumerate(models)}
+    metrics = [line.metric for line in lines]
+    means = {model: _mean_of_scores(metrics, cells[model]) for model in models}
+    differences = {model: _mean_of_differences(metrics, cells[model]) for model in models}
+    return tuple(
+        Standing(
+            rank=_place(means, model),
+            model=model,
+            cells=cells[model],
+            mean=means[model],
+            difference=differences[model],
+            relative=_share(differences[model], means[baseline]),
+            verdict=by_candidate.get(model),
+        )
+        for model in sorted(models, key=lambda model: -_value(means[model]))
+    )
+
+
+def _value(mean: Estimate | None) -> float:
+    return mean.value if mean else -math.inf
+
+
+def _place(means: Mapping[str, Estimate | None], model: str) -> int | None:
+    mean = means[model]
+    return None if mean is None else 1 + sum(_value(other) > mean.value for other in means.values())
+
+
+def _share(difference: Estimate | None, baseline: Estimate | None) -> float | None:
+    return difference.value / baseline.value if difference and baseline and baseline.value else None
+
+
+def _mean_of_scores(metrics: Sequence[Metric], cells: Sequence[Cell | None]) -> Estimate | None:
+    pairs = zip(metrics, cells, strict=True)
+    return mean_of([_turned(cell.score, metric, around=1.0) if cell else None for metric, cell in pairs])
+
+
+def _mean_of_differences(metrics: Sequence[Metric], cells: Sequence[Cell | None]) -> Estimate | None:
+    pairs = zip(metrics, cells, strict=True)
+    return mean_of([_turned(cell.difference, metric, around=0.0) if cell else None for metric, cell in pairs])
+
+
+def _turned(estimate: Estimate | None, metric: Metric, *, around: float) -> Estimate | None:
+    """On a scale where higher is better: a score turns to 1 - score, a difference to its negative."""
+    if estimate is None or metric.higher_is_better:
+        return estimate
+    interval = estimate.interval
+    turned = interval and Interval(
+        low=around - interval.high, high=around - interval.low, level=interval.level
+    )
+    return Estimate(value=around - estimate.value, interval=turned)
+
+
+def mean_of(estimates: Sequence[Estimate | None]) -> Estimate | None:
+    """The mean of estimates made on different samples; None where there is none, or one is missing.
+
+    Its interval recovers the variance from the parts' limits (MOVER): Zou and Donner, "Construction of
+    confidence limits about effect measures", Statistics in Medicine 27 (2008). It holds because suites
+    share no samples, and it is None where a part has no interval.
+    """
+    parts = [estimate for estimate in estimates if estimate is not None]
+    if not parts or len(parts) < len(estimates):
+        return None
+    value = math.fsum(part.value for part in parts) / len(parts)
+    limits = [
+        (part.value - part.interval.low, part.interval.high - part.value, part.interval.level)
+        for part in parts
+        if part.interval
+    ]
+    if len(limits) < len(parts):
+        return Estimate(value=value, interval=None)
+    below = math.hypot(*(low for low, _, _ in limits)) / len(parts)
+    above = math.hypot(*(high for _, high, _ in limits)) / len(parts)
+    return Estimate(value=value, interval=Interval(low=value - below, high=value + above, level=limits[0][2]))
