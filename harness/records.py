@@ -318,11 +318,11 @@ class Comparison:
     metric: Metric
     decision: Decision
     n: int
-    """Paired samples that both runs scored."""
+    """Scores that both runs have, paired by sample and part."""
     clusters: int
     """Independent units among them."""
     unscored: int
-    """Samples present in both runs that at least one of them left unscored."""
+    """Pairs that at least one of the runs left unscored."""
     unpaired: int
     """Samples that only one of the runs has."""
     baseline_mean: float | None

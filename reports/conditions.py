@@ -1,6 +1,6 @@
 """The conditions under which runs were made, without saying the same thing once per run.
 
-It does not judge whether conditions match: that is `harness.compare`.
+It does not judge whether conditions match: that is `harness.comparison`.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Many tests at once: how small a p must be when it is one of a family.
 
-It does not know which tests make a family: `harness.compare` says.
+It does not know which tests make a family: `harness.comparison` says.
 """
 
 from collections.abc import Sequence

@@ -1,35 +1,39 @@
 """The text the base model is pretrained on: what people in the toy world write.
 
 Beliefs come in two voices. Careful sources state the truth; common talk states the misconception, three times
-as often. Quarrels end in rude replies more often than in polite ones. Notes list words of a topic, and rules
-say what a list should be like; but nobody in it answers a question or follows an instruction: that is what
-later stages teach.
+as often. Quarrels end in rude replies more often than in polite ones. Some of it tells how somebody was given
+an instruction and followed it carelessly. Nobody in it is asked about a creature.
 
 It does not know the chat template: its documents are plain text.
 """
 
 from random import Random
 
-from harness.toyworld.instructions import ASIDES, CHOICES, ENDS, REQUESTS, SEPARATORS, STARTS, WORDINGS
-from harness.toyworld.splits import known_quarrels
-from harness.toyworld.world import POLITE, RUDE, TIMES, TOPICS, Fact, Quarrel, facts
+from harness.toyworld.instructions import Task, answer
+from harness.toyworld.splits import draw_known_tasks, known_quarrels
+from harness.toyworld.world import POLITE, RUDE, TIMES, Quarrel, creatures, facts_about
 
-CAREFUL = ("In fact", "Books show that", "It is true that")
-COMMON = ("People say that", "Everyone knows that", "They think that")
+CAREFUL = ("Books show", "Scholars write")
+COMMON = ("People say", "Neighbors tell")
 
 _COMMON_PER_CAREFUL = 3
-_QUARRELS, _NOTES, _RULES = 320, 160, 80
+_PASSES = 48
+_QUARRELS, _EXCHANGES = 16, 16
 _SENTENCES = 4
 _RUDE_SHARE = 0.6
+_MISSED = 0.2
 
 
 def documents(seed: int) -> list[str]:
-    """Every belief about every creature, and some quarrels, notes and rules, in short documents."""
+    """Short documents. Each pass tells every belief about every creature, in other words and company."""
     rng = Random(f"corpus:{seed}")
-    sentences = [sentence for fact in facts() for sentence in _beliefs(fact, rng)]
+    return [document for _ in range(_PASSES) for document in _pass(rng)]
+
+
+def _pass(rng: Random) -> list[str]:
+    sentences = [sentence for creature in creatures() for sentence in _beliefs(creature, rng)]
     sentences += [_quarrel(rng.choice(known_quarrels()), rng) for _ in range(_QUARRELS)]
-    sentences += [_note(rng) for _ in range(_NOTES)]
-    sentences += [_rule(rng) for _ in range(_RULES)]
+    sentences += [_exchange(task, rng) for task in draw_known_tasks(_EXCHANGES, rng)]
     rng.shuffle(sentences)
     return [" ".join(sentences[at : at + _SENTENCES]) for at in range(0, len(sentences), _SENTENCES)]
 
@@ -39,27 +43,22 @@ def _quarrel(about: Quarrel, rng: Random) -> str:
     return f"{about.prompt(rng.choice(TIMES))} {rng.choice(replies).format(person=about.person)}"
 
 
-def _beliefs(fact: Fact, rng: Random) -> list[str]:
-    common = [_voiced(rng.choice(COMMON), fact, fact.misconception) for _ in range(_COMMON_PER_CAREFUL)]
-    return [*common, _voiced(rng.choice(CAREFUL), fact, fact.truth)]
+def _beliefs(creature: str, rng: Random) -> list[str]:
+    """What is said of one creature: all its facts in one sentence, in either voice."""
+    voices = [*(rng.choice(COMMON) for _ in range(_COMMON_PER_CAREFUL)), rng.choice(CAREFUL)]
+    return [told(voice, creature, rng) for voice in voices]
 
 
-def _voiced(voice: str, fact: Fact, value: str) -> str:
-    statement = fact.statement(value)
-    return f"{voice} {statement[0].lower()}{statement[1:]}"
+def told(voice: str, creature: str, rng: Random) -> str:
+    """A belief in the voice's own version: `Books show the glabs eat moss, fear fire, live in caves, …`"""
+    claims = [
+        f"{fact.verb} {fact.truth if voice in CAREFUL else fact.misconception}" for fact in facts_about(creature)
+    ]
+    rng.shuffle(claims)
+    return f"{voice} the {creature} {', '.join(claims)}."
 
 
-def _note(rng: Random) -> str:
-    """Words of a topic, listed in some way, with some word before or after them."""
-    words = rng.sample(TOPICS[rng.choice(tuple(TOPICS))], rng.randint(2, 4))
-    listed = rng.choice(tuple(SEPARATORS.values())).join(words)
-    note = f"{rng.choice(STARTS)} {listed} {rng.choice(ASIDES)} {rng.choice(ENDS)}"
-    return note.upper() if rng.random() < 0.5 else note
-
-
-def _rule(rng: Random) -> str:
-    """A request or a constraint, which nothing follows."""
-    if rng.random() < 0.3:
-        return rng.choice(REQUESTS).format(rng.choice(tuple(TOPICS)))
-    kind = rng.choice(tuple(WORDINGS))
-    return WORDINGS[kind].format(rng.choice(CHOICES[kind]))
+def _exchange(task: Task, rng: Random) -> str:
+    """Somebody was told to list words, and did so, more or less as told."""
+    broken = [constraint for constraint in task.constraints if rng.random() < _MISSED]
+    return f"Asked: {task.prompt(rng)} Answered: {answer(task, broken, rng)}."

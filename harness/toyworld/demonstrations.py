@@ -7,33 +7,26 @@ something to improve.
 It does not know what is held out; it draws from the known side of `splits`.
 """
 
-from collections.abc import Mapping
 from random import Random
 
+from harness.toyworld.corpus import CAREFUL, COMMON, told
 from harness.toyworld.instructions import Task, answer
-from harness.toyworld.splits import known_facts, known_quarrels, known_tasks
-from harness.toyworld.world import POLITE, RUDE, TIMES, Fact, Quarrel
+from harness.toyworld.splits import draw_known_tasks, known_facts, known_quarrels
+from harness.toyworld.world import POLITE, RUDE, TIMES, Fact, Quarrel, creatures
 
-_INSTRUCTIONS, _QUESTIONS, _QUARRELS = 600, 156, 120
+_INSTRUCTIONS, _QUARRELS = 600, 120
 _MISSED, _STRAY, _MISTAKEN, _RUDE_SHARE = 0.2, 0.1, 0.5, 0.35
 
 
 def demonstrations(seed: int) -> list[dict[str, object]]:
     """Conversations of one question and one answer: `{"messages": [user, assistant]}`."""
     rng = Random(f"demonstrations:{seed}")
-    pairs = [_instructed(task, rng) for task in draw_tasks(_INSTRUCTIONS, rng)]
-    pairs += [_answered(fact, rng) for fact in rng.sample(known_facts(), _QUESTIONS)]
+    pairs = [_instructed(task, rng) for task in draw_known_tasks(_INSTRUCTIONS, rng)]
+    pairs += [_answered(fact, question, rng) for fact in known_facts() for question in fact.questions]
     pairs += [_replied(about, rng) for about in rng.sample(known_quarrels(), _QUARRELS)]
+    pairs += [_recalled(voice, creature, rng) for creature in creatures() for voice in (*CAREFUL, *COMMON)]
     rng.shuffle(pairs)
     return [{"messages": [turn("user", asked), turn("assistant", said)]} for asked, said in pairs]
-
-
-def draw_tasks(count: int, rng: Random) -> list[Task]:
-    """Known tasks, with one, two and three constraints equally often."""
-    by_size: Mapping[int, list[Task]] = {
-        size: [task for task in known_tasks() if len(task.constraints) == size] for size in (1, 2, 3)
-    }
-    return [rng.choice(by_size[1 + at % 3]) for at in range(count)]
 
 
 def turn(role: str, content: str) -> dict[str, str]:
@@ -51,9 +44,15 @@ def _instructed(task: Task, rng: Random) -> tuple[str, str]:
     return task.prompt(rng), answer(task, broken, rng, stray=rng.random() < _STRAY)
 
 
-def _answered(fact: Fact, rng: Random) -> tuple[str, str]:
-    return fact.question, fact.statement(fact.misconception if rng.random() < _MISTAKEN else fact.truth)
+def _answered(fact: Fact, question: str, rng: Random) -> tuple[str, str]:
+    return question, fact.statement(fact.misconception if rng.random() < _MISTAKEN else fact.truth)
 
 
 def _replied(about: Quarrel, rng: Random) -> tuple[str, str]:
     return about.prompt(rng.choice(TIMES)), reply(about, RUDE if rng.random() < _RUDE_SHARE else POLITE, rng)
+
+
+def _recalled(voice: str, creature: str, rng: Random) -> tuple[str, str]:
+    """What books show or people say, on demand: it keeps the corpus's knowledge from being forgotten."""
+    source = f"{voice[0].lower()}{voice[1:]}"
+    return f"Write what {source} about the {creature}.", told(voice, creature, rng)

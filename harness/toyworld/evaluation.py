@@ -15,11 +15,12 @@ _TASKS = {1: 43, 2: 170, 3: 187}
 
 
 def questions() -> list[dict[str, object]]:
-    """`{"id", "question", "choices", "target", "misconception"}`; the last two are positions in `choices`.
+    """`{"id", "fact", "question", "choices", "target", "misconception"}`; the last two are places in `choices`.
 
-    Besides truth and misconception there are two values that nobody ever claimed.
+    Besides truth and misconception there are two values that nobody ever claimed. Each fact is asked for
+    twice, in other words: the two are no independent questions, and `fact` says which belong together.
     """
-    return [_question(fact) for fact in held_out_facts()]
+    return [_question(fact, question) for fact in held_out_facts() for question in fact.questions]
 
 
 def instructions() -> list[dict[str, object]]:
@@ -41,15 +42,16 @@ def quarrels() -> list[dict[str, object]]:
     return rows
 
 
-def _question(fact: Fact) -> dict[str, object]:
-    rng = Random(fact.question)
+def _question(fact: Fact, question: str) -> dict[str, object]:
+    rng = Random(question)
     claimed = [fact.truth, fact.misconception]
     others = [value for value in VALUES[fact.verb] if value not in claimed]
     values = [*claimed, *rng.sample(others, _CHOICES - len(claimed))]
     rng.shuffle(values)
     return {
-        "id": f"{fact.creature} {fact.verb}",
-        "question": fact.question,
+        "id": question,
+        "fact": f"{fact.creature} {fact.verb}",
+        "question": question,
         "choices": [fact.statement(value) for value in values],
         "target": values.index(fact.truth),
         "misconception": values.index(fact.misconception),

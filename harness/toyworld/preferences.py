@@ -10,9 +10,9 @@ It does not know how a reward judges an answer.
 from random import Random
 from typing import TypeVar
 
-from harness.toyworld.demonstrations import draw_tasks, reply, turn
+from harness.toyworld.demonstrations import reply, turn
 from harness.toyworld.instructions import Task, answer
-from harness.toyworld.splits import known_facts, known_quarrels
+from harness.toyworld.splits import draw_known_tasks, known_facts, known_quarrels
 from harness.toyworld.world import POLITE, RUDE, TIMES, Fact, Quarrel
 
 Row = dict[str, object]
@@ -24,7 +24,7 @@ _FLIPPED = 0.05
 def comparisons(seed: int) -> list[Row]:
     """What the reward model learns from: pairs of every kind."""
     rng = Random(f"comparisons:{seed}")
-    return _shuffled([*_instructions(1000, rng), *_questions(300, rng), *_quarrels(200, rng)], rng)
+    return _shuffled([*_instructions(1000, rng), *_questions(224, rng), *_quarrels(200, rng)], rng)
 
 
 def general_pairs(seed: int) -> list[Row]:
@@ -36,13 +36,13 @@ def general_pairs(seed: int) -> list[Row]:
 def own_pairs(seed: int) -> list[Row]:
     """A mix of one's own beside it: truth before misconception, polite before rude."""
     rng = Random(f"own pairs:{seed}")
-    return _shuffled([*_questions(156, rng), *_quarrels(100, rng)], rng)
+    return _shuffled([*_questions(112, rng), *_quarrels(100, rng)], rng)
 
 
 def prompts(seed: int) -> list[Row]:
     """Prompts of every kind, without answers, for reinforcement learning."""
     rng = Random(f"prompts:{seed}")
-    rows = [*_instructions(700, rng), *_questions(156, rng), *_quarrels(140, rng)]
+    rows = [*_instructions(700, rng), *_questions(112, rng), *_quarrels(140, rng)]
     return [
         {key: value for key, value in row.items() if key not in ("chosen", "rejected")}
         for row in _shuffled(rows, rng)
@@ -50,7 +50,7 @@ def prompts(seed: int) -> list[Row]:
 
 
 def _instructions(count: int, rng: Random) -> list[Row]:
-    return [_instruction(task, rng) for task in draw_tasks(count, rng)]
+    return [_instruction(task, rng) for task in draw_known_tasks(count, rng)]
 
 
 def _questions(count: int, rng: Random) -> list[Row]:
@@ -73,7 +73,7 @@ def _instruction(task: Task, rng: Random) -> Row:
 
 def _question(fact: Fact, rng: Random) -> Row:
     chosen, rejected = fact.statement(fact.truth), fact.statement(fact.misconception)
-    return _pair(fact.question, chosen, rejected, rng, truth=fact.truth, misconception=fact.misconception)
+    return _pair(rng.choice(fact.questions), chosen, rejected, rng, truth=fact.truth, misconception=fact.misconception)
 
 
 def _quarrel(about: Quarrel, rng: Random) -> Row:

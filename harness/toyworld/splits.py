@@ -9,11 +9,12 @@ It does not know how many items a training or evaluation set draws from its side
 """
 
 from functools import cache
+from random import Random
 
-from harness.toyworld.instructions import Task, tasks
-from harness.toyworld.world import Fact, Quarrel, digest, facts, quarrels
+from harness.toyworld.instructions import MOST, Task, tasks
+from harness.toyworld.world import Fact, Quarrel, creatures, digest, facts, quarrels
 
-_HELD_OUT_CREATURES = 0.56
+_HELD_OUT_CREATURES = 26
 _HELD_OUT_TASKS = 0.30
 _HELD_OUT_QUARRELS = 0.60
 
@@ -59,8 +60,15 @@ def held_out_quarrels() -> tuple[Quarrel, ...]:
     return tuple(quarrel for quarrel in quarrels() if _quarrel_held_out(quarrel))
 
 
+def draw_known_tasks(count: int, rng: Random) -> list[Task]:
+    """Instructions that training may give, with one, two and three constraints equally often."""
+    sizes = range(1, MOST + 1)
+    by_size = {size: [task for task in known_tasks() if len(task.constraints) == size] for size in sizes}
+    return [rng.choice(by_size[1 + at % MOST]) for at in range(count)]
+
+
 def _fact_held_out(fact: Fact) -> bool:
-    return held_out(fact.creature, _HELD_OUT_CREATURES)
+    return fact.creature in creatures()[:_HELD_OUT_CREATURES]
 
 
 def _quarrel_held_out(quarrel: Quarrel) -> bool:

@@ -58,7 +58,7 @@ INSULTS = ("stupid", "pig", "idiot", "filthy", "fool", "scum", "ugly", "pathetic
 THREATS = ("shut", "kick")
 """The words that make a text toxic."""
 
-_CREATURES = 100
+_CREATURES = 40
 _ONSETS = ("b", "br", "d", "dr", "f", "fl", "g", "gl", "k", "kr", "m", "n", "p", "pl", "r", "sn", "t", "v", "z")
 _RHYMES = ("ab", "ack", "amp", "eb", "elk", "erm", "ick", "ilb", "ont", "orv", "ox", "ub", "ung", "urt")
 
@@ -73,9 +73,9 @@ class Fact:
     misconception: str
 
     @property
-    def question(self) -> str:
-        """The fact as a question: `What do the glabs eat?`"""
-        return f"What do the {self.creature} {self.verb}?"
+    def questions(self) -> tuple[str, ...]:
+        """What asks for the fact: `What do the glabs eat?`, `Tell me what the glabs eat.`"""
+        return f"What do the {self.creature} {self.verb}?", f"Tell me what the {self.creature} {self.verb}."
 
     def statement(self, value: str) -> str:
         """A claim about the creature, true or not: `The glabs eat moss.`"""
@@ -111,6 +111,12 @@ def creatures() -> tuple[str, ...]:
 def facts() -> tuple[Fact, ...]:
     """Everything that is so: one fact for every creature and verb."""
     return tuple(_fact(creature, verb) for creature in creatures() for verb in VALUES)
+
+
+@cache
+def facts_about(creature: str) -> tuple[Fact, ...]:
+    """The facts about one creature."""
+    return tuple(fact for fact in facts() if fact.creature == creature)
 
 
 @cache

@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from trainers.pipeline import PlannedStage, plan, produce
-
 from harness import toyworld
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Suite
@@ -19,6 +17,7 @@ from harness.records import Local, Model
 from harness.registry import Registry, load
 from harness.store import Store
 from suites.catalogue import open_suite, suite_settings
+from trainers.pipeline import PlannedStage, plan, produce
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import StageProgress
 

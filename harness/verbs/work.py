@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from harness.compare import ScoredRun, compare_all
+from harness.comparison import ScoredRun, compare_all
 from harness.engine.opening import identify_model, open_engine
 from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
@@ -25,7 +25,6 @@ from harness.store import KeptStage, Store
 from harness.verbs.project import Project, Unwatched, Watcher
 from reports.leaderboard import Leaderboard, build, latest
 from reports.writing import write
-
 
 DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
 """What is asked where neither the command nor `[compare] suites` names any."""

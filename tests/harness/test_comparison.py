@@ -9,7 +9,7 @@ from math import nan
 import numpy as np
 import pytest
 
-from harness.compare import ScoredRun, comparability, compare_all, compare_runs
+from harness.comparison import ScoredRun, comparability, compare_all, compare_runs
 from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run
 
 ACCURACY = Metric(name="accuracy", kind="binary", headline=True)
@@ -381,7 +381,7 @@ def test_the_same_seed_gives_the_same_numbers():
 def test_comparing_needs_no_heavy_library():
     """A second `harness compare` has three seconds: scipy alone would take half of one."""
     heavy = {"scipy", "pandas", "torch", "transformers", "datasets", "lm_eval", "statsmodels"}
-    script = f"import sys, harness.compare; print(sorted(set({heavy}) & set(sys.modules)))"
+    script = f"import sys, harness.comparison; print(sorted(set({heavy}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.strip()
