@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lm_eval.tasks
+import numpy as np
 from datasets import Dataset
 from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
@@ -71,6 +72,11 @@ class Answered:
     """By metric: one value, or several where the task gives a list. Empty where an answer failed."""
     failure: str | None = None
     """Why there are no values."""
+
+    @property
+    def likelihoods(self) -> tuple[Likelihood, ...]:
+        """The responses, where they are log-likelihoods."""
+        return tuple(response for response in self.responses if isinstance(response, Likelihood))
 
 
 class LmEvalTask:
@@ -146,7 +152,8 @@ class LmEvalTask:
         for instance, answers in zip(instances, given, strict=True):
             instance.resps = answers
         values: dict[str, tuple[float, ...]] = {}
-        with _seeded(json.dumps(doc, sort_keys=True, default=str)):
+        # a value that overflows comes out as NaN or infinite, and says so itself
+        with _seeded(json.dumps(doc, sort_keys=True, default=str)), np.errstate(all="ignore"):
             for ensemble in self._task._filters:  # read by lm-eval's evaluator too; it has no public name
                 ensemble.apply(instances)
                 filtered = [instance.filtered_resps[ensemble.name] for instance in instances]

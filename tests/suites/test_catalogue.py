@@ -1,7 +1,8 @@
-"""The table of suites: every name opens, the wrong ones are answered with the nearest, and opening is light."""
+"""The table of suites: every name opens, a wrong one is answered with the nearest, and opening is light."""
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def nobody(name: str) -> Path | None:
 
 
 @pytest.fixture
-def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two packages: one adds a suite, one would replace ours."""
     value = f"{__name__}:PLUGIN"
     points = [EntryPoint(name, value, "harness.suites") for name in ("theirs", "ifeval")]
@@ -75,7 +76,8 @@ def test_a_stored_evaluation_is_found_without_heavy_imports(tmp_path: Path) -> N
     script = (
         "import sys\n"
         "from suites.catalogue import open_suite\n"
-        f"suite = open_suite('truthfulqa', {{'data': {str(file)!r}}}, data_root=None, resolve=lambda name: None)\n"
+        f"settings = {{'data': {str(file)!r}}}\n"
+        "suite = open_suite('truthfulqa', settings, data_root=None, resolve=lambda name: None)\n"
         "suite.name, suite.version, suite.metrics, suite.data_hash, suite.size, suite.settings(None)\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.adaptors.lm_eval import ask, load_task
 from harness.errors import DataError
 from harness.records import Likelihood, Row
 from suites.settings import SuiteSettings, Surroundings
@@ -44,6 +45,27 @@ def test_labels_in_any_order(suite: TruthfulQA) -> None:
     engine = FunctionEngine(logprob=lambda context, continuation: 0.0 if "Nails" in continuation else -20.0)
     scores = {score.metric: score.value for score in by_position(list(suite.rows(engine)))[1].scores}
     assert scores == {"mc1": 1.0, "mc2": pytest.approx(1.0, abs=1e-6)}
+
+
+@pytest.mark.parametrize("far", [0.0, -700.0])
+def test_same_as_lm_evals(suite: TruthfulQA, far: float) -> None:
+    """mc2 is lm-eval's, wherever lm-eval's probabilities are not all rounded to 0."""
+    engine = FunctionEngine(logprob=lambda context, continuation: far - len(continuation) / 7)
+    documents = [question.model_dump() for question in suite.questions]
+    theirs = [
+        answered.values["acc"]
+        for (answered,) in ask([load_task("truthfulqa_mc2", documents)], engine, chat_template=False)
+    ]
+    ours = [row.scores[0].value for row in suite.rows(engine)]
+    assert ours == [pytest.approx(value, abs=1e-9) for (value,) in theirs]
+
+
+def test_very_unlikely_answers_are_scored(suite: TruthfulQA) -> None:
+    """Log-likelihoods below -745, whose exponential is 0, still have a share."""
+    engine = FunctionEngine(logprob=lambda context, continuation: LOGPROBS.get(continuation, -1.0) - 5000)
+    first = by_position(list(suite.rows(engine)))[0]
+    true, false = math.exp(-2) + math.exp(-4), math.exp(-3)
+    assert first.scores[0].value == pytest.approx(true / (true + false))
 
 
 def test_shared_choices_are_asked_once(suite: TruthfulQA) -> None:
