@@ -53,7 +53,12 @@ def run(job: Job) -> Mapping[str, Json]:
     )
     model, metrics = train(job, trainer)
     save_policy(job, model, tokenizer, chat=chat)
-    return {"pairs": len(fitting), "pairs_too_long": len(preferred) - len(fitting), **metrics}
+    return {
+        "rows": len(fitting),
+        "rows_too_long": len(preferred) - len(fitting),
+        "rows_unpaired": len(job.rows) - len(preferred),
+        **metrics,
+    }
 
 
 def as_row(pair: Pair, *, chat: bool) -> dict[str, Any]:
@@ -134,8 +139,10 @@ def draw(
                 for question in asked[start : start + together]
             ]
             batch = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt").to(device)
-            written = model.generate(**batch, generation_config=sampling)[:, batch["input_ids"].shape[1] :]
-            texts = tokenizer.batch_decode(written, skip_special_tokens=True)
+            whole = model.generate(  # type: ignore[misc]  # transformers types its self with a protocol
+                **batch, generation_config=sampling
+            )
+            texts = tokenizer.batch_decode(whole[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
             answers += [
                 texts[place : place + settings.on_policy]
                 for place in range(0, len(texts), settings.on_policy)

@@ -55,7 +55,7 @@ def run(job: Job) -> Mapping[str, Json]:
     )
     model, metrics = train(job, trainer)
     save_policy(job, model, tokenizer, chat=chat)
-    return {"prompts": len(fitting), "prompts_too_long": len(asked) - len(fitting), **metrics}
+    return {"rows": len(fitting), "rows_too_long": len(asked) - len(fitting), **metrics}
 
 
 def arguments(job: Job, settings: Grpo) -> GRPOConfig:

@@ -26,12 +26,13 @@ def run(job: Job) -> Mapping[str, Json]:
     settings = cast(Reward, job.settings)
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
+    preferred = pairs(job.data, job.rows)
     rows = [
         {
             "chosen_ids": judged_ids(tokenizer, pair.prompt, pair.chosen, chat=chat),
             "rejected_ids": judged_ids(tokenizer, pair.prompt, pair.rejected, chat=chat),
         }
-        for pair in pairs(job.data, job.rows)
+        for pair in preferred
     ]
     fitting = [row for row in rows if max(map(len, row.values())) <= settings.max_length]
     if not fitting:
@@ -44,4 +45,9 @@ def run(job: Job) -> Mapping[str, Json]:
     )
     model, metrics = train(job, trainer)
     save_model(job, model, tokenizer)
-    return {"rows": len(fitting), "rows_too_long": len(rows) - len(fitting), **metrics}
+    return {
+        "rows": len(fitting),
+        "rows_too_long": len(rows) - len(fitting),
+        "rows_unpaired": len(job.rows) - len(preferred),
+        **metrics,
+    }

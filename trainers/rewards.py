@@ -42,7 +42,7 @@ def check_reward_model(folder: str) -> None:
     if not architecture.endswith("ForSequenceClassification") or config.num_labels != 1:
         raise ModelError(
             f"{folder} is no reward model: it is a {architecture} with {config.num_labels} labels, where "
-            "a sequence classification model with 1 is needed; a pipeline ending in a `reward` stage makes one"
+            "a sequence classification model with 1 is needed; a pipeline ending in a reward stage makes one"
         )
 
 

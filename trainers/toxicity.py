@@ -8,12 +8,12 @@ equal classifiers differ).
 It does not know what counts as toxic: rows say it.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import cast
 
 import torch
 from datasets import Dataset
-from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -33,6 +33,8 @@ from trainers.stage import Job
 from trainers.training import common_arguments, save_model, train
 
 CHECKPOINT = "detoxify.ckpt"
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+"""In the order that BERT's tokenizer gives them when it has no vocabulary."""
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -69,15 +71,29 @@ def judgements(data: str, number: int, row: Row, settings: Toxicity) -> list[flo
 
 
 def train_tokenizer(corpus: list[str], settings: Toxicity) -> BertTokenizer:
-    """BERT's WordPiece, lower-cased."""
-    pieces = BertWordPieceTokenizer(lowercase=True)
-    pieces.train_from_iterator(
-        iter(corpus), vocab_size=settings.vocabulary, min_frequency=1, show_progress=False
+    """BERT's WordPiece, lower-cased, over the corpus's characters and its most frequent words.
+
+    The tokenizers library can learn one too, but breaks ties differently from run to run.
+    """
+    backend = BertTokenizer().backend_tokenizer
+    words = Counter(
+        word
+        for text in corpus
+        for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))
     )
+    pieces = vocabulary(words, settings.vocabulary)
     return BertTokenizer(
-        vocab=dict(sorted(pieces.get_vocab().items(), key=lambda item: item[1])),
+        vocab={piece: number for number, piece in enumerate(pieces)},
         model_max_length=settings.max_length,
     )
+
+
+def vocabulary(words: Mapping[str, int], size: int) -> list[str]:
+    """Special tokens, every character at the beginning of a word and within, and the most frequent words."""
+    characters = sorted({character for word in words for character in word})
+    inner = [f"##{character}" for character in characters]
+    by_frequency = sorted(words, key=lambda word: (-words[word], word))
+    return list(dict.fromkeys([*SPECIAL, *characters, *inner, *by_frequency]))[:size]
 
 
 def architecture(tokenizer: BertTokenizer, settings: Toxicity) -> BertConfig:

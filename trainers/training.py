@@ -126,7 +126,9 @@ class Watch(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Report."""
+        """Report, and have the last step logged, however few there are."""
+        if state.global_step == state.max_steps:
+            control.should_log = True
         self.job.on_progress(state.global_step, state.max_steps, self.loss)
 
     def on_log(

@@ -1,0 +1,178 @@
+"""Sources and shapes of training rows."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from harness.errors import DataError, DownloadNeeded, UnknownName
+from trainers.data import demonstrations, pairs, questions, read, texts
+
+ROWS = [{"prompt": "Hi", "completion": "Hello"}, {"prompt": "Bye", "completion": "See you"}]
+USER = {"role": "user", "content": "Hi"}
+ANSWER = {"role": "assistant", "content": "Hello"}
+
+
+def write(folder: Path, name: str) -> None:
+    """The same two rows in each kind of file."""
+    lines = "".join(f"{json.dumps(row)}\n" for row in ROWS)
+    table = "prompt,completion\nHi,Hello\nBye,See you\n"
+    contents = {
+        "a.jsonl": lines.encode(),
+        "a.jsonl.gz": gzip.compress(lines.encode()),
+        "a.json": json.dumps(ROWS).encode(),
+        "a.csv": table.encode(),
+        "a.csv.gz": gzip.compress(table.encode()),
+    }
+    if name == "a.parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(ROWS), folder / name)
+    else:
+        (folder / name).write_bytes(contents[name])
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.json", "a.csv", "a.csv.gz", "a.parquet"])
+def test_equal_rows_are_equal_data_in_every_kind_of_file(tmp_path: Path, name: str) -> None:
+    """A source is identified by what its rows say, not by the file they stand in."""
+    write(tmp_path, name)
+    write(tmp_path, "a.jsonl")
+    assert ROWS == [dict(row) for row in read(name, tmp_path).rows]
+    assert read("a.jsonl", tmp_path).hash == read(name, tmp_path).hash
+
+
+def test_the_hash_depends_on_content_and_order(tmp_path: Path) -> None:
+    """Rows in another order make another training, and so another source."""
+    (tmp_path / "a.json").write_text(json.dumps(ROWS))
+    (tmp_path / "b.json").write_text(json.dumps(ROWS[::-1]))
+    assert read("a.json", tmp_path).hash != read("b.json", tmp_path).hash
+
+
+def test_toy_sets_are_read_by_name(tmp_path: Path) -> None:
+    """`toy:NAME` is the embedded world's set, and an unknown name proposes the nearest."""
+    assert "text" in read("toy:corpus", tmp_path).rows[0]
+    with pytest.raises(UnknownName, match="did you mean 'corpus'"):
+        read("toy:korpus", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "row", "message"),
+    [
+        ("a.jsonl", b'{"a": 1}\n{"a": \n', 2, "is not JSON"),
+        ("a.jsonl", b'{"a": 1}\n\n[1]\n', 3, "must be an object"),
+        ("a.jsonl", b"", 0, "there are no rows"),
+        ("a.json", b'{"a": 1}', 0, "must hold a list"),
+        ("a.json", b'[{"a": 1},\n 3]', 2, "must be an object"),
+        ("a.jsonl.gz", b"no gzip", 0, "cannot be read"),
+        ("a.parquet", b"no parquet", 0, "is not a Parquet file"),
+        ("a.jsonl", b"\xff\xfe", 0, "cannot be read"),
+    ],
+)
+def test_a_malformed_file_is_named_with_its_row(
+    tmp_path: Path, name: str, content: bytes, row: int, message: str
+) -> None:
+    """Every fault of a file is a DataError that says where it is."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read(name, tmp_path)
+    assert row == caught.value.row
+
+
+def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
+    """What looks like a file is never looked for on the hub."""
+    with pytest.raises(DataError, match="no such file"):
+        read("missing.jsonl", tmp_path)
+
+
+def test_a_hub_id_without_a_network_says_so(tmp_path: Path) -> None:
+    """A hub id that is not cached cannot be had offline."""
+    with pytest.raises(DownloadNeeded, match="nobody/no-such-data"):
+        read("nobody/no-such-data", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Hi", "completion": "Hello"},
+        {"prompt": [USER], "completion": [ANSWER]},
+        {"messages": [USER, ANSWER]},
+        {"instruction": "Hi", "input": "", "output": "Hello"},
+    ],
+)
+def test_demonstrations_are_read_from_every_common_schema(row: dict[str, Any]) -> None:
+    """The common schemas say the same thing in their ways."""
+    assert [([USER], "Hello")] == demonstrations("rows", [row])
+
+
+def test_an_input_follows_its_instruction() -> None:
+    """`instruction` and `input` make one user turn."""
+    (row,) = demonstrations("rows", [{"instruction": "Shout", "input": "hi", "output": "HI"}])
+    assert "Shout\n\nhi" == row.prompt[0]["content"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Hi", "chosen": "Hello", "rejected": "No"},
+        {"prompt": "Hi", "chosen": [USER, ANSWER], "rejected": [USER, {**ANSWER, "content": "No"}]},
+        {"chosen": [USER, ANSWER], "rejected": [USER, {**ANSWER, "content": "No"}]},
+        {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello", "rejected": "\n\nHuman: Hi\n\nAssistant: No"},
+        {"instruction": "Hi", "chosen": "Hello", "rejected": "No"},
+    ],
+)
+def test_pairs_are_read_from_every_common_schema(row: dict[str, Any]) -> None:
+    """The common schemas say the same thing in their ways."""
+    assert [([USER], "Hello", "No")] == pairs("rows", [row])
+
+
+def test_transcripts_keep_every_turn() -> None:
+    """A transcript of several turns is a conversation of as many messages."""
+    text = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Why?\n\nAssistant:"
+    (row,) = pairs("rows", [{"chosen": f"{text} Yes", "rejected": f"{text} No"}])
+    assert [USER, ANSWER, {"role": "user", "content": "Why?"}] == row.prompt
+    assert ("Yes", "No") == (row.chosen, row.rejected)
+
+
+def test_conversations_that_differ_earlier_are_no_pair() -> None:
+    """Answers to different prompts cannot be compared, and are left out."""
+    other = [{"role": "user", "content": "Ho"}, ANSWER]
+    assert [] == pairs("rows", [{"chosen": [USER, ANSWER], "rejected": other}])
+
+
+def test_questions_keep_the_other_columns() -> None:
+    """What a row knows besides its prompt is for the reward functions."""
+    row: dict[str, Any] = {"messages": [USER, ANSWER], "topic": {"name": "greeting"}}
+    assert [([USER], {"topic": {"name": "greeting"}})] == questions("rows", [row])
+
+
+@pytest.mark.parametrize(
+    ("read_rows", "row", "message"),
+    [
+        (texts, {"txt": "a"}, "needs `text`; its columns are txt"),
+        (texts, {"text": 3}, "column `text` must be text, not int"),
+        (demonstrations, {"prompt": "Hi"}, "needs `messages`, `prompt` and `completion`"),
+        (demonstrations, {"messages": [USER]}, "must end with the assistant's answer"),
+        (demonstrations, {"messages": []}, "a list of messages"),
+        (demonstrations, {"messages": [{"role": "bot", "content": "a"}, ANSWER]}, "a message needs a `role`"),
+        (pairs, {"chosen": "a"}, "needs `chosen` and `rejected`"),
+        (pairs, {"chosen": "a", "rejected": "b"}, "needs `prompt`"),
+        (questions, {"text": "a"}, "needs `prompt`"),
+        (questions, {"messages": [ANSWER]}, "no turn before the answer"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(read_rows: Any, row: dict[str, Any], message: str) -> None:
+    """A missing or malformed column names source, row and what was needed."""
+    with pytest.raises(DataError, match=message) as caught:
+        read_rows("some.jsonl", [row])
+    assert ("some.jsonl", 1) == (caught.value.file, caught.value.row)
+
+
+@pytest.mark.official
+def test_the_real_preference_data_are_read(official_data: Path) -> None:
+    """Transcripts and instruction pairs as published, but for five that differ before their last turns."""
+    source = read("preference/instruction-data-with-preference.json", official_data)
+    assert 1100 == len(pairs(source.name, source.rows))
+    harmless = read("preference/hh_rlhf_harmless_test.jsonl.gz", official_data)
+    assert 2307 == len(pairs(harmless.name, harmless.rows))
