@@ -2,7 +2,7 @@
 // Shows each suite's samples. Everything it writes is untrusted text, so it writes with textContent only.
 // The layout of the data is described in reports/samples.py.
 
-const PAGE = 20;      // samples at a time
+const PAGE = 15;      // samples at a time
 const LONG = 1200;    // characters, above which a text is folded
 const HEAD = 600;     // characters that a folded text shows
 const DRAWS = 3;      // answers of one model to one sample before the rest is folded
@@ -205,7 +205,7 @@ class Browser {
       }
     }
     const card = make("article", "sample", head, this.prompt(prompt));
-    if (target !== null && !right.length) card.append(make("p", "target", make("b", "", "Expected "), textBlock(this.texts[target])));
+    if (target !== null && !right.length) card.append(make("div", "target", make("b", "", "Expected"), textBlock(this.texts[target])));
     const scored = choices.length > 0 && answers.some((a) => a && a[0].some((r) => r.length === 3));
     if (scored) {
       card.append(this.choices(choices, right, answers));

@@ -156,15 +156,15 @@ def test_search_finds_text_in_answers(browser: Browser, hostile_file: Path) -> N
 
 
 def test_pages_turn(browser: Browser, reference_file: Path) -> None:
-    """20 samples at a time, in order."""
+    """15 samples at a time, in order."""
     seen = visit(browser, reference_file)
     first = seen.samples()
 
     seen.page.locator("#suite-0 .pager button", has_text="Next").click()
 
-    assert [f"rtp-{i}" for i in range(20)] == first
-    assert [f"rtp-{i}" for i in range(20, 40)] == seen.samples()
-    assert seen.page.locator("#suite-0 [role=status]").inner_text() == "21–40 of 60 samples"
+    assert [f"rtp-{i}" for i in range(15)] == first
+    assert [f"rtp-{i}" for i in range(15, 30)] == seen.samples()
+    assert seen.page.locator("#suite-0 [role=status]").inner_text() == "16–30 of 60 samples"
 
 
 def test_one_candidate_can_be_singled_out(browser: Browser, reference_file: Path) -> None:
