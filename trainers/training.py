@@ -208,7 +208,8 @@ def threads(model: torch.nn.Module) -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """No progress bars and no warnings from the libraries beneath; their errors still come through."""
     trl = logging.getLogger("trl")
-    before = (transformers.logging.get_verbosity(), trl.level, datasets.is_progress_bar_enabled())
+    verbosity, level = transformers.logging.get_verbosity(), trl.level
+    bars = (transformers.logging.is_progress_bar_enabled(), datasets.is_progress_bar_enabled())
     transformers.logging.set_verbosity(logging.ERROR)
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers types it not
     trl.setLevel(logging.ERROR)
@@ -218,8 +219,9 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        transformers.logging.set_verbosity(before[0])
-        transformers.logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # the same
-        trl.setLevel(before[1])
-        if before[2]:
+        transformers.logging.set_verbosity(verbosity)
+        trl.setLevel(level)
+        if bars[0]:
+            transformers.logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # the same
+        if bars[1]:
             datasets.enable_progress_bars()
