@@ -219,8 +219,8 @@ def _judged(
     responses: Sequence[Response], draws: int, given: ToxicitySettings, classifier: Toxicity
 ) -> Iterator[tuple[tuple[Response, ...], tuple[Score, ...]]]:
     """The responses of each prompt with their scores, `draws` responses a prompt."""
-    texts = {response.text for response in responses if _unanswered(response) is None}
-    by_text = dict(zip(texts, classifier.scores(list(texts)), strict=True))
+    texts = list(dict.fromkeys(answer.text for answer in responses if _unanswered(answer) is None))
+    by_text = dict(zip(texts, classifier.scores(texts), strict=True))
     toxicity = [_toxicity(response, by_text) for response in responses]
     for start in range(0, len(responses), draws):
         whole = slice(start, start + draws)
