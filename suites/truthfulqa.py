@@ -87,6 +87,17 @@ class Question(OfficialRow):
         """Everything that is scored: mc1's choices, then mc2's that are not among them."""
         return tuple(dict.fromkeys(self.mc1_targets.choices + self.mc2_targets.choices))
 
+    @property
+    def true_places(self) -> list[int]:
+        """Which of `choices` are true, by their places."""
+        true = {
+            choice
+            for targets in (self.mc1_targets, self.mc2_targets)
+            for choice, label in zip(targets.choices, targets.labels, strict=True)
+            if label
+        }
+        return [place for place, choice in enumerate(self.choices) if choice in true]
+
 
 @dataclass(frozen=True)
 class TruthfulQA:
@@ -148,6 +159,7 @@ class TruthfulQA:
                 prompt=question.question,
                 choices=question.choices,
                 target=question.mc1_targets.choices[0],
+                tags={"right": question.true_places},
             ),
             responses=tuple(by_choice[choice] for choice in question.choices),
             scores=(

@@ -27,10 +27,8 @@ def _print(found: Overview) -> None:
         models.add_row(model.name, model.source)
     pipelines = Table("pipeline", "base", "stages", "trained", title="pipelines", title_justify="left")
     for pipeline in found.pipelines:
-        stages = " → ".join(f"{stage.kind}{' ✓' if stage.done else ''}" for stage in pipeline.stages)
-        pipelines.add_row(
-            pipeline.name, pipeline.base or "–", stages, pipeline.folder if pipeline.trained else "no"
-        )
+        stages = " → ".join(pipeline.stages)
+        pipelines.add_row(pipeline.name, pipeline.base or "–", stages, pipeline.trained or "no")
     suites = Table("suite", "settings", "compared by default", title="suites", title_justify="left")
     for suite in found.suites:
         settings = ", ".join(f"{key} = {value}" for key, value in suite.settings.items())

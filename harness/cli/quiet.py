@@ -12,8 +12,7 @@ import warnings
 
 ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",  # forked workers would warn about deadlocks
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # ours are shown instead
-    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",  # ours are shown instead; the hub's, of downloads, stay
     "TRANSFORMERS_VERBOSITY": "error",
     "DATASETS_VERBOSITY": "error",
     "HF_HUB_DISABLE_TELEMETRY": "1",  # nobody is told what is evaluated here

@@ -13,6 +13,7 @@ from harness.stats import mean_interval
 from harness.verbs.project import Project
 from harness.verbs.work import DEFAULT_SUITES
 from suites.catalogue import LM_EVAL, suite_settings
+from trainers import manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,21 +74,15 @@ class ListedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListedStage:
-    """A stage of a pipeline's whole chain, what its base brings included."""
-
-    kind: str
-    done: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPipeline:
     """A registered pipeline."""
 
     name: str
     base: str | None
-    stages: tuple[ListedStage, ...]
-    trained: bool
+    stages: tuple[str, ...]
+    """Kinds of the stages it adds to its base."""
+    trained: str | None
+    """When its newest candidate was finished; whether the settings have changed since, training finds out."""
     folder: str
 
 
@@ -144,13 +139,14 @@ def overview(project: Project) -> Overview:
 
 
 def _listed(project: Project, name: str) -> ListedPipeline:
-    planned = project.plan(name)
+    pipeline = project.registry.pipelines[name]
+    folder = project.registry.project.output / name
     return ListedPipeline(
         name=name,
-        base=project.registry.pipelines[name].base,
-        stages=tuple(ListedStage(kind=stage.kind, done=stage.done) for stage in planned),
-        trained=planned[-1].done,
-        folder=str(planned[-1].folder),
+        base=pipeline.base,
+        stages=tuple(stage.kind for stage in pipeline.stages),
+        trained=manifest.read(folder)["finished"] if manifest.is_finished(folder) else None,
+        folder=str(folder),
     )
 
 

@@ -10,19 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from harness import toyworld
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Suite
 from harness.records import Local, Model
 from harness.registry import Registry, load
 from harness.store import Store
+from harness.toyworld import settings_file
 from suites.catalogue import open_suite, suite_settings
 from trainers.pipeline import PlannedStage, plan, produce
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import StageProgress
 
 CONFIGURATION = "harness.toml"
-TOY_PROJECT = Path(toyworld.__file__).with_name(CONFIGURATION)
 
 
 class Watcher(Protocol):
@@ -78,7 +77,10 @@ class Project:
             settings["limit"] = self.limit
 
         def folder(of: str) -> Path | None:
-            return self.train(of, watcher) if of in self.registry.pipelines else None
+            if of in self.registry.pipelines:
+                return self.train(of, watcher)
+            beside = self.registry.project.root / of
+            return beside if beside.is_dir() else None
 
         return open_suite(name, settings, data_root=self.data_root, resolve=folder)
 
@@ -143,7 +145,7 @@ def open_project(
         raise UsageError(f"{file}: no such file")
     here = Path(CONFIGURATION)
     is_toy = file is None and not here.is_file()
-    chosen = TOY_PROJECT if is_toy else file or here
+    chosen = settings_file() if is_toy else file or here
     registry = load(chosen, STAGE_SETTINGS, suite_settings(), root=Path.cwd() if is_toy else None)
     settings = registry.project
     settings = replace(
