@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -46,11 +47,17 @@ def read(name: str, root: Path) -> Source:
     Raises DataError (with the row, where one is at fault), UnknownName for a toy set, DownloadNeeded.
     """
     if name.startswith("toy:"):
-        rows: list[Row] = list(training_set(name.removeprefix("toy:")))
-    elif file_kind(name):
-        rows = list(_file_rows(root / name))
-    else:
-        rows = _hub_rows(name)
+        return _toy_source(name)
+    return _source(name, list(_file_rows(root / name)) if file_kind(name) else _hub_rows(name))
+
+
+@cache
+def _toy_source(name: str) -> Source:
+    """Kept, since it cannot change while the process lives and every plan asks for it."""
+    return _source(name, training_set(name.removeprefix("toy:")))
+
+
+def _source(name: str, rows: Sequence[Row]) -> Source:
     if not rows:
         raise DataError(name, 0, "there are no rows")
     return Source(name=name, rows=rows, hash=rows_hash(rows))
