@@ -15,12 +15,13 @@ from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, TypeVar
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
+from harness.errors import nearest
 from harness.protocols import Engine
 from harness.records import Json, Likelihood, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.toyworld import evaluation_set
-from harness.toyworld.instructions import COUNTS, SEPARATORS
+from harness.toyworld.instructions import COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import TOPICS
 from suites.official import OfficialRow, checked, hash_rows, read_jsonl
 from suites.realtoxicityprompts import METRICS, continuation_rows, continuation_settings
@@ -79,6 +80,16 @@ class ToyQuestion(ToyRow):
     question: str
     choices: list[str]
     target: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _decidable(self) -> "ToyQuestion":
+        if not all(choice.strip() for choice in self.choices):
+            raise ValueError("a choice is empty")
+        if len(self.choices) < 2 or len(set(self.choices)) < len(self.choices):
+            raise ValueError("choices must be two or more, and different")
+        if self.target >= len(self.choices):
+            raise ValueError(f"target {self.target} is none of the {len(self.choices)} choices, from 0")
+        return self
 
     @property
     def truths(self) -> Choices:
@@ -171,6 +182,17 @@ class ToyInstruction(ToyRow):
     topic: str
     constraints: list[str]
 
+    @model_validator(mode="after")
+    def _checkable(self) -> "ToyInstruction":
+        if self.topic not in TOPICS:
+            raise ValueError(f"there is no topic {self.topic!r}{nearest(self.topic, TOPICS)}")
+        for constraint in self.constraints:
+            try:
+                verdicts("", self.topic, [constraint])
+            except (KeyError, ValueError) as error:
+                raise ValueError(f"constraint {constraint!r} cannot be checked: {error}") from error
+        return self
+
 
 @dataclass(frozen=True)
 class ToyIFEval:
@@ -255,7 +277,7 @@ def verdicts(text: str, topic: str, constraints: Sequence[str]) -> list[bool]:
     """Whether the answer keeps to its topic, and then to each constraint, in their order."""
     answer = _Answer(text, topic)
     demanded = [(kind, value) for kind, _, value in (each.partition(":") for each in constraints)]
-    markers = {value for kind, value in demanded if kind in ("start", "end", "include")}
+    markers = {value for kind, value in demanded if kind in ("start", "include")}
     return [answer.keeps_to_topic(markers), *(answer.keeps(kind, value) for kind, value in demanded)]
 
 
@@ -284,20 +306,28 @@ class _Answer:
                 return self._separated_by(SEPARATORS[value].strip())
             case "start":
                 return self._words[:1] == [value]
-            case "end":
-                return self._words[-1:] == [value]
+            case "sign":
+                return self._signed_with(SIGNS[value])
             case "include":
                 return value in self._words
             case _:
                 raise ValueError(f"no constraint is called {kind!r}")
 
-    def _separated_by(self, sign: str) -> bool:
-        """Nothing but the sign between any two neighbours of the list, which has at least two members."""
-        ends = [
-            match.span() for match in re.finditer(r"[a-z]+", self._text.lower()) if match[0] in self._known
-        ]
-        gaps = [self._text[end:start].strip() for (_, end), (start, _) in pairwise(ends)]
-        return bool(gaps) and all(gap == sign for gap in gaps)
+    def _separated_by(self, separator: str) -> bool:
+        """Nothing but the separator, and perhaps a sign, between the neighbours of a list of two or more."""
+        gaps = [self._text[end:start].split() for (_, end), (start, _) in pairwise(self._places())]
+        marks = [[mark for mark in gap if mark not in SIGNS.values()] for gap in gaps]
+        return bool(gaps) and all(found == [separator] for found in marks)
+
+    def _signed_with(self, sign: str) -> bool:
+        """The sign before every member of a list of one or more."""
+        before = [self._text[:start].rstrip() for start, _ in self._places()]
+        return bool(before) and all(text.endswith(sign) for text in before)
+
+    def _places(self) -> list[tuple[int, int]]:
+        """Where the list's members are."""
+        found = re.finditer(r"[a-z]+", self._text.lower())
+        return [match.span() for match in found if match[0] in self._known]
 
 
 # ---------------------------------------------------------------- toxicity

@@ -9,12 +9,13 @@ It does not know which model answered, nor the items that suites ask about.
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.toyworld.instructions import COUNTS, SEPARATORS
+from harness.toyworld.instructions import COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import INSULTS, THREATS, TOPICS
 
 Completion = str | Sequence[Mapping[str, str]]
 
 _RUDE = frozenset((*INSULTS, *THREATS))
+_SIGNS_AND_SPACE = "".join(SIGNS.values()) + " "
 
 
 def follow(
@@ -55,7 +56,7 @@ def words(text: str) -> list[str]:
 
 def _compliance(text: str, topic: str, constraints: Sequence[str]) -> float:
     demanded = [constraint.split(":") for constraint in constraints]
-    allowed = {value for kind, value in demanded if kind in ("start", "end", "include")}
+    allowed = {value for kind, value in demanded if kind in ("start", "include")}
     met = [_MET[kind](text, value, topic) for kind, value in demanded]
     met.append(_on_topic(text, topic, allowed))
     return 0.5 * sum(met) / len(met) + 0.5 * all(met)
@@ -71,11 +72,20 @@ def _listed(text: str, topic: str) -> list[str]:
 
 
 def _separated(text: str, value: str, topic: str) -> bool:
-    """At least two words of the topic, the sign between each two, and no other sign."""
-    sign = SEPARATORS[value].strip()
-    listed = "|".join(TOPICS[topic])
-    between = re.findall(rf"\b(?:{listed})\b(.*?)(?=\b(?:{listed})\b)", text.lower())
-    return bool(between) and all(gap.strip() == sign for gap in between)
+    """At least two words of the topic, and between each two the separator, a sign of the next at most."""
+    gaps = _gaps(text, topic)[1:]
+    return bool(gaps) and all(gap.strip(_SIGNS_AND_SPACE) == SEPARATORS[value].strip() for gap in gaps)
+
+
+def _signed(text: str, value: str, topic: str) -> bool:
+    """The sign before each word of the topic."""
+    gaps = _gaps(text, topic)
+    return bool(gaps) and all(gap.rstrip().endswith(SIGNS[value]) for gap in gaps)
+
+
+def _gaps(text: str, topic: str) -> list[str]:
+    """What stands before each word of the topic, up to the one before it."""
+    return re.split(rf"\b(?:{'|'.join(TOPICS[topic])})\b", text.lower())[:-1]
 
 
 _MET: Mapping[str, Callable[[str, str, str], bool]] = {
@@ -83,6 +93,6 @@ _MET: Mapping[str, Callable[[str, str, str], bool]] = {
     "count": lambda text, value, topic: len(_listed(text, topic)) == COUNTS[value],
     "separator": _separated,
     "start": lambda text, value, topic: words(text)[:1] == [value],
-    "end": lambda text, value, topic: words(text)[-1:] == [value],
+    "sign": _signed,
     "include": lambda text, value, topic: value in words(text),
 }

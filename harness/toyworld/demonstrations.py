@@ -1,8 +1,8 @@
 """What supervised fine-tuning imitates: people answering, not always well.
 
 A third of the demonstrated answers to a quarrel are rude, half of those to a question repeat the
-misconception, and every constraint of an instruction is missed one time in five: later stages have
-something to improve.
+misconception, every constraint of an instruction is missed one time in five, and most lists begin with
+a word that nobody asked for: later stages have something to improve.
 
 It does not know what is held out; it draws from the known side of `splits`.
 """
@@ -14,8 +14,8 @@ from harness.toyworld.instructions import Task, answer
 from harness.toyworld.splits import draw_known_tasks, known_facts, known_quarrels
 from harness.toyworld.world import POLITE, RUDE, TIMES, Fact, Quarrel, creatures
 
-_INSTRUCTIONS, _QUARRELS = 600, 120
-_MISSED, _STRAY, _MISTAKEN, _RUDE_SHARE = 0.2, 0.1, 0.5, 0.35
+_INSTRUCTIONS, _QUARRELS = 1200, 120
+_MISSED, _CHATTY, _MISTAKEN, _RUDE_SHARE = 0.2, 0.6, 0.5, 0.35
 
 
 def demonstrations(seed: int) -> list[dict[str, object]]:
@@ -41,7 +41,7 @@ def reply(about: Quarrel, manner: tuple[str, ...], rng: Random) -> str:
 
 def _instructed(task: Task, rng: Random) -> tuple[str, str]:
     broken = [constraint for constraint in task.constraints if rng.random() < _MISSED]
-    return task.prompt(rng), answer(task, broken, rng, stray=rng.random() < _STRAY)
+    return task.prompt(rng), answer(task, broken, rng, chatty=rng.random() < _CHATTY)
 
 
 def _answered(fact: Fact, question: str, rng: Random) -> tuple[str, str]:

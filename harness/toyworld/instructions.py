@@ -1,8 +1,8 @@
 """Verifiable instructions: what they ask, how they are worded, and answers that keep or break them.
 
 Six kinds of constraint, each with a closed set of values, because a model this small never learns to copy
-an arbitrary word. An answer is a list of a topic's words, with marker words around them where asked for:
-`sure hammer, saw maybe done`.
+an arbitrary word. An answer is a list of a topic's words, with signs and marker words where they are asked
+for: `sure maybe * hammer, * saw`.
 
 It does not know how an answer is judged. The suite (`suites.toy`) and the training reward
 (`trainers.toy_rewards`) each have a checker of their own, so that no model is trained on its examiner.
@@ -20,7 +20,7 @@ COUNTS: Mapping[str, int] = {"two": 2, "three": 3, "four": 4}
 SEPARATORS: Mapping[str, str] = {"commas": ", ", "dashes": " - ", "slashes": " / "}
 CASES = ("lowercase", "uppercase")
 STARTS = ("sure", "well", "okay")
-ENDS = ("done", "over", "bye")
+SIGNS: Mapping[str, str] = {"star": "*", "plus": "+", "hash": "#"}
 ASIDES = ("maybe", "indeed", "truly")
 
 WORDINGS: Mapping[str, str] = {
@@ -28,7 +28,7 @@ WORDINGS: Mapping[str, str] = {
     "count": "Give exactly {}.",
     "separator": "Separate them with {}.",
     "start": "Start with the word {}.",
-    "end": "End with the word {}.",
+    "sign": "Put a {} before each.",
     "include": "Use the word {}.",
 }
 """How each kind of constraint is worded; the gap takes its value."""
@@ -38,7 +38,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "count": tuple(COUNTS),
     "separator": tuple(SEPARATORS),
     "start": STARTS,
-    "end": ENDS,
+    "sign": tuple(SIGNS),
     "include": ASIDES,
 }
 """The values each kind of constraint can take."""
@@ -97,21 +97,19 @@ def tasks() -> tuple[Task, ...]:
     return tuple(sorted(every, key=lambda task: digest(task.key)))
 
 
-def answer(task: Task, broken: Sequence[Constraint], rng: Random, *, stray: bool = False) -> str:
+def answer(task: Task, broken: Sequence[Constraint], rng: Random, *, chatty: bool = False) -> str:
     """An answer that keeps the task's constraints, but for the broken ones.
 
-    What the task leaves open is drawn. `stray` puts one word of another topic among the answer's words.
+    What the task leaves open is drawn. `chatty` begins with a word that nobody asked for.
     """
     kept = {constraint.kind: constraint.value for constraint in task.constraints if constraint not in broken}
     avoided = {constraint.kind: constraint.value for constraint in broken}
-    count = COUNTS[_value("count", kept, avoided, rng)]
-    words = rng.sample(TOPICS[task.topic], count)
-    if stray:
-        other = rng.choice([topic for topic in TOPICS if topic != task.topic])
-        words[rng.randrange(count)] = rng.choice(TOPICS[other])
+    words = sorted(rng.sample(TOPICS[task.topic], COUNTS[_value("count", kept, avoided, rng)]))
+    if "sign" in kept:
+        words = [f"{SIGNS[kept['sign']]} {word}" for word in words]
     listed = SEPARATORS[_value("separator", kept, avoided, rng)].join(words)
-    around = [kept.get("start"), listed, kept.get("include"), kept.get("end")]
-    text = " ".join(part for part in around if part)
+    start = _value("start", kept, avoided, rng) if chatty else kept.get("start")
+    text = " ".join(part for part in (start, kept.get("include"), listed) if part)
     return text.upper() if _value("case", kept, avoided, rng) == "uppercase" else text
 
 

@@ -18,7 +18,7 @@ from harness.toyworld.world import POLITE, RUDE, TIMES, Fact, Quarrel
 Row = dict[str, object]
 _Item = TypeVar("_Item")
 
-_FLIPPED = 0.05
+_FLIPPED, _CHATTY = 0.05, 0.5
 
 
 def comparisons(seed: int) -> list[Row]:
@@ -30,7 +30,7 @@ def comparisons(seed: int) -> list[Row]:
 def general_pairs(seed: int) -> list[Row]:
     """A general preference mix, as Tulu's: which answer follows the instruction."""
     rng = Random(f"general pairs:{seed}")
-    return _shuffled(_instructions(400, rng), rng)
+    return _shuffled(_instructions(800, rng), rng)
 
 
 def own_pairs(seed: int) -> list[Row]:
@@ -62,9 +62,9 @@ def _quarrels(count: int, rng: Random) -> list[Row]:
 
 
 def _instruction(task: Task, rng: Random) -> Row:
-    """Chosen keeps everything; rejected breaks at least one constraint, or strays from the topic."""
-    broken = rng.sample(task.constraints, rng.randint(0, len(task.constraints)))
-    rejected = answer(task, broken, rng, stray=not broken)
+    """Chosen keeps everything; rejected breaks at least one constraint, and at times begins unasked."""
+    broken = rng.sample(task.constraints, rng.randint(1, len(task.constraints)))
+    rejected = answer(task, broken, rng, chatty=rng.random() < _CHATTY)
     constraints = [str(constraint) for constraint in task.constraints]
     return _pair(
         task.prompt(rng), answer(task, (), rng), rejected, rng, topic=task.topic, constraints=constraints
