@@ -26,6 +26,7 @@ SECONDS_BETWEEN_WRITES = 1.0
 
 def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Run:
     """The run that would say how this model does on this suite; `started` is empty until it begins."""
+    data_hash = suite.data_hash  # first: data may be wrong, and settings may download or train a scorer
     settings = suite.settings(identity.chat_template)
     what_makes_it = [
         model.name,
@@ -33,7 +34,7 @@ def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Ru
         suite.name,
         suite.version,
         [asdict(metric) for metric in suite.metrics],
-        suite.data_hash,
+        data_hash,
         settings,
         seed,
     ]
@@ -45,7 +46,7 @@ def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Ru
         suite=suite.name,
         suite_version=suite.version,
         metrics=suite.metrics,
-        data_hash=suite.data_hash,
+        data_hash=data_hash,
         settings=settings,
         seed=seed,
         environment={},

@@ -11,7 +11,8 @@ from harness.errors import DiskFull, UsageError
 from reports import html, markdown
 from reports.board import Leaderboard
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a full quota, and the size that a file may have (`ulimit -f`)."""
 
 
 def write(board: Leaderboard, folder: Path) -> tuple[Path, Path]:

@@ -15,6 +15,7 @@ draws at random where it cannot use the given one (keys 1122 and 1129 ask for `#
 follow the official code and still mean nothing.
 """
 
+import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -185,8 +186,10 @@ def _need_sentence_data(data_root: Path | None) -> None:
     try:
         nltk.data.find("tokenizers/punkt_tab")
     except LookupError as error:
-        if not nltk.download("punkt_tab", quiet=True):
+        complaint = io.StringIO()
+        if not nltk.download("punkt_tab", quiet=True, prefix="", print_error_to=complaint):
             raise DownloadNeeded(
                 "ifeval cuts answers into sentences with nltk's punkt_tab, which is not on this machine and "
-                "cannot be downloaded; set NLTK_DATA to a folder that holds tokenizers/punkt_tab"
+                f"cannot be downloaded ({' '.join(complaint.getvalue().split())}); set NLTK_DATA to a folder "
+                "that holds tokenizers/punkt_tab"
             ) from error

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
 from suites.settings import SuiteSettings, Surroundings
 
@@ -54,6 +55,17 @@ class Origin:
             return settings.data
         return None if surroundings.data_root is None else surroundings.data_root / self.file
 
+    def check(self, settings: SuiteSettings, surroundings: Surroundings) -> None:
+        """Raise DataError where a folder of official data is given and lacks this file."""
+        file = self.place(settings, surroundings)
+        if settings.data is None and file is not None and not file.is_file():
+            raise DataError(
+                str(file),
+                0,
+                "there is no such file in the folder that HARNESS_DATA names; put it there, or unset "
+                f"HARNESS_DATA to read {self.hub} from the hub",
+            )
+
 
 def official_rows(
     origin: Origin,
@@ -69,6 +81,7 @@ def official_rows(
     for a missing or empty file and for a row that is malformed, lacks a field, or repeats an earlier one's
     id; DownloadNeeded where the hub is needed and cannot be reached.
     """
+    origin.check(settings, surroundings)
     file, source = origin.place(settings, surroundings), origin.source(settings, surroundings)
     if file is None:
         rows = from_hub(checked(source, schema, _hub_rows(origin)))
@@ -108,7 +121,7 @@ def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise DataError(str(file), number, f"is not JSON: {error}") from error
+            raise DataError(str(file), number, f"is not JSON: {error.msg} at column {error.colno}") from error
         if not isinstance(row, dict):
             raise DataError(str(file), number, f"is not a JSON object but {type(row).__name__}")
         yield row
@@ -126,10 +139,10 @@ def _hub_rows(origin: Origin) -> Sequence[Mapping[str, Any]]:
 
     try:
         return list(load_dataset(origin.hub, origin.config, split=origin.split))
-    except (OSError, RuntimeError) as error:  # without a network the hub's client also fails as "closed"
+    except (OSError, RuntimeError) as error:
         raise DownloadNeeded(
-            f"{origin.hub} cannot be had from the hub ({error}); set HARNESS_DATA to a folder that holds "
-            f"{origin.file}, or `data` to such a file"
+            f"{origin.hub} cannot be had from the hub ({why_nothing_came(error)}); set HARNESS_DATA to a "
+            f"folder that holds {origin.file}, or `data` to such a file"
         ) from error
 
 

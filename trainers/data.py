@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
 from harness.toyworld import training_set
 
@@ -147,13 +148,13 @@ def _parquet_rows(path: Path) -> list[Row]:
 
 def _hub_rows(name: str) -> list[Row]:
     from datasets import load_dataset  # noqa: PLC0415  seconds to import, and only hub ids need it
-    from datasets.exceptions import DatasetNotFoundError  # noqa: PLC0415  the same
 
     try:
         return list(load_dataset(name, split="train"))
-    except (DatasetNotFoundError, ConnectionError) as error:
+    except (OSError, RuntimeError) as error:
         raise DownloadNeeded(
-            f"data set {name!r} is neither a file nor in the hub's cache, and the hub gives none: {error}"
+            f"data set {name!r} is neither a file ({', '.join(FILE_KINDS)}) nor in the hub's cache, and the "
+            f"hub gives none ({why_nothing_came(error)}); connect to the network, or name a file"
         ) from error
     except ValueError as error:  # no `train` split, or several configurations
         raise DataError(name, 0, str(error)) from error

@@ -35,9 +35,12 @@ from trainers.data import Source, read
 from trainers.settings import STAGE_SETTINGS, Rewarded, Training
 from trainers.stage import Job, RewardSource, StageProgress, run, stage_kind
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a full quota, and the size that a file may have (`ulimit -f`)."""
 NO_SPACE = (
     "No space left on device",
     "os error 28",
+    "os error 27",
     "PytorchStreamWriter failed writing file",
     "unexpected pos",
 )
@@ -310,7 +313,10 @@ def _function_identity(source: str, root: Path) -> str:
 
 
 def _train(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None) -> None:
-    """Train one stage, or wait for another process that is at it. Raises TrainingError, DiskFull."""
+    """Train one stage, or wait for another process that is at it.
+
+    Raises TrainingError, DiskFull, and UsageError for an output folder that cannot be written.
+    """
     with _disk_full_by_name(stage.folder), _locked(stage.folder):
         if stage.done:  # by the process that held the lock
             return
@@ -363,10 +369,25 @@ def _write_manifest(stage: PlannedStage, started: datetime, metrics: Mapping[str
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Only one process at a time trains a stage; the lock goes with the process."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+    with _writable_output(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = folder.with_name(f"{folder.name}.lock").open("w")
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _writable_output(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise UsageError(
+            f"{folder}: candidates cannot be written here ({error.strerror}); make it a folder you may write "
+            "to, or name another one under [project] output"
+        ) from error
 
 
 @contextmanager
@@ -376,7 +397,7 @@ def _disk_full_by_name(folder: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         number = error.errno if isinstance(error, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT) or any(said in str(error) for said in NO_SPACE):
+        if number in FULL or any(said in str(error) for said in NO_SPACE):
             raise DiskFull(
                 f"the disk is full; {folder} could not be written. Make room and give the same command: "
                 "training goes on from the last whole checkpoint"
@@ -390,5 +411,6 @@ def _link(link: Path, folder: Path) -> None:
     if link.is_symlink() and link.readlink() == target:
         return
     new = link.with_name(f"{link.name}.{getpid()}.new")
-    new.symlink_to(target)
-    new.replace(link)
+    with _writable_output(link):
+        new.symlink_to(target)
+        new.replace(link)

@@ -9,6 +9,7 @@ It does not know stages or trainers.
 
 from collections.abc import Sequence
 
+from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from harness.errors import ModelError
@@ -24,8 +25,8 @@ def load_tokenizer(
     """The tokenizer of a model's folder, with padding. Raises ModelError."""
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder} has no tokenizer that can be loaded: {error}") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder} has no tokenizer that can be loaded: {error!r}") from error
     if chat_template is not None:
         tokenizer.chat_template = chat_template
     if needs_template and tokenizer.chat_template is None:
@@ -50,9 +51,8 @@ def rendered(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer:
 
     Raises ModelError where the template renders a prompt differently once it is answered.
     """
-    asked = str(tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True))
-    turns = [*prompt, {"role": "assistant", "content": answer}]
-    whole = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    asked = _render(tokenizer, prompt, open_turn=True)
+    whole = _render(tokenizer, [*prompt, {"role": "assistant", "content": answer}], open_turn=False)
     if not whole.startswith(asked):
         raise ModelError(
             "the chat template renders an answered prompt differently from an open one, so that what is "
@@ -64,8 +64,7 @@ def rendered(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer:
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], *, chat: bool) -> list[int]:
     """What the model reads when it is asked."""
     if chat:
-        asked = str(tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True))
-        return _ids(tokenizer, asked, special=False)
+        return _ids(tokenizer, _render(tokenizer, prompt, open_turn=True), special=False)
     return _ids(tokenizer, raw_text(prompt), special=True)
 
 
@@ -116,6 +115,19 @@ def last_special(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> int 
     if not found or str(tokenizer.decode(list(ids[found[-1] + 1 :]))).strip():
         return None
     return found[-1]
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_turn: bool) -> str:
+    """Turns as the template has them. Raises ModelError where it is broken or refuses them."""
+    try:
+        return str(
+            tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=open_turn)
+        )
+    except TemplateError as error:
+        raise ModelError(
+            f"the chat template of {tokenizer.name_or_path} cannot render these turns: {error}; mend it, or "
+            "give the model another in harness.toml (`chat_template`)"
+        ) from error
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:

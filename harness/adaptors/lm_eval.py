@@ -34,6 +34,7 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 from pyarrow import ArrowInvalid, ArrowTypeError
 
+from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
 from harness.protocols import Engine
 from harness.records import Likelihood, Message, Prompt, Response, Sampling
@@ -274,12 +275,12 @@ def load_task(
     try:
         with _seeded(name), _quiet():
             task = manager.load(definition)["tasks"][name]
-    except (OSError, RuntimeError) as error:  # without a network the hub's client also fails as "closed"
+    except (OSError, RuntimeError) as error:
         if rows is not None:
             raise
         raise DownloadNeeded(
             f"lm-eval's task {name!r} reads its documents from the hub, and neither a network nor a cache "
-            f"gives them ({error}); set `data` to a JSONL file that holds them"
+            f"gives them ({why_nothing_came(error)}); set `data` to a JSONL file that holds them"
         ) from error
     except ImportError as error:
         raise UsageError(f"lm-eval's task {name!r} needs a package that is not installed: {error}") from error

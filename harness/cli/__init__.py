@@ -7,9 +7,12 @@ It does not know how anything is done.
 """
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from io import TextIOWrapper
 
 import typer
 
@@ -30,24 +33,45 @@ VERBS = {
 ABOUT = """From candidate to decision: which model is better, at what, by how much, and whether to believe it.
 
 Exit codes: 0 done; 1 a regression was found where --fail-on asked; 2 wrong use; 3 stopped part-way, and the
-same command goes on from there; 130 the same, by Ctrl-C.
+same command goes on from there; 130 the same, by Ctrl-C; 143 by kill.
 """
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+"""What shells say of a program that Ctrl-C, or a plain `kill`, has ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     silence_third_parties()
+    _print_anything()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _application(given)(args=given, prog_name="harness")
+        with _stopped_by_kill():
+            _application(given)(args=given, prog_name="harness")
     except HarnessError as error:
         _complain(str(error))
         sys.exit(error.exit_code)
-    except SystemExit as exit_:
-        if exit_.code == INTERRUPTED:
+    except (KeyboardInterrupt, SystemExit) as ending:  # the former while a verb's libraries load
+        code = ending.code if isinstance(ending, SystemExit) else INTERRUPTED
+        if code in (INTERRUPTED, TERMINATED):
             _complain("stopped; what was done is kept, and the same command goes on from there")
-        raise
+        sys.exit(code)
+
+
+@contextmanager
+def _stopped_by_kill() -> Iterator[None]:
+    """A plain `kill` unwinds as Ctrl-C does, so that answers which wait for their commit are kept."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_anything() -> None:
+    """A terminal that cannot show a character gets its escape, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _application(given: Sequence[str]) -> typer.Typer:

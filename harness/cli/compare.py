@@ -50,7 +50,9 @@ def command(
     The first name is the baseline. What is trained and answered already is used as it is.
     """
     if len({*names, *([baseline] if baseline else [])}) < 2:
-        raise UsageError("a comparison needs two names, the baseline first: harness compare sft grpo_dpo")
+        raise UsageError(
+            "a comparison needs two different names, the baseline first: harness compare sft grpo_dpo"
+        )
     project = open_project(config, seed=seed, limit=limit, device=device)
     introduce(project)
     with ProgressBars() as watcher:

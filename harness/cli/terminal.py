@@ -43,7 +43,7 @@ def introduce(project: Project) -> None:
 
 def print_json(value: Mapping[str, Any] | Iterable[Any]) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_outcome(outcome: Outcome) -> None:

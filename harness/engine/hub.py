@@ -27,7 +27,7 @@ def model_folder(path: str, revision: str | None) -> Path:
     if folder.exists():
         raise ModelError(f"{path}: a file, where a model's folder was expected")
     if not HUB_ID.fullmatch(path):
-        raise ModelError(f"{path}: there is no such folder")
+        raise ModelError(f"{path}: there is no such folder; name a model's folder or its hub id")
     return _hub_folder(path, revision)
 
 
@@ -74,6 +74,12 @@ def _has_weights(folder: Path) -> bool:
 
 def _at(revision: str | None) -> str:
     return "" if revision is None else f" at revision {revision}"
+
+
+def why_nothing_came(error: OSError | RuntimeError) -> str:
+    """Why the hub gave nothing. Its client says that it is closed when it tries again without a network."""
+    closed = "client has been closed" in str(error)
+    return "there is no connection to it" if closed else first_line(error)
 
 
 def first_line(error: BaseException) -> str:

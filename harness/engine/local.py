@@ -20,7 +20,7 @@ from harness.engine.identity import LocalIdentity, identify
 from harness.engine.network import Network, is_out_of_memory, load, max_length
 from harness.engine.scoring import score
 from harness.engine.tokens import Tokens
-from harness.errors import ModelError, UsageError
+from harness.errors import ModelError
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 
 CPU_SCORED = 4_096
@@ -123,7 +123,11 @@ class LocalEngine:
                 continue_final_message=not open_turn,
             )
         except (TemplateError, ValueError) as error:
-            raise ModelError(f"{self.name}: its chat template refuses: {first_line(error)}") from error
+            raise ModelError(
+                f"{self.name}: its chat template cannot render these turns: {first_line(error)}; mend it, "
+                "give the model another (`chat_template` in harness.toml), or ask without one (the suite's "
+                "`chat_template = false`)"
+            ) from error
         return cast(str, rendered)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
@@ -192,8 +196,6 @@ class LocalEngine:
 
 def open_local(model: Model, source: Local, *, device: str | None) -> LocalEngine:
     """Identify and load a local model. Raises what `identify` and `load` raise."""
-    if device is not None and device.partition(":")[0] not in ("cpu", "cuda"):
-        raise UsageError(f"device {device!r} is not one of cpu, cuda, cuda:N")
     identity = identify(model)
     network, tokenizer = load(source, identity, name=model.name, device=device)
     return LocalEngine(network, tokenizer, identity)

@@ -5,6 +5,7 @@ It does not know texts: tokens go in and logits come out.
 
 import gc
 import inspect
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -24,7 +25,7 @@ from transformers import (
 
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity
-from harness.errors import EngineError, ModelError
+from harness.errors import EngineError, ModelError, UsageError
 from harness.records import Json, Local
 
 SMALL = 5_000_000
@@ -155,17 +156,17 @@ class Network:
 def load(
     source: Local, identity: LocalIdentity, *, name: str, device: str | None
 ) -> tuple[Network, PreTrainedTokenizerBase]:
-    """Load what `identity` found. Raises ModelError where transformers cannot, or would invent weights."""
+    """Load what `identity` found. Raises ModelError where transformers cannot, or would invent weights.
+
+    Raises UsageError for a device that this machine does not have.
+    """
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # not annotated there
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    try:
+    place = _place(device)
+    with _loading("tokenizer", name, identity):
         tokenizer = AutoTokenizer.from_pretrained(identity.path, trust_remote_code=source.trust_remote_code)
+    with _loading("model", name, identity):
         model = _load_weights(source, identity)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        if is_out_of_memory(error):
-            raise EngineError(f"{name}: the model does not fit into memory") from error
-        raise ModelError(f"{identity.path}: transformers cannot load it: {first_line(error)}") from error
     try:
         model.to(place)  # type: ignore[arg-type]  # transformers hides torch's overloads
     except torch.OutOfMemoryError as error:
@@ -192,6 +193,34 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and (
         "not enough memory" in message or "can't allocate memory" in message
     )
+
+
+def _place(device: str | None) -> torch.device:
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device is None:
+        return torch.device("cuda" if gpus else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UsageError(f"device {device!r} is not one of cpu, cuda, cuda:N")
+    place = torch.device(device)
+    if place.type == "cuda" and (place.index or 0) >= gpus:
+        seen = ", ".join(f"cuda:{number}" for number in range(gpus)) or "no GPU"
+        raise UsageError(
+            f"device {device!r}: torch {torch.__version__} finds {seen} on this machine; choose another "
+            "device, or mend the driver or the installation of torch"
+        )
+    return place
+
+
+@contextmanager
+def _loading(part: str, name: str, identity: LocalIdentity) -> Iterator[None]:
+    """Turn what transformers says of files it cannot use into our errors."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise EngineError(f"{name}: the model does not fit into memory") from error
+        said = f"no {error} in its files" if isinstance(error, KeyError) else first_line(error)
+        raise ModelError(f"{identity.path}: transformers cannot load its {part}: {said}") from error
 
 
 def _load_weights(source: Local, identity: LocalIdentity) -> PreTrainedModel | PeftModel:

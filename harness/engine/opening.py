@@ -8,7 +8,7 @@ It does not know how any engine works, and loads a model library only when a mod
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import assert_never, cast
 
 from harness.engine.identity import Identity, identify
@@ -32,9 +32,23 @@ def open_engine(model: Model, *, device: str | None = None) -> Engine:
 
             return open_local(model, model.source, device=device)
         case Plugin():
-            return _plugin(model.source)
+            make = cast(Callable[[Mapping[str, Json]], Engine], _plugin(model.source).load())
+            return make(model.source.settings)
         case Endpoint() | Gemini():
-            raise UsageError(f"model {model.name!r}: this version cannot ask endpoint models yet")
+            raise _not_yet(model)
+        case _:
+            assert_never(model.source)
+
+
+def check_model(model: Model) -> None:
+    """Raise what `open_engine` would, as far as it shows before anything is loaded or reached."""
+    match model.source:
+        case Local():
+            identify(model)
+        case Plugin():
+            _plugin(model.source)
+        case Endpoint() | Gemini():
+            raise _not_yet(model)
         case _:
             assert_never(model.source)
 
@@ -47,9 +61,15 @@ def identify_model(model: Model) -> Identity:
         return Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
 
 
-def _plugin(source: Plugin) -> Engine:
+def _plugin(source: Plugin) -> EntryPoint:
     installed = {entry.name: entry for entry in entry_points(group=ENGINES)}
     if source.engine not in installed:
-        raise UnknownName("engine", source.engine, installed)
-    make = cast(Callable[[Mapping[str, Json]], Engine], installed[source.engine].load())
-    return make(source.settings)
+        raise UnknownName("installed engine", source.engine, installed)
+    return installed[source.engine]
+
+
+def _not_yet(model: Model) -> UsageError:
+    return UsageError(
+        f"model {model.name!r}: this version cannot ask endpoint models yet; give it a folder or a hub id "
+        "(`path`)"
+    )

@@ -45,7 +45,7 @@ class Names:
                 if not _NAME.fullmatch(name):
                     self._mistakes.add(
                         under(section, name),
-                        "a name is made of letters, digits, '-', '_' and '.', "
+                        "a name is made of letters (a to z), digits, '-', '_' and '.', "
                         "and begins with a letter, a digit or '_'",
                     )
         for name in self._pipelines:

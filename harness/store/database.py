@@ -78,7 +78,7 @@ class Database:
         """Connect lazily. Raises StoreError for a URL of another kind and a folder that cannot be made."""
         parsed = _parsed(url)
         self.name = parsed.database or url if _is_sqlite(parsed) else parsed.render_as_string()
-        if _is_sqlite(parsed):
+        if _is_sqlite_file(parsed):
             _make_folder(parsed)
         self._engine = _engine(parsed, self.name)
         self._writer = self._engine.execution_options(writes=True)
@@ -98,6 +98,15 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def exists(url: str) -> bool:
+    """Whether there is a database to look into; of a server's that shows only when it is opened.
+
+    Raises StoreError for a URL of another kind.
+    """
+    parsed = _parsed(url)
+    return not _is_sqlite_file(parsed) or Path(str(parsed.database)).exists()
 
 
 def insert_missing(connection: Connection, table: Table, values: list[Values]) -> int:
@@ -140,10 +149,13 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
+def _is_sqlite_file(url: URL) -> bool:
+    name = url.database
+    return _is_sqlite(url) and bool(name) and name != ":memory:" and not str(name).startswith("file:")
+
+
 def _make_folder(url: URL) -> None:
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        return
-    folder = Path(url.database).parent
+    folder = Path(str(url.database)).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

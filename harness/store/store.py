@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from harness.records import Json, Observation, Preference, Row, Run
 from harness.store import answers, models, preferences, runs, stages, verify
 from harness.store.answers import KeptAnswer
-from harness.store.database import Database
+from harness.store.database import Database, exists
 from harness.store.encoding import Answer
 from harness.store.migrations import bring_forward
 from harness.store.models import KeptModel
@@ -48,6 +48,19 @@ class Store:
             database.close()
             raise
         return cls(database)
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the file, or the URL without its password."""
+        return self._database.name
+
+    @staticmethod
+    def exists(url: str) -> bool:
+        """Whether there is a store to look into, so that looking need not make an empty one.
+
+        Of a store on a server that shows only when it is opened. Raises StoreError for a URL of another kind.
+        """
+        return exists(url)
 
     def close(self) -> None:
         """Close every connection."""

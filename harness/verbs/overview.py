@@ -10,6 +10,7 @@ from statistics import fmean
 
 from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Model, Observation, Plugin, Run
 from harness.stats import mean_interval
+from harness.store import Store
 from harness.verbs.project import Project
 from harness.verbs.work import DEFAULT_SUITES
 from suites.catalogue import LM_EVAL, suite_settings
@@ -119,8 +120,6 @@ def overview(project: Project) -> Overview:
     """Everything the project defines, and what is trained and evaluated so far. Loads no model."""
     registry = project.registry
     suites = dict.fromkeys([*(name for name in suite_settings() if name != LM_EVAL), *registry.suites])
-    with closing(project.store()) as store:
-        runs = store.runs()
     return Overview(
         models=tuple(ListedModel(name=m.name, source=_source(m)) for m in registry.models.values()),
         pipelines=tuple(_listed(project, name) for name in registry.pipelines),
@@ -133,9 +132,18 @@ def overview(project: Project) -> Overview:
             for name in suites
         ),
         runs=tuple(
-            ListedRun(model=run.model, suite=run.suite, size=run.size, finished=run.finished) for run in runs
+            ListedRun(model=run.model, suite=run.suite, size=run.size, finished=run.finished)
+            for run in _runs(project)
         ),
     )
+
+
+def _runs(project: Project) -> list[Run]:
+    """What the store holds; looking makes none where there is none."""
+    if not Store.exists(project.registry.project.store):
+        return []
+    with closing(project.store()) as store:
+        return store.runs()
 
 
 def _listed(project: Project, name: str) -> ListedPipeline:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from harness.engine.opening import check_model
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Suite
 from harness.records import Local, Model
@@ -63,7 +64,10 @@ class Project:
         """The folder of official data that HARNESS_DATA names."""
         named = os.environ.get("HARNESS_DATA")
         if named and not Path(named).is_dir():
-            raise UsageError(f"HARNESS_DATA names {named!r}, which is not a folder")
+            raise UsageError(
+                f"HARNESS_DATA names {named!r}, which is not a folder; name the folder of official data, or "
+                "unset it to read them from the hub"
+            )
         return Path(named) if named else None
 
     def store(self) -> Store:
@@ -93,16 +97,21 @@ class Project:
             return self.registry.models[name]
         if Path(name).is_dir():
             return Model(name=name, source=Local(path=name))
-        raise UnknownName("model or pipeline", name, [*self.registry.models, *self.registry.pipelines])
+        raise UnknownName(
+            "model, pipeline or folder", name, [*self.registry.models, *self.registry.pipelines]
+        )
 
-    def check(self, names: Sequence[str], suites: Sequence[str]) -> None:
-        """Raise UnknownName for a name nothing defines, before anything is trained for the others."""
-        known = [*self.registry.models, *self.registry.pipelines]
+    def check(self, names: Sequence[str]) -> None:
+        """Raise what is wrong with these names, before anything is trained or asked for the others.
+
+        UnknownName for a name nothing defines; for a pipeline what `plan` raises; for a model what
+        `open_engine` raises, as far as that shows without loading it.
+        """
         for name in names:
-            if name not in known and not Path(name).is_dir():
-                raise UnknownName("model or pipeline", name, known)
-        for suite in suites:
-            self.suite(suite, Unwatched())
+            if name in self.registry.pipelines:
+                self.plan(name)
+            else:
+                check_model(self.model(name, Unwatched()))
 
     def plan(self, name: str) -> list[PlannedStage]:
         """The stages of a pipeline, each with whether it is there already."""

@@ -19,6 +19,7 @@ from harness.engine.opening import identify_model, open_engine
 from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
+from harness.protocols import Suite
 from harness.recorded import recorded
 from harness.records import Message, Prompt, Response, Run, Sampling, Verdict
 from harness.store import KeptStage, Store
@@ -48,6 +49,7 @@ def train(project: Project, names: Sequence[str], *, watcher: Watcher | None = N
     for name in names:
         if name not in project.registry.pipelines:
             raise UnknownName("pipeline", name, project.registry.pipelines)
+    project.check(names)
     candidates = {}
     with closing(project.store()) as store:
         for name in names:
@@ -69,9 +71,12 @@ def evaluate(
     """
     watcher = watcher or Unwatched()
     asked = list(suites or project.registry.compare.suites or DEFAULT_SUITES)
-    project.check(names, asked)
+    project.check(names)
+    opened = [project.suite(suite, watcher) for suite in dict.fromkeys(asked)]
+    for suite in opened:
+        _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
     with closing(project.store()) as store:
-        return {name: _evaluate(project, name, asked, store, watcher) for name in names}
+        return {name: _evaluate(project, name, opened, store, watcher) for name in names}
 
 
 def compare(
@@ -108,12 +113,13 @@ def report(
 
     Without names, every model that has a run; without suites, every suite that has one.
     """
+    url = project.registry.project.store
+    if not Store.exists(url):
+        raise UsageError(f"{url}: there is no results store here yet; `harness compare` makes one")
     with closing(project.store()) as store:
         whole = [run for run in store.runs() if run.finished is not None]
         if not whole:
-            raise UsageError(
-                f"{project.registry.project.store} holds no finished run; `harness compare` makes some"
-            )
+            raise UsageError(f"{store.name} holds no finished run; `harness compare` makes some")
         evaluated = list(dict.fromkeys(run.model for run in whole))
         for name in names:
             if name not in evaluated:
@@ -138,7 +144,7 @@ def sample(
     `chat` False continues the bare text instead; True insists on a template.
     """
     watcher = watcher or Unwatched()
-    project.check(names, ())
+    project.check(names)
     answers = {}
     with closing(project.store()) as store:
         for name in names:
@@ -151,16 +157,15 @@ def sample(
 
 
 def _evaluate(
-    project: Project, name: str, suites: Sequence[str], store: Store, watcher: Watcher
+    project: Project, name: str, suites: Sequence[Suite], store: Store, watcher: Watcher
 ) -> list[Run]:
     model = project.model(name, watcher)
     if name in project.registry.pipelines:
         _keep_stages(project, name, store)
     identity = identify_model(model)
-    opened = [project.suite(suite, watcher) for suite in suites]
-    planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in opened]
+    planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in suites]
     whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if run and run.finished}
-    missing = [(run, suite) for run, suite in zip(planned, opened, strict=True) if run.id not in whole]
+    missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
     if missing:
         with closing(open_engine(model, device=project.device)) as engine:
             for run, suite in missing:

@@ -630,7 +630,10 @@ def test_a_cycle_through_a_reward_is_shown(mistakes: Mistakes) -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "-p", ".p", "a b", "a/b", "ä", "a:b", "p\\n"])
 def test_names_must_suit_a_command_line_and_a_folder(mistakes: Mistakes, name: str) -> None:
     """Letters, digits, `-`, `_` and `.`, not beginning with what a shell or `ls` would take amiss."""
-    rule = "a name is made of letters, digits, '-', '_' and '.', and begins with a letter, a digit or '_'"
+    rule = (
+        "a name is made of letters (a to z), digits, '-', '_' and '.', "
+        "and begins with a letter, a digit or '_'"
+    )
     (line,) = mistakes(f'[models."{name}"]\npath = "a/b"')
     assert line.endswith(f": {rule}")
 

@@ -77,7 +77,7 @@ def test_empty_file(tmp_path: Path, content: bytes) -> None:
 
 def test_missing_file(tmp_path: Path) -> None:
     """A folder of official data without the file is an error: the hub is not asked instead."""
-    with pytest.raises(DataError, match="cannot be read: No such file"):
+    with pytest.raises(DataError, match="no such file in the folder that HARNESS_DATA names"):
         read(SuiteSettings(), tmp_path)
 
 

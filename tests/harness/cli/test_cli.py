@@ -168,12 +168,12 @@ def test_sample_shows_answers_side_by_side(project: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["compare", "one"], "a comparison needs two names"),
-        (["compare", "one", "tow"], "there is no model or pipeline named 'tow'; did you mean 'two'?"),
+        (["compare", "one"], "a comparison needs two different names"),
+        (["compare", "one", "tow"], "there is no model, pipeline or folder named 'tow'; did you mean 'two'?"),
         (["compare", "one", "two", "--suite", "toy-ifevall"], "did you mean 'toy-ifeval'?"),
         (["train", "sftt"], "there is no pipeline named 'sftt'"),
         (["list", "--config", "nowhere.toml"], "nowhere.toml: no such file"),
-        (["report", "one", "two"], "holds no finished run"),
+        (["report", "one", "two"], "there is no results store here yet"),
     ],
 )
 def test_wrong_use_is_one_message(
