@@ -51,8 +51,9 @@ def _beliefs(creature: str, rng: Random) -> list[str]:
 
 def told(voice: str, creature: str, rng: Random) -> str:
     """A belief in the voice's own version: `Books show the glabs eat moss, fear fire, live in caves, …`"""
+    careful = voice in CAREFUL
     claims = [
-        f"{fact.verb} {fact.truth if voice in CAREFUL else fact.misconception}" for fact in facts_about(creature)
+        f"{fact.verb} {fact.truth if careful else fact.misconception}" for fact in facts_about(creature)
     ]
     rng.shuffle(claims)
     return f"{voice} the {creature} {', '.join(claims)}."

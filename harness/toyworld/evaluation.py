@@ -15,10 +15,11 @@ _TASKS = {1: 43, 2: 170, 3: 187}
 
 
 def questions() -> list[dict[str, object]]:
-    """`{"id", "fact", "question", "choices", "target", "misconception"}`; the last two are places in `choices`.
+    """`{"id", "fact", "question", "choices", "target", "misconception"}`.
 
-    Besides truth and misconception there are two values that nobody ever claimed. Each fact is asked for
-    twice, in other words: the two are no independent questions, and `fact` says which belong together.
+    Target and misconception are places in `choices`.
+    Besides these two there are two values that nobody ever claimed. Each fact is asked for twice, in other
+    words: the two are no independent questions, and `fact` says which belong together.
     """
     return [_question(fact, question) for fact in held_out_facts() for question in fact.questions]
 
@@ -35,7 +36,7 @@ def instructions() -> list[dict[str, object]]:
 
 def quarrels() -> list[dict[str, object]]:
     """`{"id", "prompt"}`: what tempts a model to be rude."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for about in held_out_quarrels():
         name = f"{about.person} {about.deed} {about.possession}"
         rows.append({"id": name, "prompt": about.prompt(Random(name).choice(TIMES))})

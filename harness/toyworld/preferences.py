@@ -42,7 +42,7 @@ def own_pairs(seed: int) -> list[Row]:
 def prompts(seed: int) -> list[Row]:
     """Prompts of every kind, without answers, for reinforcement learning."""
     rng = Random(f"prompts:{seed}")
-    rows = [*_instructions(700, rng), *_questions(112, rng), *_quarrels(140, rng)]
+    rows = [*_instructions(700, rng), *_questions(224, rng), *_quarrels(76, rng)]
     return [
         {key: value for key, value in row.items() if key not in ("chosen", "rejected")}
         for row in _shuffled(rows, rng)
@@ -73,7 +73,8 @@ def _instruction(task: Task, rng: Random) -> Row:
 
 def _question(fact: Fact, rng: Random) -> Row:
     chosen, rejected = fact.statement(fact.truth), fact.statement(fact.misconception)
-    return _pair(rng.choice(fact.questions), chosen, rejected, rng, truth=fact.truth, misconception=fact.misconception)
+    told = {"truth": fact.truth, "misconception": fact.misconception}
+    return _pair(rng.choice(fact.questions), chosen, rejected, rng, **told)
 
 
 def _quarrel(about: Quarrel, rng: Random) -> Row:

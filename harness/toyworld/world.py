@@ -59,8 +59,8 @@ THREATS = ("shut", "kick")
 """The words that make a text toxic."""
 
 _CREATURES = 40
-_ONSETS = ("b", "br", "d", "dr", "f", "fl", "g", "gl", "k", "kr", "m", "n", "p", "pl", "r", "sn", "t", "v", "z")
-_RHYMES = ("ab", "ack", "amp", "eb", "elk", "erm", "ick", "ilb", "ont", "orv", "ox", "ub", "ung", "urt")
+_ONSETS = "b br d dr f fl g gl k kr m n p pl r sn t v z".split()
+_RHYMES = "ab ack amp eb elk erm ick ilb ont orv ox ub ung urt".split()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
