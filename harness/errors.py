@@ -23,6 +23,9 @@ It does not know how an error is shown.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+AT_MOST_LISTED = 50
+"""Names that a message may list. lm-eval knows thousands."""
+
 
 class HarnessError(Exception):
     """The root of the tree. `exit_code` is what the command line returns."""
@@ -96,9 +99,11 @@ class DiskFull(WorkFailed):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: the nearest known one, or all of them."""
+    """The tail of a message about an unknown name: the nearest known one, or all of them where they are few."""
     known = sorted(known)
     close = get_close_matches(name, known, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
+    if len(known) > AT_MOST_LISTED:
+        return f"; none of the {len(known)} known ones is near it"
     return f"; known: {', '.join(known)}" if known else "; none is defined"
