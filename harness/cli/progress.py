@@ -37,6 +37,7 @@ class ProgressBars:
         )
         self._tasks: dict[str, TaskID] = {}
         self._begun: dict[str, float] = {}
+        self._loading: TaskID | None = None
 
     def __enter__(self) -> "ProgressBars":
         self._progress.start()
@@ -52,8 +53,15 @@ class ProgressBars:
         detail = "" if progress.loss is None else f"loss {progress.loss:.3f}"
         self._show(f"train {progress.pipeline} · {progress.stage}", progress.step, progress.total, detail)
 
+    def loading(self, model: str) -> None:
+        """Show that something happens before the first answer comes."""
+        self._loading = self._progress.add_task(f"load {model}", total=None, detail="")
+
     def asking(self, model: str, suite: str, done: int, total: int) -> None:
         """Show how many of a request's answers are there."""
+        if self._loading is not None:
+            self._progress.remove_task(self._loading)
+            self._loading = None
         self._show(f"ask {model} · {suite}", done, total, "answers")
 
     def _show(self, what: str, done: int, total: int, detail: str) -> None:

@@ -32,6 +32,10 @@ class Watcher(Protocol):
         """A stage has done another step."""
         ...
 
+    def loading(self, model: str) -> None:
+        """A model is being loaded, and then its first suite prepared."""
+        ...
+
     def asking(self, model: str, suite: str, done: int, total: int) -> None:
         """Another answer of one request is there."""
         ...
@@ -41,6 +45,9 @@ class Unwatched:
     """Nobody is told."""
 
     def training(self, progress: StageProgress) -> None:
+        """Say nothing."""
+
+    def loading(self, model: str) -> None:
         """Say nothing."""
 
     def asking(self, model: str, suite: str, done: int, total: int) -> None:

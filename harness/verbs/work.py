@@ -167,6 +167,7 @@ def _evaluate(
     whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if run and run.finished}
     missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
     if missing:
+        watcher.loading(name)
         with closing(open_engine(model, device=project.device)) as engine:
             for run, suite in missing:
                 remembering = recorded(engine, store, on_answer=partial(watcher.asking, name, suite.name))
