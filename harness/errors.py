@@ -99,7 +99,7 @@ class DiskFull(WorkFailed):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: the nearest known one, or all of them where they are few."""
+    """The tail of a message about an unknown name: the nearest known one, or all where they are few."""
     known = sorted(known)
     close = get_close_matches(name, known, n=1)
     if close:
