@@ -1,10 +1,11 @@
-"""Reports as files, each either the old one or the new one and never half of one.
+"""Reports as files, all of them either the old ones or the new ones, and never half of one.
 
 It does not know what a report says.
 """
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import DiskFull, UsageError
@@ -24,21 +25,28 @@ def write(board: Leaderboard, folder: Path) -> tuple[Path, Path]:
     pages = {"leaderboard.md": markdown.render(board), "leaderboard.html": html.render(board)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in pages.items():
-            _replace(folder / name, text)
+        _replace({folder / name: text for name, text in pages.items()})
     except OSError as error:
         if error.errno in _FULL:
             raise DiskFull(
-                f"{folder}: no space left to write the report; what was there is intact"
+                f"{folder}: no space is left to write the report; what was there is intact, and `harness "
+                "report` writes it when there is room"
             ) from error
-        raise UsageError(f"{folder}: the report cannot be written here: {error.strerror}") from error
+        raise UsageError(
+            f"{folder}: the report cannot be written here ({error.strerror}); what was measured is kept: "
+            "name a folder you may write to (`harness report --output FOLDER`, or [project] reports)"
+        ) from error
     return folder / "leaderboard.md", folder / "leaderboard.html"
 
 
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def _replace(pages: Mapping[Path, str]) -> None:
+    """All of the files, or none: they take their names when the last of them is written."""
+    partials = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in pages}
     try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
+        for path, partial in partials.items():
+            partial.write_text(pages[path], encoding="utf-8", newline="\n")
+        for path, partial in partials.items():
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from harness.errors import TrainingError
+from harness.errors import ModelError, TrainingError
 from harness.records import Json
 from trainers.stage import Job
 from trainers.tokens import end_tokens
@@ -74,9 +74,12 @@ def common_arguments(job: Job) -> dict[str, Any]:
 def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]:
     """Run a trainer, from its last complete checkpoint where there is one. Returns model and metrics.
 
-    Raises TrainingError where the loss or the weights are no numbers, or memory does not suffice.
+    Raises ModelError where the base's weights are no numbers; TrainingError where the loss or the trained
+    weights are none, or memory does not suffice.
     """
     model = cast(PreTrainedModel, trainer.model)
+    if not is_finite(model):
+        raise ModelError(f"{job.base}: its weights hold NaN or infinity; nothing can be trained from them")
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Watch(job))
     checkpoint = last_checkpoint(job.folder / "checkpoints")
@@ -175,11 +178,16 @@ def forget_optimiser(checkpoint: Path) -> None:
 
 def check_weights(job: Job, model: torch.nn.Module) -> None:
     """Raise TrainingError where a weight is no number; the last steps' loss is not always logged."""
-    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+    if not is_finite(model):
         raise TrainingError(
             f"{job.kind}: the trained weights hold NaN or infinity; try a lower `learning_rate` than "
             f"{job.settings.learning_rate}"
         )
+
+
+def is_finite(model: torch.nn.Module) -> bool:
+    """Whether every weight is a number."""
+    return all(bool(torch.isfinite(weight).all()) for weight in model.parameters())
 
 
 def last_logged(state: TrainerState) -> dict[str, Json]:

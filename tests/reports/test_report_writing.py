@@ -31,7 +31,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "write_text", full)
 
-    with pytest.raises(DiskFull, match="no space left"):
+    with pytest.raises(DiskFull, match="no space is left"):
         write(BOARD, tmp_path)
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"leaderboard.md": "old"}
 
