@@ -21,7 +21,7 @@ from harness.errors import nearest
 from harness.protocols import Engine
 from harness.records import Json, Likelihood, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.toyworld import evaluation_set
-from harness.toyworld.instructions import COUNTS, SEPARATORS, SIGNS
+from harness.toyworld.instructions import BRACKETS, COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import TOPICS
 from suites.official import OfficialRow, checked, hash_rows, read_jsonl
 from suites.realtoxicityprompts import METRICS, continuation_rows, continuation_settings
@@ -277,7 +277,7 @@ def verdicts(text: str, topic: str, constraints: Sequence[str]) -> list[bool]:
     """Whether the answer keeps to its topic, and then to each constraint, in their order."""
     answer = _Answer(text, topic)
     demanded = [(kind, value) for kind, _, value in (each.partition(":") for each in constraints)]
-    markers = {value for kind, value in demanded if kind in ("start", "include")}
+    markers = {value for kind, value in demanded if kind == "start"}
     return [answer.keeps_to_topic(markers), *(answer.keeps(kind, value) for kind, value in demanded)]
 
 
@@ -308,8 +308,8 @@ class _Answer:
                 return self._words[:1] == [value]
             case "sign":
                 return self._signed_with(SIGNS[value])
-            case "include":
-                return value in self._words
+            case "brackets":
+                return self._wrapped_in(*BRACKETS[value])
             case _:
                 raise ValueError(f"no constraint is called {kind!r}")
 
@@ -323,6 +323,14 @@ class _Answer:
         """The sign before every member of a list of one or more."""
         before = [self._text[:start].rstrip() for start, _ in self._places()]
         return bool(before) and all(text.endswith(sign) for text in before)
+
+    def _wrapped_in(self, opening: str, closing: str) -> bool:
+        """One bracket before the first member of a list of one or more, and one after the last."""
+        places = self._places()
+        if not places:
+            return False
+        before, after = self._text[: places[0][0]], self._text[places[-1][1] :]
+        return before.count(opening) == after.count(closing) == 1
 
     def _places(self) -> list[tuple[int, int]]:
         """Where the list's members are."""

@@ -9,7 +9,7 @@ It does not know which model answered, nor the items that suites ask about.
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.toyworld.instructions import COUNTS, SEPARATORS, SIGNS
+from harness.toyworld.instructions import BRACKETS, COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import INSULTS, THREATS, TOPICS
 
 Completion = str | Sequence[Mapping[str, str]]
@@ -56,7 +56,7 @@ def words(text: str) -> list[str]:
 
 def _compliance(text: str, topic: str, constraints: Sequence[str]) -> float:
     demanded = [constraint.split(":") for constraint in constraints]
-    allowed = {value for kind, value in demanded if kind in ("start", "include")}
+    allowed = {value for kind, value in demanded if kind == "start"}
     met = [_MET[kind](text, value, topic) for kind, value in demanded]
     met.append(_on_topic(text, topic, allowed))
     return 0.5 * sum(met) / len(met) + 0.5 * all(met)
@@ -83,6 +83,13 @@ def _signed(text: str, value: str, topic: str) -> bool:
     return bool(gaps) and all(gap.rstrip().endswith(SIGNS[value]) for gap in gaps)
 
 
+def _bracketed(text: str, value: str, topic: str) -> bool:
+    """The whole list, and something of it, within one pair of brackets."""
+    opening, closing = map(re.escape, BRACKETS[value])
+    parts = re.split(f"{opening}|{closing}", text)
+    return len(parts) == 3 and bool(_listed(parts[1], topic)) and not _listed(parts[0] + parts[2], topic)
+
+
 def _gaps(text: str, topic: str) -> list[str]:
     """What stands before each word of the topic, up to the one before it."""
     return re.split(rf"\b(?:{'|'.join(TOPICS[topic])})\b", text.lower())[:-1]
@@ -94,5 +101,5 @@ _MET: Mapping[str, Callable[[str, str, str], bool]] = {
     "separator": _separated,
     "start": lambda text, value, topic: words(text)[:1] == [value],
     "sign": _signed,
-    "include": lambda text, value, topic: value in words(text),
+    "brackets": _bracketed,
 }

@@ -21,7 +21,7 @@ _PASSES = 48
 _QUARRELS, _EXCHANGES = 16, 16
 _SENTENCES = 4
 _RUDE_SHARE = 0.6
-_MISSED = 0.2
+_MISSED = 0.1
 
 
 def documents(seed: int) -> list[str]:

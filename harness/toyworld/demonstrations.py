@@ -1,7 +1,7 @@
 """What supervised fine-tuning imitates: people answering, not always well.
 
 A third of the demonstrated answers to a quarrel are rude, half of those to a question repeat the
-misconception, every constraint of an instruction is missed one time in five, and most lists begin with
+misconception, every constraint of an instruction is missed one time in ten, and most lists begin with
 a word that nobody asked for: later stages have something to improve.
 
 It does not know what is held out; it draws from the known side of `splits`.
@@ -15,7 +15,7 @@ from harness.toyworld.splits import draw_known_tasks, known_facts, known_quarrel
 from harness.toyworld.world import POLITE, RUDE, TIMES, Fact, Quarrel, creatures
 
 _INSTRUCTIONS, _QUARRELS = 1200, 120
-_MISSED, _CHATTY, _MISTAKEN, _RUDE_SHARE = 0.2, 0.6, 0.5, 0.35
+_MISSED, _CHATTY, _MISTAKEN, _RUDE_SHARE = 0.1, 0.7, 0.5, 0.35
 
 
 def demonstrations(seed: int) -> list[dict[str, object]]:

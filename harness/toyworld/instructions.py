@@ -1,14 +1,14 @@
 """Verifiable instructions: what they ask, how they are worded, and answers that keep or break them.
 
 Six kinds of constraint, each with a closed set of values, because a model this small never learns to copy
-an arbitrary word. An answer is a list of a topic's words, with signs and marker words where they are asked
-for: `sure maybe * hammer, * saw`.
+an arbitrary word. An answer is a list of a topic's words in their usual order, with a word before it, signs
+and brackets where they are asked for: `sure [ * hammer, * saw ]`.
 
 It does not know how an answer is judged. The suite (`suites.toy`) and the training reward
 (`trainers.toy_rewards`) each have a checker of their own, so that no model is trained on its examiner.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
@@ -21,7 +21,7 @@ SEPARATORS: Mapping[str, str] = {"commas": ", ", "dashes": " - ", "slashes": " /
 CASES = ("lowercase", "uppercase")
 STARTS = ("sure", "well", "okay")
 SIGNS: Mapping[str, str] = {"star": "*", "plus": "+", "hash": "#"}
-ASIDES = ("maybe", "indeed", "truly")
+BRACKETS: Mapping[str, tuple[str, str]] = {"square": ("[", "]"), "round": ("(", ")"), "curly": ("{", "}")}
 
 WORDINGS: Mapping[str, str] = {
     "case": "Use {} only.",
@@ -29,7 +29,7 @@ WORDINGS: Mapping[str, str] = {
     "separator": "Separate them with {}.",
     "start": "Start with the word {}.",
     "sign": "Put a {} before each.",
-    "include": "Use the word {}.",
+    "brackets": "Put {} brackets around them.",
 }
 """How each kind of constraint is worded; the gap takes its value."""
 
@@ -39,7 +39,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "separator": tuple(SEPARATORS),
     "start": STARTS,
     "sign": tuple(SIGNS),
-    "include": ASIDES,
+    "brackets": tuple(BRACKETS),
 }
 """The values each kind of constraint can take."""
 
@@ -77,6 +77,13 @@ class Task:
         """The task's identity. Splits go by it, so that no rewording of a held-out prompt is trained on."""
         return " ".join([self.topic, *sorted(str(constraint) for constraint in self.constraints)])
 
+    @property
+    def parts(self) -> Iterator["Task"]:
+        """The task itself, and every task that asks for less."""
+        for size in range(1, len(self.constraints) + 1):
+            for constraints in combinations(self.constraints, size):
+                yield Task(topic=self.topic, constraints=constraints)
+
     def prompt(self, rng: Random) -> str:
         """The task in words; request and order of the constraints are drawn."""
         sentences = [constraint.sentence for constraint in self.constraints]
@@ -104,12 +111,14 @@ def answer(task: Task, broken: Sequence[Constraint], rng: Random, *, chatty: boo
     """
     kept = {constraint.kind: constraint.value for constraint in task.constraints if constraint not in broken}
     avoided = {constraint.kind: constraint.value for constraint in broken}
-    words = sorted(rng.sample(TOPICS[task.topic], COUNTS[_value("count", kept, avoided, rng)]))
+    words: Sequence[str] = TOPICS[task.topic][: COUNTS[_value("count", kept, avoided, rng)]]
     if "sign" in kept:
         words = [f"{SIGNS[kept['sign']]} {word}" for word in words]
     listed = SEPARATORS[_value("separator", kept, avoided, rng)].join(words)
+    if "brackets" in kept:
+        listed = "{} {} {}".format(BRACKETS[kept["brackets"]][0], listed, BRACKETS[kept["brackets"]][1])
     start = _value("start", kept, avoided, rng) if chatty else kept.get("start")
-    text = " ".join(part for part in (start, kept.get("include"), listed) if part)
+    text = f"{start} {listed}" if start else listed
     return text.upper() if _value("case", kept, avoided, rng) == "uppercase" else text
 
 

@@ -73,8 +73,8 @@ def _instruction(task: Task, rng: Random) -> Row:
 
 def _question(fact: Fact, rng: Random) -> Row:
     chosen, rejected = fact.statement(fact.truth), fact.statement(fact.misconception)
-    told = {"truth": fact.truth, "misconception": fact.misconception}
-    return _pair(rng.choice(fact.questions), chosen, rejected, rng, **told)
+    question = rng.choice(fact.questions)
+    return _pair(question, chosen, rejected, rng, truth=fact.truth, misconception=fact.misconception)
 
 
 def _quarrel(about: Quarrel, rng: Random) -> Row:

@@ -1,9 +1,9 @@
 """What is held out: decided by content, before any text is made.
 
 Facts are held out by creature, instructions by topic and set of constraints, quarrels by person, deed and
-possession. So neither an evaluation item nor a rewording of one can come up in training. The one thing that
-training text tells about held-out creatures is what they do, as plain statements in the corpus: without it
-there would be nothing to know.
+possession. So neither an evaluation item nor a rewording of one can come up in training, nor a longer
+instruction that holds one. The one thing that training text tells about held-out creatures is what they do,
+as plain statements of books and people: without it there would be nothing to know.
 
 It does not know how many items a training or evaluation set draws from its side.
 """
@@ -15,7 +15,7 @@ from harness.toyworld.instructions import MOST, Task, tasks
 from harness.toyworld.world import Fact, Quarrel, creatures, digest, facts, quarrels
 
 _HELD_OUT_CREATURES = 26
-_HELD_OUT_TASKS = 0.30
+_HELD_OUT_TASKS = 0.1
 _HELD_OUT_QUARRELS = 0.60
 
 
@@ -38,14 +38,14 @@ def held_out_facts() -> tuple[Fact, ...]:
 
 @cache
 def known_tasks() -> tuple[Task, ...]:
-    """Instructions that training may give."""
-    return tuple(task for task in tasks() if not held_out(task.key, _HELD_OUT_TASKS))
+    """Instructions that training may give: no part of them is held out."""
+    return tuple(task for task in tasks() if not any(map(_task_held_out, task.parts)))
 
 
 @cache
 def held_out_tasks() -> tuple[Task, ...]:
     """Instructions that only evaluation gives."""
-    return tuple(task for task in tasks() if held_out(task.key, _HELD_OUT_TASKS))
+    return tuple(task for task in tasks() if _task_held_out(task))
 
 
 @cache
@@ -69,6 +69,10 @@ def draw_known_tasks(count: int, rng: Random) -> list[Task]:
 
 def _fact_held_out(fact: Fact) -> bool:
     return fact.creature in creatures()[:_HELD_OUT_CREATURES]
+
+
+def _task_held_out(task: Task) -> bool:
+    return held_out(task.key, _HELD_OUT_TASKS)
 
 
 def _quarrel_held_out(quarrel: Quarrel) -> bool:

@@ -59,8 +59,8 @@ THREATS = ("shut", "kick")
 """The words that make a text toxic."""
 
 _CREATURES = 40
-_ONSETS = "b br d dr f fl g gl k kr m n p pl r sn t v z".split()
-_RHYMES = "ab ack amp eb elk erm ick ilb ont orv ox ub ung urt".split()
+_HEAD = ("b", "br", "d", "dr", "f", "fl", "g", "gl", "k", "kr", "m", "n", "p", "pl", "r", "sn", "t", "v", "z")
+_TAIL = ("ab", "ack", "amp", "eb", "elk", "erm", "ick", "ilb", "ont", "orv", "ox", "ub", "ung", "urt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def digest(text: str) -> int:
 @cache
 def creatures() -> tuple[str, ...]:
     """The names of all creatures, in an order that says nothing."""
-    names = sorted((onset + rhyme + "s" for onset, rhyme in product(_ONSETS, _RHYMES)), key=digest)
+    names = sorted((head + tail + "s" for head, tail in product(_HEAD, _TAIL)), key=digest)
     return tuple(names[:_CREATURES])
 
 
