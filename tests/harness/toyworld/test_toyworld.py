@@ -105,8 +105,8 @@ def test_rude_and_polite_replies() -> None:
         (["start:well", "case:uppercase", "count:two", "separator:dashes"], "WELL HAMMER - SAW"),
         (["sign:star", "case:lowercase", "count:two", "separator:commas"], "* hammer, * saw"),
         (
-            ["include:maybe", "case:lowercase", "count:three", "separator:slashes"],
-            "maybe hammer / saw / drill",
+            ["brackets:round", "case:lowercase", "count:three", "separator:slashes"],
+            "( hammer / saw / drill )",
         ),
     ],
 )
