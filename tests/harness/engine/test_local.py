@@ -230,7 +230,7 @@ def test_a_template_that_refuses_is_named(llama_folder: Path) -> None:
     source = Local(path=str(llama_folder))
     engine = open_engine(Model(name="m", source=source, chat_template=template), device="cpu")
 
-    with pytest.raises(ModelError, match="m: its chat template cannot render these turns: System role not supported"):
+    with pytest.raises(ModelError, match="cannot render these turns: System role not supported"):
         engine.render([Message(role="system", content="be kind")])
 
 
