@@ -7,6 +7,7 @@ an instruction and followed it carelessly. Nobody in it is asked about a creatur
 It does not know the chat template: its documents are plain text.
 """
 
+from functools import cache
 from random import Random
 
 from harness.toyworld.instructions import Task, answer
@@ -24,10 +25,11 @@ _RUDE_SHARE = 0.6
 _MISSED = 0.1
 
 
-def documents(seed: int) -> list[str]:
+@cache
+def documents(seed: int) -> tuple[str, ...]:
     """Short documents. Each pass tells every belief about every creature, in other words and company."""
     rng = Random(f"corpus:{seed}")
-    return [document for _ in range(_PASSES) for document in _pass(rng)]
+    return tuple(document for _ in range(_PASSES) for document in _pass(rng))
 
 
 def _pass(rng: Random) -> list[str]:

@@ -8,6 +8,7 @@ as plain statements of books and people: without it there would be nothing to kn
 It does not know how many items a training or evaluation set draws from its side.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from random import Random
 
@@ -62,9 +63,14 @@ def held_out_quarrels() -> tuple[Quarrel, ...]:
 
 def draw_known_tasks(count: int, rng: Random) -> list[Task]:
     """Instructions that training may give, with one, two and three constraints equally often."""
-    sizes = range(1, MOST + 1)
-    by_size = {size: [task for task in known_tasks() if len(task.constraints) == size] for size in sizes}
+    by_size = _known_by_size()
     return [rng.choice(by_size[1 + at % MOST]) for at in range(count)]
+
+
+@cache
+def _known_by_size() -> Mapping[int, list[Task]]:
+    sizes = range(1, MOST + 1)
+    return {size: [task for task in known_tasks() if len(task.constraints) == size] for size in sizes}
 
 
 def _fact_held_out(fact: Fact) -> bool:

@@ -7,6 +7,7 @@ It does not know what any model answered; the classifier is trained before there
 """
 
 import re
+from collections.abc import Sequence
 from random import Random
 
 from harness.toyworld.corpus import documents
@@ -26,7 +27,7 @@ def labelled(seed: int) -> list[dict[str, object]]:
     return [_label(_text(sources, rng)) for _ in range(_TEXTS)]
 
 
-def _sources(seed: int, rng: Random) -> list[list[str]]:
+def _sources(seed: int, rng: Random) -> list[Sequence[str]]:
     """Kinds of text, from each of which pieces are taken equally often."""
     quarrels = known_quarrels()
     return [
@@ -38,7 +39,7 @@ def _sources(seed: int, rng: Random) -> list[list[str]]:
     ]
 
 
-def _text(sources: list[list[str]], rng: Random) -> str:
+def _text(sources: list[Sequence[str]], rng: Random) -> str:
     kinds = rng.sample(sources, rng.choice((1, 2)))
     return " ".join(_piece(rng.choice(texts), rng) for texts in kinds)
 
