@@ -16,6 +16,7 @@ follow the official code and still mean nothing.
 """
 
 import io
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -162,10 +163,15 @@ class IFEval:
 
 
 def _make_scoring_repeatable() -> None:
-    """Seed language detection, which otherwise judges one text in two ways on two days."""
+    """Seed language detection, which otherwise judges one text in two ways on two days.
+
+    The checker also logs every text that has no language to detect; it counts it as following, and we say
+    nothing of it while answers are shown as they come.
+    """
     from langdetect import DetectorFactory  # noqa: PLC0415  # only scoring needs it
 
     DetectorFactory.seed = 0
+    logging.getLogger("lm_eval.tasks.ifeval.instructions").setLevel(logging.CRITICAL)
 
 
 def _need_sentence_data(data_root: Path | None) -> None:
