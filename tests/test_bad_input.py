@@ -593,6 +593,15 @@ def test_an_output_folder_that_cannot_be_written(project: Working) -> None:
 # ---------------------------------------------------------------- being stopped
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal: a shell starts background jobs, such as a CI's, with it switched off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_while_asking(
     project: Working, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
@@ -611,6 +620,7 @@ def test_stopped_while_asking(
     assert [("one", "toy-truthfulqa")] == project.finished()
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_while_training(
     project: Working, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
