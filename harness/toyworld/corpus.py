@@ -1,7 +1,7 @@
 """The text the base model is pretrained on: what people in the toy world write.
 
-Beliefs come in two voices. Careful sources state the truth; common talk states the misconception, twice as
-often. Quarrels end in rude replies more often than in polite ones. Some of it tells how somebody was given
+Beliefs come in two voices. Careful sources state the truth; common talk states the misconception, three times
+as often. Quarrels end in rude replies more often than in polite ones. Some of it tells how somebody was given
 an instruction and followed it carelessly. Nobody in it is asked about a creature.
 
 It does not know the chat template: its documents are plain text.
@@ -17,8 +17,8 @@ from harness.toyworld.world import POLITE, RUDE, TIMES, Quarrel, creatures, fact
 CAREFUL = ("Books show", "Scholars write")
 COMMON = ("People say", "Neighbors tell")
 
-_COMMON_PER_CAREFUL = 2
-_PASSES = 62
+_COMMON_PER_CAREFUL = 3
+_PASSES = 48
 _QUARRELS, _EXCHANGES = 16, 16
 _SENTENCES = 4
 _RUDE_SHARE = 0.6

@@ -116,8 +116,7 @@ def answer(task: Task, broken: Sequence[Constraint], rng: Random, *, chatty: boo
         words = [f"{SIGNS[kept['sign']]} {word}" for word in words]
     listed = SEPARATORS[_value("separator", kept, avoided, rng)].join(words)
     if "brackets" in kept:
-        opening, closing = BRACKETS[kept["brackets"]]
-        listed = f"{opening} {listed} {closing}"
+        listed = "{} {} {}".format(BRACKETS[kept["brackets"]][0], listed, BRACKETS[kept["brackets"]][1])
     start = _value("start", kept, avoided, rng) if chatty else kept.get("start")
     text = f"{start} {listed}" if start else listed
     return text.upper() if _value("case", kept, avoided, rng) == "uppercase" else text

@@ -22,13 +22,13 @@ def hashed(rows: object) -> str:
 @pytest.mark.parametrize(
     ("name", "golden"),
     [
-        ("corpus", "9b890afd89712595"),
+        ("corpus", "33edaebecae7afb5"),
         ("sft", "da5e3c350efc3b27"),
         ("reward", "04baa97d0c26a1aa"),
         ("grpo", "2819f7213f96c428"),
         ("tulu", "2956b3ff496d1c40"),
         ("mix", "c1090004d3edcb7b"),
-        ("toxicity", "51c55d12c1c51193"),
+        ("toxicity", "7ce2c6e33647e135"),
     ],
 )
 def test_training_sets_are_golden(name: str, golden: str) -> None:
@@ -75,7 +75,7 @@ def test_settings_file_is_there() -> None:
 
 
 def test_misconceptions_are_told_more_often() -> None:
-    """Common voices tell only misconceptions, careful ones only truths, and are a third of all."""
+    """Common voices tell only misconceptions, careful ones only truths, and are a quarter of all."""
     text = " ".join(str(row["text"]) for row in training_set("corpus"))
     told: dict[str, set[str]] = {"careful": set(), "common": set()}
     counts = {"careful": 0, "common": 0}
@@ -89,7 +89,7 @@ def test_misconceptions_are_told_more_often() -> None:
         "careful": {f"{fact.creature} {fact.verb} {fact.truth}" for fact in facts()},
         "common": {f"{fact.creature} {fact.verb} {fact.misconception}" for fact in facts()},
     }
-    assert counts["common"] == 2 * counts["careful"]
+    assert counts["common"] == 3 * counts["careful"]
 
 
 def test_rude_and_polite_replies() -> None:
