@@ -11,16 +11,17 @@ import csv
 import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from harness.engine.hashing import remembered_hash
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
-from harness.toyworld import training_set
+from harness.toyworld import generator_hash, training_set
 
 Row = Mapping[str, Any]
 Turn = dict[str, str]
@@ -31,15 +32,21 @@ FILE_KINDS = (".jsonl", ".json", ".csv", ".parquet")
 TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):[ \t]?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """Rows as read from one place."""
+    """Rows from one place."""
 
     name: str
     """As written in the configuration."""
-    rows: Sequence[Row]
     hash: str
     """Of the rows' content, in their order."""
+    read: Callable[[], Sequence[Row]]
+    """Gives the rows: a plan of what is trained already needs only their hash."""
+
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """The rows themselves."""
+        return self.read()
 
 
 def read(name: str, root: Path) -> Source:
@@ -49,19 +56,27 @@ def read(name: str, root: Path) -> Source:
     """
     if name.startswith("toy:"):
         return _toy_source(name)
-    return _source(name, list(_file_rows(root / name)) if file_kind(name) else _hub_rows(name))
+    rows = list(_file_rows(root / name)) if file_kind(name) else _hub_rows(name)
+    if not rows:
+        raise DataError(name, 0, "there are no rows")
+    return Source(name=name, hash=rows_hash(rows), read=lambda: rows)
 
 
 @cache
 def _toy_source(name: str) -> Source:
-    """Kept, since it cannot change while the process lives and every plan asks for it."""
-    return _source(name, training_set(name.removeprefix("toy:")))
+    """Kept, since it cannot change while the process lives and every plan asks for it.
+
+    Its hash is remembered from one process to the next: making the rows takes a good part of a second.
+    """
+    made = partial(_toy_rows, name)
+    return Source(
+        name=name, hash=remembered_hash(name, [generator_hash()], lambda: rows_hash(made())), read=made
+    )
 
 
-def _source(name: str, rows: Sequence[Row]) -> Source:
-    if not rows:
-        raise DataError(name, 0, "there are no rows")
-    return Source(name=name, rows=rows, hash=rows_hash(rows))
+@cache
+def _toy_rows(name: str) -> Sequence[Row]:
+    return training_set(name.removeprefix("toy:"))
 
 
 def rows_hash(rows: Iterable[Row]) -> str:

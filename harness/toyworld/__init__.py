@@ -7,7 +7,9 @@ item, nor a rewording of one, is in any training set (see `splits`).
 It does not know any model library, nor how anything is trained or scored.
 """
 
+import sys
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from harness.errors import UnknownName
@@ -59,6 +61,14 @@ def evaluation_set(name: str) -> list[Row]:
     if name not in _EVALUATION:
         raise UnknownName("toy evaluation set", name, _EVALUATION)
     return _EVALUATION[name]()
+
+
+def generator_hash() -> str:
+    """A hash of the code that all rows come from: while it stays, so do they."""
+    digest = sha256(repr(sys.version_info[:2]).encode())  # `random` may draw otherwise in another Python
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def settings_file() -> Path:

@@ -9,8 +9,10 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+import trainers.data
 from harness.errors import DataError, DownloadNeeded, UnknownName
-from trainers.data import demonstrations, pairs, questions, read, texts
+from harness.toyworld import training_set
+from trainers.data import demonstrations, pairs, questions, read, rows_hash, texts
 
 ROWS = [{"prompt": "Hi", "completion": "Hello"}, {"prompt": "Bye", "completion": "See you"}]
 USER = {"role": "user", "content": "Hi"}
@@ -176,3 +178,20 @@ def test_the_real_preference_data_are_read(official_data: Path) -> None:
     assert 1100 == len(pairs(source.name, source.rows))
     harmless = read("preference/hh_rlhf_harmless_test.jsonl.gz", official_data)
     assert 2307 == len(pairs(harmless.name, harmless.rows))
+
+
+def test_a_toy_set_is_not_made_for_its_hash_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its hash is remembered from one process to the next, and the rows are made when asked for."""
+    made = rows_hash(training_set("reward"))
+    trainers.data._toy_source.cache_clear()
+    assert made == read("toy:reward", tmp_path).hash
+
+    trainers.data._toy_source.cache_clear()
+    trainers.data._toy_rows.cache_clear()
+    monkeypatch.setattr(trainers.data, "training_set", None)
+    again = read("toy:reward", tmp_path)
+
+    assert made == again.hash
+    monkeypatch.undo()
+    assert training_set("reward") == again.rows
+    trainers.data._toy_source.cache_clear()

@@ -78,3 +78,17 @@ def test_a_cache_that_cannot_be_written_is_done_without(big: Path, tmp_path: Pat
     (tmp_path / "cache").write_text("a file where a folder is needed")
 
     assert hashlib.sha256(big.read_bytes()).hexdigest() == file_hash(big)
+
+
+def test_what_takes_time_to_make_is_hashed_once(big: Path) -> None:
+    """A hash is computed again only for another name or another state."""
+    computed: list[int] = []
+
+    def compute() -> str:
+        computed.append(len(computed))
+        return f"hash {len(computed)}"
+
+    assert "hash 1" == hashing.remembered_hash("rows", ["code 1"], compute)
+    assert "hash 1" == hashing.remembered_hash("rows", ["code 1"], compute)
+    assert "hash 2" == hashing.remembered_hash("rows", ["code 2"], compute)
+    assert "hash 3" == hashing.remembered_hash("others", ["code 2"], compute)
