@@ -13,12 +13,20 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForCausalLM,
+    BloomConfig,
+    BloomForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -148,6 +156,74 @@ def tiny_gpt2(
         ),
         bos=bos,
         chat_template=chat_template,
+        seed=seed,
+    )
+
+
+def tiny_gemma2(folder: Path, *, seed: int = 0, max_length: int = 256, window: int = 16) -> Path:
+    """Logits and attention scores softly capped, windows in every other layer."""
+    return _build(
+        folder,
+        Gemma2ForCausalLM,
+        lambda ids: Gemma2Config(
+            **_shape(max_length),
+            num_key_value_heads=2,
+            head_dim=8,
+            sliding_window=window,
+            final_logit_softcapping=2.0,
+            attn_logit_softcapping=2.0,
+            initializer_range=0.2,
+            **ids,
+        ),
+        bos=True,
+        chat_template=True,
+        seed=seed,
+    )
+
+
+def tiny_mistral(folder: Path, *, seed: int = 0, max_length: int = 256, window: int = 16) -> Path:
+    """A window in every layer."""
+    return _build(
+        folder,
+        MistralForCausalLM,
+        lambda ids: MistralConfig(
+            **_shape(max_length), num_key_value_heads=2, sliding_window=window, initializer_range=0.2, **ids
+        ),
+        bos=True,
+        chat_template=True,
+        seed=seed,
+    )
+
+
+def tiny_bloom(folder: Path, *, seed: int = 0) -> Path:
+    """Distances counted by place in the batch (ALiBi): no tree of tokens can be put before it."""
+    return _build(
+        folder,
+        BloomForCausalLM,
+        lambda ids: BloomConfig(hidden_size=32, n_layer=2, n_head=4, initializer_range=0.2, **ids),
+        bos=False,
+        chat_template=False,
+        seed=seed,
+    )
+
+
+def tiny_opt(folder: Path, *, seed: int = 0, max_length: int = 256) -> Path:
+    """Learned positions that start at 2."""
+    return _build(
+        folder,
+        OPTForCausalLM,
+        lambda ids: OPTConfig(
+            hidden_size=32,
+            ffn_dim=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=max_length,
+            word_embed_proj_dim=32,
+            init_std=0.2,
+            **ids,
+        ),
+        bos=False,
+        chat_template=False,
         seed=seed,
     )
 

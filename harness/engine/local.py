@@ -6,6 +6,7 @@ halved and the work goes on. Answers are handed out batch by batch, each with th
 It does not know suites, nor where answers are kept.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +19,15 @@ from harness.engine.generation import GenerationRequest, continue_batch, request
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity, identify
 from harness.engine.network import Network, is_out_of_memory, load, max_length
-from harness.engine.scoring import score
+from harness.engine.padded import score_batch
+from harness.engine.scoring import PassBudget, score_tree, takes_trees
 from harness.engine.tokens import Tokens
 from harness.errors import ModelError
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 
-CPU_SCORED = 4_096
-CUDA_SCORED = 65_536
-"""Positions in one scoring pass, at most: enough to keep the device busy."""
+CPU_PASS = 256
+CUDA_PASS = 4_096
+"""Tokens in one scoring pass, at most: enough to keep the device busy. More would mostly mask each other."""
 
 CPU_ROWS = 64
 MANY_ROWS = 256
@@ -46,6 +48,8 @@ class Request(Protocol):
         """Positions it takes in a batch."""
         ...
 
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Request)
 A = TypeVar("A")
@@ -74,9 +78,13 @@ class LocalEngine:
         self._tokens = Tokens(tokenizer, max_length(network, tokenizer))
         memory = int(network.free_bytes() * MEMORY_SHARE)
         cpu = network.device.type == "cpu"
-        logits = network.config.get_text_config().vocab_size * (4 + network.dtype.itemsize)
-        scored = max(1, min(CPU_SCORED if cpu else CUDA_SCORED, memory // logits))
-        self._scoring = Budget(positions=scored, rows=scored)
+        tokens = max(1, min(CPU_PASS if cpu else CUDA_PASS, memory // network.pass_bytes()))
+        scored = max(1, min(tokens, memory // network.logits_bytes()))
+        self._passes = PassBudget(tokens=tokens, scored=scored)
+        self._padded = Budget(positions=scored, rows=scored)
+        self._deepest = 0
+        """Up to how many tokens deep a tree is known to give right numbers."""
+        self._told = False
         self._generating = Budget(
             positions=max(1, memory // network.cache_bytes()),
             rows=CPU_ROWS if cpu and not network.small else MANY_ROWS,
@@ -86,7 +94,8 @@ class LocalEngine:
             **network.describe(),
             "adapter": identity.adapter is not None,
             "max_length": self._tokens.max_length,
-            "batch_positions": scored,
+            "pass_tokens": tokens,
+            "pass_scored": scored,
             "batch_rows": self._generating.rows,
         }
 
@@ -158,10 +167,14 @@ class LocalEngine:
         )
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
-        """Score every (context, continuation) pair, longest first."""
-        yield from self._in_batches(
-            self._tokens.scoring_requests(pairs), self._scoring, lambda batch: score(self._network, batch)
-        )
+        """Score every (context, continuation) pair; what the contexts share is computed once."""
+        requests = self._tokens.scoring_requests(pairs)
+        if self._takes_trees(max((request.cost for request in requests), default=0)):
+            yield from score_tree(self._network, requests, self._passes)
+        else:
+            yield from self._in_batches(
+                requests, self._padded, lambda batch: score_batch(self._network, batch)
+            )
 
     def close(self) -> None:
         """Give the weights' memory back."""
@@ -171,6 +184,22 @@ class LocalEngine:
         if isinstance(prompt.content, str):
             return prompt.content
         return self.render(prompt.content, open_turn=prompt.content[-1].role != "assistant")
+
+    def _takes_trees(self, depth: int) -> bool:
+        """Whether requests this deep can share prefixes. Says once why it takes longer where they cannot."""
+        if self._told or depth <= self._deepest:
+            return not self._told
+        deeper = min(self._tokens.max_length, depth + depth // 4)  # not again for each longer request
+        if takes_trees(self._network, deeper):
+            self._deepest = deeper
+            return True
+        self._told = True
+        logger.warning(
+            "%s: its attention takes no tree-shaped mask, so shared prefixes are computed again for every "
+            "request; the numbers are the same, and come more slowly",
+            self.name,
+        )
+        return False
 
     def _in_batches(
         self, requests: Iterable[R], budget: Budget, answer: Callable[[Sequence[R]], Iterable[tuple[int, A]]]

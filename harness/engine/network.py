@@ -6,7 +6,7 @@ It does not know texts: tokens go in and logits come out.
 import gc
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -36,6 +36,11 @@ DEFAULT_MAX_LENGTH = 2048
 
 NO_LENGTH = 1_000_000_000
 """A tokenizer that states more than this states nothing (transformers' own mark is 1e30)."""
+
+
+Mask = torch.Tensor | Mapping[str, torch.Tensor]
+"""Which positions are seen: batch × length for padding, or a finished additive mask
+(batch × 1 × new × all), or several, one for each kind of layer."""
 
 
 class Network:
@@ -71,14 +76,14 @@ class Network:
     def forward(
         self,
         tokens: torch.Tensor,
-        mask: torch.Tensor,
+        mask: Mask,
         *,
         keep: int | torch.Tensor,
         positions: torch.Tensor | None = None,
         cache: object | None = None,
         use_cache: bool = False,
     ) -> tuple[torch.Tensor, Any]:
-        """One pass over `tokens` (batch × length), with `mask` (batch × cached and new length).
+        """One pass over `tokens` (batch × length), seeing what `mask` says of cached and new positions.
 
         `keep` selects the positions whose logits are wanted: the last so many, or these indices.
         Returns logits (batch × kept × vocabulary) in the model's dtype, and the cache.
@@ -121,6 +126,16 @@ class Network:
         heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
         width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         return int(2 * text.num_hidden_layers * heads * width * self.dtype.itemsize)
+
+    def logits_bytes(self) -> int:
+        """Bytes that the logits of one position take, in the model's dtype and in float32."""
+        return int(self.config.get_text_config().vocab_size * (4 + self.dtype.itemsize))
+
+    def pass_bytes(self) -> int:
+        """Bytes that one token takes on its way through a layer: a generous guess, halved where it fails."""
+        text = self.config.get_text_config()
+        inner = getattr(text, "intermediate_size", None) or 4 * text.hidden_size
+        return int((4 * text.hidden_size + 3 * inner) * self.dtype.itemsize) + self.cache_bytes()
 
     def free_bytes(self) -> int:
         """Memory that can be used beside the weights, in bytes."""

@@ -1,64 +1,239 @@
-"""Log-likelihoods of a batch of tokenised requests, in one forward pass.
+"""Log-likelihoods over a tree of tokens: what requests share is computed once, by whatever suite they are.
 
-Rows are padded on the right, where padding cannot reach a causal model's earlier positions. The vocabulary
-projection is taken from the first scored position on, and log-probabilities in float32 whatever the model's
-own format.
+The tree (`harness.engine.prefix`) is walked in passes of a bounded number of new tokens. Between two passes
+the key-value cache holds the path to the next token and nothing else. The vocabulary projection is taken at
+scored positions only, since with a large vocabulary it is most of the memory.
 
-It does not know texts, nor how requests are put into batches.
+Not every model can do this: one that carries a state from token to token, or that counts distances by place
+instead of by position, sees its neighbours in the pass. So it is tried out on made-up requests that are as
+deep as the real ones, and `takes_trees` says whether the numbers are those of ordinary batches.
+
+It does not know texts, nor what is done for a model that takes no trees.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from statistics import fmean, pstdev
+from typing import cast
 
+import numpy as np
 import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
-from harness.engine.network import Network
+from harness.engine.attention import tree_mask, windows
+from harness.engine.network import Network, is_out_of_memory
+from harness.engine.prefix import Integers, Tree, grow
 from harness.engine.tokens import ScoringRequest
 from harness.records import Likelihood
 
+NORMALISED_BYTES = 1 << 22
+"""Logits in float32 that are looked at in one go: what a CPU's cache holds."""
 
-def score(network: Network, batch: Sequence[ScoringRequest]) -> list[tuple[int, Likelihood]]:
-    """The likelihood of every request's continuation. Raises EngineError for NaN or infinite logits."""
+BRANCH = 8
+"""Tokens of each of the two branches with which trees are tried out."""
+
+NOISE = {torch.float32: 1e-3}
+LOW_PRECISION_NOISE = 0.05
+"""How far apart log-probabilities may be in the two ways of computing, by their own spread."""
+
+FOREIGN = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
+"""What model code raises, each in its own way, for masks or caches it was not written for."""
+
+
+@dataclass(slots=True)
+class PassBudget:
+    """What goes into one pass, at most."""
+
+    tokens: int
+    scored: int
+    """Positions at which the vocabulary projection is taken."""
+
+    def halve(self) -> bool:
+        """Make it smaller; False where that cannot be."""
+        if self.tokens == 1:
+            return False
+        self.tokens, self.scored = self.tokens // 2, max(1, self.scored // 2)
+        return True
+
+
+def score_tree(
+    network: Network, requests: Sequence[ScoringRequest], budget: PassBudget
+) -> Iterator[tuple[int, Likelihood]]:
+    """The likelihood of every request's continuation, each as soon as the walk has passed its last token.
+
+    Out of memory halves `budget`, and the walk goes on where it was. Raises EngineError for NaN or infinite
+    logits, and where a single token does not fit.
+    """
+    tree = grow(requests)
+    walk = _Walk(network, tree)
+    logprobs, hits = np.empty(len(tree.targets)), np.empty(len(tree.targets), bool)
+    told = 0
+    while walk.place < tree.size:
+        try:
+            found = walk.step(budget)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            found = None
+        if found is None:  # the error is gone from here on, and with it the tensors it held
+            if not budget.halve():
+                raise network.out_of_memory()
+            network.release()
+            continue
+        logprobs[found.targets], hits[found.targets] = found.logprobs, found.hits
+        whole = int(np.searchsorted(tree.last, walk.place))
+        for at in range(told, whole):
+            request, own = requests[tree.order[at]], slice(tree.offsets[at], tree.offsets[at + 1])
+            yield request.index, _likelihood(request, logprobs[own], hits[own])
+        told = whole
+
+
+def takes_trees(network: Network, depth: int) -> bool:
+    """Whether requests of so many tokens get the same numbers from a tree as alone.
+
+    Of two made-up branches on a common stem, the second is scored both ways, at every one of its tokens:
+    it would see the first, or less than all of the stem. Raises EngineError where there is not even memory
+    for it alone.
+    """
+    stem, first, second = _made_up(network, max(1, depth - BRANCH))
+    try:
+        expected = _alone(network, stem, second)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise network.out_of_memory() from error
+        raise
+    budget = PassBudget(tokens=len(stem), scored=2 * BRANCH)  # the branches' pass needs the stem's cache
+    try:
+        found = dict(score_tree(network, _requests(stem, first, second), budget))
+    except FOREIGN:
+        return False
+    apart = math.sqrt(fmean((found[at].logprob - value) ** 2 for at, value in enumerate(expected)))
+    return apart <= NOISE.get(network.dtype, LOW_PRECISION_NOISE) * max(pstdev(expected), 1e-3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What one pass said about some targets."""
+
+    targets: Integers
+    logprobs: Sequence[float]
+    hits: Sequence[bool]
+
+
+class _Walk:
+    """A tree on its way through a model: how far it is, and what is cached."""
+
+    def __init__(self, network: Network, tree: Tree) -> None:
+        self.place = 0
+        """The node that comes next."""
+        self._network = network
+        self._tree = tree
+        self._windows = windows(network)
+        self._path: Integers = np.empty(0, np.int64)
+        # Without the configuration, all layers keep everything: a window's layer would forget shared tokens.
+        self._cache = DynamicCache()
+
+    def step(self, budget: PassBudget) -> _Found:
+        """One pass. Where it raises, nothing has changed."""
+        stop = self._tree.cut(self.place, budget.tokens, budget.scored)
+        nodes = np.concatenate([self._path, np.arange(self.place, stop)])
+        with self._network.computing():
+            try:
+                found = self._pass(nodes, stop)
+            except BaseException:
+                self._keep(np.arange(len(self._path)))
+                raise
+            kept = self._tree.open_at(nodes, stop)
+            self._keep(kept)
+        self._path, self.place = nodes[kept], stop
+        return found
+
+    def _pass(self, nodes: Integers, stop: int) -> _Found:
+        tree, device = self._tree, self._network.device
+        depth = torch.from_numpy(tree.depth[nodes]).to(device)
+        scored = tree.scored_within(self.place, stop)
+        mask = tree_mask(
+            self._windows,
+            depth,
+            torch.from_numpy(tree.end[nodes]).to(device),
+            first=self.place,
+            nodes=torch.from_numpy(nodes).to(device),
+            dtype=self._network.dtype,
+        )
+        logits, _ = self._network.forward(
+            torch.from_numpy(tree.tokens[None, self.place : stop]).to(device),
+            mask,
+            keep=torch.from_numpy(scored - self.place).to(device),
+            positions=depth[None, len(self._path) :],
+            cache=self._cache,
+            use_cache=True,
+        )
+        targets = tree.targets_within(self.place, stop)
+        rows = torch.from_numpy(np.searchsorted(scored, tree.nodes[targets])).to(device)
+        wanted = torch.from_numpy(tree.targets[targets]).to(device)
+        logprobs, hits = _looked_up(logits[0], rows, wanted)
+        if not bool(logprobs.isfinite().all()):
+            raise self._network.not_finite()
+        return _Found(targets=targets, logprobs=logprobs.tolist(), hits=hits.tolist())
+
+    def _keep(self, places: Integers) -> None:
+        """Leave only these places in the cache, in layers too that an interrupted pass has reached."""
+        if not len(places):  # a first pass may have left a layer without a shape
+            self._cache = DynamicCache()
+            return
+        chosen = torch.from_numpy(places).to(self._network.device)
+        for layer in cast("list[DynamicLayer]", self._cache.layers):
+            if layer.keys is not None and layer.values is not None:  # a layer may use another one's
+                layer.keys, layer.values = layer.keys[..., chosen, :], layer.values[..., chosen, :]
+
+
+def _looked_up(
+    logits: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities of tokens at rows of logits (rows × vocabulary); whether each is the likeliest."""
+    at_once = max(1, NORMALISED_BYTES // (4 * logits.shape[-1]))
+    looked_at = [_normalised(part.float()) for part in torch.split(logits, at_once)]
+    normalisers, likeliest = (torch.cat(parts) for parts in zip(*looked_at, strict=True))
+    return logits[rows, tokens].float() - normalisers[rows], likeliest[rows] == tokens
+
+
+def _normalised(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """By row: the logarithm of what its exponentials sum to, and its likeliest token."""
+    return logits.logsumexp(dim=-1), logits.argmax(dim=-1)
+
+
+def _likelihood(request: ScoringRequest, logprobs: np.ndarray, hits: np.ndarray) -> Likelihood:
+    return Likelihood(
+        logprob=math.fsum(logprobs),
+        greedy=bool(hits.all()),
+        tokens=len(request.continuation),
+        truncated=request.truncated,
+    )
+
+
+def _made_up(network: Network, stem: int) -> list[list[int]]:
+    """A stem and two branches of tokens drawn from the whole vocabulary."""
+    drawn = Random(stem)
+    vocabulary = network.config.get_text_config().vocab_size
+    return [[drawn.randrange(vocabulary) for _ in range(size)] for size in (stem, BRANCH, BRANCH + 1)]
+
+
+def _alone(network: Network, stem: list[int], branch: list[int]) -> list[float]:
+    """The log-probability of every token of the branch but its first, without a tree."""
     with network.computing():
-        length = max(len(request.tokens) for request in batch)
-        first = min(len(request.tokens) - len(request.continuation) for request in batch)
-        tokens = torch.zeros(len(batch), length, dtype=torch.long)
-        mask = torch.zeros(len(batch), length, dtype=torch.long)
-        for row, request in enumerate(batch):
-            tokens[row, : len(request.tokens)] = torch.tensor(request.tokens)
-            mask[row, : len(request.tokens)] = 1
-        kept = torch.arange(first, length, device=network.device)
-        logits, _ = network.forward(tokens.to(network.device), mask.to(network.device), keep=kept)
-        scored = torch.cat(
-            [
-                logits[
-                    row, len(request.tokens) - len(request.continuation) - first : len(request.tokens) - first
-                ]
-                for row, request in enumerate(batch)
-            ]
-        )
-        wanted = [token for request in batch for token in request.continuation]
-        targets = torch.tensor(wanted, device=network.device)
-        logprobs = torch.log_softmax(scored.float(), dim=-1)
-        chosen = logprobs.gather(1, targets[:, None])[:, 0]
-        if not bool(chosen.isfinite().all()):
-            raise network.not_finite()
-        return _likelihoods(batch, chosen.tolist(), (logprobs.argmax(dim=-1) == targets).tolist())
+        tokens = torch.tensor([stem + branch[:-1]], device=network.device)
+        logits, _ = network.forward(tokens, torch.ones_like(tokens), keep=BRANCH)
+        wanted = torch.tensor(branch[1:], device=network.device)
+        return [float(value) for value in logits[0].float().log_softmax(dim=-1).gather(1, wanted[:, None])]
 
 
-def _likelihoods(
-    batch: Sequence[ScoringRequest], logprobs: Sequence[float], hits: Sequence[bool]
-) -> list[tuple[int, Likelihood]]:
-    """Token by token values of the whole batch, one request after the other, as one likelihood each."""
-    found, start = [], 0
-    for request in batch:
-        end = start + len(request.continuation)
-        likelihood = Likelihood(
-            logprob=math.fsum(logprobs[start:end]),
-            greedy=all(hits[start:end]),
-            tokens=end - start,
-            truncated=request.truncated,
-        )
-        found.append((request.index, likelihood))
-        start = end
-    return found
+def _requests(stem: list[int], first: list[int], second: list[int]) -> list[ScoringRequest]:
+    """The same as requests, one for every such token, and one more for the branch beside it."""
+    asked = [(second[: at + 1], second[at + 1]) for at in range(BRANCH)]
+    return [
+        ScoringRequest(index=index, tokens=stem + branch, continuation=[token], truncated=0)
+        for index, (branch, token) in enumerate([*asked, (first, first[0])])
+    ]

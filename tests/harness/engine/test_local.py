@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -296,25 +296,6 @@ ERRORS: list[Callable[[], BaseException]] = [
 ]
 
 
-@pytest.mark.parametrize("error", ERRORS)
-def test_out_of_memory_halves_the_batch(
-    llama_folder: Path, monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException]
-) -> None:
-    """The batch is halved until it fits, that is remembered, and every answer comes once."""
-    engine = _open(llama_folder)
-    expected = _scores(engine, PAIRS)
-    seen = _short_of_memory(monkeypatch, 4, error)
-
-    answers = list(engine.loglikelihood(PAIRS))
-
-    assert list(range(len(PAIRS))) == sorted(index for index, _ in answers)
-    assert [pytest.approx(score.logprob, abs=1e-4) for score in expected] == [
-        score.logprob for _, score in sorted(answers, key=lambda answer: answer[0])
-    ]
-    assert [15, 7, 3, 3, 3, 3, 3] == seen
-    assert max(seen[3:]) == 3
-
-
 def test_out_of_memory_in_the_middle_of_answers(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were finished are not asked again; the others are, and draw the same samples."""
     engine = _open(llama_folder)
@@ -348,20 +329,6 @@ def test_other_failures_are_not_swallowed(llama_folder: Path, monkeypatch: pytes
         list(engine.loglikelihood(PAIRS))
 
 
-def test_answers_come_batch_by_batch(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first answers are there before the last batch is run: a killed run keeps them."""
-    engine = _open(llama_folder)
-    many = [(f"{number} dogs " * 20, "sleep") for number in range(200)]
-    seen = _short_of_memory(monkeypatch, 1000, ERRORS[0])
-
-    answers: Iterator[tuple[int, Likelihood]] = engine.loglikelihood(many)
-    next(answers)
-
-    assert 1 == len(seen)
-    assert 199 == len(list(answers))
-    assert len(seen) > 1
-
-
 def test_a_run_can_record_the_engine(llama: Engine) -> None:
     """Device, dtype, size, window, attention, threads and batch sizes are there, as JSON."""
     described = json.loads(json.dumps(llama.description))
@@ -369,7 +336,9 @@ def test_a_run_can_record_the_engine(llama: Engine) -> None:
     assert {"engine": "local", "device": "cpu", "dtype": "float32", "threads": 1, "max_length": 256} == {
         key: described[key] for key in ("engine", "device", "dtype", "threads", "max_length")
     }
-    assert {"parameters", "attention", "architecture", "batch_positions", "batch_rows"} < set(described)
+    assert {"parameters", "attention", "architecture", "pass_tokens", "pass_scored", "batch_rows"} < set(
+        described
+    )
 
 
 def test_threads_are_left_as_they_were(llama: Engine) -> None:

@@ -1,0 +1,340 @@
+"""Scoring over a tree of tokens: the numbers of one request at a time, and no token computed twice."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from harness.engine.attention import windows
+from harness.engine.identity import identify
+from harness.engine.network import Network, load
+from harness.engine.opening import open_engine
+from harness.engine.prefix import grow
+from harness.engine.scoring import PassBudget, score_tree, takes_trees
+from harness.engine.tokens import ScoringRequest
+from harness.errors import EngineError
+from harness.protocols import Engine
+from harness.records import Likelihood, Local, Model
+from tests.tiny_models import (
+    SENTENCES,
+    tiny_adapter,
+    tiny_bloom,
+    tiny_gemma2,
+    tiny_gemma3,
+    tiny_gpt2,
+    tiny_llama,
+    tiny_mistral,
+    tiny_opt,
+    tiny_qwen2,
+)
+
+FAMILIES = [tiny_llama, tiny_qwen2, tiny_gemma2, tiny_gemma3, tiny_mistral, tiny_gpt2, tiny_opt]
+"""Rotary and learned positions, grouped heads, tied embeddings, soft caps, windows in some layers or all."""
+WINDOW = 16
+"""Of those that have one: shorter than the requests."""
+
+
+def _network(folder: Path, **source: str) -> Network:
+    model = Model(name="tiny", source=Local(path=str(folder), **source))
+    assert isinstance(model.source, Local)
+    return load(model.source, identify(model), name="tiny", device="cpu")[0]
+
+
+@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.__name__)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of each model family."""
+    return request.param(tmp_path_factory.mktemp("family") / "checkpoint")
+
+
+@pytest.fixture(scope="module")
+def network(folder: Path) -> Network:
+    """One network of each model family."""
+    return _network(folder)
+
+
+@pytest.fixture(scope="module")
+def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama, not to be changed."""
+    return tiny_llama(tmp_path_factory.mktemp("llama") / "checkpoint")
+
+
+def _requests(random: Random, count: int = 24, longest: int = 60) -> list[ScoringRequest]:
+    """Requests that begin like earlier ones at every level, in no order, some of them equal."""
+    sequences = [[random.randrange(400) for _ in range(longest)]]
+    while len(sequences) < count:
+        stem = random.choice(sequences)
+        length = random.randint(1, longest - 1)
+        stem = stem[: random.randint(0, length)]
+        sequences.append(stem + [random.randrange(400) for _ in range(length - len(stem))])
+    sequences.append(sequences[-1])
+    random.shuffle(sequences)
+    return [_request(random, index, tokens) for index, tokens in enumerate(sequences)]
+
+
+def _request(random: Random, index: int, tokens: list[int]) -> ScoringRequest:
+    scored = random.randint(1, min(5, len(tokens)))
+    continuation = [*tokens[len(tokens) - scored + 1 :], random.randrange(400)]
+    return ScoringRequest(index=index, tokens=tokens, continuation=continuation, truncated=0)
+
+
+def _alone(
+    folder: Path, requests: Sequence[ScoringRequest], attention: str | None = None
+) -> dict[int, tuple[float, bool]]:
+    """What transformers itself says of each request, alone and without a cache."""
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation=attention
+    ).eval()
+    found = {}
+    for request in requests:
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([request.tokens])).logits[0].float()
+        scored = logits[-len(request.continuation) :].log_softmax(dim=-1)
+        wanted = torch.tensor(request.continuation)
+        total = float(scored.gather(1, wanted[:, None]).sum())
+        found[request.index] = total, bool((scored.argmax(dim=-1) == wanted).all())
+    return found
+
+
+def _tree(network: Network, requests: Sequence[ScoringRequest], **budget: int) -> dict[int, Likelihood]:
+    answers = list(score_tree(network, requests, PassBudget(**{"tokens": 512, "scored": 512, **budget})))
+    assert sorted(request.index for request in requests) == sorted(index for index, _ in answers)
+    return dict(answers)
+
+
+@pytest.mark.parametrize("budget", [{}, {"tokens": 7}, {"tokens": 40, "scored": 3}, {"tokens": 1}])
+def test_a_tree_gives_the_numbers_of_one_request_at_a_time(
+    network: Network, folder: Path, budget: dict[str, int]
+) -> None:
+    """For every family, windows shorter than the requests included, whatever the passes."""
+    requests = _requests(Random(sum(budget.values())))
+
+    found = _tree(network, requests, **budget)
+
+    for index, (logprob, greedy) in _alone(folder, requests).items():
+        assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
+        assert (greedy, len(requests[index].continuation)) == (found[index].greedy, found[index].tokens)
+
+
+def test_eager_attention_gives_the_same(folder: Path) -> None:
+    """The attention without compiled parts, which alone caps its scores softly, takes the same masks."""
+    network = _network(folder)
+    assert network._model is not None
+    network._model.set_attn_implementation("eager")
+    requests = _requests(Random(1))
+
+    found = _tree(network, requests, tokens=30)
+
+    assert takes_trees(network, 60)
+    for index, (logprob, _) in _alone(folder, requests, "eager").items():
+        assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_low_precision_is_as_near_as_its_own_noise(folder: Path, dtype: str) -> None:
+    """In 16 bits a tree is as far from full precision as ordinary batches may be, and is used."""
+    network = _network(folder, dtype=dtype)
+    requests = _requests(Random(2))
+
+    found = _tree(network, requests, tokens=30)
+
+    assert takes_trees(network, 60)
+    apart = [found[index].logprob - logprob for index, (logprob, _) in _alone(folder, requests).items()]
+    assert math.sqrt(sum(error**2 for error in apart) / len(apart)) < 0.3
+
+
+def test_an_adapter_is_part_of_the_model(llama_folder: Path, tmp_path: Path) -> None:
+    """A LoRA adapter is applied in the tree as in one request at a time."""
+    adapter = tiny_adapter(tmp_path / "adapter", llama_folder)
+    network = _network(llama_folder, adapter=str(adapter))
+    requests = _requests(Random(3))
+
+    together = _tree(network, requests)
+    alone = {request.index: _tree(network, [request])[request.index] for request in requests}
+    plain = _alone(llama_folder, requests)
+
+    assert takes_trees(network, 60)
+    for index, likelihood in alone.items():
+        assert pytest.approx(likelihood.logprob, abs=1e-4) == together[index].logprob
+        assert plain[index][0] != pytest.approx(likelihood.logprob, abs=1e-4)
+
+
+def test_every_shared_token_is_computed_once(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tokens that pass through the model are the distinct prefixes; projected are scored ones alone."""
+    requests = _requests(Random(4))
+    passes = _watched(monkeypatch)
+
+    _tree(network, requests, tokens=9)
+
+    tree = grow(requests)
+    assert tree.size == sum(tokens for tokens, _ in passes)
+    assert len(tree.scored) == sum(kept for _, kept in passes)
+    assert -(-tree.size // 9) == len(passes)
+
+
+def test_the_order_of_requests_changes_nothing(network: Network) -> None:
+    """In another order, the same numbers to the last bit: the tree is the same."""
+    requests = _requests(Random(5))
+    shuffled = Random(6).sample(requests, len(requests))
+
+    assert _tree(network, requests) == _tree(network, shuffled)
+
+
+# ---------------------------------------------------------------- models that take no trees
+
+
+def test_a_model_that_takes_no_tree_is_found_out(tmp_path: Path) -> None:
+    """One that counts distances by place in the batch would give other numbers, and that shows."""
+    assert not takes_trees(_network(tiny_bloom(tmp_path / "bloom")), 20)
+
+
+def test_a_window_that_is_not_heeded_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What matters only deeper than a window is tried out as deep as the requests are."""
+    network = _network(tiny_gemma3(tmp_path / "gemma", window=WINDOW))
+    monkeypatch.setattr("harness.engine.scoring.windows", lambda network: windows(_unwindowed(network)))
+
+    assert takes_trees(network, WINDOW)
+    assert not takes_trees(network, 4 * WINDOW)
+
+
+def _unwindowed(network: Network) -> Any:
+    class Other:
+        config = network.config.__class__(**{**network.config.to_dict(), "sliding_window": 4096})
+
+    return Other
+
+
+def test_without_trees_the_numbers_are_the_same_and_that_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A model whose attention takes no tree is scored in ordinary batches, after one warning."""
+    folder = tiny_bloom(tmp_path / "bloom")
+    engine = _engine(folder)
+    pairs = [(text[:cut], text[cut:]) for text in SENTENCES for cut in (9, 20, 31)]
+
+    with caplog.at_level(logging.WARNING):
+        found = dict(engine.loglikelihood(pairs))
+        list(engine.loglikelihood(pairs[:2]))
+
+    requests = engine._tokens.scoring_requests(pairs)  # type: ignore[attr-defined]  # the local engine's
+    for index, (logprob, greedy) in _alone(folder, requests).items():
+        assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
+        assert greedy == found[index].greedy
+    assert ["tiny: its attention takes no tree-shaped mask"] == [
+        record.getMessage().split(",")[0] for record in caplog.records
+    ]
+
+
+def test_a_deeper_request_is_tried_out_again(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was shown for short requests is not believed of longer ones, and is tried once per depth."""
+    engine = _engine(llama_folder)
+    tried: list[int] = []
+
+    def noted(network: Network, depth: int) -> bool:
+        tried.append(depth)
+        return takes_trees(network, depth)
+
+    monkeypatch.setattr("harness.engine.local.takes_trees", noted)
+    for length in (4, 4, 40, 39):
+        list(engine.loglikelihood([("a", " dog" * length)]))
+
+    assert 2 == len(tried)
+    assert tried[0] < 40 <= tried[1]
+
+
+# ---------------------------------------------------------------- memory
+
+
+def _engine(folder: Path) -> Engine:
+    return open_engine(Model(name="tiny", source=Local(path=str(folder))), device="cpu")
+
+
+def _watched(
+    monkeypatch: pytest.MonkeyPatch, most: int | None = None, error: Callable[[], BaseException] | None = None
+) -> list[tuple[int, int]]:
+    """New tokens and kept logits of every pass; one of more than `most` tokens fails with `error`."""
+    forward, seen = Network.forward, []
+
+    def watched(self: Network, tokens: torch.Tensor, *args: Any, keep: Any, **others: Any) -> Any:
+        seen.append((tokens.numel(), keep if isinstance(keep, int) else len(keep)))
+        if most is not None and error is not None and tokens.numel() > most:
+            raise error()
+        return forward(self, tokens, *args, keep=keep, **others)
+
+    monkeypatch.setattr(Network, "forward", watched)
+    return seen
+
+
+ERRORS: list[Callable[[], BaseException]] = [
+    lambda: torch.OutOfMemoryError("CUDA out of memory"),
+    lambda: RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes"),
+    lambda: MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_out_of_memory_halves_the_passes(
+    network: Network, monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException]
+) -> None:
+    """A pass is halved until it fits, that is remembered, and every answer comes once, as it would have."""
+    requests = _requests(Random(7))
+    expected = _tree(network, requests)
+    seen = _watched(monkeypatch, 20, error)
+    budget = PassBudget(tokens=64, scored=64)
+
+    found = dict(score_tree(network, requests, budget))
+
+    assert (16, 16) == (budget.tokens, budget.scored)
+    assert [64, 32, 16, 16] == [tokens for tokens, _ in seen[:4]]
+    for index, likelihood in expected.items():
+        assert pytest.approx(likelihood.logprob, abs=1e-4) == found[index].logprob
+
+
+def test_a_pass_that_fails_half_way_leaves_the_cache_as_it_was(llama_folder: Path) -> None:
+    """Memory can run out in any layer; layers before it have grown by then, and are set back."""
+    network = _network(llama_folder)
+    requests = _requests(Random(8))
+    expected = _tree(network, requests)
+    calls = iter(range(10_000))
+
+    def fail(*_: Any) -> None:
+        if next(calls) in (0, 3, 4, 9):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert network._model is not None
+    network._model.model.layers[1].register_forward_pre_hook(fail)
+    found = _tree(network, requests, tokens=200)
+
+    for index, likelihood in expected.items():
+        assert pytest.approx(likelihood.logprob, abs=1e-4) == found[index].logprob
+
+
+def test_a_single_token_that_does_not_fit_is_an_error(
+    llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be made smaller cannot be answered, and the message says what to change."""
+    network = _network(llama_folder)
+    _watched(monkeypatch, 0, ERRORS[0])
+
+    with pytest.raises(EngineError, match="out of memory on cpu with a single request"):
+        _tree(network, _requests(Random(9)), tokens=4)
+
+
+def test_answers_come_pass_by_pass(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answers are there before the last pass is run: a killed run keeps them."""
+    engine = _engine(llama_folder)
+    many = [(f"{number} dogs " * 20, "sleep") for number in range(200)]
+    list(engine.loglikelihood(many[-1:]))  # tries the model out
+    seen = _watched(monkeypatch)
+
+    answers: Iterator[tuple[int, Likelihood]] = engine.loglikelihood(many)
+    next(answers)
+
+    assert 1 == len(seen)
+    assert 199 == len(list(answers))
+    assert len(seen) > 1
