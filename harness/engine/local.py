@@ -29,6 +29,10 @@ CPU_PASS = 256
 CUDA_PASS = 4_096
 """Tokens in one scoring pass, at most: enough to keep the device busy. More would mostly mask each other."""
 
+CPU_PADDED = 4_096
+CUDA_PADDED = 65_536
+"""Positions in one padded batch, at most, for models that take no trees."""
+
 CPU_ROWS = 64
 MANY_ROWS = 256
 """Prompts continued at once, at most: on a CPU that is busy with fewer, and elsewhere."""
@@ -81,7 +85,8 @@ class LocalEngine:
         tokens = max(1, min(CPU_PASS if cpu else CUDA_PASS, memory // network.pass_bytes()))
         scored = max(1, min(tokens, memory // network.logits_bytes()))
         self._passes = PassBudget(tokens=tokens, scored=scored)
-        self._padded = Budget(positions=scored, rows=scored)
+        padded = max(1, min(CPU_PADDED if cpu else CUDA_PADDED, memory // network.logits_bytes()))
+        self._padded = Budget(positions=padded, rows=padded)
         self._deepest = 0
         """Up to how many tokens deep a tree is known to give right numbers."""
         self._told = False
