@@ -359,10 +359,12 @@ def _answers(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Requ
         else:
             prompts[cast(Sampling, second)].append(first)
     if pairs and not engine.can_score:
+        about = engine.description
+        which = f"{about['model']!r} at {about['url']}" if "url" in about else "this model's engine"
         raise UsageError(
-            "this suite needs log-likelihoods, which this model's engine cannot give; ask the model suites "
-            "that generate, or score a model that this machine loads (`path`) or a server whose "
-            "`/completions` echoes log-probabilities"
+            f"this suite needs log-likelihoods, which {which} cannot give; ask it suites that generate, or "
+            "score a model that this machine loads (`path`) or a server whose `/completions` echoes the "
+            "log-probabilities of a prompt"
         )
     if pairs:
         for index, likelihood in engine.loglikelihood(pairs):

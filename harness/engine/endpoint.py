@@ -97,10 +97,11 @@ class EndpointEngine:
         )
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Continue every prompt, as answers arrive: `failed` where none came, `refused` where one was filtered.
+        """Continue every prompt, as answers arrive.
 
-        A sampled answer has a seed of its own, which the server may or may not heed. Raises UsageError for
-        `top_k`, which the interface lacks, and for turns that end with the assistant's.
+        An answer that never came is `failed`, one that was filtered away `refused`. A sampled answer has a
+        seed of its own, which the server may or may not heed. Raises UsageError for `top_k`, which the
+        interface lacks, and for turns that end with the assistant's.
         """
         questions = [self._question(prompt, sampling) for prompt in prompts]
 

@@ -36,6 +36,8 @@ def in_flight(
     request. At most `at_once` requests are on their way, and as many answers wait to be taken: that many an
     interruption can lose.
     """
+    if not requests:
+        return
     arrived: SimpleQueue[tuple[int, A] | Future[None]] = SimpleQueue()
     with _background_loop() as loop:
         room = asyncio.Semaphore(2 * at_once)
@@ -70,13 +72,11 @@ async def _fly(
         ended, flying = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
         if flying:
             waiting.clear()
-            landed, late = await asyncio.wait(flying, timeout=LANDING)
-            for task in late:
-                task.cancel()
-            for task in landed:
-                task.exception()  # looked at, so that asyncio does not log it: the first one is told
-        for task in ended:
-            task.result()
+            landed, _ = await asyncio.wait(flying, timeout=LANDING)
+            ended |= landed
+        errors = [error for worker in ended if (error := worker.exception())]
+        if errors:  # they fail for the same reason nearly always, and one can be told
+            raise errors[0]
 
 
 @contextmanager

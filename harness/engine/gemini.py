@@ -57,7 +57,8 @@ class GeminiEngine:
         self._where = source.url or ADDRESS
         self._service = Service(name, self._where, source.traffic, clock)
         options = client_options.ClientOptions(api_endpoint=source.url)
-        configure(api_key=key_of(name, source.key_env), transport="rest", client_options=options)
+        self._key = str(key_of(name, source.key_env))
+        configure(api_key=self._key, transport="rest", client_options=options)
         self._client = get_default_generative_client()  # this engine's own: `configure` forgets the last one
         # threads beyond its pool's size make urllib3 speak of connections that it does not keep
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -163,10 +164,10 @@ class GeminiEngine:
 
     def _complain(self, error: exceptions.GoogleAPICallError) -> NoReturn:
         """What an error of the service means: Mendable, or ModelError that says what to mend."""
-        status, words = error.code, in_short(f"{error.code} {error.message}")
+        status, words = error.code, in_short(f"{error.code} {_own_words(error)}".replace(self._key, "…"))
         if status in MENDABLE_STATUSES:
             raise Mendable(words, after=_asked_wait(error)) from error
-        about_key = status in (401, 403) or "API key" in str(error.message)
+        about_key = status in (401, 403) or "API key" in words
         mend = f"the key in the environment variable {self._source.key_env} (`key_env`)"
         if not about_key:
             mend = "`gemini`, the model's name" if status == 404 else "what is asked of it"
@@ -215,6 +216,12 @@ def _guess(request: Any, sampling: Sampling) -> int:
     """How many tokens a request may use, roughly."""
     characters = sum(len(part.text) for content in request.contents for part in content.parts)
     return characters // CHARACTERS_PER_TOKEN + 1 + sampling.max_tokens
+
+
+def _own_words(error: exceptions.GoogleAPICallError) -> str:
+    """The service's words, without the address that the library puts before them."""
+    words = str(error.message)
+    return words.partition(": ")[2] if words.startswith("POST http") else words
 
 
 def _asked_wait(error: exceptions.GoogleAPICallError) -> float | None:

@@ -41,17 +41,16 @@ class Pace:
 
     def __init__(self, per_minute: int) -> None:
         self._seconds = 60 / per_minute
-        self._free = 0.0
+        self.free = 0.0
+        """The moment from which the next may start."""
 
-    def reserve(self, now: float, units: float) -> float:
-        """Take units, and return the moment from which they may be used."""
-        start = max(now, self._free)
-        self._free = start + units * self._seconds
-        return start
+    def take(self, start: float, units: float) -> None:
+        """Somebody starts at this moment, and uses so many."""
+        self.free = start + units * self._seconds
 
     def give_back(self, units: float) -> None:
-        """Units that were reserved and not used; fewer than none are owed."""
-        self._free -= units * self._seconds
+        """Units that were taken and not used; fewer than none are owed."""
+        self.free -= units * self._seconds
 
 
 class Limits:
@@ -67,12 +66,10 @@ class Limits:
 
     async def admit(self, tokens: int) -> None:
         """Wait until a request that may use so many tokens is allowed."""
-        now = self._clock.now()
-        start = max(
-            now,
-            0.0 if self._requests is None else self._requests.reserve(now, 1),
-            0.0 if self._tokens is None else self._tokens.reserve(now, tokens),
-        )
+        paces = [(pace, units) for pace, units in ((self._requests, 1), (self._tokens, tokens)) if pace]
+        start = max([self._clock.now(), *(pace.free for pace, _ in paces)])
+        for pace, units in paces:
+            pace.take(start, units)
         while (wait := max(start, self._held) - self._clock.now()) > 0:
             await self._clock.sleep(wait)
 

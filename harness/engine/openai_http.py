@@ -108,7 +108,9 @@ class Server:
             return f"does not accept the key in the environment variable {variable} (`key_env`)"
         if status in (404, 405):
             return f"knows no model {self._source.model!r} there: mend `model` or `endpoint`" + (
-                ", or ask in turns, if it has no plain completions" if path == "/completions" else ""
+                ', or ask in turns (`api = "chat"`), if it has no plain completions'
+                if path == "/completions"
+                else ""
             )
         return f"will not answer this request: mend `model`, `endpoint` or what is asked of {path}"
 
