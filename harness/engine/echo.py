@@ -6,6 +6,10 @@ or after the boundary in the text. That differs from lm-eval in one case: where 
 boundary, it is left out here, while lm-eval counts the tokens of the context encoded by itself, for which one
 needs the tokenizer. A continuation that is nothing but the end of such a token cannot be scored.
 
+Tokens come back as texts, which need not add up to the prompt: a BOS token's text may stand before it, and a
+token that is a part of a character has no text of its own. So the boundary is looked for from the end, from
+the start, and by the offsets, in turn; where none of them fits, the pair is refused rather than guessed.
+
 It does not know how a server is reached.
 """
 
@@ -13,6 +17,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from harness.engine.retrying import Mendable
@@ -26,16 +31,15 @@ TRIAL = "one two three four"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EchoedTokens:
-    """What came back: the prompt's tokens, and the one that was generated after them."""
+    """The prompt's tokens as they came back, without what was generated after them."""
 
     tokens: Sequence[str]
     offsets: Sequence[int]
+    """Where each begins; one more than tokens: the last is where the prompt ends."""
     logprobs: Sequence[float | None]
     """None for the first, which nothing predicts."""
     top: Sequence[Mapping[str, float] | None]
     """The likeliest tokens at each place, with their log-probabilities."""
-    prompt: int
-    """How many of the tokens are the prompt's."""
 
 
 def echo_request(model: str, text: str) -> dict[str, Any]:
@@ -49,27 +53,9 @@ def echoes(body: Mapping[str, Any]) -> bool:
         echoed = echoed_tokens(body, TRIAL)
     except Mendable:
         return False
-    scored = echoed.logprobs[1 : echoed.prompt]
-    return bool(scored) and None not in scored and None not in echoed.top[1 : echoed.prompt]
-
-
-def echoed_tokens(body: Mapping[str, Any], text: str) -> EchoedTokens:
-    """The tokens in an answer. Raises Mendable where they are not there, or not as many as there must be."""
-    try:
-        found = body["choices"][0]["logprobs"]
-        columns = [list(found[name]) for name in ("tokens", "text_offset", "token_logprobs", "top_logprobs")]
-    except (KeyError, IndexError, TypeError) as error:
-        raise Mendable("an answer without the prompt's log-probabilities") from error
-    tokens, offsets, logprobs, top = columns
-    if not tokens or any(len(column) != len(tokens) for column in columns):
-        raise Mendable("an answer whose log-probabilities are not one per token")
-    usage = body.get("usage")
-    stated = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    if not isinstance(stated, int):  # then by place: offsets count from the first token's
-        stated = bisect_left(offsets, offsets[0] + len(text))
-    if not 0 < stated <= len(tokens):
-        raise Mendable(f"an answer of {len(tokens)} tokens to a prompt of {stated}")
-    return EchoedTokens(tokens=tokens, offsets=offsets, logprobs=logprobs, top=top, prompt=stated)
+    scored = echoed.logprobs[1:]
+    whole = "".join(echoed.tokens).endswith(TRIAL)
+    return whole and bool(scored) and None not in scored and None not in echoed.top[1:]
 
 
 def likelihood(body: Mapping[str, Any], context: str, continuation: str) -> Likelihood:
@@ -79,10 +65,8 @@ def likelihood(body: Mapping[str, Any], context: str, continuation: str) -> Like
     """
     context, continuation = spaces_moved(context, continuation)
     echoed = echoed_tokens(body, context + continuation)
-    # Measured from the end, because a BOS token's text stands before the prompt and shifts its offsets.
-    boundary = _end(echoed) - len(continuation)
-    first = bisect_left(echoed.offsets, boundary, hi=echoed.prompt)
-    scored = echoed.logprobs[first : echoed.prompt]
+    first = _boundary(echoed, context, continuation)
+    scored = echoed.logprobs[first:]
     if not scored:
         raise EngineError(
             f"the continuation {continuation!r} cannot be scored: it is the end of a token that begins in "
@@ -94,18 +78,60 @@ def likelihood(body: Mapping[str, Any], context: str, continuation: str) -> Like
             "no log-probability for a first token"
         )
     logprobs = [value for value in scored if value is not None]
+    likeliest = [max((top or {}).values(), default=math.inf) for top in echoed.top[first:]]
     return Likelihood(
         logprob=math.fsum(logprobs),
-        greedy=all(
-            value >= max((top or {}).values(), default=math.inf)
-            for value, top in zip(logprobs, echoed.top[first : echoed.prompt], strict=True)
-        ),
+        greedy=all(value >= top for value, top in zip(logprobs, likeliest, strict=True)),
         tokens=len(logprobs),
     )
 
 
-def _end(echoed: EchoedTokens) -> int:
-    """Where the prompt's text ends, counted as the offsets are."""
-    if echoed.prompt < len(echoed.offsets):
-        return echoed.offsets[echoed.prompt]
-    return echoed.offsets[-1] + len(echoed.tokens[-1])
+def echoed_tokens(body: Mapping[str, Any], text: str) -> EchoedTokens:
+    """The prompt's tokens in an answer. Raises Mendable where they are not there, or not whole."""
+    try:
+        found = body["choices"][0]["logprobs"]
+        columns = [list(found[name]) for name in ("tokens", "text_offset", "token_logprobs", "top_logprobs")]
+    except (KeyError, IndexError, TypeError) as error:
+        raise Mendable("an answer without the prompt's log-probabilities") from error
+    tokens, offsets, logprobs, top = columns
+    if not tokens or any(len(column) != len(tokens) for column in columns):
+        raise Mendable("an answer whose log-probabilities are not one per token")
+    count = _prompt_tokens(tokens, text, body.get("usage"))
+    if count == 0:
+        raise Mendable("an answer that does not echo the prompt")
+    return EchoedTokens(
+        tokens=tokens[:count],
+        offsets=[*offsets, offsets[-1] + len(tokens[-1])][: count + 1],
+        logprobs=logprobs[:count],
+        top=top[:count],
+    )
+
+
+def _prompt_tokens(tokens: Sequence[str], text: str, usage: object) -> int:
+    """How many tokens are the prompt's: all, or all but the last, which was generated."""
+    for count in (len(tokens) - 1, len(tokens)):
+        if "".join(tokens[:count]).endswith(text):
+            return count
+    # texts do not add up; what the server counts may or may not count a BOS token, and so is only a hint
+    stated = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
+    return len(tokens) if stated == len(tokens) else len(tokens) - 1
+
+
+def _boundary(echoed: EchoedTokens, context: str, continuation: str) -> int:
+    """The place of the continuation's first token. Raises EngineError where nothing shows it."""
+    tokens = echoed.tokens
+    for count, text in enumerate(accumulate(reversed(tokens), lambda after, token: token + after), 1):
+        if text == continuation:
+            return len(tokens) - count
+        if len(text) > len(continuation):
+            break
+    for bos in (0, 1):
+        for count, text in enumerate(accumulate(tokens[bos:]), 1):
+            if text == context:
+                return bos + count
+    if echoed.offsets[-1] - len(context + continuation) not in (0, echoed.offsets[0], len(tokens[0])):
+        raise EngineError(
+            f"the continuation {continuation!r} cannot be scored: the texts of the server's tokens do not "
+            "add up to it, nor to its context, and their offsets do not fit"
+        )
+    return bisect_left(echoed.offsets, echoed.offsets[-1] - len(continuation), hi=len(tokens))

@@ -66,12 +66,18 @@ class Limits:
 
     async def admit(self, tokens: int) -> None:
         """Wait until a request that may use so many tokens is allowed."""
+        start = self._reserve(tokens)
+        while (wait := start - self._clock.now()) > 0:
+            await self._clock.sleep(wait)
+            if self._held > start:  # everybody was held meanwhile: a new place, behind that
+                start = self._reserve(tokens)
+
+    def _reserve(self, tokens: int) -> float:
         paces = [(pace, units) for pace, units in ((self._requests, 1), (self._tokens, tokens)) if pace]
-        start = max([self._clock.now(), *(pace.free for pace, _ in paces)])
+        start = max([self._clock.now(), self._held, *(pace.free for pace, _ in paces)])
         for pace, units in paces:
             pace.take(start, units)
-        while (wait := max(start, self._held) - self._clock.now()) > 0:
-            await self._clock.sleep(wait)
+        return start
 
     def settle(self, reserved: int, used: int) -> None:
         """A request has used so many of the tokens that it had reserved."""

@@ -91,10 +91,9 @@ def test_answers_that_nobody_takes_stop_the_asking() -> None:
 def test_a_request_that_fails_for_good_lets_the_others_arrive() -> None:
     """What is on its way is paid for and still comes; no new request starts; then the error is raised."""
     asked = Sleepy(bad=[2])
-    arrived = []
+    arrived: list[str] = []
     with pytest.raises(ModelError, match="no 2"):
-        for _, answer in in_flight(asked.opened, [2, 10, 11, 5, 5, 5], 3):
-            arrived.append(answer)
+        arrived.extend(answer for _, answer in in_flight(asked.opened, [2, 10, 11, 5, 5, 5], 3))
     assert ["10", "11"] == arrived
     assert [2, 10, 11] == asked.begun
 

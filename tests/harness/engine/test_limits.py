@@ -96,6 +96,28 @@ def test_a_service_can_hold_everybody() -> None:
     assert [7, 7] == admitted(paced, clock, [1, 1])
 
 
+def test_who_was_held_does_not_come_all_at_once() -> None:
+    """Limits hold after a hold, too, and a hold that comes while one waits is waited for."""
+    clock = FakeClock()
+    paced = limits(clock, requests=30)
+    paced.hold(7)
+    assert [7, 9] == pytest.approx(admitted(paced, clock, [1, 1]))
+
+    async def held_meanwhile() -> None:
+        sleep = clock.sleep
+
+        async def sleep_and_be_held(seconds: float) -> None:
+            await sleep(seconds)
+            if len(clock.slept) == 3:
+                paced.hold(50)
+
+        clock.sleep = sleep_and_be_held  # type: ignore[method-assign]
+        await paced.admit(1)
+
+    asyncio.run(held_meanwhile())
+    assert [7, 2, 2, 50] == pytest.approx(clock.slept)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_minute_holds_more_than_the_limit(seed: int) -> None:
     """Over any minute, of requests that come at random, with tokens that are settled afterwards."""
