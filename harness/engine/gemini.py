@@ -23,7 +23,6 @@ from typing import Any, NoReturn, TypeVar
 
 from google.api_core import client_options, exceptions
 from google.protobuf.json_format import ParseError
-from google.rpc.error_details_pb2 import RetryInfo
 from requests import RequestException
 
 from harness.engine.flight import Ask, in_flight
@@ -153,7 +152,9 @@ class GeminiEngine:
         except TimeoutError as error:
             raise Mendable(f"no answer within {timeout:g} seconds") from error
         except RequestException as error:
-            raise Mendable(f"no connection, or it broke off: {in_short(str(error))}") from error
+            # the library's message begins with addresses of its own, and ends with what happened
+            what = str(error).rpartition(": ")[2].strip("'\")")
+            raise Mendable(f"no connection, or it broke off: {in_short(what)}") from error
         except ParseError as error:
             raise Mendable(f"an answer that is not what it should be: {in_short(str(error))}") from error
         except exceptions.RetryError as error:
@@ -227,8 +228,9 @@ def _own_words(error: exceptions.GoogleAPICallError) -> str:
 def _asked_wait(error: exceptions.GoogleAPICallError) -> float | None:
     """Seconds that the service asks to wait, in its header or in the error's details."""
     header = None if error.response is None else error.response.headers.get("Retry-After")
-    stated = [detail.retry_delay.ToTimedelta() for detail in error.details if isinstance(detail, RetryInfo)]
-    return asked_wait(header) if header or not stated else stated[0].total_seconds()
+    details = (detail for detail in error.details if isinstance(detail, Mapping))  # as JSON, over REST
+    stated = [str(detail["retryDelay"]).removesuffix("s") for detail in details if "retryDelay" in detail]
+    return asked_wait(header or next(iter(stated), None))
 
 
 async def _in_a_thread(call: Callable[[], A]) -> A:

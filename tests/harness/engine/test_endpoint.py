@@ -271,7 +271,7 @@ def test_a_server_that_dies_and_comes_back(server: ModelServer) -> None:
 def test_a_server_that_is_not_there(server: ModelServer) -> None:
     """Ends the work, which can be resumed, and does not make data of every question."""
     server.stop()
-    with pytest.raises(EngineError, match=r"has answered none of the last 8 requests \(no connection"):
+    with pytest.raises(EngineError, match=r"has answered none of the last \d+ requests \(no connection"):
         answers(engine(server, traffic=Traffic(concurrency=2, retries=1)), *map(str, range(50)))
 
 
