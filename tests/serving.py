@@ -152,10 +152,10 @@ class ModelServer:
             tries = sum(canonical == json.dumps(asked.body, sort_keys=True) for asked in self.asked)
             asked = Asked(path=path, body=body, number=len(self.asked), tries=tries, headers=headers)
             self.asked.append(asked)
+            fault = self.wrong(asked)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            fault = self.wrong(asked)
             yield asked, fault
             if fault.answers:
                 with self._lock:

@@ -49,7 +49,9 @@ class Server:
         """What posts to the server, over connections that are kept until the end."""
         if self._tls is None:
             self._tls = httpx.create_ssl_context()  # reading the certificates takes a while
-        headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
+        headers = {"Content-Type": "application/json"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
         unlimited = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(
             headers=headers, timeout=None, limits=unlimited, verify=self._tls
@@ -63,7 +65,8 @@ class Server:
     async def _sent(self, client: httpx.AsyncClient, path: str, body: Body) -> httpx.Response:
         try:
             async with asyncio.timeout(self._source.traffic.timeout):
-                return await client.post(f"{self.url}{path}", json=body)
+                # ASCII JSON, because half of a surrogate pair, which texts may hold, is no UTF-8
+                return await client.post(f"{self.url}{path}", content=json.dumps(body))
         except TimeoutError as error:
             raise Mendable(f"no answer within {self._source.traffic.timeout:g} seconds") from error
         except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError) as error:

@@ -157,6 +157,13 @@ def test_a_filtered_prompt_is_refused(server: ModelServer) -> None:
     assert 1 == len(server.asked)
 
 
+def test_any_text_can_be_asked(server: ModelServer) -> None:
+    """Also what no UTF-8 can hold."""
+    text = "nul \0, half of a pair \ud800, 語"
+    assert text.upper() == answers(engine(server), text)[text].text
+    assert "application/json" == server.asked[0].headers["Content-Type"]
+
+
 def test_many_are_asked_at_once_and_come_as_they_arrive(server: ModelServer) -> None:
     """As many as `concurrency`, and a slow one holds nobody back."""
     server.wrong = lambda asked: Fault(delay=0.5 if asked.text == "0" else 0.05)
