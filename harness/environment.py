@@ -20,6 +20,7 @@ PACKAGES = (
     "tokenizers",
     "peft",
     "trl",
+    "vllm",
     "datasets",
     "lm_eval",
     "detoxify",

@@ -5,12 +5,13 @@
     │   ├── ConfigError         a mistake in harness.toml: names the file and the key
     │   ├── UnknownName         a name nothing defines: proposes the nearest right one
     │   ├── DataError           a data file that cannot be read: names the file and the row
-    │   ├── ModelError          a folder or hub id that is not a usable model
+    │   ├── ModelError          a folder, hub id or server that is not a usable model
     │   ├── DownloadNeeded      something must come from a hub and no network or cache gives it
     │   ├── NotComparable       two runs that differ in what makes runs comparable
     │   └── StoreError          a results store that cannot be opened
     └── WorkFailed              work stopped part-way and can be resumed: exit code 3
-        ├── EngineError         a model gave something that is no answer (NaN logits)
+        ├── EngineError         a model gave something that is no answer (NaN logits), or none at all
+        ├── AnswersFailed       everything was asked, and some answers failed
         ├── TrainingError       a stage could not be finished
         └── DiskFull            the store or a candidate could not be written
 
@@ -65,7 +66,7 @@ class DataError(UsageError):
 
 
 class ModelError(UsageError):
-    """A folder or hub id that is not a usable model."""
+    """A folder, hub id or server that is not a usable model."""
 
 
 class DownloadNeeded(UsageError):
@@ -87,7 +88,11 @@ class WorkFailed(HarnessError):
 
 
 class EngineError(WorkFailed):
-    """A model gave something that is no answer."""
+    """A model gave something that is no answer, or none at all."""
+
+
+class AnswersFailed(WorkFailed):
+    """Everything was asked, and some answers failed. The same command asks just those again."""
 
 
 class TrainingError(WorkFailed):

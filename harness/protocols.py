@@ -12,6 +12,10 @@ from typing import Protocol
 
 from harness.records import Json, Likelihood, Message, Metric, Prompt, Response, Row, Sampling
 
+SERVED_TEMPLATE = "applied by the server"
+"""The `chat_template` of an engine that is given turns as they are, and whose service applies a template that
+nobody here can read. Turns can then be continued and not rendered."""
+
 
 class Engine(Protocol):
     """Something that answers. Answers come as they are ready, each with the index of its request."""
@@ -33,19 +37,19 @@ class Engine(Protocol):
 
     @property
     def chat_template(self) -> str | None:
-        """The template's source text; None where the model has none."""
+        """The template's source text; SERVED_TEMPLATE; None where the model cannot be asked in turns."""
         ...
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as the text the model reads.
 
         `open_turn` True ends with the header of the assistant's next turn; False leaves the last
-        message open, to be continued. Raises ModelError where there is no chat template.
+        message open, to be continued. Raises ModelError where there is no template to be read here.
         """
         ...
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Continue every prompt, in any order. A prompt of turns is rendered first."""
+        """Continue every prompt, in any order. Turns go through the model's chat template first."""
         ...
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:

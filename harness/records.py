@@ -18,7 +18,7 @@ Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
-    """A model that transformers loads on this machine."""
+    """A model that this machine loads."""
 
     path: str
     """A folder, or a hub id."""
@@ -28,8 +28,25 @@ class Local:
     """A PEFT adapter's folder or hub id, applied on top."""
     dtype: str = "auto"
     """`float32`, `bfloat16`, `float16`, or `auto`: the checkpoint's own."""
+    backend: Literal["transformers", "vllm"] = "transformers"
+    """The library that runs it; vllm is an extra, and wants a GPU."""
     trust_remote_code: bool = False
     """Whether code that comes with the model may run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """How a service is asked: how much at once, how fast, how patiently. Changes no answer."""
+
+    concurrency: int = 16
+    """Requests on their way at once."""
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    """Limits of the service, prompt and answer together; None: it has none."""
+    timeout: float = 300.0
+    """Seconds for one whole answer."""
+    retries: int = 6
+    """Further tries of a request that failed in a way that may mend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +55,11 @@ class Endpoint:
 
     url: str
     model: str
+    api: Literal["chat", "completions"] = "chat"
+    """`chat`: it takes turns, and the server applies the chat template; `completions`: text only."""
     key_env: str | None = None
     """The environment variable that holds the key; the key itself is never in a file."""
+    traffic: Traffic = Traffic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +68,9 @@ class Gemini:
 
     model: str
     key_env: str = "GEMINI_API_KEY"
+    url: str | None = None
+    """Another address of the interface, such as a proxy's; None: Google's own."""
+    traffic: Traffic = Traffic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

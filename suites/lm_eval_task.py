@@ -122,7 +122,7 @@ class LmEvalSuite:
         """Worked examples become turns where a chat template is applied."""
         sampling = self._task.sampling(self.given.seed)
         return {
-            "chat_template": template_applied(self.given.chat_template, chat_template),
+            "chat_template": self._template_applied(chat_template),
             "num_fewshot": self.num_fewshot,
             "seed": self.given.seed,
             "sampling": None if sampling is None else asdict(sampling),
@@ -135,12 +135,16 @@ class LmEvalSuite:
         asked = ask(
             [self._task],
             engine,
-            chat_template=template_applied(self.given.chat_template, engine.chat_template),
+            chat_template=self._template_applied(engine.chat_template),
             num_fewshot=self.num_fewshot,
             seed=self.given.seed,
         )
         for (answered,) in asked:
             yield self._row(answered)
+
+    def _template_applied(self, chat_template: str | None) -> bool:
+        scored = self._task.sampling() is None
+        return template_applied(self.given.chat_template, chat_template, scored=scored)
 
     def _row(self, answered: "Answered") -> Row:
         index = answered.index

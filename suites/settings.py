@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from harness.errors import UsageError
+from harness.protocols import SERVED_TEMPLATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +25,20 @@ class Surroundings:
     """The folder of a model or finished pipeline by its name; None where nothing has that name."""
 
 
-def template_applied(setting: bool | None, chat_template: str | None) -> bool:
+def template_applied(setting: bool | None, chat_template: str | None, *, scored: bool = False) -> bool:
     """Whether a suite with this setting applies the template of a model that has this one, or none.
 
-    Raises UsageError where a template is asked for and there is none.
+    `scored`: the suite asks for log-likelihoods, for which turns must become text here; where the template
+    is a server's, it is then not applied unless the setting insists. Raises UsageError where a template is
+    asked for and there is none, or none that can be read here.
     """
+    if scored and chat_template == SERVED_TEMPLATE:
+        if setting:
+            raise UsageError(
+                "the suite asks for a chat template (`chat_template = true`) and for log-likelihoods, and "
+                "the model's server applies its template itself, which it does to generate text only"
+            )
+        return False
     if setting and chat_template is None:
         raise UsageError(
             "the suite asks for a chat template (`chat_template = true`), and the model has none"
@@ -46,7 +56,7 @@ class SuiteSettings(BaseModel):
     limit: PositiveInt | None = None
     """Ask only the first rows. Runs over different rows are not comparable."""
     chat_template: bool | None = None
-    """Whether the model's chat template is applied; None: where the model has one."""
+    """Whether the model's chat template is applied; None: where the model has one that can be applied."""
 
 
 class IFEvalSettings(SuiteSettings):

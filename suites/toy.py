@@ -129,11 +129,12 @@ class ToyTruthfulQA:
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """Whether the question is a user's turn."""
-        return {"chat_template": template_applied(self.given.chat_template, chat_template), "num_fewshot": 0}
+        applied = template_applied(self.given.chat_template, chat_template, scored=True)
+        return {"chat_template": applied, "num_fewshot": 0}
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Score every choice of every question, and yield a question when its choices are scored."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.chat_template, scored=True)
         asked = [(place, choice) for place, each in enumerate(self.questions) for choice in each.choices]
         pairs = [_pair(engine, self.questions[place].question, choice, applied) for place, choice in asked]
         scored: dict[int, dict[str, Likelihood]] = {}

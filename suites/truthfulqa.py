@@ -131,7 +131,7 @@ class TruthfulQA:
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """The preamble is part of lm-eval's prompt, so a chat template puts it into the one user turn."""
         return {
-            "chat_template": template_applied(self.given.chat_template, chat_template),
+            "chat_template": template_applied(self.given.chat_template, chat_template, scored=True),
             "num_fewshot": 0,
             "preamble": "the official six questions and answers, in the same turn as the question",
         }
@@ -144,7 +144,7 @@ class TruthfulQA:
         documents = [question.model_dump() for question in self.questions]
         source = ORIGIN.source(self.given, self.surroundings)
         tasks = [official_task(name, version, documents, source) for name, version in TASKS.items()]
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.chat_template, scored=True)
         for mc1, mc2 in ask(tasks, engine, chat_template=applied):
             yield self._row(mc1, mc2)
 

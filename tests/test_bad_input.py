@@ -285,10 +285,13 @@ def test_nan_logits(project: Working) -> None:
         ),
         ('engine = "vlmm"', "there is no installed engine named 'vlmm'"),
         (
-            'endpoint = "http://localhost:9/v1"\nmodel = "x"',
-            "model 'm': this version cannot ask endpoint models",
+            'endpoint = "http://localhost:9/v1"\nmodel = "x"\nkey_env = "NOT_SET"',
+            "model 'm': the environment variable NOT_SET, which `key_env` names, is not set",
         ),
-        ('gemini = "gemini-2.5-flash"', "model 'm': this version cannot ask endpoint models yet"),
+        (
+            'gemini = "gemini-2.5-flash"\nkey_env = "NOT_SET"',
+            "model 'm': the environment variable NOT_SET, which `key_env` names, is not set",
+        ),
     ],
 )
 def test_a_model_that_is_not_there(project: Working, model: str, message: str) -> None:

@@ -37,7 +37,7 @@ from pyarrow import ArrowInvalid, ArrowTypeError
 
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
-from harness.protocols import Engine
+from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records import Likelihood, Message, Prompt, Response, Sampling
 
 Request = tuple[str, str] | tuple[Prompt, Sampling]
@@ -195,8 +195,9 @@ class LmEvalTask:
             context, continuation = instance.args
             return ((context, continuation),)
         context, kwargs = instance.args
+        content = context.messages if isinstance(context, _Turns) else context
         sampling = sampling_of(self.name, kwargs, seed)
-        return tuple((Prompt(content=context, draw=draw), sampling) for draw in range(instance.repeats))
+        return tuple((Prompt(content=content, draw=draw), sampling) for draw in range(instance.repeats))
 
     def _answered(
         self, index: int, instances: list[Instance], answers: Mapping[Request, Answer], seed: int
@@ -226,7 +227,8 @@ def ask(
     """Ask tasks that have the same documents, and yield each document as soon as all its answers are there.
 
     A request that several tasks or choices make is asked once. With `chat_template` the context is rendered
-    by the engine, worked examples as turns. Yields one Answered per task, in the order of `tasks`.
+    by the engine, worked examples as turns; an engine whose service applies the template gets the turns.
+    Yields one Answered per task, in the order of `tasks`.
     """
     built = [
         task._instances(engine, chat_template=chat_template, num_fewshot=num_fewshot, seed=seed)
@@ -357,7 +359,13 @@ def _answers(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Requ
         else:
             prompts[cast(Sampling, second)].append(first)
     if pairs and not engine.can_score:
-        raise UsageError("this suite needs log-likelihoods, which this model's engine cannot give")
+        about = engine.description
+        which = f"{about['model']!r} at {about['url']}" if "url" in about else "this model's engine"
+        raise UsageError(
+            f"this suite needs log-likelihoods, which {which} cannot give; ask it suites that generate, or "
+            "score a model that this machine loads (`path`) or a server whose `/completions` echoes the "
+            "log-probabilities of a prompt"
+        )
     if pairs:
         for index, likelihood in engine.loglikelihood(pairs):
             yield pairs[index], likelihood
@@ -386,11 +394,24 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return (float(value),)
 
 
+class _Turns(str):
+    """Turns on their way through lm-eval, which knows texts only and hands a context on as it is."""
+
+    messages: tuple[Message, ...]
+
+    def __new__(cls, messages: Sequence[Message]) -> "_Turns":
+        turns = super().__new__(cls, "\n".join(f"{message.role}: {message.content}" for message in messages))
+        turns.messages = tuple(messages)
+        return turns
+
+
 def _renderer(engine: Engine) -> Callable[..., str]:
     """The engine's chat template, in the form in which lm-eval calls one."""
 
     def render(turns: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
         messages = [Message(role=turn["role"], content=turn["content"]) for turn in turns]
+        if engine.chat_template == SERVED_TEMPLATE:
+            return _Turns(messages)
         return engine.render(messages, open_turn=add_generation_prompt)
 
     return render

@@ -7,7 +7,7 @@ import typer
 
 from harness.cli.options import AsJson, Baseline, Config, Device, Folder, Force, Limit, Names, Seed, Suites
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import introduce, outcome_as_json, print_json, print_outcome
+from harness.cli.terminal import complain_of_failures, introduce, outcome_as_json, print_json, print_outcome
 from harness.errors import UsageError
 from harness.records import Decision
 from harness.verbs.project import open_project
@@ -69,6 +69,7 @@ def command(
         print_json(outcome_as_json(outcome))
     else:
         print_outcome(outcome)
+    complain_of_failures(outcome.failed)
     raise typer.Exit(_exit_code(outcome, fail_on))
 
 

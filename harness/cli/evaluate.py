@@ -1,15 +1,16 @@
 """`harness eval`: suites asked of models, into the store. It does not know how a suite asks."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.table import Table
 
 from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import console, introduce, print_json
-from harness.verbs.overview import means
+from harness.cli.terminal import complain_of_failures, console, introduce, print_json
+from harness.verbs.overview import Measured, means
 from harness.verbs.project import open_project
-from harness.verbs.work import evaluate
+from harness.verbs.work import evaluate, failed_answers
 
 
 def command(
@@ -26,10 +27,16 @@ def command(
     introduce(project)
     with ProgressBars() as watcher:
         runs = evaluate(project, names, suites=suites or (), watcher=watcher)
-    measured = means(project, [run for theirs in runs.values() for run in theirs])
+    asked = [run for theirs in runs.values() for run in theirs]
+    measured = means(project, asked)
     if as_json:
         print_json([asdict(line) for line in measured])
-        return
+    else:
+        console.print(_table(measured))
+    complain_of_failures(failed_answers(project, asked))
+
+
+def _table(measured: Sequence[Measured]) -> Table:
     table = Table("model", "suite", "metric")
     for heading in ("value", "interval", "n", "unscored"):
         table.add_column(heading, justify="right")
@@ -37,4 +44,4 @@ def command(
         interval = f"{line.interval.low:.3f} – {line.interval.high:.3f}" if line.interval else "–"
         value = "–" if line.value is None else f"{line.value:.3f}"
         table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), str(line.unscored))
-    console.print(table)
+    return table

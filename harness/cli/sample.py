@@ -1,5 +1,6 @@
 """`harness sample`: answers side by side. It does not know how a model answers."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,8 +11,8 @@ from rich.text import Text
 
 from harness.cli.options import AsJson, Config, Device, Names, Seed
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import console, introduce, print_json
-from harness.records import Sampling
+from harness.cli.terminal import complain_of_failures, console, introduce, print_json
+from harness.records import Response, Sampling
 from harness.verbs.project import open_project
 from harness.verbs.work import sample
 
@@ -40,13 +41,23 @@ def command(
         answers = sample(project, names, prompt, sampling, chat=chat, watcher=watcher)
     if as_json:
         print_json({name: asdict(answer) for name, answer in answers.items()})
-        return
+    else:
+        console.print(_side_by_side(answers))
+    complain_of_failures(
+        f"of {name!r} ({answer.reason})" for name, answer in answers.items() if answer.stopped == "failed"
+    )
+
+
+def _side_by_side(answers: Mapping[str, Response]) -> Columns:
     width = max(30, console.width // len(answers) - 2)
-    console.print(
-        Columns(
-            [
-                Panel(Text(answer.text), title=Text(name), subtitle=answer.stopped, width=width)
-                for name, answer in answers.items()
-            ]
-        )
+    return Columns(
+        [
+            Panel(
+                Text(answer.text or answer.reason or ""),
+                title=Text(name),
+                subtitle=answer.stopped,
+                width=width,
+            )
+            for name, answer in answers.items()
+        ]
     )

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from harness.errors import AnswersFailed
 from harness.records import Decision, Json, Verdict
 from harness.verbs.project import Project
 from harness.verbs.work import Outcome
@@ -55,6 +56,13 @@ def print_outcome(outcome: Outcome) -> None:
         console.print(Text(f"note: {note}", style="yellow"))
     for file in outcome.files:
         console.print(f"written: {escape(str(file))}")
+
+
+def complain_of_failures(failed: Iterable[object]) -> None:
+    """End the command with what never was answered, if there is any. Raises AnswersFailed."""
+    lines = [f"answers failed: {each}" for each in failed]
+    if lines:
+        raise AnswersFailed("\n".join([*lines, "the same command asks just those again"]))
 
 
 def outcome_as_json(outcome: Outcome) -> dict[str, Json]:

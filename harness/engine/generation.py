@@ -8,8 +8,6 @@ repetition. Sampling draws from the request's own generator: the same request, t
 It does not know how prompts are put into batches, nor chat templates.
 """
 
-import hashlib
-import json
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -55,12 +53,6 @@ class _Row:
     request: GenerationRequest
     draws: random.Random
     new: list[int] = field(default_factory=list)
-
-
-def request_seed(sampling: Sampling, content: str, draw: int) -> int:
-    """The seed of one request: the same for the same request, in any order and any batch."""
-    identity = json.dumps([sampling.seed, content, draw])
-    return int.from_bytes(hashlib.sha256(identity.encode()).digest())
 
 
 def continue_batch(

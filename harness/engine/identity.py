@@ -88,6 +88,8 @@ def identify(model: Model) -> LocalIdentity:
         if source.trust_remote_code
         else {},
     }
+    if source.backend != "transformers":
+        parts["backend"] = source.backend
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return LocalIdentity(
         fingerprint="sha256:" + hashlib.sha256(canonical.encode()).hexdigest(),

@@ -10,19 +10,18 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from harness.engine.generation import GenerationRequest, continue_batch, request_seed
-from harness.engine.hub import first_line
+from harness.engine.chat import prompt_text, render
+from harness.engine.generation import GenerationRequest, continue_batch
 from harness.engine.identity import LocalIdentity, identify
 from harness.engine.network import Network, is_out_of_memory, load, max_length
 from harness.engine.padded import score_batch
+from harness.engine.rules import request_seed
 from harness.engine.scoring import PassBudget, score_tree, takes_trees
 from harness.engine.tokens import Tokens
-from harness.errors import ModelError
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 
 CPU_PASS = 256
@@ -126,23 +125,9 @@ class LocalEngine:
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where there is no template, or it refuses these turns."""
-        if self.chat_template is None:
-            raise ModelError(f"{self.name}: the model has no chat template, so it cannot be asked in turns")
-        try:
-            rendered = self._tokens.tokenizer.apply_chat_template(
-                [{"role": message.role, "content": message.content} for message in messages],
-                chat_template=self.chat_template,
-                tokenize=False,
-                add_generation_prompt=open_turn,
-                continue_final_message=not open_turn,
-            )
-        except (TemplateError, ValueError) as error:
-            raise ModelError(
-                f"{self.name}: its chat template cannot render these turns: {first_line(error)}; mend it, "
-                "give the model another (`chat_template` in harness.toml), or ask without one (the suite's "
-                "`chat_template = false`)"
-            ) from error
-        return cast(str, rendered)
+        return render(
+            self._tokens.tokenizer, self.chat_template, messages, name=self.name, open_turn=open_turn
+        )
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, longest first.
@@ -150,7 +135,8 @@ class LocalEngine:
         A prompt is cut from the left to leave room for `max_tokens`, as lm-eval does. Where the window has
         no such room at all, prompt and answer get half of it each.
         """
-        texts = [self._text(prompt) for prompt in prompts]
+        tokenizer, template = self._tokens.tokenizer, self.chat_template
+        texts = [prompt_text(tokenizer, template, prompt, name=self.name) for prompt in prompts]
         window = self._tokens.max_length
         limit = sampling.max_tokens if sampling.max_tokens < window else window // 2
         requests = [
@@ -184,11 +170,6 @@ class LocalEngine:
     def close(self) -> None:
         """Give the weights' memory back."""
         self._network.close()
-
-    def _text(self, prompt: Prompt) -> str:
-        if isinstance(prompt.content, str):
-            return prompt.content
-        return self.render(prompt.content, open_turn=prompt.content[-1].role != "assistant")
 
     def _takes_trees(self, depth: int) -> bool:
         """Whether requests this deep can share prefixes. Says once why it takes longer where they cannot."""

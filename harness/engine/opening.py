@@ -9,33 +9,49 @@ It does not know how any engine works, and loads a model library only when a mod
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import assert_never, cast
 
 from harness.engine.identity import Identity, identify
+from harness.engine.served import identify_endpoint, identify_gemini, key_of
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine
 from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin
 
 ENGINES = "harness.engines"
+EXTRAS = {"gemini": "google.generativeai", "vllm": "vllm"}
+"""The package that each extra of engines brings."""
 
 
 def open_engine(model: Model, *, device: str | None = None) -> Engine:
     """Load or reach a model. `device` is `cpu`, `cuda` or `cuda:N`; None takes a GPU where there is one.
 
-    Raises ModelError or DownloadNeeded for a local model that cannot be used, UnknownName for an engine that
-    is not installed, UsageError for a source this version cannot ask.
+    Raises ModelError or DownloadNeeded for a local model that cannot be used, ModelError for a key that is
+    not set, UnknownName for an engine that is not installed, UsageError for an extra that is not.
     """
     match model.source:
+        case Local(backend="vllm"):
+            _need_extra(model, "vllm")
+            from harness.engine.vllm import open_vllm  # noqa: PLC0415 - an extra
+
+            return open_vllm(model, model.source, device=device)
         case Local():
             # torch and transformers take seconds to import
             from harness.engine.local import open_local  # noqa: PLC0415
 
             return open_local(model, model.source, device=device)
+        case Endpoint():
+            from harness.engine.endpoint import EndpointEngine  # noqa: PLC0415 - httpx, for those who need it
+
+            return EndpointEngine(model.name, model.source)
+        case Gemini():
+            _need_extra(model, "gemini")
+            from harness.engine.gemini import GeminiEngine  # noqa: PLC0415 - an extra
+
+            return GeminiEngine(model.name, model.source)
         case Plugin():
             make = cast(Callable[[Mapping[str, Json]], Engine], _plugin(model.source).load())
             return make(model.source.settings)
-        case Endpoint() | Gemini():
-            raise _not_yet(model)
         case _:
             assert_never(model.source)
 
@@ -44,21 +60,34 @@ def check_model(model: Model) -> None:
     """Raise what `open_engine` would, as far as it shows before anything is loaded or reached."""
     match model.source:
         case Local():
+            if model.source.backend == "vllm":
+                _need_extra(model, "vllm")
             identify(model)
         case Plugin():
             _plugin(model.source)
-        case Endpoint() | Gemini():
-            raise _not_yet(model)
+        case Endpoint():
+            key_of(model.name, model.source.key_env)
+        case Gemini():
+            _need_extra(model, "gemini")
+            key_of(model.name, model.source.key_env)
         case _:
             assert_never(model.source)
 
 
 def identify_model(model: Model) -> Identity:
-    """What a model's answers depend on: from its files for a local model, else from its engine, opened."""
-    if isinstance(model.source, Local):
-        return identify(model)
-    with closing(open_engine(model)) as engine:
-        return Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
+    """What a model's answers depend on. Only a third party's engine must be opened to know it."""
+    match model.source:
+        case Local():
+            return identify(model)
+        case Endpoint():
+            return identify_endpoint(model.source)
+        case Gemini():
+            return identify_gemini(model.source)
+        case Plugin():
+            with closing(open_engine(model)) as engine:
+                return Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
+        case _:
+            assert_never(model.source)
 
 
 def _plugin(source: Plugin) -> EntryPoint:
@@ -68,8 +97,16 @@ def _plugin(source: Plugin) -> EntryPoint:
     return installed[source.engine]
 
 
-def _not_yet(model: Model) -> UsageError:
-    return UsageError(
-        f"model {model.name!r}: this version cannot ask endpoint models yet; give it a folder or a hub id "
-        "(`path`)"
-    )
+def _need_extra(model: Model, extra: str) -> None:
+    if not _is_installed(EXTRAS[extra]):
+        raise UsageError(
+            f"model {model.name!r} needs the package {EXTRAS[extra]!r}, which is not installed: "
+            f'pip install "harness[{extra}]"'
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False

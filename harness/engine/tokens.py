@@ -13,6 +13,7 @@ from typing import cast
 
 from transformers import PreTrainedTokenizerBase
 
+from harness.engine.rules import spaces_moved
 from harness.errors import EngineError
 
 
@@ -53,7 +54,7 @@ class Tokens:
 
     def scoring_requests(self, pairs: Sequence[tuple[str, str]]) -> list[ScoringRequest]:
         """Pairs of texts as tokens. Raises EngineError for an empty or too long continuation."""
-        moved = [_spaces_moved(context, continuation) for context, continuation in pairs]
+        moved = [spaces_moved(context, continuation) for context, continuation in pairs]
         following = [pair for pair in moved if pair[0]]
         encoded = self._encode(
             (text for pair in following for text in (pair[0], "".join(pair))), self._bos_text
@@ -113,9 +114,3 @@ class Tokens:
             continuation=continuation,
             truncated=max(0, len(tokens) - (self.max_length + 1)),
         )
-
-
-def _spaces_moved(context: str, continuation: str) -> tuple[str, str]:
-    """Spaces at the context's end go to the continuation: that is how tokenizers see words."""
-    stripped = context.rstrip()
-    return stripped, context[len(stripped) :] + continuation

@@ -25,10 +25,12 @@ def read_model(name: str, table: Table, ground: Ground) -> Model | None:
     match ground.mistakes.read(MODEL_SECTIONS[kinds[0]], table, key):
         case LocalSection() as local:
             return _local(name, local, key, ground)
-        case EndpointSection(endpoint=url, model=served, key_env=key_env):
-            return Model(name=name, source=Endpoint(url=url, model=served, key_env=key_env))
-        case GeminiSection(gemini=served, key_env=key_env):
-            return Model(name=name, source=Gemini(model=served, key_env=key_env))
+        case EndpointSection(endpoint=url, model=served, api=api, key_env=key_env) as section:
+            endpoint = Endpoint(url=url, model=served, api=api, key_env=key_env, traffic=section.traffic)
+            return Model(name=name, source=endpoint)
+        case GeminiSection(gemini=served, key_env=key_env, url=url) as section:
+            gemini = Gemini(model=served, key_env=key_env, url=url, traffic=section.traffic)
+            return Model(name=name, source=gemini)
         case PluginSection(engine=engine, settings=settings):
             return Model(name=name, source=Plugin(engine=engine, settings=settings))
     return None
@@ -40,6 +42,7 @@ def _local(name: str, section: LocalSection, key: str, ground: Ground) -> Model:
         revision=section.revision,
         adapter=None if section.adapter is None else ground.folder_or_hub(section.adapter),
         dtype=section.dtype,
+        backend=section.backend,
         trust_remote_code=section.trust_remote_code,
     )
     file = section.chat_template

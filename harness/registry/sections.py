@@ -1,9 +1,13 @@
 """What each section of harness.toml may hold. It does not know what its names stand for."""
 
 import re
+from dataclasses import fields
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from harness.records import Traffic
 
 _KEY_BEGINNINGS = ("sk-", "AIza", "hf_", "gsk_", "xai-")
 """How keys of well-known services begin."""
@@ -20,7 +24,10 @@ def _variable(name: str) -> str:
 
 
 def _web_address(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
+    parts = urlsplit(url)
+    if parts.username or parts.password:  # the message does not repeat them
+        raise ValueError("no name or password in an address; put a key into a variable, named by `key_env`")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f'expected an address such as "http://localhost:8000/v1", got "{url}"')
     return url
 
@@ -32,6 +39,7 @@ def _database(url: str) -> str:
 
 
 Variable = Annotated[str, AfterValidator(_variable)]
+Address = Annotated[str, AfterValidator(_web_address)]
 
 
 class Section(BaseModel):
@@ -57,23 +65,41 @@ class LocalSection(Section):
     revision: str | None = None
     adapter: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    backend: Literal["transformers", "vllm"] = "transformers"
     chat_template: str | None = None
     trust_remote_code: bool = False
 
 
-class EndpointSection(Section):
+class ServiceSection(Section):
+    """What every model behind a service may be told."""
+
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = Traffic().concurrency
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    timeout: Annotated[float, Field(gt=0)] = Traffic().timeout
+    retries: Annotated[int, Field(ge=0, le=100)] = Traffic().retries
+
+    @property
+    def traffic(self) -> Traffic:
+        """The same as a record."""
+        return Traffic(**self.model_dump(include={field.name for field in fields(Traffic)}))
+
+
+class EndpointSection(ServiceSection):
     """`[models.NAME]` with `endpoint`."""
 
-    endpoint: Annotated[str, AfterValidator(_web_address)]
+    endpoint: Address
     model: str
+    api: Literal["chat", "completions"] = "chat"
     key_env: Variable | None = None
 
 
-class GeminiSection(Section):
+class GeminiSection(ServiceSection):
     """`[models.NAME]` with `gemini`."""
 
     gemini: str
     key_env: Variable = "GEMINI_API_KEY"
+    url: Address | None = None
 
 
 class PluginSection(Section):

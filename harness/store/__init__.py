@@ -2,7 +2,8 @@
 
 from harness.store.answers import KeptAnswer, answer_key
 from harness.store.models import KeptModel
+from harness.store.runs import Failures
 from harness.store.stages import KeptStage
 from harness.store.store import Store
 
-__all__ = ["KeptAnswer", "KeptModel", "KeptStage", "Store", "answer_key"]
+__all__ = ["Failures", "KeptAnswer", "KeptModel", "KeptStage", "Store", "answer_key"]

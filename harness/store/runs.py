@@ -5,10 +5,12 @@ A row is kept whole: the sample under its content's hash, the keys of the answer
 It does not know how scores are compared, nor what a run's identity is made of.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, type_coerce, update
 
 from harness.errors import StoreError
 from harness.records import Metric, Observation, Row, Run, Score
@@ -24,8 +26,22 @@ from harness.store.encoding import (
     sample_from_json,
 )
 
+FAILED = '%"stopped":"failed"%'
+"""What stands in a row's answers where one of them failed; no model's text can hold its bare quotes."""
+
 METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline")
 RUN_FIELDS = tuple(column.name for column in schema.runs.c)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """Answers of a run that never came. They are not kept as answers, and can be asked for again."""
+
+    answers: int
+    samples: int
+    """Samples with at least one of them."""
+    reason: str
+    """The commonest."""
 
 
 def begin_run(connection: Connection, run: Run) -> None:
@@ -122,6 +138,21 @@ def unscored(connection: Connection, run_id: str) -> dict[str, dict[str, int]]:
     for metric, reason, count in connection.execute(query):
         found.setdefault(metric, {})[reason] = count
     return found
+
+
+def failures(connection: Connection, run_id: str) -> Failures | None:
+    """The answers of a run that failed; None where none did."""
+    rows = schema.rows
+    suspected = (rows.c.run == run_id) & type_coerce(rows.c.answers, Text).like(FAILED)
+    found = connection.execute(select(rows.c.answers).where(suspected)).scalars().all()
+    reasons = [
+        Counter(answer["reason"] or "no reason given" for answer in answers if not isinstance(answer, str))
+        for answers in found
+    ]
+    total = sum(reasons, Counter[str]())
+    if not total:
+        return None
+    return Failures(answers=total.total(), samples=len(reasons), reason=total.most_common(1)[0][0])
 
 
 def _run(record: Mapping[Any, Any]) -> Run:

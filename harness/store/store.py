@@ -17,6 +17,7 @@ from harness.store.database import Database, exists
 from harness.store.encoding import Answer
 from harness.store.migrations import bring_forward
 from harness.store.models import KeptModel
+from harness.store.runs import Failures
 from harness.store.stages import KeptStage
 
 if TYPE_CHECKING:
@@ -146,6 +147,11 @@ class Store:
         """How many scores have no value: metric, then reason, then count."""
         with self._database.reading() as connection:
             return runs.unscored(connection, run_id)
+
+    def failures(self, run_id: str) -> Failures | None:
+        """How many answers of a run failed, and why; None where none did."""
+        with self._database.reading() as connection:
+            return runs.failures(connection, run_id)
 
     def rows(self, run_id: str) -> Iterator[Row]:
         """A run's rows by position, answers and scores included, read as they are asked for."""

@@ -7,12 +7,13 @@ again, and then no model library is loaded.
 It does not know how any of it is shown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeGuard
 
 from harness.comparison import ScoredRun, compare_all
 from harness.engine.opening import identify_model, open_engine
@@ -22,7 +23,7 @@ from harness.evaluation import plan_run
 from harness.protocols import Suite
 from harness.recorded import recorded
 from harness.records import Message, Prompt, Response, Run, Sampling, Verdict
-from harness.store import KeptStage, Store
+from harness.store import Failures, KeptStage, Store
 from harness.verbs.project import Project, Unwatched, Watcher
 from reports.leaderboard import Leaderboard, build, latest
 from reports.writing import write
@@ -32,11 +33,28 @@ DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAnswers:
+    """Answers of one run that never came, in spite of retries."""
+
+    run: Run
+    failures: Failures
+
+    def __str__(self) -> str:
+        failures = self.failures
+        return (
+            f"{failures.answers} of {self.run.model!r} to {self.run.suite!r}, in {failures.samples} of "
+            f"{self.run.size} samples (mostly: {failures.reason})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a comparison found, and where it is written."""
 
     board: Leaderboard
     files: tuple[Path, ...]
+    failed: tuple[FailedAnswers, ...] = ()
+    """What a command that asks would ask again."""
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -67,7 +85,8 @@ def evaluate(
 ) -> dict[str, list[Run]]:
     """Ask what is missing of these suites (the project's, where none is named) of these models.
 
-    Returns each model's finished runs in the order of the suites.
+    Returns each model's finished runs in the order of the suites. Answers that failed are unscored in them,
+    and are asked again the next time; `failed_answers` says which these are.
     """
     watcher = watcher or Unwatched()
     asked = list(suites or project.registry.compare.suites or DEFAULT_SUITES)
@@ -77,6 +96,12 @@ def evaluate(
         _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
     with closing(project.store()) as store:
         return {name: _evaluate(project, name, opened, store, watcher) for name in names}
+
+
+def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
+    """What of these runs never was answered: the same evaluation again asks just that."""
+    with closing(project.store()) as store:
+        return _failed(store, runs)
 
 
 def compare(
@@ -164,7 +189,7 @@ def _evaluate(
         _keep_stages(project, name, store)
     identity = identify_model(model)
     planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in suites]
-    whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if run and run.finished}
+    whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if _is_whole(run, store)}
     missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
     if missing:
         watcher.loading(name)
@@ -173,6 +198,16 @@ def _evaluate(
                 remembering = recorded(engine, store, on_answer=partial(watcher.asking, name, suite.name))
                 whole[run.id] = ask(run, model, suite, remembering, store)
     return [whole[run.id] for run in planned]
+
+
+def _is_whole(run: Run | None, store: Store) -> TypeGuard[Run]:
+    """Whether nothing is left to ask: everything was asked, and no answer failed."""
+    return run is not None and run.finished is not None and store.failures(run.id) is None
+
+
+def _failed(store: Store, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
+    found = ((run, store.failures(run.id)) for run in runs)
+    return tuple(FailedAnswers(run=run, failures=failures) for run, failures in found if failures)
 
 
 def _outcome(
@@ -206,7 +241,11 @@ def _outcome(
         label=project.registry.project.label,
         level=settings.level,
     )
-    return Outcome(board=board, files=write(board, folder or project.registry.project.reports))
+    return Outcome(
+        board=board,
+        files=write(board, folder or project.registry.project.reports),
+        failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
+    )
 
 
 def _baseline_first(names: Sequence[str], baseline: str | None) -> list[str]:

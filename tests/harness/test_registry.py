@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import ConfigError, UnknownName
-from harness.records import Endpoint, Gemini, Local, Model, Pipeline, Plugin, Stage
+from harness.records import Endpoint, Gemini, Local, Model, Pipeline, Plugin, Stage, Traffic
 from harness.registry import Compare, Project, Registry, load
 
 
@@ -183,6 +183,38 @@ def test_the_four_kinds_of_model(read: Read, tmp_path: Path) -> None:
         Model(name="other", source=Plugin(engine="theirs", settings={"depth": 3})),
     ]
     assert expected == list(registry.models.values())
+
+
+def test_how_services_are_asked(read: Read) -> None:
+    """Interface, limits and patience of a model behind a service; the defaults are the records' own."""
+    traffic = """
+        concurrency = 2
+        requests_per_minute = 30
+        tokens_per_minute = 1000
+        timeout = 5
+        retries = 0
+    """
+    registry = read(f"""
+        [models.served]
+        endpoint = "https://x/v1"
+        model = "m"
+        api = "completions"
+        {traffic}
+        [models.judge]
+        gemini = "g"
+        url = "http://proxy"
+        {traffic}
+        [models.fast]
+        path = "a/b"
+        backend = "vllm"
+    """)
+    asked = Traffic(concurrency=2, requests_per_minute=30, tokens_per_minute=1000, timeout=5.0, retries=0)
+    sources = [model.source for model in registry.models.values()]
+    assert sources == [
+        Endpoint(url="https://x/v1", model="m", api="completions", traffic=asked),
+        Gemini(model="g", url="http://proxy", traffic=asked),
+        Local(path="a/b", backend="vllm"),
+    ]
 
 
 def test_a_folder_that_is_there_wins_over_a_hub_id(read: Read, tmp_path: Path) -> None:
@@ -467,6 +499,25 @@ def test_mistakes_in_small_sections(read: Read, mistakes: Mistakes, text: str, m
         (
             'endpoint = "localhost:8000"\nmodel = "x"',
             'models.m.endpoint: expected an address such as "http://localhost:8000/v1", got "localhost:8000"',
+        ),
+        (
+            'endpoint = "https://me:secret@x/v1"\nmodel = "x"',
+            "models.m.endpoint: no name or password in an address; put a key into a variable, named by "
+            "`key_env`",
+        ),
+        (
+            'endpoint = "http://x"\nmodel = "x"\napi = "chats"',
+            "models.m.api: there is no choice \"chats\"; did you mean 'chat'?",
+        ),
+        (
+            'endpoint = "http://x"\nmodel = "x"\nconcurrency = 0',
+            "models.m.concurrency: expected 1 or more, got 0",
+        ),
+        ('gemini = "g"\ntimeout = 0', "models.m.timeout: expected more than 0, got 0"),
+        ('gemini = "g"\nretries = -1', "models.m.retries: expected 0 or more, got -1"),
+        (
+            'path = "a/b"\nbackend = "vlm"',
+            "models.m.backend: there is no choice \"vlm\"; did you mean 'vllm'?",
         ),
         ('gemini = "g"\nkey = "x"', "models.m.key: unknown key; did you mean 'key_env'?"),
         ('engine = "e"\nsettings = 3', "models.m.settings: expected a table, got 3"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError, DownloadNeeded, UsageError
+from harness.protocols import SERVED_TEMPLATE
 from suites.official import Origin, hash_rows, official_rows, read_jsonl
 from suites.settings import SuiteSettings, Surroundings, template_applied
 from suites.truthfulqa import Question
@@ -105,11 +106,26 @@ def test_hash_ignores_order() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "template", "applied"),
-    [(None, None, False), (None, "{{ x }}", True), (False, "{{ x }}", False), (True, "{{ x }}", True)],
+    [
+        (None, None, False),
+        (None, "{{ x }}", True),
+        (False, "{{ x }}", False),
+        (True, "{{ x }}", True),
+        (None, SERVED_TEMPLATE, True),
+    ],
 )
 def test_template_default(setting: bool | None, template: str | None, applied: bool) -> None:
     """A template is applied where the model has one, unless the settings say otherwise."""
     assert applied == template_applied(setting, template)
+
+
+def test_template_of_a_server_and_log_likelihoods() -> None:
+    """A server applies its template to generate only: texts are scored without; to insist is refused."""
+    assert not template_applied(None, SERVED_TEMPLATE, scored=True)
+    assert not template_applied(False, SERVED_TEMPLATE, scored=True)
+    assert template_applied(None, "{{ x }}", scored=True)
+    with pytest.raises(UsageError, match="the model's server applies its template itself"):
+        template_applied(True, SERVED_TEMPLATE, scored=True)
 
 
 def test_template_that_is_not_there() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from harness.adaptors.lm_eval import TASKS, TaskMetric, ask, load_task, sampling_of
 from harness.errors import DownloadNeeded, UnknownName, UsageError
-from harness.records import Sampling
+from harness.protocols import SERVED_TEMPLATE
+from harness.records import Message, Sampling
 from tests.suites.rows import QUESTIONS
 from tests.suites.scripted import FunctionEngine
 
@@ -84,3 +85,19 @@ def test_asking_twice_gives_the_same() -> None:
     task = load_task("truthfulqa_mc1", QUESTIONS)
     first, second = (list(ask([task], FunctionEngine(), chat_template=False)) for _ in range(2))
     assert first == second
+
+
+IFEVAL = [
+    {"key": 1, "prompt": "Say hi.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
+    {"key": 2, "prompt": "Say no.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
+]
+
+
+def test_a_service_is_given_the_turns() -> None:
+    """Where the service applies the chat template, nothing is rendered here, and the prompt is turns."""
+    engine = FunctionEngine(chat_template=SERVED_TEMPLATE)
+    task = load_task("ifeval", IFEVAL)
+    list(ask([task], engine, chat_template=True))
+    assert [(Message(role="user", content="Say hi."),), (Message(role="user", content="Say no."),)] == [
+        prompt.content for prompt in engine.prompts
+    ]

@@ -11,8 +11,8 @@ from harness.engine.identity import identify
 from harness.engine.opening import identify_model, open_engine
 from harness.engine.scripted import ScriptedEngine
 from harness.errors import UnknownName, UsageError
-from harness.protocols import Engine
-from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin, Source
+from harness.protocols import SERVED_TEMPLATE, Engine
+from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin
 from tests.tiny_models import tiny_llama
 
 
@@ -60,8 +60,8 @@ def test_an_unknown_plugin_is_answered_with_the_nearest() -> None:
         open_engine(Model(name="m", source=Plugin(engine="ecko")))
 
 
-@pytest.mark.parametrize("source", [Endpoint(url="http://localhost/v1", model="m"), Gemini(model="g")])
-def test_endpoints_are_refused_plainly(source: Source) -> None:
-    """What this version cannot ask is said at once, with the model's name."""
-    with pytest.raises(UsageError, match="'judge': this version cannot ask endpoint models yet"):
-        open_engine(Model(name="judge", source=source))
+def test_a_service_is_identified_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who a served model is said to be is known without reaching it, and without its library."""
+    monkeypatch.setattr(opening, "open_engine", lambda model: pytest.fail("it was opened"))
+    for source in (Endpoint(url="http://localhost/v1", model="m"), Gemini(model="g")):
+        assert SERVED_TEMPLATE == identify_model(Model(name="judge", source=source)).chat_template

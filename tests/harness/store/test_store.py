@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from harness.errors import StoreError
 from harness.records import Likelihood, Observation, Preference, Response, Score
-from harness.store import KeptAnswer, KeptModel, KeptStage, Store, answer_key
+from harness.store import Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
 from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
 
 
@@ -113,6 +113,24 @@ def test_a_row_kept_again_is_replaced(store: Store) -> None:
     store.keep_rows("run", [(0, row(0, scores=one))])
 
     assert [row(0, scores=one)] == list(store.rows("run"))
+
+
+def test_failed_answers_are_counted_until_they_are_replaced(store: Store) -> None:
+    """Whatever a text says, only an answer that failed counts; its reason is told, the commonest first."""
+    begun(store)
+    down = Response(text="", stopped="failed", reason="down")
+    slow = Response(text="", stopped="failed", reason='"slow"')
+    liar = kept('{"stopped":"failed"}')
+    store.keep_answers([liar])
+    fine = replace(liar.answer, key=liar.key)
+    unkept = Response(text='"stopped":"failed"', stopped="end")
+    rows = [(0, row(0, down, slow, fine)), (1, row(1, down)), (2, row(2, fine, unkept))]  # type: ignore[arg-type]
+    store.keep_rows("run", rows)
+    assert Failures(answers=3, samples=2, reason="down") == store.failures("run")
+
+    store.keep_rows("run", [(0, row(0, unkept)), (1, row(1, unkept))])
+    assert store.failures("run") is None
+    assert store.failures("no such run") is None
 
 
 def test_a_row_whose_answer_is_gone_is_an_error(store: Store) -> None:

@@ -1,0 +1,52 @@
+"""Turns as the text a model reads, by the chat template of a tokenizer.
+
+It does not know where the template comes from, nor who reads the text.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from harness.engine.hub import first_line
+from harness.errors import ModelError
+from harness.records import Message, Prompt
+
+
+def render(
+    tokenizer: PreTrainedTokenizerBase,
+    template: str | None,
+    messages: Sequence[Message],
+    *,
+    name: str,
+    open_turn: bool = True,
+) -> str:
+    """See `Engine.render`. Raises ModelError where there is no template, or it refuses these turns."""
+    if template is None:
+        raise ModelError(f"{name}: the model has no chat template, so it cannot be asked in turns")
+    try:
+        rendered = tokenizer.apply_chat_template(
+            [{"role": message.role, "content": message.content} for message in messages],
+            chat_template=template,
+            tokenize=False,
+            add_generation_prompt=open_turn,
+            continue_final_message=not open_turn,
+        )
+    except (TemplateError, ValueError) as error:
+        raise ModelError(
+            f"{name}: its chat template cannot render these turns: {first_line(error)}; mend it, "
+            "give the model another (`chat_template` in harness.toml), or ask without one (the suite's "
+            "`chat_template = false`)"
+        ) from error
+    return cast(str, rendered)
+
+
+def prompt_text(
+    tokenizer: PreTrainedTokenizerBase, template: str | None, prompt: Prompt, *, name: str
+) -> str:
+    """What the model is to continue: a text as it is, or turns rendered. Raises as `render` does."""
+    if isinstance(prompt.content, str):
+        return prompt.content
+    open_turn = prompt.content[-1].role != "assistant"
+    return render(tokenizer, template, prompt.content, name=name, open_turn=open_turn)

@@ -1,0 +1,137 @@
+"""Log-likelihoods from a server that echoes a prompt with the log-probabilities of its tokens.
+
+The boundary between context and continuation follows lm-eval's rule as far as what comes back allows:
+spaces at the context's end belong to the continuation, and the continuation's tokens are those that begin at
+or after the boundary in the text. That differs from lm-eval in one case: where a token straddles the
+boundary, it is left out here, while lm-eval counts the tokens of the context encoded by itself, for which one
+needs the tokenizer. A continuation that is nothing but the end of such a token cannot be scored.
+
+Tokens come back as texts, which need not add up to the prompt: a BOS token's text may stand before it, and a
+token that is a part of a character has no text of its own. So the boundary is looked for from the end, from
+the start, and by the offsets, in turn; where none of them fits, the pair is refused rather than guessed.
+
+It does not know how a server is reached.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from harness.engine.retrying import Mendable
+from harness.engine.rules import spaces_moved
+from harness.errors import EngineError
+from harness.records import Likelihood
+
+TRIAL = "one two three four"
+"""A prompt of several tokens in any tokenizer, to find out whether a server echoes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EchoedTokens:
+    """The prompt's tokens as they came back, without what was generated after them."""
+
+    tokens: Sequence[str]
+    offsets: Sequence[int]
+    """Where each begins; one more than tokens: the last is where the prompt ends."""
+    logprobs: Sequence[float | None]
+    """None for the first, which nothing predicts."""
+    top: Sequence[Mapping[str, float] | None]
+    """The likeliest tokens at each place, with their log-probabilities."""
+
+
+def echo_request(model: str, text: str) -> dict[str, Any]:
+    """The body that asks for a text's log-probabilities. One token is generated: some servers refuse none."""
+    return {"model": model, "prompt": text, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
+
+
+def echoes(body: Mapping[str, Any]) -> bool:
+    """Whether the answer to `echo_request(…, TRIAL)` holds what log-likelihoods need."""
+    try:
+        echoed = echoed_tokens(body, TRIAL)
+    except Mendable:
+        return False
+    scored = echoed.logprobs[1:]
+    whole = "".join(echoed.tokens).endswith(TRIAL)
+    return whole and bool(scored) and None not in scored and None not in echoed.top[1:]
+
+
+def likelihood(body: Mapping[str, Any], context: str, continuation: str) -> Likelihood:
+    """The likelihood of the continuation, from the answer for both together.
+
+    Raises Mendable for an answer that is not whole, EngineError for a pair that cannot be scored this way.
+    """
+    context, continuation = spaces_moved(context, continuation)
+    echoed = echoed_tokens(body, context + continuation)
+    first = _boundary(echoed, context, continuation)
+    scored = echoed.logprobs[first:]
+    if not scored:
+        raise EngineError(
+            f"the continuation {continuation!r} cannot be scored: it is the end of a token that begins in "
+            "its context, and a server's echo does not tell them apart"
+        )
+    if None in scored:
+        raise EngineError(
+            f"the continuation {continuation!r} cannot be scored: its context is empty, and the server gives "
+            "no log-probability for a first token"
+        )
+    logprobs = [value for value in scored if value is not None]
+    likeliest = [max((top or {}).values(), default=math.inf) for top in echoed.top[first:]]
+    return Likelihood(
+        logprob=math.fsum(logprobs),
+        greedy=all(value >= top for value, top in zip(logprobs, likeliest, strict=True)),
+        tokens=len(logprobs),
+    )
+
+
+def echoed_tokens(body: Mapping[str, Any], text: str) -> EchoedTokens:
+    """The prompt's tokens in an answer. Raises Mendable where they are not there, or not whole."""
+    try:
+        found = body["choices"][0]["logprobs"]
+        columns = [list(found[name]) for name in ("tokens", "text_offset", "token_logprobs", "top_logprobs")]
+    except (KeyError, IndexError, TypeError) as error:
+        raise Mendable("an answer without the prompt's log-probabilities") from error
+    tokens, offsets, logprobs, top = columns
+    if not tokens or any(len(column) != len(tokens) for column in columns):
+        raise Mendable("an answer whose log-probabilities are not one per token")
+    count = _prompt_tokens(tokens, text, body.get("usage"))
+    if count == 0:
+        raise Mendable("an answer that does not echo the prompt")
+    return EchoedTokens(
+        tokens=tokens[:count],
+        offsets=[*offsets, offsets[-1] + len(tokens[-1])][: count + 1],
+        logprobs=logprobs[:count],
+        top=top[:count],
+    )
+
+
+def _prompt_tokens(tokens: Sequence[str], text: str, usage: object) -> int:
+    """How many tokens are the prompt's: all, or all but the last, which was generated."""
+    for count in (len(tokens) - 1, len(tokens)):
+        if "".join(tokens[:count]).endswith(text):
+            return count
+    # texts do not add up; what the server counts may or may not count a BOS token, and so is only a hint
+    stated = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
+    return len(tokens) if stated == len(tokens) else len(tokens) - 1
+
+
+def _boundary(echoed: EchoedTokens, context: str, continuation: str) -> int:
+    """The place of the continuation's first token. Raises EngineError where nothing shows it."""
+    tokens = echoed.tokens
+    for count, text in enumerate(accumulate(reversed(tokens), lambda after, token: token + after), 1):
+        if text == continuation:
+            return len(tokens) - count
+        if len(text) > len(continuation):
+            break
+    for bos in (0, 1):
+        for count, text in enumerate(accumulate(tokens[bos:]), 1):
+            if text == context:
+                return bos + count
+    if echoed.offsets[-1] - len(context + continuation) not in (0, echoed.offsets[0], len(tokens[0])):
+        raise EngineError(
+            f"the continuation {continuation!r} cannot be scored: the texts of the server's tokens do not "
+            "add up to it, nor to its context, and their offsets do not fit"
+        )
+    return bisect_left(echoed.offsets, echoed.offsets[-1] - len(continuation), hi=len(tokens))

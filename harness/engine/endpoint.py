@@ -1,0 +1,210 @@
+"""The engine that asks an OpenAI-compatible server, many requests at once.
+
+Turns go to `/chat/completions`, where the server applies its chat template; a text to be continued goes to
+`/completions`, never disguised as a user's turn. Log-likelihoods come from `/completions` too, where the
+server echoes a prompt with its log-probabilities: see `harness.engine.echo`.
+
+It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from harness.engine.echo import TRIAL, echo_request, echoes, likelihood
+from harness.engine.flight import Ask, in_flight
+from harness.engine.limits import Clock
+from harness.engine.openai_answers import response_of, tokens_used
+from harness.engine.openai_http import Body, ContentFiltered, Post, Server, WrongRequest
+from harness.engine.retrying import Attempt, GaveUp, Service, timed
+from harness.engine.rules import request_seed
+from harness.engine.served import CHARACTERS_PER_TOKEN, identify_endpoint
+from harness.errors import EngineError, ModelError, UsageError
+from harness.records import Endpoint, Json, Likelihood, Message, Prompt, Response, Sampling
+
+STOPS = 4
+"""Stop strings that the interface takes. The others cut the answer here."""
+SEEDS = 2**31
+"""Seeds that every server takes are below this."""
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """A request for text, ready to be sent."""
+
+    path: Literal["/chat/completions", "/completions"]
+    body: Body
+    tokens: int
+    """How many it may use, roughly."""
+
+
+class EndpointEngine:
+    """A model behind a server. Matches `harness.protocols.Engine`."""
+
+    def __init__(self, name: str, source: Endpoint, *, clock: Clock | None = None) -> None:
+        """Reaches nothing. Raises ModelError where the key's environment variable is not set."""
+        self.name = name
+        self._source = source
+        self._server = Server(name, source)
+        self._service = Service(name, self._server.url, source.traffic, clock)
+        self._can_score: bool | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Address, model name and kind of interface: all that is known."""
+        return identify_endpoint(self._source).fingerprint
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        """The same, readable, and how it is asked."""
+        source = self._source
+        return {
+            "engine": "endpoint",
+            "url": self._server.url,
+            "model": source.model,
+            "api": source.api,
+            "concurrency": source.traffic.concurrency,
+        }
+
+    @property
+    def can_score(self) -> bool:
+        """Whether the server echoes log-probabilities: asked once, when it is first wanted to know.
+
+        Raises EngineError where the server does not answer at all.
+        """
+        if self._can_score is None:
+            [(_, self._can_score)] = self._asked(self._echoes, [TRIAL])
+        return self._can_score
+
+    @property
+    def chat_template(self) -> str | None:
+        """SERVED_TEMPLATE for a chat interface; None for plain completions."""
+        return identify_endpoint(self._source).chat_template
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        """Always refused: the template, where there is one, is the server's. Raises ModelError."""
+        if self.chat_template is None:
+            raise ModelError(f'model {self.name!r} takes no turns (`api = "completions"`)')
+        raise ModelError(
+            f"model {self.name!r}: the server at {self._server.url} applies its chat template itself, so "
+            "turns cannot be rendered here; ask without one (the suite's `chat_template = false`)"
+        )
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Continue every prompt, as answers arrive.
+
+        An answer that never came is `failed`, one that was filtered away `refused`. A sampled answer has a
+        seed of its own, which the server may or may not heed. Raises UsageError for `top_k`, which the
+        interface lacks, and for turns that end with the assistant's.
+        """
+        questions = [self._question(prompt, sampling) for prompt in prompts]
+
+        async def ask(post: Post, question: _Question) -> Response:
+            attempt = partial(_answered, post, question, sampling)
+            return await self._service.response(partial(timed, attempt), question.tokens)
+
+        return self._asked(ask, questions)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """Score every pair, as answers arrive.
+
+        Raises ModelError where the server gives no log-probabilities of a prompt, EngineError for a pair
+        that cannot be scored or never was answered.
+        """
+        if not self.can_score:
+            raise ModelError(
+                f"model {self.name!r}: the server at {self._server.url} does not echo the log-probabilities "
+                "of a prompt (`/completions` with `echo` and `logprobs`), so it cannot give log-likelihoods; "
+                "ask it suites that generate, or score a model that this machine loads (`path`)"
+            )
+        return self._asked(self._scored, pairs)
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    def _asked(
+        self, ask: Callable[[Post, R], Awaitable[A]], requests: Sequence[R]
+    ) -> Iterator[tuple[int, A]]:
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Ask[R, A]]:
+            async with self._server.connected() as post:
+                yield partial(ask, post)
+
+        return in_flight(opened, requests, self._source.traffic.concurrency)
+
+    def _question(self, prompt: Prompt, sampling: Sampling) -> _Question:
+        if isinstance(prompt.content, str):
+            content: dict[str, Any] = {"prompt": prompt.content}
+            identity = prompt.content
+        else:
+            content = {"messages": self._turns(prompt.content)}
+            identity = json.dumps(content["messages"])
+        seed = request_seed(sampling, identity, prompt.draw) % SEEDS
+        return _Question(
+            path="/completions" if "prompt" in content else "/chat/completions",
+            body={"model": self._source.model, **content, **self._decoding(sampling, seed)},
+            tokens=len(identity) // CHARACTERS_PER_TOKEN + 1 + sampling.max_tokens,
+        )
+
+    def _turns(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+        if self.chat_template is None:
+            self.render(messages)
+        if messages[-1].role == "assistant":
+            raise UsageError(
+                f"model {self.name!r}: an OpenAI-compatible server cannot be asked to go on in the middle of "
+                "the assistant's turn, which this suite needs"
+            )
+        return [{"role": message.role, "content": message.content} for message in messages]
+
+    def _decoding(self, sampling: Sampling, seed: int) -> dict[str, Any]:
+        decoding: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
+        if sampling.temperature > 0:
+            if sampling.top_k:
+                raise UsageError(
+                    f"model {self.name!r}: `top_k` is not part of the OpenAI interface, and leaving it out "
+                    "would draw other answers"
+                )
+            decoding |= {"top_p": sampling.top_p, "seed": seed}
+        stops = [stop for stop in sampling.stop if stop]
+        return decoding | ({"stop": stops[:STOPS]} if stops else {})
+
+    async def _scored(self, post: Post, pair: tuple[str, str]) -> Likelihood:
+        async def attempt() -> tuple[Likelihood, int]:
+            body = await post("/completions", echo_request(self._source.model, "".join(pair)))
+            return likelihood(body, *pair), tokens_used(body)
+
+        return await self._insisted(attempt, "".join(pair))
+
+    async def _echoes(self, post: Post, text: str) -> bool:
+        async def attempt() -> tuple[bool, int]:
+            body = await post("/completions", echo_request(self._source.model, text))
+            return echoes(body), tokens_used(body)
+
+        try:
+            return await self._insisted(attempt, text)
+        except (WrongRequest, ContentFiltered):
+            return False
+
+    async def _insisted(self, attempt: Attempt[A], text: str) -> A:
+        """An answer that cannot be done without. Raises EngineError where it never came."""
+        try:
+            return await self._service.insist(attempt, len(text) // CHARACTERS_PER_TOKEN + 1)
+        except GaveUp as error:
+            raise EngineError(
+                f"model {self.name!r}: {self._server.url} did not answer: {error}; what was answered is "
+                "kept, and the same command goes on from there"
+            ) from error
+
+
+async def _answered(post: Post, question: _Question, sampling: Sampling) -> tuple[Response, int]:
+    try:
+        body = await post(question.path, question.body)
+    except ContentFiltered as error:
+        return Response(text="", stopped="refused", reason=str(error)), 0
+    return response_of(body, sampling), tokens_used(body)

@@ -1,0 +1,250 @@
+"""The engine that asks Google's Gemini interface. The only file that speaks google.generativeai (0.8.6).
+
+Support for that library has ended, which it says whenever it is imported; the warning is silenced here and
+nowhere else. Gemini can also be reached through its OpenAI-compatible address, as an `endpoint` model and
+with no extra to install: https://ai.google.dev/gemini-api/docs/openai has the address, `key_env` the key.
+
+The interface takes turns only, and this version of it takes no seed: a sampled answer is drawn anew whenever
+it is asked, so a resumed run has other samples than an uninterrupted one would have had. Texts to be
+continued are refused, because as a user's turn they would be another question.
+
+It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
+"""
+
+import asyncio
+import logging
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from functools import partial
+from threading import Thread
+from typing import Any, NoReturn, TypeVar
+
+from google.api_core import client_options, exceptions
+from google.protobuf.json_format import ParseError
+from requests import RequestException
+
+from harness.engine.flight import Ask, in_flight
+from harness.engine.limits import Clock
+from harness.engine.retrying import Mendable, Service, asked_wait, timed
+from harness.engine.served import CHARACTERS_PER_TOKEN, MENDABLE_STATUSES, identify_gemini, in_short, key_of
+from harness.errors import ModelError, UsageError
+from harness.records import Gemini, Json, Likelihood, Message, Prompt, Response, Sampling
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)  # that support has ended: said above
+    import google.generativeai as genai
+    from google.generativeai.client import configure, get_default_generative_client
+
+ADDRESS = "https://generativelanguage.googleapis.com"
+STOPS = 5
+"""Stop strings that the interface takes. The others cut the answer here."""
+ENDED = {"STOP": "end", "MAX_TOKENS": "length"}
+REFUSED = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY")
+
+A = TypeVar("A")
+
+
+class GeminiEngine:
+    """A model behind Gemini's interface, asked over REST. Matches `harness.protocols.Engine`."""
+
+    def __init__(self, name: str, source: Gemini, *, clock: Clock | None = None) -> None:
+        """Reaches nothing. Raises ModelError where the key's environment variable is not set."""
+        self.name = name
+        self._source = source
+        self._where = source.url or ADDRESS
+        self._service = Service(name, self._where, source.traffic, clock)
+        options = client_options.ClientOptions(api_endpoint=source.url)
+        self._key = str(key_of(name, source.key_env))
+        configure(api_key=self._key, transport="rest", client_options=options)
+        self._client = get_default_generative_client()  # this engine's own: `configure` forgets the last one
+        # threads beyond its pool's size make urllib3 speak of connections that it does not keep
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+    @property
+    def fingerprint(self) -> str:
+        """Address and model name: all that is known."""
+        return identify_gemini(self._source).fingerprint
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        """The same, readable, and how it is asked."""
+        return {
+            "engine": "gemini",
+            "url": self._where,
+            "model": self._source.model,
+            "concurrency": self._source.traffic.concurrency,
+        }
+
+    @property
+    def can_score(self) -> bool:
+        """Never: the interface has no log-probabilities of a prompt."""
+        return False
+
+    @property
+    def chat_template(self) -> str | None:
+        """SERVED_TEMPLATE."""
+        return identify_gemini(self._source).chat_template
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        """Always refused: the template is the service's. Raises ModelError."""
+        raise ModelError(f"model {self.name!r}: Gemini applies its chat template itself, so none is here")
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Answer every prompt, as answers arrive; one that never came is `failed`, a blocked one `refused`.
+
+        Raises UsageError for a text to be continued, and for turns that end with the assistant's.
+        """
+        requests = [self._request(prompt, sampling) for prompt in prompts]
+
+        async def ask(request: Any) -> Response:
+            attempt = partial(self._answered, request, sampling)
+            return await self._service.response(partial(timed, attempt), _guess(request, sampling))
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Ask[Any, Response]]:
+            yield ask
+
+        return in_flight(opened, requests, self._source.traffic.concurrency)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """Always refused. Raises ModelError."""
+        raise ModelError(
+            f"model {self.name!r}: Gemini gives no log-probabilities of a prompt, so it cannot be scored; "
+            "ask it suites that generate"
+        )
+
+    def close(self) -> None:
+        """Close what connections there are."""
+        self._client.transport.close()  # type: ignore[no-untyped-call]  # not annotated there
+
+    def _request(self, prompt: Prompt, sampling: Sampling) -> Any:
+        if isinstance(prompt.content, str):
+            raise UsageError(
+                f"model {self.name!r}: Gemini takes turns only and cannot continue a bare text; leave the "
+                "suite's `chat_template = false` out"
+            )
+        if prompt.content[-1].role == "assistant":
+            raise UsageError(
+                f"model {self.name!r}: Gemini cannot be asked to go on in the middle of its own turn, which "
+                "this suite needs"
+            )
+        name = self._source.model
+        system = [{"text": turn.content} for turn in prompt.content if turn.role == "system"]
+        return genai.protos.GenerateContentRequest(
+            model=name if "/" in name else f"models/{name}",
+            contents=[
+                {"role": "model" if turn.role == "assistant" else "user", "parts": [{"text": turn.content}]}
+                for turn in prompt.content
+                if turn.role != "system"
+            ],
+            system_instruction={"parts": system} if system else None,
+            generation_config=_decoding(sampling),
+        )
+
+    async def _answered(self, request: Any, sampling: Sampling) -> tuple[Response, int]:
+        timeout = self._source.traffic.timeout
+        call = partial(self._client.generate_content, request, retry=None, timeout=timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await _in_a_thread(call)
+        except TimeoutError as error:
+            raise Mendable(f"no answer within {timeout:g} seconds") from error
+        except RequestException as error:
+            # the library's message begins with addresses of its own, and ends with what happened
+            what = str(error).rpartition(": ")[2].strip("'\")")
+            raise Mendable(f"no connection, or it broke off: {in_short(what)}") from error
+        except ParseError as error:
+            raise Mendable(f"an answer that is not what it should be: {in_short(str(error))}") from error
+        except exceptions.RetryError as error:
+            raise Mendable(f"no answer within {timeout:g} seconds") from error
+        except exceptions.GoogleAPICallError as error:
+            self._complain(error)
+        return _response(answer, sampling), answer.usage_metadata.total_token_count
+
+    def _complain(self, error: exceptions.GoogleAPICallError) -> NoReturn:
+        """What an error of the service means: Mendable, or ModelError that says what to mend."""
+        status, words = error.code, in_short(f"{error.code} {_own_words(error)}".replace(self._key, "…"))
+        if status in MENDABLE_STATUSES:
+            raise Mendable(words, after=_asked_wait(error)) from error
+        about_key = status in (401, 403) or "API key" in words
+        mend = f"the key in the environment variable {self._source.key_env} (`key_env`)"
+        if not about_key:
+            mend = "`gemini`, the model's name" if status == 404 else "what is asked of it"
+        raise ModelError(
+            f"model {self.name!r}: {self._where} does not answer for {self._source.model!r}: mend {mend} "
+            f"({words})"
+        ) from error
+
+
+def _decoding(sampling: Sampling) -> dict[str, Any]:
+    decoding: dict[str, Any] = {
+        "candidate_count": 1,
+        "max_output_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "stop_sequences": [stop for stop in sampling.stop if stop][:STOPS],
+    }
+    if sampling.temperature > 0:
+        decoding |= {"top_p": sampling.top_p} | ({"top_k": sampling.top_k} if sampling.top_k else {})
+    return decoding
+
+
+def _response(answer: Any, sampling: Sampling) -> Response:
+    usage = answer.usage_metadata
+    counts = {"prompt_tokens": usage.prompt_token_count, "completion_tokens": usage.candidates_token_count}
+    if not answer.candidates:
+        if not answer.prompt_feedback.block_reason:
+            raise Mendable("an answer without candidates")
+        reason = f"the prompt was blocked ({answer.prompt_feedback.block_reason.name})"
+        return Response(text="", stopped="refused", reason=reason, **counts)
+    candidate = answer.candidates[0]
+    reason = candidate.finish_reason.name
+    if reason in REFUSED:
+        return Response(text="", stopped="refused", reason=f"the answer was blocked ({reason})", **counts)
+    if reason not in ENDED:
+        raise Mendable(f"an answer that ended by {reason}")
+    whole = "".join(part.text for part in candidate.content.parts)
+    text = whole
+    for stop in filter(None, sampling.stop):
+        text = text.split(stop, 1)[0]
+    return Response(
+        text=text, stopped="length" if reason == "MAX_TOKENS" and text == whole else "end", **counts
+    )
+
+
+def _guess(request: Any, sampling: Sampling) -> int:
+    """How many tokens a request may use, roughly."""
+    characters = sum(len(part.text) for content in request.contents for part in content.parts)
+    return characters // CHARACTERS_PER_TOKEN + 1 + sampling.max_tokens
+
+
+def _own_words(error: exceptions.GoogleAPICallError) -> str:
+    """The service's words, without the address that the library puts before them."""
+    words = str(error.message)
+    return words.partition(": ")[2] if words.startswith("POST http") else words
+
+
+def _asked_wait(error: exceptions.GoogleAPICallError) -> float | None:
+    """Seconds that the service asks to wait, in its header or in the error's details."""
+    header = None if error.response is None else error.response.headers.get("Retry-After")
+    details = (detail for detail in error.details if isinstance(detail, Mapping))  # as JSON, over REST
+    stated = [str(detail["retryDelay"]).removesuffix("s") for detail in details if "retryDelay" in detail]
+    return asked_wait(header or next(iter(stated), None))
+
+
+async def _in_a_thread(call: Callable[[], A]) -> A:
+    """What a call gives that blocks. Its thread never holds the program back: nobody waits for its end."""
+    outcome: Future[A] = Future()
+
+    def work() -> None:
+        outcome.set_running_or_notify_cancel()
+        try:
+            answer = call()
+        except BaseException as error:  # noqa: BLE001 - it is handed on to whoever waits, not swallowed
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(answer)
+
+    Thread(target=work, name="gemini", daemon=True).start()
+    return await asyncio.wrap_future(outcome)

@@ -1,0 +1,65 @@
+"""What an OpenAI-compatible server's JSON says: a text, why it ended, and what it cost.
+
+An answer that is not built as the interface says is Mendable, as one that broke off on its way is: servers
+give both when they stumble. It does not know how a server is reached.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.engine.retrying import Mendable
+from harness.records import Response, Sampling
+
+Body = Mapping[str, Any]
+
+
+def response_of(body: Body, sampling: Sampling) -> Response:
+    """The answer in the body of either interface, cut before the first stop string."""
+    choice = _choice(body)
+    message = choice.get("message", choice)  # plain completions have the text in the choice itself
+    if not isinstance(message, dict):
+        raise Mendable("an answer without a message")
+    whole = message.get("content" if message is not choice else "text")
+    reason, refusal = choice.get("finish_reason"), message.get("refusal")
+    if reason == "content_filter" or refusal:
+        return _counted(body, "", "refused", str(refusal or "the server's content filter"))
+    if reason in ("error", "abort"):
+        raise Mendable(f"the server broke the answer off ({reason})")
+    if whole is None and reason == "length":  # all tokens went into thinking
+        whole = ""
+    if not isinstance(whole, str):
+        raise Mendable("an answer without a text")
+    text = whole
+    for stop in filter(None, sampling.stop):
+        text = text.split(stop, 1)[0]
+    ended = "end" if reason != "length" or text != whole else "length"
+    return _counted(body, text, ended)
+
+
+def tokens_used(body: Body) -> int:
+    """Tokens that the request cost, prompt and answer; 0 where the server does not say."""
+    return _count(body, "prompt_tokens") + _count(body, "completion_tokens")
+
+
+def _counted(body: Body, text: str, stopped: Any, reason: str | None = None) -> Response:
+    return Response(
+        text=text,
+        stopped=stopped,
+        reason=reason,
+        prompt_tokens=_count(body, "prompt_tokens"),
+        completion_tokens=_count(body, "completion_tokens"),
+    )
+
+
+def _choice(body: Body) -> Mapping[str, Any]:
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        error = body.get("error")
+        raise Mendable(f"an answer without choices{f': {error}' if error else ''}"[:300])
+    return choices[0]
+
+
+def _count(body: Body, name: str) -> int:
+    usage = body.get("usage")
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if isinstance(count, int) else 0

@@ -1,0 +1,137 @@
+"""Asking a service over a network: what may be better next time is tried again, so often and no more.
+
+Waits double from one try to the next, with jitter, so that many requests do not come back together; a service
+that says how long to wait (Retry-After) is waited for, and nobody else asks it meanwhile. A request that was
+never answered becomes a failed answer, which is data. A service that answers nobody any more ends the work,
+which resumes.
+
+It does not know how a service is spoken to, nor which of its errors may mend: that comes as `Mendable`.
+"""
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from harness.engine.limits import Clock, Limits, RealClock
+from harness.errors import EngineError
+from harness.records import Response, Traffic
+
+A = TypeVar("A")
+Attempt = Callable[[], Awaitable[tuple[A, int]]]
+"""One try: the answer, and how many tokens it used (0: the service does not say)."""
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+"""Seconds before the first retry, and before any, where the service does not ask for more."""
+LONGEST_ASKED = 600.0
+"""Seconds. A service that asks to wait longer (a day's quota is used up) is not waited for."""
+
+
+class Mendable(Exception):
+    """A try that failed in a way that may be better next time. Never leaves the engines."""
+
+    def __init__(self, reason: str, *, after: float | None = None) -> None:
+        self.reason, self.after = reason, after
+        """`after`: seconds that the service asks to wait."""
+        super().__init__(reason)
+
+
+class GaveUp(Exception):
+    """Every try has failed; the message is why the last one did. Never leaves the engines."""
+
+
+class Service:
+    """A service that is asked within its limits and with patience.
+
+    `name` is the model's, `where` the address that messages show.
+    """
+
+    def __init__(self, name: str, where: str, traffic: Traffic, clock: Clock | None = None) -> None:
+        self.name, self.where = name, where
+        self._retries = traffic.retries
+        self._clock = clock or RealClock()
+        self._limits = Limits(
+            self._clock,
+            requests_per_minute=traffic.requests_per_minute,
+            tokens_per_minute=traffic.tokens_per_minute,
+        )
+        self._most_failures = max(8, 2 * traffic.concurrency)
+        self._failures = 0
+
+    async def response(self, attempt: Attempt[Response], tokens: int) -> Response:
+        """The answer, or the failed one that says why there is none. Raises EngineError as `insist` does."""
+        try:
+            return await self.insist(attempt, tokens)
+        except GaveUp as error:
+            return Response(text="", stopped="failed", reason=str(error))
+
+    async def insist(self, attempt: Attempt[A], tokens: int) -> A:
+        """What the attempt gives, tried again where that may help. `tokens` is what it may use.
+
+        Raises GaveUp; EngineError where so many requests in a row failed that nobody is answered any more.
+        """
+        try:
+            answer = await self._tried(attempt, tokens)
+        except GaveUp as error:
+            self._failures += 1
+            if self._failures >= self._most_failures:
+                raise EngineError(
+                    f"model {self.name!r}: {self.where} has answered none of the last {self._failures} "
+                    f"requests ({error}); what was answered is kept, and the same command goes on from there"
+                ) from error
+            raise
+        self._failures = 0
+        return answer
+
+    async def _tried(self, attempt: Attempt[A], tokens: int) -> A:
+        for number in range(self._retries + 1):
+            await self._limits.admit(tokens)
+            try:
+                answer, used = await attempt()
+            except Mendable as error:
+                wait = self._wait(number, error)
+                if number == self._retries or wait > LONGEST_ASKED:
+                    raise GaveUp(_tries(error.reason, number + 1)) from error
+            else:
+                self._limits.settle(tokens, used or tokens)
+                return answer
+            await self._clock.sleep(wait)
+        raise AssertionError("the last try returns or raises")
+
+    def _wait(self, number: int, error: Mendable) -> float:
+        """Seconds before the next try. What the service asks for holds for everybody."""
+        usual = min(LONGEST_WAIT, FIRST_WAIT * 2.0**number) * random.uniform(0.5, 1)
+        if error.after is None:
+            return usual
+        if error.after <= LONGEST_ASKED:
+            self._limits.hold(error.after)
+        return error.after + usual
+
+
+async def timed(attempt: Attempt[Response]) -> tuple[Response, int]:
+    """An attempt whose answer says how many seconds it took."""
+    started = time.perf_counter()
+    answer, used = await attempt()
+    return replace(answer, seconds=time.perf_counter() - started), used
+
+
+def asked_wait(value: str | None) -> float | None:
+    """A Retry-After header in seconds, from seconds or an HTTP date; None where there is none to be read."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _tries(reason: str, number: int) -> str:
+    return reason if number == 1 else f"{reason} (tried {number} times)"

@@ -1,0 +1,21 @@
+"""Two rules that every engine keeps, so that the same request means the same everywhere.
+
+It does not know any engine, and imports no model library.
+"""
+
+import hashlib
+import json
+
+from harness.records import Sampling
+
+
+def request_seed(sampling: Sampling, content: str, draw: int) -> int:
+    """The seed of one request: the same for the same request, in any order and any batch."""
+    identity = json.dumps([sampling.seed, content, draw])
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest())
+
+
+def spaces_moved(context: str, continuation: str) -> tuple[str, str]:
+    """Spaces at the context's end go to the continuation: that is how tokenizers see words."""
+    stripped = context.rstrip()
+    return stripped, context[len(stripped) :] + continuation
