@@ -34,7 +34,7 @@ from suites.official import OfficialRow, Origin, hash_rows, official_rows
 from suites.settings import IFEvalSettings, Surroundings, template_applied
 
 if TYPE_CHECKING:
-    from harness.adaptors.lm_eval import Answered, LmEvalTask
+    from harness.adaptors.lm_eval.tasks import Answered, LmEvalTask
 
 ORIGIN = Origin(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None, split="train")
 TASK, TASK_VERSION = "ifeval", "4.0"
@@ -122,7 +122,7 @@ class IFEval:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per prompt. Raises DataError for arguments that an instruction does not take."""
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-        from harness.adaptors.lm_eval import ask  # noqa: PLC0415
+        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
         task = self._task()
         applied = template_applied(self.given.chat_template, engine.chat_template)

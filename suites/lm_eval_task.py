@@ -24,7 +24,7 @@ from suites.official import hash_rows, read_jsonl
 from suites.settings import LmEvalSettings, Surroundings, template_applied
 
 if TYPE_CHECKING:
-    from harness.adaptors.lm_eval import Answered, LmEvalTask
+    from harness.adaptors.lm_eval.tasks import Answered, LmEvalTask
 
 
 def official_task(
@@ -32,7 +32,7 @@ def official_task(
 ) -> "LmEvalTask":
     """lm-eval's task over these documents. Raises UsageError where lm-eval has another version of it."""
     # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-    from harness.adaptors.lm_eval import load_task  # noqa: PLC0415
+    from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415
 
     task = load_task(name, documents, source=source, **overrides)
     if task.version != version:
@@ -130,7 +130,7 @@ class LmEvalSuite:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per document."""
-        from harness.adaptors.lm_eval import ask  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415  # see official_task
 
         asked = ask(
             [self._task],
@@ -167,7 +167,7 @@ class LmEvalSuite:
 
     @cached_property
     def _task(self) -> "LmEvalTask":
-        from harness.adaptors.lm_eval import load_task  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415  # see official_task
 
         file, limit = self.given.data, self.given.limit
         rows = None if file is None else _uniform_rows(file)

@@ -31,7 +31,7 @@ from suites.official import OfficialRow, Origin, hash_rows, official_rows
 from suites.settings import SuiteSettings, Surroundings, template_applied
 
 if TYPE_CHECKING:
-    from harness.adaptors.lm_eval import Answered
+    from harness.adaptors.lm_eval.tasks import Answered
 
 ORIGIN = Origin(
     file="truthfulqa/multiple_choice.jsonl",
@@ -139,7 +139,7 @@ class TruthfulQA:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask mc1 and mc2 together, so that a choice they share is scored once."""
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-        from harness.adaptors.lm_eval import ask  # noqa: PLC0415
+        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
         documents = [question.model_dump() for question in self.questions]
         source = ORIGIN.source(self.given, self.surroundings)
