@@ -5,8 +5,12 @@ All log-likelihoods of a call are asked of the engine at once, so that it can fi
 It does not know any framework.
 """
 
+import contextlib
+import hashlib
+import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from harness.errors import UsageError
@@ -16,6 +20,35 @@ from harness.records import Likelihood, Message, Prompt, Response, Sampling
 Request = tuple[str, str] | tuple[Prompt, Sampling]
 """A context and the continuation to score, or a prompt and how to continue it."""
 Answer = Likelihood | Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMetric:
+    """Something a task measures on each document by itself."""
+
+    name: str
+    higher_is_better: bool
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What was asked about one document, what came back, and what that is worth."""
+
+    index: int
+    """The document's place in the task's documents, from 0."""
+    requests: tuple[Request, ...]
+    responses: tuple[Answer, ...]
+    """One for each request."""
+    values: Mapping[str, tuple[float, ...]]
+    """By metric: one value, or several where the task gives a list. Empty where an answer failed."""
+    failure: str | None = None
+    """Why there are no values."""
+
+    @property
+    def likelihoods(self) -> tuple[Likelihood, ...]:
+        """The responses, where they are log-likelihoods."""
+        return tuple(response for response in self.responses if isinstance(response, Likelihood))
 
 
 def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
@@ -37,6 +70,29 @@ def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Re
             yield (asked[index], sampling), response
 
 
+def as_answered(
+    engine: Engine, wanted: Mapping[int, Iterable[Request]]
+) -> Iterator[tuple[int, Mapping[Request, Answer]]]:
+    """Every document (by index) as soon as all its requests are answered, with all answers so far.
+
+    A request that several documents make is asked once.
+    """
+    waiting: dict[Request, list[int]] = defaultdict(list)
+    missing: dict[int, int] = {}
+    for index, requests in wanted.items():
+        distinct = dict.fromkeys(requests)
+        missing[index] = len(distinct)
+        for request in distinct:
+            waiting[request].append(index)
+    answers: dict[Request, Answer] = {}
+    for request, answer in answers_of(engine, waiting):
+        answers[request] = answer
+        for index in waiting[request]:
+            missing[index] -= 1
+            if missing[index] == 0:
+                yield index, answers
+
+
 def failure_of(answers: Iterable[Answer]) -> str | None:
     """Why answers cannot be scored, where one of them was refused or failed."""
     for answer in answers:
@@ -53,3 +109,14 @@ def renderer(engine: Engine) -> Callable[..., str]:
         return engine.render(messages, open_turn=add_generation_prompt)
 
     return render
+
+
+@contextlib.contextmanager
+def seeded(key: str) -> Iterator[None]:
+    """`random` in a state that depends on the key alone, and afterwards as it was before."""
+    before = random.getstate()
+    random.seed(hashlib.sha256(key.encode()).hexdigest())
+    try:
+        yield
+    finally:
+        random.setstate(before)

@@ -10,14 +10,10 @@ as they load, and scoring that draws at random. Both see `random` seeded, and it
 It does not know what a score means nor where an answer comes from, and nothing of lm_eval's types leaves it.
 """
 
-import contextlib
-import hashlib
 import json
-import random
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,45 +24,25 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 from pyarrow import ArrowInvalid, ArrowTypeError
 
-from harness.adaptors.asking import Answer, Request, answers_of, failure_of, renderer
+from harness.adaptors.asking import (
+    Answer,
+    Answered,
+    Request,
+    TaskMetric,
+    as_answered,
+    failure_of,
+    renderer,
+    seeded,
+)
 from harness.adaptors.lm_eval.definitions import manager_that_knows, quiet
 from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import Engine
-from harness.records import Likelihood, Prompt, Response, Sampling
+from harness.records import Prompt, Response, Sampling
 
 ZERO_OR_ONE = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"})
 """Metrics that are 0 or 1 for a document, in tasks that keep lm-eval's own scoring."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskMetric:
-    """Something a task measures on each document by itself."""
-
-    name: str
-    higher_is_better: bool
-    binary: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What was asked about one document, what came back, and what that is worth."""
-
-    index: int
-    """The document's place in the task's documents, from 0."""
-    requests: tuple[Request, ...]
-    responses: tuple[Answer, ...]
-    """One for each request."""
-    values: Mapping[str, tuple[float, ...]]
-    """By metric: one value, or several where the task gives a list. Empty where an answer failed."""
-    failure: str | None = None
-    """Why there are no values."""
-
-    @property
-    def likelihoods(self) -> tuple[Likelihood, ...]:
-        """The responses, where they are log-likelihoods."""
-        return tuple(response for response in self.responses if isinstance(response, Likelihood))
 
 
 class LmEvalTask:
@@ -76,7 +52,7 @@ class LmEvalTask:
         self.name = name
         self._task = task
         self._filters = [ensemble.name for ensemble in task._filters]
-        with _seeded(name):
+        with seeded(name):
             self.docs: Sequence[Mapping[str, Any]] = [doc for _, doc in task.doc_iterator(limit=limit)]
 
     @property
@@ -143,7 +119,7 @@ class LmEvalTask:
             instance.resps = answers
         values: dict[str, tuple[float, ...]] = {}
         # a value that overflows comes out as NaN or infinite, and says so itself
-        with _seeded(json.dumps(doc, sort_keys=True, default=str)), np.errstate(all="ignore"):
+        with seeded(json.dumps(doc, sort_keys=True, default=str)), np.errstate(all="ignore"):
             for ensemble in self._task._filters:  # read by lm-eval's evaluator too; it has no public name
                 ensemble.apply(instances)
                 filtered = [instance.filtered_resps[ensemble.name] for instance in instances]
@@ -163,7 +139,7 @@ class LmEvalTask:
         shots = self.num_fewshot if num_fewshot is None else num_fewshot
         self._task.set_config("num_fewshot", shots)
         self._task.set_fewshot_seed(seed)
-        with _seeded(self.name), quiet():
+        with seeded(self.name), quiet():
             self._task.build_all_requests(
                 limit=len(self.docs),
                 apply_chat_template=chat_template,
@@ -218,28 +194,20 @@ def ask(
         task._instances(engine, chat_template=chat_template, num_fewshot=num_fewshot, seed=seed)
         for task in tasks
     ]
-    waiting: dict[Request, list[int]] = defaultdict(list)
-    missing: dict[int, int] = {}
-    for index in built[0]:
-        requests = {
+    wanted = {
+        index: [
             request
             for task, instances in zip(tasks, built, strict=True)
             for instance in instances[index]
             for request in task._requests(instance, seed)
-        }
-        missing[index] = len(requests)
-        for request in requests:
-            waiting[request].append(index)
-    answers: dict[Request, Answer] = {}
-    for request, answer in answers_of(engine, waiting):
-        answers[request] = answer
-        for index in waiting[request]:
-            missing[index] -= 1
-            if missing[index] == 0:
-                yield tuple(
-                    task._answered(index, instances[index], answers, seed)
-                    for task, instances in zip(tasks, built, strict=True)
-                )
+        ]
+        for index in built[0]
+    }
+    for index, answers in as_answered(engine, wanted):
+        yield tuple(
+            task._answered(index, instances[index], answers, seed)
+            for task, instances in zip(tasks, built, strict=True)
+        )
 
 
 def load_task(
@@ -262,7 +230,7 @@ def load_task(
         overrides["custom_dataset"] = lambda **_: defaultdict(lambda: dataset)
     definition = {"group": "harness", "task": [{"task": name, **overrides}]}
     try:
-        with _seeded(name), quiet():
+        with seeded(name), quiet():
             task = manager.load(definition)["tasks"][name]
     except (OSError, RuntimeError) as error:
         if rows is not None:
@@ -326,14 +294,3 @@ def _check_supported(name: str, task: Any) -> None:
         raise UsageError(f"lm-eval's task {name!r} needs pictures or sound, which are not supported")
     if getattr(task, "UNSAFE_CODE", False):
         raise UsageError(f"lm-eval's task {name!r} runs code that the model wrote, which is not supported")
-
-
-@contextlib.contextmanager
-def _seeded(key: str) -> Iterator[None]:
-    """`random` in a state that depends on the key alone, and afterwards as it was before."""
-    before = random.getstate()
-    random.seed(hashlib.sha256(key.encode()).hexdigest())
-    try:
-        yield
-    finally:
-        random.setstate(before)
