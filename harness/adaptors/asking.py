@@ -7,6 +7,8 @@ It does not know any framework.
 
 import contextlib
 import hashlib
+import io
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -120,3 +122,16 @@ def seeded(key: str) -> Iterator[None]:
         yield
     finally:
         random.setstate(before)
+
+
+@contextlib.contextmanager
+def quiet(framework: str) -> Iterator[None]:
+    """Without a framework's progress bars and warnings; errors are raised as ever."""
+    logger = logging.getLogger(framework)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -3,17 +3,14 @@
 It does not know what a task asks.
 """
 
-import contextlib
-import io
-import logging
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import lm_eval.tasks
 from lm_eval.tasks import TaskManager
 
+from harness.adaptors.asking import quiet
 from harness.errors import UnknownName, UsageError
 
 TASKS = Path(lm_eval.tasks.__file__).parent
@@ -29,7 +26,7 @@ def task_names() -> list[str]:
 @cache
 def _manager(*folders: Path) -> TaskManager:
     """An index of the definitions under these folders: milliseconds for few, and half a minute for all."""
-    with quiet():
+    with quiet("lm_eval"):
         return TaskManager(include_path=list(folders), include_defaults=False)
 
 
@@ -62,16 +59,3 @@ def _members(manager: TaskManager, name: str) -> str:
         for member in (entry.cfg or {}).get("task", [])
     ]
     return ", ".join(map(str, listed))
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without lm-eval's progress bars and warnings; errors are raised as ever."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)

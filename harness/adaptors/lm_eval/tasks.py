@@ -31,10 +31,11 @@ from harness.adaptors.asking import (
     TaskMetric,
     as_answered,
     failure_of,
+    quiet,
     renderer,
     seeded,
 )
-from harness.adaptors.lm_eval.definitions import manager_that_knows, quiet
+from harness.adaptors.lm_eval.definitions import manager_that_knows
 from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded, UsageError
@@ -139,7 +140,7 @@ class LmEvalTask:
         shots = self.num_fewshot if num_fewshot is None else num_fewshot
         self._task.set_config("num_fewshot", shots)
         self._task.set_fewshot_seed(seed)
-        with seeded(self.name), quiet():
+        with seeded(self.name), quiet("lm_eval"):
             self._task.build_all_requests(
                 limit=len(self.docs),
                 apply_chat_template=chat_template,
@@ -230,7 +231,7 @@ def load_task(
         overrides["custom_dataset"] = lambda **_: defaultdict(lambda: dataset)
     definition = {"group": "harness", "task": [{"task": name, **overrides}]}
     try:
-        with seeded(name), quiet():
+        with seeded(name), quiet("lm_eval"):
             task = manager.load(definition)["tasks"][name]
     except (OSError, RuntimeError) as error:
         if rows is not None:
