@@ -42,10 +42,12 @@ def definition_of(name: str) -> LightevalTaskConfig:
     reason = REFUSED.get(name) or REFUSED.get(family)
     if reason is not None:
         raise UsageError(f"lighteval's task {name!r} is not run: {reason}")
-    texts = {file: file.read_text("utf-8") for file in [*TASKS.glob("*.py"), *TASKS.glob("*/main.py")]}
+    texts = {file: file.read_text("utf-8") for file in [*TASKS.glob("[!_]*.py"), *TASKS.glob("*/main.py")]}
+    mentions = [file for file, text in texts.items() if f'"{name}"' in text]
+    likely = [file for file, text in texts.items() if f'"{family}' in text or name.startswith(_module(file))]
     found: dict[str, LightevalTaskConfig] = {}
-    for wanted in (f'"{name}"', f'"{family}'):
-        found |= _defined(sorted(file for file, text in texts.items() if wanted in text))
+    for files in (mentions, likely):
+        found |= _defined(files)
         if name in found:
             return copy.deepcopy(found[name])
     members = [known for known in found if known.startswith(f"{name}:")]
@@ -55,12 +57,15 @@ def definition_of(name: str) -> LightevalTaskConfig:
 
 
 def _defined(files: Iterable[Path]) -> dict[str, LightevalTaskConfig]:
-    """What these modules define. The one that downloads when it is imported never comes here: see REFUSED."""
+    """What these modules define, but for the one that downloads when it is imported: see REFUSED."""
     found: dict[str, LightevalTaskConfig] = {}
-    for file in files:
-        module = ".".join(file.relative_to(TASKS).with_suffix("").parts)
+    for module in sorted(map(_module, files)):
         if module != "tiny_benchmarks":
             with quiet("lighteval"):
                 table = import_module(f"lighteval.tasks.tasks.{module}").TASKS_TABLE
             found |= {config.name: config for config in table}
     return found
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(TASKS).with_suffix("").parts)
