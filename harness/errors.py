@@ -11,6 +11,7 @@
     │   └── StoreError          a results store that cannot be opened
     └── WorkFailed              work stopped part-way and can be resumed: exit code 3
         ├── EngineError         a model gave something that is no answer (NaN logits)
+        │   └── UnreadableReply a judge's reply from which no judgement can be read
         ├── TrainingError       a stage could not be finished
         └── DiskFull            the store or a candidate could not be written
 
@@ -88,6 +89,10 @@ class WorkFailed(HarnessError):
 
 class EngineError(WorkFailed):
     """A model gave something that is no answer."""
+
+
+class UnreadableReply(EngineError):
+    """A judge's reply from which no judgement can be read: the item stays unscored, work can go on."""
 
 
 class TrainingError(WorkFailed):
