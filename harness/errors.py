@@ -11,6 +11,7 @@
     │   └── StoreError          a results store that cannot be opened
     └── WorkFailed              work stopped part-way and can be resumed: exit code 3
         ├── EngineError         a model gave something that is no answer (NaN logits), or none at all
+        │   └── UnreadableReply a judge's reply from which no judgement can be read
         ├── AnswersFailed       everything was asked, and some answers failed
         ├── TrainingError       a stage could not be finished
         └── DiskFull            the store or a candidate could not be written
@@ -93,6 +94,10 @@ class EngineError(WorkFailed):
 
 class AnswersFailed(WorkFailed):
     """Everything was asked, and some answers failed. The same command asks just those again."""
+
+
+class UnreadableReply(EngineError):
+    """A judge's reply from which no judgement can be read: the item stays unscored, work can go on."""
 
 
 class TrainingError(WorkFailed):

@@ -10,11 +10,12 @@ It does not know what is asked, nor how answers are scored. It does not retry.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar, cast
+from hashlib import sha256
+from typing import Any, Generic, TypeVar, cast
 
 from harness.protocols import Engine
 from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
-from harness.store import KeptAnswer, Store, answer_key
+from harness.store import KeptAnswer, Store, canonical, digest, key_of
 
 AT_MOST = 64
 """Answers that may wait for their commit."""
@@ -25,6 +26,8 @@ OnAnswer = Callable[[int, int], None]
 """Called with how many requests of the running call are answered, and how many it has."""
 
 A = TypeVar("A", Response, Likelihood)
+Asked = tuple[str, dict[str, Json]]
+"""A request with its hash, which is reckoned once."""
 Ask = Callable[[list[int]], Iterator[tuple[int, A]]]
 """Asks the engine the requests of these indices; answers carry their place in that list."""
 
@@ -50,6 +53,19 @@ def generation(prompt: Prompt, sampling: Sampling) -> dict[str, Json]:
 def scoring(context: str, continuation: str) -> dict[str, Json]:
     """What a log-likelihood depends on besides the engine."""
     return {"kind": "loglikelihood", "context": context, "continuation": continuation}
+
+
+def scoring_hashes(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """`digest(scoring(*pair))` of every pair, where the context of many pairs is hashed once."""
+    begun: dict[str, Any] = {}
+    hashes = []
+    for context, continuation in pairs:
+        if context not in begun:
+            begun[context] = sha256(f'{{"context":{canonical(context)}'.encode())
+        whole = begun[context].copy()
+        whole.update(f',"continuation":{canonical(continuation)},"kind":"loglikelihood"}}'.encode())
+        hashes.append(f"sha256:{whole.hexdigest()}")
+    return hashes
 
 
 def _content(prompt: Prompt) -> Json:
@@ -88,18 +104,20 @@ class _Recorded:
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         requests = [generation(prompt, sampling) for prompt in prompts]
-        return self._answers(requests, lambda new: self.engine.generate([prompts[i] for i in new], sampling))
+        asked = [(digest(request), request) for request in requests]
+        return self._answers(asked, lambda new: self.engine.generate([prompts[i] for i in new], sampling))
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         requests = [scoring(*pair) for pair in pairs]
-        return self._answers(requests, lambda new: self.engine.loglikelihood([pairs[i] for i in new]))
+        asked = list(zip(scoring_hashes(pairs), requests, strict=True))
+        return self._answers(asked, lambda new: self.engine.loglikelihood([pairs[i] for i in new]))
 
-    def _answers(self, requests: Sequence[dict[str, Json]], ask: Ask[A]) -> Iterator[tuple[int, A]]:
+    def _answers(self, requests: Sequence[Asked], ask: Ask[A]) -> Iterator[tuple[int, A]]:
         """Every request's answer: known ones first, then new ones as they are committed."""
         fingerprint = self.fingerprint
         places: dict[str, list[int]] = {}
-        for index, request in enumerate(requests):
-            places.setdefault(answer_key(fingerprint, request), []).append(index)
+        for index, (request_hash, _) in enumerate(requests):
+            places.setdefault(key_of(fingerprint, request_hash), []).append(index)
         done = 0
         for key, answer in self._distinct(places, requests, ask):
             for index in places[key]:
@@ -108,7 +126,7 @@ class _Recorded:
                 yield index, answer
 
     def _distinct(
-        self, places: Mapping[str, list[int]], requests: Sequence[dict[str, Json]], ask: Ask[A]
+        self, places: Mapping[str, list[int]], requests: Sequence[Asked], ask: Ask[A]
     ) -> Iterator[tuple[str, A]]:
         """Each distinct request's answer once, by key."""
         known = self.store.known_answers(list(places))
@@ -118,7 +136,7 @@ class _Recorded:
             yield from self._asked(new, requests, ask)
 
     def _asked(
-        self, new: Mapping[str, int], requests: Sequence[dict[str, Json]], ask: Ask[A]
+        self, new: Mapping[str, int], requests: Sequence[Asked], ask: Ask[A]
     ) -> Iterator[tuple[str, A]]:
         """Answers from the engine. Whenever one is yielded, all that came so far are committed."""
         keys = list(new)
@@ -130,8 +148,13 @@ class _Recorded:
                     yield from waiting.commit()
                     yield key, replace(answer, key="")
                     continue
+                request_hash, request = requests[new[key]]
                 kept = KeptAnswer(
-                    key=key, fingerprint=self.fingerprint, request=requests[new[key]], answer=answer
+                    key=key,
+                    fingerprint=self.fingerprint,
+                    request_hash=request_hash,
+                    request=request,
+                    answer=answer,
                 )
                 waiting.answers.append(kept)
                 if waiting.due:

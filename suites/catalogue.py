@@ -1,8 +1,8 @@
 """The table of suites: every name that can be asked for, on one screen.
 
 Two sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
-value is an `Entry` and whose name is the suite's, and lm-eval, all of whose tasks can be asked for as
-`lm_eval:NAME`.
+value is an `Entry` and whose name is the suite's, and foreign frameworks, whose tasks can be asked for as
+`lm_eval:NAME` and `lighteval:NAME`.
 
 Opening a suite loads no model library. It does not know who will be asked.
 """
@@ -20,10 +20,12 @@ from harness.errors import UnknownName
 from harness.protocols import Suite
 from harness.records import Json
 from suites.ifeval import IFEval
+from suites.lighteval_task import LightevalSuite
 from suites.lm_eval_task import LmEvalSuite
 from suites.realtoxicityprompts import RealToxicityPrompts
 from suites.settings import (
     IFEvalSettings,
+    LightevalSettings,
     LmEvalSettings,
     RealToxicityPromptsSettings,
     SuiteSettings,
@@ -39,9 +41,6 @@ from suites.toy import (
 )
 from suites.truthfulqa import TruthfulQA
 
-LM_EVAL = "lm_eval"
-"""The prefix, before a colon, of every task of lm-eval; also its key in `suite_settings`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -53,6 +52,16 @@ class Entry:
     """Makes the suite from an instance of `settings`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A foreign framework, each of whose tasks is a suite."""
+
+    settings: type[BaseModel]
+    """The schema of its suites' settings."""
+    open: Callable[[str, Any, Surroundings], Suite]
+    """Makes the suite from a task's name and an instance of `settings`."""
+
+
 SUITES: Mapping[str, Entry] = {
     "truthfulqa": Entry(SuiteSettings, TruthfulQA),
     "ifeval": Entry(IFEvalSettings, IFEval),
@@ -61,6 +70,12 @@ SUITES: Mapping[str, Entry] = {
     "toy-ifeval": Entry(ToyIFEvalSettings, ToyIFEval),
     "toy-toxicity": Entry(ToyToxicitySettings, ToyToxicity),
 }
+
+FAMILIES: Mapping[str, Family] = {
+    "lm_eval": Family(LmEvalSettings, LmEvalSuite),
+    "lighteval": Family(LightevalSettings, LightevalSuite),
+}
+"""By the prefix, before a colon, of the framework's tasks."""
 
 
 @cache
@@ -71,8 +86,9 @@ def known_suites() -> Mapping[str, Entry]:
 
 
 def suite_settings() -> Mapping[str, type[BaseModel]]:
-    """The schema of `[suites.NAME]` by name; `lm_eval` stands for every `lm_eval:NAME`."""
-    return {name: entry.settings for name, entry in known_suites().items()} | {LM_EVAL: LmEvalSettings}
+    """The schema of `[suites.NAME]` by name; `lm_eval:NAME` stands for every task of lm-eval, and so on."""
+    families = {f"{prefix}:NAME": family.settings for prefix, family in FAMILIES.items()}
+    return {name: entry.settings for name, entry in known_suites().items()} | families
 
 
 def open_suite(
@@ -88,10 +104,11 @@ def open_suite(
     finished pipeline by its name. Raises UnknownName. Data are read when they are first needed, not here.
     """
     surroundings = Surroundings(data_root=data_root, resolve=resolve)
-    if name.startswith(f"{LM_EVAL}:"):
-        task = name.removeprefix(f"{LM_EVAL}:")
-        return LmEvalSuite(task, LmEvalSettings.model_validate(settings), surroundings)
+    prefix, _, task = name.partition(":")
+    family = FAMILIES.get(prefix) if task else None
+    if family is not None:
+        return family.open(task, family.settings.model_validate(settings), surroundings)
     entry = known_suites().get(name)
     if entry is None:
-        raise UnknownName("suite", name, [*known_suites(), f"{LM_EVAL}:NAME"])
+        raise UnknownName("suite", name, suite_settings())
     return entry.open(entry.settings.model_validate(settings), surroundings)

@@ -26,15 +26,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator, model_validator
 
+from harness.adaptors.asking import Answered
 from harness.errors import DataError, DownloadNeeded
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample, Sampling
-from suites.lm_eval_task import official_task, scores_of
+from suites.foreign import scores_of
+from suites.lm_eval_task import official_task
 from suites.official import OfficialRow, Origin, hash_rows, official_rows
 from suites.settings import IFEvalSettings, Surroundings, template_applied
 
 if TYPE_CHECKING:
-    from harness.adaptors.lm_eval import Answered, LmEvalTask
+    from harness.adaptors.lm_eval.tasks import LmEvalTask
 
 ORIGIN = Origin(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None, split="train")
 TASK, TASK_VERSION = "ifeval", "4.0"
@@ -122,7 +124,7 @@ class IFEval:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per prompt. Raises DataError for arguments that an instruction does not take."""
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-        from harness.adaptors.lm_eval import ask  # noqa: PLC0415
+        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
         task = self._task()
         applied = template_applied(self.given.chat_template, engine.chat_template)
@@ -147,7 +149,7 @@ class IFEval:
                 asked = ", ".join(prompt.instruction_id_list)
                 raise DataError(source, index + 1, f"cannot be checked ({asked}): {error!r}") from error
 
-    def _row(self, answered: "Answered") -> Row:
+    def _row(self, answered: Answered) -> Row:
         prompt = self.prompts[answered.index]
         parts = len(prompt.instruction_id_list)
         by_prompt = [scores_of(ours, answered, theirs) for ours, theirs in PROMPT_METRICS.items()]

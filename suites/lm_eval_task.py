@@ -1,4 +1,4 @@
-"""Any task of lm-eval as a suite, `lm_eval:NAME`, and what the official suites share with it.
+"""Any task of lm-eval as a suite, `lm_eval:NAME`, and how the official suites open theirs.
 
 Only metrics that are means over documents are reported, since only those can be paired by document: a
 corpus's BLEU or F1 is left out. Documents come from the hub, or from a JSONL file in the task's schema.
@@ -7,24 +7,21 @@ Name, version and metrics of such a suite are lm-eval's to say, so unlike the ot
 lm-eval is imported, which takes seconds. It does not know what a task measures.
 """
 
-import json
-import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import DataError, UsageError
+from harness.adaptors.asking import Answered
+from harness.errors import UsageError
 from harness.protocols import Engine
-from harness.records import Json, Metric, Row, Sample, Score
-from suites.official import hash_rows, read_jsonl
+from harness.records import Json, Metric, Row, Sample
+from suites.foreign import document_ids, scores_of, suite_metrics, uniform_rows
+from suites.official import hash_rows
 from suites.settings import LmEvalSettings, Surroundings, template_applied
 
 if TYPE_CHECKING:
-    from harness.adaptors.lm_eval import Answered, LmEvalTask
+    from harness.adaptors.lm_eval.tasks import LmEvalTask
 
 
 def official_task(
@@ -32,7 +29,7 @@ def official_task(
 ) -> "LmEvalTask":
     """lm-eval's task over these documents. Raises UsageError where lm-eval has another version of it."""
     # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-    from harness.adaptors.lm_eval import load_task  # noqa: PLC0415
+    from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415
 
     task = load_task(name, documents, source=source, **overrides)
     if task.version != version:
@@ -41,21 +38,6 @@ def official_task(
             f"{version}: install the lm-eval of constraints.txt"
         )
     return task
-
-
-def scores_of(metric: str, answered: "Answered", task_metric: str, parts: int = 1) -> tuple[Score, ...]:
-    """A metric's scores from what lm-eval made of a document; `parts` without a value where it failed."""
-    if answered.failure is not None:
-        return (Score(metric=metric, value=None, reason=answered.failure),) * parts
-    values = answered.values.get(task_metric, ())
-    if not values:
-        return (Score(metric=metric, value=None, reason="lm-eval gave no value"),) * parts
-    return tuple(
-        Score(metric=metric, value=value)
-        if math.isfinite(value)
-        else Score(metric=metric, value=None, reason=f"lm-eval gave {value}")
-        for value in values
-    )
 
 
 @dataclass(frozen=True)
@@ -82,18 +64,7 @@ class LmEvalSuite:
 
         Raises UsageError for a task that has none.
         """
-        found = self._task.metrics
-        if not found:
-            raise UsageError(f"{self.name}: none of the task's metrics is a mean over its documents")
-        return tuple(
-            Metric(
-                name=metric.name,
-                kind="binary" if metric.binary else "number",
-                higher_is_better=metric.higher_is_better,
-                headline=place == 0,
-            )
-            for place, metric in enumerate(found)
-        )
+        return suite_metrics(self.name, self._task.metrics)
 
     @cached_property
     def data_hash(self) -> str:
@@ -130,7 +101,7 @@ class LmEvalSuite:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per document."""
-        from harness.adaptors.lm_eval import ask  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415  # see official_task
 
         asked = ask(
             [self._task],
@@ -146,7 +117,7 @@ class LmEvalSuite:
         scored = self._task.sampling() is None
         return template_applied(self.given.chat_template, chat_template, scored=scored)
 
-    def _row(self, answered: "Answered") -> Row:
+    def _row(self, answered: Answered) -> Row:
         index = answered.index
         scores = [scores_of(metric.name, answered, metric.name) for metric in self.metrics]
         return Row(
@@ -160,31 +131,12 @@ class LmEvalSuite:
 
     @cached_property
     def _ids(self) -> Sequence[str]:
-        """A hash of each document; equal documents are told apart by their order."""
-        seen: Counter[str] = Counter()
-        ids = []
-        for doc in self._task.docs:
-            digest = sha256(json.dumps(doc, sort_keys=True, default=str).encode()).hexdigest()[:16]
-            seen[digest] += 1
-            ids.append(digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
-        return ids
+        return document_ids(self._task.docs)
 
     @cached_property
     def _task(self) -> "LmEvalTask":
-        from harness.adaptors.lm_eval import load_task  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415  # see official_task
 
         file, limit = self.given.data, self.given.limit
-        rows = None if file is None else _uniform_rows(file)
+        rows = None if file is None else uniform_rows(file)
         return load_task(self.task_name, rows, source=str(file), limit=limit)
-
-
-def _uniform_rows(file: Path) -> Sequence[Mapping[str, Any]]:
-    """A file's rows, which must all have the fields of the first: which ones a task needs only it knows."""
-    rows = list(read_jsonl(file))
-    if not rows:
-        raise DataError(str(file), 0, "holds no rows")
-    for number, row in enumerate(rows, start=1):
-        missing = rows[0].keys() - row.keys()
-        if missing:
-            raise DataError(str(file), number, f"lacks {', '.join(sorted(missing))}, which row 1 has")
-    return rows

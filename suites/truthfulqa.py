@@ -20,18 +20,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from harness.adaptors.asking import Answered
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample, Score
-from suites.lm_eval_task import official_task, scores_of
+from suites.foreign import scores_of
+from suites.lm_eval_task import official_task
 from suites.official import OfficialRow, Origin, hash_rows, official_rows
 from suites.settings import SuiteSettings, Surroundings, template_applied
-
-if TYPE_CHECKING:
-    from harness.adaptors.lm_eval import Answered
 
 ORIGIN = Origin(
     file="truthfulqa/multiple_choice.jsonl",
@@ -139,7 +138,7 @@ class TruthfulQA:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask mc1 and mc2 together, so that a choice they share is scored once."""
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-        from harness.adaptors.lm_eval import ask  # noqa: PLC0415
+        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
         documents = [question.model_dump() for question in self.questions]
         source = ORIGIN.source(self.given, self.surroundings)
@@ -148,7 +147,7 @@ class TruthfulQA:
         for mc1, mc2 in ask(tasks, engine, chat_template=applied):
             yield self._row(mc1, mc2)
 
-    def _row(self, mc1: "Answered", mc2: "Answered") -> Row:
+    def _row(self, mc1: Answered, mc2: Answered) -> Row:
         question = self.questions[mc1.index]
         by_choice = dict(zip(question.mc1_targets.choices, mc1.likelihoods, strict=True))
         by_choice |= dict(zip(question.mc2_targets.choices, mc2.likelihoods, strict=True))

@@ -20,8 +20,8 @@ from harness.registry.records import Compare, Project, Registry
 from harness.registry.sections import CompareSection, ProjectSection
 
 _SECTIONS = ("project", "models", "pipelines", "suites", "compare")
-_LM_EVAL = "lm_eval"
-"""Its settings' model is that of every suite `lm_eval:NAME`."""
+_FAMILY = ":NAME"
+"""Ends the key of a model of settings that is that of every suite with the same beginning."""
 
 
 def load(
@@ -33,9 +33,9 @@ def load(
 ) -> Registry:
     """Read a harness.toml.
 
-    `stages` gives the model of each kind of stage's settings, `suites` that of each suite's (`lm_eval`: of
-    all `lm_eval:NAME`). Relative paths start from `root`, or else from the file's folder. Raises ConfigError
-    with every mistake of the file, one line each.
+    `stages` gives the model of each kind of stage's settings, `suites` that of each suite's (`lm_eval:NAME`:
+    of all that begin with `lm_eval:`). Relative paths start from `root`, or else from the file's folder.
+    Raises ConfigError with every mistake of the file, one line each.
     """
     tables = _parse(file)
     mistakes = Mistakes(file)
@@ -143,13 +143,11 @@ def _suite_schema(
     name: str, key: str, suites: Mapping[str, type[BaseModel]], mistakes: Mistakes
 ) -> type[BaseModel] | None:
     """The model of a suite's settings, or None and the mistake noted."""
-    if name.startswith(f"{_LM_EVAL}:"):
-        return suites[_LM_EVAL]
-    known = [suite for suite in suites if suite != _LM_EVAL]
-    if name in known:
-        return suites[name]
-    mistakes.add(key, str(UnknownName("suite", name, [*known, f"{_LM_EVAL}:NAME"])))
-    return None
+    prefix, colon, _ = name.partition(":")
+    schema = suites.get(name) or (suites.get(f"{prefix}{_FAMILY}") if colon else None)
+    if schema is None:
+        mistakes.add(key, str(UnknownName("suite", name, suites)))
+    return schema
 
 
 def _compare(

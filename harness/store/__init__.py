@@ -1,9 +1,20 @@
 """The results store: answers, runs, scores, preferences and what was trained, in one database."""
 
-from harness.store.answers import KeptAnswer, answer_key
+from harness.store.answers import KeptAnswer, answer_key, key_of
+from harness.store.encoding import canonical, digest
 from harness.store.models import KeptModel
 from harness.store.runs import Failures
 from harness.store.stages import KeptStage
 from harness.store.store import Store
 
-__all__ = ["Failures", "KeptAnswer", "KeptModel", "KeptStage", "Store", "answer_key"]
+__all__ = [
+    "Failures",
+    "KeptAnswer",
+    "KeptModel",
+    "KeptStage",
+    "Store",
+    "answer_key",
+    "canonical",
+    "digest",
+    "key_of",
+]

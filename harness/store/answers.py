@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from harness.records import Json
 from harness.store import schema
 from harness.store.database import Values, insert_missing
-from harness.store.encoding import Answer, answer_as_json, answer_from_json, digest
+from harness.store.encoding import Answer, answer_as_json, answer_from_json, digest, packed
 
 KEYS_AT_ONCE = 1000
 """Keys per query: enough that queries cost little, well below what any database allows."""
@@ -29,6 +29,8 @@ class KeptAnswer:
     """`answer_key(fingerprint, request)`."""
     fingerprint: str
     """The engine's."""
+    request_hash: str
+    """The request's: `digest(request)`."""
     request: Mapping[str, Json]
     """What was asked: kind, content, sampling."""
     answer: Answer
@@ -36,7 +38,12 @@ class KeptAnswer:
 
 def answer_key(fingerprint: str, request: Mapping[str, Json]) -> str:
     """The key of an engine's answer: the hash of its fingerprint and of the request's own hash."""
-    return digest([fingerprint, digest(request)])
+    return key_of(fingerprint, digest(request))
+
+
+def key_of(fingerprint: str, request_hash: str) -> str:
+    """The key of an engine's answer to the request with this hash."""
+    return digest([fingerprint, request_hash])
 
 
 def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answer]:
@@ -55,23 +62,23 @@ def keep_answers(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[
     The first answer under a key stays: where another process was faster, its answer is the one returned.
     Rows are written in the order of their keys, so that two writers never wait for each other in a circle.
     """
-    hashes = {kept.key: digest(kept.request) for kept in answers}
-    requests = {hashes[kept.key]: kept.request for kept in answers}
+    texts: dict[str, str] = {}
+    requests = {kept.request_hash: packed(kept.request, texts) for kept in answers}
+    shared = sorted((key, text) for text, key in texts.items())
+    insert_missing(connection, schema.texts, [{"hash": key, "text": text} for key, text in shared])
     asked: list[Values] = [{"hash": key, "content": requests[key]} for key in sorted(requests)]
     insert_missing(connection, schema.requests, asked)
     ordered = sorted(answers, key=lambda kept: kept.key)
-    inserted = insert_missing(
-        connection, schema.answers, [_values(kept, hashes[kept.key]) for kept in ordered]
-    )
+    inserted = insert_missing(connection, schema.answers, [_values(kept) for kept in ordered])
     if inserted < len(answers):
         return known_answers(connection, [kept.key for kept in answers])
     return {kept.key: replace(kept.answer, key=kept.key) for kept in answers}
 
 
-def _values(kept: KeptAnswer, request: str) -> Values:
+def _values(kept: KeptAnswer) -> Values:
     return {
         "key": kept.key,
         "fingerprint": kept.fingerprint,
-        "request": request,
+        "request": kept.request_hash,
         "answer": answer_as_json(kept.answer),
     }

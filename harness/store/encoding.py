@@ -7,7 +7,7 @@ It does not know any table.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from hashlib import sha256
 from typing import Any
@@ -24,9 +24,17 @@ RESPONSE_FIELDS = tuple(field.name for field in fields(Response) if field.name !
 LIKELIHOOD_FIELDS = tuple(field.name for field in fields(Likelihood) if field.name != "key")
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+SHARED_FROM = 256
+"""Characters from which on a text within a request is kept once for all requests that hold it."""
+REFERENCE = "text"
+"""The only key of what stands in the place of such a text: requests have no mapping with this key alone."""
+
+
 def canonical(value: Json) -> str:
     """The one JSON text of a value: keys sorted, no spaces, ASCII only."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def digest(value: Json) -> str:
@@ -37,6 +45,45 @@ def digest(value: Json) -> str:
 def digest_of_text(text: str) -> str:
     """The hash of a text's UTF-8 bytes, with the algorithm in front."""
     return "sha256:" + sha256(text.encode()).hexdigest()
+
+
+def packed(value: Json, texts: dict[str, str]) -> Json:
+    """The value with every long text replaced by a reference to it; `texts` gets the hash of each by text."""
+    if isinstance(value, str):
+        if len(value) < SHARED_FROM:
+            return value
+        if value not in texts:
+            texts[value] = digest(value)
+        return {REFERENCE: texts[value]}
+    if isinstance(value, Mapping):
+        return {key: packed(member, texts) for key, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [packed(member, texts) for member in value]
+    return value
+
+
+def unpacked(value: Json, texts: Mapping[str, str]) -> Json:
+    """The value that `packed` took apart; `texts` gives each text by its hash."""
+    if isinstance(value, Mapping):
+        if set(value) == {REFERENCE}:
+            return texts[str(value[REFERENCE])]
+        return {key: unpacked(member, texts) for key, member in value.items()}
+    if isinstance(value, list):
+        return [unpacked(member, texts) for member in value]
+    return value
+
+
+def references_in(value: Json) -> Iterator[str]:
+    """The hashes that a packed value refers to."""
+    if isinstance(value, Mapping):
+        if set(value) == {REFERENCE}:
+            yield str(value[REFERENCE])
+        else:
+            for member in value.values():
+                yield from references_in(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from references_in(member)
 
 
 def answer_as_json(answer: Answer) -> dict[str, Json]:

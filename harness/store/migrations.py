@@ -126,6 +126,15 @@ MIGRATIONS = (
             )""",
         ),
     ),
+    Migration(
+        "0002_texts",  # requests kept before hold their texts themselves, and stay as they are
+        (
+            """CREATE TABLE texts (
+                hash TEXT PRIMARY KEY NOT NULL,
+                text TEXT NOT NULL
+            )""",
+        ),
+    ),
 )
 
 

@@ -4,11 +4,12 @@
             └─ runs ─┬─ rows ─┬─ scores        a run holds rows, a row holds scores
                      │        └─ preferences   between the rows of two runs about one sample
            samples ──┘
-    requests ── answers                        rows name their answers by key
+    texts ·· requests ── answers               rows name their answers by key
     stages                                     what pipelines trained
 
 Samples, requests and answers are addressed by the hash of their content, and so are stored once, however
-many runs and models share them. Rows name answers in a JSON list, not by foreign keys, because answers that
+many runs and models share them. So are long texts of requests, such as the context of many choices, to which
+requests refer within their JSON. Rows name answers in a JSON list, not by foreign keys, because answers that
 nobody kept stand in that list themselves; `Store.verify` checks the keys. That a score is a finite number or
 says why it is none is a constraint, and cannot be got round.
 
@@ -85,6 +86,13 @@ rows = Table(
     Column("sample_hash", Text, ForeignKey("samples.hash"), nullable=False),
     Column("answers", JsonText, nullable=False),
     Index("rows_in_order", "run", "position"),
+)
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("text", JsonText, nullable=False),
 )
 
 requests = Table(

@@ -13,7 +13,7 @@ from harness.stats import mean_interval
 from harness.store import Store
 from harness.verbs.project import Project
 from harness.verbs.work import DEFAULT_SUITES
-from suites.catalogue import LM_EVAL, suite_settings
+from suites.catalogue import known_suites
 from trainers import manifest
 
 
@@ -119,7 +119,7 @@ class Overview:
 def overview(project: Project) -> Overview:
     """Everything the project defines, and what is trained and evaluated so far. Loads no model."""
     registry = project.registry
-    suites = dict.fromkeys([*(name for name in suite_settings() if name != LM_EVAL), *registry.suites])
+    suites = dict.fromkeys([*known_suites(), *registry.suites])
     return Overview(
         models=tuple(ListedModel(name=m.name, source=_source(m)) for m in registry.models.values()),
         pipelines=tuple(_listed(project, name) for name in registry.pipelines),

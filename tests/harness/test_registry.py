@@ -53,7 +53,7 @@ class Few(Strict):
 
 
 STAGES: dict[str, type[BaseModel]] = {"pretrain": Strict, "sft": Sft, "reward": Sft, "grpo": Sft}
-SUITES: dict[str, type[BaseModel]] = {"truthfulqa": Questions, "ifeval": Questions, "lm_eval": Few}
+SUITES: dict[str, type[BaseModel]] = {"truthfulqa": Questions, "ifeval": Questions, "lm_eval:NAME": Few}
 
 Read = Callable[[str], Registry]
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from harness.errors import UnknownName
 from suites import catalogue
-from suites.catalogue import LM_EVAL, SUITES, Entry, known_suites, open_suite, suite_settings
+from suites.catalogue import FAMILIES, SUITES, Entry, known_suites, open_suite, suite_settings
 from suites.settings import SuiteSettings
 from suites.truthfulqa import TruthfulQA
 from tests.suites.rows import QUESTIONS, write_rows
@@ -45,10 +45,12 @@ def test_opens_under_its_own_name(name: str) -> None:
     assert [metric.headline for metric in suite.metrics].count(True) == 1
 
 
-def test_lm_eval_task() -> None:
-    """Any task of lm-eval opens by name, whatever lm-eval will say to it."""
-    assert open_suite("lm_eval:hellaswag", {}, data_root=None, resolve=nobody).name == "lm_eval:hellaswag"
-    assert LM_EVAL in suite_settings()
+@pytest.mark.parametrize("prefix", FAMILIES)
+def test_tasks_of_frameworks(prefix: str) -> None:
+    """Any task of a framework opens by name, colons and all, whatever the framework will say to it."""
+    name = f"{prefix}:any:task"
+    assert open_suite(name, {}, data_root=None, resolve=nobody).name == name
+    assert f"{prefix}:NAME" in suite_settings()
 
 
 def test_unknown_name() -> None:

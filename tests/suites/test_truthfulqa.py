@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.adaptors.lm_eval import ask, load_task
+from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.errors import DataError
 from harness.records import Likelihood, Row
 from suites.settings import SuiteSettings, Surroundings

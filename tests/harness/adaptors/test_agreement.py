@@ -11,7 +11,8 @@ from datasets import Dataset
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.tasks import TaskManager
 
-from harness.adaptors.lm_eval import TASKS, ask, load_task
+from harness.adaptors.lm_eval.definitions import TASKS
+from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.engine.local import open_local
 from harness.records import Likelihood, Local, Model, Response
 from suites.official import read_jsonl

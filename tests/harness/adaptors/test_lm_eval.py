@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from harness.adaptors.lm_eval import TASKS, TaskMetric, ask, load_task, sampling_of
+from harness.adaptors.lm_eval.definitions import TASKS
+from harness.adaptors.lm_eval.sampling import sampling_of
+from harness.adaptors.lm_eval.tasks import TaskMetric, ask, load_task
 from harness.errors import DownloadNeeded, UnknownName, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Message, Sampling
@@ -40,14 +42,14 @@ def test_unknown_generation_setting() -> None:
 
 def test_unknown_task(monkeypatch: pytest.MonkeyPatch) -> None:
     """The nearest task is proposed. (To read all definitions takes seconds; here there are few.)"""
-    monkeypatch.setattr("harness.adaptors.lm_eval.TASKS", TASKS / "hellaswag")
+    monkeypatch.setattr("harness.adaptors.lm_eval.definitions.TASKS", TASKS / "hellaswag")
     with pytest.raises(UnknownName, match="did you mean 'hellaswag'"):
         load_task("helaswag")
 
 
 def test_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """A group is no task; its members are named. (Of all definitions, only its own are read.)"""
-    monkeypatch.setattr("harness.adaptors.lm_eval.TASKS", TASKS / "truthfulqa")
+    monkeypatch.setattr("harness.adaptors.lm_eval.definitions.TASKS", TASKS / "truthfulqa")
     with pytest.raises(UsageError, match="name its members: truthfulqa_gen, truthfulqa_mc1, truthfulqa_mc2"):
         load_task("truthfulqa")
 

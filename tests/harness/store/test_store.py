@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from harness.errors import StoreError
 from harness.records import Likelihood, Observation, Preference, Response, Score
-from harness.store import Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
+from harness.store import Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key, digest
 from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
 
 
@@ -30,7 +30,13 @@ def test_an_answer_comes_back_exactly(store: Store, answer: Response | Likelihoo
     request = {"kind": "any"}
     key = answer_key(FINGERPRINT, request)
 
-    store.keep_answers([KeptAnswer(key=key, fingerprint=FINGERPRINT, request=request, answer=answer)])
+    store.keep_answers(
+        [
+            KeptAnswer(
+                key=key, fingerprint=FINGERPRINT, request_hash=digest(request), request=request, answer=answer
+            )
+        ]
+    )
 
     assert {key: replace(answer, key=key)} == store.known_answers([key, "sha256:unknown"])
 

@@ -1,4 +1,4 @@
-"""lm-eval's task definitions, driven by our engine. The only file that speaks lm_eval (0.4.13).
+"""lm-eval's task definitions, driven by our engine.
 
 A task brings its prompts, its requests and its scoring; the documents can be ours, so that they are read,
 checked and hashed by us. lm-eval's model classes, request cache, evaluator and statistics are not used.
@@ -10,77 +10,41 @@ as they load, and scoring that draws at random. Both see `random` seeded, and it
 It does not know what a score means nor where an answer comes from, and nothing of lm_eval's types leaves it.
 """
 
-import contextlib
-import hashlib
-import io
 import json
-import logging
-import random
-import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-import lm_eval.tasks
 import numpy as np
 from datasets import Dataset
 from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
-from lm_eval.tasks import TaskManager
 from pyarrow import ArrowInvalid, ArrowTypeError
 
+from harness.adaptors.asking import (
+    Answer,
+    Answered,
+    Request,
+    TaskMetric,
+    Turns,
+    as_answered,
+    failure_of,
+    quiet,
+    renderer,
+    seeded,
+)
+from harness.adaptors.lm_eval.definitions import manager_that_knows
+from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.engine.hub import why_nothing_came
-from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
-from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records import Likelihood, Message, Prompt, Response, Sampling
+from harness.errors import DataError, DownloadNeeded, UsageError
+from harness.protocols import Engine
+from harness.records import Prompt, Response, Sampling
 
-Request = tuple[str, str] | tuple[Prompt, Sampling]
-"""A context and the continuation to score, or a prompt and how to continue it."""
-Answer = Likelihood | Response
-
-TASKS = Path(lm_eval.tasks.__file__).parent
-TASK_NAME = re.compile(r"^[ -]*task: *([\w.-]+) *$", re.MULTILINE)
-"""A task's name in the text of a definition: enough to propose the nearest one."""
-MAX_TOKENS = 256
-"""What lm-eval generates where a task does not say."""
-MAX_TOKENS_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 ZERO_OR_ONE = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"})
 """Metrics that are 0 or 1 for a document, in tasks that keep lm-eval's own scoring."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskMetric:
-    """Something a task measures on each document by itself."""
-
-    name: str
-    higher_is_better: bool
-    binary: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What was asked about one document, what came back, and what that is worth."""
-
-    index: int
-    """The document's place in the task's documents, from 0."""
-    requests: tuple[Request, ...]
-    responses: tuple[Answer, ...]
-    """One for each request."""
-    values: Mapping[str, tuple[float, ...]]
-    """By metric: one value, or several where the task gives a list. Empty where an answer failed."""
-    failure: str | None = None
-    """Why there are no values."""
-
-    @property
-    def likelihoods(self) -> tuple[Likelihood, ...]:
-        """The responses, where they are log-likelihoods."""
-        return tuple(response for response in self.responses if isinstance(response, Likelihood))
 
 
 class LmEvalTask:
@@ -90,7 +54,7 @@ class LmEvalTask:
         self.name = name
         self._task = task
         self._filters = [ensemble.name for ensemble in task._filters]
-        with _seeded(name):
+        with seeded(name):
             self.docs: Sequence[Mapping[str, Any]] = [doc for _, doc in task.doc_iterator(limit=limit)]
 
     @property
@@ -157,7 +121,7 @@ class LmEvalTask:
             instance.resps = answers
         values: dict[str, tuple[float, ...]] = {}
         # a value that overflows comes out as NaN or infinite, and says so itself
-        with _seeded(json.dumps(doc, sort_keys=True, default=str)), np.errstate(all="ignore"):
+        with seeded(json.dumps(doc, sort_keys=True, default=str)), np.errstate(all="ignore"):
             for ensemble in self._task._filters:  # read by lm-eval's evaluator too; it has no public name
                 ensemble.apply(instances)
                 filtered = [instance.filtered_resps[ensemble.name] for instance in instances]
@@ -177,12 +141,12 @@ class LmEvalTask:
         shots = self.num_fewshot if num_fewshot is None else num_fewshot
         self._task.set_config("num_fewshot", shots)
         self._task.set_fewshot_seed(seed)
-        with _seeded(self.name), _quiet():
+        with seeded(self.name), quiet("lm_eval"):
             self._task.build_all_requests(
                 limit=len(self.docs),
                 apply_chat_template=chat_template,
                 fewshot_as_multiturn=chat_template,
-                chat_template=_renderer(engine) if chat_template else None,
+                chat_template=renderer(engine) if chat_template else None,
             )
         by_document = defaultdict(list)
         for instance in self._task.instances:
@@ -195,7 +159,7 @@ class LmEvalTask:
             context, continuation = instance.args
             return ((context, continuation),)
         context, kwargs = instance.args
-        content = context.messages if isinstance(context, _Turns) else context
+        content = context.messages if isinstance(context, Turns) else context
         sampling = sampling_of(self.name, kwargs, seed)
         return tuple((Prompt(content=content, draw=draw), sampling) for draw in range(instance.repeats))
 
@@ -205,7 +169,7 @@ class LmEvalTask:
         requests = [self._requests(instance, seed) for instance in instances]
         flat = tuple(request for several in requests for request in several)
         responses = tuple(answers[request] for request in flat)
-        failure = _failure(responses)
+        failure = failure_of(responses)
         given = [[_as_lm_eval(answers[request]) for request in several] for several in requests]
         return Answered(
             index=index,
@@ -234,28 +198,20 @@ def ask(
         task._instances(engine, chat_template=chat_template, num_fewshot=num_fewshot, seed=seed)
         for task in tasks
     ]
-    waiting: dict[Request, list[int]] = defaultdict(list)
-    missing: dict[int, int] = {}
-    for index in built[0]:
-        requests = {
+    wanted = {
+        index: [
             request
             for task, instances in zip(tasks, built, strict=True)
             for instance in instances[index]
             for request in task._requests(instance, seed)
-        }
-        missing[index] = len(requests)
-        for request in requests:
-            waiting[request].append(index)
-    answers: dict[Request, Answer] = {}
-    for request, answer in _answers(engine, waiting):
-        answers[request] = answer
-        for index in waiting[request]:
-            missing[index] -= 1
-            if missing[index] == 0:
-                yield tuple(
-                    task._answered(index, instances[index], answers, seed)
-                    for task, instances in zip(tasks, built, strict=True)
-                )
+        ]
+        for index in built[0]
+    }
+    for index, answers in as_answered(engine, wanted):
+        yield tuple(
+            task._answered(index, instances[index], answers, seed)
+            for task, instances in zip(tasks, built, strict=True)
+        )
 
 
 def load_task(
@@ -272,13 +228,13 @@ def load_task(
     UnknownName; UsageError for a group, or a task that needs pictures, sound, running generated code, rolling
     log-likelihoods or a package that is missing; DataError for rows that the task cannot use; DownloadNeeded.
     """
-    manager = _manager_that_knows(name)
+    manager = manager_that_knows(name)
     if rows is not None:
         dataset = _dataset(rows, source)
         overrides["custom_dataset"] = lambda **_: defaultdict(lambda: dataset)
     definition = {"group": "harness", "task": [{"task": name, **overrides}]}
     try:
-        with _seeded(name), _quiet():
+        with seeded(name), quiet("lm_eval"):
             task = manager.load(definition)["tasks"][name]
     except (OSError, RuntimeError) as error:
         if rows is not None:
@@ -320,69 +276,8 @@ def _converts(rows: Sequence[Mapping[str, Any]]) -> bool:
     return True
 
 
-def task_names() -> list[str]:
-    """Every task that can be loaded by name. Reads thousands of definitions, which takes half a minute."""
-    return list(_manager(TASKS).all_subtasks)
-
-
-def sampling_of(task: str, kwargs: Mapping[str, Any], seed: int) -> Sampling:
-    """lm-eval's generation settings as ours, read as its `hf` backend reads them.
-
-    Raises UsageError for a setting that would change answers and that we do not have.
-    """
-    left = dict(kwargs)
-    limits = [left.pop(name) for name in MAX_TOKENS_NAMES if name in left]
-    until = left.pop("until", None) or []
-    samples = left.pop("do_sample", None) is not False
-    temperature = float(left.pop("temperature", 0.0))
-    top_p, top_k = float(left.pop("top_p", 1.0)), int(left.pop("top_k", 0))
-    if left:
-        unknown = ", ".join(sorted(left))
-        raise UsageError(f"lm-eval's task {task!r} asks for generation settings we do not have: {unknown}")
-    return Sampling(
-        max_tokens=int(next((limit for limit in limits if limit is not None), MAX_TOKENS)),
-        temperature=temperature if samples else 0.0,
-        top_p=top_p,
-        top_k=top_k,
-        stop=tuple(text for text in ([until] if isinstance(until, str) else until) if text),
-        seed=seed,
-    )
-
-
-def _answers(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
-    """Every request with its answer: log-likelihoods first, then texts, all of one sampling together."""
-    pairs: list[tuple[str, str]] = []
-    prompts: dict[Sampling, list[Prompt]] = defaultdict(list)
-    for first, second in requests:
-        if isinstance(first, str):
-            pairs.append((first, cast(str, second)))
-        else:
-            prompts[cast(Sampling, second)].append(first)
-    if pairs and not engine.can_score:
-        about = engine.description
-        which = f"{about['model']!r} at {about['url']}" if "url" in about else "this model's engine"
-        raise UsageError(
-            f"this suite needs log-likelihoods, which {which} cannot give; ask it suites that generate, or "
-            "score a model that this machine loads (`path`) or a server whose `/completions` echoes the "
-            "log-probabilities of a prompt"
-        )
-    if pairs:
-        for index, likelihood in engine.loglikelihood(pairs):
-            yield pairs[index], likelihood
-    for sampling, asked in prompts.items():
-        for index, response in engine.generate(asked, sampling):
-            yield (asked[index], sampling), response
-
-
 def _as_lm_eval(answer: Answer) -> tuple[float, bool] | str:
     return answer.text if isinstance(answer, Response) else (answer.logprob, answer.greedy)
-
-
-def _failure(answers: Iterable[Answer]) -> str | None:
-    for answer in answers:
-        if isinstance(answer, Response) and answer.stopped in ("refused", "failed"):
-            return f"{answer.stopped}: {answer.reason or 'no reason given'}"
-    return None
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
@@ -394,29 +289,6 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return (float(value),)
 
 
-class _Turns(str):
-    """Turns on their way through lm-eval, which knows texts only and hands a context on as it is."""
-
-    messages: tuple[Message, ...]
-
-    def __new__(cls, messages: Sequence[Message]) -> "_Turns":
-        turns = super().__new__(cls, "\n".join(f"{message.role}: {message.content}" for message in messages))
-        turns.messages = tuple(messages)
-        return turns
-
-
-def _renderer(engine: Engine) -> Callable[..., str]:
-    """The engine's chat template, in the form in which lm-eval calls one."""
-
-    def render(turns: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
-        messages = [Message(role=turn["role"], content=turn["content"]) for turn in turns]
-        if engine.chat_template == SERVED_TEMPLATE:
-            return _Turns(messages)
-        return engine.render(messages, open_turn=add_generation_prompt)
-
-    return render
-
-
 def _check_supported(name: str, task: Any) -> None:
     if not isinstance(task, ConfigurableTask):
         raise UsageError(f"lm-eval's task {name!r} is a Python class of its own, which is not supported")
@@ -426,65 +298,3 @@ def _check_supported(name: str, task: Any) -> None:
         raise UsageError(f"lm-eval's task {name!r} needs pictures or sound, which are not supported")
     if getattr(task, "UNSAFE_CODE", False):
         raise UsageError(f"lm-eval's task {name!r} runs code that the model wrote, which is not supported")
-
-
-@cache
-def _manager(*folders: Path) -> TaskManager:
-    """An index of the definitions under these folders: milliseconds for few, and half a minute for all."""
-    with _quiet():
-        return TaskManager(include_path=list(folders), include_defaults=False)
-
-
-def _manager_that_knows(name: str) -> TaskManager:
-    """An index with this task. Most tasks lie in a folder whose name begins theirs: that comes first.
-
-    Otherwise only folders with a file that mentions the name are indexed: searching is quicker than parsing.
-    """
-    likely = sorted(folder for folder in TASKS.iterdir() if folder.is_dir() and name.startswith(folder.name))
-    for folder in reversed(likely):
-        manager = _manager(folder)
-        if name in manager.all_subtasks:
-            return manager
-    definitions = {file: file.read_text("utf-8") for file in TASKS.rglob("*.yaml")}
-    manager = _manager(*sorted({file.parent for file, text in definitions.items() if name in text}))
-    if name in manager.all_subtasks:
-        return manager
-    if name in manager.all_tags or name in manager.all_groups:
-        raise UsageError(
-            f"{name!r} is a group of lm-eval's tasks; name its members: {_members(manager, name)}"
-        )
-    written = (TASK_NAME.findall(text) for text in definitions.values())
-    raise UnknownName("task of lm-eval", name, {task for tasks in written for task in tasks})
-
-
-def _members(manager: TaskManager, name: str) -> str:
-    entry = manager.task_index[name]
-    listed = sorted(entry.tags) or [
-        member if isinstance(member, str) else member.get("task") or member.get("group")
-        for member in (entry.cfg or {}).get("task", [])
-    ]
-    return ", ".join(map(str, listed))
-
-
-@contextlib.contextmanager
-def _seeded(key: str) -> Iterator[None]:
-    """`random` in a state that depends on the key alone, and afterwards as it was before."""
-    before = random.getstate()
-    random.seed(hashlib.sha256(key.encode()).hexdigest())
-    try:
-        yield
-    finally:
-        random.setstate(before)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without lm-eval's progress bars and warnings; errors are raised as ever."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)

@@ -1,0 +1,160 @@
+"""What foreign frameworks ask, in the terms of an engine, and the engine's answers to it.
+
+All log-likelihoods of a call are asked of the engine at once, so that it can find what they share.
+
+It does not know any framework.
+"""
+
+import contextlib
+import hashlib
+import io
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from harness.errors import UsageError
+from harness.protocols import SERVED_TEMPLATE, Engine
+from harness.records import Likelihood, Message, Prompt, Response, Sampling
+
+Request = tuple[str, str] | tuple[Prompt, Sampling]
+"""A context and the continuation to score, or a prompt and how to continue it."""
+Answer = Likelihood | Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMetric:
+    """Something a task measures on each document by itself."""
+
+    name: str
+    higher_is_better: bool
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What was asked about one document, what came back, and what that is worth."""
+
+    index: int
+    """The document's place in the task's documents, from 0."""
+    requests: tuple[Request, ...]
+    responses: tuple[Answer, ...]
+    """One for each request."""
+    values: Mapping[str, tuple[float, ...]]
+    """By metric: one value, or several where the task gives a list. Empty where an answer failed."""
+    failure: str | None = None
+    """Why there are no values."""
+
+    @property
+    def likelihoods(self) -> tuple[Likelihood, ...]:
+        """The responses, where they are log-likelihoods."""
+        return tuple(response for response in self.responses if isinstance(response, Likelihood))
+
+
+def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
+    """Every request with its answer: log-likelihoods first, then texts, all of one sampling together."""
+    pairs: list[tuple[str, str]] = []
+    prompts: dict[Sampling, list[Prompt]] = defaultdict(list)
+    for first, second in requests:
+        if isinstance(first, str):
+            pairs.append((first, cast(str, second)))
+        else:
+            prompts[cast(Sampling, second)].append(first)
+    if pairs and not engine.can_score:
+        about = engine.description
+        which = f"{about['model']!r} at {about['url']}" if "url" in about else "this model's engine"
+        raise UsageError(
+            f"this suite needs log-likelihoods, which {which} cannot give; ask it suites that generate, or "
+            "score a model that this machine loads (`path`) or a server whose `/completions` echoes the "
+            "log-probabilities of a prompt"
+        )
+    if pairs:
+        for index, likelihood in engine.loglikelihood(pairs):
+            yield pairs[index], likelihood
+    for sampling, asked in prompts.items():
+        for index, response in engine.generate(asked, sampling):
+            yield (asked[index], sampling), response
+
+
+def as_answered(
+    engine: Engine, wanted: Mapping[int, Iterable[Request]]
+) -> Iterator[tuple[int, Mapping[Request, Answer]]]:
+    """Every document (by index) as soon as all its requests are answered, with all answers so far.
+
+    A request that several documents make is asked once.
+    """
+    waiting: dict[Request, list[int]] = defaultdict(list)
+    missing: dict[int, int] = {}
+    for index, requests in wanted.items():
+        distinct = dict.fromkeys(requests)
+        missing[index] = len(distinct)
+        for request in distinct:
+            waiting[request].append(index)
+    answers: dict[Request, Answer] = {}
+    for request, answer in answers_of(engine, waiting):
+        answers[request] = answer
+        for index in waiting[request]:
+            missing[index] -= 1
+            if missing[index] == 0:
+                yield index, answers
+
+
+def failure_of(answers: Iterable[Answer]) -> str | None:
+    """Why answers cannot be scored, where one of them was refused or failed."""
+    for answer in answers:
+        if isinstance(answer, Response) and answer.stopped in ("refused", "failed"):
+            return f"{answer.stopped}: {answer.reason or 'no reason given'}"
+    return None
+
+
+class Turns(str):
+    """Turns on their way through a framework that knows texts only and hands a context on as it is."""
+
+    messages: tuple[Message, ...]
+
+    def __new__(cls, messages: Sequence[Message]) -> "Turns":
+        """The turns, readable as text too."""
+        turns = super().__new__(cls, "\n".join(f"{message.role}: {message.content}" for message in messages))
+        turns.messages = tuple(messages)
+        return turns
+
+
+def renderer(engine: Engine) -> Callable[..., str]:
+    """The engine's chat template, in the form in which foreign frameworks call one.
+
+    Where a service applies the template, the turns go through as they are.
+    """
+
+    def render(turns: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
+        messages = [Message(role=turn["role"], content=turn["content"]) for turn in turns]
+        if engine.chat_template == SERVED_TEMPLATE:
+            return Turns(messages)
+        return engine.render(messages, open_turn=add_generation_prompt)
+
+    return render
+
+
+@contextlib.contextmanager
+def seeded(key: str) -> Iterator[None]:
+    """`random` in a state that depends on the key alone, and afterwards as it was before."""
+    before = random.getstate()
+    random.seed(hashlib.sha256(key.encode()).hexdigest())
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+@contextlib.contextmanager
+def quiet(framework: str) -> Iterator[None]:
+    """Without a framework's progress bars and warnings; errors are raised as ever."""
+    logger = logging.getLogger(framework)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,76 @@
+"""What suites made of foreign frameworks' tasks share: rows, ids, metrics and scores.
+
+It does not know any framework.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from harness.adaptors.asking import Answered, TaskMetric
+from harness.errors import DataError, UsageError
+from harness.records import Metric, Score
+from suites.official import read_jsonl
+
+
+def suite_metrics(suite: str, found: Sequence[TaskMetric]) -> tuple[Metric, ...]:
+    """A task's metrics that are means over documents; the first of them is the headline.
+
+    Raises UsageError for a task that has none.
+    """
+    if not found:
+        raise UsageError(f"{suite}: none of the task's metrics is a mean over its documents")
+    return tuple(
+        Metric(
+            name=metric.name,
+            kind="binary" if metric.binary else "number",
+            higher_is_better=metric.higher_is_better,
+            headline=place == 0,
+        )
+        for place, metric in enumerate(found)
+    )
+
+
+def scores_of(metric: str, answered: Answered, task_metric: str, parts: int = 1) -> tuple[Score, ...]:
+    """A metric's scores from what a task made of a document; `parts` without a value where it failed."""
+    if answered.failure is not None:
+        return (Score(metric=metric, value=None, reason=answered.failure),) * parts
+    values = answered.values.get(task_metric, ())
+    if not values:
+        return (Score(metric=metric, value=None, reason="the task gave no value"),) * parts
+    return tuple(
+        Score(metric=metric, value=value)
+        if math.isfinite(value)
+        else Score(metric=metric, value=None, reason=f"the task gave {value}")
+        for value in values
+    )
+
+
+def document_ids(docs: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """A hash of each document; equal documents are told apart by their order."""
+    seen: Counter[str] = Counter()
+    ids = []
+    for doc in docs:
+        digest = sha256(json.dumps(doc, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        seen[digest] += 1
+        ids.append(digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
+    return ids
+
+
+def uniform_rows(file: Path) -> Sequence[Mapping[str, Any]]:
+    """A file's rows, which must all have the fields of the first: which ones a task needs only it knows.
+
+    Raises DataError.
+    """
+    rows = list(read_jsonl(file))
+    if not rows:
+        raise DataError(str(file), 0, "holds no rows")
+    for number, row in enumerate(rows, start=1):
+        missing = rows[0].keys() - row.keys()
+        if missing:
+            raise DataError(str(file), number, f"lacks {', '.join(sorted(missing))}, which row 1 has")
+    return rows
