@@ -14,7 +14,8 @@ from typing import Protocol, TypeVar, cast
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from harness.engine.generation import GenerationRequest, continue_batch, request_seed
+from harness.engine.decoding import GenerationRequest, Room
+from harness.engine.generation import continue_prompts, request_seed
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity, identify
 from harness.engine.network import Network, is_out_of_memory, load, max_length
@@ -30,6 +31,10 @@ CUDA_SCORED = 65_536
 CPU_ROWS = 64
 MANY_ROWS = 256
 """Prompts continued at once, at most: on a CPU that is busy with fewer, and elsewhere."""
+
+CPU_PROMPTS = 1_024
+CUDA_PROMPTS = 16_384
+"""Positions in one pass over prompts, at most."""
 
 MEMORY_SHARE = 0.4
 """Of the free memory, for logits or for the key-value cache."""
@@ -77,9 +82,10 @@ class LocalEngine:
         logits = network.config.get_text_config().vocab_size * (4 + network.dtype.itemsize)
         scored = max(1, min(CPU_SCORED if cpu else CUDA_SCORED, memory // logits))
         self._scoring = Budget(positions=scored, rows=scored)
-        self._generating = Budget(
-            positions=max(1, memory // network.cache_bytes()),
+        self._generating = Room(
             rows=CPU_ROWS if cpu and not network.small else MANY_ROWS,
+            positions=memory // network.cache_bytes(),
+            prompts=CPU_PROMPTS if cpu else CUDA_PROMPTS,
         )
         self._description: dict[str, Json] = {
             "engine": "local",
@@ -151,11 +157,7 @@ class LocalEngine:
                 zip(prompts, texts, self._tokens.prompts(texts, window - limit), strict=True)
             )
         ]
-        yield from self._in_batches(
-            requests,
-            self._generating,
-            lambda batch: continue_batch(self._network, self._tokens, batch, sampling),
-        )
+        yield from continue_prompts(self._network, self._tokens, requests, sampling, self._generating)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         """Score every (context, continuation) pair, longest first."""

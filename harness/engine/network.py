@@ -23,6 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from harness.engine.attention import share_keys
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity
 from harness.errors import EngineError, ModelError, UsageError
@@ -241,6 +242,7 @@ def _load_weights(source: Local, identity: LocalIdentity) -> PreTrainedModel | P
         raise ModelError(
             f"{identity.path}: {len(missing)} weights are missing and would be random, such as {missing[0]}"
         )
+    share_keys(model)
     if identity.adapter is None:
         return model
     return PeftModel.from_pretrained(model, str(identity.adapter))
