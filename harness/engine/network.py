@@ -23,7 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from harness.engine.attention import share_keys
+from harness.engine.grouped import share_keys
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity
 from harness.errors import EngineError, ModelError, UsageError
@@ -47,6 +47,7 @@ class Network:
         self.device = device
         self._model: PreTrainedModel | PeftModel | None = model
         base = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
+        share_keys(base)
         self.config = base.config
         self.generation_config = base.generation_config
         self.dtype = base.dtype
@@ -242,7 +243,6 @@ def _load_weights(source: Local, identity: LocalIdentity) -> PreTrainedModel | P
         raise ModelError(
             f"{identity.path}: {len(missing)} weights are missing and would be random, such as {missing[0]}"
         )
-    share_keys(model)
     if identity.adapter is None:
         return model
     return PeftModel.from_pretrained(model, str(identity.adapter))
