@@ -4,17 +4,20 @@ Each row's token is where its uniform number falls in the cumulated probabilitie
 noise in the last digit moves a boundary and not the order. Of tokens that are equally probable at the edge of
 the nucleus, the first of the vocabulary are in it.
 
+On the CPU, numpy sorts: without indices and with vector instructions, many times faster than torch.
+
 It does not know where the uniform numbers come from.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from harness.records import Sampling
 
-WIDTHS = (64, 1_024)
-"""So many of the most probable tokens are looked at for the nucleus, before all of them are sorted."""
+WIDTH, SHARE = 1_024, 8
+"""The nucleus is looked for among so many of the most probable tokens, at most an eighth of the vocabulary."""
 
 
 def draw(scores: torch.Tensor, sampling: Sampling, uniforms: Sequence[float]) -> torch.Tensor:
@@ -24,49 +27,61 @@ def draw(scores: torch.Tensor, sampling: Sampling, uniforms: Sequence[float]) ->
         least = scores.topk(sampling.top_k, dim=-1).values[:, -1:]
         scores = scores.masked_fill(scores < least, -torch.inf)
     probabilities = scores.softmax(dim=-1)
-    numbers = torch.tensor(uniforms, dtype=torch.double, device=scores.device)
+    numbers = torch.tensor(uniforms, dtype=torch.double, device=scores.device)[:, None]
     if sampling.top_p >= 1:
-        return _fall(probabilities, numbers)
-    return _drawn_from_nucleus(probabilities, sampling.top_p, numbers)
+        return _where(probabilities, numbers)[:, 0]
+    return _drawn_from_nucleus(probabilities, sampling.top_p, numbers)[:, 0]
 
 
 def _drawn_from_nucleus(probabilities: torch.Tensor, top_p: float, numbers: torch.Tensor) -> torch.Tensor:
-    """Most nuclei are small: rows whose nucleus is not within the first few tokens are tried with more."""
-    drawn = torch.empty(len(probabilities), dtype=torch.long, device=probabilities.device)
-    left = torch.arange(len(probabilities), device=probabilities.device)
-    for width in WIDTHS:
-        if width >= probabilities.shape[-1] or not len(left):
-            break
-        rows = probabilities if len(left) == len(probabilities) else probabilities[left]
-        descending, tokens = rows.topk(width, dim=-1)
-        count, least = _edge(descending, top_p)
-        within = ((count < width) & (least > descending[:, -1:]))[:, 0]
-        tokens = tokens.sort(dim=-1).values
-        places = _fall(_kept(rows.gather(1, tokens), count, least), numbers[left])
-        found = tokens.gather(1, places[:, None])[:, 0]
-        drawn[left[within]] = found[within]
-        left = left[~within]
-    if len(left):
-        rows = probabilities[left]
-        count, least = _edge(rows.sort(dim=-1, descending=True).values, top_p)
-        drawn[left] = _fall(_kept(rows, count, least), numbers[left])
+    """Rows × 1 tokens. Few rows have a nucleus that reaches beyond the most probable tokens."""
+    width = max(1, min(WIDTH, probabilities.shape[-1] // SHARE))
+    tokens = _ascending(_most_probable(probabilities, width))
+    values = probabilities.gather(1, tokens)
+    ascending = _ascending(values)
+    size, least = _edge(ascending, top_p)
+    drawn = tokens.gather(1, _where(_nucleus(values, size, least), numbers))
+    beyond = ((size == width) | (least == ascending[:, :1]))[:, 0]
+    if bool(beyond.any()):
+        drawn[beyond] = _drawn_from_all(probabilities[beyond], top_p, numbers[beyond])
     return drawn
 
 
-def _edge(descending: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _drawn_from_all(probabilities: torch.Tensor, top_p: float, numbers: torch.Tensor) -> torch.Tensor:
+    size, least = _edge(_ascending(probabilities), top_p)
+    return _where(_nucleus(probabilities, size, least), numbers)
+
+
+def _edge(ascending: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Of each row, how many tokens its nucleus has, and the least of their probabilities (rows × 1 both)."""
+    descending = ascending.flip(-1)
     before = descending.cumsum(dim=-1) - descending
-    count = (before < top_p).sum(dim=-1, keepdim=True)
-    return count, descending.gather(1, count - 1)
+    size = (before < top_p).sum(dim=-1, keepdim=True)
+    return size, descending.gather(1, size - 1)
 
 
-def _kept(candidates: torch.Tensor, count: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """Probabilities in vocabulary order, with 0 for those outside of the nucleus."""
-    above, tied = candidates > least, candidates == least
-    wanted = count - above.sum(dim=-1, keepdim=True)
-    return candidates.masked_fill(~(above | (tied & (tied.cumsum(dim=-1) <= wanted))), 0.0)
+def _nucleus(probabilities: torch.Tensor, size: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+    """Probabilities in vocabulary order, 0 outside of the nucleus."""
+    above, tied = probabilities > least, probabilities == least
+    wanted = size - above.sum(dim=-1, keepdim=True)
+    return probabilities.masked_fill(~(above | (tied & (tied.cumsum(dim=-1) <= wanted))), 0.0)
 
 
-def _fall(probabilities: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    cumulated = probabilities.double().cumsum(dim=-1)
-    return torch.searchsorted(cumulated, numbers[:, None] * cumulated[:, -1:], right=True)[:, 0]
+def _where(probabilities: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """The place (rows × 1) that each row's number falls into."""
+    cumulated = probabilities.cumsum(dim=-1, dtype=torch.double)
+    return torch.searchsorted(cumulated, numbers * cumulated[:, -1:], right=True)
+
+
+def _most_probable(probabilities: torch.Tensor, width: int) -> torch.Tensor:
+    """The most probable tokens of each row (rows × width), in any order."""
+    if probabilities.device.type != "cpu":
+        return probabilities.topk(width, dim=-1, sorted=False).indices
+    edge = probabilities.shape[-1] - width
+    return torch.from_numpy(np.argpartition(probabilities.numpy(), edge, axis=-1)[:, edge:])
+
+
+def _ascending(rows: torch.Tensor) -> torch.Tensor:
+    if rows.device.type != "cpu":
+        return rows.sort(dim=-1).values
+    return torch.from_numpy(np.sort(rows.numpy(), axis=-1))
