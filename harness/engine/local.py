@@ -1,74 +1,35 @@
 """The engine that runs a transformers model on this machine.
 
-Requests are sorted by length, longest first, so that running out of memory shows at once; then the batch is
-halved and the work goes on. Answers are handed out batch by batch, each with the index of its request.
+Texts become tokens here, and go to `harness.engine.scorer` or `harness.engine.generation`. Answers are handed
+out as they come, each with the index of its request.
 
 It does not know suites, nor where answers are kept.
 """
 
-import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
 from harness.engine.chat import prompt_text, render
-from harness.engine.generation import GenerationRequest, continue_batch
+from harness.engine.decoding import GenerationRequest, Room
+from harness.engine.generation import continue_prompts
 from harness.engine.identity import LocalIdentity, identify
-from harness.engine.network import Network, is_out_of_memory, load, max_length
-from harness.engine.padded import score_batch
+from harness.engine.network import Network, load, max_length
 from harness.engine.rules import request_seed
-from harness.engine.scoring import PassBudget, score_tree, takes_trees
+from harness.engine.scorer import Scorer
 from harness.engine.tokens import Tokens
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
-
-CPU_PASS = 256
-CUDA_PASS = 4_096
-"""Tokens in one scoring pass, at most: enough to keep the device busy. More would mostly mask each other."""
-
-CPU_PADDED = 4_096
-CUDA_PADDED = 65_536
-"""Positions in one padded batch, at most, for models that take no trees."""
 
 CPU_ROWS = 64
 MANY_ROWS = 256
 """Prompts continued at once, at most: on a CPU that is busy with fewer, and elsewhere."""
 
+CPU_PROMPTS = 1_024
+CUDA_PROMPTS = 16_384
+"""Positions in one pass over prompts, at most."""
+
 MEMORY_SHARE = 0.4
 """Of the free memory, for logits or for the key-value cache."""
-
-
-class Request(Protocol):
-    """What the batches are made of."""
-
-    @property
-    def index(self) -> int: ...
-
-    @property
-    def cost(self) -> int:
-        """Positions it takes in a batch."""
-        ...
-
-
-logger = logging.getLogger(__name__)
-
-R = TypeVar("R", bound=Request)
-A = TypeVar("A")
-
-
-@dataclass(slots=True)
-class Budget:
-    """How much goes into one batch: so many rows, and rows × the longest row's cost within `positions`."""
-
-    positions: int
-    rows: int
-
-    def take(self, waiting: deque[R]) -> list[R]:
-        """The next batch off a queue that is sorted longest first; at least one request."""
-        rows = max(1, min(self.rows, self.positions // waiting[0].cost, len(waiting)))
-        return [waiting.popleft() for _ in range(rows)]
 
 
 class LocalEngine:
@@ -81,25 +42,18 @@ class LocalEngine:
         self._tokens = Tokens(tokenizer, max_length(network, tokenizer))
         memory = int(network.free_bytes() * MEMORY_SHARE)
         cpu = network.device.type == "cpu"
-        tokens = max(1, min(CPU_PASS if cpu else CUDA_PASS, memory // network.pass_bytes()))
-        scored = max(1, min(tokens, memory // network.logits_bytes()))
-        self._passes = PassBudget(tokens=tokens, scored=scored)
-        padded = max(1, min(CPU_PADDED if cpu else CUDA_PADDED, memory // network.logits_bytes()))
-        self._padded = Budget(positions=padded, rows=padded)
-        self._deepest = 0
-        """Up to how many tokens deep a tree is known to give right numbers."""
-        self._told = False
-        self._generating = Budget(
-            positions=max(1, memory // network.cache_bytes()),
+        self._scorer = Scorer(network, memory)
+        self._generating = Room(
             rows=CPU_ROWS if cpu and not network.small else MANY_ROWS,
+            positions=memory // network.cache_bytes(),
+            prompts=CPU_PROMPTS if cpu else CUDA_PROMPTS,
         )
         self._description: dict[str, Json] = {
             "engine": "local",
             **network.describe(),
             "adapter": identity.adapter is not None,
             "max_length": self._tokens.max_length,
-            "pass_tokens": tokens,
-            "pass_scored": scored,
+            **self._scorer.description,
             "batch_rows": self._generating.rows,
         }
 
@@ -151,62 +105,15 @@ class LocalEngine:
                 zip(prompts, texts, self._tokens.prompts(texts, window - limit), strict=True)
             )
         ]
-        yield from self._in_batches(
-            requests,
-            self._generating,
-            lambda batch: continue_batch(self._network, self._tokens, batch, sampling),
-        )
+        yield from continue_prompts(self._network, self._tokens, requests, sampling, self._generating)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         """Score every (context, continuation) pair; what the contexts share is computed once."""
-        requests = self._tokens.scoring_requests(pairs)
-        if self._takes_trees(max((request.cost for request in requests), default=0)):
-            yield from score_tree(self._network, requests, self._passes)
-        else:
-            yield from self._in_batches(
-                requests, self._padded, lambda batch: score_batch(self._network, batch)
-            )
+        yield from self._scorer.likelihoods(self._tokens.scoring_requests(pairs), self._tokens.max_length)
 
     def close(self) -> None:
         """Give the weights' memory back."""
         self._network.close()
-
-    def _takes_trees(self, depth: int) -> bool:
-        """Whether requests this deep can share prefixes. Says once why it takes longer where they cannot."""
-        if self._told or depth <= self._deepest:
-            return not self._told
-        deeper = min(self._tokens.max_length, depth + depth // 4)  # not again for each longer request
-        if takes_trees(self._network, deeper):
-            self._deepest = deeper
-            return True
-        self._told = True
-        logger.warning(
-            "%s: its attention takes no tree-shaped mask, so shared prefixes are computed again for every "
-            "request; the numbers are the same, and come more slowly",
-            self.name,
-        )
-        return False
-
-    def _in_batches(
-        self, requests: Iterable[R], budget: Budget, answer: Callable[[Sequence[R]], Iterable[tuple[int, A]]]
-    ) -> Iterator[tuple[int, A]]:
-        waiting = deque(sorted(requests, key=lambda request: -request.cost))
-        while waiting:
-            batch = budget.take(waiting)
-            left = {request.index: request for request in batch}
-            try:
-                for index, result in answer(batch):
-                    del left[index]
-                    yield index, result
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if len(batch) == 1:
-                    raise self._network.out_of_memory() from error
-            if left:  # out of memory: the error is gone from here on, and with it the tensors it held
-                budget.rows = len(batch) // 2
-                self._network.release()
-                waiting.extendleft(reversed(left.values()))
 
 
 def open_local(model: Model, source: Local, *, device: str | None) -> LocalEngine:

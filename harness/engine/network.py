@@ -23,6 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from harness.engine.grouped import share_keys
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity
 from harness.errors import EngineError, ModelError, UsageError
@@ -51,6 +52,7 @@ class Network:
         self.device = device
         self._model: PreTrainedModel | PeftModel | None = model
         base = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
+        share_keys(base)
         self.config = base.config
         self.generation_config = base.generation_config
         self.dtype = base.dtype

@@ -5,21 +5,61 @@ padded on the right, where padding cannot reach a causal model's earlier positio
 projection is taken from the first scored position on, and log-probabilities in float32 whatever the model's
 own format.
 
-It does not know texts, nor how requests are put into batches.
+It does not know texts.
 """
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from harness.engine.network import Network
+from harness.engine.network import Network, is_out_of_memory
 from harness.engine.tokens import ScoringRequest
 from harness.records import Likelihood
 
 
-def score_batch(network: Network, batch: Sequence[ScoringRequest]) -> list[tuple[int, Likelihood]]:
-    """The likelihood of every request's continuation. Raises EngineError for NaN or infinite logits."""
+@dataclass(slots=True)
+class PaddedBudget:
+    """How many positions go into one batch, at most: rows × the longest row's."""
+
+    positions: int
+
+    def take(self, waiting: deque[ScoringRequest]) -> list[ScoringRequest]:
+        """The next batch off a queue that is sorted longest first; at least one request."""
+        rows = max(1, min(self.positions // waiting[0].cost, len(waiting)))
+        return [waiting.popleft() for _ in range(rows)]
+
+
+def score_padded(
+    network: Network, requests: Sequence[ScoringRequest], budget: PaddedBudget
+) -> Iterator[tuple[int, Likelihood]]:
+    """The likelihood of every request's continuation, longest first, batch by batch.
+
+    Out of memory halves `budget`, and the work goes on. Raises EngineError for NaN or infinite logits, and
+    for a single request that does not fit.
+    """
+    waiting = deque(sorted(requests, key=lambda request: -request.cost))
+    while waiting:
+        batch = budget.take(waiting)
+        try:
+            found = _score(network, batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                raise network.out_of_memory() from error
+            found = None
+        if found is None:  # the error is gone from here on, and with it the tensors it held
+            budget.positions = len(batch) * batch[0].cost // 2
+            network.release()
+            waiting.extendleft(reversed(batch))
+            continue
+        yield from found
+
+
+def _score(network: Network, batch: Sequence[ScoringRequest]) -> list[tuple[int, Likelihood]]:
     with network.computing():
         length = max(len(request.tokens) for request in batch)
         first = min(len(request.tokens) - len(request.continuation) for request in batch)

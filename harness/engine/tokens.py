@@ -50,7 +50,11 @@ class Tokens:
 
     def count(self, text: str) -> int:
         """How many tokens a text takes, without special ones."""
-        return len(self._encode_bare([text])[text])
+        return len(self.encode_bare(text))
+
+    def encode_bare(self, text: str) -> list[int]:
+        """A text as tokens, without special ones."""
+        return self._encode_bare([text])[text]
 
     def scoring_requests(self, pairs: Sequence[tuple[str, str]]) -> list[ScoringRequest]:
         """Pairs of texts as tokens. Raises EngineError for an empty or too long continuation."""

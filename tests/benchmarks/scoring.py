@@ -50,7 +50,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from harness.engine import local, scoring
+from harness.engine import scorer, scoring
 from harness.engine.network import Network
 from harness.engine.opening import open_engine
 from harness.engine.prefix import grow
@@ -317,7 +317,7 @@ def _timed(measured: Measured) -> Iterator[None]:
         (
             local,
             "takes_trees",
-            _clocked("trying out", measured, local.takes_trees),
+            _clocked("trying out", measured, scorer.takes_trees),
         ),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]

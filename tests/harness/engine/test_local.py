@@ -11,10 +11,10 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
-from harness.engine.generation import draw
 from harness.engine.local import LocalEngine
 from harness.engine.network import Network
 from harness.engine.opening import open_engine
+from harness.engine.sampling import draw
 from harness.errors import EngineError, ModelError
 from harness.protocols import Engine
 from harness.records import Likelihood, Local, Message, Model, Prompt, Response, Sampling

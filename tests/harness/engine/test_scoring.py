@@ -239,7 +239,7 @@ def test_a_deeper_request_is_tried_out_again(llama_folder: Path, monkeypatch: py
         tried.append(depth)
         return takes_trees(network, depth)
 
-    monkeypatch.setattr("harness.engine.local.takes_trees", noted)
+    monkeypatch.setattr("harness.engine.scorer.takes_trees", noted)
     for length in (4, 4, 40, 39):
         list(engine.loglikelihood([("a", " dog" * length)]))
 

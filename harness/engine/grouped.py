@@ -1,0 +1,53 @@
+"""Attention in which the query heads that share a key-value head read it together, where one token is new.
+
+transformers copies every key and value once per query head before it computes (`repeat_kv`) as soon as there
+is a mask: for one new token, that is more work than the attention itself. Here such heads stand as if they
+were several new tokens of one head, which is the same sum over the same numbers.
+
+It does not know models: `share_keys` changes one that transformers has loaded.
+"""
+
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+SHARED = "sdpa, shared keys"
+"""Its name among transformers' implementations of attention."""
+
+
+def share_keys(model: PreTrainedModel) -> None:
+    """Let a model attend as above, where it has grouped heads and attends by transformers' `sdpa`."""
+    text = model.config.get_text_config()
+    groups = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    if groups == text.num_attention_heads or model.config._attn_implementation != "sdpa":
+        return
+    if not model._supports_attention_backend:  # attention of its own, which asks for "sdpa" by that name
+        return
+    AttentionInterface.register(SHARED, _attend)
+    AttentionMaskInterface.register(SHARED, sdpa_mask)
+    model.set_attn_implementation(SHARED)
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """transformers' interface: batch × heads × new tokens × width in, batch × new tokens × heads × width out."""
+    batch, heads, new, width = query.shape
+    if new > 1 or heads == key.shape[1] or others.get("position_bias") is not None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
+        )
+    grouped = query.view(batch, key.shape[1], heads // key.shape[1], width)
+    attended = scaled_dot_product_attention(grouped, key, value, attn_mask=attention_mask, scale=scaling)
+    return attended.reshape(batch, 1, heads, value.shape[-1]), None
