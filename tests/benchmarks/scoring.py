@@ -315,7 +315,7 @@ def _timed(measured: Measured) -> Iterator[None]:
         (scoring, "tree_mask", _clocked("masks", measured, scoring.tree_mask)),
         (scoring, "_looked_up", _clocked("log-probabilities", measured, scoring._looked_up)),
         (
-            local,
+            scorer,
             "takes_trees",
             _clocked("trying out", measured, scorer.takes_trees),
         ),
