@@ -59,6 +59,7 @@ def test_characters_that_are_several_tokens() -> None:
     dirty = [chr(0xFFFD)] * 3
     assert -14.0 == likelihood(echoed("Q", ":", *dirty, " b", " and", prompt=6), "Q:", "é b").logprob
     assert -5.0 == likelihood(echoed("Q", *dirty, ":", " b", " and", prompt=6), "Qé:", " b").logprob
+    assert -18.0 == likelihood(echoed("<s>", "Q", ":", *dirty, " b", " and", prompt=7), "Q:", "é b").logprob
 
 
 def test_tokens_that_do_not_add_up() -> None:
