@@ -7,7 +7,8 @@ OpenAI-compatible address, https://generativelanguage.googleapis.com/v1beta/open
 
 The interface takes turns only, and this version of it takes no seed: a sampled answer is drawn anew whenever
 it is asked, so a resumed run has other samples than an uninterrupted one would have had. Texts to be
-continued are refused, because as a user's turn they would be another question.
+continued are refused, because as a user's turn they would be another question. The service's own safety
+settings stay as they are: what they block is a refused answer.
 
 It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
 """
