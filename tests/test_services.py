@@ -19,6 +19,7 @@ import pytest
 from harness.cli import main
 from harness.engine import retrying
 from tests.serving import FINE, Asked, Fault, ModelServer, status
+from tests.suites.tiny_classifier import tiny_classifier
 
 QUESTIONS = 24
 SUITE = "toy-ifeval"
@@ -279,12 +280,18 @@ def test_ctrl_c(project: Working, model: str) -> None:
 def test_official_suites(
     project: Working, model: str, official_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """IFEval runs against a service that can only chat, in turns; TruthfulQA says what it lacks."""
+    """What generates runs against a service that can only chat, in turns; TruthfulQA says what it lacks."""
     monkeypatch.setenv("NLTK_DATA", os.environ.get("NLTK_DATA", str(official_data / "nltk_data")))
     project.server.completions = False
     code, out, err = project.run("eval", model, "-s", "ifeval", "--limit", "12", "--json")
     assert 0 == code, err
     assert 12 == json.loads(out)[0]["n"]
+    tiny_classifier(project.folder / "judge")
+    with (project.folder / "harness.toml").open("a") as file:
+        file.write('[suites.realtoxicityprompts]\nclassifier = "./judge"\nsamples = 2\n')
+    code, out, err = project.run("eval", model, "-s", "realtoxicityprompts", "--limit", "3", "--json")
+    assert 0 == code, err
+    assert ("nontoxic", 6) == (json.loads(out)[0]["metric"], json.loads(out)[0]["n"])
     assert all("prompt" not in asked.body for asked in project.server.asked)
     code, _, err = project.run("eval", model, "-s", "truthfulqa", "--limit", "3")
     assert 2 == code

@@ -6,9 +6,10 @@ or after the boundary in the text. That differs from lm-eval in one case: where 
 boundary, it is left out here, while lm-eval counts the tokens of the context encoded by itself, for which one
 needs the tokenizer. A continuation that is nothing but the end of such a token cannot be scored.
 
-Tokens come back as texts, which need not add up to the prompt: a BOS token's text may stand before it, and a
-token that is a part of a character has no text of its own. So the boundary is looked for from the end, from
-the start, and by the offsets, in turn; where none of them fits, the pair is refused rather than guessed.
+Tokens come back as texts, which need not add up to the prompt: a BOS token's text may stand before it, some
+tokenizers spell a word without the space before it, and a token that is a part of a character has no text of
+its own. So texts are compared without spaces, and the boundary is looked for from the end, from the start,
+and by the offsets, in turn; where none of them fits, the pair is refused rather than guessed.
 
 It does not know how a server is reached.
 """
@@ -17,7 +18,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any
 
 from harness.engine.retrying import Mendable
@@ -54,7 +55,7 @@ def echoes(body: Mapping[str, Any]) -> bool:
     except Mendable:
         return False
     scored = echoed.logprobs[1:]
-    whole = "".join(echoed.tokens).endswith(TRIAL)
+    whole = _without_spaces("".join(echoed.tokens)).endswith(_without_spaces(TRIAL))
     return whole and bool(scored) and None not in scored and None not in echoed.top[1:]
 
 
@@ -110,7 +111,7 @@ def echoed_tokens(body: Mapping[str, Any], text: str) -> EchoedTokens:
 def _prompt_tokens(tokens: Sequence[str], text: str, usage: object) -> int:
     """How many tokens are the prompt's: all, or all but the last, which was generated."""
     for count in (len(tokens) - 1, len(tokens)):
-        if "".join(tokens[:count]).endswith(text):
+        if _without_spaces("".join(tokens[:count])).endswith(_without_spaces(text)):
             return count
     # texts do not add up; what the server counts may or may not count a BOS token, and so is only a hint
     stated = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
@@ -119,19 +120,29 @@ def _prompt_tokens(tokens: Sequence[str], text: str, usage: object) -> int:
 
 def _boundary(echoed: EchoedTokens, context: str, continuation: str) -> int:
     """The place of the continuation's first token. Raises EngineError where nothing shows it."""
-    tokens = echoed.tokens
-    for count, text in enumerate(accumulate(reversed(tokens), lambda after, token: token + after), 1):
-        if text == continuation:
-            return len(tokens) - count
-        if len(text) > len(continuation):
-            break
+    tokens = [_without_spaces(token) for token in echoed.tokens]
+    # A token without a text, such as a single space's, is the continuation's: no context ends with spaces.
+    wanted = _without_spaces(continuation)
+    endings = accumulate(reversed(tokens), lambda after, token: token + after)
+    short = takewhile(lambda text: len(text) <= len(wanted), endings)
+    fitting = [count for count, text in enumerate(short, 1) if text == wanted]
+    if fitting:
+        return len(tokens) - fitting[-1]
     for bos in (0, 1):
         for count, text in enumerate(accumulate(tokens[bos:]), 1):
-            if text == context:
+            if text == _without_spaces(context):
                 return bos + count
-    if echoed.offsets[-1] - len(context + continuation) not in (0, echoed.offsets[0], len(tokens[0])):
+    if echoed.offsets[-1] - len(context + continuation) not in (
+        0,
+        echoed.offsets[0],
+        len(echoed.tokens[0]),
+    ):
         raise EngineError(
             f"the continuation {continuation!r} cannot be scored: the texts of the server's tokens do not "
             "add up to it, nor to its context, and their offsets do not fit"
         )
     return bisect_left(echoed.offsets, echoed.offsets[-1] - len(continuation), hi=len(tokens))
+
+
+def _without_spaces(text: str) -> str:
+    return text.replace(" ", "")

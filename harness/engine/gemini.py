@@ -1,12 +1,14 @@
 """The engine that asks Google's Gemini interface. The only file that speaks google.generativeai (0.8.6).
 
 Support for that library has ended, which it says whenever it is imported; the warning is silenced here and
-nowhere else. Gemini can also be reached through its OpenAI-compatible address, as an `endpoint` model and
-with no extra to install: https://ai.google.dev/gemini-api/docs/openai has the address, `key_env` the key.
+nowhere else. Gemini can also be reached with no extra to install, as an `endpoint` model at its
+OpenAI-compatible address, https://generativelanguage.googleapis.com/v1beta/openai
+(https://ai.google.dev/gemini-api/docs/openai).
 
 The interface takes turns only, and this version of it takes no seed: a sampled answer is drawn anew whenever
 it is asked, so a resumed run has other samples than an uninterrupted one would have had. Texts to be
-continued are refused, because as a user's turn they would be another question.
+continued are refused, because as a user's turn they would be another question. The service's own safety
+settings stay as they are: what they block is a refused answer.
 
 It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
 """

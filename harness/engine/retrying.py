@@ -87,23 +87,24 @@ class Service:
         return answer
 
     async def _tried(self, attempt: Attempt[A], tokens: int) -> A:
-        for number in range(self._retries + 1):
+        retries = 0
+        while True:
             await self._limits.admit(tokens)
             try:
                 answer, used = await attempt()
             except Mendable as error:
-                wait = self._wait(number, error)
-                if number == self._retries or wait > LONGEST_ASKED:
-                    raise GaveUp(_tries(error.reason, number + 1)) from error
+                wait = self._wait(retries, error)
+                if retries == self._retries or wait > LONGEST_ASKED:
+                    raise GaveUp(_tries(error.reason, retries + 1)) from error
             else:
                 self._limits.settle(tokens, used or tokens)
                 return answer
             await self._clock.sleep(wait)
-        raise AssertionError("the last try returns or raises")
+            retries += 1
 
-    def _wait(self, number: int, error: Mendable) -> float:
+    def _wait(self, retries: int, error: Mendable) -> float:
         """Seconds before the next try. What the service asks for holds for everybody."""
-        usual = min(LONGEST_WAIT, FIRST_WAIT * 2.0**number) * random.uniform(0.5, 1)
+        usual = min(LONGEST_WAIT, FIRST_WAIT * 2.0**retries) * random.uniform(0.5, 1)
         if error.after is None:
             return usual
         if error.after <= LONGEST_ASKED:

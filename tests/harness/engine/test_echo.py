@@ -59,6 +59,19 @@ def test_characters_that_are_several_tokens() -> None:
     dirty = [chr(0xFFFD)] * 3
     assert -14.0 == likelihood(echoed("Q", ":", *dirty, " b", " and", prompt=6), "Q:", "é b").logprob
     assert -5.0 == likelihood(echoed("Q", *dirty, ":", " b", " and", prompt=6), "Qé:", " b").logprob
+    assert -18.0 == likelihood(echoed("<s>", "Q", ":", *dirty, " b", " and", prompt=7), "Q:", "é b").logprob
+
+
+def test_words_that_are_spelt_without_their_spaces() -> None:
+    """Some tokenizers give each token so; one that is nothing but a space then has no text, and counts."""
+    assert -7.0 == likelihood(echoed("<s>", "Q", ":", "a", "b", "and"), "Q:", " a b").logprob
+    assert -7.0 == likelihood(echoed("<s>", "Q", ":", "", "5", "and"), "Q:", " 5").logprob
+    assert echoes(echoed("<s>", "one", "two", "three", "four", "five", prompt=5))
+
+
+def test_line_breaks_are_not_spaces() -> None:
+    """A continuation that begins with one has it among its tokens."""
+    assert -9.0 == likelihood(echoed("Q", ":", chr(10), chr(10), "a", " and"), "Q:", "\n\na").logprob
 
 
 def test_tokens_that_do_not_add_up() -> None:
