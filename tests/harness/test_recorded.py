@@ -15,7 +15,7 @@ import pytest
 from harness.errors import EngineError
 from harness.recorded import AT_MOST, generation, recorded, scoring
 from harness.records import Likelihood, Message, Prompt, Response, Sampling
-from harness.store import KeptAnswer, Store, answer_key, digest
+from harness.store import KeptAnswer, Store, answer_key
 from tests.harness.scripted_worker import PROMPTS, RUN, SAMPLING, Scripted, work
 
 WORKER = Path(__file__).with_name("scripted_worker.py")
@@ -217,17 +217,7 @@ def test_the_faster_processs_answer_is_everybodys(store: Store) -> None:
     request = generation(PROMPTS[0], SAMPLING)
     key = answer_key("sha256:scripted", request)
     faster = Response(text="faster", stopped="end")
-    store.keep_answers(
-        [
-            KeptAnswer(
-                key=key,
-                fingerprint="sha256:scripted",
-                request_hash=digest(request),
-                request=request,
-                answer=faster,
-            )
-        ]
-    )
+    store.keep_answers([KeptAnswer(key=key, fingerprint="sha256:scripted", request=request, answer=faster)])
 
     assert [(0, replace(faster, key=key))] == list(answers)
 
