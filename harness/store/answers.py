@@ -47,8 +47,9 @@ def key_of(fingerprint: str, request_hash: str) -> str:
 def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answer]:
     """The answers kept under these keys, in the order of the keys; absent keys are left out."""
     found: dict[str, Answer] = {}
+    neighbours = sorted(keys)  # in the index too: pages are read once, one after the other
     for start in range(0, len(keys), KEYS_AT_ONCE):
-        chunk = keys[start : start + KEYS_AT_ONCE]
+        chunk = neighbours[start : start + KEYS_AT_ONCE]
         records = connection.execute(KNOWN, {"keys": chunk}).all()
         found |= {key: answer_from_json(body, key) for key, body in records}
     return {key: found[key] for key in keys if key in found}
