@@ -22,6 +22,8 @@ PACKAGES = (
     "trl",
     "datasets",
     "lm_eval",
+    "lighteval",
+    "deepeval",
     "detoxify",
     "numpy",
     "scipy",
