@@ -23,6 +23,8 @@ PACKAGES = (
     "vllm",
     "datasets",
     "lm_eval",
+    "lighteval",
+    "deepeval",
     "detoxify",
     "numpy",
     "scipy",

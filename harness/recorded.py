@@ -9,25 +9,24 @@ It does not know what is asked, nor how answers are scored. It does not retry.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Generic, TypeVar, cast
 
 from harness.protocols import Engine
 from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
-from harness.store import KeptAnswer, Store, canonical, digest, key_of
+from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, key_of
 
-AT_MOST = 64
-"""Answers that may wait for their commit."""
-COMMIT_SHARE = 0.05
-"""The part of the time that commits may take before answers start to wait for each other."""
+AT_MOST = 512
+"""Answers that may wait for each other before they are written."""
+COMMIT_SHARE = 0.005
+"""The part of the time that the engine may wait for commits before answers start to wait for each other."""
 
 OnAnswer = Callable[[int, int], None]
 """Called with how many requests of the running call are answered, and how many it has."""
 
 A = TypeVar("A", Response, Likelihood)
-Asked = tuple[str, dict[str, Json]]
-"""A request with its hash, which is reckoned once."""
 Ask = Callable[[list[int]], Iterator[tuple[int, A]]]
 """Asks the engine the requests of these indices; answers carry their place in that list."""
 
@@ -55,17 +54,17 @@ def scoring(context: str, continuation: str) -> dict[str, Json]:
     return {"kind": "loglikelihood", "context": context, "continuation": continuation}
 
 
-def scoring_hashes(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """`digest(scoring(*pair))` of every pair, where the context of many pairs is hashed once."""
+def scoring_keys(fingerprint: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """`answer_key(fingerprint, scoring(*pair))` of every pair; the context of many is hashed once."""
     begun: dict[str, Any] = {}
-    hashes = []
+    keys = []
     for context, continuation in pairs:
         if context not in begun:
             begun[context] = sha256(f'{{"context":{canonical(context)}'.encode())
         whole = begun[context].copy()
         whole.update(f',"continuation":{canonical(continuation)},"kind":"loglikelihood"}}'.encode())
-        hashes.append(f"sha256:{whole.hexdigest()}")
-    return hashes
+        keys.append(key_of(fingerprint, f"sha256:{whole.hexdigest()}"))
+    return keys
 
 
 def _content(prompt: Prompt) -> Json:
@@ -104,20 +103,26 @@ class _Recorded:
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         requests = [generation(prompt, sampling) for prompt in prompts]
-        asked = [(digest(request), request) for request in requests]
-        return self._answers(asked, lambda new: self.engine.generate([prompts[i] for i in new], sampling))
+        keys = [answer_key(self.fingerprint, request) for request in requests]
+        return self._answers(
+            keys, requests, lambda new: self.engine.generate([prompts[i] for i in new], sampling)
+        )
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         requests = [scoring(*pair) for pair in pairs]
-        asked = list(zip(scoring_hashes(pairs), requests, strict=True))
-        return self._answers(asked, lambda new: self.engine.loglikelihood([pairs[i] for i in new]))
+        return self._answers(
+            scoring_keys(self.fingerprint, pairs),
+            requests,
+            lambda new: self.engine.loglikelihood([pairs[i] for i in new]),
+        )
 
-    def _answers(self, requests: Sequence[Asked], ask: Ask[A]) -> Iterator[tuple[int, A]]:
+    def _answers(
+        self, keys: Sequence[str], requests: Sequence[dict[str, Json]], ask: Ask[A]
+    ) -> Iterator[tuple[int, A]]:
         """Every request's answer: known ones first, then new ones as they are committed."""
-        fingerprint = self.fingerprint
         places: dict[str, list[int]] = {}
-        for index, (request_hash, _) in enumerate(requests):
-            places.setdefault(key_of(fingerprint, request_hash), []).append(index)
+        for index, key in enumerate(keys):
+            places.setdefault(key, []).append(index)
         done = 0
         for key, answer in self._distinct(places, requests, ask):
             for index in places[key]:
@@ -126,7 +131,7 @@ class _Recorded:
                 yield index, answer
 
     def _distinct(
-        self, places: Mapping[str, list[int]], requests: Sequence[Asked], ask: Ask[A]
+        self, places: Mapping[str, list[int]], requests: Sequence[dict[str, Json]], ask: Ask[A]
     ) -> Iterator[tuple[str, A]]:
         """Each distinct request's answer once, by key."""
         known = self.store.known_answers(list(places))
@@ -136,7 +141,7 @@ class _Recorded:
             yield from self._asked(new, requests, ask)
 
     def _asked(
-        self, new: Mapping[str, int], requests: Sequence[Asked], ask: Ask[A]
+        self, new: Mapping[str, int], requests: Sequence[dict[str, Json]], ask: Ask[A]
     ) -> Iterator[tuple[str, A]]:
         """Answers from the engine. Whenever one is yielded, all that came so far are committed."""
         keys = list(new)
@@ -148,17 +153,15 @@ class _Recorded:
                     yield from waiting.commit()
                     yield key, replace(answer, key="")
                     continue
-                request_hash, request = requests[new[key]]
                 kept = KeptAnswer(
-                    key=key,
-                    fingerprint=self.fingerprint,
-                    request_hash=request_hash,
-                    request=request,
-                    answer=answer,
+                    key=key, fingerprint=self.fingerprint, request=requests[new[key]], answer=answer
                 )
                 waiting.answers.append(kept)
+                yield from waiting.written()
                 if waiting.due:
                     yield from waiting.commit()
+                elif len(waiting.answers) >= AT_MOST:
+                    waiting.write()
             yield from waiting.commit()
         finally:
             waiting.commit()  # the engine raised, or the user pressed Ctrl-C while it worked
@@ -167,27 +170,51 @@ class _Recorded:
 class _Waiting(Generic[A]):
     """Answers between the engine and the store.
 
-    Each is committed at once while that costs little of the time; a fast engine's answers wait for each
-    other, so that commits never cost much. So a slow batch of answers, too, is safe as soon as it is there.
+    Each is committed at once while that holds the engine up for little of the time, so that a slow answer is
+    safe and seen as soon as it is there. A fast engine's answers wait for each other, and are written while
+    the engine works on.
     """
 
     def __init__(self, store: Store) -> None:
         self.answers: list[KeptAnswer] = []
         self._store = store
+        self._writing: Future[dict[str, Answer]] | None = None
+        self._kept: list[tuple[str, A]] = []
         self._began = time.monotonic()
-        self._committing = 0.0
+        self._held_up = 0.0
 
     @property
     def due(self) -> bool:
-        elapsed = time.monotonic() - self._began
-        return len(self.answers) >= AT_MOST or self._committing <= COMMIT_SHARE * elapsed
+        """Whether a commit may hold the engine up."""
+        return self._held_up <= COMMIT_SHARE * (time.monotonic() - self._began)
+
+    def write(self) -> None:
+        """Begin to keep what waits. One write at a time: an engine faster than the store waits here."""
+        self._end_write()
+        self._writing = self._store.begin_keeping(self.answers)
+        self.answers = []
+
+    def written(self) -> list[tuple[str, A]]:
+        """What has been kept and was not returned yet, as the store now holds it."""
+        if self._writing is not None and self._writing.done():
+            self._end_write()
+        kept, self._kept = self._kept, []
+        return kept
 
     def commit(self) -> list[tuple[str, A]]:
-        """Keep what waits, and return it as the store now holds it."""
-        if not self.answers:
-            return []
+        """Keep all that waits, and return what was not returned yet."""
         start = time.monotonic()
-        kept = self._store.keep_answers(self.answers)
-        self.answers.clear()
-        self._committing += time.monotonic() - start
-        return list(cast("dict[str, A]", kept).items())
+        self._end_write()
+        if self.answers:
+            self._add(self._store.keep_answers(self.answers))
+            self.answers = []
+        self._held_up += time.monotonic() - start
+        return self.written()
+
+    def _end_write(self) -> None:
+        if self._writing is not None:
+            ended, self._writing = self._writing, None
+            self._add(ended.result())
+
+    def _add(self, kept: Mapping[str, Answer]) -> None:
+        self._kept += cast("Mapping[str, A]", kept).items()

@@ -1,13 +1,14 @@
 """The results store: answers, runs, scores, preferences and what was trained, in one database."""
 
 from harness.store.answers import KeptAnswer, answer_key, key_of
-from harness.store.encoding import canonical, digest
+from harness.store.encoding import Answer, canonical
 from harness.store.models import KeptModel
 from harness.store.runs import Failures
 from harness.store.stages import KeptStage
 from harness.store.store import Store
 
 __all__ = [
+    "Answer",
     "Failures",
     "KeptAnswer",
     "KeptModel",
@@ -15,6 +16,5 @@ __all__ = [
     "Store",
     "answer_key",
     "canonical",
-    "digest",
     "key_of",
 ]

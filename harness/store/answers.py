@@ -1,4 +1,4 @@
-"""Answers under the hash of what was asked of whom, and requests, stored once for all models asked.
+"""Answers under the hash of what was asked of whom, each beside its request, and long texts stored once.
 
 It does not know runs: an answer belongs to a request and an engine, and to as many runs as use it.
 """
@@ -29,8 +29,6 @@ class KeptAnswer:
     """`answer_key(fingerprint, request)`."""
     fingerprint: str
     """The engine's."""
-    request_hash: str
-    """The request's: `digest(request)`."""
     request: Mapping[str, Json]
     """What was asked: kind, content, sampling."""
     answer: Answer
@@ -49,8 +47,9 @@ def key_of(fingerprint: str, request_hash: str) -> str:
 def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answer]:
     """The answers kept under these keys, in the order of the keys; absent keys are left out."""
     found: dict[str, Answer] = {}
+    neighbours = sorted(keys)  # in the index too: pages are read once, one after the other
     for start in range(0, len(keys), KEYS_AT_ONCE):
-        chunk = keys[start : start + KEYS_AT_ONCE]
+        chunk = neighbours[start : start + KEYS_AT_ONCE]
         records = connection.execute(KNOWN, {"keys": chunk}).all()
         found |= {key: answer_from_json(body, key) for key, body in records}
     return {key: found[key] for key in keys if key in found}
@@ -63,22 +62,21 @@ def keep_answers(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[
     Rows are written in the order of their keys, so that two writers never wait for each other in a circle.
     """
     texts: dict[str, str] = {}
-    requests = {kept.request_hash: packed(kept.request, texts) for kept in answers}
-    shared = sorted((key, text) for text, key in texts.items())
-    insert_missing(connection, schema.texts, [{"hash": key, "text": text} for key, text in shared])
-    asked: list[Values] = [{"hash": key, "content": requests[key]} for key in sorted(requests)]
-    insert_missing(connection, schema.requests, asked)
-    ordered = sorted(answers, key=lambda kept: kept.key)
-    inserted = insert_missing(connection, schema.answers, [_values(kept) for kept in ordered])
+    values = [_values(kept, texts) for kept in sorted(answers, key=lambda kept: kept.key)]
+    shared: list[Values] = [
+        {"hash": texts[text], "text": text} for text in sorted(texts, key=texts.__getitem__)
+    ]
+    insert_missing(connection, schema.texts, shared)
+    inserted = insert_missing(connection, schema.answers, values)
     if inserted < len(answers):
         return known_answers(connection, [kept.key for kept in answers])
     return {kept.key: replace(kept.answer, key=kept.key) for kept in answers}
 
 
-def _values(kept: KeptAnswer) -> Values:
+def _values(kept: KeptAnswer, texts: dict[str, str]) -> Values:
     return {
         "key": kept.key,
         "fingerprint": kept.fingerprint,
-        "request": kept.request_hash,
+        "request": packed(kept.request, texts),
         "answer": answer_as_json(kept.answer),
     }

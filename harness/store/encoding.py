@@ -55,7 +55,7 @@ def packed(value: Json, texts: dict[str, str]) -> Json:
         if value not in texts:
             texts[value] = digest(value)
         return {REFERENCE: texts[value]}
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: packed(member, texts) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
         return [packed(member, texts) for member in value]

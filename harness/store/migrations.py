@@ -133,6 +133,18 @@ MIGRATIONS = (
                 hash TEXT PRIMARY KEY NOT NULL,
                 text TEXT NOT NULL
             )""",
+            """CREATE TABLE answers_with_requests (
+                key TEXT PRIMARY KEY NOT NULL,
+                fingerprint TEXT NOT NULL,
+                request TEXT NOT NULL,
+                answer TEXT NOT NULL
+            )""",
+            """INSERT INTO answers_with_requests
+                SELECT answers.key, answers.fingerprint, requests.content, answers.answer
+                FROM answers JOIN requests ON requests.hash = answers.request""",
+            "DROP TABLE answers",
+            "DROP TABLE requests",
+            "ALTER TABLE answers_with_requests RENAME TO answers",
         ),
     ),
 )

@@ -4,14 +4,14 @@
             └─ runs ─┬─ rows ─┬─ scores        a run holds rows, a row holds scores
                      │        └─ preferences   between the rows of two runs about one sample
            samples ──┘
-    texts ·· requests ── answers               rows name their answers by key
+              texts ·· answers                 rows name their answers by key
     stages                                     what pipelines trained
 
-Samples, requests and answers are addressed by the hash of their content, and so are stored once, however
-many runs and models share them. So are long texts of requests, such as the context of many choices, to which
-requests refer within their JSON. Rows name answers in a JSON list, not by foreign keys, because answers that
-nobody kept stand in that list themselves; `Store.verify` checks the keys. That a score is a finite number or
-says why it is none is a constraint, and cannot be got round.
+Samples and answers are addressed by the hash of their content or request, and so are stored once, however
+many runs share them. So are long texts of requests, such as the context of many choices: a request stands
+beside its answer, and refers to them within its JSON. Rows name answers in a JSON list, not by foreign keys,
+because answers that nobody kept stand in that list themselves; `Store.verify` checks the keys. That a score
+is a finite number or says why it is none is a constraint, and cannot be got round.
 
 It does not know how a record is built from a row.
 """
@@ -95,19 +95,12 @@ texts = Table(
     Column("text", JsonText, nullable=False),
 )
 
-requests = Table(
-    "requests",
-    metadata,
-    Column("hash", Text, primary_key=True),
-    Column("content", JsonText, nullable=False),
-)
-
 answers = Table(
     "answers",
     metadata,
     Column("key", Text, primary_key=True),
     Column("fingerprint", Text, nullable=False),
-    Column("request", Text, ForeignKey("requests.hash"), nullable=False),
+    Column("request", JsonText, nullable=False),
     Column("answer", JsonText, nullable=False),
 )
 

@@ -7,6 +7,7 @@ It does not know how answers come about, nor what they mean.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -88,6 +89,10 @@ class Store:
         """Keep answers, and return what is now kept under their keys: the first one kept stays."""
         with self._database.writing() as connection:
             return answers.keep_answers(connection, kept)
+
+    def begin_keeping(self, kept: Sequence[KeptAnswer]) -> Future[dict[str, Answer]]:
+        """`keep_answers`, while the caller goes on; of a database in memory it is done on return."""
+        return self._database.beside(lambda: self.keep_answers(kept))
 
     # ------------------------------------------------------------ models and runs
 

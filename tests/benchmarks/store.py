@@ -12,11 +12,14 @@ Then it opens the store anew, looks keys up, and runs an evaluation on top of it
 realistic time (1 ms a log-likelihood, 5 ms a text, in batches): the share of its wall time that is not the
 engine's is what remembering costs.
 
+Other work on the same cores shows as wall time: `load` holds how many processes wanted one.
+
 It says nothing about servers (PostgreSQL), nor about several writers.
 """
 
 import argparse
 import json
+import os
 import random
 import resource
 import tempfile
@@ -37,7 +40,7 @@ SECONDS = {"log-likelihood": 0.001, "text": 0.005}
 CALL = 20_000
 """Requests of one call: about those of a suite."""
 LOOKED_UP = 10_000
-EVALUATED = {"log-likelihood": 8_000, "text": 1_200}
+EVALUATED = {"log-likelihood": 20_000, "text": 4_000}
 WORDS = ("the", "of", "and", "a", "to", "in", "is", "was", "it", "for", "on", "hammer", "nail", "saw", "wood")
 
 
@@ -107,8 +110,8 @@ def fill(store: Store, answers: int) -> list[str]:
     return keys
 
 
-def shares(store: Store, seed: int) -> dict[str, float]:
-    """Per kind of request: the share of an evaluation's wall time that is not the engine's."""
+def shares(store: Store, seed: int) -> dict[str, dict[str, float]]:
+    """Per kind of request, what remembering takes of an evaluation."""
     draw = random.Random(seed)
     examples = _text(draw, 6_000) + "\n\n"
     number = EVALUATED["log-likelihood"]
@@ -121,12 +124,21 @@ def shares(store: Store, seed: int) -> dict[str, float]:
     }
 
 
-def share(store: Store, ask: Callable[[Any], Iterator[Any]]) -> float:
-    """What remembering takes of the time of one call."""
+def share(store: Store, ask: Callable[[Any], Iterator[Any]]) -> dict[str, float]:
+    """What remembering takes of the time of one call, and of the processor in and beside the engine's thread.
+
+    Where other work competes for the cores, the wall share holds the waiting for them too.
+    """
     inner = TimedEngine(realistic=True)
-    began = time.perf_counter()
+    wall, own, all_threads = time.perf_counter(), time.thread_time(), time.process_time()
     _exhaust(ask(recorded(inner, store)))  # type: ignore[arg-type]  # render is never asked
-    return 1 - inner.worked / (time.perf_counter() - began)
+    wall = time.perf_counter() - wall
+    own = time.thread_time() - own
+    return {
+        "wall": 1 - inner.worked / wall,
+        "processor": own / wall,
+        "processor_beside": (time.process_time() - all_threads - own) / wall,
+    }
 
 
 def measure(folder: Path, answers: int) -> dict[str, Any]:
@@ -150,6 +162,7 @@ def measure(folder: Path, answers: int) -> dict[str, Any]:
         "share_of_time_empty_store": empty,
         "share_of_time_full_store": full,
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),
+        "load": os.getloadavg(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from harness.errors import EngineError
-from harness.recorded import AT_MOST, generation, recorded, scoring
+from harness.errors import DiskFull, EngineError
+from harness.recorded import AT_MOST, generation, recorded, scoring, scoring_keys
 from harness.records import Likelihood, Message, Prompt, Response, Sampling
-from harness.store import KeptAnswer, Store, answer_key, digest
+from harness.store import KeptAnswer, Store, answer_key
 from tests.harness.scripted_worker import PROMPTS, RUN, SAMPLING, Scripted, work
 
 WORKER = Path(__file__).with_name("scripted_worker.py")
@@ -217,17 +220,7 @@ def test_the_faster_processs_answer_is_everybodys(store: Store) -> None:
     request = generation(PROMPTS[0], SAMPLING)
     key = answer_key("sha256:scripted", request)
     faster = Response(text="faster", stopped="end")
-    store.keep_answers(
-        [
-            KeptAnswer(
-                key=key,
-                fingerprint="sha256:scripted",
-                request_hash=digest(request),
-                request=request,
-                answer=faster,
-            )
-        ]
-    )
+    store.keep_answers([KeptAnswer(key=key, fingerprint="sha256:scripted", request=request, answer=faster)])
 
     assert [(0, replace(faster, key=key))] == list(answers)
 
@@ -252,7 +245,7 @@ def counting(url: str) -> Iterator[Counting]:
 
 
 def test_slow_answers_are_committed_one_by_one(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While commits cost little of the time, a killed process loses no answer that was finished."""
+    """While commits hold it up for little of the time, a killed process loses no finished answer."""
     monkeypatch.setattr("harness.recorded.COMMIT_SHARE", 1.0)
 
     list(recorded(Scripted(), counting).generate(PROMPTS[:20], SAMPLING))
@@ -261,13 +254,93 @@ def test_slow_answers_are_committed_one_by_one(counting: Counting, monkeypatch: 
 
 
 def test_fast_answers_are_committed_together(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where commits would cost too much of the time, answers wait for each other, up to a limit."""
+    """Where commits would hold the engine up for too long, answers wait for each other, up to a limit."""
     monkeypatch.setattr("harness.recorded.COMMIT_SHARE", 0.0)
     prompts = [Prompt(content=str(number)) for number in range(2 * AT_MOST + 6)]
 
     list(recorded(Scripted(), counting).generate(prompts, SAMPLING))
 
     assert [1, AT_MOST, AT_MOST, 5] == counting.sizes
+
+
+class Slow(Store):
+    """Writes in its own thread only once the engine has given more answers."""
+
+    more: threading.Event
+    beside = 0
+
+    def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
+        """Wait where it is not the caller who would wait."""
+        if threading.current_thread() is not threading.main_thread():
+            assert self.more.wait(timeout=10), "the engine was held up"
+            self.beside += 1
+        return super().keep_answers(kept)
+
+
+@dataclass(kw_only=True)
+class Telling(Scripted):
+    """Says when it has given enough answers for one write, and one more."""
+
+    more: threading.Event
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Answers."""
+        for number, pair in enumerate(super().generate(prompts, sampling)):
+            if number == AT_MOST + 2:
+                self.more.set()
+            yield pair
+
+
+def test_a_fast_engine_is_not_held_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answers are written while it works, and each is seen once, when it is kept."""
+    monkeypatch.setattr("harness.recorded.COMMIT_SHARE", 0.0)
+    prompts = [Prompt(content=str(number)) for number in range(AT_MOST + 20)]
+    engine = Telling(more=threading.Event())
+    with Slow.open(url) as store:
+        store.more = engine.more
+        answers = dict(recorded(engine, store).generate(prompts, SAMPLING))
+        kept = store.known_answers([answer.key for answer in answers.values()])
+
+    assert 1 == store.beside
+    assert len(prompts) == len(answers) == len(kept)
+
+
+class Full(Store):
+    """Has no room left."""
+
+    def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
+        """Takes one answer."""
+        if len(kept) > 1:
+            raise DiskFull("no space is left")
+        return super().keep_answers(kept)
+
+
+def test_a_write_that_fails_beside_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong in the store's thread ends the evaluation, as it would in ours."""
+    monkeypatch.setattr("harness.recorded.COMMIT_SHARE", 0.0)
+    prompts = [Prompt(content=str(number)) for number in range(3 * AT_MOST)]
+    with Full.open(url) as store, pytest.raises(DiskFull, match="no space is left"):
+        list(recorded(Scripted(), store).generate(prompts, SAMPLING))
+
+
+def test_a_database_in_memory_keeps_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It belongs to its thread: all is written there."""
+    monkeypatch.setattr("harness.recorded.COMMIT_SHARE", 0.0)
+    prompts = [Prompt(content=str(number)) for number in range(2 * AT_MOST)]
+    with Store.open("sqlite://") as store:
+        list(recorded(Scripted(), store).generate(prompts, SAMPLING))
+        again = Scripted()
+        list(recorded(again, store).generate(prompts, SAMPLING))
+
+    assert [] == again.asked
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), max_size=6), st.text())
+def test_pairs_are_hashed_together(pairs: list[tuple[str, str]], fingerprint: str) -> None:
+    """Hashing a shared context once gives the keys that hashing each request gives, whatever the texts."""
+    pairs += [(context, "again") for context, _ in pairs]
+
+    assert [answer_key(fingerprint, scoring(*pair)) for pair in pairs] == scoring_keys(fingerprint, pairs)
 
 
 def test_progress_counts_requests(store: Store) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from harness.records import Message, Metric, Response, Row, Run, Sample, Score
-from harness.store import KeptAnswer, Store, answer_key, digest
+from harness.store import KeptAnswer, Store, answer_key
 
 FINGERPRINT = "sha256:model"
 
@@ -28,11 +28,7 @@ def kept(text: str, *, asked: str = "question", fingerprint: str = FINGERPRINT) 
     request = {"kind": "generate", "prompt": asked}
     answer = Response(text=text, stopped="end", prompt_tokens=3, completion_tokens=1, seconds=0.25)
     return KeptAnswer(
-        key=answer_key(fingerprint, request),
-        fingerprint=fingerprint,
-        request_hash=digest(request),
-        request=request,
-        answer=answer,
+        key=answer_key(fingerprint, request), fingerprint=fingerprint, request=request, answer=answer
     )
 
 

@@ -1,5 +1,6 @@
 """An old store opens, a newer one is refused, and the tables are those that queries expect."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from sqlalchemy.exc import OperationalError
 
 from harness.errors import StoreError
 from harness.store import Store, migrations, schema
+from harness.store.encoding import answer_as_json, canonical
 from harness.store.migrations import MIGRATIONS, Migration
-from tests.harness.store.made import begun
+from tests.harness.store.made import begun, kept
 
-NEXT = Migration("0002_next", ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE TABLE notes (text TEXT)"))
+NEXT = Migration("0003_next", ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE TABLE notes (text TEXT)"))
 
 
 def shape(engine: Engine) -> dict[str, Any]:
@@ -64,12 +66,30 @@ def test_an_old_store_is_brought_forward(url: str, store: Store, monkeypatch: py
     assert "notes" in inspect(create_engine(url)).get_table_names()
 
 
+def test_a_first_store_keeps_its_answers(tmp_path: Path) -> None:
+    """A store whose requests stood in a table of their own opens with the same answers, all of them sound."""
+    url = f"sqlite:///{tmp_path}/first.db"
+    answer = kept("kept", asked="a long question " * 50)
+    with create_engine(url).begin() as connection:
+        for statement in MIGRATIONS[0].statements:
+            connection.exec_driver_sql(statement.replace("{compact}", ""))
+        connection.exec_driver_sql("INSERT INTO migrations VALUES ('0001_tables', 'then')")
+        request, body = canonical(answer.request), canonical(answer_as_json(answer.answer))
+        connection.exec_driver_sql("INSERT INTO requests VALUES ('hash', ?)", (request,))
+        values = (answer.key, answer.fingerprint, "hash", body)
+        connection.exec_driver_sql("INSERT INTO answers VALUES (?, ?, ?, ?)", values)
+
+    with Store.open(url) as store:
+        assert {answer.key: replace(answer.answer, key=answer.key)} == store.known_answers([answer.key])
+        assert [] == store.verify()
+
+
 def test_a_step_that_fails_leaves_the_store_as_it_was(
     url: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All steps of one opening succeed together or none of them happened."""
     before = shape(create_engine(url))
-    broken = Migration("0003_broken", ("CREATE TABLE half (done TEXT)", "CREATE TABLE runs (again TEXT)"))
+    broken = Migration("0004_broken", ("CREATE TABLE half (done TEXT)", "CREATE TABLE runs (again TEXT)"))
     monkeypatch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, NEXT, broken))
 
     with pytest.raises(OperationalError, match="already exists"):

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from harness.errors import StoreError
 from harness.records import Likelihood, Observation, Preference, Response, Score
-from harness.store import Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key, digest
+from harness.store import Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
 from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
 
 
@@ -30,13 +30,7 @@ def test_an_answer_comes_back_exactly(store: Store, answer: Response | Likelihoo
     request = {"kind": "any"}
     key = answer_key(FINGERPRINT, request)
 
-    store.keep_answers(
-        [
-            KeptAnswer(
-                key=key, fingerprint=FINGERPRINT, request_hash=digest(request), request=request, answer=answer
-            )
-        ]
-    )
+    store.keep_answers([KeptAnswer(key=key, fingerprint=FINGERPRINT, request=request, answer=answer)])
 
     assert {key: replace(answer, key=key)} == store.known_answers([key, "sha256:unknown"])
 
@@ -49,16 +43,20 @@ def test_the_first_answer_stays(store: Store) -> None:
     assert {first.key: replace(first.answer, key=first.key)} == store.keep_answers([second])
 
 
-def test_models_share_requests_and_not_answers(store: Store, url: str) -> None:
-    """One question to two models is stored once, and each model has its own answer."""
-    ours, theirs = kept("ours"), kept("theirs", fingerprint="sha256:other")
+def test_requests_share_long_texts_and_not_answers(store: Store, url: str) -> None:
+    """One long question to two models is stored once, and each model has its own answer."""
+    question = "a long question " * 50
+    ours, theirs = kept("ours", asked=question), kept("theirs", asked=question, fingerprint="sha256:other")
 
     store.keep_answers([ours, theirs])
 
     found = store.known_answers([ours.key, theirs.key])
     assert ["ours", "theirs"] == [answer.text for answer in found.values() if isinstance(answer, Response)]
     with create_engine(url).connect() as connection:
-        assert 1 == connection.exec_driver_sql("SELECT count(*) FROM requests").scalar()
+        assert 1 == connection.exec_driver_sql("SELECT count(*) FROM texts").scalar()
+        requests = connection.exec_driver_sql("SELECT request FROM answers").scalars().all()
+    assert not any("a long question" in request for request in requests)
+    assert [] == store.verify()
 
 
 def test_many_keys_are_looked_up_in_their_order(store: Store) -> None:
@@ -319,7 +317,9 @@ def test_verify_finds_nothing_in_a_good_store(store: Store) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        ('UPDATE requests SET content = \'{"kind": "other"}\'', "requests: the content under"),
+        ('UPDATE answers SET request = \'{"kind": "other"}\'', "is not the key of its model and request"),
+        ("UPDATE texts SET text = '\"short\"'", "texts: the content under"),
+        ("DELETE FROM texts", "refers to the text sha256:"),
         (
             "UPDATE samples SET content = replace(content, 'Be brief', 'Be rude')",
             "samples: the content under",
@@ -329,16 +329,16 @@ def test_verify_finds_nothing_in_a_good_store(store: Store) -> None:
     ],
 )
 def test_verify_names_what_was_changed(store: Store, url: str, damage: str, complaint: str) -> None:
-    """A changed request, sample or fingerprint and a lost answer are each one line."""
+    """A changed request, text, sample or fingerprint and a lost text or answer are each a line."""
     begun(store)
-    [answer] = store.keep_answers([kept("kept")]).values()
+    [answer] = store.keep_answers([kept("kept", asked="a long question " * 50)]).values()
     assert isinstance(answer, Response)
     store.keep_rows("run", [(0, row(0, answer))])
 
     with create_engine(url).begin() as connection:
         connection.exec_driver_sql(damage)
 
-    [line] = store.verify()
+    line = store.verify()[0]
     assert complaint in line
 
 

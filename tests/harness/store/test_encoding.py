@@ -1,0 +1,35 @@
+"""Long texts of a request are kept apart from it and found again."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.records import Json
+from harness.store.encoding import SHARED_FROM, digest, packed, references_in, unpacked
+
+TEXTS = st.text(max_size=5) | st.text(min_size=SHARED_FROM, max_size=SHARED_FROM + 5)
+REQUESTS = st.dictionaries(
+    st.sampled_from(["context", "prompt", "draw"]),
+    st.recursive(TEXTS | st.integers(), lambda inner: st.lists(inner, max_size=3)),
+)
+
+
+@given(REQUESTS)
+def test_packed_and_unpacked(request: dict[str, Json]) -> None:
+    """What was taken apart is put together again, and the hashes are those of the texts."""
+    texts: dict[str, str] = {}
+    content = packed(request, texts)
+
+    assert request == unpacked(content, {key: text for text, key in texts.items()})
+    assert set(texts.values()) == set(references_in(content))
+    assert all(digest(text) == key for text, key in texts.items())
+
+
+def test_only_long_texts_are_taken_out() -> None:
+    """A reference would be longer than a short text."""
+    texts: dict[str, str] = {}
+    long = "x" * SHARED_FROM
+
+    assert {"context": {"text": digest(long)}, "continuation": "x"} == packed(
+        {"context": long, "continuation": "x"}, texts
+    )
+    assert {long: digest(long)} == texts
