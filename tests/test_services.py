@@ -270,7 +270,7 @@ def test_ctrl_c(project: Working, model: str) -> None:
     started = time.monotonic()
     running.send_signal(signal.SIGINT)
     _, err = running.communicate()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     assert 130 == running.returncode
     assert "harness: stopped; what was done is kept, and the same command goes on from there\n" == err
 
