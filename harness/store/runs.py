@@ -24,7 +24,7 @@ from harness.store.encoding import (
     sample_from_json,
 )
 
-METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline")
+METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note")
 RUN_FIELDS = tuple(column.name for column in schema.runs.c)
 
 
@@ -125,7 +125,12 @@ def unscored(connection: Connection, run_id: str) -> dict[str, dict[str, int]]:
 
 
 def _run(record: Mapping[Any, Any]) -> Run:
-    return Run(**{**record, "metrics": tuple(Metric(**metric) for metric in record["metrics"])})
+    return Run(**{**record, "metrics": tuple(_metric(metric) for metric in record["metrics"])})
+
+
+def _metric(kept: Mapping[str, Any]) -> Metric:
+    """A metric as it was kept; one of an older store has no splits and no note."""
+    return Metric(**{**kept, "splits": tuple(kept.get("splits", ()))})
 
 
 def _row_values(run_id: str, position: int, row: Row) -> Values:
