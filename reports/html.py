@@ -53,7 +53,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.globals.update(marks=wording.MARKS, classes=CLASSES, how_to_read=wording.HOW_TO_READ)
+    environment.globals.update(
+        marks=wording.MARKS, classes=CLASSES, how_to_read=wording.HOW_TO_READ, members=wording.members
+    )
     environment.filters.update(
         number=wording.number,
         signed=wording.signed,
@@ -63,6 +65,7 @@ def _environment() -> Environment:
         between=wording.between,
         signed_between=wording.signed_between,
         evidence=wording.evidence,
+        about_groups=wording.about_groups,
         short=conditions.short,
         moment=conditions.moment,
         duration=conditions.duration,

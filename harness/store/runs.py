@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from harness.errors import StoreError
-from harness.records import Metric, Observation, Row, Run, Score
+from harness.records import Json, Metric, Observation, Row, Run, Score
 from harness.store import schema
 from harness.store.answers import known_answers
 from harness.store.database import Values, insert_missing, insert_or_replace
@@ -107,6 +107,17 @@ def observations(connection: Connection, run_id: str) -> dict[str, list[Observat
         seen = Observation(sample=sample, part=part, cluster=cluster, value=value)
         found.setdefault(metric, []).append(seen)
     return found
+
+
+def tags(connection: Connection, run_id: str) -> dict[str, Mapping[str, Json]]:
+    """What each sample of a run can be split by, by the sample's id."""
+    rows, samples = schema.rows, schema.samples
+    query = (
+        select(rows.c.sample, samples.c.content)
+        .join(samples, samples.c.hash == rows.c.sample_hash)
+        .where(rows.c.run == run_id)
+    )
+    return {sample: content["tags"] for sample, content in connection.execute(query)}
 
 
 def unscored(connection: Connection, run_id: str) -> dict[str, dict[str, int]]:
