@@ -33,8 +33,8 @@ HOW_TO_READ = (
 
 GROUPS_HINT = (
     "Exploratory: no verdict rests on it. A difference is marked better or worse only where it survives the "
-    "adjustment for all comparisons of this table (Holm); intervals are each group's own. n counts samples, or "
-    "scores in samples where a sample has several."
+    "adjustment for all comparisons of this table (Holm); intervals are each group's own. n counts samples, "
+    "or scores in samples where a sample has several."
 )
 
 

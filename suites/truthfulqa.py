@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample, Score
+from suites.categories import kinds
 from suites.lm_eval_task import official_task, scores_of
 from suites.official import OfficialRow, Origin, hash_rows, official_rows
 from suites.settings import SuiteSettings, Surroundings, template_applied
@@ -109,7 +110,7 @@ class TruthfulQA:
     name: ClassVar[str] = "truthfulqa"
     version: ClassVar[str] = "1 (lm-eval truthfulqa_mc1 2.0, truthfulqa_mc2 3.0)"
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(name="mc2", kind="number", headline=True),
+        Metric(name="mc2", kind="number", headline=True, splits=("type", "category")),
         Metric(name="mc1", kind="binary"),
     )
 
@@ -118,9 +119,13 @@ class TruthfulQA:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(ORIGIN, Question, self.given, self.surroundings)
 
+    @cached_property
+    def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
+        return kinds(self.given, self.surroundings)
+
     @property
     def data_hash(self) -> str:
-        """Over questions, choices and labels."""
+        """Over questions, choices and labels, and not over what the questions are about."""
         return hash_rows(question.model_dump() for question in self.questions)
 
     @property
@@ -159,7 +164,7 @@ class TruthfulQA:
                 prompt=question.question,
                 choices=question.choices,
                 target=question.mc1_targets.choices[0],
-                tags={"right": question.true_places},
+                tags={"right": question.true_places, **self._kinds.get(question.question.strip(), {})},
             ),
             responses=tuple(by_choice[choice] for choice in question.choices),
             scores=(
