@@ -14,14 +14,15 @@ from reports.board import Cell, Estimate, Leaderboard, Standing
 from reports.conditions import Group, duration, environments, moment, settings, short
 from reports.visible import visible
 from reports.wording import (
+    ABOUT_GROUPS,
     HOW_TO_READ,
     MARKS,
-    about_groups,
     between,
     count,
     evidence,
     members,
     number,
+    outside,
     percent,
     signed,
     signed_between,
@@ -143,6 +144,7 @@ def _other(comparison: Comparison) -> list[str]:
 def _groups(board: Leaderboard) -> Iterable[str]:
     if board.groups:
         yield "## By group"
+        yield ABOUT_GROUPS
     for table in board.groups:
         title = f"{table.suite}: {table.metric.name} by {table.split}, {len(table.lines)} groups"
         head = [table.split, "n", *board.models]
@@ -150,8 +152,8 @@ def _groups(board: Leaderboard) -> Iterable[str]:
             [escaped(line.group), members(line.scores, line.samples), *map(_figures, line.cells)]
             for line in table.lines
         ]
-        lines = _table([escaped(name) for name in head], rows, numbers_from=1)
-        yield _folded(escaped(title), f"{about_groups(table)}\n\n{lines}")
+        content = [outside(table), _table([escaped(name) for name in head], rows, numbers_from=1)]
+        yield _folded(escaped(title), "\n\n".join(filter(None, content)))
 
 
 def _told(board: Leaderboard) -> Iterable[str]:

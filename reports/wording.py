@@ -31,9 +31,9 @@ HOW_TO_READ = (
 )
 
 
-GROUPS_HINT = (
-    "Exploratory: no verdict rests on it. A difference is marked better or worse only where it survives the "
-    "adjustment for all comparisons of this table (Holm); intervals are each group's own. n counts samples, "
+ABOUT_GROUPS = (
+    "Exploratory: no verdict rests on a group. A difference is marked only where it survives the "
+    "adjustment for all comparisons of its table (Holm); intervals are each group's own. n counts samples, "
     "or scores in samples where a sample has several."
 )
 
@@ -102,8 +102,8 @@ def _asides(comparison: Comparison) -> list[str]:
     return asides
 
 
-def about_groups(table: GroupTable) -> str:
-    """How to read a table of groups, and what is in none of them."""
-    if not table.ungrouped:
-        return GROUPS_HINT
-    return f"{GROUPS_HINT} {counted(table.ungrouped, 'score')} without this tag stand in no group."
+def outside(table: GroupTable) -> str:
+    """What is in none of a table's groups; empty where all is."""
+    return (
+        f"{counted(table.ungrouped, 'score')} without this tag stand in no group." if table.ungrouped else ""
+    )

@@ -40,6 +40,8 @@ ORIGIN = Origin(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None
 TASK, TASK_VERSION = "ifeval", "4.0"
 STRICT, LOOSE = "inst_level_strict_acc", "inst_level_loose_acc"
 """What lm-eval calls the official checkers' verdicts, one per instruction."""
+MOST_KEYS = 5
+"""Keys that a note lists."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,12 @@ class IFEval:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The paper's four, with what the official code's randomness can do to each."""
-        drawn = [prompt.randomly_judged for prompt in self.prompts]
-        of_prompts = _note(sum(drawn), sum(map(bool, drawn)), self.size)
-        of_instructions = _note(sum(drawn), sum(drawn), sum(len(prompt.pairs) for prompt in self.prompts))
+        drawn = [prompt for prompt in self.prompts if prompt.randomly_judged]
+        instructions = sum(len(prompt.pairs) for prompt in self.prompts)
+        verdicts = sum(prompt.randomly_judged for prompt in drawn)
+        said = _said(drawn, verdicts, instructions)
+        of_prompts = said and f"{said} {_share(len(drawn), self.size)}"
+        of_instructions = said and f"{said} {_share(verdicts, instructions)}"
         return (
             Metric(name="prompt_strict", kind="binary", headline=True, note=of_prompts),
             Metric(name="prompt_loose", kind="binary", note=of_prompts),
@@ -172,15 +177,20 @@ def _scores(prompt: Instructions, answered: "Answered") -> tuple[Score, ...]:
     )
 
 
-def _note(verdicts: int, moved: int, of: int) -> str | None:
-    """By how much the verdicts that are random in the official code can move a mean over so many."""
-    if not verdicts:
+def _said(drawn: Sequence[Instructions], verdicts: int, instructions: int) -> str | None:
+    """What a reader must know of the prompts that the official code judges at random; None without any."""
+    if not drawn:
         return None
+    keys = ", ".join(prompt.id for prompt in drawn[:MOST_KEYS]) + (", …" if len(drawn) > MOST_KEYS else "")
     return (
-        f"{verdicts} instruction verdicts (of `#` and `!`) are random in the official code, which counts a "
-        "letter that it draws; here the character asked for is counted. They can move this number by at "
-        f"most {moved} in {of}, {moved / of:.4f}"
+        f"{verdicts} of {instructions} instruction verdicts (keys {keys}) are random in the official code, "
+        "which counts a letter that it draws; here the character that is asked for is counted. They can move "
+        "this number by at most"
     )
+
+
+def _share(moved: int, of: int) -> str:
+    return f"{moved / of:.4f} ({moved} of {of})"
 
 
 def _make_scoring_repeatable() -> None:

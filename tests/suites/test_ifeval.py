@@ -161,9 +161,9 @@ def test_the_effect_of_official_randomness_is_bounded(tmp_path: Path) -> None:
         "key": 1122,
     }
     notes = {metric.name: metric.note for metric in suite_of(tmp_path, [*PROMPTS, sign]).metrics}
-    assert str(notes["prompt_strict"]).startswith("2 instruction verdicts")
-    assert str(notes["prompt_loose"]).endswith("at most 1 in 4, 0.2500")
-    assert str(notes["instruction_strict"]).endswith("at most 2 in 7, 0.2857")
+    assert str(notes["prompt_strict"]).startswith("2 of 7 instruction verdicts (keys 1122) are random")
+    assert str(notes["prompt_loose"]).endswith("at most 0.2500 (1 of 4)")
+    assert str(notes["instruction_strict"]).endswith("at most 0.2857 (2 of 7)")
     assert {None} == {metric.note for metric in suite_of(tmp_path / "plain", PROMPTS).metrics}
 
 
@@ -322,6 +322,7 @@ def test_official_data(official_data: Path) -> None:
     assert len(rows) == suite.size == 541
     assert sum(len(values(row, "instruction_strict")) for row in rows) == 834
     notes = {metric.name: str(metric.note) for metric in suite.metrics}
-    assert notes["prompt_strict"].endswith("at most 2 in 541, 0.0037")
-    assert notes["instruction_loose"].endswith("at most 2 in 834, 0.0024")
+    assert notes["prompt_strict"].startswith("2 of 834 instruction verdicts (keys 1122, 1129) ")
+    assert notes["prompt_strict"].endswith("at most 0.0037 (2 of 541)")
+    assert notes["instruction_loose"].endswith("at most 0.0024 (2 of 834)")
     assert suite.data_hash == "sha256:51ff4c9aee762d70184ad1eb013cbd3ae66821a7a397453d6afa7c9e5fb48e47"
