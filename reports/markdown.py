@@ -8,6 +8,7 @@ It does not know where the text is written, and computes nothing.
 
 import re
 from collections.abc import Iterable, Sequence
+from html import escape
 
 from harness.records import Comparison, Verdict
 from reports.board import Cell, Estimate, Leaderboard, Standing
@@ -153,7 +154,7 @@ def _groups(board: Leaderboard) -> Iterable[str]:
             for line in table.lines
         ]
         content = [outside(table), _table([escaped(name) for name in head], rows, numbers_from=1)]
-        yield _folded(escaped(title), "\n\n".join(filter(None, content)))
+        yield _folded(title, "\n\n".join(filter(None, content)))
 
 
 def _told(board: Leaderboard) -> Iterable[str]:
@@ -200,7 +201,9 @@ def _details(title: str, groups: Sequence[Group]) -> str:
 
 
 def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
+    """Content that is opened by its title, which stands within HTML and is escaped as such."""
+    shown = escape(visible(title).replace("\n", " "))
+    return f"<details><summary>{shown}</summary>\n\n{content}\n\n</details>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int) -> str:
