@@ -103,12 +103,12 @@ def test_chat_template(tmp_path: Path) -> None:
 def test_scoring_repeats_itself(tmp_path: Path) -> None:
     """An undecided language comes out the same whatever `random` is at, and `random` is as it was."""
     undecided = {
-        "prompt": "Answer in Italian.",
+        "prompt": "Answer in English.",
         "instruction_id_list": ["language:response_language"],
-        "kwargs": [{"language": "it"}],
+        "kwargs": [{"language": "en"}],
     }
     suite = suite_of(tmp_path, [{**undecided, "key": key} for key in range(12)])
-    engine = FunctionEngine(answer=lambda prompt: says("no si la de"))
+    engine = FunctionEngine(answer=lambda prompt: says("Hello world"))
     outcomes = []
     for seed in range(4):
         random.seed(seed)
@@ -148,23 +148,6 @@ def test_a_character_that_is_no_letter(
     }
     assert [strict] == values(only, "prompt_strict")
     assert [loose] == values(only, "prompt_loose")
-
-
-def test_the_effect_of_official_randomness_is_bounded(tmp_path: Path) -> None:
-    """Each metric says how many verdicts are random in the official code, and how far they can move it."""
-    sign = {
-        "prompt": "Use # four times, and ! six times.",
-        "instruction_id_list": ["keywords:letter_frequency", "keywords:letter_frequency"],
-        "kwargs": [
-            {"letter": character, "let_frequency": 4, "let_relation": "at least"} for character in "#!"
-        ],
-        "key": 1122,
-    }
-    notes = {metric.name: metric.note for metric in suite_of(tmp_path, [*PROMPTS, sign]).metrics}
-    assert str(notes["prompt_strict"]).startswith("2 of 7 instruction verdicts (keys 1122) are random")
-    assert str(notes["prompt_loose"]).endswith("at most 0.2500 (1 of 4)")
-    assert str(notes["instruction_strict"]).endswith("at most 0.2857 (2 of 7)")
-    assert {None} == {metric.note for metric in suite_of(tmp_path / "plain", PROMPTS).metrics}
 
 
 def test_errors_of_instructions_are_clustered_by_prompt(tmp_path: Path) -> None:
@@ -321,8 +304,13 @@ def test_official_data(official_data: Path) -> None:
     rows = list(suite.rows(FunctionEngine()))
     assert len(rows) == suite.size == 541
     assert sum(len(values(row, "instruction_strict")) for row in rows) == 834
+    drawn = [prompt for prompt in suite.prompts if prompt.randomly_judged]
+    assert [(1122, 1), (1129, 1)] == [(prompt.key, prompt.randomly_judged) for prompt in drawn]
     notes = {metric.name: str(metric.note) for metric in suite.metrics}
-    assert notes["prompt_strict"].startswith("2 of 834 instruction verdicts (keys 1122, 1129) ")
-    assert notes["prompt_strict"].endswith("at most 0.0037 (2 of 541)")
-    assert notes["instruction_loose"].endswith("at most 0.0024 (2 of 834)")
+    for name, bound in (
+        ("prompt", "2 prompts, 0.0037 of all 541"),
+        ("instruction", "2 instructions, 0.0024"),
+    ):
+        for way in ("strict", "loose"):
+            assert f"at most {bound}" in notes[f"{name}_{way}"]
     assert suite.data_hash == "sha256:51ff4c9aee762d70184ad1eb013cbd3ae66821a7a397453d6afa7c9e5fb48e47"

@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +22,12 @@ from typing import Any
 
 import nltk
 import pytest
+from langdetect import DetectorFactory
 from pydantic import model_validator
 
 from harness.errors import DataError
 from suites.ifeval import Checkers, IFEval
-from suites.instructions import ARGUMENTS, Instructions
+from suites.instructions import ARGUMENTS, Instructions, Verdicts
 from suites.official import checked, read_jsonl
 from suites.settings import IFEvalSettings, Surroundings
 from tests.suites.rows import write_rows
@@ -36,6 +37,12 @@ HAND_WORKED = Path(__file__).parents[1] / "golden" / "ifeval_verdicts.jsonl"
 RANDOM_OFFICIALLY = (1122, 1129)
 CUTS_SENTENCES = {"length_constraints:number_sentences", "change_case:capital_word_frequency"}
 """What needs nltk's punkt_tab, which is not in the repository."""
+DETECTS_LANGUAGE = {
+    "language:response_language",
+    "change_case:english_capital",
+    "change_case:english_lowercase",
+}
+OTHER_SEEDS = range(1, 11)
 
 
 class Judged(Instructions):
@@ -76,12 +83,15 @@ class Disagreement:
     place: int
     way: str
     theirs: bool
+    undecided: bool
+    """Whether it is about a language that the official detector, unseeded, gives now so and now so."""
 
     def __str__(self) -> str:
         said = {True: "followed", False: "not followed"}
         return (
             f"key {self.key}, instruction {self.place} {self.instruction}, {self.way}: the file says "
             f"{said[self.theirs]}, we say {said[not self.theirs]} (line {self.line})"
+            f"{'; its language depends on the seed of the detection' if self.undecided else ''}"
         )
 
 
@@ -90,7 +100,9 @@ class Agreement:
     """Every verdict of a file beside ours."""
 
     judged: Sequence[Judged]
-    ours: Sequence[Mapping[str, Sequence[bool]]]
+    ours: Sequence[Verdicts]
+    with_seed: Callable[[int, int], Verdicts]
+    """Ours of a line, by its place, with another seed of the language detection."""
     seconds: float
 
     @cached_property
@@ -123,8 +135,13 @@ class Agreement:
                 continue
             for way, theirs in (("strict", judged.strict), ("loose", judged.loose)):
                 for place, instruction in enumerate(judged.instruction_id_list):
-                    if theirs[place] != ours[way][place]:
-                        yield Disagreement(line, judged.key, instruction, place + 1, way, theirs[place])
+                    if theirs[place] != getattr(ours, way)[place]:
+                        undecided = instruction in DETECTS_LANGUAGE and theirs[place] in {
+                            getattr(self.with_seed(line - 1, seed), way)[place] for seed in OTHER_SEEDS
+                        }
+                        yield Disagreement(
+                            line, judged.key, instruction, place + 1, way, theirs[place], undecided
+                        )
 
 
 def agreement(judged: Sequence[Judged], data_root: Path | None = None) -> Agreement:
@@ -139,9 +156,16 @@ def agreement(judged: Sequence[Judged], data_root: Path | None = None) -> Agreem
         prompts += [prompt] if place == len(prompts) else []
         asked.append((place, each.response))
     checkers = Checkers(prompts, "the file of verdicts", data_root, max_tokens=1)
-    followed = [checkers.verdicts(place, response) for place, response in asked]
-    ours = [{"strict": each.strict, "loose": each.loose} for each in followed]
-    return Agreement(judged, ours, time.monotonic() - began)
+    ours = [checkers.verdicts(place, response) for place, response in asked]
+
+    def with_seed(line: int, seed: int) -> Verdicts:
+        before, DetectorFactory.seed = DetectorFactory.seed, seed
+        try:
+            return checkers.verdicts(*asked[line])
+        finally:
+            DetectorFactory.seed = before
+
+    return Agreement(judged, ours, with_seed, time.monotonic() - began)
 
 
 def read(file: Path) -> tuple[Judged, ...]:
@@ -221,9 +245,10 @@ def test_the_suite_says_the_same(tmp_path: Path) -> None:
     for row, ours in zip(kept, found.ours, strict=True):
         for way in ("strict", "loose"):
             scores = [score.value for score in row.scores if score.metric == f"instruction_{way}"]
-            assert [float(each) for each in ours[way]] == scores
+            verdicts = getattr(ours, way)
+            assert [float(each) for each in verdicts] == scores
             (whole,) = (score.value for score in row.scores if score.metric == f"prompt_{way}")
-            assert float(all(ours[way])) == whole
+            assert float(all(verdicts)) == whole
 
 
 @pytest.mark.usefixtures("no_sentences_needed")
@@ -245,6 +270,26 @@ def test_every_disagreement_is_told() -> None:
     assert [(1122, "strict"), (1122, "loose"), (1129, "strict"), (1129, "loose")] == [
         (each.key, each.way) for each in found.apart
     ]
+
+
+@pytest.mark.usefixtures("no_sentences_needed")
+@pytest.mark.parametrize(
+    ("response", "undecided"), [("Hello world", True), ("Das ist ein deutscher Satz.", False)]
+)
+def test_an_undecided_language_is_told(response: str, undecided: bool) -> None:
+    """The official detection is unseeded; where it can say either, a disagreement is marked as such."""
+    judged = Judged(
+        key=1,
+        prompt="Answer in English.",
+        instruction_id_list=["language:response_language"],
+        kwargs=[{"language": "en"}],
+        response=response,
+        strict=[undecided is False],
+        loose=[undecided is False],
+    )
+    found = agreement([judged])
+    assert [undecided, undecided] == [each.undecided for each in found.disagreements]
+    assert undecided == ("depends on the seed" in found.report())
 
 
 @pytest.mark.parametrize(
