@@ -126,6 +126,7 @@ def test_scoring_repeats_itself(tmp_path: Path) -> None:
         ("#", "at least", "#one", 0.0, 0.0),
         ("#", "less than", "#one #two", 0.0, 0.0),
         ("#", "less than", "#one\n#two", 0.0, 1.0),
+        ("#", "less than", "##\none\n##", 0.0, 1.0),
         ("*", "less than", "*one* two", 0.0, 1.0),
         ("#", "less than", " \n", 0.0, 0.0),
         ("é", "at least", "Élan, élan", 1.0, 1.0),
