@@ -15,7 +15,7 @@ It does not know models, suites or the store: it is given scores.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class ScoredRun:
 
     run: Run
     observations: Mapping[str, Sequence[Observation]]
+    tags: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """Of each sample, by its id; only results by group need them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,24 @@ def compare_runs(
     """One suite's metrics, in its order. The two families are those of this suite alone."""
     plan = _Plan(level, resamples, seed, force)
     return _adjusted(_over_metrics(baseline, candidate, plan), plan)
+
+
+def compare_family(
+    pairs: Sequence[tuple[ScoredRun, ScoredRun]],
+    family: str,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+    force: bool = False,
+) -> list[Comparison]:
+    """Pairs of a baseline's and a candidate's run of one metric, corrected together as a family of their own.
+
+    One comparison per pair, in their order.
+    """
+    plan = _Plan(level, resamples, seed, force)
+    found = [each for pair in pairs for each in _over_metrics(*pair, plan)]
+    return _adjusted([replace(each, family=family) for each in found], plan)
 
 
 def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
@@ -297,7 +317,7 @@ def _generator(seed: int, suite: str, metric: str, names: tuple[str, str]) -> np
 def _adjusted(comparisons: Sequence[Comparison], plan: _Plan) -> list[Comparison]:
     """The same comparisons in the same order, corrected within their families and decided."""
     adjusted: dict[int, float] = {}
-    for family in (HEADLINE, EXPLORATORY):
+    for family in {each.family for each in comparisons}:
         raw = {
             index: each.p
             for index, each in enumerate(comparisons)

@@ -18,7 +18,7 @@ from harness.engine.identity import Identity
 from harness.environment import environment
 from harness.errors import WorkFailed
 from harness.protocols import Engine, Suite
-from harness.records import Model, Row, Run
+from harness.records import Json, Metric, Model, Row, Run
 from harness.store import Store
 
 SECONDS_BETWEEN_WRITES = 1.0
@@ -33,7 +33,7 @@ def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Ru
         identity.fingerprint,
         suite.name,
         suite.version,
-        [asdict(metric) for metric in suite.metrics],
+        [_identifying(metric) for metric in suite.metrics],
         data_hash,
         settings,
         seed,
@@ -85,6 +85,16 @@ def evaluate(
     finished = store.run(run.id)
     assert finished is not None
     return finished
+
+
+def _identifying(metric: Metric) -> dict[str, Json]:
+    """A metric as a part of what makes a run.
+
+    What it is split by is a part, so that a suite that declares a split is scored anew, from the answers in
+    the store, and its samples get their tags; where nothing is declared the run keeps the id it had before
+    there were splits. Its note only tells.
+    """
+    return {name: value for name, value in asdict(metric).items() if name != "note" and value != ()}
 
 
 def _in_batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -202,7 +202,11 @@ class Sample:
     cluster: str | None = None
     """Samples that share a cluster are not independent. None: the sample stands alone."""
     tags: Mapping[str, Json] = field(default_factory=dict)
-    """What results can be split by: category, instruction type, …"""
+    """What results can be split by: category, instruction type, …
+
+    A list says what each part of the sample's scores is, in their order; anything else is said of all of
+    them, and None says nothing.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +243,10 @@ class Metric:
     higher_is_better: bool = True
     headline: bool = False
     """Whether the verdict and the leaderboard's mean rest on it. A headline lies within 0 and 1."""
+    splits: tuple[str, ...] = ()
+    """The samples' tags by which reports show it group by group."""
+    note: str | None = None
+    """What a reader of its numbers must know."""
 
 
 # ---------------------------------------------------------------- what was done

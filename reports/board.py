@@ -86,6 +86,32 @@ class MetricLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLine:
+    """One group of a split for every model."""
+
+    group: str
+    scores: int
+    """Scores that belong to it, whatever model they are of."""
+    samples: int
+    """Samples that have any of them."""
+    cells: tuple[Cell | None, ...]
+    """One per model of the leaderboard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupTable:
+    """One metric of a suite group by group: exploratory, and corrected within the table."""
+
+    suite: str
+    metric: Metric
+    split: str
+    """The tag that the groups are values of."""
+    lines: tuple[GroupLine, ...]
+    ungrouped: int
+    """Scores that belong to no group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SideBySide:
     """One sample with what every model made of it."""
 
@@ -105,6 +131,16 @@ class Section:
     decided_by: Metric | None
     """The metric by which a sample was won or lost; None where the suite measures nothing."""
     samples: tuple[SideBySide, ...]
+    groups: tuple[GroupTable, ...] = ()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a reader of its metrics must know, with the metrics it is said of."""
+        said: dict[str, list[str]] = {}
+        for line in self.lines:
+            if line.metric.note:
+                said.setdefault(line.metric.note, []).append(line.metric.name)
+        return tuple(f"{', '.join(names)}: {note}." for note, names in said.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +164,11 @@ class Leaderboard:
     """Warnings: what was forced, what differs between the runs."""
     runs: tuple[Run, ...]
     """The conditions under which every number was made."""
+
+    @property
+    def groups(self) -> tuple[GroupTable, ...]:
+        """Every suite's results by group."""
+        return tuple(table for section in self.sections for table in section.groups)
 
     @property
     def exploratory(self) -> tuple[Comparison, ...]:

@@ -10,11 +10,12 @@ It does not know where the page is written, and computes no statistics.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reports import conditions, wording
 from reports.board import Cell, Leaderboard
@@ -53,7 +54,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.globals.update(marks=wording.MARKS, classes=CLASSES, how_to_read=wording.HOW_TO_READ)
+    environment.globals.update(
+        marks=wording.MARKS,
+        classes=CLASSES,
+        how_to_read=wording.HOW_TO_READ,
+        about_groups=wording.ABOUT_GROUPS,
+        members=wording.members,
+    )
     environment.filters.update(
         number=wording.number,
         signed=wording.signed,
@@ -63,12 +70,19 @@ def _environment() -> Environment:
         between=wording.between,
         signed_between=wording.signed_between,
         evidence=wording.evidence,
+        outside=wording.outside,
+        breakable=_breakable,
         short=conditions.short,
         moment=conditions.moment,
         duration=conditions.duration,
         safe_svg=Markup,
     )
     return environment
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may go on in the next line after a colon or an underscore."""
+    return Markup(re.sub("([:_])", r"\1<wbr>", str(escape(visible(name)))))
 
 
 def _span(cells: Iterable[Cell | None]) -> str:

@@ -7,8 +7,10 @@ means of single runs are computed here. It does not know how it will look.
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from harness.records import Comparison, Metric, Row, Run, Verdict
+from harness.breakdown import Breakdown
+from harness.records import Comparison, Metric, Row, Run, Sample, Score, Verdict
 from harness.stats import mean_interval
 from harness.store import Store
 from reports.board import (
@@ -16,6 +18,8 @@ from reports.board import (
     Column,
     Estimate,
     Flip,
+    GroupLine,
+    GroupTable,
     Leaderboard,
     MetricLine,
     Section,
@@ -42,6 +46,7 @@ def build(
     *,
     baseline: str,
     verdicts: Sequence[Verdict],
+    breakdowns: Sequence[Breakdown] = (),
     created: str,
     title: str = "Leaderboard",
     label: str | None = None,
@@ -50,12 +55,16 @@ def build(
 ) -> Leaderboard:
     """The leaderboard of `runs` (model name -> its runs, one per suite), read from `store`.
 
-    `baseline` is one of the names; `verdicts` are those of the other names against it, over the same runs.
+    `baseline` is one of the names; `verdicts` and `breakdowns` are those of the other names against it, over
+    the same runs.
     Suites and metrics keep the order in which the runs bring them.
     """
     models = tuple(runs)
     suites = dict.fromkeys(run.suite for theirs in runs.values() for run in theirs)
-    sections = tuple(_section(store, suite, runs, baseline, verdicts, level) for suite in suites)
+    sections = tuple(
+        _section(store, suite, runs, baseline, verdicts, [b for b in breakdowns if b.suite == suite], level)
+        for suite in suites
+    )
     columns = tuple(
         Column(suite=s.suite, metric=x.metric) for s in sections for x in s.lines if x.metric.headline
     )
@@ -89,6 +98,7 @@ def _section(
     runs: Mapping[str, Sequence[Run]],
     baseline: str,
     verdicts: Sequence[Verdict],
+    breakdowns: Sequence[Breakdown],
     level: float,
 ) -> Section:
     asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
@@ -99,7 +109,7 @@ def _section(
         MetricLine(
             metric=metric,
             cells=tuple(
-                _cell(metric, rows[model].values(), found.get((model, metric.name)), level)
+                _cell(metric, _scores(rows[model].values(), metric), found.get((model, metric.name)), level)
                 if model in asked
                 else None
                 for model in runs
@@ -113,6 +123,7 @@ def _section(
         lines=lines,
         decided_by=decided_by,
         samples=tuple(_side_by_side(tuple(runs), rows, baseline, decided_by, _compared(found, decided_by))),
+        groups=tuple(_group_table(breakdown, tuple(runs), rows, level) for breakdown in breakdowns),
     )
 
 
@@ -125,22 +136,70 @@ def deciding(metrics: Sequence[Metric]) -> Metric | None:
     return min(metrics, key=lambda metric: (metric.kind != "binary", not metric.headline), default=None)
 
 
-def _cell(metric: Metric, rows: Iterable[Row], comparison: Comparison | None, level: float) -> Cell:
-    scores = [(row.sample, score) for row in rows for score in row.scores if score.metric == metric.name]
-    scored = [(sample, score.value) for sample, score in scores if score.value is not None]
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A score, and the place that it has: the sample, and which part of its scores."""
+
+    sample: Sample
+    part: int
+    score: Score
+
+
+def _scores(rows: Iterable[Row], metric: Metric) -> list[_Given]:
+    return [
+        _Given(row.sample, part, score)
+        for row in rows
+        for part, score in enumerate(score for score in row.scores if score.metric == metric.name)
+    ]
+
+
+def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None, level: float) -> Cell:
+    scored = [(each.sample, each.score.value) for each in given if each.score.value is not None]
     values = [value for _, value in scored]
     estimate = None
     if values:
         clusters = [sample.cluster or sample.id for sample, _ in scored]
         interval = mean_interval(values, clusters, metric.kind, level=level)
         estimate = Estimate(value=math.fsum(values) / len(values), interval=interval)
+    missing = (each.score.reason for each in given if each.score.value is None)
     return Cell(
         score=estimate,
         n=len({sample.id for sample, _ in scored}),
-        unscored=dict(
-            Counter(score.reason or "no reason given" for _, score in scores if score.value is None)
-        ),
+        unscored=dict(Counter(reason or "no reason given" for reason in missing)),
         comparison=comparison,
+    )
+
+
+def _group_table(
+    breakdown: Breakdown, models: Sequence[str], rows: Mapping[str, Mapping[str, Row]], level: float
+) -> GroupTable:
+    metric = breakdown.metric
+    given = {model: _scores(theirs.values(), metric) for model, theirs in rows.items()}
+    lines = []
+    for group, places in breakdown.groups.items():
+        within = {
+            model: [each for each in theirs if (each.sample.id, each.part) in places]
+            for model, theirs in given.items()
+        }
+        lines.append(
+            GroupLine(
+                group=group,
+                scores=len(places),
+                samples=len({sample for sample, _ in places}),
+                cells=tuple(
+                    _cell(metric, within[model], breakdown.comparisons.get((model, group)), level)
+                    if model in within
+                    else None
+                    for model in models
+                ),
+            )
+        )
+    return GroupTable(
+        suite=breakdown.suite,
+        metric=metric,
+        split=breakdown.split,
+        lines=tuple(lines),
+        ungrouped=len(breakdown.ungrouped),
     )
 
 

@@ -8,18 +8,22 @@ It does not know where the text is written, and computes nothing.
 
 import re
 from collections.abc import Iterable, Sequence
+from html import escape
 
 from harness.records import Comparison, Verdict
 from reports.board import Cell, Estimate, Leaderboard, Standing
 from reports.conditions import Group, duration, environments, moment, settings, short
 from reports.visible import visible
 from reports.wording import (
+    ABOUT_GROUPS,
     HOW_TO_READ,
     MARKS,
     between,
     count,
     evidence,
+    members,
     number,
+    outside,
     percent,
     signed,
     signed_between,
@@ -41,8 +45,8 @@ def escaped(text: str) -> str:
 
 def render(board: Leaderboard) -> str:
     """The whole report."""
-    blocks = [*_head(board), _ranked(board), *_verdicts(board), *_exploratory(board), *_reading()]
-    return "\n\n".join([*blocks, *_conditions(board)]) + "\n"
+    results = [_ranked(board), *_verdicts(board), *_exploratory(board), *_groups(board), *_told(board)]
+    return "\n\n".join([*_head(board), *results, *_reading(), *_conditions(board)]) + "\n"
 
 
 def _head(board: Leaderboard) -> Iterable[str]:
@@ -74,10 +78,16 @@ def _standing(board: Leaderboard, standing: Standing) -> list[str]:
 def _cell(cell: Cell | None) -> str:
     if cell is None:
         return "not run"
-    mark = f"{MARKS[cell.comparison.decision]} " if cell.comparison else ""
     missing = sum(cell.unscored.values())
     left_out = f", {count(missing)} unscored" if missing else ""
-    return f"{_lines(cell.score, cell.difference, cell.relative, mark)}<br>n = {count(cell.n)}{left_out}"
+    return f"{_figures(cell)}<br>n = {count(cell.n)}{left_out}"
+
+
+def _figures(cell: Cell | None) -> str:
+    if cell is None:
+        return "not run"
+    mark = f"{MARKS[cell.comparison.decision]} " if cell.comparison else ""
+    return _lines(cell.score, cell.difference, cell.relative, mark)
 
 
 def _lines(score: Estimate | None, difference: Estimate | None, relative: float | None, mark: str) -> str:
@@ -132,6 +142,28 @@ def _other(comparison: Comparison) -> list[str]:
     ]
 
 
+def _groups(board: Leaderboard) -> Iterable[str]:
+    if board.groups:
+        yield "## By group"
+        yield ABOUT_GROUPS
+    for table in board.groups:
+        title = f"{table.suite}: {table.metric.name} by {table.split}, {len(table.lines)} groups"
+        head = [table.split, "n", *board.models]
+        rows = [
+            [escaped(line.group), members(line.scores, line.samples), *map(_figures, line.cells)]
+            for line in table.lines
+        ]
+        content = [outside(table), _table([escaped(name) for name in head], rows, numbers_from=1)]
+        yield _folded(title, "\n\n".join(filter(None, content)))
+
+
+def _told(board: Leaderboard) -> Iterable[str]:
+    told = [f"- {escaped(f'{section.suite}: {note}')}" for section in board.sections for note in section.told]
+    if told:
+        yield "## About the metrics"
+        yield "\n".join(told)
+
+
 def _reading() -> Iterable[str]:
     yield "## How to read this"
     yield "\n".join(f"- {line}" for line in HOW_TO_READ)
@@ -165,8 +197,13 @@ def _details(title: str, groups: Sequence[Group]) -> str:
         for group in groups
         for first, (name, value) in zip([True] + [False] * len(group.values), group.values, strict=False)
     ]
-    table = _table(["", "name", "value"], rows, numbers_from=3)
-    return f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
+    return _folded(title, _table(["", "name", "value"], rows, numbers_from=3))
+
+
+def _folded(title: str, content: str) -> str:
+    """Content that is opened by its title, which stands within HTML and is escaped as such."""
+    shown = escape(visible(title).replace("\n", " "))
+    return f"<details><summary>{shown}</summary>\n\n{content}\n\n</details>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int) -> str:

@@ -4,6 +4,7 @@ It knows neither Markdown nor HTML: what it returns is plain text, to be escaped
 """
 
 from harness.records import Comparison, Decision, Interval
+from reports.board import GroupTable
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -30,6 +31,13 @@ HOW_TO_READ = (
 )
 
 
+ABOUT_GROUPS = (
+    "Exploratory: no verdict rests on a group. A difference is marked only where it survives the "
+    "adjustment for all comparisons of its table (Holm); intervals are each group's own. n counts samples, "
+    "or scores in samples where a sample has several."
+)
+
+
 def number(value: float) -> str:
     """A score: three decimals."""
     return f"{value:.3f}".replace("-", MINUS)
@@ -53,6 +61,11 @@ def count(value: int) -> str:
 def counted(value: int, noun: str) -> str:
     """A count and its noun: `1 sample`, `1,000 samples`."""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def members(scores: int, samples: int) -> str:
+    """How large a group is: its samples, and its scores where they are more."""
+    return count(samples) if scores == samples else f"{count(scores)} in {count(samples)}"
 
 
 def between(interval: Interval) -> str:
@@ -87,3 +100,10 @@ def _asides(comparison: Comparison) -> list[str]:
     if comparison.unpaired:
         asides.append(f"{counted(comparison.unpaired, 'sample')} in one run only")
     return asides
+
+
+def outside(table: GroupTable) -> str:
+    """What is in none of a table's groups; empty where all is."""
+    return (
+        f"{counted(table.ungrouped, 'score')} without this tag stand in no group." if table.ungrouped else ""
+    )

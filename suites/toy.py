@@ -206,7 +206,7 @@ class ToyIFEval:
     version: ClassVar[str] = "1"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="prompt_strict", kind="binary", headline=True),
-        Metric(name="instruction_strict", kind="binary"),
+        Metric(name="instruction_strict", kind="binary", splits=("instruction",)),
     )
 
     @cached_property
@@ -250,7 +250,10 @@ class ToyIFEval:
                 id=instruction.id,
                 prompt=instruction.prompt,
                 target=", ".join([f"topic:{instruction.topic}", *instruction.constraints]),
-                tags={"constraints": len(instruction.constraints)},
+                tags={
+                    "constraints": len(instruction.constraints),
+                    "instruction": ["topic", *(each.partition(":")[0] for each in instruction.constraints)],
+                },
             ),
             responses=(response,),
             scores=_instruction_scores(instruction, response),

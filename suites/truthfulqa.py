@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from harness.adaptors.asking import Answered
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample, Score
+from suites.categories import kinds
 from suites.foreign import scores_of
 from suites.lm_eval_task import official_task
 from suites.official import OfficialRow, Origin, hash_rows, official_rows
@@ -108,7 +109,7 @@ class TruthfulQA:
     name: ClassVar[str] = "truthfulqa"
     version: ClassVar[str] = "1 (lm-eval truthfulqa_mc1 2.0, truthfulqa_mc2 3.0)"
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(name="mc2", kind="number", headline=True),
+        Metric(name="mc2", kind="number", headline=True, splits=("type", "category")),
         Metric(name="mc1", kind="binary"),
     )
 
@@ -117,9 +118,13 @@ class TruthfulQA:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(ORIGIN, Question, self.given, self.surroundings)
 
+    @cached_property
+    def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
+        return kinds(self.given, self.surroundings)
+
     @property
     def data_hash(self) -> str:
-        """Over questions, choices and labels."""
+        """Over questions, choices and labels, and not over what the questions are about."""
         return hash_rows(question.model_dump() for question in self.questions)
 
     @property
@@ -158,7 +163,7 @@ class TruthfulQA:
                 prompt=question.question,
                 choices=question.choices,
                 target=question.mc1_targets.choices[0],
-                tags={"right": question.true_places},
+                tags={"right": question.true_places, **self._kinds.get(question.question.strip(), {})},
             ),
             responses=tuple(by_choice[choice] for choice in question.choices),
             scores=(

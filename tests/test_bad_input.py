@@ -317,6 +317,17 @@ def test_a_device_that_is_not_there(project: Working, device: str, message: str)
 # ---------------------------------------------------------------- data
 
 
+def ifeval_row(without: str = "", **changed: object) -> str:
+    """A row that ifeval takes, but for what is changed or left out."""
+    row = {
+        "key": 1,
+        "prompt": "Name a tool.",
+        "instruction_id_list": ["keywords:existence"],
+        "kwargs": [{"keywords": ["saw"]}],
+    }
+    return json.dumps({name: value for name, value in {**row, **changed}.items() if name != without})
+
+
 @pytest.mark.parametrize(
     ("suite", "lines", "message"),
     [
@@ -341,6 +352,41 @@ def test_a_device_that_is_not_there(project: Working, device: str, message: str)
             "toy-ifeval",
             ['{"id": "b", "prompt": "p", "topic": "tools", "constraints": ["size:big"]}'],
             "rows.jsonl, row 1: constraint 'size:big' cannot be checked",
+        ),
+        (
+            "ifeval",
+            [ifeval_row(), ifeval_row(key=2, instruction_id_list=["keywords:existance"])],
+            "rows.jsonl, row 2: instruction 1 (keywords:existance): there is no such instruction; "
+            "did you mean 'keywords:existence'?",
+        ),
+        (
+            "ifeval",
+            [ifeval_row(kwargs=[{"keyword": ["a"]}])],
+            "instruction 1 (keywords:existence): takes no argument 'keyword'; did you mean 'keywords'?",
+        ),
+        (
+            "ifeval",
+            [ifeval_row(kwargs=[{}])],
+            "row 1: instruction 1 (keywords:existence): lacks its argument",
+        ),
+        (
+            "ifeval",
+            [ifeval_row(kwargs=[{"keywords": "a"}])],
+            "(keywords:existence): keywords must be a list that is not empty, and is 'a'",
+        ),
+        (
+            "ifeval",
+            [ifeval_row(kwargs=[{"keywords": ["(a"]}])],
+            "keywords must be a regular expression, as the official code reads it: missing ), unterminated",
+        ),
+        ("ifeval", [ifeval_row(kwargs=[])], "rows.jsonl, row 1: 1 instructions have 0 kwargs"),
+        *(
+            ("ifeval", [ifeval_row(**{field: None})], f"rows.jsonl, row 1: {field}: input should be a valid")
+            for field in ("key", "prompt", "instruction_id_list", "kwargs")
+        ),
+        *(
+            ("ifeval", [ifeval_row(without=field)], f"rows.jsonl, row 1: {field}: field required")
+            for field in ("key", "prompt", "instruction_id_list", "kwargs")
         ),
         ("truthfulqa", [], "rows.jsonl: holds no rows"),
         ("toy-ifeval", [""], "rows.jsonl: holds no rows"),

@@ -5,7 +5,7 @@ any number was made.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +18,7 @@ from harness.errors import AnswersFailed
 from harness.records import Decision, Json, Verdict
 from harness.verbs.project import Project
 from harness.verbs.work import Outcome
+from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
 
 console = Console(highlight=False)
@@ -66,17 +67,49 @@ def complain_of_failures(failed: Iterable[object]) -> None:
 
 
 def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
-    """What the leaderboard's table says, for machines."""
+    """What the leaderboard's tables say, for machines."""
     board = outcome.board
     return {
         "baseline": board.baseline,
         "label": board.label,
         "columns": [{"suite": column.suite, "metric": column.metric.name} for column in board.columns],
         "standings": [_standing_as_json(standing) for standing in board.standings],
+        "groups": [_groups_as_json(table, board.models) for table in board.groups],
         "verdicts": [asdict(verdict) for verdict in board.verdicts],
         "notes": list(board.notes),
         "files": [str(file) for file in outcome.files],
     }
+
+
+def _groups_as_json(table: GroupTable, models: Sequence[str]) -> dict[str, Json]:
+    return {
+        "suite": table.suite,
+        "metric": table.metric.name,
+        "split": table.split,
+        "exploratory": True,
+        "ungrouped": table.ungrouped,
+        "groups": [
+            {
+                "group": line.group,
+                "scores": line.scores,
+                "samples": line.samples,
+                "models": {
+                    model: _group_cell_as_json(cell)
+                    for model, cell in zip(models, line.cells, strict=True)
+                    if cell
+                },
+            }
+            for line in table.lines
+        ],
+    }
+
+
+def _group_cell_as_json(cell: Cell) -> dict[str, Json]:
+    """A model's mean in a group, and its comparison: what is the same for every group is left out."""
+    whole = asdict(cell)
+    compared = whole.pop("comparison")
+    kept = ("n", "clusters", "difference", "interval", "p", "adjusted_p", "decision", "family")
+    return {**whole, "comparison": compared and {name: compared[name] for name in kept}}
 
 
 def _standing_as_json(standing: Standing) -> dict[str, Json]:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, type_coerce, update
 
 from harness.errors import StoreError
-from harness.records import Metric, Observation, Row, Run, Score
+from harness.records import Json, Metric, Observation, Row, Run, Score
 from harness.store import schema
 from harness.store.answers import known_answers
 from harness.store.database import Values, insert_missing, insert_or_replace
@@ -29,7 +29,7 @@ from harness.store.encoding import (
 FAILED = '%"stopped":"failed"%'
 """What stands in a row's answers where one of them failed; no model's text can hold its bare quotes."""
 
-METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline")
+METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note")
 RUN_FIELDS = tuple(column.name for column in schema.runs.c)
 
 
@@ -125,6 +125,17 @@ def observations(connection: Connection, run_id: str) -> dict[str, list[Observat
     return found
 
 
+def tags(connection: Connection, run_id: str) -> dict[str, Mapping[str, Json]]:
+    """What each sample of a run can be split by, by the sample's id."""
+    rows, samples = schema.rows, schema.samples
+    query = (
+        select(rows.c.sample, samples.c.content)
+        .join(samples, samples.c.hash == rows.c.sample_hash)
+        .where(rows.c.run == run_id)
+    )
+    return {sample: content["tags"] for sample, content in connection.execute(query)}
+
+
 def unscored(connection: Connection, run_id: str) -> dict[str, dict[str, int]]:
     """How many scores of a run have no value: metric, then reason, then count."""
     scores = schema.scores
@@ -156,7 +167,12 @@ def failures(connection: Connection, run_id: str) -> Failures | None:
 
 
 def _run(record: Mapping[Any, Any]) -> Run:
-    return Run(**{**record, "metrics": tuple(Metric(**metric) for metric in record["metrics"])})
+    return Run(**{**record, "metrics": tuple(_metric(metric) for metric in record["metrics"])})
+
+
+def _metric(kept: Mapping[str, Any]) -> Metric:
+    """A metric as it was kept; one of an older store has no splits and no note."""
+    return Metric(**{**kept, "splits": tuple(kept.get("splits", ()))})
 
 
 def _row_values(run_id: str, position: int, row: Row) -> Values:

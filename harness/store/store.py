@@ -148,6 +148,11 @@ class Store:
         with self._database.reading() as connection:
             return runs.observations(connection, run_id)
 
+    def tags(self, run_id: str) -> dict[str, Mapping[str, Json]]:
+        """The tags of a run's samples, by the sample's id."""
+        with self._database.reading() as connection:
+            return runs.tags(connection, run_id)
+
     def unscored(self, run_id: str) -> dict[str, dict[str, int]]:
         """How many scores have no value: metric, then reason, then count."""
         with self._database.reading() as connection:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeGuard
 
+from harness.breakdown import break_down
 from harness.comparison import ScoredRun, compare_all
 from harness.engine.opening import identify_model, open_engine
 from harness.errors import UnknownName, UsageError
@@ -219,32 +220,38 @@ def _outcome(
     folder: Path | None,
 ) -> Outcome:
     settings = project.registry.compare
-    scored = {
-        name: [ScoredRun(run=run, observations=store.observations(run.id)) for run in theirs]
-        for name, theirs in runs.items()
-    }
+    scored = {name: [_scored(store, run) for run in theirs] for name, theirs in runs.items()}
     baseline = next(iter(runs))
-    verdicts = compare_all(
-        scored[baseline],
-        {name: theirs for name, theirs in scored.items() if name != baseline},
-        level=settings.level,
-        resamples=settings.resamples,
-        seed=project.registry.project.seed,
-        force=force,
-    )
+    candidates = {name: theirs for name, theirs in scored.items() if name != baseline}
+    seed = project.registry.project.seed
+    level, resamples = settings.level, settings.resamples
     board = build(
         store,
         runs,
         baseline=baseline,
-        verdicts=verdicts,
+        verdicts=compare_all(
+            scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
+        ),
+        breakdowns=break_down(
+            scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
+        ),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         label=project.registry.project.label,
-        level=settings.level,
+        level=level,
     )
     return Outcome(
         board=board,
         files=write(board, folder or project.registry.project.reports),
         failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
+    )
+
+
+def _scored(store: Store, run: Run) -> ScoredRun:
+    is_split = any(metric.splits for metric in run.metrics)
+    return ScoredRun(
+        run=run,
+        observations=store.observations(run.id),
+        tags=store.tags(run.id) if is_split else {},
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.records import (
     Comparison,
@@ -20,7 +20,17 @@ from harness.records import (
     Score,
     Verdict,
 )
-from reports.board import Cell, Column, Estimate, Leaderboard, MetricLine, Section, SideBySide
+from reports.board import (
+    Cell,
+    Column,
+    Estimate,
+    GroupLine,
+    GroupTable,
+    Leaderboard,
+    MetricLine,
+    Section,
+    SideBySide,
+)
 from reports.leaderboard import flip
 from reports.ranking import rank
 
@@ -28,7 +38,7 @@ NONTOXIC = Metric(name="non_toxic", kind="binary", headline=True)
 MC1 = Metric(name="mc1", kind="binary", headline=True)
 MC2 = Metric(name="mc2", kind="number")
 STRICT = Metric(name="prompt_strict", kind="binary", headline=True)
-INSTRUCTIONS = Metric(name="instruction_loose", kind="binary")
+INSTRUCTIONS = Metric(name="instruction_loose", kind="binary", note="two of them are random elsewhere")
 
 TABLE = {
     "sft": (0.945, 0.310, 0.165),
@@ -45,6 +55,8 @@ SUITES = {
     "truthfulqa": (MC1, 817),
     "ifeval": (STRICT, 541),
 }
+KINDS = {f"family_{place // 5}:instruction_of_kind_{place}": 10 + place for place in range(25)}
+"""Types of instructions, with how many prompts have them."""
 OTHERS = {"realtoxicityprompts": (), "truthfulqa": (MC2,), "ifeval": (INSTRUCTIONS,)}
 
 
@@ -137,6 +149,23 @@ def comparison_of(model: str, suite: str, metric: Metric, before: float, after: 
     )
 
 
+def groups_of(
+    suite: str,
+    metric: Metric,
+    split: str,
+    groups: Mapping[str, int],
+    means: Mapping[str, float],
+    *,
+    ungrouped: int = 0,
+) -> GroupTable:
+    """A table of groups of these sizes, all with the models' means, with one score more than samples each."""
+    lines = [
+        GroupLine(group=group, scores=n + 1, samples=n, cells=_line(suite, metric, n, means).cells)
+        for group, n in groups.items()
+    ]
+    return GroupTable(suite=suite, metric=metric, split=split, lines=tuple(lines), ungrouped=ungrouped)
+
+
 def _section(position: int, suite: str, samples: int) -> Section:
     metric, n = SUITES[suite]
     lines = [_line(suite, metric, n, {model: means[position] for model, means in TABLE.items()})]
@@ -147,11 +176,17 @@ def _section(position: int, suite: str, samples: int) -> Section:
         lines=tuple(lines),
         decided_by=metric,
         samples=_samples(suite, position, metric, min(n, samples)),
+        groups=tuple(
+            groups_of(suite, other, "instruction", KINDS, {m: means[position] for m, means in TABLE.items()})
+            for other in OTHERS[suite]
+            if other is INSTRUCTIONS
+        ),
     )
 
 
-def _line(suite: str, metric: Metric, n: int, means: dict[str, float]) -> MetricLine:
-    before = means["sft"]
+def _line(suite: str, metric: Metric, n: int, means: Mapping[str, float]) -> MetricLine:
+    first = next(iter(means))
+    before = means[first]
     return MetricLine(
         metric=metric,
         cells=tuple(
@@ -161,7 +196,7 @@ def _line(suite: str, metric: Metric, n: int, means: dict[str, float]) -> Metric
                 unscored={"the scorer gave no number": 3}
                 if (model, suite) == ("dpo", "realtoxicityprompts")
                 else {},
-                comparison=None if model == "sft" else comparison_of(model, suite, metric, before, mean, n),
+                comparison=None if model == first else comparison_of(model, suite, metric, before, mean, n),
             )
             for model, mean in means.items()
         ),
@@ -316,6 +351,16 @@ def hostile_board() -> Leaderboard:
         lines=(MetricLine(metric=metric, cells=cells),),
         decided_by=metric,
         samples=tuple(samples),
+        groups=(
+            groups_of(
+                "suite|<i>",
+                metric,
+                "kind|<b>\n",
+                {name or "(empty)": 5 for name in HOSTILE},
+                dict.fromkeys(models, 0.5),
+                ungrouped=2,
+            ),
+        ),
     )
     verdict = Verdict(
         candidate=models[1],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.breakdown import break_down
 from harness.comparison import ScoredRun, compare_all
 from harness.records import Decision, Interval, Metric, Response, Row, Sample, Score, Verdict
 from harness.store import Store
@@ -209,3 +210,64 @@ def test_what_was_forced_is_told_once_per_suite(store: Store) -> None:
     )
 
     assert made.notes == ("look twice", "quiz: forced: data differs")
+
+
+def test_groups_have_every_models_mean_and_difference(store: Store) -> None:
+    """Means are over the group's scores of the run, differences come from the breakdown, n is known twice."""
+    followed = Metric(name="followed", kind="binary", splits=("type",))
+    for model, values in (("base", (0.0, 1.0, None)), ("tuned", (1.0, 1.0, 1.0))):
+        run = run_of(model, "tasks", metrics=(followed,))
+        store.keep_model(model, run.fingerprint, {"path": model}, {}, None)
+        store.begin_run(run)
+        rows = [
+            Row(
+                sample=Sample(
+                    id=f"t{i}", prompt="?", tags={"type": ["a", "a", "b"] if i else ["a", "a", None]}
+                ),
+                responses=(),
+                scores=tuple(Score(metric="followed", value=value, reason="failed") for value in values),
+                position=i,
+            )
+            for i in range(4)
+        ]
+        store.keep_rows(run.id, list(enumerate(rows)))
+        store.finish_run(run.id, "2026-11-22T16:03:12+00:00")
+    runs = latest(store, ["base", "tuned"], ["tasks"])
+    scored = {
+        model: [
+            ScoredRun(run=run, observations=store.observations(run.id), tags=store.tags(run.id))
+            for run in theirs
+        ]
+        for model, theirs in runs.items()
+    }
+
+    made = build(
+        store,
+        runs,
+        baseline="base",
+        verdicts=[],
+        breakdowns=break_down(scored["base"], {"tuned": scored["tuned"]}, resamples=200),
+        created="2026-11-22T16:40:00+00:00",
+    )
+
+    (table,) = made.groups
+    assert ("tasks", "type", 1) == (table.suite, table.split, table.ungrouped)
+    first, second = table.lines
+    assert [("a", 8, 4), ("b", 3, 3)] == [(line.group, line.scores, line.samples) for line in table.lines]
+    base, tuned = first.cells
+    assert base is not None
+    assert tuned is not None
+    assert base.score is not None
+    assert tuned.difference is not None
+    assert (0.5, 0.5) == (base.score.value, tuned.difference.value)
+    assert second.cells[0] is not None
+    assert {"failed": 3} == second.cells[0].unscored
+    assert second.cells[0].score is None
+
+
+def test_what_metrics_say_of_themselves_is_told_once() -> None:
+    """Metrics that say the same are named together."""
+    noted = [Metric(name=name, kind="binary", note="mind this") for name in ("one", "two")]
+    lines = tuple(MetricLine(metric=metric, cells=()) for metric in [*noted, RIGHT])
+    section = Section(suite="quiz", lines=lines, decided_by=None, samples=())
+    assert ("one, two: mind this.",) == section.told

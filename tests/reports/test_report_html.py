@@ -160,3 +160,22 @@ def test_a_single_model_needs_no_baseline() -> None:
     assert "0.310" in page
     assert 'id="verdicts"' not in page
     assert 'id="differences"' not in page
+
+
+def test_names_of_groups_break_at_their_joints() -> None:
+    """A long name may go on in the next line after a colon or an underscore, and stays text."""
+    board = reference_board(samples=1)
+
+    assert '<th scope="row">family_<wbr>0:<wbr>instruction_<wbr>of_<wbr>kind_<wbr>3</th>' in render(board)
+    assert "&lt;img src=x onerror=alert(2)&gt;</th>" in render(hostile_board())
+
+
+def test_what_is_in_no_group_is_counted() -> None:
+    """A reader sees that the groups are not the whole."""
+    assert "2 scores without this tag stand in no group." in render(hostile_board())
+    assert "stand in no group" not in render(reference_board(samples=1))
+
+
+def test_metrics_say_what_must_be_known() -> None:
+    """A metric's note stands with its suite."""
+    assert "instruction_loose: two of them are random elsewhere." in render(reference_board(samples=1))

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -191,12 +192,45 @@ def test_log_probabilities_stand_by_their_choices(browser: Browser, reference_fi
     assert sum(row.count("●") for row in rows) == 7
 
 
+def test_a_long_table_of_groups_is_opened_by_its_title(browser: Browser, reference_file: Path) -> None:
+    """25 groups are folded until asked for; then names and heads stay in sight as the table scrolls."""
+    seen = visit(browser, reference_file)
+    table = seen.page.locator("#suite-2 .by-group")
+    assert not table.is_visible()
+
+    seen.page.locator("#suite-2 .groups summary").click()
+    region = seen.page.locator("#suite-2 .groups .scroll")
+    region.evaluate("region => region.scrollTo(200, 400)")
+
+    assert table.locator("tbody tr").count() == 25
+    corner, box = table.locator("thead th").first.bounding_box(), region.bounding_box()
+    assert corner is not None
+    assert box is not None
+    assert (box["x"], box["y"]) == pytest.approx((corner["x"], corner["y"]), abs=1)
+    assert seen.opening == seen.events
+
+
+def test_a_short_table_of_groups_is_open(browser: Browser, tmp_path: Path) -> None:
+    """Up to ten groups are seen at once."""
+    board = reference_board(samples=1)
+    section = board.sections[2]
+    short = replace(section.groups[0], lines=section.groups[0].lines[:3])
+    board = replace(board, sections=(*board.sections[:2], replace(section, groups=(short,))))
+
+    seen = visit(browser, write(board, tmp_path)[1])
+
+    assert seen.page.locator("#suite-2 .by-group tbody tr").count() == 3
+    assert seen.page.locator("#suite-2 .by-group").is_visible()
+
+
 @pytest.mark.parametrize("name", ["reference_file", "hostile_file"])
 def test_a_phone_never_scrolls_the_page_sideways(
     browser: Browser, name: str, request: pytest.FixtureRequest
 ) -> None:
     """Wide tables scroll within themselves."""
     seen = visit(browser, request.getfixturevalue(name), **PHONE)
+    for summary in seen.page.locator("summary").all():
+        summary.click()
 
     assert PHONE["width"] == seen.page.evaluate("document.documentElement.scrollWidth")
 

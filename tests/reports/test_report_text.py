@@ -1,5 +1,6 @@
 """The leaderboard as Markdown, and the words all reports share."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,29 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
 
     assert {5, 10, 4} == set(cells)
     assert not any("<script" in line or "<img" in line for line in lines)
+
+
+def test_groups_stand_in_a_table_of_their_own() -> None:
+    """Folded, said to be exploratory, with n, each mean with its interval, and each difference."""
+    text = render(reference_board(samples=1))
+
+    assert "Exploratory: no verdict rests on a group." in text
+    assert "<summary>ifeval: instruction_loose by instruction, 25 groups</summary>" in text
+    (line,) = [each for each in text.splitlines() if each.startswith("| family_0:instruction_of_kind_0 |")]
+    cells = line.split(" | ")
+    assert "11 in 10" == cells[1]
+    assert re.fullmatch(r"\*\*0\.165\*\*<br>\[.*\]", cells[2])
+    assert re.fullmatch(r"\*\*0\.193\*\*<br>\[.*\]<br>○ \+0\.028 \(\+17\.0%\)<br>\[.*\]", cells[3])
+    assert "- ifeval: instruction_loose: two of them are random elsewhere." in text
+
+
+def test_a_hostile_name_of_a_group_ends_nothing() -> None:
+    """The title of a folded table stands within HTML: it is one line, and its markup is text."""
+    (title,) = [line for line in render(hostile_board()).splitlines() if "by kind" in line]
+
+    assert (
+        "<details><summary>suite|&lt;i&gt;: right&lt;/td&gt; by kind|&lt;b&gt; , 12 groups</summary>" == title
+    )
 
 
 def test_no_difference_shown_comes_with_what_could_have_been_shown() -> None:

@@ -2,17 +2,20 @@
 
 import copy
 import random
-import string
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nltk
 import pytest
 
+from harness.comparison import ScoredRun, compare_runs
 from harness.errors import DataError, DownloadNeeded
-from harness.records import Prompt, Response, Row
+from harness.records import Metric, Observation, Prompt, Response, Row
 from suites.ifeval import IFEval
+from suites.instructions import ARGUMENTS, LANGUAGES
 from suites.settings import IFEvalSettings, Surroundings
+from tests.reports.boards import run_of
 from tests.suites.rows import PROMPTS, write_rows
 from tests.suites.scripted import FunctionEngine, says
 
@@ -98,18 +101,14 @@ def test_chat_template(tmp_path: Path) -> None:
 
 
 def test_scoring_repeats_itself(tmp_path: Path) -> None:
-    """Undecided language and the letter drawn for `#` come out the same, and `random` is as it was."""
-    drawn = {
-        "key": 1122,
-        "prompt": "Use the letter # at least 4 times.",
-        "instruction_id_list": ["keywords:letter_frequency", "language:response_language"],
-        "kwargs": [
-            {"letter": "#", "let_frequency": 4, "let_relation": "at least"},
-            {"language": "it"},
-        ],
+    """An undecided language comes out the same whatever `random` is at, and `random` is as it was."""
+    undecided = {
+        "prompt": "Answer in English.",
+        "instruction_id_list": ["language:response_language"],
+        "kwargs": [{"language": "en"}],
     }
-    suite = suite_of(tmp_path, [{**drawn, "key": key} for key in range(12)])
-    engine = FunctionEngine(answer=lambda prompt: says(string.ascii_lowercase[:13] * 4 + " no si la de"))
+    suite = suite_of(tmp_path, [{**undecided, "key": key} for key in range(12)])
+    engine = FunctionEngine(answer=lambda prompt: says("Hello world"))
     outcomes = []
     for seed in range(4):
         random.seed(seed)
@@ -117,41 +116,156 @@ def test_scoring_repeats_itself(tmp_path: Path) -> None:
         outcomes.append([row.scores for row in asked(suite, engine)])
         assert before == random.getstate()
     assert all(outcomes[0] == other for other in outcomes)
-    assert {0.0, 1.0} == {values(row, "instruction_strict")[0] for row in asked(suite, engine)}
+
+
+@pytest.mark.parametrize(
+    ("letter", "relation", "text", "strict", "loose"),
+    [
+        ("#", "at least", "#one #two", 1.0, 1.0),
+        ("#", "at least", "eeee jjjj", 0.0, 0.0),
+        ("#", "at least", "#one", 0.0, 0.0),
+        ("#", "less than", "#one #two", 0.0, 0.0),
+        ("#", "less than", "#one\n#two", 0.0, 1.0),
+        ("#", "less than", "##\none\n##", 0.0, 1.0),
+        ("*", "less than", "*one* two", 0.0, 1.0),
+        ("#", "less than", " \n", 0.0, 0.0),
+        ("é", "at least", "Élan, élan", 1.0, 1.0),
+        ("E", "at least", "eel", 1.0, 1.0),
+    ],
+)
+def test_a_character_that_is_no_letter(
+    tmp_path: Path, letter: str, relation: str, text: str, strict: float, loose: float
+) -> None:
+    """It is counted as asked, where the official code counts a letter that it draws; a letter is as ever."""
+    row = {
+        "key": 1122,
+        "prompt": "Use it twice.",
+        "instruction_id_list": ["keywords:letter_frequency"],
+        "kwargs": [{"letter": letter, "let_frequency": 2, "let_relation": relation}],
+    }
+    (only,) = asked(suite_of(tmp_path, [row]), FunctionEngine(answer=lambda prompt: says(text)))
+    assert {"strict": strict, "loose": loose} == {
+        way: values(only, f"instruction_{way}")[0] for way in ("strict", "loose")
+    }
+    assert [strict] == values(only, "prompt_strict")
+    assert [loose] == values(only, "prompt_loose")
+
+
+def test_errors_of_instructions_are_clustered_by_prompt(tmp_path: Path) -> None:
+    """A prompt's instructions share its answer, so what is compared are prompts, each whole.
+
+    Ten prompts with three instructions that stand and fall together are ten observations, not thirty: the
+    interval is as wide as that of one instruction per prompt.
+    """
+    metric = Metric(name="instruction_strict", kind="binary")
+    row = {**PROMPTS[0], "instruction_id_list": ["punctuation:no_comma"] * 3, "kwargs": [{}] * 3}
+    rows = [{**row, "key": key, "prompt": f"Prompt {key}."} for key in range(10)]
+
+    def scored(model: str, obeyed: int) -> ScoredRun:
+        engine = FunctionEngine(
+            answer=lambda prompt: says("a b" if int(str(prompt.content)[7:-1]) < obeyed else "a, b")
+        )
+        kept = asked(suite_of(tmp_path, rows), engine)
+        observed = [
+            Observation(sample=row.sample.id, part=part, cluster=row.sample.cluster or row.sample.id, value=v)
+            for row in kept
+            for part, v in enumerate(values(row, metric.name))
+        ]
+        return ScoredRun(run=run_of(model, "ifeval", metrics=(metric,)), observations={metric.name: observed})
+
+    base, tuned = scored("base", 3), scored("tuned", 8)
+
+    def first_parts(of: ScoredRun) -> ScoredRun:
+        kept = {name: [each for each in them if not each.part] for name, them in of.observations.items()}
+        return replace(of, observations=kept)
+
+    (whole,) = compare_runs(base, tuned)
+    (single,) = compare_runs(first_parts(base), first_parts(tuned))
+    assert (30, 10, 10) == (whole.n, whole.clusters, single.n)
+    assert single.interval == whole.interval
+    assert pytest.approx(single.p, abs=0.02) == whole.p
+
+
+def test_tags_name_the_instruction_of_each_part(tmp_path: Path) -> None:
+    """Type and family stand in the order of the parts."""
+    first = asked(suite_of(tmp_path, PROMPTS), FunctionEngine())[0]
+    assert first.sample.tags == {
+        "instruction": ["punctuation:no_comma", "length_constraints:number_words"],
+        "instruction family": ["punctuation", "length_constraints"],
+    }
+
+
+def test_arguments_are_the_official_ones() -> None:
+    """The table of instructions has the official types, arguments and languages, none more and none less."""
+    # imported here because lm-eval looks for nltk's data as it is imported, and a fixture puts them in place
+    from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT  # noqa: PLC0415
+    from lm_eval.tasks.ifeval.instructions_util import LANGUAGE_CODES  # noqa: PLC0415
+
+    official = {name: set(made(name).get_instruction_args_keys()) for name, made in INSTRUCTION_DICT.items()}
+    assert official == {name: set(arguments) for name, arguments in ARGUMENTS.items()}
+    assert set(LANGUAGE_CODES) == set(LANGUAGES)
+
+
+def one(instruction: str, **kwargs: Any) -> dict[str, Any]:
+    """What a row holds of one instruction."""
+    return {"instruction_id_list": [instruction], "kwargs": [kwargs]}
+
+
+def words(**kwargs: Any) -> dict[str, Any]:
+    """What a row holds of an instruction to write so many words."""
+    return one("length_constraints:number_words", **kwargs)
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"kwargs": [{"no_such": 1}]}, r"cannot be checked \(change_case:english_lowercase\)"),
-        ({"instruction_id_list": ["change_case:shouting"]}, "change_case:shouting"),
+        ({"kwargs": [{"no_such": 1}]}, r"\(change_case:english_lowercase\): takes no argument 'no_such'"),
         (
-            {
-                "instruction_id_list": ["length_constraints:number_words"],
-                "kwargs": [{"relation": "around", "num_words": 3}],
-            },
-            "around",
+            {"instruction_id_list": ["change_case:english_lowercas"]},
+            "no such instruction; did you mean 'change_case:english_lowercase'",
         ),
         (
-            {
-                "instruction_id_list": ["length_constraints:number_words"],
-                "kwargs": [{"relation": "at least", "num_words": "three"}],
-            },
-            "has a field of another type",
+            words(relation="around", num_words=3),
+            "relation must be 'less than' or 'at least', and is 'around'",
+        ),
+        (words(relation="at least", num_words="three"), "num_words must be a whole number .* is 'three'"),
+        (words(relation="at least", num_words=0), "num_words must be a whole number from 1 "),
+        (words(relation="at least", num_words=True), "num_words must be a whole number "),
+        (words(relation="at least"), "lacks its argument 'num_words'"),
+        (
+            words(relation="at least", num_word=3),
+            "takes no argument 'num_word'; did you mean 'num_words'",
+        ),
+        (one("language:response_language", language="xx"), "language must be one of en, es"),
+        (one("keywords:existence", keywords="tool"), "keywords must be a list"),
+        (one("keywords:existence", keywords=[]), "keywords must be a list that is not empty"),
+        (one("keywords:existence", keywords=["a", "("]), "keywords must be a regular expression"),
+        (one("startend:end_checker", end_phrase=" "), "end_phrase must be a text that is not empty"),
+        (
+            one("keywords:letter_frequency", letter="ab", let_frequency=1, let_relation="at least"),
+            "letter must be one character, and is 'ab'",
+        ),
+        (
+            one(
+                "length_constraints:nth_paragraph_first_word",
+                num_paragraphs=2,
+                nth_paragraph=3,
+                first_word="so",
+            ),
+            "there is no paragraph 3 among 2",
         ),
         ({"kwargs": []}, "1 instructions have 0 kwargs"),
         ({"instruction_id_list": [], "kwargs": []}, "instruction_id_list is empty"),
         ({"key": "two"}, "key: input should be a valid integer"),
+        ({"prompt": " "}, "the prompt is empty"),
     ],
 )
 def test_unusable_row(tmp_path: Path, change: dict[str, Any], problem: str) -> None:
-    """Arguments that an instruction does not take are found before the model is asked; the row is named."""
+    """What no checker could judge, or would make up, is found when the data are read; the row is named."""
     rows = copy.deepcopy(PROMPTS)
     rows[1] |= change
-    engine = FunctionEngine()
     with pytest.raises(DataError, match=f"row 2: .*{problem}"):
-        asked(suite_of(tmp_path, rows), engine)
-    assert engine.prompts == []
+        _ = suite_of(tmp_path, rows).data_hash
 
 
 def test_hub_and_file_rows_hash_alike(tmp_path: Path) -> None:
@@ -191,4 +305,13 @@ def test_official_data(official_data: Path) -> None:
     rows = list(suite.rows(FunctionEngine()))
     assert len(rows) == suite.size == 541
     assert sum(len(values(row, "instruction_strict")) for row in rows) == 834
+    drawn = [prompt for prompt in suite.prompts if prompt.randomly_judged]
+    assert [(1122, 1), (1129, 1)] == [(prompt.key, prompt.randomly_judged) for prompt in drawn]
+    notes = {metric.name: str(metric.note) for metric in suite.metrics}
+    for name, bound in (
+        ("prompt", "2 prompts, 0.0037 of all 541"),
+        ("instruction", "2 instructions, 0.0024"),
+    ):
+        for way in ("strict", "loose"):
+            assert f"at most {bound}" in notes[f"{name}_{way}"]
     assert suite.data_hash == "sha256:51ff4c9aee762d70184ad1eb013cbd3ae66821a7a397453d6afa7c9e5fb48e47"

@@ -154,4 +154,58 @@ def test_official_data(official_data: Path) -> None:
     """All 817 questions are read, with ids of their own."""
     suite = TruthfulQA(SuiteSettings(), Surroundings(data_root=official_data))
     assert suite.size == 817
+    tags = [row.sample.tags for row in suite.rows(FunctionEngine())]
+    assert 437 == sum(tag["type"] == "Adversarial" for tag in tags)
+    assert 38 == len({tag["category"] for tag in tags})
     assert suite.data_hash == "sha256:b36d1e1b4608cde5000701b0937ace766a67cae1edd27ad2de2c1dba2107f454"
+
+
+def tags_of(folder: Path, kinds: Sequence[dict[str, str]] | None, **settings: Any) -> list[dict[str, Any]]:
+    """The tags of the three made-up questions, where a folder of official data says these things of them."""
+    write_rows(folder / "truthfulqa" / "multiple_choice.jsonl", QUESTIONS)
+    if kinds is not None:
+        write_rows(folder / "truthfulqa" / "generation.jsonl", kinds)
+    suite = TruthfulQA(SuiteSettings(**settings), Surroundings(data_root=folder))
+    return [dict(row.sample.tags) for row in by_position(list(suite.rows(FunctionEngine())))]
+
+
+KINDS = [
+    {"question": f"  {QUESTIONS[2]['question']}", "category": "Space", "type": "Adversarial"},
+    {"question": QUESTIONS[0]["question"], "category": "Bodies", "type": "Non-Adversarial"},
+    {"question": "Asked by nobody?", "category": "Space", "type": "Adversarial"},
+]
+
+
+def test_questions_have_the_category_of_their_partner(tmp_path: Path) -> None:
+    """Joined on the question without blanks around it; without a partner there is no category."""
+    first, second, third = tags_of(tmp_path, KINDS)
+    assert ("Bodies", "Non-Adversarial") == (first["category"], first["type"])
+    assert {"right"} == set(second)
+    assert ("Space", "Adversarial") == (third["category"], third["type"])
+
+
+def test_categories_change_neither_hash_nor_scores(tmp_path: Path) -> None:
+    """They part results into groups and are no part of what is asked: such runs compare."""
+    made = []
+    for name, kinds in (("with", KINDS), ("without", None)):
+        tags_of(tmp_path / name, kinds)
+        suite = TruthfulQA(SuiteSettings(), Surroundings(data_root=tmp_path / name))
+        made.append((suite.data_hash, suite.version, [row.scores for row in suite.rows(FunctionEngine())]))
+    assert made[0] == made[1]
+    assert {"right"} == set(tags_of(tmp_path / "without", None)[0])
+
+
+def test_all_categories_are_read_under_a_limit(tmp_path: Path) -> None:
+    """`limit` is of questions asked: the partner of the first may be any row."""
+    assert ["Bodies"] == [tags["category"] for tags in tags_of(tmp_path, KINDS, limit=1)]
+
+
+def test_a_users_questions_need_no_hub_for_categories(suite: TruthfulQA) -> None:
+    """Where rows are a user's own and there is no folder of official data, nothing is fetched."""
+    assert {("right",)} == {tuple(row.sample.tags) for row in suite.rows(FunctionEngine())}
+
+
+def test_a_bad_category_is_named(tmp_path: Path) -> None:
+    """A row for generation without its category is told by file and line."""
+    with pytest.raises(DataError, match=r"generation\.jsonl, row 2: category: field required"):
+        tags_of(tmp_path, [KINDS[0], {"question": "Why?", "type": "Adversarial"}])

@@ -112,6 +112,25 @@ def test_report_says_the_same_as_compare(project: Path, capsys: pytest.CaptureFi
     assert compared == json.loads(capsys.readouterr().out)
 
 
+def test_groups_are_in_the_json_and_the_reports(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each split of a metric: its groups with each model's mean and the corrected difference."""
+    assert 0 == run("compare", "one", "two", "--suite", "toy-ifeval", "--json")
+    (table,) = json.loads(capsys.readouterr().out)["groups"]
+    assert ("toy-ifeval", "instruction_strict", "instruction") == (
+        table["suite"],
+        table["metric"],
+        table["split"],
+    )
+    assert table["exploratory"]
+    topic = next(group for group in table["groups"] if group["group"] == "topic")
+    assert (6, 6) == (topic["scores"], topic["samples"])
+    assert ["one", "two"] == list(topic["models"])
+    assert topic["models"]["one"]["comparison"] is None
+    assert "toy-ifeval instruction_strict by instruction" == topic["models"]["two"]["comparison"]["family"]
+    for name in ("leaderboard.md", "leaderboard.html"):
+        assert "instruction_strict by instruction" in (project / "reports" / name).read_text("utf-8")
+
+
 def test_fail_on(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--fail-on not-better` exits with 1 where two random models do not differ; without it, with 0."""
     assert 0 == run("compare", "one", "two")

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 
 from harness.errors import StoreError
-from harness.records import Likelihood, Observation, Preference, Response, Score
+from harness.records import Likelihood, Metric, Observation, Preference, Response, Score
 from harness.store import Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
 from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
 
@@ -198,6 +198,35 @@ def test_a_run_finishes_once(store: Store) -> None:
     store.finish_run("run", "2026-11-22T12:00:00+00:00")
 
     assert replace(A_RUN, finished="2026-11-22T11:00:00+00:00") == store.run("run")
+
+
+def test_what_a_metric_is_split_by_comes_back(store: Store) -> None:
+    """Splits and notes of metrics are kept with the run."""
+    metric = Metric(name="mc1", kind="binary", splits=("category", "type"), note="mind this")
+    run = replace(begun(store, "other"), id="run", metrics=(metric,))
+    store.begin_run(run)
+    assert run == store.run("run")
+
+
+def test_a_metric_of_before_there_were_splits(store: Store, url: str) -> None:
+    """A run that an older version kept has metrics that are split by nothing."""
+    begun(store)
+    old = '[{"headline":true,"higher_is_better":true,"kind":"binary","name":"mc1"}]'
+    with create_engine(url).begin() as connection:
+        connection.exec_driver_sql(f"UPDATE runs SET metrics = '{old}'")
+    kept = store.run("run")
+    assert kept is not None
+    assert A_RUN.metrics == kept.metrics
+
+
+def test_tags_are_found_by_sample(store: Store) -> None:
+    """What a run's samples can be split by, and no other run's."""
+    begun(store)
+    begun(store, "other")
+    store.keep_rows("run", [(0, row(0)), (1, row(1))])
+    store.keep_rows("other", [(2, row(2))])
+    tags = {"category": "numbers", "levels": [1, 2]}
+    assert {"sample-0": tags, "sample-1": tags} == store.tags("run")
 
 
 def test_runs_are_found_by_model_and_suite(store: Store) -> None:
