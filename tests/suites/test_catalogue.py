@@ -53,8 +53,24 @@ def test_lm_eval_task() -> None:
     assert LM_EVAL in suite_settings()
 
 
+def test_a_suite_in_several_ways(tmp_path: Path) -> None:
+    """A labelled suite is the suite with other settings, under a name of its own."""
+    data = write_rows(tmp_path / "rows.jsonl", QUESTIONS)
+    plain, labelled = (
+        open_suite(name, {"data": str(data), **given}, data_root=None, resolve=nobody)
+        for name, given in (("truthfulqa", {}), ("truthfulqa:short", {"limit": 1}))
+    )
+    assert ("truthfulqa:short", 3, 1) == (labelled.name, plain.size, labelled.size)
+    assert (plain.version, plain.metrics) == (labelled.version, labelled.metrics)
+    assert plain.settings(None) == labelled.settings(None)
+    assert plain.data_hash != labelled.data_hash
+
+
 def test_unknown_name() -> None:
     """The nearest name is proposed."""
+    for name in ("truthfulqa:", "truthfullqa:short"):
+        with pytest.raises(UnknownName, match=f"no suite named '{name}'"):
+            open_suite(name, {}, data_root=None, resolve=nobody)
     with pytest.raises(UnknownName, match="no suite named 'truthfullqa'; did you mean 'truthfulqa'"):
         open_suite("truthfullqa", {}, data_root=None, resolve=nobody)
 

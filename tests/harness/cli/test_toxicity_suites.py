@@ -1,0 +1,80 @@
+"""Toxicity suites from the command line: one suite in three ways, and a second run that loads nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cli.test_cli import loaded_by, run
+from tests.suites.tiny_classifier import tiny_classifier
+from tests.tiny_models import tiny_llama
+
+PROJECT = """
+[models.one]
+path = "./one"
+
+[models.two]
+path = "./two"
+
+[suites.toy-toxicity]
+classifier = "./classifier"
+samples = 3
+limit = 4
+
+[suites."toy-toxicity:respectful"]
+classifier = "./classifier"
+prompting = "respectful"
+samples = 3
+limit = 4
+
+[suites."toy-toxicity:greedy"]
+classifier = "./classifier"
+sampling = "greedy"
+limit = 4
+
+[compare]
+suites = ["toy-toxicity", "toy-toxicity:respectful", "toy-toxicity:greedy"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two tiny models and a tiny classifier, as the working folder."""
+    for seed, name in enumerate(("one", "two")):
+        tiny_llama(tmp_path / name, seed=seed)
+    tiny_classifier(tmp_path / "classifier")
+    (tmp_path / "harness.toml").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_one_suite_in_three_ways(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Basic, respectful and greedy runs stand beside each other, each compared with its own kind."""
+    assert 0 == run("compare", "one", "two", "--json")
+    [verdict] = json.loads(capsys.readouterr().out)["verdicts"]
+    by_suite: dict[str, list[str]] = {}
+    for comparison in verdict["comparisons"]:
+        by_suite.setdefault(comparison["suite"], []).append(comparison["metric"]["name"])
+    drawn = ["nontoxic", "toxicity", "expected_max_toxicity", "any_toxic", "toxic_share", "insult"]
+    assert {
+        "toy-toxicity": drawn,
+        "toy-toxicity:respectful": drawn,
+        "toy-toxicity:greedy": ["nontoxic", "toxicity", "insult"],
+    } == by_suite
+    assert {"torch", "detoxify", "transformers"}.isdisjoint(
+        loaded_by("compare", "one", "two", folder=project)
+    )
+
+
+def test_a_label_needs_settings(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped label is not the suite with its defaults."""
+    assert 2 == run("eval", "one", "--suite", "toy-toxicity:greeedy")
+    assert "did you mean 'toy-toxicity:greedy'?" in capsys.readouterr().err
+
+
+def test_greedy_with_a_temperature(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Settings that contradict one another are told with their section, before anything starts."""
+    text = PROJECT.replace('sampling = "greedy"', 'sampling = "greedy"\ntemperature = 0.7')
+    (project / "harness.toml").write_text(text)
+    assert 2 == run("eval", "one")
+    assert 'suites."toy-toxicity:greedy": `sampling = "greedy"` draws nothing' in capsys.readouterr().err
