@@ -6,8 +6,9 @@ means of single runs are computed here. It does not know how it will look.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from harness.bounds import bounds
 from harness.records import Comparison, Metric, Row, Run, Verdict
 from harness.stats import mean_interval
 from harness.store import Store
@@ -99,7 +100,7 @@ def _section(
         MetricLine(
             metric=metric,
             cells=tuple(
-                _cell(metric, rows[model].values(), found.get((model, metric.name)), level)
+                _cell(metric, list(rows[model].values()), found.get((model, metric.name)), level)
                 if model in asked
                 else None
                 for model in runs
@@ -125,7 +126,7 @@ def deciding(metrics: Sequence[Metric]) -> Metric | None:
     return min(metrics, key=lambda metric: (metric.kind != "binary", not metric.headline), default=None)
 
 
-def _cell(metric: Metric, rows: Iterable[Row], comparison: Comparison | None, level: float) -> Cell:
+def _cell(metric: Metric, rows: Sequence[Row], comparison: Comparison | None, level: float) -> Cell:
     scores = [(row.sample, score) for row in rows for score in row.scores if score.metric == metric.name]
     scored = [(sample, score.value) for sample, score in scores if score.value is not None]
     values = [value for _, value in scored]
@@ -141,6 +142,7 @@ def _cell(metric: Metric, rows: Iterable[Row], comparison: Comparison | None, le
             Counter(score.reason or "no reason given" for _, score in scores if score.value is None)
         ),
         comparison=comparison,
+        bounds=bounds(metric, rows),
     )
 
 

@@ -9,7 +9,7 @@ It does not know where the text is written, and computes nothing.
 import re
 from collections.abc import Iterable, Sequence
 
-from harness.records import Comparison, Verdict
+from harness.records import Comparison, Metric, Verdict
 from reports.board import Cell, Estimate, Leaderboard, Standing
 from reports.conditions import Group, duration, environments, moment, settings, short
 from reports.visible import visible
@@ -17,6 +17,7 @@ from reports.wording import (
     HOW_TO_READ,
     MARKS,
     between,
+    could_be,
     count,
     evidence,
     number,
@@ -41,8 +42,8 @@ def escaped(text: str) -> str:
 
 def render(board: Leaderboard) -> str:
     """The whole report."""
-    blocks = [*_head(board), _ranked(board), *_verdicts(board), *_exploratory(board), *_reading()]
-    return "\n\n".join([*blocks, *_conditions(board)]) + "\n"
+    blocks = [*_head(board), _ranked(board), *_verdicts(board), *_exploratory(board), *_uncertain(board)]
+    return "\n\n".join([*blocks, *_reading(), *_conditions(board)]) + "\n"
 
 
 def _head(board: Leaderboard) -> Iterable[str]:
@@ -77,6 +78,7 @@ def _cell(cell: Cell | None) -> str:
     mark = f"{MARKS[cell.comparison.decision]} " if cell.comparison else ""
     missing = sum(cell.unscored.values())
     left_out = f", {count(missing)} unscored" if missing else ""
+    left_out += f"<br>{could_be(cell.bounds)}" if cell.bounds else ""
     return f"{_lines(cell.score, cell.difference, cell.relative, mark)}<br>n = {count(cell.n)}{left_out}"
 
 
@@ -129,6 +131,28 @@ def _other(comparison: Comparison) -> list[str]:
         "–" if comparison.adjusted_p is None else f"{comparison.adjusted_p:.2g}",
         count(comparison.n),
         f"{MARKS[comparison.decision]} {comparison.decision}",
+    ]
+
+
+def _uncertain(board: Leaderboard) -> Iterable[str]:
+    if board.uncertain:
+        yield "## What is unscored"
+        yield "Left out of the means, and bounded: no score is taken to be good or bad because it is missing."
+        head = ["model", "suite", "metric", "why", "mean of the scored", "at least", "at most"]
+        yield _table(head, [_bounded(*found) for found in board.uncertain], numbers_from=4)
+
+
+def _bounded(model: str, suite: str, metric: Metric, cell: Cell) -> list[str]:
+    reasons = [f"{count(times)} × {escaped(reason)}" for reason, times in cell.unscored.items()]
+    low, high = cell.bounds or (0.0, 1.0)
+    return [
+        escaped(model),
+        escaped(suite),
+        escaped(metric.name),
+        "; ".join(reasons) or "some parts of some samples",
+        number(cell.score.value) if cell.score else "–",
+        number(low),
+        number(high),
     ]
 
 
