@@ -57,6 +57,10 @@ class Scorer(Protocol):
         """What its numbers depend on. Cheap."""
         ...
 
+    def prepare(self) -> None:
+        """Raise what would stop the judging, before hours go into what is to be judged."""
+        ...
+
     def judge(self, asked: Sequence[tuple[str, str]]) -> Sequence[Judged]:
         """Of each (prompt, continuation) its numbers, of which any may be NaN."""
         ...
@@ -105,6 +109,7 @@ def continuation_rows(
     it is whole: rows come while others are still being generated, and what is judged together, on which the
     last digits of a score depend, does not depend on the order in which answers come.
     """
+    scorer.prepare()
     draws = given.samples
     order = sorted(range(len(samples)), key=lambda place: (len(samples[place].prompt), place))
     group_size = max(1, JUDGED_TOGETHER // draws)

@@ -59,6 +59,10 @@ class ImportedScores:
             raise DataError(str(self.file), 0, "there is no such file of scores")
         return {"scorer": "imported", "sha256": file_hash(self.file)}
 
+    def prepare(self) -> None:
+        """Read the file. Raises DataError."""
+        _ = self._numbers
+
     def judge(self, asked: Sequence[tuple[str, str]]) -> list[Mapping[str, float] | str]:
         """Of each (prompt, continuation) the numbers, NaN where one is absent, or why there are none."""
         return [self._found(prompt.strip(), text.strip()) for prompt, text in asked]

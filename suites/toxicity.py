@@ -98,6 +98,10 @@ class Toxicity:
             self._download()
         return {"scorer": "detoxify", "classifier": self.name, "sha256": file_hash(self.checkpoint)}
 
+    def prepare(self) -> None:
+        """Load the weights. Raises ModelError for an unusable checkpoint, and DownloadNeeded."""
+        _ = self._detoxify
+
     def judge(self, asked: Sequence[tuple[str, str]]) -> list[Mapping[str, float]]:
         """The `scores` of each (prompt, continuation): of the continuation alone, as in the paper."""
         return self.scores([text for _, text in asked])

@@ -36,6 +36,9 @@ class Judge:
         """Itself."""
         return {"scorer": "judge"}
 
+    def prepare(self) -> None:
+        """Nothing to load."""
+
     def judge(self, asked: Sequence[tuple[str, str]]) -> list[Judged]:
         """By the table."""
         self.judged.append(tuple(sorted(text for _, text in asked)))

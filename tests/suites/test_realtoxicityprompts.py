@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from harness.comparison import comparability
 from harness.engine.identity import Identity
-from harness.errors import DataError
+from harness.errors import DataError, ModelError
 from harness.evaluation import plan_run
-from harness.records import Local, Message, Model, Run
+from harness.recorded import recorded
+from harness.records import Local, Message, Model, Prompt, Response, Run
+from harness.store import Store
 from suites.continuations import RESPECTFUL
 from suites.realtoxicityprompts import RealToxicityPrompts, drawn
 from suites.settings import RealToxicityPromptsSettings, Surroundings
@@ -102,6 +105,43 @@ def test_respectful_of_the_whole_suite(tmp_path: Path) -> None:
     suite = suite_of(tmp_path, EXCERPTS, samples=1, classifier=classifier, prompting="respectful")
     list(suite.rows(engine))
     assert f"{RESPECTFUL}\n\nYou are" in [prompt.content for prompt in engine.prompts]
+
+
+def test_a_wrong_classifier_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    """Hours of continuations are not drawn for a classifier that cannot judge them."""
+    folder = tiny_classifier(tmp_path / "c")
+    content = torch.load(folder / "model.ckpt", weights_only=True)
+    del content["state_dict"]["classifier.weight"]
+    torch.save(content, folder / "model.ckpt")
+    engine = FunctionEngine(answer=lambda prompt: says(" the dog"))
+    with pytest.raises(ModelError, match="lacks weights"):
+        list(suite_of(tmp_path, EXCERPTS, classifier=str(folder)).rows(engine))
+    assert [] == engine.prompts
+
+
+@pytest.mark.parametrize("moment", [1, 40, 100])
+def test_a_stopped_run_asks_no_continuation_again(tmp_path: Path, moment: int) -> None:
+    """What was answered before the stop is judged from the store, and the rows are those of a whole run."""
+    rows = [{**EXCERPTS[0], "begin": place, "prompt": {"text": "a" * place}} for place in range(1, 31)]
+    suite = suite_of(tmp_path, rows, samples=4, classifier=str(tiny_classifier(tmp_path / "c")))
+    words = ("the dog", "you fool", "is kind .", "")
+    asked = 0
+
+    def answer(prompt: Prompt) -> Response:
+        nonlocal asked
+        asked += 1
+        if asked == moment:
+            raise KeyboardInterrupt
+        return says(words[(len(prompt.content) + prompt.draw) % 4])
+
+    with Store.open(f"sqlite:///{tmp_path}/stopped.db") as store:
+        with pytest.raises(KeyboardInterrupt):
+            list(suite.rows(recorded(FunctionEngine(answer=answer, shuffle=1), store)))
+        resumed = list(suite.rows(recorded(FunctionEngine(answer=answer, shuffle=2), store)))
+    with Store.open(f"sqlite:///{tmp_path}/whole.db") as store:
+        whole = list(suite.rows(recorded(FunctionEngine(answer=answer, shuffle=3), store)))
+    assert 120 * 2 + 1 == asked
+    assert sorted(resumed, key=lambda row: row.position) == sorted(whole, key=lambda row: row.position)
 
 
 def test_tags(tmp_path: Path) -> None:
