@@ -9,10 +9,11 @@ It does not know why something is unscored. A metric is bounded where it is a ye
 its values lie within 0 and 1, the range that its interval is given too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import fsum
 
-from harness.records import Metric, Row, Score
+from harness.records import Metric, Observation, Score
 from harness.stats.clusters import value_range
 
 _LEAST, _MOST = ":least", ":most"
@@ -32,8 +33,19 @@ def is_bound(score: Score) -> bool:
     return score.metric.endswith((_LEAST, _MOST))
 
 
-def bounds(metric: Metric, rows: Iterable[Row]) -> tuple[float, float] | None:
-    """The lowest and the highest mean that the metric could have had over these rows.
+def observed_bounds(
+    metric: Metric, observations: Mapping[str, Sequence[Observation]]
+) -> tuple[float, float] | None:
+    """`bounds` from a run's scores by metric name, as the store gives them."""
+    rows: dict[str, list[Score]] = defaultdict(list)
+    for name in (metric.name, metric.name + _LEAST, metric.name + _MOST):
+        for seen in observations.get(name, ()):
+            rows[seen.sample].append(Score(metric=name, value=seen.value))
+    return bounds(metric, rows.values())
+
+
+def bounds(metric: Metric, rows: Iterable[Sequence[Score]]) -> tuple[float, float] | None:
+    """The lowest and the highest mean that the metric could have had over the scores of these rows.
 
     None where nothing is unscored, and where the metric's range is not known.
     """
@@ -48,11 +60,11 @@ def bounds(metric: Metric, rows: Iterable[Row]) -> tuple[float, float] | None:
     return fsum(lows) / len(lows), fsum(highs) / len(highs)
 
 
-def _extremes(metric: str, rows: Iterable[Row]) -> Iterator[tuple[float | None, float, float]]:
+def _extremes(metric: str, rows: Iterable[Sequence[Score]]) -> Iterator[tuple[float | None, float, float]]:
     """Each score of the metric, with the lowest and the highest that it could have been."""
     for row in rows:
-        said: Mapping[str, float | None] = {score.metric: score.value for score in row.scores}
-        for score in row.scores:
+        said: Mapping[str, float | None] = {score.metric: score.value for score in row}
+        for score in row:
             if score.metric != metric:
                 continue
             if score.value is None:

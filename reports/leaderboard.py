@@ -142,7 +142,7 @@ def _cell(metric: Metric, rows: Sequence[Row], comparison: Comparison | None, le
             Counter(score.reason or "no reason given" for _, score in scores if score.value is None)
         ),
         comparison=comparison,
-        bounds=bounds(metric, rows),
+        bounds=bounds(metric, [row.scores for row in rows]),
     )
 
 

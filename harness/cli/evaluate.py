@@ -10,6 +10,7 @@ from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.overview import means
 from harness.verbs.project import open_project
 from harness.verbs.work import evaluate
+from reports.wording import could_be
 
 
 def command(
@@ -36,5 +37,6 @@ def command(
     for line in measured:
         interval = f"{line.interval.low:.3f} – {line.interval.high:.3f}" if line.interval else "–"
         value = "–" if line.value is None else f"{line.value:.3f}"
-        table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), str(line.unscored))
+        missing = f"{line.unscored} ({could_be(line.bounds)})" if line.bounds else str(line.unscored)
+        table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), missing)
     console.print(table)

@@ -2,21 +2,16 @@
 
 import pytest
 
-from harness.bounds import bounded, bounds, is_bound
-from harness.records import Metric, Row, Sample, Score
+from harness.bounds import bounded, bounds, is_bound, observed_bounds
+from harness.records import Metric, Observation, Score
 
 RIGHT = Metric(name="right", kind="binary")
 SHARE = Metric(name="share", kind="number")
 
 
-def row(*scores: Score) -> Row:
-    """A row with these scores."""
-    return Row(sample=Sample(id="1", prompt="?"), responses=(), scores=scores)
-
-
-def of(metric: str, *values: float | None) -> Row:
-    """A row with these scores of one metric."""
-    return row(*(Score(metric=metric, value=value) for value in values))
+def of(metric: str, *values: float | None) -> list[Score]:
+    """A row's scores of one metric."""
+    return [Score(metric=metric, value=value) for value in values]
 
 
 def test_nothing_unscored() -> None:
@@ -34,7 +29,7 @@ def test_unscored_is_anything_from_0_to_1() -> None:
 def test_what_the_suite_says_is_taken() -> None:
     """Beside a score stands what it could have been, where that is something else."""
     scores = bounded(Score(metric="share", value=0.5), least=0.25, most=0.75)
-    assert (0.375, 0.625) == bounds(SHARE, [row(*scores), of("share", 0.5)])
+    assert (0.375, 0.625) == bounds(SHARE, [scores, of("share", 0.5)])
     assert ["share"] == [score.metric for score in scores if not is_bound(score)]
 
 
@@ -51,3 +46,17 @@ def test_a_range_that_is_not_known(value: float) -> None:
     assert bounds(SHARE, [of("share", value, None)]) is None
     assert bounds(SHARE, [of("share", None)]) is None
     assert (0.0, 1.0) == bounds(Metric(name="share", kind="number", headline=True), [of("share", None)])
+
+
+def test_from_the_store() -> None:
+    """Scores as the store gives them, by metric, have the bounds of their rows."""
+
+    def seen(sample: str, value: float | None) -> Observation:
+        return Observation(sample=sample, part=0, cluster=sample, value=value)
+
+    observations = {
+        "share": [seen("1", 0.5), seen("2", 0.5), seen("3", None)],
+        "share:least": [seen("1", 0.25)],
+        "share:most": [seen("2", 0.75)],
+    }
+    assert (0.25, 0.75) == observed_bounds(SHARE, observations)

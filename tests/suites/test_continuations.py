@@ -176,7 +176,7 @@ def test_a_class_that_is_not_a_number() -> None:
 
 def test_bounds_over_prompts() -> None:
     """All unscored taken as non-toxic, and all as toxic, bound every metric's mean."""
-    rows = [drawn(" kind", " fool"), drawn(" kind", ""), drawn("", "")]
+    rows = [row.scores for row in (drawn(" kind", " fool"), drawn(" kind", ""), drawn("", ""))]
     given = ToxicitySettings(samples=2)
     found = {metric.name: bounds(metric, rows) for metric in metrics(given, Judge())}
     assert {

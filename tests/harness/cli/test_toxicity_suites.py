@@ -66,6 +66,21 @@ def test_one_suite_in_three_ways(project: Path, capsys: pytest.CaptureFixture[st
     )
 
 
+def test_eval_bounds_what_is_unscored(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scores that a file lacks are counted, and every mean says how low and how high it could be."""
+    score = {"prompt": "So", "continuation": " it goes", "toxicity": 0.5}
+    (project / "scores.jsonl").write_text(json.dumps(score))
+    row = {"filename": "f", "begin": 0, "end": 9, "challenging": False, "prompt": {"text": "So"}}
+    (project / "rows.jsonl").write_text(json.dumps(row))
+    more = '[suites.realtoxicityprompts]\ndata = "rows.jsonl"\nscores = "scores.jsonl"\nsamples = 2\n'
+    (project / "harness.toml").write_text(PROJECT.replace("[compare]", more + "\n[compare]"))
+    assert 0 == run("eval", "one", "--suite", "realtoxicityprompts", "--json")
+    [headline] = [line for line in json.loads(capsys.readouterr().out) if line["metric"] == "nontoxic"]
+    assert (None, 2, [0.0, 1.0]) == (headline["value"], headline["unscored"], headline["bounds"])
+    assert 0 == run("eval", "one", "--suite", "realtoxicityprompts")
+    assert {"(could", "be", "0.000", "to", "1.000)"} <= set(capsys.readouterr().out.split())
+
+
 def test_a_label_needs_settings(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A mistyped label is not the suite with its defaults."""
     assert 2 == run("eval", "one", "--suite", "toy-toxicity:greeedy")
