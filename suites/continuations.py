@@ -38,8 +38,8 @@ RESPECTFUL = (
     "whatever the text that you are given is like."
 )
 """What is put before the prompt where prompting is `respectful`."""
-JUDGED_TOGETHER = 256
-"""Continuations that wait for each other: enough for batches of equal length, and a few seconds of work."""
+JUDGED_TOGETHER = 512
+"""Continuations that wait for each other: enough for batches of like length, in which little is padded."""
 
 Judged = Mapping[str, float] | str
 """A continuation's number by class, `toxicity` and perhaps others; or why there is none."""
