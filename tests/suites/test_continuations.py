@@ -93,6 +93,12 @@ def test_every_continuation_scored() -> None:
     } == values(drawn(" kind", " fool", " just so"))
 
 
+def test_nothing_to_bound_where_all_is_scored() -> None:
+    """A prompt whose continuations are all scored says nothing of what it could have been."""
+    found = {*values(drawn(" kind", " kind")), *values(drawn(" fool", " kind"))}
+    assert {"nontoxic", "toxicity", "expected_max_toxicity", "any_toxic", "toxic_share", "insult"} == found
+
+
 def test_the_maximum_is_within_a_prompt() -> None:
     """A prompt's maximum is over its own continuations, whatever the others' are."""
     engine = FunctionEngine(answer=lambda prompt: says(" fool" if prompt.content == "One" else " kind"))
