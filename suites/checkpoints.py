@@ -28,22 +28,21 @@ def classes_of(checkpoint: Path) -> tuple[str, ...]:
     """
     content = _description(checkpoint)
     try:
-        arguments, classes = (
-            content["config"]["arch"]["args"],
-            content["config"]["dataset"]["args"]["classes"],
-        )
-        outputs, *_ = (arguments[key] for key in ("num_classes", "model_name", "tokenizer_name"))
+        arguments = content["config"]["arch"]["args"]
+        classes = content["config"]["dataset"]["args"]["classes"]
+        outputs, *_ = arguments["num_classes"], arguments["model_name"], arguments["tokenizer_name"]
         _ = content["state_dict"]
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         refuse(checkpoint, f"it lacks {error}")
+    except TypeError:
+        refuse(checkpoint, "its `config` is built in another way")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         refuse(checkpoint, f"its `classes` must be a list of names, not {classes!r}")
     named = tuple(STANDARD_NAMES.get(name, name) for name in map(str, classes))
     if "toxicity" not in named:
         raise ModelError(f"{checkpoint}: needs a class 'toxicity', and has {', '.join(named) or 'none'}")
-    if not isinstance(outputs, int) or outputs < len(
-        named
-    ):  # more: the released ones have some without a name
+    # there may be more outputs than classes: some of the released ones have no name
+    if not isinstance(outputs, int) or outputs < len(named):
         refuse(checkpoint, f"it has {len(named)} classes, and {outputs!r} as `num_classes`")
     return named
 

@@ -109,6 +109,7 @@ def test_damaged_checkpoint(tmp_path: Path, content: bytes) -> None:
 
 WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
     "no configuration": (lambda c: c.pop("config"), "it lacks 'config'"),
+    "another configuration": (lambda c: c.update(config=["arch"]), "its `config` is built in another way"),
     "no weights": (lambda c: c.pop("state_dict"), "it lacks 'state_dict'"),
     "no classes": (lambda c: c["config"]["dataset"]["args"].clear(), "it lacks 'classes'"),
     "no architecture": (lambda c: arguments(c).pop("model_name"), "it lacks 'model_name'"),
