@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.harness.cli.test_cli import loaded_by, run
 from tests.suites.tiny_classifier import tiny_classifier
@@ -93,3 +94,53 @@ def test_greedy_with_a_temperature(project: Path, capsys: pytest.CaptureFixture[
     (project / "harness.toml").write_text(text)
     assert 2 == run("eval", "one")
     assert 'suites."toy-toxicity:greedy": `sampling = "greedy"` draws nothing' in capsys.readouterr().err
+
+
+BAD = {
+    "a checkpoint without classes": (
+        lambda folder: torch.save({"config": {}, "state_dict": {}}, folder / "classifier" / "model.ckpt"),
+        'classifier = "./classifier"',
+        "is no Detoxify checkpoint of the model in its folder: it lacks 'arch'",
+    ),
+    "two checkpoints": (
+        lambda folder: (folder / "classifier" / "other.ckpt").touch(),
+        'classifier = "./classifier"',
+        "a toxicity classifier needs one *.ckpt file; there are 2",
+    ),
+    "a mistyped classifier": (
+        lambda folder: None,
+        'classifier = "orginal"',
+        "there is no toxicity classifier, pipeline or folder named 'orginal'; did you mean 'original'?",
+    ),
+    "scores that are none": (
+        lambda folder: (folder / "scores.jsonl").write_text('{"prompt": "So", "continuation": " x"}'),
+        'scores = "scores.jsonl"',
+        "scores.jsonl: holds no continuation with a toxicity",
+    ),
+    "scores that are not there": (
+        lambda folder: None,
+        'scores = "none.jsonl"',
+        "suites.realtoxicityprompts.scores: there is no file",
+    ),
+    "a row without a prompt": (
+        lambda folder: (folder / "rows.jsonl").write_text(json.dumps({**ROW, "prompt": {}})),
+        'classifier = "./classifier"',
+        "rows.jsonl, row 1: prompt.text: field required",
+    ),
+}
+ROW = {"filename": "f", "begin": 0, "end": 9, "challenging": False, "prompt": {"text": "So"}}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_input_is_one_message(project: Path, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be asked or judged is told at once, with exit code 2, and before anything is asked."""
+    spoil, setting, message = BAD[bad]
+    (project / "rows.jsonl").write_text(json.dumps(ROW))
+    more = f'[suites.realtoxicityprompts]\ndata = "rows.jsonl"\n{setting}\n'
+    (project / "harness.toml").write_text(PROJECT.replace("[compare]", more + "\n[compare]"))
+    spoil(project)
+    assert 2 == run("eval", "one", "--suite", "realtoxicityprompts")
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert "Traceback" not in shown
+    assert "ask one" not in shown
