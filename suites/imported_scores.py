@@ -47,7 +47,7 @@ class ImportedScores:
 
     file: Path
 
-    @property
+    @cached_property
     def classes(self) -> tuple[str, ...]:
         """The attributes that the file has a number for. Raises DataError."""
         given = {name for numbers in self._numbers.values() for name in numbers}
