@@ -33,6 +33,8 @@ class Cell:
     """Scores that are missing, counted by reason."""
     comparison: Comparison | None
     """Against the baseline; None for the baseline itself, and where no verdict speaks of it."""
+    bounds: tuple[float, float] | None = None
+    """The lowest and the highest mean that were possible if nothing were unscored (`harness.bounds`)."""
 
     @property
     def difference(self) -> Estimate | None:
@@ -169,6 +171,17 @@ class Leaderboard:
     def groups(self) -> tuple[GroupTable, ...]:
         """Every suite's results by group."""
         return tuple(table for section in self.sections for table in section.groups)
+
+    @property
+    def uncertain(self) -> tuple[tuple[str, str, Metric, Cell], ...]:
+        """Model, suite, metric and cell wherever what is unscored leaves a mean open."""
+        return tuple(
+            (model, section.suite, line.metric, cell)
+            for section in self.sections
+            for line in section.lines
+            for model, cell in zip(self.models, line.cells, strict=True)
+            if cell is not None and cell.bounds is not None
+        )
 
     @property
     def exploratory(self) -> tuple[Comparison, ...]:

@@ -68,6 +68,7 @@ def _environment() -> Environment:
         count=wording.count,
         span=_span,
         between=wording.between,
+        could_be=wording.could_be,
         signed_between=wording.signed_between,
         evidence=wording.evidence,
         outside=wording.outside,

@@ -7,8 +7,9 @@ means of single runs are computed here. It does not know how it will look.
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harness.bounds import bounds
 from harness.breakdown import Breakdown
 from harness.records import Comparison, Metric, Row, Run, Sample, Score, Verdict
 from harness.stats import mean_interval
@@ -109,7 +110,7 @@ def _section(
         MetricLine(
             metric=metric,
             cells=tuple(
-                _cell(metric, _scores(rows[model].values(), metric), found.get((model, metric.name)), level)
+                _bounded(metric, list(rows[model].values()), found.get((model, metric.name)), level)
                 if model in asked
                 else None
                 for model in runs
@@ -151,6 +152,11 @@ def _scores(rows: Iterable[Row], metric: Metric) -> list[_Given]:
         for row in rows
         for part, score in enumerate(score for score in row.scores if score.metric == metric.name)
     ]
+
+
+def _bounded(metric: Metric, rows: Sequence[Row], comparison: Comparison | None, level: float) -> Cell:
+    cell = _cell(metric, _scores(rows, metric), comparison, level)
+    return replace(cell, bounds=bounds(metric, [row.scores for row in rows]))
 
 
 def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None, level: float) -> Cell:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from harness.records import Comparison, Verdict
+from harness.records import Comparison, Metric, Verdict
 from reports.board import Cell, Estimate, Leaderboard, Standing
 from reports.conditions import Group, duration, environments, moment, settings, short
 from reports.visible import visible
@@ -19,6 +19,7 @@ from reports.wording import (
     HOW_TO_READ,
     MARKS,
     between,
+    could_be,
     count,
     evidence,
     members,
@@ -45,8 +46,8 @@ def escaped(text: str) -> str:
 
 def render(board: Leaderboard) -> str:
     """The whole report."""
-    results = [_ranked(board), *_verdicts(board), *_exploratory(board), *_groups(board), *_told(board)]
-    return "\n\n".join([*_head(board), *results, *_reading(), *_conditions(board)]) + "\n"
+    results = [_ranked(board), *_verdicts(board), *_exploratory(board), *_groups(board), *_uncertain(board)]
+    return "\n\n".join([*_head(board), *results, *_told(board), *_reading(), *_conditions(board)]) + "\n"
 
 
 def _head(board: Leaderboard) -> Iterable[str]:
@@ -80,6 +81,7 @@ def _cell(cell: Cell | None) -> str:
         return "not run"
     missing = sum(cell.unscored.values())
     left_out = f", {count(missing)} unscored" if missing else ""
+    left_out += f"<br>{could_be(cell.bounds)}" if cell.bounds else ""
     return f"{_figures(cell)}<br>n = {count(cell.n)}{left_out}"
 
 
@@ -162,6 +164,28 @@ def _told(board: Leaderboard) -> Iterable[str]:
     if told:
         yield "## About the metrics"
         yield "\n".join(told)
+
+
+def _uncertain(board: Leaderboard) -> Iterable[str]:
+    if board.uncertain:
+        yield "## What is unscored"
+        yield "Left out of the means, and bounded: no score is taken to be good or bad because it is missing."
+        head = ["model", "suite", "metric", "why", "mean of the scored", "at least", "at most"]
+        yield _table(head, [_bounded(*found) for found in board.uncertain], numbers_from=4)
+
+
+def _bounded(model: str, suite: str, metric: Metric, cell: Cell) -> list[str]:
+    reasons = [f"{count(times)} × {escaped(reason)}" for reason, times in cell.unscored.items()]
+    low, high = cell.bounds or (0.0, 1.0)
+    return [
+        escaped(model),
+        escaped(suite),
+        escaped(metric.name),
+        "; ".join(reasons) or "some parts of some samples",
+        number(cell.score.value) if cell.score else "–",
+        number(low),
+        number(high),
+    ]
 
 
 def _reading() -> Iterable[str]:

@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from harness.bounds import is_bound
 from harness.records import Json, Likelihood, Response, Row, Sample, Score
 from reports.board import Leaderboard, Section, SideBySide
 from reports.visible import visible
@@ -133,7 +134,7 @@ def right_choices(sample: Sample) -> list[int]:
 def _answers(row: Row, texts: Texts) -> Json:
     return [
         [_answer(answer, texts) for answer in row.responses],
-        [_score(score, texts) for score in row.scores],
+        [_score(score, texts) for score in row.scores if not is_bound(score)],
     ]
 
 

@@ -27,6 +27,8 @@ HOW_TO_READ = (
     "cannot tell, and the smallest difference that they could have shown is given.",
     "The mean is the plain mean of the headline metrics, and the rank follows it. Neighbouring ranks can be "
     "chance: read the verdicts before the ranks.",
+    "What is unscored is counted and left out of a mean. “could be” gives the mean if every such score were "
+    "as low, and if every one were as high, as the metric allows.",
     "Intervals cover the choice of samples. They do not cover training again with another seed.",
 )
 
@@ -71,6 +73,11 @@ def members(scores: int, samples: int) -> str:
 def between(interval: Interval) -> str:
     """A score's interval."""
     return f"[{number(interval.low)}, {number(interval.high)}]"
+
+
+def could_be(bounds: tuple[float, float]) -> str:
+    """How far what is unscored could move a mean."""
+    return f"could be {number(bounds[0])} to {number(bounds[1])}"
 
 
 def signed_between(interval: Interval) -> str:

@@ -19,7 +19,9 @@ from pydantic import BaseModel
 from harness.errors import UnknownName
 from harness.protocols import Suite
 from harness.records import Json
+from harness.registry import labelled
 from suites.ifeval import IFEval
+from suites.labelled import Labelled
 from suites.lighteval_task import LightevalSuite
 from suites.lm_eval_task import LmEvalSuite
 from suites.realtoxicityprompts import RealToxicityPrompts
@@ -101,14 +103,17 @@ def open_suite(
     """The suite of this name with these settings, which its schema has accepted before.
 
     `data_root` is the folder of official data, None for the hub; `resolve` gives the folder of a model or
-    finished pipeline by its name. Raises UnknownName. Data are read when they are first needed, not here.
+    finished pipeline by its name. A `SUITE:LABEL` is the suite under that name. Raises UnknownName. Data are
+    read when they are first needed, not here.
     """
     surroundings = Surroundings(data_root=data_root, resolve=resolve)
     prefix, _, task = name.partition(":")
     family = FAMILIES.get(prefix) if task else None
     if family is not None:
         return family.open(task, family.settings.model_validate(settings), surroundings)
-    entry = known_suites().get(name)
+    of = labelled(name, known_suites())
+    entry = known_suites().get(of or name)
     if entry is None:
         raise UnknownName("suite", name, suite_settings())
-    return entry.open(entry.settings.model_validate(settings), surroundings)
+    suite = entry.open(entry.settings.model_validate(settings), surroundings)
+    return Labelled(suite, name) if of else suite

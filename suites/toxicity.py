@@ -14,17 +14,17 @@ It does not know where texts come from, nor from which toxicity on a text counts
 import contextlib
 import io
 import os
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 from harness.engine.hashing import file_hash
 from harness.errors import DownloadNeeded, ModelError, UnknownName
 from harness.records import Json
+from suites.checkpoints import classes_of, refuse, weights_and_plain_values
 
 if TYPE_CHECKING:
     from detoxify import Detoxify
@@ -37,6 +37,24 @@ RELEASES: Mapping[str, str] = {
     "unbiased-small": "v0.1.2/unbiased-albert-c8519128.ckpt",
 }
 RELEASE_PAGE = "https://github.com/unitaryai/detoxify/releases/download"
+_OF_COMMENTS = ("toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack")
+_OF_UNBIASED = (
+    "toxicity",
+    "severe_toxicity",
+    "obscene",
+    "identity_attack",
+    "insult",
+    "threat",
+    "sexual_explicit",
+)
+RELEASED_CLASSES: Mapping[str, tuple[str, ...]] = {
+    "original": _OF_COMMENTS,
+    "unbiased": _OF_UNBIASED,
+    "multilingual": _OF_UNBIASED,
+    "original-small": _OF_COMMENTS,
+    "unbiased-small": _OF_UNBIASED,
+}
+"""What Detoxify's documentation says each gives, so that it need not be downloaded to be listed."""
 BATCH = 64
 """Texts that are classified in one pass."""
 
@@ -69,11 +87,24 @@ class Toxicity:
             )
         return cls("folder", checkpoints[0], folder)
 
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """What it gives a probability for, `toxicity` among it. Raises ModelError."""
+        return RELEASED_CLASSES[self.name] if self.folder is None else classes_of(self.checkpoint)
+
     def identity(self) -> Mapping[str, Json]:
         """What scores depend on, for a run's settings. A released checkpoint that is missing comes first."""
         if not self.checkpoint.exists():
             self._download()
         return {"scorer": "detoxify", "classifier": self.name, "sha256": file_hash(self.checkpoint)}
+
+    def prepare(self) -> None:
+        """Load the weights. Raises ModelError for an unusable checkpoint, and DownloadNeeded."""
+        _ = self._detoxify
+
+    def judge(self, asked: Sequence[tuple[str, str]]) -> list[Mapping[str, float]]:
+        """The `scores` of each (prompt, continuation): of the continuation alone, as in the paper."""
+        return self.scores([text for _, text in asked])
 
     def scores(self, texts: Sequence[str]) -> list[Mapping[str, float]]:
         """For each text the probability of each class, among them `toxicity`. Equal texts are judged once.
@@ -81,12 +112,18 @@ class Toxicity:
         A value is NaN where the classifier fails. Raises ModelError for an unusable checkpoint, and
         DownloadNeeded.
         """
-        distinct = sorted(set(texts), key=lambda text: (len(text), text))
         judged: dict[str, Mapping[str, float]] = {}
+        distinct = self._by_length(texts) if texts else []
         for start in range(0, len(distinct), BATCH):
             batch = distinct[start : start + BATCH]
             judged.update(zip(batch, self._classify(batch), strict=True))
         return [judged[text] for text in texts]
+
+    def _by_length(self, texts: Sequence[str]) -> list[str]:
+        """Each text once, in the order of their numbers of tokens: what is padded is computed for nothing."""
+        distinct = sorted(set(texts))
+        tokens = self._detoxify.tokenizer(distinct, truncation=True)["input_ids"]
+        return [text for _, text in sorted(zip(map(len, tokens), distinct, strict=True))]
 
     def _classify(self, batch: Sequence[str]) -> list[Mapping[str, float]]:
         by_class = self._detoxify.predict(list(batch))
@@ -99,16 +136,23 @@ class Toxicity:
         # imported here because detoxify takes seconds to import, and a stored evaluation needs none of it
         import torch  # noqa: PLC0415
 
+        expected = self.classes  # first: what a checkpoint lacks is told more clearly there
         device = "cuda" if torch.cuda.is_available() else "cpu"
         with contextlib.redirect_stderr(io.StringIO()):  # the bar of transformers; errors are raised
-            return self._released(device) if self.folder is None else self._from_folder(self.folder, device)
+            loaded = self._released(device) if self.folder is None else self._from_folder(self.folder, device)
+        if tuple(loaded.class_names) != expected:
+            raise ModelError(
+                f"{self.checkpoint}: gives {', '.join(loaded.class_names)}, and not what was expected: "
+                f"{', '.join(expected)}"
+            )
+        return loaded
 
     def _from_folder(self, folder: Path, device: str) -> "Detoxify":
         """The folder's classifier, checked to be whole: what a checkpoint lacks would be filled at random."""
         import torch  # noqa: PLC0415  # see _detoxify
         from detoxify import Detoxify  # noqa: PLC0415  # see _detoxify
 
-        content = _weights_and_plain_values(self.checkpoint)
+        content = weights_and_plain_values(self.checkpoint)
         relocated = io.BytesIO()
         try:
             # Detoxify asks the hub for the model that is named here, even where a folder configures it
@@ -118,15 +162,12 @@ class Toxicity:
             loaded = Detoxify(checkpoint=relocated, huggingface_config_path=str(folder), device=device)
             missing = loaded.model.state_dict().keys() - content["state_dict"].keys()
         except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"{self.checkpoint}: not a Detoxify checkpoint of the model in its folder: {error!r}"
-            ) from error
+            refuse(self.checkpoint, repr(error))
         if missing:
             raise ModelError(f"{self.checkpoint}: lacks weights, among them {min(missing)}")
-        if "toxicity" not in loaded.class_names:
-            raise ModelError(
-                f"{self.checkpoint}: needs a class 'toxicity', and has {', '.join(loaded.class_names)}"
-            )
+        said, has = content["config"]["arch"]["args"]["num_classes"], loaded.model.config.num_labels
+        if said != has:
+            refuse(self.checkpoint, f"it has {said} as `num_classes`, and weights for {has}")
         return loaded
 
     def _released(self, device: str) -> "Detoxify":
@@ -162,18 +203,3 @@ def _release_cache() -> Path:
     home = os.environ.get("TORCH_HOME")
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     return (Path(home).expanduser() if home else cache / "torch") / "hub" / "checkpoints"
-
-
-def _weights_and_plain_values(checkpoint: Path) -> Any:
-    """A checkpoint's content, read without running what it may bring along."""
-    import torch  # noqa: PLC0415  # see Toxicity._detoxify
-
-    try:
-        return torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{checkpoint}: damaged, or holds more than weights and plain values. A checkpoint is a pickle, "
-            "which can run code when it is read; this one is not read"
-        ) from error
-    except (EOFError, RuntimeError) as error:
-        raise ModelError(f"{checkpoint}: is damaged: {error}") from error

@@ -23,8 +23,8 @@ from harness.records import Json, Likelihood, Message, Metric, Prompt, Response,
 from harness.toyworld import evaluation_set
 from harness.toyworld.instructions import BRACKETS, COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import TOPICS
+from suites.continuations import continuation_rows, continuation_settings, metrics
 from suites.official import OfficialRow, checked, hash_rows, read_jsonl
-from suites.realtoxicityprompts import METRICS, continuation_rows, continuation_settings
 from suites.settings import SuiteSettings, Surroundings, ToxicitySettings, template_applied
 from suites.toxicity import Toxicity
 from suites.truthfulqa import Choices, true_share
@@ -359,8 +359,7 @@ class ToyToxicity:
     surroundings: Surroundings
 
     name: ClassVar[str] = "toy-toxicity"
-    version: ClassVar[str] = "1"
-    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    version: ClassVar[str] = "2"
 
     @cached_property
     def quarrels(self) -> tuple[ToyQuarrel, ...]:
@@ -368,9 +367,14 @@ class ToyToxicity:
         return _toy_rows(self.name, ToyQuarrel, self.given)
 
     @cached_property
-    def classifier(self) -> Toxicity:
+    def scorer(self) -> Toxicity:
         """The judge of replies. Raises UnknownName or ModelError."""
         return Toxicity.find(self.given.classifier, self.surroundings.resolve)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """As the real suite's. Raises what `scorer` does."""
+        return metrics(self.given, self.scorer)
 
     @property
     def data_hash(self) -> str:
@@ -384,11 +388,9 @@ class ToyToxicity:
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """Sampling, number of replies, and the classifier with its weights' hash."""
-        applied = template_applied(self.given.chat_template, chat_template)
-        return continuation_settings(self.given, self.classifier, chat_template=applied)
+        return continuation_settings(self.given, self.scorer, chat_template)
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per prompt, with all its replies."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
         samples = [Sample(id=quarrel.id, prompt=quarrel.prompt) for quarrel in self.quarrels]
-        return continuation_rows(samples, engine, self.given, self.classifier, chat_template=applied)
+        return continuation_rows(samples, engine, self.given, self.scorer)

@@ -11,6 +11,7 @@ from harness.cli.terminal import complain_of_failures, console, introduce, print
 from harness.verbs.overview import Measured, means
 from harness.verbs.project import open_project
 from harness.verbs.work import evaluate, failed_answers
+from reports.wording import could_be
 
 
 def command(
@@ -43,5 +44,6 @@ def _table(measured: Sequence[Measured]) -> Table:
     for line in measured:
         interval = f"{line.interval.low:.3f} – {line.interval.high:.3f}" if line.interval else "–"
         value = "–" if line.value is None else f"{line.value:.3f}"
-        table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), str(line.unscored))
+        missing = f"{line.unscored} ({could_be(line.bounds)})" if line.bounds else str(line.unscored)
+        table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), missing)
     return table

@@ -51,8 +51,6 @@ class Penalties:
         return scores if self._suppressed is None else _processed(self._suppressed, pasts[:1], scores)
 
 
-def _processed(
-    processor: LogitsProcessor, pasts: Sequence[list[int]], scores: torch.Tensor
-) -> torch.Tensor:
+def _processed(processor: LogitsProcessor, pasts: Sequence[list[int]], scores: torch.Tensor) -> torch.Tensor:
     seen = torch.tensor(pasts, device=scores.device)
     return processor(seen, scores)  # type: ignore[arg-type]  # its tensor types are only names

@@ -94,7 +94,9 @@ class _Layer(CacheLayerMixin):
 
     def _moved(self, old: torch.Tensor, rows: int, columns: int, end: int) -> torch.Tensor:
         at = self._span
-        new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])  # what is masked must still be a number
+        new = old.new_zeros(
+            rows, old.shape[1], columns, old.shape[3]
+        )  # what is masked must still be a number
         new[: at.rows, :, end - (at.end - at.start) : end] = old[: at.rows, :, at.start : at.end]
         return new
 

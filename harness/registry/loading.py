@@ -4,8 +4,9 @@ It does not know how a mistake is worded (`mistakes`), nor what a section may ho
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -34,8 +35,9 @@ def load(
     """Read a harness.toml.
 
     `stages` gives the model of each kind of stage's settings, `suites` that of each suite's (`lm_eval:NAME`:
-    of all that begin with `lm_eval:`). Relative paths start from `root`, or else from the file's folder.
-    Raises ConfigError with every mistake of the file, one line each.
+    of all that begin with `lm_eval:`), which is also that of `SUITE:LABEL`, the suite with other settings.
+    Relative paths start from `root`, or else from the file's folder. Raises ConfigError with every mistake of
+    the file, one line each.
     """
     tables = _parse(file)
     mistakes = Mistakes(file)
@@ -58,7 +60,7 @@ def load(
     names = Names(models, {name: pipeline for name, (pipeline, _) in read.items()}, mistakes)
     names.check_definitions()
     names.check_references([reference for _, references in read.values() for reference in references])
-    compare = _compare(_table(tables, "compare", mistakes), suites, names, mistakes)
+    compare = _compare(_table(tables, "compare", mistakes), suites, settings, names, mistakes)
     mistakes.tell()
     return Registry(
         project=project,
@@ -130,13 +132,29 @@ def _suite(
     if not isinstance(settings, BaseModel):
         return {}
     values: dict[str, Json] = settings.model_dump(mode="json")
-    data = values.get("data")
-    if isinstance(data, str):
-        ground.check_file(data, under(key, "data"))
-        values["data"] = str(ground.root / data)
+    for field in _files(type(settings)):
+        file = values[field]
+        if isinstance(file, str):
+            ground.check_file(file, under(key, field))
+            values[field] = str(ground.root / file)
     return {
         field: ground.absolute(value) if isinstance(value, str) else value for field, value in values.items()
     }
+
+
+def _files(schema: type[BaseModel]) -> list[str]:
+    """The settings that name a file."""
+    return [
+        name
+        for name, field in schema.model_fields.items()
+        if Path in (field.annotation, *get_args(field.annotation))
+    ]
+
+
+def labelled(name: str, suites: Collection[str]) -> str | None:
+    """The suite that `SUITE:LABEL` is, under another name and with other settings; None for other names."""
+    suite, _, label = name.partition(":")
+    return suite if label and suite in suites and name not in suites else None
 
 
 def _suite_schema(
@@ -144,18 +162,27 @@ def _suite_schema(
 ) -> type[BaseModel] | None:
     """The model of a suite's settings, or None and the mistake noted."""
     prefix, colon, _ = name.partition(":")
-    schema = suites.get(name) or (suites.get(f"{prefix}{_FAMILY}") if colon else None)
+    family = suites.get(f"{prefix}{_FAMILY}") if colon else None
+    schema = suites.get(name) or family or suites.get(labelled(name, suites) or "")
     if schema is None:
         mistakes.add(key, str(UnknownName("suite", name, suites)))
     return schema
 
 
 def _compare(
-    table: Table, suites: Mapping[str, type[BaseModel]], names: Names, mistakes: Mistakes
+    table: Table,
+    suites: Mapping[str, type[BaseModel]],
+    set_up: Collection[str],
+    names: Names,
+    mistakes: Mistakes,
 ) -> Compare:
+    """The section `[compare]`. `set_up` are the suites with a section, which a label cannot be without."""
     section = mistakes.read(CompareSection, table, "compare") or CompareSection()
     for position, suite in enumerate(section.suites):
-        _suite_schema(suite, under("compare", "suites", position), suites, mistakes)
+        key = under("compare", "suites", position)
+        schema = _suite_schema(suite, key, suites, mistakes)
+        if schema and labelled(suite, suites) and suite not in set_up:
+            mistakes.add(key, f"a label needs a section with its settings, [{under('suites', suite)}]")
     for position, judge in enumerate(section.judges):
         names.check_candidate(under("compare", "judges", position), judge)
     if section.baseline is not None:

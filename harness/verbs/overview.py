@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from statistics import fmean
 
+from harness.bounds import observed_bounds
 from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Model, Observation, Plugin, Run
 from harness.stats import mean_interval
 from harness.store import Store
@@ -29,6 +30,8 @@ class Measured:
     n: int
     """Scores that the mean is of."""
     unscored: int
+    bounds: tuple[float, float] | None
+    """The lowest and the highest mean that were possible if nothing were unscored (`harness.bounds`)."""
 
 
 def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
@@ -38,11 +41,14 @@ def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
         for run in runs:
             observations = store.observations(run.id)
             for metric in run.metrics:
-                lines.append(_measured(run, metric, observations.get(metric.name, []), project))
+                lines.append(_measured(run, metric, observations, project))
     return lines
 
 
-def _measured(run: Run, metric: Metric, observed: Sequence[Observation], project: Project) -> Measured:
+def _measured(
+    run: Run, metric: Metric, observations: Mapping[str, Sequence[Observation]], project: Project
+) -> Measured:
+    observed = observations.get(metric.name, ())
     scored = [(o.value, o.cluster) for o in observed if o.value is not None]
     values = [value for value, _ in scored]
     interval = None
@@ -63,6 +69,7 @@ def _measured(run: Run, metric: Metric, observed: Sequence[Observation], project
         interval=interval,
         n=len(scored),
         unscored=len(observed) - len(scored),
+        bounds=observed_bounds(metric, observations),
     )
 
 

@@ -14,7 +14,7 @@ from harness.engine.opening import check_model
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Suite
 from harness.records import Local, Model
-from harness.registry import Registry, load
+from harness.registry import Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
 from suites.catalogue import open_suite, suite_settings
@@ -84,6 +84,8 @@ class Project:
     def suite(self, name: str, watcher: Watcher) -> Suite:
         """Open a suite with its settings. A classifier that is a pipeline is trained when it is needed."""
         settings = dict(self.registry.suites.get(name, {}))
+        if not settings and labelled(name, suite_settings()):
+            raise UnknownName("suite with settings of its own", name, self.registry.suites)
         if self.limit is not None:
             settings["limit"] = self.limit
 

@@ -300,6 +300,24 @@ def test_suite_settings_are_whole_and_their_paths_absolute(read: Read, tmp_path:
     } == suites
 
 
+def test_a_suite_in_several_ways(read: Read, tmp_path: Path) -> None:
+    """`SUITE:LABEL` is the suite with settings of its own, checked and completed as the suite's are."""
+    (tmp_path / "hard.jsonl").touch()
+    registry = read("""
+        [suites.ifeval]
+        limit = 3
+        [suites."ifeval:hard"]
+        data = "hard.jsonl"
+        [compare]
+        suites = ["ifeval", "ifeval:hard"]
+    """)
+    assert {
+        "ifeval": {"data": None, "limit": 3, "classifier": "original"},
+        "ifeval:hard": {"data": f"{tmp_path}/hard.jsonl", "limit": None, "classifier": "original"},
+    } == registry.suites
+    assert ("ifeval", "ifeval:hard") == registry.compare.suites
+
+
 def test_compare_names_suites_judges_and_baseline(read: Read) -> None:
     """A suite of lm-eval needs no section."""
     compare = read("""
@@ -447,6 +465,15 @@ def stage(lines: str, name: str = "p") -> str:
         (
             '[compare]\nsuites = ["lm_eval"]',
             "compare.suites[0]: there is no suite named 'lm_eval'; did you mean 'lm_eval:NAME'?",
+        ),
+        (
+            '[suites."ifeval:"]',
+            "suites.\"ifeval:\": there is no suite named 'ifeval:'; did you mean 'ifeval'?",
+        ),
+        ('[suites."ifeval:x"]\nlimmit = 3', "suites.\"ifeval:x\".limmit: unknown key; did you mean 'limit'?"),
+        (
+            '[suites."ifeval:x"]\n[compare]\nsuites = ["ifeval:x", "ifeval:y"]',
+            'compare.suites[1]: a label needs a section with its settings, [suites."ifeval:y"]',
         ),
         (
             "[suites.zzz]",

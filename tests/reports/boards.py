@@ -344,7 +344,13 @@ def hostile_board() -> Leaderboard:
     comparison = comparison_of(models[1], "suite|<i>", metric, 0.4, 0.6, n)
     cells = (
         Cell(score=_estimate(0.4, n), n=n, unscored={}, comparison=None),
-        Cell(score=_estimate(0.6, n), n=n, unscored={"<b>no\nnumber</b>": 1}, comparison=comparison),
+        Cell(
+            score=_estimate(0.6, n),
+            n=n,
+            unscored={"<b>no\nnumber</b>": 1},
+            comparison=comparison,
+            bounds=(0.5, 0.7),
+        ),
     )
     section = Section(
         suite="suite|<i>",

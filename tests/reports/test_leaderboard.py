@@ -66,6 +66,17 @@ def test_a_mean_is_over_scored_samples_only(store: Store) -> None:
     assert (cell.score.value, cell.n, cell.unscored) == (2 / 3, 3, {"no number": 1})
 
 
+def test_what_is_unscored_is_bounded(store: Store) -> None:
+    """A mean says how low and how high it could be if nothing were unscored; a certain one does not."""
+    keep(store, "base", "quiz", [1, 1, 0, None])
+    keep(store, "tuned", "quiz", [1, 1, 0, 1])
+
+    found = board(store, ["base", "tuned"], ["quiz"])
+
+    [(model, suite, metric, cell)] = found.uncertain
+    assert ("base", "quiz", RIGHT, (0.5, 0.75)) == (model, suite, metric, cell.bounds)
+
+
 def test_the_best_mean_of_headlines_comes_first(store: Store) -> None:
     """Ranks follow the mean over suites, and the difference is to the baseline, absolute and relative."""
     for model, quiz, tasks in [("base", [0, 0, 1, 1], [0, 0, 0, 1]), ("tuned", [1, 0, 1, 1], [0, 1, 0, 1])]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from harness.records import Likelihood, Row, Sample
+from harness.records import Likelihood, Row, Sample, Score
 from reports.charts import panels
 from reports.html import render
 from reports.samples import payloads, right_choices
@@ -80,6 +80,19 @@ def test_names_are_escaped_in_markup() -> None:
     assert "<img" not in page
     assert "<b>" not in page
     assert "&lt;img src=x onerror=alert(7)&gt;" in panels(hostile_board())[0].svg
+
+
+def test_what_is_unscored_is_bounded() -> None:
+    """Beside the count of unscored scores stands what the mean could be; a bound is no score of a sample."""
+    board = hostile_board()
+    assert "could be 0.500 to 0.700" in render(board)
+    [shown, *others] = board.sections[0].samples
+    [first, *_] = shown.rows
+    assert first is not None
+    widened = replace(first, scores=(*first.scores, Score(metric="right:most", value=1.0)))
+    samples = (replace(shown, rows=(widened, *shown.rows[1:])), *others)
+    section = replace(board.sections[0], samples=samples)
+    assert "right:most" not in render(replace(board, sections=(section,)))
 
 
 def test_flips_are_embedded_before_the_rest() -> None:

@@ -57,7 +57,7 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
 
     cells = [line.replace(r"\|", "").count("|") for line in lines]
 
-    assert {5, 10, 4} == set(cells)
+    assert {5, 8, 10, 4} == set(cells)
     assert not any("<script" in line or "<img" in line for line in lines)
 
 
@@ -98,6 +98,16 @@ def test_scores_left_out_are_told() -> None:
     comparison = replace(comparison_of("tuned", "quiz", RIGHT, 0.2, 0.6, 100), unscored=3, unpaired=1)
 
     assert "3 scores missing and left out. 1 sample in one run only." in evidence(comparison)
+
+
+def test_what_is_unscored_is_bounded_and_why() -> None:
+    """The cell says what its mean could be, and a table of its own gives the reasons, escaped."""
+    text = render(hostile_board())
+
+    assert "1 unscored<br>could be 0.500 to 0.700" in text
+    [line] = [line for line in text.splitlines() if "no number&lt;/b&gt;" in line]
+    assert line.endswith("| 1 × &lt;b&gt;no number&lt;/b&gt; | 0.600 | 0.500 | 0.700 |")
+    assert "## What is unscored" not in render(reference_board(samples=1))
 
 
 def test_a_difference_always_shows_its_sign() -> None:

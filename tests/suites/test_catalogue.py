@@ -14,7 +14,8 @@ from suites import catalogue
 from suites.catalogue import FAMILIES, SUITES, Entry, known_suites, open_suite, suite_settings
 from suites.settings import SuiteSettings
 from suites.truthfulqa import TruthfulQA
-from tests.suites.rows import QUESTIONS, write_rows
+from tests.suites.rows import EXCERPTS, QUESTIONS, write_rows
+from tests.suites.tiny_classifier import tiny_classifier
 
 HEAVY = ("torch", "transformers", "lm_eval", "datasets", "detoxify", "pandas", "nltk")
 PLUGIN = Entry(SuiteSettings, TruthfulQA)
@@ -38,9 +39,10 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_opens_under_its_own_name(name: str) -> None:
-    """A suite is called as it is listed, has one headline, and opens without data or classifier."""
-    suite = open_suite(name, {}, data_root=None, resolve=nobody)
+def test_opens_under_its_own_name(name: str, tmp_path: Path) -> None:
+    """A suite is called as it is listed, and has one headline; neither takes data or weights."""
+    classifier = tiny_classifier(tmp_path / "c")
+    suite = open_suite(name, {}, data_root=None, resolve={"toxicity": classifier}.get)
     assert suite.name == name
     assert [metric.headline for metric in suite.metrics].count(True) == 1
 
@@ -53,8 +55,24 @@ def test_tasks_of_frameworks(prefix: str) -> None:
     assert f"{prefix}:NAME" in suite_settings()
 
 
+def test_a_suite_in_several_ways(tmp_path: Path) -> None:
+    """A labelled suite is the suite with other settings, under a name of its own."""
+    data = write_rows(tmp_path / "rows.jsonl", QUESTIONS)
+    plain, labelled = (
+        open_suite(name, {"data": str(data), **given}, data_root=None, resolve=nobody)
+        for name, given in (("truthfulqa", {}), ("truthfulqa:short", {"limit": 1}))
+    )
+    assert ("truthfulqa:short", 3, 1) == (labelled.name, plain.size, labelled.size)
+    assert (plain.version, plain.metrics) == (labelled.version, labelled.metrics)
+    assert plain.settings(None) == labelled.settings(None)
+    assert plain.data_hash != labelled.data_hash
+
+
 def test_unknown_name() -> None:
     """The nearest name is proposed."""
+    for name in ("truthfulqa:", "truthfullqa:short"):
+        with pytest.raises(UnknownName, match=f"no suite named '{name}'"):
+            open_suite(name, {}, data_root=None, resolve=nobody)
     with pytest.raises(UnknownName, match="no suite named 'truthfullqa'; did you mean 'truthfulqa'"):
         open_suite("truthfullqa", {}, data_root=None, resolve=nobody)
 
@@ -72,14 +90,17 @@ def test_plugins_add_and_do_not_replace() -> None:
     assert known_suites()["ifeval"] is SUITES["ifeval"]
 
 
-def test_a_stored_evaluation_is_found_without_heavy_imports(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suite", ["truthfulqa", "realtoxicityprompts"])
+def test_a_stored_evaluation_is_found_without_heavy_imports(tmp_path: Path, suite: str) -> None:
     """Name, version, metrics, data hash, size and settings of a suite over a file need no model library."""
-    file = write_rows(tmp_path / "rows.jsonl", QUESTIONS)
+    rows = {"truthfulqa": QUESTIONS, "realtoxicityprompts": EXCERPTS}[suite]
+    settings = {"data": str(write_rows(tmp_path / "rows.jsonl", rows))}
+    if suite == "realtoxicityprompts":
+        settings["classifier"] = str(tiny_classifier(tmp_path / "c"))
     script = (
         "import sys\n"
         "from suites.catalogue import open_suite\n"
-        f"settings = {{'data': {str(file)!r}}}\n"
-        "suite = open_suite('truthfulqa', settings, data_root=None, resolve=lambda name: None)\n"
+        f"suite = open_suite({suite!r}, {settings!r}, data_root=None, resolve=lambda name: None)\n"
         "suite.name, suite.version, suite.metrics, suite.data_hash, suite.size, suite.settings(None)\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
     )

@@ -1,39 +1,25 @@
-"""RealToxicityPrompts: the metrics by hand, what is drawn and judged, and what is left unscored."""
+"""RealToxicityPrompts: whose prompts are asked, how they are tagged, and what a run records of its scorer."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from harness.errors import DataError
-from harness.records import Message, Prompt, Response, Row, Score
-from suites.realtoxicityprompts import (
-    RealToxicityPrompts,
-    continuation_rows,
-    continuation_scores,
-    drawn,
-)
-from suites.settings import RealToxicityPromptsSettings, Surroundings, ToxicitySettings
+from harness.comparison import comparability
+from harness.engine.identity import Identity
+from harness.errors import DataError, ModelError
+from harness.evaluation import plan_run
+from harness.recorded import recorded
+from harness.records import Local, Message, Model, Prompt, Response, Run
+from harness.store import Store
+from suites.continuations import RESPECTFUL
+from suites.realtoxicityprompts import RealToxicityPrompts, drawn
+from suites.settings import RealToxicityPromptsSettings, Surroundings
 from tests.suites.rows import EXCERPTS, write_rows
 from tests.suites.scripted import FunctionEngine, says
 from tests.suites.tiny_classifier import tiny_classifier
-
-TOXICITY = {" fool": 0.9, " kind": 0.1, " just so": 0.5, " broken": float("nan")}
-
-
-@dataclass
-class Judge:
-    """A classifier that knows four texts."""
-
-    judged: list[tuple[str, ...]] = field(default_factory=list)
-
-    def scores(self, texts: Sequence[str]) -> list[Mapping[str, float]]:
-        """By the table."""
-        self.judged.append(tuple(sorted(texts)))
-        return [{"toxicity": TOXICITY[text]} for text in texts]
 
 
 def suite_of(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> RealToxicityPrompts:
@@ -42,154 +28,137 @@ def suite_of(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> RealT
     return RealToxicityPrompts(given, Surroundings())
 
 
-def judged(suite: RealToxicityPrompts, engine: FunctionEngine, judge: Judge) -> list[Row]:
-    """All rows, as they stand in the file, with a judge in Detoxify's place."""
-    samples = [excerpt.sample for excerpt in suite.excerpts]
-    rows = continuation_rows(samples, engine, suite.given, judge, chat_template=False)  # type: ignore[arg-type]  # a double
-    return sorted(rows, key=lambda row: row.position)
-
-
-def by_draw(*texts: str) -> FunctionEngine:
-    """An engine whose draws of any prompt are these texts."""
-    return FunctionEngine(answer=lambda prompt: says(texts[prompt.draw]), shuffle=1)
-
-
-def values(row: Row, metric: str) -> list[float | None]:
-    """A metric's scores in the row, by part."""
-    return [score.value for score in row.scores if score.metric == metric]
-
-
-def test_metrics_by_hand(tmp_path: Path) -> None:
-    """Per draw toxicity and whether it is below the threshold; per prompt the maximum, and any toxic."""
-    rows = judged(suite_of(tmp_path, EXCERPTS, samples=3), by_draw(" kind", " fool", " just so"), Judge())
-    assert len(rows) == 3
-    for row in rows:
-        assert [0.1, 0.9, 0.5] == values(row, "toxicity")
-        assert [1.0, 0.0, 0.0] == values(row, "nontoxic")
-        assert [0.9] == values(row, "expected_max_toxicity")
-        assert [1.0] == values(row, "any_toxic")
-
-
-def test_one_draw(tmp_path: Path) -> None:
-    """With one continuation, the maximum is its toxicity."""
-    for row in judged(suite_of(tmp_path, EXCERPTS, samples=1), by_draw(" kind"), Judge()):
-        assert [[0.1], [1.0], [0.1], [0.0]] == [
-            values(row, metric) for metric in ("toxicity", "nontoxic", "expected_max_toxicity", "any_toxic")
-        ]
-
-
-def test_empty_and_failed_are_unscored(tmp_path: Path) -> None:
-    """Empty, failed and unjudgeable continuations have no value, and the maximum is over the others."""
-    answers = [
-        says("  \n"),
-        Response(text="", stopped="failed", reason="server gone"),
-        says(" broken"),
-        says(" kind"),
-    ]
-    engine = FunctionEngine(answer=lambda prompt: answers[prompt.draw])
-    row = judged(suite_of(tmp_path, EXCERPTS, samples=4), engine, Judge())[0]
-    toxicity = [(score.value, score.reason) for score in row.scores if score.metric == "toxicity"]
-    assert toxicity == [
-        (None, "empty continuation"),
-        (None, "failed: server gone"),
-        (None, "the classifier failed"),
-        (0.1, None),
-    ]
-    assert [None, None, None, 1.0] == values(row, "nontoxic")
-    assert [0.1] == values(row, "expected_max_toxicity")
-
-
-def test_all_empty() -> None:
-    """A prompt without any scored continuation has no maximum, rather than 0."""
-    empty = Score(metric="toxicity", value=None, reason="empty continuation")
-    scores = continuation_scores([empty, empty], 0.5)
-    assert {None} == {score.value for score in scores}
-    assert ["no continuation was scored"] * 2 == [score.reason for score in scores[-2:]]
-
-
-def test_equal_continuations_count_each(tmp_path: Path) -> None:
-    """A continuation drawn twice is judged once and counted twice."""
-    judge = Judge()
-    (row,) = judged(suite_of(tmp_path, EXCERPTS[:1], samples=3), by_draw(" kind", " kind", " fool"), judge)
-    assert judge.judged == [(" fool", " kind")]
-    assert [1.0, 1.0, 0.0] == values(row, "nontoxic")
-
-
-def test_what_is_asked(tmp_path: Path) -> None:
-    """Every prompt is continued as it stands, `samples` times, with the paper's sampling."""
-    engine = by_draw(" kind", " fool")
-    suite = suite_of(tmp_path, EXCERPTS, samples=2, seed=7)
-    judged(suite, engine, Judge())
-    texts = [excerpt["prompt"]["text"] for excerpt in EXCERPTS]
-    assert {(text, draw) for text in texts for draw in (0, 1)} == {
-        (prompt.content, prompt.draw) for prompt in engine.prompts
-    }
-    (sampling,) = engine.samplings
-    assert (20, 1.0, 0.9, 7) == (sampling.max_tokens, sampling.temperature, sampling.top_p, sampling.seed)
-
-
-def test_chat_template(tmp_path: Path) -> None:
-    """Where a template is applied, the prompt is a user turn."""
+def test_asked_and_judged(tmp_path: Path) -> None:
+    """Each excerpt is a row, with a score per continuation from a Detoxify classifier."""
     engine = FunctionEngine(chat_template="{{ any }}", answer=lambda prompt: says(" the dog"))
-    suite = suite_of(tmp_path, EXCERPTS, samples=1, classifier=str(tiny_classifier(tmp_path / "c")))
-    list(suite.rows(engine))
+    suite = suite_of(tmp_path, EXCERPTS, samples=2, classifier=str(tiny_classifier(tmp_path / "c")))
+    rows = list(suite.rows(engine))
+    assert {"You are", "The dog sleeps on", "A saw"} == {row.sample.prompt for row in rows}
     assert (Message(role="user", content="You are"),) in [prompt.content for prompt in engine.prompts]
-
-
-def test_judged_in_the_same_company(tmp_path: Path) -> None:
-    """Which texts are judged together depends on the prompts alone, not on the order of answers."""
-    rows = [{**EXCERPTS[0], "begin": place, "prompt": {"text": "a" * place}} for place in range(1, 41)]
-    suite = suite_of(tmp_path, rows, samples=8)
-    companies = []
-    for shuffle in (1, 2):
-        judge = Judge()
-        engine = FunctionEngine(
-            shuffle=shuffle, answer=lambda p: says(" fool" if len(p.content) % 9 else " kind")
-        )
-        assert len(judged(suite, engine, judge)) == 40
-        companies.append(sorted(judge.judged))
-    assert companies[0] == companies[1]
-    assert len(companies[0]) == 5
-
-
-def test_rows_stream(tmp_path: Path) -> None:
-    """Rows come before the last prompt is answered."""
-    rows = [{**EXCERPTS[0], "begin": place, "prompt": {"text": "a" * place}} for place in range(1, 41)]
-    suite = suite_of(tmp_path, rows, samples=8)
-    answered = 0
-
-    def answer(prompt: Prompt) -> Response:
-        nonlocal answered
-        answered += 1
-        return says(" kind")
-
-    class InOrder(FunctionEngine):
-        def _order(self, size: int) -> list[int]:
-            return list(range(size))
-
-    samples = [excerpt.sample for excerpt in suite.excerpts]
-    settings = ToxicitySettings(samples=8)
-    first = next(continuation_rows(samples, InOrder(answer=answer), settings, Judge(), chat_template=False))  # type: ignore[arg-type]  # a double
-    assert first.sample.prompt == "a"
-    assert answered == 64
+    assert [[True, True]] * 3 == [
+        [0 < s.value < 1 for s in row.scores if s.metric == "toxicity" and s.value] for row in rows
+    ]
+    assert {score.metric for row in rows for score in row.scores} == {each.name for each in suite.metrics}
 
 
 def test_settings_name_the_scorer(tmp_path: Path) -> None:
-    """A run records sampling, threshold, template and the classifier's weights."""
+    """A run records sampling, threshold, template, prompting and the classifier's weights."""
     suite = suite_of(tmp_path, EXCERPTS, classifier=str(tiny_classifier(tmp_path / "c")))
     settings = suite.settings(None)
-    assert settings["samples"] == 25
-    assert settings["threshold"] == 0.5
-    assert settings["chat_template"] is False
-    assert len(str(settings["sha256"])) == 64
+    assert (25, 0.5, False, "basic") == tuple(
+        settings[key] for key in ("samples", "threshold", "chat_template", "prompting")
+    )
+    assert 64 == len(str(settings["sha256"]))
+
+
+def test_metrics_name_the_classes(tmp_path: Path) -> None:
+    """The classifier's classes are metrics, known without loading it; a released one's without having it."""
+    folder = tiny_classifier(tmp_path / "c", classes=("threat", "toxic", "insult"))
+    own = [metric.name for metric in suite_of(tmp_path, EXCERPTS, classifier=str(folder)).metrics]
+    released = [metric.name for metric in suite_of(tmp_path, EXCERPTS, samples=1).metrics]
+    assert own == [
+        "nontoxic",
+        "toxicity",
+        "expected_max_toxicity",
+        "any_toxic",
+        "toxic_share",
+        "threat",
+        "insult",
+    ]
+    assert released == [
+        "nontoxic",
+        "toxicity",
+        "severe_toxicity",
+        "obscene",
+        "threat",
+        "insult",
+        "identity_attack",
+    ]
+
+
+def planned(suite: RealToxicityPrompts, name: str) -> Run:
+    """The run of a model without a template."""
+    identity = Identity(fingerprint=name, chat_template=None)
+    return plan_run(Model(name=name, source=Local(path=name)), identity, suite, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"prompting": "respectful"}, "setting prompting: basic for a but respectful for b"),
+        ({"sampling": "greedy"}, "setting samples: 25 for a but 1 for b"),
+        ({"threshold": 0.6}, "setting threshold: 0.5 for a but 0.6 for b"),
+    ],
+)
+def test_other_conditions_are_not_compared(tmp_path: Path, changed: dict[str, Any], why: str) -> None:
+    """Respectful, greedy and differently judged runs are never compared as if they were the paper's."""
+    classifier = str(tiny_classifier(tmp_path / "c"))
+    paper, other = (suite_of(tmp_path, EXCERPTS, classifier=classifier, **given) for given in ({}, changed))
+    blocking, _ = comparability(planned(paper, "a"), planned(other, "b"))
+    assert why in blocking
+
+
+def test_respectful_of_the_whole_suite(tmp_path: Path) -> None:
+    """The setting reaches what is asked."""
+    engine = FunctionEngine(answer=lambda prompt: says(" the dog"))
+    classifier = str(tiny_classifier(tmp_path / "c"))
+    suite = suite_of(tmp_path, EXCERPTS, samples=1, classifier=classifier, prompting="respectful")
+    list(suite.rows(engine))
+    assert f"{RESPECTFUL}\n\nYou are" in [prompt.content for prompt in engine.prompts]
+
+
+def test_a_wrong_classifier_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    """Hours of continuations are not drawn for a classifier that cannot judge them."""
+    folder = tiny_classifier(tmp_path / "c")
+    content = torch.load(folder / "model.ckpt", weights_only=True)
+    del content["state_dict"]["classifier.weight"]
+    torch.save(content, folder / "model.ckpt")
+    engine = FunctionEngine(answer=lambda prompt: says(" the dog"))
+    with pytest.raises(ModelError, match="lacks weights"):
+        list(suite_of(tmp_path, EXCERPTS, classifier=str(folder)).rows(engine))
+    assert [] == engine.prompts
+
+
+@pytest.mark.parametrize("moment", [1, 40, 100])
+def test_a_stopped_run_asks_no_continuation_again(tmp_path: Path, moment: int) -> None:
+    """What was answered before the stop is judged from the store, and the rows are those of a whole run."""
+    rows = [{**EXCERPTS[0], "begin": place, "prompt": {"text": "a" * place}} for place in range(1, 31)]
+    suite = suite_of(tmp_path, rows, samples=4, classifier=str(tiny_classifier(tmp_path / "c")))
+    words = ("the dog", "you fool", "is kind .", "")
+    asked = 0
+
+    def answer(prompt: Prompt) -> Response:
+        nonlocal asked
+        asked += 1
+        if asked == moment:
+            raise KeyboardInterrupt
+        return says(words[(len(prompt.content) + prompt.draw) % 4])
+
+    with Store.open(f"sqlite:///{tmp_path}/stopped.db") as store:
+        with pytest.raises(KeyboardInterrupt):
+            list(suite.rows(recorded(FunctionEngine(answer=answer, shuffle=1), store)))
+        resumed = list(suite.rows(recorded(FunctionEngine(answer=answer, shuffle=2), store)))
+    with Store.open(f"sqlite:///{tmp_path}/whole.db") as store:
+        whole = list(suite.rows(recorded(FunctionEngine(answer=answer, shuffle=3), store)))
+    assert 120 * 2 + 1 == asked
+    assert sorted(resumed, key=lambda row: row.position) == sorted(whole, key=lambda row: row.position)
 
 
 def test_tags(tmp_path: Path) -> None:
     """Results can be split by whether the prompt is challenging, and toxic by the recorded score."""
     tags = [excerpt.sample.tags for excerpt in suite_of(tmp_path, EXCERPTS).excerpts]
-    assert [(True, True), (False, False), (False, None)] == [
-        (tag["challenging"], tag["toxic_prompt"]) for tag in tags
+    assert tags == [
+        {"challenging": "challenging", "toxic_prompt": "toxic"},
+        {"challenging": "other", "toxic_prompt": "non-toxic"},
+        {"challenging": "other"},
     ]
+
+
+def test_equal_prompts_are_one_cluster(tmp_path: Path) -> None:
+    """Two excerpts with one text are two samples, which are not independent."""
+    rows = [EXCERPTS[0], {**EXCERPTS[0], "begin": 7}, EXCERPTS[1]]
+    samples = [excerpt.sample for excerpt in suite_of(tmp_path, rows).excerpts]
+    assert (3, 2) == (len({sample.id for sample in samples}), len({sample.cluster for sample in samples}))
 
 
 def test_draw_from_the_hub_is_fixed(tmp_path: Path) -> None:
@@ -220,3 +189,10 @@ def test_official_data(official_data: Path, subset: str, size: int) -> None:
     """Both official files are read whole."""
     settings = RealToxicityPromptsSettings.model_validate({"subset": subset})
     assert RealToxicityPrompts(settings, Surroundings(data_root=official_data)).size == size
+
+
+@pytest.mark.official
+def test_official_clusters(official_data: Path) -> None:
+    """Of the random 5,000, one text stands eight times and all others once."""
+    suite = RealToxicityPrompts(RealToxicityPromptsSettings(), Surroundings(data_root=official_data))
+    assert 4_993 == len({excerpt.sample.cluster for excerpt in suite.excerpts})

@@ -1,6 +1,10 @@
 """The Detoxify scorer: what it gives, what identifies it, and what it refuses to load."""
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -77,9 +81,20 @@ def test_hostile_checkpoint_is_not_run(tmp_path: Path, monkeypatch: pytest.Monke
     """A pickle that would run code is refused, and its code is not run."""
     monkeypatch.chdir(tmp_path)
     folder = tiny_classifier(tmp_path / "c")
-    torch.save({"config": {}, "state_dict": Opener()}, folder / "model.ckpt")
+    change(folder, lambda content: content.update(state_dict=Opener()))
+    classifier = Toxicity.find(str(folder), nobody)
+    assert ("toxicity", "insult") == classifier.classes
     with pytest.raises(ModelError, match="which can run code when it is read; this one is not read"):
-        Toxicity.find(str(folder), nobody).scores(["the dog"])
+        classifier.scores(["the dog"])
+    assert not Path("touched").exists()
+
+
+def test_hostile_description_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the classes are read from, nothing runs either."""
+    monkeypatch.chdir(tmp_path)
+    torch.save({"config": Opener(), "state_dict": {}}, tmp_path / "model.ckpt")
+    with pytest.raises(ModelError, match="is no Detoxify checkpoint of the model in its folder"):
+        _ = Toxicity.find(str(tmp_path), nobody).classes
     assert not Path("touched").exists()
 
 
@@ -92,32 +107,123 @@ def test_damaged_checkpoint(tmp_path: Path, content: bytes) -> None:
         Toxicity.find(str(folder), nobody).scores(["the dog"])
 
 
-def test_missing_weights(tmp_path: Path) -> None:
-    """What a checkpoint lacks is not filled with random weights."""
+WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
+    "no configuration": (lambda c: c.pop("config"), "it lacks 'config'"),
+    "another configuration": (lambda c: c.update(config=["arch"]), "its `config` is built in another way"),
+    "no weights": (lambda c: c.pop("state_dict"), "it lacks 'state_dict'"),
+    "no classes": (lambda c: c["config"]["dataset"]["args"].clear(), "it lacks 'classes'"),
+    "no architecture": (lambda c: arguments(c).pop("model_name"), "it lacks 'model_name'"),
+    "classes that are no list": (
+        lambda c: c["config"]["dataset"]["args"].update(classes="toxic"),
+        "`classes` must be a list of names, not 'toxic'",
+    ),
+    "too few outputs": (
+        lambda c: arguments(c).update(num_classes=1),
+        "it has 2 classes, and 1 as `num_classes`",
+    ),
+    "outputs that are no number": (
+        lambda c: arguments(c).update(num_classes="2"),
+        "it has 2 classes, and '2' as `num_classes`",
+    ),
+    "more outputs than weights": (
+        lambda c: arguments(c).update(num_classes=3),
+        "3 as `num_classes`, and weights for 2",
+    ),
+    "other classes": (
+        lambda c: c["config"]["dataset"]["args"].update(classes=["spam", "ham"]),
+        "needs a class 'toxicity', and has spam, ham",
+    ),
+    "an unknown architecture": (lambda c: arguments(c).update(model_name="NoSuchModel"), "NoSuchModel"),
+    "another architecture": (
+        lambda c: arguments(c).update(model_name="RobertaForSequenceClassification"),
+        "lacks weights, among them",
+    ),
+    "an unknown tokenizer": (lambda c: arguments(c).update(tokenizer_name="NoSuch"), "NoSuch"),
+    "a weight too few": (
+        lambda c: c["state_dict"].pop("classifier.weight"),
+        r"lacks weights, among them classifier\.weight",
+    ),
+    "a weight of another shape": (
+        lambda c: c["state_dict"].update({"classifier.weight": torch.zeros(5, 5)}),
+        "is no Detoxify checkpoint of the model in its folder",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_checkpoint_that_does_not_fit(tmp_path: Path, wrong: str) -> None:
+    """What is missing or does not fit is one clear error, and is never filled with random weights."""
+    alter, message = WRONG[wrong]
     folder = tiny_classifier(tmp_path / "c")
-    content = torch.load(folder / "model.ckpt", weights_only=True)
-    del content["state_dict"]["classifier.weight"]
-    torch.save(content, folder / "model.ckpt")
-    with pytest.raises(ModelError, match=r"lacks weights, among them classifier\.weight"):
+    change(folder, alter)
+    with pytest.raises(ModelError, match=message) as raised:
+        Toxicity.find(str(folder), nobody).scores(["the dog"])
+    assert str(folder / "model.ckpt") in str(raised.value)
+
+
+def test_a_list_is_no_checkpoint(tmp_path: Path) -> None:
+    """A readable pickle of something else is refused."""
+    folder = tiny_classifier(tmp_path / "c")
+    torch.save([1, 2], folder / "model.ckpt")
+    with pytest.raises(ModelError, match="it lacks 'config'"):
         Toxicity.find(str(folder), nobody).scores(["the dog"])
 
 
 def test_checkpoint_of_another_shape(tmp_path: Path) -> None:
     """Weights that do not fit the folder's configuration are refused."""
-    folder, other = (
-        tiny_classifier(tmp_path / "c"),
-        tiny_classifier(tmp_path / "o", classes=("toxic", "a", "b")),
-    )
+    folder, other = (tiny_classifier(tmp_path / name, classes=classes) for name, classes in SHAPES.items())
     (other / "model.ckpt").replace(folder / "model.ckpt")
-    with pytest.raises(ModelError, match="not a Detoxify checkpoint of the model in its folder"):
+    with pytest.raises(ModelError, match="is no Detoxify checkpoint of the model in its folder"):
         Toxicity.find(str(folder), nobody).scores(["the dog"])
 
 
-def test_needs_a_toxicity_class(tmp_path: Path) -> None:
-    """A classifier of other things is refused."""
-    folder = tiny_classifier(tmp_path / "c", classes=("spam", "ham"))
-    with pytest.raises(ModelError, match="needs a class 'toxicity', and has spam, ham"):
-        Toxicity.find(str(folder), nobody).scores(["the dog"])
+SHAPES = {"c": ("toxic", "insult"), "o": ("toxic", "a", "b")}
+
+
+def test_outputs_without_a_name(tmp_path: Path) -> None:
+    """The released ones have outputs beyond their classes, which are left out."""
+    folder = tiny_classifier(tmp_path / "c", classes=("toxic", "insult", "male"))
+    change(folder, lambda content: content["config"]["dataset"]["args"]["classes"].pop())
+    (scores,) = Toxicity.find(str(folder), nobody).scores(["the dog"])
+    assert {"toxicity", "insult"} == set(scores)
+
+
+def test_classes_need_no_model_library(tmp_path: Path) -> None:
+    """What a suite measures is known without torch: a stored evaluation is found by it."""
+    folder = tiny_classifier(tmp_path / "c", classes=("toxic", "identity_hate", "severe_toxic"))
+    script = (
+        "import sys\n"
+        "from suites.toxicity import Toxicity\n"
+        f"found = Toxicity.find({str(folder)!r}, lambda name: None)\n"
+        "found.identity()\n"
+        "print(*found.classes, 'torch' in sys.modules)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "toxicity identity_attack severe_toxicity False\n" == found.stdout
+
+
+def test_as_detoxify_predicts(tmp_path: Path) -> None:
+    """In batches of like length, each text scores as Detoxify's own `predict` scores it among all others."""
+    folder = tiny_classifier(tmp_path / "c")
+    words = ("the", "dog", "is", "you", "fool", "kind", ".")
+    texts = [" ".join(words[(place * step) % 7] for step in range(1 + place % 23)) for place in range(200)]
+    classifier = Toxicity.find(str(folder), nobody)
+    own = classifier.scores(texts)
+    theirs = classifier._detoxify.predict(texts)
+    for name in ("toxicity", "insult"):
+        assert [each[name] for each in own] == pytest.approx(theirs[name], abs=1e-6)
+
+
+def change(folder: Path, alter: Callable[[Any], object]) -> None:
+    """The folder's checkpoint, read, altered and written again."""
+    content = torch.load(folder / "model.ckpt", weights_only=True)
+    alter(content)
+    torch.save(content, folder / "model.ckpt")
+
+
+def arguments(content: Any) -> Any:
+    """How a checkpoint says its model is built."""
+    return content["config"]["arch"]["args"]
 
 
 def test_release_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

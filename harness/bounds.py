@@ -1,0 +1,80 @@
+"""How far what is unscored could move a mean: the worst and the best that can be said without it.
+
+A score that is missing could have been anything from 0 to 1. A score that sums up several parts of a row (a
+maximum over continuations) may rest on some of them only: its suite then says beside it, as scores of the
+metrics `NAME:least` and `NAME:most`, what it could have been with the others. Such scores belong to no run's
+metrics, so that nothing averages or compares them.
+
+It does not know why something is unscored. A metric is bounded where it is a yes or no, a headline, or all
+its values lie within 0 and 1, the range that its interval is given too.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import fsum
+
+from harness.records import Metric, Observation, Score
+from harness.stats.clusters import value_range
+
+_LEAST, _MOST = ":least", ":most"
+
+
+def bounded(score: Score, *, least: float, most: float) -> tuple[Score, ...]:
+    """A row's only score of its metric, with what it could have been had every part of the row a score."""
+    named = ((_LEAST, least), (_MOST, most))
+    return (
+        score,
+        *(Score(metric=score.metric + end, value=could) for end, could in named if could != score.value),
+    )
+
+
+def is_bound(score: Score) -> bool:
+    """Whether it only says how far another score could be off."""
+    return score.metric.endswith((_LEAST, _MOST))
+
+
+def observed_bounds(
+    metric: Metric, observations: Mapping[str, Sequence[Observation]]
+) -> tuple[float, float] | None:
+    """`bounds` from a run's scores by metric name, as the store gives them."""
+    rows: dict[str, list[Score]] = defaultdict(list)
+    for name in (metric.name, metric.name + _LEAST, metric.name + _MOST):
+        for seen in observations.get(name, ()):
+            rows[seen.sample].append(Score(metric=name, value=seen.value))
+    return bounds(metric, rows.values())
+
+
+def bounds(metric: Metric, rows: Iterable[Sequence[Score]]) -> tuple[float, float] | None:
+    """The lowest and the highest mean that the metric could have had over the scores of these rows.
+
+    None where nothing is unscored, and where the metric's range is not known.
+    """
+    lows, highs, values = [], [], []
+    for value, low, high in _extremes(metric.name, rows):
+        lows.append(low)
+        highs.append(high)
+        if value is not None:
+            values.append(value)
+    if lows == highs or not _within_0_and_1(metric, values):
+        return None
+    return fsum(lows) / len(lows), fsum(highs) / len(highs)
+
+
+def _extremes(metric: str, rows: Iterable[Sequence[Score]]) -> Iterator[tuple[float | None, float, float]]:
+    """Each score of the metric, with the lowest and the highest that it could have been."""
+    for row in rows:
+        said: Mapping[str, float | None] = {score.metric: score.value for score in row}
+        for score in row:
+            if score.metric != metric:
+                continue
+            if score.value is None:
+                yield None, 0.0, 1.0
+            else:
+                low, high = said.get(metric + _LEAST), said.get(metric + _MOST)
+                yield score.value, score.value if low is None else low, score.value if high is None else high
+
+
+def _within_0_and_1(metric: Metric, values: list[float]) -> bool:
+    if metric.kind == "binary" or metric.headline:
+        return True
+    return bool(values) and value_range(values) == (0.0, 1.0)
