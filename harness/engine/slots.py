@@ -45,10 +45,16 @@ class _Layer(CacheLayerMixin):
         self._keys = source.keys[:0]
         self._values = source.values[:0]
 
-    def move(self, rows: int, columns: int, end: int) -> None:
+    def move(self, end: int) -> None:
+        """Put what is in use elsewhere in the storage, so that it ends at `end`."""
+        for storage in (self._keys, self._values):
+            used = self._used(storage).clone()
+            storage[: len(used), :, end - used.shape[2] : end] = used
+
+    def grow(self, rows: int, columns: int, end: int) -> None:
         """Put what is in use into new storage of this size, so that it ends at `end`."""
-        self._keys = self._moved(self._keys, rows, columns, end)
-        self._values = self._moved(self._values, rows, columns, end)
+        self._keys = self._grown(self._keys, rows, columns, end)
+        self._values = self._grown(self._values, rows, columns, end)
 
     def adopt(self, source: DynamicLayer, chosen: torch.Tensor, longest: int) -> None:
         """Append rows of another cache; both end with the last token that was read."""
@@ -92,10 +98,13 @@ class _Layer(CacheLayerMixin):
         length = self.get_seq_length()
         return length if self._window is None else min(length, self._window - 1)
 
-    def _moved(self, old: torch.Tensor, rows: int, columns: int, end: int) -> torch.Tensor:
-        at = self._span
+    def _used(self, storage: torch.Tensor) -> torch.Tensor:
+        return storage[: self._span.rows, :, self._span.start : self._span.end]
+
+    def _grown(self, old: torch.Tensor, rows: int, columns: int, end: int) -> torch.Tensor:
+        used = self._used(old)
         new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])  # what is masked must still be a number
-        new[: at.rows, :, end - (at.end - at.start) : end] = old[: at.rows, :, at.start : at.end]
+        new[: len(used), :, end - used.shape[2] : end] = used
         return new
 
 
@@ -175,9 +184,13 @@ class Slots(Rows):
         at, (rows_now, columns_now) = self._span, self._storage
         if rows <= rows_now and length <= at.end < columns_now:
             return
-        self._storage = (max(rows, rows_now), length + SPARE)
-        for layer in self.cache.layers:
-            layer.move(*self._storage, length)
+        if rows <= rows_now and length + SPARE // 4 <= columns_now:
+            for layer in self.cache.layers:
+                layer.move(length)
+        else:
+            self._storage = (max(rows, rows_now), length + SPARE)
+            for layer in self.cache.layers:
+                layer.grow(*self._storage, length)
         shift = length - at.end
         at.start, at.end = at.start + shift, at.end + shift
         self._firsts += shift

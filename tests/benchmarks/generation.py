@@ -49,6 +49,7 @@ from harness.engine.ending import Ending
 from harness.engine.identity import LocalIdentity
 from harness.engine.local import LocalEngine
 from harness.engine.network import Network
+from harness.engine.slots import Slots
 from harness.records import Prompt, Sampling
 
 LONGEST = 400
@@ -329,7 +330,9 @@ def _timed(measured: Measured) -> Iterator[None]:
         ("reading prompts", Decoding, "_read"),
         ("continuing", Decoding, "_continued"),
         ("choosing", Decoding, "_choose"),
-        ("leaving", Decoding, "leave"),
+        ("joining", Slots, "join"),
+        ("leaving", Slots, "leave"),
+        ("moving the cache (in joining, too)", Slots, "_reserve"),
         ("looking for ends", Ending, "reached"),
     ]
     before = [(owner, name, getattr(owner, name)) for _, owner, name in parts]
