@@ -4,6 +4,7 @@ It does not know batches: what was read and written so far is handed in as token
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from transformers import (
@@ -51,8 +52,6 @@ class Penalties:
         return scores if self._suppressed is None else _processed(self._suppressed, pasts[:1], scores)
 
 
-def _processed(
-    processor: LogitsProcessor, pasts: Sequence[list[int]], scores: torch.Tensor
-) -> torch.Tensor:
+def _processed(processor: LogitsProcessor, pasts: Sequence[list[int]], scores: torch.Tensor) -> torch.Tensor:
     seen = torch.tensor(pasts, device=scores.device)
-    return processor(seen, scores)  # type: ignore[arg-type]  # its tensor types are only names
+    return cast(torch.Tensor, processor(seen, scores))
