@@ -143,6 +143,8 @@ class Measured:
     """What one engine took, and wrote."""
 
     seconds: float = 0
+    cpu_seconds: float = 0
+    """Of this process: what others take of the machine counts less."""
     texts: list[str] = field(default_factory=list)
     tokens: int = 0
     written: int = 0
@@ -273,9 +275,9 @@ def _ours(
     engine = LocalEngine(network, tokenizer, identity)
     measured = Measured()
     with _timed(measured), _counted(model, measured):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         found = dict(engine.generate(prompts, task.sampling))
-        measured.seconds = time.perf_counter() - began
+        measured.seconds, measured.cpu_seconds = time.perf_counter() - began, time.process_time() - used
     measured.texts = [found[at].text for at in range(len(prompts))]
     measured.written = sum(answer.completion_tokens for answer in found.values())
     return measured
@@ -300,9 +302,9 @@ def _lm_eval(
     ]
     measured = Measured()
     with _counted(model, measured):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         measured.texts = peer.generate_until(requests, disable_tqdm=True)
-        measured.seconds = time.perf_counter() - began
+        measured.seconds, measured.cpu_seconds = time.perf_counter() - began, time.process_time() - used
     return measured
 
 
@@ -368,6 +370,8 @@ class Row:
     seconds: float
     peer_seconds: float
     ratio: float
+    cpu_seconds: float
+    peer_cpu_seconds: float
     tokens: int
     minimum_tokens: int
     peer_tokens: int
@@ -391,7 +395,8 @@ def _compared(shape: str, name: str, given: argparse.Namespace) -> list[dict[str
     for batch in given.peer_batches:
         _lm_eval(model, tokenizer, task, task.prompts[:2], batch)
         peers[batch] = _lm_eval(model, tokenizer, task, task.prompts, batch)
-        print(f"  lm-eval, batch {batch}: {peers[batch].seconds:.1f} s", peers[batch].tokens, flush=True)
+        spent = f"{peers[batch].seconds:.1f} s, {peers[batch].cpu_seconds:.1f} on the CPU"
+        print(f"  lm-eval, batch {batch}: {spent}", peers[batch].tokens, flush=True)
     if not peers:
         return []
     best = min(peers, key=lambda batch: peers[batch].seconds)
@@ -404,6 +409,8 @@ def _compared(shape: str, name: str, given: argparse.Namespace) -> list[dict[str
         seconds=ours.seconds,
         peer_seconds=peers[best].seconds,
         ratio=peers[best].seconds / ours.seconds,
+        cpu_seconds=ours.cpu_seconds,
+        peer_cpu_seconds=peers[best].cpu_seconds,
         tokens=ours.tokens,
         minimum_tokens=minimum + ours.written,
         peer_tokens=peers[best].tokens,

@@ -13,7 +13,9 @@ STOPS = [
     ("\n\n",),
     ("é",),
     ("the", " a "),
-    ("ping their ar", "Q"),
+    ("ping their ar", "0123"),
+    ("lazy dog",),
+    ("y f", "ons"),
     ("日本", "�"),
     (" ",),
     (":\n", "a"),
@@ -27,7 +29,9 @@ def tokens() -> Tokens:
 
 
 def _texts(source: random.Random) -> str:
-    return "".join(source.choice([*SENTENCES, "é", "日本語", "\n\n", " a "])[:12] for _ in range(6))
+    return "".join(
+        source.choice([*SENTENCES, "é", "日本語", "\n\n", " a "])[source.randrange(9) :] for _ in range(6)
+    )
 
 
 def _first(ends: list[bool]) -> int | None:
