@@ -1,7 +1,7 @@
 """The rows that are being continued, from one token to the next.
 
-Prompts are computed once each, longest first, several in one pass, and wait with what was computed until a row
-is free; then every sample asked of a prompt starts from a copy. Sampling draws from the request's own
+Prompts are computed once each, longest first, several in one pass. What was computed waits until a row is
+free, and every sample asked of a prompt starts from a copy of it. Sampling draws from the request's own
 generator, so that the same request gets the same answer in any company.
 
 It does not know texts, nor when an answer is over.
@@ -164,8 +164,10 @@ class Decoding:
     def _read(self) -> _Computed:
         """Compute the next prompts."""
         started = time.perf_counter()
-        longest = len(self._prompts[0][0].tokens)
-        count = min(len(self._prompts), self._room.rows, max(1, self._room.prompts // longest))
+        first = self._prompts[0][0]
+        longest = len(first.tokens)
+        within = max(1, self._room.prompts // longest) if self._slots.joins else len(self._prompts)
+        count = min(within, len(self._prompts), self._allowed(first))
         same = [self._prompts.popleft() for _ in range(count)]
         tokens = torch.zeros(count, longest, dtype=torch.long)
         mask = torch.zeros(count, longest, dtype=torch.long)

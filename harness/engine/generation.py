@@ -25,8 +25,8 @@ def continue_prompts(
 ) -> Iterator[tuple[int, Response]]:
     """Answers as they are finished, each with its request's index.
 
-    Where memory runs out, `room` is halved for good and what is unanswered begins anew. Raises EngineError for
-    NaN logits, and for a single request that does not fit.
+    Where memory runs out, `room` is halved for good and what is unanswered begins anew. Raises EngineError
+    for NaN logits, and for a single request that does not fit.
     """
     left = {request.index: request for request in requests}
     while left:

@@ -42,7 +42,7 @@ def _attend(
     scaling: float | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """transformers' interface: batch × heads × new tokens × width in, batch × new tokens × heads × width out."""
+    """As transformers asks: batch × heads × new tokens × width in, batch × new tokens × heads × width out."""
     batch, heads, new, width = query.shape
     if new > 1 or heads == key.shape[1] or others.get("position_bias") is not None:
         return sdpa_attention_forward(

@@ -4,6 +4,7 @@ It does not know batches: what was read and written so far is handed in as token
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from transformers import (
@@ -53,4 +54,4 @@ class Penalties:
 
 def _processed(processor: LogitsProcessor, pasts: Sequence[list[int]], scores: torch.Tensor) -> torch.Tensor:
     seen = torch.tensor(pasts, device=scores.device)
-    return processor(seen, scores)  # type: ignore[arg-type]  # its tensor types are only names
+    return cast(torch.Tensor, processor(seen, scores))

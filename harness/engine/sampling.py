@@ -1,8 +1,8 @@
 """Drawing one token per row from logits, by temperature, top-k and top-p.
 
-Each row's token is where its uniform number falls in the cumulated probabilities, in vocabulary order, so that
-noise in the last digit moves a boundary and not the order. Of tokens that are equally probable at the edge of
-the nucleus, the first of the vocabulary are in it.
+Each row's token is where its uniform number falls in the cumulated probabilities, in vocabulary order, so
+that noise in the last digit moves a boundary and not the order. Of tokens that are equally probable at the
+edge of the nucleus, the first of the vocabulary are in it.
 
 On the CPU, numpy sorts: without indices and with vector instructions, many times faster than torch.
 
@@ -17,7 +17,7 @@ import torch
 from harness.records import Sampling
 
 WIDTH, SHARE = 1_024, 8
-"""The nucleus is looked for among so many of the most probable tokens, at most an eighth of the vocabulary."""
+"""The nucleus is looked for among so many most probable tokens, at most an eighth of the vocabulary."""
 
 
 def draw(scores: torch.Tensor, sampling: Sampling, uniforms: Sequence[float]) -> torch.Tensor:

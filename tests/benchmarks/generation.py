@@ -13,14 +13,15 @@ and the model lets through, of its own logits, only those of the tokens that say
 neighbours, and the texts, which must be equal, still depend on all of the model's numbers. Both may write
 1,280 tokens, as IFEval allows, and are not told that fewer come.
 
-`realtoxicityprompts`: its prompts, 25 samples of 20 tokens each, temperature 1, nucleus 0.9. lm-eval repeats the
-prompt 25 times. The logits are stretched to a standard deviation of 4, since random weights give nearly equal
-probabilities, and then nine tenths of the vocabulary are in the nucleus; of a trained model there are a few
-hundred tokens in it. `--flat` leaves them as they are.
+`realtoxicityprompts`: its prompts, 25 samples of 20 tokens each, temperature 1, nucleus 0.9. lm-eval repeats
+the prompt 25 times. The logits are stretched to a standard deviation of 4, so that some hundred tokens are in
+the nucleus, as with a trained model: random weights give nearly equal probabilities, and nine tenths of the
+vocabulary. `--flat` leaves them as they are.
 
 `lm-eval` is measured at each of --peer-batches (1 is its default); the ratio counts against the fastest.
-`tokens` are the positions that went through the model, padding included; `minimum_tokens` the distinct prompts'
-and the answers'. `max_abs_difference` is the share of greedy texts that differ from the peer's.
+`tokens` are the positions that went through the model, padding included; `minimum_tokens` those of the
+distinct prompts and of the answers. `max_abs_difference` is the share of greedy texts that differ: 0, or the
+run ends.
 """
 
 import argparse
@@ -49,6 +50,7 @@ from harness.engine.ending import Ending
 from harness.engine.identity import LocalIdentity
 from harness.engine.local import LocalEngine
 from harness.engine.network import Network
+from harness.engine.slots import Slots
 from harness.records import Prompt, Sampling
 
 LONGEST = 400
@@ -67,7 +69,7 @@ class ScheduledLlama(LlamaForCausalLM):
         words = range(FIRST_WORD, config.vocab_size)
         by_count = [[word for word in words if word % COUNTS == count] for count in range(COUNTS)]
         fewest = min(map(len, by_count))
-        allowed = [[END] * fewest, *([word for word in same[:fewest]] for same in by_count)]
+        allowed = [[END] * fewest, *(same[:fewest] for same in by_count)]
         self.following = torch.tensor(allowed)
         """Row n: what may follow a token that says n are to come."""
 
@@ -97,7 +99,13 @@ class ScheduledLlama(LlamaForCausalLM):
 
 
 def _llama(
-    kind: type[LlamaForCausalLM], vocabulary: int, width: int, layers: int, inner: int, heads: int, groups: int
+    kind: type[LlamaForCausalLM],
+    vocabulary: int,
+    width: int,
+    layers: int,
+    inner: int,
+    heads: int,
+    groups: int,
 ) -> LlamaForCausalLM:
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -120,12 +128,8 @@ def _llama(
 
 
 SHAPES: Mapping[str, Callable[[type[LlamaForCausalLM]], LlamaForCausalLM]] = {
-    "llama-23m": partial(
-        _llama, vocabulary=32_000, width=384, layers=6, inner=1024, heads=6, groups=6
-    ),
-    "llama-116m": partial(
-        _llama, vocabulary=32_000, width=768, layers=12, inner=2304, heads=12, groups=12
-    ),
+    "llama-23m": partial(_llama, vocabulary=32_000, width=384, layers=6, inner=1024, heads=6, groups=6),
+    "llama-116m": partial(_llama, vocabulary=32_000, width=768, layers=12, inner=2304, heads=12, groups=12),
     "llama-107m-grouped": partial(
         _llama, vocabulary=32_000, width=768, layers=12, inner=2304, heads=12, groups=3
     ),
@@ -139,6 +143,8 @@ class Measured:
     """What one engine took, and wrote."""
 
     seconds: float = 0
+    cpu_seconds: float = 0
+    """Of this process: what others take of the machine counts less."""
     texts: list[str] = field(default_factory=list)
     tokens: int = 0
     written: int = 0
@@ -147,6 +153,7 @@ class Measured:
 
 
 def main() -> None:
+    """Measure what the command line asks for, and print and write it."""
     given = _arguments()
     torch.set_num_threads(given.threads)
     rows = []
@@ -199,9 +206,7 @@ def _ifeval(given: argparse.Namespace) -> Task:
     draws = random.Random(0)
     lengths = [min(LONGEST, max(4, round(draws.lognormvariate(4.8, 0.8)))) for _ in texts]
     return Task(
-        prompts=[
-            Prompt(content=f"{text}<|{length}|>") for text, length in zip(texts, lengths, strict=True)
-        ],
+        prompts=[Prompt(content=f"{text}<|{length}|>") for text, length in zip(texts, lengths, strict=True)],
         sampling=Sampling(max_tokens=1_280),
         model=ScheduledLlama,
         peer_settings={"do_sample": False, "temperature": 0.0, "max_gen_toks": 1_280, "until": []},
@@ -266,15 +271,13 @@ def _ours(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, task: Task, prompts: Sequence[Prompt]
 ) -> Measured:
     network = Network(model, name="ours", device=torch.device("cpu"))
-    identity = LocalIdentity(
-        fingerprint="", chat_template=None, dtype="float32", path=Path(), adapter=None
-    )
+    identity = LocalIdentity(fingerprint="", chat_template=None, dtype="float32", path=Path(), adapter=None)
     engine = LocalEngine(network, tokenizer, identity)
     measured = Measured()
     with _timed(measured), _counted(model, measured):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         found = dict(engine.generate(prompts, task.sampling))
-        measured.seconds = time.perf_counter() - began
+        measured.seconds, measured.cpu_seconds = time.perf_counter() - began, time.process_time() - used
     measured.texts = [found[at].text for at in range(len(prompts))]
     measured.written = sum(answer.completion_tokens for answer in found.values())
     return measured
@@ -299,9 +302,9 @@ def _lm_eval(
     ]
     measured = Measured()
     with _counted(model, measured):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         measured.texts = peer.generate_until(requests, disable_tqdm=True)
-        measured.seconds = time.perf_counter() - began
+        measured.seconds, measured.cpu_seconds = time.perf_counter() - began, time.process_time() - used
     return measured
 
 
@@ -329,7 +332,9 @@ def _timed(measured: Measured) -> Iterator[None]:
         ("reading prompts", Decoding, "_read"),
         ("continuing", Decoding, "_continued"),
         ("choosing", Decoding, "_choose"),
-        ("leaving", Decoding, "leave"),
+        ("joining", Slots, "join"),
+        ("leaving", Slots, "leave"),
+        ("moving the cache (in joining, too)", Slots, "_reserve"),
         ("looking for ends", Ending, "reached"),
     ]
     before = [(owner, name, getattr(owner, name)) for _, owner, name in parts]
@@ -365,6 +370,8 @@ class Row:
     seconds: float
     peer_seconds: float
     ratio: float
+    cpu_seconds: float
+    peer_cpu_seconds: float
     tokens: int
     minimum_tokens: int
     peer_tokens: int
@@ -388,7 +395,8 @@ def _compared(shape: str, name: str, given: argparse.Namespace) -> list[dict[str
     for batch in given.peer_batches:
         _lm_eval(model, tokenizer, task, task.prompts[:2], batch)
         peers[batch] = _lm_eval(model, tokenizer, task, task.prompts, batch)
-        print(f"  lm-eval, batch {batch}: {peers[batch].seconds:.1f} s", peers[batch].tokens, flush=True)
+        spent = f"{peers[batch].seconds:.1f} s, {peers[batch].cpu_seconds:.1f} on the CPU"
+        print(f"  lm-eval, batch {batch}: {spent}", peers[batch].tokens, flush=True)
     if not peers:
         return []
     best = min(peers, key=lambda batch: peers[batch].seconds)
@@ -401,6 +409,8 @@ def _compared(shape: str, name: str, given: argparse.Namespace) -> list[dict[str
         seconds=ours.seconds,
         peer_seconds=peers[best].seconds,
         ratio=peers[best].seconds / ours.seconds,
+        cpu_seconds=ours.cpu_seconds,
+        peer_cpu_seconds=peers[best].cpu_seconds,
         tokens=ours.tokens,
         minimum_tokens=minimum + ours.written,
         peer_tokens=peers[best].tokens,
@@ -415,9 +425,7 @@ def _compared(shape: str, name: str, given: argparse.Namespace) -> list[dict[str
 
 def _differing(texts: Sequence[str], peers: Any) -> float:
     """The largest share of texts that differ from a peer's: none may."""
-    shares = [
-        sum(a != b for a, b in zip(texts, peer.texts, strict=True)) / len(texts) for peer in peers
-    ]
+    shares = [sum(a != b for a, b in zip(texts, peer.texts, strict=True)) / len(texts) for peer in peers]
     assert max(shares) == 0, f"texts differ: {shares}"
     return max(shares)
 

@@ -14,7 +14,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from harness.engine.local import LocalEngine
 from harness.engine.network import Network
 from harness.engine.opening import open_engine
-from harness.engine.sampling import draw
 from harness.errors import EngineError, ModelError
 from harness.protocols import Engine
 from harness.records import Likelihood, Local, Message, Model, Prompt, Response, Sampling
@@ -117,21 +116,6 @@ def test_the_seed_counts_for_sampling_only(llama: Engine) -> None:
     assert hot[0] == hot[2]
     assert hot[0] != hot[1]
     assert greedy[0] == greedy[1]
-
-
-def test_draws_follow_the_probabilities() -> None:
-    """Temperature, then top-k, then top-p; each uniform number falls where the cumulated probability says."""
-    scores = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
-
-    def drawn(uniform: float, **given: float) -> int:
-        sampling = Sampling(max_tokens=1, **{"temperature": 1.0, **given})  # type: ignore[arg-type]  # keywords of mixed types
-        return int(draw(scores, sampling, [uniform])[0])
-
-    assert [0, 0, 1, 2, 3] == [drawn(uniform) for uniform in (0.0, 0.49, 0.51, 0.81, 0.99)]
-    assert [0, 1] == [drawn(uniform, top_k=2) for uniform in (0.62, 0.63)]
-    assert [1, 2] == [drawn(uniform, top_p=0.85) for uniform in (0.83, 0.99)]
-    assert 0 == drawn(0.999, top_p=0.5)
-    assert 0 == drawn(0.999, temperature=0.01)
 
 
 def test_answers_say_why_they_ended(llama: Engine) -> None:
