@@ -7,10 +7,13 @@ never be served for another's. An answer is committed before anybody sees it: no
 It does not know what is asked, nor how answers are scored. It does not retry.
 """
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any, Generic, TypeVar, cast
 
@@ -20,6 +23,8 @@ from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, key_
 
 AT_MOST = 512
 """Answers that may wait for each other before they are written."""
+AT_LONGEST = 0.1
+"""Seconds that an answer may wait before it is written."""
 COMMIT_SHARE = 0.005
 """The part of the time that the engine may wait for commits before answers start to wait for each other."""
 
@@ -156,11 +161,11 @@ class _Recorded:
                 kept = KeptAnswer(
                     key=key, fingerprint=self.fingerprint, request=requests[new[key]], answer=answer
                 )
-                waiting.answers.append(kept)
+                waiting.add(kept)
                 yield from waiting.written()
                 if waiting.due:
                     yield from waiting.commit()
-                elif len(waiting.answers) >= AT_MOST:
+                else:
                     waiting.write()
             yield from waiting.commit()
         finally:
@@ -171,13 +176,14 @@ class _Waiting(Generic[A]):
     """Answers between the engine and the store.
 
     Each is committed at once while that holds the engine up for little of the time, so that a slow answer is
-    safe and seen as soon as it is there. A fast engine's answers wait for each other, and are written while
-    the engine works on.
+    safe and seen as soon as it is there. Otherwise answers wait for each other, for a moment and whether or
+    not another one comes, and are written in the store's own thread while the engine works on.
     """
 
     def __init__(self, store: Store) -> None:
-        self.answers: list[KeptAnswer] = []
         self._store = store
+        self._answers: deque[KeptAnswer] = deque()  # filled here, and emptied in the store's thread
+        self._enough = threading.Event()
         self._writing: Future[dict[str, Answer]] | None = None
         self._kept: list[tuple[str, A]] = []
         self._began = time.monotonic()
@@ -188,11 +194,19 @@ class _Waiting(Generic[A]):
         """Whether a commit may hold the engine up."""
         return self._held_up <= COMMIT_SHARE * (time.monotonic() - self._began)
 
+    def add(self, answer: KeptAnswer) -> None:
+        """One more that waits."""
+        self._answers.append(answer)
+        if len(self._answers) >= AT_MOST:
+            self._enough.set()
+
     def write(self) -> None:
-        """Begin to keep what waits. One write at a time: an engine faster than the store waits here."""
+        """See to it that what waits will be kept. An engine that is faster than the store waits here."""
+        if self._writing is not None and len(self._answers) < 2 * AT_MOST:
+            return
         self._end_write()
-        self._writing = self._store.begin_keeping(self.answers)
-        self.answers = []
+        self._enough.clear()
+        self._writing = self._store.begin_keeping(self._taken, when=partial(self._enough.wait, AT_LONGEST))
 
     def written(self) -> list[tuple[str, A]]:
         """What has been kept and was not returned yet, as the store now holds it."""
@@ -205,14 +219,17 @@ class _Waiting(Generic[A]):
         """Keep all that waits, and return what was not returned yet."""
         start = time.monotonic()
         self._end_write()
-        if self.answers:
-            self._add(self._store.keep_answers(self.answers))
-            self.answers = []
+        if self._answers:
+            self._add(self._store.keep_answers(self._taken()))
         self._held_up += time.monotonic() - start
         return self.written()
 
+    def _taken(self) -> list[KeptAnswer]:
+        return [self._answers.popleft() for _ in range(len(self._answers))]
+
     def _end_write(self) -> None:
         if self._writing is not None:
+            self._enough.set()
             ended, self._writing = self._writing, None
             self._add(ended.result())
 

@@ -241,13 +241,13 @@ def test_what_must_be_mended_stops_with_2(project: Working) -> None:
 
 def test_kill_9(project: Working) -> None:
     """What was kept when the program was killed is not paid for again; only what was on its way can be."""
-    project.server.wrong = lambda asked: Fault(delay=0.03)
+    project.server.wrong = lambda asked: Fault(delay=0.2)
     running = project.start("eval", "served", "-s", SUITE)
     while running.poll() is None and project.kept() < QUESTIONS // 3:
         time.sleep(0.005)
     running.kill()
     running.wait()
-    time.sleep(0.1)  # what is on its way is answered, to nobody
+    time.sleep(0.5)  # what is on its way is answered, to nobody
     kept, asked = project.kept(), len(project.server.asked)
     assert QUESTIONS // 3 <= kept < QUESTIONS
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
 from harness.cli.progress import ProgressBars
@@ -38,7 +38,7 @@ def command(
 
 
 def _table(measured: Sequence[Measured]) -> Table:
-    table = Table("model", "suite", "metric")
+    table = Table("model", "suite", Column("metric", no_wrap=True))
     for heading in ("value", "interval", "n", "unscored"):
         table.add_column(heading, justify="right")
     for line in measured:

@@ -109,13 +109,13 @@ class Database:
         with self._writer.begin() as connection:
             yield connection
 
-    def beside(self, work: Callable[[], T]) -> Future[T]:
-        """Do something with this database in its own thread, one thing after the other.
+    def beside(self, work: Callable[[], T], *, when: Callable[[], object]) -> Future[T]:
+        """Once `when` returns, do something with this database in its own thread, one thing after the other.
 
         A database in memory belongs to the thread that opened it: there it is done before this returns.
         """
         if self._thread is not None:
-            return self._thread.submit(work)
+            return self._thread.submit(lambda: (when(), work())[1])
         done: Future[T] = Future()
         done.set_result(work())
         return done

@@ -6,7 +6,7 @@ Several processes may use one store at once.
 It does not know how answers come about, nor what they mean.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -90,9 +90,14 @@ class Store:
         with self._database.writing() as connection:
             return answers.keep_answers(connection, kept)
 
-    def begin_keeping(self, kept: Sequence[KeptAnswer]) -> Future[dict[str, Answer]]:
-        """`keep_answers`, while the caller goes on; of a database in memory it is done on return."""
-        return self._database.beside(lambda: self.keep_answers(kept))
+    def begin_keeping(
+        self, take: Callable[[], Sequence[KeptAnswer]], *, when: Callable[[], object]
+    ) -> Future[dict[str, Answer]]:
+        """`keep_answers` of what `take` gives once `when` returns, while the caller goes on.
+
+        Both are called in the store's thread. Of a database in memory it is done at once, on return.
+        """
+        return self._database.beside(lambda: self.keep_answers(take()), when=when)
 
     # ------------------------------------------------------------ models and runs
 

@@ -260,7 +260,9 @@ def test_fast_answers_are_committed_together(counting: Counting, monkeypatch: py
 
     list(recorded(Scripted(), counting).generate(prompts, SAMPLING))
 
-    assert [1, AT_MOST, AT_MOST, 5] == counting.sizes
+    assert len(prompts) == sum(counting.sizes)
+    assert max(counting.sizes) <= 2 * AT_MOST
+    assert len(counting.sizes) < 20
 
 
 class Slow(Store):
@@ -301,8 +303,43 @@ def test_a_fast_engine_is_not_held_up(url: str, monkeypatch: pytest.MonkeyPatch)
         answers = dict(recorded(engine, store).generate(prompts, SAMPLING))
         kept = store.known_answers([answer.key for answer in answers.values()])
 
-    assert 1 == store.beside
+    assert store.beside >= 1
     assert len(prompts) == len(answers) == len(kept)
+
+
+@dataclass(kw_only=True)
+class Pausing(Scripted):
+    """Gives a few answers at once, and goes on when the test says so."""
+
+    go_on: threading.Event
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Answers."""
+        for number, pair in enumerate(super().generate(prompts, sampling)):
+            if number == 9:
+                assert self.go_on.wait(timeout=30), "what was answered was never kept"
+            yield pair
+
+
+def test_an_answer_is_kept_although_no_other_comes(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the engine takes for the next, what it has answered is safe within a moment."""
+    monkeypatch.setattr("harness.recorded.COMMIT_SHARE", 0.0)
+    engine = Pausing(go_on=threading.Event())
+    keys = [
+        answer_key(engine.fingerprint, generation(prompt, SAMPLING)) for prompt in PROMPTS[1:10]
+    ]  # it begins with the last
+
+    def watch() -> None:
+        with Store.open(url) as other:
+            while len(other.known_answers(keys)) < len(keys):
+                time.sleep(0.01)
+        engine.go_on.set()
+
+    with Store.open(url) as store:
+        watching = threading.Thread(target=watch, daemon=True)
+        watching.start()
+        assert 10 == len(list(recorded(engine, store).generate(PROMPTS[:10], SAMPLING)))
+        watching.join()
 
 
 class Full(Store):
