@@ -52,6 +52,7 @@ from harness.engine.local import LocalEngine
 from harness.engine.network import Network
 from harness.engine.slots import Slots
 from harness.records import Prompt, Sampling
+from tests.benchmarks.clock import clocked, replaced
 
 LONGEST = 400
 """Tokens of an answer, at most."""
@@ -337,25 +338,10 @@ def _timed(measured: Measured) -> Iterator[None]:
         ("moving the cache (in joining, too)", Slots, "_reserve"),
         ("looking for ends", Ending, "reached"),
     ]
-    before = [(owner, name, getattr(owner, name)) for _, owner, name in parts]
-    for part, owner, name in parts:
-        setattr(owner, name, _clocked(part, measured, getattr(owner, name)))
-    try:
+    with replaced(
+        [(owner, name, clocked(part, measured.parts, getattr(owner, name))) for part, owner, name in parts]
+    ):
         yield
-    finally:
-        for owner, name, original in before:
-            setattr(owner, name, original)
-
-
-def _clocked(part: str, measured: Measured, function: Callable[..., Any]) -> Callable[..., Any]:
-    def clocked(*arguments: Any, **keywords: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return function(*arguments, **keywords)
-        finally:
-            measured.parts[part] = measured.parts.get(part, 0.0) + time.perf_counter() - began
-
-    return clocked
 
 
 @dataclass(frozen=True, kw_only=True)

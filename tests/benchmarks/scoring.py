@@ -59,6 +59,7 @@ from harness.engine.tokens import Tokens
 from harness.records import Local, Model
 from suites.settings import SuiteSettings, Surroundings
 from suites.truthfulqa import TruthfulQA
+from tests.benchmarks.clock import clocked, replaced
 
 Pair = tuple[str, str]
 Answers = list[tuple[float, bool]]
@@ -306,39 +307,20 @@ def _timed(measured: Measured) -> Iterator[None]:
         weights = self.parameters - self.config.vocab_size * self.config.hidden_size
         measured.operations += 2.0 * tokens.numel() * weights
         measured.operations += 2.0 * kept * self.config.vocab_size * self.config.hidden_size
-        return _clocked("forward passes", measured, forward)(self, tokens, *rest, keep=keep, **others)
+        return clocked("forward passes", measured.parts, forward)(self, tokens, *rest, keep=keep, **others)
 
-    replaced = [
-        (Network, "forward", counted),
-        (Tokens, "scoring_requests", _clocked("tokenising", measured, Tokens.scoring_requests)),
-        (scoring, "grow", _clocked("planning", measured, grow)),
-        (scoring, "tree_mask", _clocked("masks", measured, scoring.tree_mask)),
-        (scoring, "_looked_up", _clocked("log-probabilities", measured, scoring._looked_up)),
-        (
-            scorer,
-            "takes_trees",
-            _clocked("trying out", measured, scorer.takes_trees),
-        ),
-    ]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
-    for owner, name, clocked in replaced:
-        setattr(owner, name, clocked)
-    try:
+    seconds = measured.parts
+    with replaced(
+        [
+            (Network, "forward", counted),
+            (Tokens, "scoring_requests", clocked("tokenising", seconds, Tokens.scoring_requests)),
+            (scoring, "grow", clocked("planning", seconds, grow)),
+            (scoring, "tree_mask", clocked("masks", seconds, scoring.tree_mask)),
+            (scoring, "_looked_up", clocked("log-probabilities", seconds, scoring._looked_up)),
+            (scorer, "takes_trees", clocked("trying out", seconds, scorer.takes_trees)),
+        ]
+    ):
         yield
-    finally:
-        for owner, name, original in before:
-            setattr(owner, name, original)
-
-
-def _clocked(part: str, measured: Measured, function: Callable[..., Any]) -> Callable[..., Any]:
-    def clocked(*arguments: Any, **keywords: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return function(*arguments, **keywords)
-        finally:
-            measured.parts[part] = measured.parts.get(part, 0.0) + time.perf_counter() - began
-
-    return clocked
 
 
 def _matrix_speed() -> float:
