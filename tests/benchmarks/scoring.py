@@ -34,6 +34,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import psutil
 import torch
 from lighteval.models.transformers.transformers_model import TransformersModel, TransformersModelConfig
 from lighteval.tasks.requests import Doc, SamplingMethod
@@ -405,10 +406,14 @@ def _minimum(folder: Path, pairs: Sequence[Pair]) -> int:
 
 
 def _alone(given: argparse.Namespace) -> int:
-    """Peak memory in bytes of this process after scoring, less what it had before the model was loaded."""
+    """Peak memory in bytes of this process while scoring, less what it held before the model was loaded.
+
+    Where something before took more than all of that, the difference would tell nothing, and that is refused.
+    """
     pairs = _pairs(given.questions)
-    before = _peak()
+    before, reached = psutil.Process().memory_info().rss, _peak()
     ({"ours": _ours} | dict(PEERS))[given.alone](Path(given.folder), pairs, given.peer_batch)
+    assert _peak() > reached, "more memory was in use before the model was loaded than after"
     return _peak() - before
 
 
