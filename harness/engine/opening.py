@@ -56,6 +56,17 @@ def open_engine(model: Model, *, device: str | None = None) -> Engine:
             assert_never(model.source)
 
 
+def without_weights(model: Model, identity: Identity, description: Mapping[str, Json]) -> Engine:
+    """The engine of an identified model that is not loaded: it renders turns, and answers nothing.
+
+    `description` is what a run is to record about the engine that gave the answers.
+    """
+    # torch and transformers take seconds to import
+    from harness.engine.absent import AbsentEngine  # noqa: PLC0415
+
+    return AbsentEngine(model, identity, description)
+
+
 def check_model(model: Model) -> None:
     """Raise what `open_engine` would, as far as it shows before anything is loaded or reached."""
     match model.source:
