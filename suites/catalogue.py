@@ -1,13 +1,13 @@
 """The table of suites: every name that can be asked for, on one screen.
 
-Two sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
-value is an `Entry` and whose name is the suite's, and foreign frameworks, whose tasks can be asked for as
-`lm_eval:NAME` and `lighteval:NAME`.
+Three sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
+value is an `Entry` and whose name is the suite's; foreign frameworks, whose tasks can be asked for as
+`lm_eval:NAME` and `lighteval:NAME`; and a user's own suites, each a section with `prompts` in harness.toml.
 
 Opening a suite loads no model library. It does not know who will be asked.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -19,6 +19,8 @@ from pydantic import BaseModel
 from harness.errors import UnknownName
 from harness.protocols import Suite
 from harness.records import Json
+from suites.custom import open_custom
+from suites.custom_rows import CustomSettings
 from suites.ifeval import IFEval
 from suites.lighteval_task import LightevalSuite
 from suites.lm_eval_task import LmEvalSuite
@@ -78,6 +80,10 @@ FAMILIES: Mapping[str, Family] = {
 """By the prefix, before a colon, of the framework's tasks."""
 
 
+OWN = CustomSettings
+"""The schema of a section under a name that is not in the table: a user's own suite."""
+
+
 @cache
 def known_suites() -> Mapping[str, Entry]:
     """The table and what installed packages add to it; a package cannot replace one of ours."""
@@ -97,18 +103,23 @@ def open_suite(
     *,
     data_root: Path | None,
     resolve: Callable[[str], Path | None],
+    root: Path | None = None,
+    own: Collection[str] = (),
 ) -> Suite:
     """The suite of this name with these settings, which its schema has accepted before.
 
     `data_root` is the folder of official data, None for the hub; `resolve` gives the folder of a model or
-    finished pipeline by its name. Raises UnknownName. Data are read when they are first needed, not here.
+    finished pipeline by its name; `root` is the project's folder, and `own` are the names of its own suites.
+    Raises UnknownName. Data are read when they are first needed, not here.
     """
-    surroundings = Surroundings(data_root=data_root, resolve=resolve)
+    surroundings = Surroundings(data_root=data_root, resolve=resolve, root=root)
     prefix, _, task = name.partition(":")
     family = FAMILIES.get(prefix) if task else None
     if family is not None:
         return family.open(task, family.settings.model_validate(settings), surroundings)
     entry = known_suites().get(name)
+    if entry is None and name in own:
+        return open_custom(name, OWN.model_validate(settings), surroundings)
     if entry is None:
-        raise UnknownName("suite", name, suite_settings())
+        raise UnknownName("suite", name, [*suite_settings(), *own])
     return entry.open(entry.settings.model_validate(settings), surroundings)

@@ -3,6 +3,7 @@
 It does not know how a mistake is worded (`mistakes`), nor what a section may hold (`sections`).
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,10 @@ from harness.registry.records import Compare, Project, Registry
 from harness.registry.sections import CompareSection, ProjectSection
 
 _SECTIONS = ("project", "models", "pipelines", "suites", "compare")
+DEFINING = "prompts"
+"""The key that makes a section `[suites.NAME]` define a suite and not only set one up."""
+FILES = ("data", DEFINING)
+"""Keys of a suite whose values are files."""
 _FAMILY = ":NAME"
 """Ends the key of a model of settings that is that of every suite with the same beginning."""
 
@@ -29,12 +34,14 @@ def load(
     stages: Mapping[str, type[BaseModel]],
     suites: Mapping[str, type[BaseModel]],
     *,
+    own_suite: type[BaseModel] | None = None,
     root: Path | None = None,
 ) -> Registry:
     """Read a harness.toml.
 
     `stages` gives the model of each kind of stage's settings, `suites` that of each suite's (`lm_eval:NAME`:
-    of all that begin with `lm_eval:`). Relative paths start from `root`, or else from the file's folder.
+    of all that begin with `lm_eval:`), `own_suite` that of a suite that the file itself defines: a section
+    under another name that holds `prompts`. Relative paths start from `root`, or else from the file's folder.
     Raises ConfigError with every mistake of the file, one line each.
     """
     tables = _parse(file)
@@ -51,10 +58,11 @@ def load(
         name: read_pipeline(name, table, stages, ground)
         for name, table in _named(tables, "pipelines", mistakes).items()
     }
-    settings = {
-        name: _suite(name, table, suites, ground)
-        for name, table in _named(tables, "suites", mistakes).items()
-    }
+    sections = _named(tables, "suites", mistakes)
+    if own_suite is not None:
+        own = {name for name, table in sections.items() if DEFINING in table and ":" not in name}
+        suites = {**dict.fromkeys(sorted(own), own_suite), **suites}
+    settings = {name: _suite(name, table, suites, ground) for name, table in sections.items()}
     names = Names(models, {name: pipeline for name, (pipeline, _) in read.items()}, mistakes)
     names.check_definitions()
     names.check_references([reference for _, references in read.values() for reference in references])
@@ -130,12 +138,15 @@ def _suite(
     if not isinstance(settings, BaseModel):
         return {}
     values: dict[str, Json] = settings.model_dump(mode="json")
-    data = values.get("data")
-    if isinstance(data, str):
-        ground.check_file(data, under(key, "data"))
-        values["data"] = str(ground.root / data)
+    for field in FILES:
+        file = values.get(field)
+        if isinstance(file, str):
+            ground.check_file(file, under(key, field))
+            values[field] = str(ground.root / file)
+    patterns = {field for field, value in settings if isinstance(value, re.Pattern)}  # never paths
     return {
-        field: ground.absolute(value) if isinstance(value, str) else value for field, value in values.items()
+        field: ground.absolute(value) if isinstance(value, str) and field not in patterns else value
+        for field, value in values.items()
     }
 
 
