@@ -8,15 +8,15 @@ It does not know where answers are kept.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedTokenizerBase
-
-from harness.engine.chat import render
 from harness.engine.identity import Identity, LocalIdentity
-from harness.engine.network import load_tokenizer
 from harness.errors import EngineError, ModelError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class AbsentEngine:
@@ -52,6 +52,8 @@ class AbsentEngine:
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where no template can be read here, or it refuses these turns."""
+        from harness.engine.chat import render  # noqa: PLC0415 - transformers takes seconds to import
+
         template = None if self.chat_template == SERVED_TEMPLATE else self.chat_template
         return render(self._tokenizer, template, messages, name=self._model.name, open_turn=open_turn)
 
@@ -67,7 +69,9 @@ class AbsentEngine:
         """Nothing to give back."""
 
     @cached_property
-    def _tokenizer(self) -> PreTrainedTokenizerBase:
+    def _tokenizer(self) -> "PreTrainedTokenizerBase":
+        from harness.engine.network import load_tokenizer  # noqa: PLC0415 - torch takes seconds to import
+
         source, identity = self._model.source, self._identity
         if not isinstance(source, Local) or not isinstance(identity, LocalIdentity):
             raise ModelError(f"model {self._model.name!r}: its turns cannot be rendered on this machine")

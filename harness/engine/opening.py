@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import assert_never, cast
 
+from harness.engine.absent import AbsentEngine
 from harness.engine.identity import Identity, identify
 from harness.engine.served import identify_endpoint, identify_gemini, key_of
 from harness.errors import UnknownName, UsageError
@@ -61,9 +62,6 @@ def without_weights(model: Model, identity: Identity, description: Mapping[str, 
 
     `description` is what a run is to record about the engine that gave the answers.
     """
-    # torch and transformers take seconds to import
-    from harness.engine.absent import AbsentEngine  # noqa: PLC0415
-
     return AbsentEngine(model, identity, description)
 
 

@@ -22,10 +22,10 @@ from harness.engine.opening import identify_model, open_engine, without_weights
 from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
-from harness.evaluation import rescore as score_again
+from harness.evaluation import rescore as from_kept_answers
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
-from harness.records import Json, Message, Model, Prompt, Response, Run, Sampling, Verdict
+from harness.records import Message, Model, Prompt, Response, Run, Sampling, Verdict
 from harness.store import Failures, KeptStage, Store
 from harness.verbs.project import Project, Unwatched, Watcher
 from reports.leaderboard import Leaderboard, build, latest
@@ -97,9 +97,10 @@ def evaluate(
     """
     watcher = watcher or Unwatched()
     asked = list(suites or project.registry.compare.suites or DEFAULT_SUITES)
-    project.check(names)
     if rescore:
         _need_candidates(project, names)
+    else:
+        project.check(names)
     opened = [project.suite(suite, watcher) for suite in dict.fromkeys(asked)]
     for suite in opened:
         _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
@@ -191,9 +192,14 @@ def sample(
 
 
 def _need_candidates(project: Project, names: Sequence[str]) -> None:
-    """Raise UsageError for a pipeline that has no candidate yet: nobody has answered anything."""
+    """Raise UsageError for a pipeline that has no candidate yet: nobody has answered anything.
+
+    Raises UnknownName too. Keys and extras, without which a model cannot be asked, are not needed.
+    """
     for name in names:
-        if name in project.registry.pipelines and not all(stage.done for stage in project.plan(name)):
+        if name not in project.registry.pipelines:
+            project.model(name, Unwatched())
+        elif not all(stage.done for stage in project.plan(name)):
             raise UsageError(
                 f"pipeline {name!r} has no candidate yet, and so no answers to score again; "
                 f"`harness eval {name}`, without --rescore, trains and asks it"
@@ -217,10 +223,7 @@ def _evaluate(
     whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if _is_whole(run, store)}
     missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
     if missing and rescored:
-        absent = without_weights(model, identity, _description(store, model, identity))
-        for run, suite in missing:
-            remembered = recalled(absent, store, on_answer=partial(watcher.asking, name, suite.name))
-            whole[run.id] = score_again(run, model, suite, remembered, store)
+        whole |= _score_again(model, identity, missing, store, watcher)
     elif missing:
         watcher.loading(name)
         with closing(open_engine(model, device=project.device)) as engine:
@@ -230,10 +233,24 @@ def _evaluate(
     return [whole[run.id] for run in planned]
 
 
-def _description(store: Store, model: Model, identity: Identity) -> Mapping[str, Json]:
-    """What is recorded of the engine that answered; empty where the answers were another name's."""
+def _score_again(
+    model: Model,
+    identity: Identity,
+    missing: Sequence[tuple[Run, Suite]],
+    store: Store,
+    watcher: Watcher,
+) -> dict[str, Run]:
+    """These runs by their ids, from the store's answers alone.
+
+    Each records the engine that gave the answers, as far as it is known under the model's name.
+    """
     kept = store.model(model.name, identity.fingerprint)
-    return {} if kept is None else kept.description
+    absent = without_weights(model, identity, {} if kept is None else kept.description)
+    whole = {}
+    for run, suite in missing:
+        answers = recalled(absent, store, on_answer=partial(watcher.asking, model.name, suite.name))
+        whole[run.id] = from_kept_answers(run, model, suite, answers, store)
+    return whole
 
 
 def _is_whole(run: Run | None, store: Store) -> TypeGuard[Run]:

@@ -1,18 +1,19 @@
 """`harness eval --rescore`: kept answers are scored as the suite now is, and no model is loaded for it."""
 
-import sqlite3
-from contextlib import closing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from harness.cli import main
 from harness.engine import local, network
 from harness.store import Store
 from harness.verbs.project import open_project
 from harness.verbs.work import report
 from suites.toy import ToyIFEval, ToyTruthfulQA
+from tests.serving import ModelServer
 from tests.tiny_models import tiny_llama
+from tests.working import Working
 
 PROJECT = """
 [models.one]
@@ -34,30 +35,6 @@ data = "toy:sft"
 suites = ["toy-truthfulqa", "toy-ifeval"]
 """
 SUITES = ("toy-truthfulqa", "toy-ifeval")
-
-
-class Working:
-    """A project's folder, in which commands are run."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self._capsys = capsys
-
-    def run(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and standard error of a command in this process."""
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        return int(stopped.value.code or 0), self._capsys.readouterr().err
-
-    def answers(self) -> list[tuple[str, str]]:
-        """Every kept answer with its key."""
-        with closing(sqlite3.connect(self.folder / "harness.db")) as connection:
-            return sorted(connection.execute("SELECT key, answer FROM answers"))
-
-    def runs(self) -> list[tuple[str, str, bool]]:
-        """Suite, version and wholeness of every run."""
-        with Store.open(f"sqlite:///{self.folder}/harness.db") as store:
-            return [(run.suite, run.suite_version, run.finished is not None) for run in store.runs()]
 
 
 @pytest.fixture
@@ -95,7 +72,7 @@ def test_a_new_version_scores_kept_answers(
     change_suites(monkeypatch)
     request.getfixturevalue("no_weights")
 
-    code, shown = project.run("eval", "one", "--rescore")
+    code, _, shown = project.run("eval", "one", "--rescore")
 
     assert 0 == code, shown
     assert before == project.answers()
@@ -117,13 +94,49 @@ def test_rescored_runs_say_who_answered(project: Working, monkeypatch: pytest.Mo
     assert first.fingerprint == again.fingerprint
 
 
+def test_no_model_library_is_loaded(project: Working) -> None:
+    """Where no turns become text here, kept answers are scored without torch and transformers."""
+    project.run("eval", "one", "-s", "toy-ifeval")
+    code = (
+        "import sys\n"
+        "from harness import evaluate, open_project\n"
+        "from suites.toy import ToyIFEval\n"
+        "ToyIFEval.version = 'new'\n"
+        "evaluate(open_project(), ['one'], suites=['toy-ifeval'], rescore=True)\n"
+        "print(sorted({'torch', 'transformers'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "[]\n" == done.stdout
+    assert [("toy-ifeval", "1", True), ("toy-ifeval", "new", True)] == project.runs()
+
+
+def test_a_service_need_not_be_there(project: Working, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers of a model behind a server are scored anew without the server and without its key."""
+    monkeypatch.setenv("SERVED_KEY", "a-key")
+    with ModelServer() as server, (project.folder / "harness.toml").open("a") as file:
+        file.write(f'[models.served]\nendpoint = "{server.url}"\nmodel = "m"\nkey_env = "SERVED_KEY"\n')
+        file.flush()
+        assert 0 == project.run("eval", "served", "-s", "toy-ifeval")[0]
+    monkeypatch.delenv("SERVED_KEY")
+    change_suites(monkeypatch)
+    code, _, err = project.run("eval", "served", "-s", "toy-ifeval", "--rescore")
+    assert 0 == code, err
+    assert [("toy-ifeval", "1", True), ("toy-ifeval", "new", True)] == project.runs()
+
+
+def test_an_unknown_name(project: Working) -> None:
+    """The nearest name is proposed, as everywhere."""
+    assert "did you mean 'one'?" in project.complaint(2, "eval", "oen", "--rescore")
+
+
 @pytest.mark.usefixtures("no_weights")
 def test_missing_answers_are_refused(project: Working) -> None:
     """Where nothing was asked yet, it says how much is missing and what to do, and begins no run."""
-    code, shown = project.run("eval", "one", "--rescore", "--suite", "toy-ifeval")
-    assert 2 == code
-    assert "model 'one', suite 'toy-ifeval': 6 of 6 answers are not in the store" in shown
-    assert "`harness eval one --suite toy-ifeval`, without --rescore, asks them" in shown
+    expected = (
+        "model 'one', suite 'toy-ifeval': 6 of 6 answers are not in the store, so nothing was scored and no "
+        "run begun; `harness eval one --suite toy-ifeval`, without --rescore, asks them"
+    )
+    assert expected == project.complaint(2, "eval", "one", "--rescore", "--suite", "toy-ifeval")
     assert [] == project.runs()
 
 
@@ -133,16 +146,14 @@ def test_one_missing_answer_is_enough(
     """A suite that asks more than was answered is not scored in part."""
     project.run("eval", "one", "--suite", "toy-ifeval", "--limit", "4")
     request.getfixturevalue("no_weights")
-    code, shown = project.run("eval", "one", "--rescore", "--suite", "toy-ifeval")
-    assert 2 == code
-    assert "2 of 6 answers are not in the store" in shown
+    complaint = project.complaint(2, "eval", "one", "--rescore", "--suite", "toy-ifeval")
+    assert "2 of 6 answers are not in the store" in complaint
     assert [("toy-ifeval", "1", True)] == project.runs()
 
 
 @pytest.mark.usefixtures("no_weights")
 def test_an_untrained_pipeline_is_not_trained(project: Working) -> None:
     """Re-scoring trains nothing."""
-    code, shown = project.run("eval", "untrained", "--rescore")
-    assert 2 == code
-    assert "pipeline 'untrained' has no candidate yet, and so no answers to score again" in shown
+    complaint = project.complaint(2, "eval", "untrained", "--rescore")
+    assert "pipeline 'untrained' has no candidate yet, and so no answers to score again" in complaint
     assert not (project.folder / "candidates").exists()
