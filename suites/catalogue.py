@@ -10,13 +10,13 @@ Opening a suite loads no model library. It does not know who will be asked.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from harness.errors import UnknownName
+from harness.errors import UnknownName, UsageError
 from harness.protocols import Suite
 from harness.records import Json
 from suites.custom import open_custom
@@ -80,15 +80,38 @@ FAMILIES: Mapping[str, Family] = {
 """By the prefix, before a colon, of the framework's tasks."""
 
 
+GROUP = "harness.suites"
+"""The entry points by which packages add suites."""
+
 OWN = CustomSettings
 """The schema of a section under a name that is not in the table: a user's own suite."""
 
 
 @cache
 def known_suites() -> Mapping[str, Entry]:
-    """The table and what installed packages add to it; a package cannot replace one of ours."""
-    added = {point.name: point.load() for point in entry_points(group="harness.suites")}
+    """The table and what installed packages add to it; a package cannot replace one of ours.
+
+    Raises UsageError for a package whose suite cannot be loaded.
+    """
+    added = {point.name: _added(point) for point in entry_points(group=GROUP)}
     return {**added, **SUITES}
+
+
+def _added(point: EntryPoint) -> Entry:
+    try:
+        entry = point.load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{_package(point)} cannot be loaded: {error}") from error
+    if not isinstance(entry, Entry):
+        raise UsageError(
+            f"{_package(point)} is {type(entry).__name__}, where a suites.catalogue.Entry was expected"
+        )
+    return entry
+
+
+def _package(point: EntryPoint) -> str:
+    package = "" if point.dist is None else f" of the installed package {point.dist.name}"
+    return f"suite {point.name!r}{package} ({point.value})"
 
 
 def suite_settings() -> Mapping[str, type[BaseModel]]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib import import_module
+from importlib import import_module, reload
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -159,8 +159,11 @@ def load_function(name: str, root: Path | None) -> FunctionRule:
     module, _, attribute = declared.get(name, name).partition(":")
     if root is not None and str(root) not in sys.path:
         sys.path.append(str(root))
-    module_hash = _module_hash(name, module, root)
+    file = _module_file(name, module, root)
+    module_hash = "sha256:" + sha256(file.read_bytes()).hexdigest()
     try:
+        if module in sys.modules and root is not None and file.is_relative_to(root):
+            reload(sys.modules[module])  # a notebook's user may have changed it since
         function = getattr(import_module(module), attribute)
     except (*RAISED, SyntaxError) as error:
         raise UsageError(f"rule {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
@@ -174,10 +177,10 @@ def load_function(name: str, root: Path | None) -> FunctionRule:
     )
 
 
-def _module_hash(name: str, module: str, root: Path | None) -> str:
+def _module_file(name: str, module: str, root: Path | None) -> Path:
     with suppress(ModuleNotFoundError, ValueError):
         spec = find_spec(module)
         if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
-            return "sha256:" + sha256(Path(spec.origin).read_bytes()).hexdigest()
+            return Path(spec.origin)
     beside = "" if root is None else f", neither installed nor in {root}"
     raise UsageError(f"rule {name!r}: there is no module {module!r} with a file{beside}")
