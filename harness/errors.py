@@ -7,6 +7,7 @@
     │   ├── DataError           a data file that cannot be read: names the file and the row
     │   ├── ModelError          a folder, hub id or server that is not a usable model
     │   ├── DownloadNeeded      something must come from a hub and no network or cache gives it
+    │   ├── AnswersMissing      answers that were to come from the store, and are not all there
     │   ├── NotComparable       two runs that differ in what makes runs comparable
     │   └── StoreError          a results store that cannot be opened
     └── WorkFailed              work stopped part-way and can be resumed: exit code 3
@@ -72,6 +73,14 @@ class ModelError(UsageError):
 
 class DownloadNeeded(UsageError):
     """Something must be downloaded, and neither a network nor a cache gives it."""
+
+
+class AnswersMissing(UsageError):
+    """Of `asked` answers that were to come from the store alone, `missing` are not there."""
+
+    def __init__(self, missing: int, asked: int) -> None:
+        self.missing, self.asked = missing, asked
+        super().__init__(f"{missing} of {asked} answers are not in the store")
 
 
 class NotComparable(UsageError):

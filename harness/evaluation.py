@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from harness.engine.identity import Identity
 from harness.environment import environment
-from harness.errors import WorkFailed
+from harness.errors import AnswersMissing, UsageError, WorkFailed
 from harness.protocols import Engine, Suite
 from harness.records import Json, Metric, Model, Row, Run
 from harness.store import Store
@@ -67,18 +67,38 @@ def evaluate(
     `engine` is one that remembers (`harness.recorded`): rows name its answers by their keys in the store.
     Raises WorkFailed where the suite gives other than the rows it promised; what was answered is kept.
     """
+    return _keep(run, model, engine, store, suite.rows(engine))
+
+
+def rescore(run: Run, model: Model, suite: Suite, engine: Engine, store: Store) -> Run:
+    """Score what is answered already, and return the finished run.
+
+    `engine` answers from the store alone (`harness.recorded.recalled`). Every row is scored before any is
+    kept: what is refused leaves no run behind. Raises UsageError where an answer is missing.
+    """
+    try:
+        rows = list(suite.rows(engine))
+    except AnswersMissing as found:
+        raise UsageError(
+            f"model {model.name!r}, suite {suite.name!r}: {found}, so nothing was scored and no run "
+            f"begun; `harness eval {model.name} --suite {suite.name}`, without --rescore, asks them"
+        ) from found
+    return _keep(run, model, engine, store, rows)
+
+
+def _keep(run: Run, model: Model, engine: Engine, store: Store, rows: Iterable[Row]) -> Run:
     started = replace(run, started=_now(), environment={**environment(), "engine": dict(engine.description)})
     store.keep_model(
         model.name, run.fingerprint, asdict(model.source), engine.description, engine.chat_template
     )
     store.begin_run(started)
-    rows = 0
-    for batch in _in_batches(suite.rows(engine)):
+    kept = 0
+    for batch in _in_batches(rows):
         store.keep_rows(run.id, [(row.position, row) for row in batch])
-        rows += len(batch)
-    if rows != run.size:
+        kept += len(batch)
+    if kept != run.size:
         raise WorkFailed(
-            f"suite {suite.name!r} gave {rows} rows and promised {run.size}; the answers are kept, "
+            f"suite {run.suite!r} gave {kept} rows and promised {run.size}; the answers are kept, "
             "and the run stays unfinished"
         )
     store.finish_run(run.id, _now())

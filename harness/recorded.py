@@ -17,6 +17,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Generic, TypeVar, cast
 
+from harness.errors import AnswersMissing
 from harness.protocols import Engine
 from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
 from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, key_of
@@ -39,6 +40,14 @@ Ask = Callable[[list[int]], Iterator[tuple[int, A]]]
 def recorded(engine: Engine, store: Store, *, on_answer: OnAnswer | None = None) -> Engine:
     """The engine, with the store as its memory."""
     return _Recorded(engine=engine, store=store, on_answer=on_answer or (lambda done, total: None))
+
+
+def recalled(engine: Engine, store: Store, *, on_answer: OnAnswer | None = None) -> Engine:
+    """The store alone, answering for the engine, which is never asked.
+
+    Raises AnswersMissing before it gives any answer of a call of which the store lacks one.
+    """
+    return _Recalled(engine=engine, store=store, on_answer=on_answer or (lambda done, total: None))
 
 
 def generation(prompt: Prompt, sampling: Sampling) -> dict[str, Json]:
@@ -170,6 +179,17 @@ class _Recorded:
             yield from waiting.commit()
         finally:
             waiting.commit()  # the engine raised, or the user pressed Ctrl-C while it worked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recalled(_Recorded):
+    def _distinct(
+        self, places: Mapping[str, list[int]], requests: Sequence[dict[str, Json]], ask: Ask[A]
+    ) -> Iterator[tuple[str, A]]:
+        known = self.store.known_answers(list(places))
+        if len(known) < len(places):
+            raise AnswersMissing(len(places) - len(known), len(places))
+        yield from cast("dict[str, A]", known).items()
 
 
 class _Waiting(Generic[A]):

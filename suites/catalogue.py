@@ -1,25 +1,27 @@
 """The table of suites: every name that can be asked for, on one screen.
 
-Two sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
-value is an `Entry` and whose name is the suite's, and foreign frameworks, whose tasks can be asked for as
-`lm_eval:NAME` and `lighteval:NAME`.
+Three sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
+value is an `Entry` and whose name is the suite's; foreign frameworks, whose tasks can be asked for as
+`lm_eval:NAME` and `lighteval:NAME`; and a user's own suites, each a section with `prompts` in harness.toml.
 
 Opening a suite loads no model library. It does not know who will be asked.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from harness.errors import UnknownName
+from harness.errors import UnknownName, UsageError
 from harness.protocols import Suite
 from harness.records import Json
 from harness.registry import labelled
+from suites.custom import open_custom
+from suites.custom_rows import CustomSettings
 from suites.ifeval import IFEval
 from suites.labelled import Labelled
 from suites.lighteval_task import LightevalSuite
@@ -80,11 +82,38 @@ FAMILIES: Mapping[str, Family] = {
 """By the prefix, before a colon, of the framework's tasks."""
 
 
+GROUP = "harness.suites"
+"""The entry points by which packages add suites."""
+
+OWN = CustomSettings
+"""The schema of a section under a name that is not in the table: a user's own suite."""
+
+
 @cache
 def known_suites() -> Mapping[str, Entry]:
-    """The table and what installed packages add to it; a package cannot replace one of ours."""
-    added = {point.name: point.load() for point in entry_points(group="harness.suites")}
+    """The table and what installed packages add to it; a package cannot replace one of ours.
+
+    Raises UsageError for a package whose suite cannot be loaded.
+    """
+    added = {point.name: _added(point) for point in entry_points(group=GROUP)}
     return {**added, **SUITES}
+
+
+def _added(point: EntryPoint) -> Entry:
+    try:
+        entry = point.load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{_package(point)} cannot be loaded: {error}") from error
+    if not isinstance(entry, Entry):
+        raise UsageError(
+            f"{_package(point)} is {type(entry).__name__}, where a suites.catalogue.Entry was expected"
+        )
+    return entry
+
+
+def _package(point: EntryPoint) -> str:
+    package = "" if point.dist is None else f" of the installed package {point.dist.name}"
+    return f"suite {point.name!r}{package} ({point.value})"
 
 
 def suite_settings() -> Mapping[str, type[BaseModel]]:
@@ -99,21 +128,26 @@ def open_suite(
     *,
     data_root: Path | None,
     resolve: Callable[[str], Path | None],
+    root: Path | None = None,
+    own: Collection[str] = (),
 ) -> Suite:
     """The suite of this name with these settings, which its schema has accepted before.
 
     `data_root` is the folder of official data, None for the hub; `resolve` gives the folder of a model or
-    finished pipeline by its name. A `SUITE:LABEL` is the suite under that name. Raises UnknownName. Data are
-    read when they are first needed, not here.
+    finished pipeline by its name; `root` is the project's folder, and `own` are the names of its own suites.
+    A `SUITE:LABEL` is the suite under that name. Raises UnknownName. Data are read when they are first
+    needed, not here.
     """
-    surroundings = Surroundings(data_root=data_root, resolve=resolve)
+    surroundings = Surroundings(data_root=data_root, resolve=resolve, root=root)
     prefix, _, task = name.partition(":")
     family = FAMILIES.get(prefix) if task else None
     if family is not None:
         return family.open(task, family.settings.model_validate(settings), surroundings)
+    if name in own and name not in known_suites():
+        return open_custom(name, OWN.model_validate(settings), surroundings)
     of = labelled(name, known_suites())
     entry = known_suites().get(of or name)
     if entry is None:
-        raise UnknownName("suite", name, suite_settings())
+        raise UnknownName("suite", name, [*suite_settings(), *own])
     suite = entry.open(entry.settings.model_validate(settings), surroundings)
     return Labelled(suite, name) if of else suite

@@ -23,6 +23,8 @@ class Surroundings:
     """The folder of official data (`HARNESS_DATA`); None: official data come from their hub."""
     resolve: Callable[[str], Path | None] = lambda name: None
     """The folder of a model or finished pipeline by its name; None where nothing has that name."""
+    root: Path | None = None
+    """The project's folder, whose Python modules may score; None: only installed ones."""
 
 
 def template_applied(setting: bool | None, chat_template: str | None, *, scored: bool = False) -> bool:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Annotated
 
+import typer
 from rich.table import Column, Table
 
 from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
@@ -13,6 +15,13 @@ from harness.verbs.project import open_project
 from harness.verbs.work import evaluate, failed_answers
 from reports.wording import could_be
 
+Rescore = Annotated[
+    bool,
+    typer.Option(
+        "--rescore", help="Score the answers in the store as the suites now are; ask nothing, load no model."
+    ),
+]
+
 
 def command(
     names: Names,
@@ -21,13 +30,14 @@ def command(
     config: Config = None,
     seed: Seed = None,
     device: Device = None,
+    rescore: Rescore = False,
     as_json: AsJson = False,
 ) -> None:
     """Run suites on models and keep every answer. Pipelines are trained first; what is answered is used."""
     project = open_project(config, seed=seed, limit=limit, device=device)
     introduce(project)
     with ProgressBars() as watcher:
-        runs = evaluate(project, names, suites=suites or (), watcher=watcher)
+        runs = evaluate(project, names, suites=suites or (), rescore=rescore, watcher=watcher)
     asked = [run for theirs in runs.values() for run in theirs]
     measured = means(project, asked)
     if as_json:

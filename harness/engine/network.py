@@ -177,11 +177,9 @@ def load(
 
     Raises UsageError for a device that this machine does not have.
     """
-    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # not annotated there
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
     place = _place(device)
-    with _loading("tokenizer", name, identity):
-        tokenizer = AutoTokenizer.from_pretrained(identity.path, trust_remote_code=source.trust_remote_code)
+    tokenizer = load_tokenizer(source, identity, name=name)
     with _loading("model", name, identity):
         model = _load_weights(source, identity)
     try:
@@ -189,6 +187,13 @@ def load(
     except torch.OutOfMemoryError as error:
         raise EngineError(f"{name}: the model does not fit into the memory of {place}") from error
     return Network(model.eval(), name=name, device=place), tokenizer
+
+
+def load_tokenizer(source: Local, identity: LocalIdentity, *, name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of what `identity` found. Raises ModelError where transformers cannot load it."""
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # not annotated there
+    with _loading("tokenizer", name, identity):
+        return AutoTokenizer.from_pretrained(identity.path, trust_remote_code=source.trust_remote_code)
 
 
 def max_length(network: Network, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import assert_never, cast
 
+from harness.engine.absent import AbsentEngine
 from harness.engine.identity import Identity, identify
 from harness.engine.served import identify_endpoint, identify_gemini, key_of
 from harness.errors import UnknownName, UsageError
@@ -54,6 +55,14 @@ def open_engine(model: Model, *, device: str | None = None) -> Engine:
             return make(model.source.settings)
         case _:
             assert_never(model.source)
+
+
+def without_weights(model: Model, identity: Identity, description: Mapping[str, Json]) -> Engine:
+    """The engine of an identified model that is not loaded: it renders turns, and answers nothing.
+
+    `description` is what a run is to record about the engine that gave the answers.
+    """
+    return AbsentEngine(model, identity, description)
 
 
 def check_model(model: Model) -> None:

@@ -3,6 +3,7 @@
 It does not know how a mistake is worded (`mistakes`), nor what a section may hold (`sections`).
 """
 
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from harness.registry.records import Compare, Project, Registry
 from harness.registry.sections import CompareSection, ProjectSection
 
 _SECTIONS = ("project", "models", "pipelines", "suites", "compare")
+DEFINING = "prompts"
+"""The key that makes a section `[suites.NAME]` define a suite and not only set one up."""
 _FAMILY = ":NAME"
 """Ends the key of a model of settings that is that of every suite with the same beginning."""
 
@@ -30,14 +33,16 @@ def load(
     stages: Mapping[str, type[BaseModel]],
     suites: Mapping[str, type[BaseModel]],
     *,
+    own_suite: type[BaseModel] | None = None,
     root: Path | None = None,
 ) -> Registry:
     """Read a harness.toml.
 
     `stages` gives the model of each kind of stage's settings, `suites` that of each suite's (`lm_eval:NAME`:
     of all that begin with `lm_eval:`), which is also that of `SUITE:LABEL`, the suite with other settings.
-    Relative paths start from `root`, or else from the file's folder. Raises ConfigError with every mistake of
-    the file, one line each.
+    `own_suite` is that of a suite that the file itself defines: a section under another name that holds
+    `prompts`. Relative paths start from `root`, or else from the file's folder. Raises ConfigError with every
+    mistake of the file, one line each.
     """
     tables = _parse(file)
     mistakes = Mistakes(file)
@@ -53,10 +58,11 @@ def load(
         name: read_pipeline(name, table, stages, ground)
         for name, table in _named(tables, "pipelines", mistakes).items()
     }
-    settings = {
-        name: _suite(name, table, suites, ground)
-        for name, table in _named(tables, "suites", mistakes).items()
-    }
+    sections = _named(tables, "suites", mistakes)
+    if own_suite is not None:
+        own = {name for name, table in sections.items() if DEFINING in table and ":" not in name}
+        suites = {**dict.fromkeys(sorted(own), own_suite), **suites}
+    settings = {name: _suite(name, table, suites, ground) for name, table in sections.items()}
     names = Names(models, {name: pipeline for name, (pipeline, _) in read.items()}, mistakes)
     names.check_definitions()
     names.check_references([reference for _, references in read.values() for reference in references])
@@ -137,8 +143,10 @@ def _suite(
         if isinstance(file, str):
             ground.check_file(file, under(key, field))
             values[field] = str(ground.root / file)
+    patterns = {field for field, value in settings if isinstance(value, re.Pattern)}  # never paths
     return {
-        field: ground.absolute(value) if isinstance(value, str) else value for field, value in values.items()
+        field: ground.absolute(value) if isinstance(value, str) and field not in patterns else value
+        for field, value in values.items()
     }
 
 

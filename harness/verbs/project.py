@@ -17,7 +17,7 @@ from harness.records import Local, Model
 from harness.registry import Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
-from suites.catalogue import open_suite, suite_settings
+from suites.catalogue import OWN, known_suites, open_suite, suite_settings
 from trainers.pipeline import PlannedStage, plan, produce
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import StageProgress
@@ -95,7 +95,14 @@ class Project:
             beside = self.registry.project.root / of
             return beside if beside.is_dir() else None
 
-        return open_suite(name, settings, data_root=self.data_root, resolve=folder)
+        return open_suite(
+            name,
+            settings,
+            data_root=self.data_root,
+            resolve=folder,
+            root=self.registry.project.root,
+            own=self.registry.suites.keys() - known_suites().keys(),
+        )
 
     def model(self, name: str, watcher: Watcher) -> Model:
         """The model of this name. A pipeline is trained first; a folder is a model by its own path."""
@@ -164,7 +171,8 @@ def open_project(
     here = Path(CONFIGURATION)
     is_toy = file is None and not here.is_file()
     chosen = settings_file() if is_toy else file or here
-    registry = load(chosen, STAGE_SETTINGS, suite_settings(), root=Path.cwd() if is_toy else None)
+    root = Path.cwd() if is_toy else None
+    registry = load(chosen, STAGE_SETTINGS, suite_settings(), own_suite=OWN, root=root)
     settings = registry.project
     settings = replace(
         settings,

@@ -17,13 +17,15 @@ from typing import TypeGuard
 
 from harness.breakdown import break_down
 from harness.comparison import ScoredRun, compare_all
-from harness.engine.opening import identify_model, open_engine
+from harness.engine.identity import Identity
+from harness.engine.opening import identify_model, open_engine, without_weights
 from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
+from harness.evaluation import rescore as from_kept_answers
 from harness.protocols import Suite
-from harness.recorded import recorded
-from harness.records import Message, Prompt, Response, Run, Sampling, Verdict
+from harness.recorded import recalled, recorded
+from harness.records import Message, Model, Prompt, Response, Run, Sampling, Verdict
 from harness.store import Failures, KeptStage, Store
 from harness.verbs.project import Project, Unwatched, Watcher
 from reports.leaderboard import Leaderboard, build, latest
@@ -82,21 +84,28 @@ def evaluate(
     names: Sequence[str],
     *,
     suites: Sequence[str] = (),
+    rescore: bool = False,
     watcher: Watcher | None = None,
 ) -> dict[str, list[Run]]:
     """Ask what is missing of these suites (the project's, where none is named) of these models.
 
     Returns each model's finished runs in the order of the suites. Answers that failed are unscored in them,
     and are asked again the next time; `failed_answers` says which these are.
+
+    `rescore`: score the answers in the store anew, as the suites now are, and ask nothing: no candidate is
+    trained and no model is loaded. Earlier runs stay. Raises UsageError where an answer is missing.
     """
     watcher = watcher or Unwatched()
     asked = list(suites or project.registry.compare.suites or DEFAULT_SUITES)
-    project.check(names)
+    if rescore:
+        _need_candidates(project, names)
+    else:
+        project.check(names)
     opened = [project.suite(suite, watcher) for suite in dict.fromkeys(asked)]
     for suite in opened:
         _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
     with closing(project.store()) as store:
-        return {name: _evaluate(project, name, opened, store, watcher) for name in names}
+        return {name: _evaluate(project, name, opened, store, watcher, rescored=rescore) for name in names}
 
 
 def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
@@ -182,8 +191,29 @@ def sample(
     return answers
 
 
+def _need_candidates(project: Project, names: Sequence[str]) -> None:
+    """Raise UsageError for a pipeline that has no candidate yet: nobody has answered anything.
+
+    Raises UnknownName too. Keys and extras, without which a model cannot be asked, are not needed.
+    """
+    for name in names:
+        if name not in project.registry.pipelines:
+            project.model(name, Unwatched())
+        elif not all(stage.done for stage in project.plan(name)):
+            raise UsageError(
+                f"pipeline {name!r} has no candidate yet, and so no answers to score again; "
+                f"`harness eval {name}`, without --rescore, trains and asks it"
+            )
+
+
 def _evaluate(
-    project: Project, name: str, suites: Sequence[Suite], store: Store, watcher: Watcher
+    project: Project,
+    name: str,
+    suites: Sequence[Suite],
+    store: Store,
+    watcher: Watcher,
+    *,
+    rescored: bool,
 ) -> list[Run]:
     model = project.model(name, watcher)
     if name in project.registry.pipelines:
@@ -192,13 +222,35 @@ def _evaluate(
     planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in suites]
     whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if _is_whole(run, store)}
     missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
-    if missing:
+    if missing and rescored:
+        whole |= _score_again(model, identity, missing, store, watcher)
+    elif missing:
         watcher.loading(name)
         with closing(open_engine(model, device=project.device)) as engine:
             for run, suite in missing:
                 remembering = recorded(engine, store, on_answer=partial(watcher.asking, name, suite.name))
                 whole[run.id] = ask(run, model, suite, remembering, store)
     return [whole[run.id] for run in planned]
+
+
+def _score_again(
+    model: Model,
+    identity: Identity,
+    missing: Sequence[tuple[Run, Suite]],
+    store: Store,
+    watcher: Watcher,
+) -> dict[str, Run]:
+    """These runs by their ids, from the store's answers alone.
+
+    Each records the engine that gave the answers, as far as it is known under the model's name.
+    """
+    kept = store.model(model.name, identity.fingerprint)
+    absent = without_weights(model, identity, {} if kept is None else kept.description)
+    whole = {}
+    for run, suite in missing:
+        answers = recalled(absent, store, on_answer=partial(watcher.asking, model.name, suite.name))
+        whole[run.id] = from_kept_answers(run, model, suite, answers, store)
+    return whole
 
 
 def _is_whole(run: Run | None, store: Store) -> TypeGuard[Run]:

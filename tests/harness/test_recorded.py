@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import DiskFull, EngineError
-from harness.recorded import AT_MOST, generation, recorded, scoring, scoring_keys
+from harness.errors import AnswersMissing, DiskFull, EngineError
+from harness.recorded import AT_MOST, generation, recalled, recorded, scoring, scoring_keys
 from harness.records import Likelihood, Message, Prompt, Response, Sampling
 from harness.store import KeptAnswer, Store, answer_key
 from tests.harness.scripted_worker import PROMPTS, RUN, SAMPLING, Scripted, work
@@ -67,6 +67,32 @@ def test_likelihoods_are_kept_too(store: Store) -> None:
     assert expected == dict(recorded(engine, store).loglikelihood(pairs))
     assert answer_key(engine.fingerprint, scoring(*pairs[0])) == expected[0].key
     assert 2 == len(engine.asked)
+
+
+def test_recalled_answers_are_the_kept_ones(store: Store) -> None:
+    """The store alone gives what the engine gave, for every index, and the engine is not called."""
+    pairs = [("2 + 2 =", " 4"), ("2 + 2 =", " five")]
+    remembering = recorded(Scripted(), store)
+    expected = dict(remembering.generate(PROMPTS, SAMPLING)), dict(remembering.loglikelihood(pairs))
+    engine = Scripted()
+
+    recalling = recalled(engine, store)
+
+    assert expected == (dict(recalling.generate(PROMPTS, SAMPLING)), dict(recalling.loglikelihood(pairs)))
+    assert engine.fingerprint == recalling.fingerprint
+    assert [] == engine.asked
+
+
+def test_where_one_answer_is_missing_none_is_recalled(store: Store) -> None:
+    """It is counted how many distinct requests have none, before any answer is given."""
+    list(recorded(Scripted(), store).generate(PROMPTS[:2], SAMPLING))
+    engine = Scripted()
+
+    with pytest.raises(AnswersMissing, match="3 of 5 answers are not in the store") as caught:
+        next(recalled(engine, store).generate([*PROMPTS[:5], PROMPTS[4]], SAMPLING))
+
+    assert (3, 5) == (caught.value.missing, caught.value.asked)
+    assert [] == engine.asked
 
 
 def test_known_answers_come_first(store: Store) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.registry import load
-from suites.catalogue import suite_settings
+from suites.catalogue import OWN, suite_settings
 from trainers.settings import STAGE_SETTINGS
 
 STARTING = files("harness.cli").joinpath("starting.toml").read_text(encoding="utf-8")
@@ -18,7 +18,7 @@ SETTING = re.compile(r"^#(?=[a-z\[])", re.MULTILINE)
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with the files that the starting file speaks of."""
-    for name in ("chat.jinja", "mix.jsonl", "perspective.jsonl", "questions.jsonl"):
+    for name in ("chat.jinja", "mix.jsonl", "perspective.jsonl", "questions.jsonl", "mine.jsonl"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -27,7 +27,7 @@ def test_the_starting_file_is_right_as_it_is(tmp_path: Path) -> None:
     """`harness init` and `harness list` work before anything is filled in."""
     file = tmp_path / "harness.toml"
     file.write_text(STARTING, encoding="utf-8")
-    registry = load(file, STAGE_SETTINGS, suite_settings())
+    registry = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN)
     assert registry.compare.suites == ("truthfulqa", "ifeval", "realtoxicityprompts")
 
 
@@ -35,7 +35,7 @@ def test_every_setting_of_the_starting_file_is_known(project: Path) -> None:
     """With every commented setting switched on, the whole file is valid, and holds the reference study."""
     file = project / "harness.toml"
     file.write_text(SETTING.sub("", STARTING), encoding="utf-8")
-    registry = load(file, STAGE_SETTINGS, suite_settings())
+    registry = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN)
     study = {"sft", "reward", "grpo_raw", "dpo", "grpo", "grpo_dpo_mix", "grpo_dpo", "dpo_grpo"}
     assert study == set(registry.pipelines)
 
@@ -50,6 +50,6 @@ def test_the_toy_world_is_right(tmp_path: Path) -> None:
     """The embedded project is valid wherever it is used from, and holds the seven pipelines of the study."""
     file = tmp_path / "harness.toml"
     file.write_text(TOY, encoding="utf-8")
-    registry = load(file, STAGE_SETTINGS, suite_settings())
+    registry = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN)
     study = {"sft", "grpo_raw", "dpo", "grpo", "grpo_dpo_mix", "grpo_dpo", "dpo_grpo"}
     assert study <= set(registry.pipelines)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from harness.errors import UnknownName
+from harness.errors import UnknownName, UsageError
 from suites import catalogue
 from suites.catalogue import FAMILIES, SUITES, Entry, known_suites, open_suite, suite_settings
 from suites.settings import SuiteSettings
@@ -106,3 +106,22 @@ def test_a_stored_evaluation_is_found_without_heavy_imports(tmp_path: Path, suit
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("no_such_module_at_all:SUITE", "suite 'theirs' (no_such_module_at_all:SUITE) cannot be loaded"),
+        ("suites.catalogue:NO_SUCH_NAME", "suite 'theirs' (suites.catalogue:NO_SUCH_NAME) cannot be loaded"),
+        ("suites.catalogue:GROUP", "suite 'theirs' (suites.catalogue:GROUP) is str, where"),
+    ],
+)
+def test_a_package_whose_suite_is_broken(value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told by its name, without a traceback."""
+    point = EntryPoint("theirs", value, "harness.suites")
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: [point])
+    known_suites.cache_clear()
+    with pytest.raises(UsageError) as caught:
+        known_suites()
+    known_suites.cache_clear()
+    assert str(caught.value).startswith(message)

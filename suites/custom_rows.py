@@ -1,0 +1,221 @@
+"""A user's own suite as it is written down: its section in harness.toml, and the rows of its file.
+
+A row is a JSON object with `prompt` (text, or turns), `target` (what would be right: a text, a number, or a
+list of them), for the rule `choice` also `choices`, perhaps `id`, and any other fields: tags, by which
+results can be split, and which a user's function sees.
+
+It does not know how anything is asked or scored.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from harness.errors import DataError, nearest
+from harness.records import Json, Message
+from suites.official import OfficialRow, checked, read_jsonl
+from suites.rules import CHOICE, TEXTUAL, known_rules
+
+Role = Literal["system", "user", "assistant"]
+TURN = '{"role": "user", "content": "…"}'
+FIELDS = ("id", "prompt", "target", "choices")
+"""Of a row; all others are tags."""
+
+
+class CustomSettings(BaseModel):
+    """What `[suites.NAME]` with `prompts` understands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompts: Path
+    """The JSONL file of rows."""
+    rule: str
+    """`exact`, `contains`, `regex`, `choice`, an installed package's rule, or `module:function`."""
+    limit: PositiveInt | None = None
+    """Ask only the first rows. Runs over different rows are not comparable."""
+    chat_template: bool | None = None
+    """Whether the model's chat template is applied; None: where the model has one that can be applied."""
+    splits: tuple[str, ...] = ()
+    """Fields of the rows by which results are shown group by group."""
+    max_tokens: PositiveInt = 256
+    temperature: float = Field(default=0.0, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    samples: PositiveInt = 1
+    """Answers per prompt; each is scored."""
+    stop: tuple[str, ...] = ()
+    """An answer ends before the first of these strings."""
+    seed: NonNegativeInt = 0
+    extract: re.Pattern[str] | None = None
+    """What of an answer counts: the first group of this regular expression, or all that it matches."""
+    ignore_case: bool = False
+    ignore_punctuation: bool = False
+    ignore_whitespace: bool = False
+
+    @field_validator("rule")
+    @classmethod
+    def _known_rule(cls, rule: str) -> str:
+        if ":" not in rule and rule not in (known := known_rules()):
+            raise ValueError(f"there is no rule named {rule!r}{nearest(rule, [*known, 'module:function'])}")
+        return rule
+
+    @model_validator(mode="after")
+    def _sensible(self) -> "CustomSettings":
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("several samples need a temperature above 0; at 0 they are one and the same")
+        if self.rule not in TEXTUAL and (self.extract or self.ignore_case):
+            raise ValueError(f"extract and ignore_case are for the rules {', '.join(TEXTUAL)}")
+        if self.rule not in TEXTUAL[:2] and (self.ignore_punctuation or self.ignore_whitespace):
+            raise ValueError("ignore_punctuation and ignore_whitespace are for the rules exact and contains")
+        return self
+
+
+class WrittenRow(OfficialRow):
+    """The fields of a row that are not tags."""
+
+    given_id: str | int | None = Field(default=None, alias="id")
+    prompt: str | list[dict[str, str]]
+    target: list[str] = Field(default_factory=list)
+    choices: list[str] = Field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """As given, or a hash of what is asked and what would be right."""
+        if self.given_id is not None:
+            return str(self.given_id)
+        content = json.dumps([self.prompt, self.target, self.choices], sort_keys=True)
+        return sha256(content.encode()).hexdigest()[:16]
+
+    @field_validator("given_id", mode="before")
+    @classmethod
+    def _text_or_number(cls, given: object) -> object:
+        if given is not None and (isinstance(given, bool) or not isinstance(given, str | int)):
+            raise ValueError("expected a text or a whole number")
+        return given
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _text_or_turns(cls, prompt: object) -> object:
+        if isinstance(prompt, str) and prompt.strip():
+            return prompt
+        if not isinstance(prompt, list) or not prompt:
+            raise ValueError(f"expected a text, or a list of turns such as {TURN}")
+        for turn in prompt:
+            if not isinstance(turn, dict) or turn.keys() != {"role", "content"}:
+                raise ValueError(f"expected turns such as {TURN}, got {json.dumps(turn)}")
+            if turn["role"] not in get_args(Role) or not isinstance(turn["content"], str):
+                raise ValueError(f"a turn's role is one of {', '.join(get_args(Role))}, its content text")
+        return prompt
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _texts(cls, target: object) -> list[str]:
+        given = target if isinstance(target, list) else [] if target is None else [target]
+        if not all(isinstance(each, str | int | float) and not isinstance(each, bool) for each in given):
+            raise ValueError("expected a text, a number, or a list of them")
+        targets = [str(each) for each in given]
+        if not all(each.strip() for each in targets):
+            raise ValueError("an empty text is no target")
+        return targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomRow:
+    """A row, checked for its suite's rule."""
+
+    id: str
+    where: str
+    """Names it in messages: the file and the row's number."""
+    prompt: str | tuple[Message, ...]
+    targets: tuple[str, ...]
+    choices: tuple[str, ...]
+    tags: Mapping[str, Json]
+    written: Mapping[str, Any]
+    """As the file has it."""
+
+
+def read_rows(given: CustomSettings) -> tuple[CustomRow, ...]:
+    """The rows to ask, after `limit`.
+
+    Raises DataError for a file that is missing or empty, for a row that is malformed, repeats another's id or
+    lacks what the rule needs, and for a split by what no row has.
+    """
+    file = str(given.prompts)
+    written = list(read_jsonl(given.prompts))
+    found = checked(file, WrittenRow, written)
+    rows = []
+    for number, (row, raw) in enumerate(zip(found, written, strict=True), start=1):
+        problem = next(_problems(row, raw, given), None)
+        if problem is not None:
+            raise DataError(file, number, problem)
+        rows.append(_as_custom(row, raw, f"{file}, row {number}"))
+    _check_splits(given, rows)
+    return tuple(rows[: given.limit])
+
+
+def _as_custom(row: WrittenRow, raw: Mapping[str, Any], where: str) -> CustomRow:
+    prompt: str | tuple[Message, ...]
+    if isinstance(row.prompt, str):
+        prompt = row.prompt
+    else:
+        prompt = tuple(Message(role=cast(Role, turn["role"]), content=turn["content"]) for turn in row.prompt)
+    return CustomRow(
+        id=row.id,
+        where=where,
+        prompt=prompt,
+        targets=tuple(row.target),
+        choices=tuple(row.choices),
+        tags={name: value for name, value in raw.items() if name not in FIELDS},
+        written=raw,
+    )
+
+
+def _problems(row: WrittenRow, raw: Mapping[str, Any], given: CustomSettings) -> Iterator[str]:
+    """What is wrong with a row for its suite's rule and splits."""
+    if given.rule in (*TEXTUAL, CHOICE) and not row.target:
+        yield f"target: field required: the rule {given.rule!r} compares answers with it"
+    if given.rule == "regex":
+        yield from _broken_patterns(row.target)
+    if given.rule == CHOICE:
+        yield from _broken_choices(row)
+    for split in given.splits:
+        if isinstance(raw.get(split), list | dict):
+            yield f"{split}: results are split by it, which needs one value and no list or object"
+
+
+def _broken_patterns(targets: Sequence[str]) -> Iterator[str]:
+    for target in targets:
+        try:
+            re.compile(target)
+        except re.error as error:
+            yield f"target: {target!r} is no regular expression: {error}"
+
+
+def _broken_choices(row: WrittenRow) -> Iterator[str]:
+    if len(set(row.choices)) < max(2, len(row.choices)) or not all(row.choices):
+        yield "choices: expected a list of two or more different texts"
+    for target in row.target:
+        if target not in row.choices:
+            yield f"target: {target!r} is none of the choices"
+
+
+def _check_splits(given: CustomSettings, rows: Sequence[CustomRow]) -> None:
+    tags = {tag for row in rows for tag in row.tags}
+    for split in given.splits:
+        if split not in tags:
+            raise DataError(
+                str(given.prompts), 0, f"no row has a field {split!r} to split by{nearest(split, tags)}"
+            )
