@@ -132,11 +132,19 @@ def _suite(
     values: dict[str, Json] = settings.model_dump(mode="json")
     data = values.get("data")
     if isinstance(data, str):
-        ground.check_file(data, under(key, "data"))
-        values["data"] = str(ground.root / data)
+        values["data"] = _data_file(data, under(key, "data"), ground)
+    if isinstance(data, Mapping):
+        values["data"] = {
+            task: _data_file(str(file), under(key, "data", task), ground) for task, file in data.items()
+        }
     return {
         field: ground.absolute(value) if isinstance(value, str) else value for field, value in values.items()
     }
+
+
+def _data_file(file: str, key: str, ground: Ground) -> str:
+    ground.check_file(file, key)
+    return str(ground.root / file)
 
 
 def _suite_schema(
