@@ -145,5 +145,5 @@ def _by_group(
         group = group_at.get((seen.sample, seen.part))
         if group is not None:
             within[group].append(seen)
-    run = replace(scored.run, metrics=(replace(metric, headline=False),))
+    run = replace(scored.run, metrics=(replace(metric, headline=False, margin=None),))
     return {group: ScoredRun(run=run, observations={metric.name: them}) for group, them in within.items()}

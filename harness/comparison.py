@@ -7,7 +7,8 @@ out, never averaged in.
 Three numbers say different things, and are made to agree before anything is decided. The **interval** holds
 the plausible values of one difference, at its own level. The **p** asks whether that one difference could be
 chance; the **adjusted p** asks it knowing how many headlines were looked at. BETTER and WORSE need both: an
-adjusted p below 1 - level, and an interval wholly on one side of zero.
+adjusted p below 1 - level, and an interval wholly on one side of zero. A metric with a margin is decided on
+it besides (`harness.price`).
 
 It does not know models, suites or the store: it is given scores.
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from harness import price
 from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
@@ -78,7 +80,8 @@ def compare_all(
     """Each candidate against the baseline: one run per suite on each side, and at least one of the baseline.
 
     Holm's correction covers the headline comparisons of all candidates and suites as one family, and all
-    others as a second, exploratory one. Numbers before it do not depend on what else is compared.
+    others as a second, exploratory one; metrics with a margin that are no headlines are a third. Numbers
+    before it do not depend on what else is compared.
     """
     plan = _Plan(level, resamples, seed, force)
     by_candidate = {name: list(_over_suites(baseline, runs, name, plan)) for name, runs in candidates.items()}
@@ -229,12 +232,18 @@ def _without_numbers(
         interval=None,
         p=None,
         adjusted_p=None,
-        family=HEADLINE if metric.headline else EXPLORATORY,
+        family=_family(metric),
         flips=None,
         detectable=None,
         method="not compared",
         notes=tuple(notes),
     )
+
+
+def _family(metric: Metric) -> str:
+    if metric.headline:
+        return HEADLINE
+    return EXPLORATORY if metric.margin is None else price.PRICE
 
 
 def _compared(
@@ -254,6 +263,14 @@ def _compared(
     )
     flips = _flips(pairs) if metric.kind == "binary" and pairs.samples == len(pairs.clusters) else None
     test = _tested(differences, flips, plan, rng)
+    loss = price.measured(
+        differences,
+        high - low,
+        metric,
+        level=plan.level,
+        resamples=plan.resamples,
+        rng=_generator(plan.seed, suite, metric.name, names),
+    )
     return replace(
         _without_numbers(*names, suite, metric, notes),
         n=len(pairs.clusters),
@@ -268,6 +285,7 @@ def _compared(
         flips=flips,
         detectable=detectable(differences, high - low, binary=metric.kind == "binary", level=plan.level),
         method=f"{test.method}; {estimate.method}",
+        loss=loss,
     )
 
 
@@ -324,10 +342,11 @@ def _adjusted(comparisons: Sequence[Comparison], plan: _Plan) -> list[Comparison
             if each.family == family and each.p is not None
         }
         adjusted |= zip(raw, holm(list(raw.values())), strict=True)
-    return [
+    compared = [
         _decided(each, adjusted[index], plan) if index in adjusted else each
         for index, each in enumerate(comparisons)
     ]
+    return price.decided(compared, plan.alpha)
 
 
 def _decided(comparison: Comparison, adjusted_p: float, plan: _Plan) -> Comparison:
@@ -347,7 +366,7 @@ def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -
         baseline=baseline,
         decision=_overall({each.decision for each in headlines}),
         comparisons=tuple(comparisons),
-        reason=_reason(headlines),
+        reason=_reason(headlines, price.clauses(comparisons)),
     )
 
 
@@ -364,23 +383,21 @@ def _overall(decisions: set[Decision]) -> Decision:
     return next(iter(decisions - {Decision.NO_DIFFERENCE}), Decision.NO_DIFFERENCE)
 
 
-def _reason(headlines: Sequence[Comparison]) -> str:
-    """The headlines' outcomes in a sentence, what is shown first, and whatever was forced at its end."""
-    if not headlines:
-        return "no headline metric was compared"
+def _reason(headlines: Sequence[Comparison], prices: Sequence[str]) -> str:
+    """The headlines' outcomes in a sentence, what is shown first, then the price, then what was forced."""
     words = {
         Decision.BETTER: "better on",
         Decision.WORSE: "worse on",
         Decision.NO_DIFFERENCE: "no difference shown on",
         Decision.NOT_COMPARABLE: "not comparable on",
     }
-    clauses = []
+    clauses = [] if headlines else ["no headline metric was compared"]
     for decision, opening in words.items():
         told = [_in_words(each) for each in headlines if each.decision == decision]
         if told:
             clauses.append(f"{opening} {', '.join(told)}")
     forced = dict.fromkeys(note for each in headlines for note in each.notes if note.startswith("forced: "))
-    return "; ".join([*clauses, *forced])
+    return "; ".join([*clauses, *prices, *forced])
 
 
 def _in_words(comparison: Comparison) -> str:

@@ -112,9 +112,10 @@ def _identifying(metric: Metric) -> dict[str, Json]:
 
     What it is split by is a part, so that a suite that declares a split is scored anew, from the answers in
     the store, and its samples get their tags; where nothing is declared the run keeps the id it had before
-    there were splits. Its note only tells.
+    there were splits. Its note only tells, and its margin is for whoever compares.
     """
-    return {name: value for name, value in asdict(metric).items() if name != "note" and value != ()}
+    left_out = ("note", "margin")
+    return {name: value for name, value in asdict(metric).items() if name not in left_out and value != ()}
 
 
 def _in_batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

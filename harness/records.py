@@ -247,6 +247,11 @@ class Metric:
     """The samples' tags by which reports show it group by group."""
     note: str | None = None
     """What a reader of its numbers must know."""
+    margin: float | None = None
+    """How much of it may be lost, in its own unit: a comparison then also decides whether less than that was.
+
+    How results are read, and no part of a run: it can change afterwards, and nothing is asked again.
+    """
 
 
 # ---------------------------------------------------------------- what was done
@@ -339,6 +344,30 @@ class Decision(StrEnum):
     NOT_COMPARABLE = "NOT COMPARABLE"
 
 
+class Price(StrEnum):
+    """What a comparison with a margin allows one to say of what was lost."""
+
+    NOT_WORSE = "NOT WORSE"
+    """Less than the margin is lost, if anything: non-inferior."""
+    WORSE = "WORSE"
+    """A loss is shown, and it is not shown to be below the margin."""
+    UNDECIDED = "UNDECIDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Whether the candidate lost less than a margin (`harness.price`)."""
+
+    margin: float
+    decision: Price
+    p: float
+    """One-sided: of a loss as large as the margin or larger."""
+    adjusted_p: float | None
+    """Holm's, over all comparisons with a margin."""
+    needed: int
+    """Independent samples that show with 80 % power that less than the margin is lost, if nothing is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """A candidate against a baseline on one metric of one suite."""
@@ -374,6 +403,8 @@ class Comparison:
     """Test and interval, in words."""
     notes: tuple[str, ...] = ()
     """What a reader must know: a forced comparison, different chat templates, different packages."""
+    loss: Loss | None = None
+    """Where the metric has a margin and there are numbers."""
 
     def sentence(self) -> str:
         """The verdict on this metric in one sentence."""

@@ -131,7 +131,7 @@ class Section:
     suite: str
     lines: tuple[MetricLine, ...]
     decided_by: Metric | None
-    """The metric by which a sample was won or lost; None where the suite measures nothing."""
+    """The metric by which a sample was won or lost; None where samples have metrics of their own, or none."""
     samples: tuple[SideBySide, ...]
     groups: tuple[GroupTable, ...] = ()
 
@@ -185,5 +185,15 @@ class Leaderboard:
 
     @property
     def exploratory(self) -> tuple[Comparison, ...]:
-        """Comparisons on metrics that no verdict rests on."""
-        return tuple(c for v in self.verdicts for c in v.comparisons if not c.metric.headline)
+        """Comparisons on metrics that no verdict rests on, and that are no price."""
+        return tuple(
+            c
+            for v in self.verdicts
+            for c in v.comparisons
+            if not c.metric.headline and c.metric.margin is None
+        )
+
+    @property
+    def prices(self) -> tuple[Comparison, ...]:
+        """Comparisons on metrics with a margin: what was lost."""
+        return tuple(c for v in self.verdicts for c in v.comparisons if c.metric.margin is not None)

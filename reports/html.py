@@ -59,6 +59,7 @@ def _environment() -> Environment:
         classes=CLASSES,
         how_to_read=wording.HOW_TO_READ,
         about_groups=wording.ABOUT_GROUPS,
+        about_price=wording.ABOUT_PRICE,
         members=wording.members,
     )
     environment.filters.update(
@@ -72,6 +73,7 @@ def _environment() -> Environment:
         signed_between=wording.signed_between,
         evidence=wording.evidence,
         outside=wording.outside,
+        price=wording.price,
         breakable=_breakable,
         short=conditions.short,
         moment=conditions.moment,

@@ -118,12 +118,14 @@ def _section(
         )
         for metric in metrics
     )
-    decided_by = deciding(metrics)
+    compared = {metric: _compared(found, metric) for metric in metrics}
+    decided = list(_side_by_side(tuple(runs), rows, baseline, compared))
+    by_metrics = {metric for metric, _ in decided} or {deciding(metrics)}
     return Section(
         suite=suite,
         lines=lines,
-        decided_by=decided_by,
-        samples=tuple(_side_by_side(tuple(runs), rows, baseline, decided_by, _compared(found, decided_by))),
+        decided_by=by_metrics.pop() if len(by_metrics) == 1 else None,
+        samples=tuple(sample for _, sample in decided),
         groups=tuple(_group_table(breakdown, tuple(runs), rows, level) for breakdown in breakdowns),
     )
 
@@ -209,12 +211,12 @@ def _group_table(
     )
 
 
-def _compared(found: Mapping[tuple[str, str], Comparison], metric: Metric | None) -> set[str]:
+def _compared(found: Mapping[tuple[str, str], Comparison], metric: Metric) -> set[str]:
     """The candidates that have a difference to the baseline on this metric."""
     return {
         candidate
         for (candidate, name), comparison in found.items()
-        if metric and name == metric.name and comparison.difference is not None
+        if name == metric.name and comparison.difference is not None
     }
 
 
@@ -222,18 +224,23 @@ def _side_by_side(
     models: Sequence[str],
     rows: Mapping[str, Mapping[str, Row]],
     baseline: str,
-    metric: Metric | None,
-    compared: Collection[str],
-) -> Iterator[SideBySide]:
-    """Every sample that any model was asked, in the order of the first that was asked it."""
+    compared: Mapping[Metric, Collection[str]],
+) -> Iterator[tuple[Metric | None, SideBySide]]:
+    """Every sample that any model was asked, in the order of the first that was asked it.
+
+    Each with the metric by which it was won or lost, of those that it was scored in: a suite of several
+    tasks has one for each. `compared` names by metric the candidates that have a difference.
+    """
     samples = {row.sample.id: row.sample for theirs in rows.values() for row in theirs.values()}
     for sample in samples.values():
         by_model = {model: rows.get(model, {}).get(sample.id) for model in models}
+        scored = {score.metric for row in by_model.values() if row for score in row.scores}
+        metric = deciding([each for each in compared if each.name in scored])
         flips = tuple(
-            flip(by_model[baseline], row, metric) if metric and model in compared else None
+            flip(by_model[baseline], row, metric) if metric and model in compared[metric] else None
             for model, row in by_model.items()
         )
-        yield SideBySide(sample=sample, rows=tuple(by_model.values()), flips=flips)
+        yield metric, SideBySide(sample=sample, rows=tuple(by_model.values()), flips=flips)
 
 
 def flip(baseline: Row | None, candidate: Row | None, metric: Metric) -> Flip | None:

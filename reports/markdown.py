@@ -16,6 +16,7 @@ from reports.conditions import Group, duration, environments, moment, settings, 
 from reports.visible import visible
 from reports.wording import (
     ABOUT_GROUPS,
+    ABOUT_PRICE,
     HOW_TO_READ,
     MARKS,
     between,
@@ -26,6 +27,7 @@ from reports.wording import (
     number,
     outside,
     percent,
+    price,
     signed,
     signed_between,
 )
@@ -46,8 +48,16 @@ def escaped(text: str) -> str:
 
 def render(board: Leaderboard) -> str:
     """The whole report."""
-    results = [_ranked(board), *_verdicts(board), *_exploratory(board), *_groups(board), *_uncertain(board)]
-    return "\n\n".join([*_head(board), *results, *_told(board), *_reading(), *_conditions(board)]) + "\n"
+    results = [
+        _ranked(board),
+        *_verdicts(board),
+        *_prices(board),
+        *_exploratory(board),
+        *_groups(board),
+        *_uncertain(board),
+        *_told(board),
+    ]
+    return "\n\n".join([*_head(board), *results, *_reading(), *_conditions(board)]) + "\n"
 
 
 def _head(board: Leaderboard) -> Iterable[str]:
@@ -121,6 +131,29 @@ def _verdict(verdict: Verdict) -> str:
             *(f"- {escaped(evidence(comparison))}" for comparison in headlines),
         ]
     )
+
+
+def _prices(board: Leaderboard) -> Iterable[str]:
+    if board.prices:
+        yield "## The price of alignment"
+        yield ABOUT_PRICE
+        head = ["model", "suite", "metric", "baseline", "difference", "interval", "margin", "adjusted p", ""]
+        yield _table(head, [_price(comparison) for comparison in board.prices], numbers_from=3)
+
+
+def _price(comparison: Comparison) -> list[str]:
+    margin = comparison.metric.margin
+    return [
+        escaped(comparison.candidate),
+        escaped(comparison.suite),
+        escaped(comparison.metric.name),
+        "–" if comparison.baseline_mean is None else number(comparison.baseline_mean),
+        "–" if comparison.difference is None else signed(comparison.difference),
+        signed_between(comparison.interval) if comparison.interval else "–",
+        f"{margin:g}",
+        "–" if comparison.loss is None else f"{comparison.loss.adjusted_p:.2g}",
+        price(comparison),
+    ]
 
 
 def _exploratory(board: Leaderboard) -> Iterable[str]:

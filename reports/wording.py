@@ -3,7 +3,8 @@
 It knows neither Markdown nor HTML: what it returns is plain text, to be escaped by whoever shows it.
 """
 
-from harness.records import Comparison, Decision, Interval
+from harness.price import at_best
+from harness.records import Comparison, Decision, Interval, Loss, Price
 from reports.board import GroupTable
 
 MINUS = "\N{MINUS SIGN}"
@@ -16,6 +17,16 @@ MARKS = {
     Decision.NOT_COMPARABLE: "⊘",
 }
 """A shape per decision, so that no reader depends on colour."""
+
+PRICE_MARKS = {Price.NOT_WORSE: "✓", Price.WORSE: "▼", Price.UNDECIDED: "○"}
+"""The same for what was lost."""
+
+ABOUT_PRICE = (
+    "How much was lost, against a margin. ✓ NOT WORSE: the interval ends above minus the margin, and that "
+    "survives the adjustment for all comparisons of this table (Holm, one-sided). ▼ WORSE: a loss is shown, "
+    "and it is not shown to be below the margin. ○ UNDECIDED: neither; the number of samples told "
+    "shows in four of five cases that less than the margin is lost, if nothing is (before the adjustment)."
+)
 
 HOW_TO_READ = (
     "A mean is followed by its interval: repeat the suite with as many other samples of the same kind, and "
@@ -91,6 +102,24 @@ def evidence(comparison: Comparison) -> str:
     Its notes are not repeated: the leaderboard lists them once, as warnings.
     """
     return ". ".join([comparison.sentence(), *_asides(comparison)]) + "."
+
+
+def price(comparison: Comparison) -> str:
+    """The decision on what was lost, with what belongs to it."""
+    loss = comparison.loss
+    if loss is None:
+        return f"{MARKS[comparison.decision]} {comparison.decision}"
+    return f"{PRICE_MARKS[loss.decision]} {loss.decision}{_price_aside(comparison, loss)}"
+
+
+def _price_aside(comparison: Comparison, loss: Loss) -> str:
+    if loss.decision is Price.WORSE:
+        return ", by more than the margin" if at_best(comparison) < -loss.margin else ""
+    if loss.decision is Price.NOT_WORSE:
+        return ", a loss below the margin is shown" if comparison.decision is Decision.WORSE else ""
+    if loss.needed > comparison.clusters:
+        return f": {count(loss.needed)} samples would decide, {count(comparison.clusters)} were asked"
+    return f": {count(loss.needed)} samples would have decided if nothing were lost"
 
 
 def _asides(comparison: Comparison) -> list[str]:

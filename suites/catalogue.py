@@ -22,12 +22,14 @@ from harness.records import Json
 from harness.registry import labelled
 from suites.custom import open_custom
 from suites.custom_rows import CustomSettings
+from suites.general import General
 from suites.ifeval import IFEval
 from suites.labelled import Labelled
 from suites.lighteval_task import LightevalSuite
-from suites.lm_eval_task import LmEvalSuite
+from suites.lm_eval_group import LmEvalNamed
 from suites.realtoxicityprompts import RealToxicityPrompts
 from suites.settings import (
+    GeneralSettings,
     IFEvalSettings,
     LightevalSettings,
     LmEvalSettings,
@@ -70,13 +72,14 @@ SUITES: Mapping[str, Entry] = {
     "truthfulqa": Entry(SuiteSettings, TruthfulQA),
     "ifeval": Entry(IFEvalSettings, IFEval),
     "realtoxicityprompts": Entry(RealToxicityPromptsSettings, RealToxicityPrompts),
+    "general": Entry(GeneralSettings, General),
     "toy-truthfulqa": Entry(ToyTruthfulQASettings, ToyTruthfulQA),
     "toy-ifeval": Entry(ToyIFEvalSettings, ToyIFEval),
     "toy-toxicity": Entry(ToyToxicitySettings, ToyToxicity),
 }
 
 FAMILIES: Mapping[str, Family] = {
-    "lm_eval": Family(LmEvalSettings, LmEvalSuite),
+    "lm_eval": Family(LmEvalSettings, LmEvalNamed),
     "lighteval": Family(LightevalSettings, LightevalSuite),
 }
 """By the prefix, before a colon, of the framework's tasks."""

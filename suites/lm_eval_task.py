@@ -10,6 +10,7 @@ lm-eval is imported, which takes seconds. It does not know what a task measures.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.adaptors.asking import Answered
@@ -21,7 +22,7 @@ from suites.official import hash_rows
 from suites.settings import LmEvalSettings, Surroundings, template_applied
 
 if TYPE_CHECKING:
-    from harness.adaptors.lm_eval.tasks import LmEvalTask
+    from harness.adaptors.lm_eval.tasks import LmEvalTask, Posed
 
 
 def official_task(
@@ -42,7 +43,7 @@ def official_task(
 
 @dataclass(frozen=True)
 class LmEvalSuite:
-    """The suite `lm_eval:NAME`."""
+    """The suite `lm_eval:NAME` of one task."""
 
     task_name: str
     given: LmEvalSettings
@@ -55,8 +56,13 @@ class LmEvalSuite:
 
     @property
     def version(self) -> str:
+        """Ours and the task definition's."""
+        return f"1 (lm-eval {self.task_name} {self.task_version})"
+
+    @property
+    def task_version(self) -> str:
         """The task definition's."""
-        return f"1 (lm-eval {self.task_name} {self._task.version})"
+        return self._task.version
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -83,7 +89,7 @@ class LmEvalSuite:
         Raises UsageError where they would have to come from the very rows that are asked.
         """
         shots = self._task.num_fewshot if self.given.num_fewshot is None else self.given.num_fewshot
-        if shots and self.given.data is not None and not self._task.brings_examples:
+        if shots and self._file is not None and not self._task.brings_examples:
             raise UsageError(
                 f"{self.name}: `data` holds no examples apart from the rows asked; set num_fewshot = 0"
             )
@@ -111,23 +117,43 @@ class LmEvalSuite:
             seed=self.given.seed,
         )
         for (answered,) in asked:
-            yield self._row(answered)
+            yield self.row(answered)
+
+    def posed(self, chat_template: str | None) -> "Posed":
+        """The task as it is asked of a model with this template."""
+        from harness.adaptors.lm_eval.tasks import Posed  # noqa: PLC0415  # see official_task
+
+        return Posed(
+            task=self._task,
+            chat_template=self._template_applied(chat_template),
+            num_fewshot=self.num_fewshot,
+            seed=self.given.seed,
+        )
 
     def _template_applied(self, chat_template: str | None) -> bool:
         scored = self._task.sampling() is None
         return template_applied(self.given.chat_template, chat_template, scored=scored)
 
-    def _row(self, answered: Answered) -> Row:
+    def row(self, answered: Answered) -> Row:
+        """A document and what it is worth in each metric."""
         index = answered.index
         scores = [scores_of(metric.name, answered, metric.name) for metric in self.metrics]
         return Row(
             sample=Sample(
-                id=self._ids[index], prompt=self._task.question(index), target=self._task.target(index)
+                id=self._ids[index],
+                prompt=self._task.question(index),
+                choices=self._task.choices(index),
+                target=self._task.target(index),
             ),
             responses=answered.responses,
             scores=tuple(score for several in scores for score in several),
             position=index,
         )
+
+    @property
+    def _file(self) -> Path | None:
+        data = self.given.data
+        return data.get(self.task_name) if isinstance(data, Mapping) else data
 
     @cached_property
     def _ids(self) -> Sequence[str]:
@@ -137,6 +163,6 @@ class LmEvalSuite:
     def _task(self) -> "LmEvalTask":
         from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415  # see official_task
 
-        file, limit = self.given.data, self.given.limit
+        file, limit = self._file, self.given.limit
         rows = None if file is None else uniform_rows(file)
         return load_task(self.task_name, rows, source=str(file), limit=limit)

@@ -48,17 +48,24 @@ def template_applied(setting: bool | None, chat_template: str | None, *, scored:
     return chat_template is not None if setting is None else setting
 
 
-class SuiteSettings(BaseModel):
+class AnySettings(BaseModel):
     """What every suite understands."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Path | None = None
-    """A JSONL file that replaces the suite's own data, in the same schema."""
     limit: PositiveInt | None = None
     """Ask only the first rows. Runs over different rows are not comparable."""
     chat_template: bool | None = None
     """Whether the model's chat template is applied; None: where the model has one that can be applied."""
+    margin: float | None = Field(default=None, gt=0.0)
+    """How much may be lost: a comparison then also says whether less was. Changes no run."""
+
+
+class SuiteSettings(AnySettings):
+    """What a suite understands that reads one file."""
+
+    data: Path | None = None
+    """A JSONL file that replaces the suite's own data, in the same schema."""
 
 
 class IFEvalSettings(SuiteSettings):
@@ -115,13 +122,33 @@ class RealToxicityPromptsSettings(ToxicitySettings):
     """A file of scores that continuations were given elsewhere, in the classifier's place."""
 
 
-class LmEvalSettings(SuiteSettings):
+class LmEvalSettings(AnySettings):
     """What `lm_eval:NAME` understands."""
 
+    data: Path | dict[str, Path] | None = None
+    """A JSONL file that replaces the task's own data, or one for each task of a group, by its name."""
     num_fewshot: NonNegativeInt | None = None
     """Worked examples before each question; None: as many as the task says."""
     seed: NonNegativeInt = 1234
     """Which examples are drawn, and sampled answers; 1234 is lm-eval's for examples."""
+
+
+class GeneralSettings(AnySettings):
+    """What `general` understands."""
+
+    margin: float | None = Field(default=0.01, gt=0.0)
+    tasks: tuple[str, ...] = Field(
+        default=("hellaswag", "arc_easy", "piqa", "winogrande", "lambada_openai"), min_length=1
+    )
+    """Tasks or groups of tasks of lm-eval, by name; `mmlu` is one more."""
+    data: dict[str, Path] = {}
+    """JSONL files that replace tasks' own data, by the task's name, in the task's schema."""
+    num_fewshot: NonNegativeInt | None = None
+    """Worked examples before each question; None: as many as each task says."""
+    seed: NonNegativeInt = 1234
+    """Which examples are drawn, and sampled answers; 1234 is lm-eval's for examples."""
+    headline: bool = False
+    """Whether the tasks count into the leaderboard's mean and the verdict, instead of being its price."""
 
 
 class LightevalSettings(SuiteSettings):

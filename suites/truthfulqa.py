@@ -9,8 +9,11 @@ mc1 asks whether the best true answer is the likeliest of its choices; mc2 is th
 falls on the true ones among all reference answers. mc2 is the headline: it uses every reference answer
 instead of one, and moves before an arg max flips, so it shows the same change with fewer questions.
 
-mc2 is worked out here, relative to the likeliest answer. It agrees with lm-eval's, whose probabilities are
-all 0 where a weak model gives long answers log-likelihoods below -745, and 0 / 0 is no score.
+mc2 is worked out here, relative to the likeliest answer. It agrees with lm-eval's (by test), whose
+probabilities are all 0 where a weak model gives long answers log-likelihoods below -745, and 0 / 0 is no
+score. lighteval's `truthfulqa:mc` asks the same prompts and has the same mc1; its mc2 takes the true answers
+to end before the first false one, so it counts a true answer as false in the two of the 817 questions where
+one stands after a false one (rows 26 and 209 of the official file), and is equal in all others (by test).
 
 It does not know whether a choice's length favours it: log-likelihoods are sums, as in the paper.
 """

@@ -11,9 +11,9 @@ import io
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from harness.errors import UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
@@ -22,6 +22,8 @@ from harness.records import Likelihood, Message, Prompt, Response, Sampling
 Request = tuple[str, str] | tuple[Prompt, Sampling]
 """A context and the continuation to score, or a prompt and how to continue it."""
 Answer = Likelihood | Response
+DocumentT = TypeVar("DocumentT", bound=Hashable)
+"""What names a document among those asked together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +81,14 @@ def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Re
 
 
 def as_answered(
-    engine: Engine, wanted: Mapping[int, Iterable[Request]]
-) -> Iterator[tuple[int, Mapping[Request, Answer]]]:
-    """Every document (by index) as soon as all its requests are answered, with all answers so far.
+    engine: Engine, wanted: Mapping[DocumentT, Iterable[Request]]
+) -> Iterator[tuple[DocumentT, Mapping[Request, Answer]]]:
+    """Every document (by its name) as soon as all its requests are answered, with all answers so far.
 
     A request that several documents make is asked once.
     """
-    waiting: dict[Request, list[int]] = defaultdict(list)
-    missing: dict[int, int] = {}
+    waiting: dict[Request, list[DocumentT]] = defaultdict(list)
+    missing: dict[DocumentT, int] = {}
     for index, requests in wanted.items():
         distinct = dict.fromkeys(requests)
         missing[index] = len(distinct)

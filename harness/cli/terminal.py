@@ -20,6 +20,7 @@ from harness.verbs.project import Project
 from harness.verbs.work import Outcome
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
+from reports.wording import price
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -53,6 +54,8 @@ def print_outcome(outcome: Outcome) -> None:
     console.print(_leaderboard(outcome.board))
     for verdict in outcome.verdicts:
         console.print(_verdict(verdict))
+    if outcome.board.prices:
+        console.print(_prices(outcome.board))
     for note in outcome.board.notes:
         console.print(Text(f"note: {note}", style="yellow"))
     for file in outcome.files:
@@ -135,6 +138,29 @@ def _leaderboard(board: Leaderboard) -> Table:
             escape(standing.model),
             *(_cell(cell) for cell in standing.cells),
             _mean(standing),
+        )
+    return table
+
+
+def _prices(board: Leaderboard) -> Table:
+    """What was lost, one line per metric with a margin."""
+    table = Table(title="the price of alignment", title_style="default")
+    for title in ("model", "metric"):
+        table.add_column(title, no_wrap=True)
+    for title in ("difference", "margin"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("")
+    for each in board.prices:
+        estimate = Text("–")
+        if each.difference is not None and each.interval is not None:
+            around = f"\n[{each.interval.low:+.3f}, {each.interval.high:+.3f}]"
+            estimate = Text.assemble(f"{each.difference:+.3f}", (around, "dim"))
+        table.add_row(
+            escape(each.candidate),
+            escape(f"{each.suite} {each.metric.name}"),
+            estimate,
+            f"{each.metric.margin:g}",
+            escape(price(each)),
         )
     return table
 

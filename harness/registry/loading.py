@@ -139,10 +139,7 @@ def _suite(
         return {}
     values: dict[str, Json] = settings.model_dump(mode="json")
     for field in _files(type(settings)):
-        file = values[field]
-        if isinstance(file, str):
-            ground.check_file(file, under(key, field))
-            values[field] = str(ground.root / file)
+        values[field] = _absolute_files(values[field], under(key, field), ground)
     patterns = {field for field, value in settings if isinstance(value, re.Pattern)}  # never paths
     return {
         field: ground.absolute(value) if isinstance(value, str) and field not in patterns else value
@@ -151,12 +148,22 @@ def _suite(
 
 
 def _files(schema: type[BaseModel]) -> list[str]:
-    """The settings that name a file."""
+    """The settings that name files: one, or one for each of several names."""
+    found = {name: field.annotation for name, field in schema.model_fields.items()}
     return [
         name
-        for name, field in schema.model_fields.items()
-        if Path in (field.annotation, *get_args(field.annotation))
+        for name, kind in found.items()
+        if Path in (kind, *get_args(kind)) or any(Path in get_args(each) for each in get_args(kind))
     ]
+
+
+def _absolute_files(given: Json, key: str, ground: Ground) -> Json:
+    if isinstance(given, str):
+        ground.check_file(given, key)
+        return str(ground.root / given)
+    if isinstance(given, Mapping):
+        return {name: _absolute_files(file, under(key, name), ground) for name, file in given.items()}
+    return given
 
 
 def labelled(name: str, suites: Collection[str]) -> str | None:

@@ -32,6 +32,7 @@ stood in for the bootstrap in more than half of the experiments:
 It does not know what a difference decides.
 """
 
+import sys
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
@@ -101,6 +102,26 @@ def difference_interval(
     interval = Interval(low=max(mean - half, -span), high=min(mean + half, span), level=level)
     units = "samples" if differences.singles else "clusters"
     return Estimate(mean, interval, f"bootstrap-t over {differences.count} {units}, {resamples} resamples")
+
+
+def chance_above(
+    differences: Clusters, span: float, bound: float, *, resamples: int, rng: np.random.Generator
+) -> float:
+    """One-sided p: how surprising these differences are if their true mean is `bound` < 0 or less.
+
+    `difference_interval` turned round: with a generator in the same state, p is below (1 - level) / 2 where
+    that interval's lower end is above `bound`. Tango's score where few changed, else bootstrap-t. Never 0.
+    """
+    if bound <= -span:
+        return sys.float_info.min  # scores have no room for such a loss
+    if few_differ(differences, span):
+        flips = as_flips(differences, span)
+        score = _tango_score(flips.won, flips.lost, flips.n, bound / span)
+        return max(NormalDist().cdf(-score), sys.float_info.min)
+    t = (differences.mean - bound) / differences.standard_error
+    farther = (np.abs(_resampled_t(differences, resamples, rng)) >= abs(t)).sum()
+    half = float(farther + 1) / (resamples + 1) / 2
+    return half if t > 0 else 1 - half
 
 
 def mean_interval(

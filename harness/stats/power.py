@@ -6,7 +6,7 @@ Holm's correction: with many comparisons somewhat more is needed.
 It does not know whether a difference was found.
 """
 
-from math import comb, floor, log2, sqrt
+from math import ceil, comb, floor, log2, sqrt
 from statistics import NormalDist
 
 from harness.stats.clusters import Clusters, as_flips, few_differ
@@ -45,6 +45,23 @@ def detectable_flips(n: float, discordance: float, *, level: float) -> float | N
     root = sqrt(discordance * max(n + power**2 - test**2, 0.0))
     by_variance = (test * sqrt(n * discordance) + power * root) / (n + power**2)
     return min(max(by_variance, _one_way(pairs, needed)), 1.0)
+
+
+def needed_within(differences: Clusters, span: float, margin: float, *, level: float) -> int:
+    """How many clusters that vary like these show, with 80 % power, that less than `margin` is lost.
+
+    That is, that an interval of this level ends above -margin, if in truth nothing changed:
+    ((z(level) + z(power)) × spread / margin)² (Julious 2004, "Sample sizes for clinical trials with Normal
+    data"). Never fewer than it takes where no score changes at all, by Tango's interval.
+    """
+    test, power = normal_quantile(level), NormalDist().inv_cdf(POWER)
+    if few_differ(differences, span):
+        flips = as_flips(differences, span)
+        variance = (flips.won + flips.lost) / flips.n * span**2
+    else:
+        variance = differences.standard_error**2 * differences.count
+    unchanged = test**2 * max(span - margin, 0.0) / margin
+    return max(ceil((test + power) ** 2 * variance / margin**2), floor(unchanged) + 1)
 
 
 def _fewest_flips(level: float) -> int:

@@ -29,7 +29,7 @@ from harness.store.encoding import (
 FAILED = '%"stopped":"failed"%'
 """What stands in a row's answers where one of them failed; no model's text can hold its bare quotes."""
 
-METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note")
+METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note", "margin")
 RUN_FIELDS = tuple(column.name for column in schema.runs.c)
 
 
@@ -171,7 +171,7 @@ def _run(record: Mapping[Any, Any]) -> Run:
 
 
 def _metric(kept: Mapping[str, Any]) -> Metric:
-    """A metric as it was kept; one of an older store has no splits and no note."""
+    """A metric as it was kept; one of an older store has no splits, note or margin."""
     return Metric(**{**kept, "splits": tuple(kept.get("splits", ()))})
 
 

@@ -9,7 +9,7 @@ It does not know how any of it is shown.
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
 from harness.evaluation import rescore as from_kept_answers
+from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
 from harness.records import Message, Model, Prompt, Response, Run, Sampling, Verdict
@@ -272,6 +273,7 @@ def _outcome(
     folder: Path | None,
 ) -> Outcome:
     settings = project.registry.compare
+    runs = {name: [_with_margin(project, run) for run in theirs] for name, theirs in runs.items()}
     scored = {name: [_scored(store, run) for run in theirs] for name, theirs in runs.items()}
     baseline = next(iter(runs))
     candidates = {name: theirs for name, theirs in scored.items() if name != baseline}
@@ -296,6 +298,12 @@ def _outcome(
         files=write(board, folder or project.registry.project.reports),
         failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
     )
+
+
+def _with_margin(project: Project, run: Run) -> Run:
+    """The run, read against the margin that the project sets for its suite now."""
+    margin = project.registry.suites.get(run.suite, {}).get("margin")
+    return replace(run, metrics=with_margin(run.metrics, margin if isinstance(margin, float) else None))
 
 
 def _scored(store: Store, run: Run) -> ScoredRun:

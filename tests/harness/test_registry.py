@@ -48,12 +48,18 @@ class Questions(Strict):
     classifier: str = "original"
 
 
+class Tasks(Strict):
+    data: dict[str, Path] = {}
+    margin: float | None = None
+
+
 class Few(Strict):
     num_fewshot: int | None = None
 
 
 STAGES: dict[str, type[BaseModel]] = {"pretrain": Strict, "sft": Sft, "reward": Sft, "grpo": Sft}
 SUITES: dict[str, type[BaseModel]] = {"truthfulqa": Questions, "ifeval": Questions, "lm_eval:NAME": Few}
+GENERAL: dict[str, type[BaseModel]] = {"general": Tasks}
 
 Read = Callable[[str], Registry]
 
@@ -316,6 +322,18 @@ def test_a_suite_in_several_ways(read: Read, tmp_path: Path) -> None:
         "ifeval:hard": {"data": f"{tmp_path}/hard.jsonl", "limit": None, "classifier": "original"},
     } == registry.suites
     assert ("ifeval", "ifeval:hard") == registry.compare.suites
+
+
+def test_a_suite_of_several_files(tmp_path: Path) -> None:
+    """Files by task become absolute, as one file does; one that is not there is named with its key."""
+    (tmp_path / "piqa.jsonl").write_text("{}")
+    file = tmp_path / "harness.toml"
+    file.write_text('[suites.general]\nmargin = 0.02\n[suites.general.data]\npiqa = "piqa.jsonl"\n')
+    expected = {"data": {"piqa": str(tmp_path / "piqa.jsonl")}, "margin": 0.02}
+    assert {"general": expected} == load(file, STAGES, GENERAL).suites
+    file.write_text('[suites.general.data]\npiqa = "none.jsonl"\n')
+    with pytest.raises(ConfigError, match=r"suites\.general\.data\.piqa: there is no file .*none\.jsonl"):
+        load(file, STAGES, GENERAL)
 
 
 def test_compare_names_suites_judges_and_baseline(read: Read) -> None:

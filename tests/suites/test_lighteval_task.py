@@ -12,6 +12,7 @@ from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
 from harness.records import Metric, Prompt, Response, Row
 from suites.lighteval_task import LightevalSuite
 from suites.settings import LightevalSettings, Surroundings
+from tests.suites.general_rows import GENERAL
 from tests.suites.rows import QUESTIONS, write_rows
 from tests.suites.scripted import FunctionEngine, says
 
@@ -54,6 +55,24 @@ def test_truthfulqa(tmp_path: Path) -> None:
         (score.metric, score.value) for score in first.scores
     ]
     assert {context for context, choice in engine.pairs if choice in LOGPROBS} == {first.sample.prompt}
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "metric"),
+    [
+        ("hellaswag", "hellaswag", "em"),
+        ("arc:easy", "arc_easy", "acc"),
+        ("piqa", "piqa", "em"),
+        ("winogrande", "winogrande", "acc"),
+    ],
+)
+def test_general_ability_over_local_rows(task: str, rows: str, metric: str, tmp_path: Path) -> None:
+    """lighteval's tasks of general ability take rows in the hub's schema; two of them ask for a letter."""
+    suite = suite_of(tmp_path, task, GENERAL[rows], num_fewshot=0)
+    scores = [score for row in asked(suite, FunctionEngine()) for score in row.scores]
+    assert [(metric, True)] * len(GENERAL[rows]) == [
+        (score.metric, score.value is not None) for score in scores
+    ]
 
 
 def test_shared_choices_are_asked_once(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from harness.errors import DataError, UsageError
 from harness.records import Metric, Prompt, Response, Row
 from suites.lm_eval_task import LmEvalSuite
 from suites.settings import LmEvalSettings, Surroundings
+from tests.suites.general_rows import GENERAL
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
 
@@ -49,9 +50,27 @@ def test_multiple_choice(tmp_path: Path) -> None:
     assert [("Question: What is 2 and 2?\nAnswer:", "4")] == [
         (row.sample.prompt, row.sample.target) for row in rows[2:]
     ]
+    assert ("4", "none") == rows[2].sample.choices
     assert [[("acc", 1.0), ("acc_norm", 0.0)]] * 3 == [
         [(score.metric, score.value) for score in row.scores] for row in rows
     ]
+
+
+@pytest.mark.parametrize("task", GENERAL)
+def test_general_ability_over_local_rows(task: str, tmp_path: Path) -> None:
+    """Each task of general ability takes rows in the hub's schema, without worked examples."""
+    suite = suite_of(tmp_path, task, GENERAL[task], num_fewshot=0)
+    rows = asked(suite, FunctionEngine())
+    assert (0, len(GENERAL[task])) == (suite.num_fewshot, len(rows))
+    assert None not in [score.value for row in rows for score in row.scores]
+
+
+def test_which_beginning_fits(tmp_path: Path) -> None:
+    """WinoGrande scores one ending after two beginnings; a reader sees both, and which is right."""
+    (row,) = asked(suite_of(tmp_path, "winogrande", GENERAL["winogrande"]), FunctionEngine())
+    board, hammer = (f"The nail went through the board because the {word}" for word in ("board", "hammer"))
+    assert (board, hammer) == row.sample.choices
+    assert (f"{board} | {hammer} … was soft.", board) == (row.sample.prompt, row.sample.target)
 
 
 def test_identity(tmp_path: Path) -> None:

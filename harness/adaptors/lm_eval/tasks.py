@@ -14,6 +14,7 @@ import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class LmEvalTask:
         self.name = name
         self._task = task
         self._filters = [ensemble.name for ensemble in task._filters]
-        with seeded(name):
+        with seeded(name), quiet("lm_eval"):  # documents may be prepared only now, with a progress bar
             self.docs: Sequence[Mapping[str, Any]] = [doc for _, doc in task.doc_iterator(limit=limit)]
 
     @property
@@ -97,13 +98,27 @@ class LmEvalTask:
 
     def question(self, index: int) -> str:
         """What a document asks, before few-shot text or a chat template is put around it."""
-        text = self._task.doc_to_text(self.docs[index])
-        return text if isinstance(text, str) else str(self._task.doc_to_target(self.docs[index]))
+        doc = self.docs[index]
+        if self._task.multiple_input:
+            return f"{' | '.join(self.choices(index))} … {self._task.doc_to_target(doc)}"
+        text = self._task.doc_to_text(doc)
+        return text if isinstance(text, str) else str(self._task.doc_to_target(doc))
+
+    def choices(self, index: int) -> tuple[str, ...]:
+        """What is scored, one by one; empty where nothing is to be chosen.
+
+        Where a task asks which beginning fits one ending, as WinoGrande does, these are the beginnings.
+        """
+        if self._task.OUTPUT_TYPE != "multiple_choice":
+            return ()
+        return tuple(map(str, self._task.doc_to_choice(self.docs[index])))
 
     def target(self, index: int) -> str:
         """What would be right, as text."""
         doc = self.docs[index]
         target = self._task.doc_to_target(doc)
+        if self._task.multiple_input:
+            return self.choices(index)[int(self._task.doc_to_text(doc))]
         if isinstance(target, int) and self._task.config.doc_to_choice is not None:
             return str(self._task.doc_to_choice(doc)[target])
         return str(target)
@@ -178,6 +193,39 @@ class LmEvalTask:
             values={} if failure else self._score(index, instances, given),
             failure=failure,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posed:
+    """A task and how it is asked."""
+
+    task: LmEvalTask
+    chat_template: bool
+    num_fewshot: int | None = None
+    seed: int = 1234
+
+
+def ask_apart(posed: Sequence[Posed], engine: Engine) -> Iterator[tuple[int, Answered]]:
+    """Ask tasks that have documents of their own, all in one call of the engine.
+
+    Yields each document as soon as all its answers are there, with its task's place in `posed`.
+    """
+    built = [
+        each.task._instances(
+            engine, chat_template=each.chat_template, num_fewshot=each.num_fewshot, seed=each.seed
+        )
+        for each in posed
+    ]
+    wanted = {
+        (place, index): [
+            request for instance in instances for request in each.task._requests(instance, each.seed)
+        ]
+        for place, each in enumerate(posed)
+        for index, instances in built[place].items()
+    }
+    for (place, index), answers in as_answered(engine, wanted):
+        each = posed[place]
+        yield place, each.task._answered(index, built[place][index], answers, each.seed)
 
 
 def ask(

@@ -15,10 +15,16 @@ from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.engine.local import open_local
 from harness.records import Likelihood, Local, Model, Response
+from suites.general import MEASURED_BY, General
 from suites.official import read_jsonl
-from tests.suites.rows import PROMPTS, QUESTIONS
+from suites.settings import GeneralSettings, SuiteSettings, Surroundings
+from suites.truthfulqa import TruthfulQA
+from tests.suites.general_rows import GENERAL
+from tests.suites.rows import PROMPTS, QUESTIONS, write_rows
+from tests.suites.scripted import FunctionEngine
 from tests.tiny_models import tiny_gpt2, tiny_llama, tiny_qwen2
 
+FOLDERS = ("truthfulqa", "ifeval", "hellaswag", "arc", "piqa", "winogrande", "lambada")
 GENERATION = {"until": [], "do_sample": False, "max_gen_toks": 24}
 MODELS = {
     "bos and template": (tiny_llama, {"bos": True, "chat_template": True}),
@@ -53,6 +59,56 @@ def test_official_rows(kind: str, tmp_path: Path, official_data: Path) -> None:
     agree(kind, tmp_path, questions, prompts)
 
 
+def test_general_ability(tmp_path: Path) -> None:
+    """Each task's number is that of lm-eval with its own model class."""
+    path = tiny_llama(tmp_path / "model", bos=True, chat_template=False, max_length=256)
+    theirs = lm_evals(path, GENERAL, chat_template=False)
+    source = Local(path=str(path), dtype="float32")
+    files = {task: write_rows(tmp_path / f"{task}.jsonl", rows) for task, rows in GENERAL.items()}
+    suite = General(GeneralSettings(data=files), Surroundings())
+    values: dict[str, list[float]] = {}
+    for row in suite.rows(open_local(Model(name="tiny", source=source), source, device="cpu")):
+        (score,) = row.scores
+        assert score.value is not None
+        values.setdefault(score.metric, []).append(score.value)
+    ours = {(task, MEASURED_BY[task]): sum(found) / len(found) for task, found in values.items()}
+    assert ours == {key: pytest.approx(theirs.means[key]) for key in ours}
+    assert set(MEASURED_BY) == set(values)
+
+
+@pytest.mark.official
+def test_truthfulqa_on_official_rows(tmp_path: Path, official_data: Path) -> None:
+    """The suite's mc1 and mc2 are those of lm-eval, with its own model class and with made-up likelihoods.
+
+    The latter are alike for all answers, so that it shows which are counted as true; rows 26 and 209 have a
+    true answer after a false one.
+    """
+    everything = list(read_jsonl(official_data / "truthfulqa" / "multiple_choice.jsonl"))
+    rows = [*everything[:6], everything[25], everything[208]]
+    path = tiny_llama(tmp_path / "model", bos=True, chat_template=False, max_length=2048)
+    theirs = lm_evals(path, {"truthfulqa_mc1": rows, "truthfulqa_mc2": rows}, chat_template=False)
+    source = Local(path=str(path), dtype="float32")
+    engine = open_local(Model(name="tiny", source=source), source, device="cpu")
+    suite = TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), Surroundings())
+    values: dict[str, list[float]] = {}
+    for row in suite.rows(engine):
+        for score in row.scores:
+            assert score.value is not None
+            values.setdefault(score.metric, []).append(score.value)
+    ours = {metric: sum(scores) / len(scores) for metric, scores in values.items()}
+    made_up = FunctionEngine(logprob=lambda context, answer: -float(len(answer) % 5))
+    tasks = [load_task(name, rows) for name in ("truthfulqa_mc1", "truthfulqa_mc2")]
+    asked = {mc1.index: (mc1, mc2) for mc1, mc2 in ask(tasks, made_up, chat_template=False)}
+    for row in suite.rows(made_up):
+        lm_eval = [answered.values["acc"][0] for answered in asked[row.position]]
+        assert pytest.approx(lm_eval) == [
+            s.value for name in ("mc1", "mc2") for s in row.scores if s.metric == name
+        ]
+    assert theirs.means == pytest.approx(
+        {("truthfulqa_mc1", "acc"): ours["mc1"], ("truthfulqa_mc2", "acc"): ours["mc2"]}, abs=1e-5
+    )
+
+
 def agree(
     kind: str, folder: Path, questions: Sequence[dict[str, Any]], prompts: Sequence[dict[str, Any]]
 ) -> None:
@@ -82,7 +138,7 @@ def lm_evals(
         {
             "task": task,
             "custom_dataset": lambda rows=rows, **_: dict.fromkeys(
-                ("validation", "train"), Dataset.from_list(rows)
+                ("validation", "train", "test"), Dataset.from_list(rows)
             ),
             **({"generation_kwargs": GENERATION} if task == "ifeval" else {}),
         }
@@ -92,9 +148,7 @@ def lm_evals(
         model="hf",
         model_args={"pretrained": str(path), "dtype": "float32", "max_length": 2048},
         tasks=[{"group": "reference", "task": members}],
-        task_manager=TaskManager(
-            include_path=[TASKS / "truthfulqa", TASKS / "ifeval"], include_defaults=False
-        ),
+        task_manager=TaskManager(include_path=[TASKS / folder for folder in FOLDERS], include_defaults=False),
         apply_chat_template=chat_template,
         batch_size=4,
         device="cpu",

@@ -1,7 +1,7 @@
 """Our engine under lighteval's tasks, and inside lighteval, gives what lighteval's own model class gives."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -24,7 +24,10 @@ from harness.engine.local import open_local
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
 from harness.records import Local, Model, Response, Sampling
-from tests.suites.rows import QUESTIONS
+from suites.official import read_jsonl
+from suites.settings import SuiteSettings, Surroundings
+from suites.truthfulqa import Choices, TruthfulQA, true_share
+from tests.suites.rows import QUESTIONS, write_rows
 from tests.suites.scripted import FunctionEngine, says
 from tests.tiny_models import tiny_llama
 
@@ -32,7 +35,7 @@ TRIVIA = [
     {"question": "What drives nails", "answer": "A hammer"},
     {"question": "What cuts wood", "answer": "A saw"},
 ]
-ROWS: Mapping[str, list[dict[str, Any]]] = {"truthfulqa:mc": QUESTIONS, "jeopardy": TRIVIA}
+ROWS: dict[str, list[dict[str, Any]]] = {"truthfulqa:mc": QUESTIONS, "jeopardy": TRIVIA}
 Found = Mapping[str, Any]
 
 
@@ -81,6 +84,60 @@ def test_agreement(task: str, tmp_path: Path) -> None:
         query: pytest.approx(scores, abs=1e-5) for query, scores in ours.items()
     }
     assert any(found["texts"] + found["logprobs"] for found in theirs.values())
+
+
+@pytest.mark.official
+@pytest.mark.usefixtures("local_rows", "grad")
+def test_truthfulqa_on_official_rows(
+    tmp_path: Path, official_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our suite's mc1 and mc2 are lighteval's, but for mc2 of the two questions that it reads otherwise.
+
+    lighteval takes the true answers to end before the first false one; in two of the 817 questions there is
+    another after it, whose probability it counts as false. Its own model class gives a random model's
+    scores; made-up likelihoods, alike for all answers, show the difference, which a random model's hide.
+    """
+    everything = list(read_jsonl(official_data / "truthfulqa" / "multiple_choice.jsonl"))
+    gaps = [row for row in everything if 1 in row["mc2_targets"]["labels"][true_at_first(row) :]]
+    assert [everything[25], everything[208]] == gaps
+    rows = [*everything[:6], *gaps]
+    monkeypatch.setitem(ROWS, "truthfulqa:mc", rows)
+    path = tiny_llama(tmp_path / "model", bos=True, chat_template=False, max_length=1024)
+    config = TransformersModelConfig(
+        model_name=str(path), dtype="float32", batch_size=1, cache_dir=str(tmp_path / "cache"), device="cpu"
+    )
+    suite = TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), Surroundings())
+    made_up = FunctionEngine(logprob=lambda context, answer: -float(len(answer) % 5))
+    for model, engine, differing in (
+        (TransformersModel(config), local_engine(path), []),
+        (EngineModel(made_up), made_up, [6, 7]),
+    ):
+        found = piped(model, "truthfulqa:mc", tmp_path)
+        assert differing == differing_in_mc2(suite, engine, rows, found)
+
+
+def differing_in_mc2(
+    suite: TruthfulQA, engine: Engine, rows: Sequence[Mapping[str, Any]], found: Mapping[str, Found]
+) -> list[int]:
+    """Where lighteval has another mc2. Its mc1 is ours, and its mc2 that of the true answers at first."""
+    differing = []
+    for row in suite.rows(engine):
+        (theirs,) = [of["scores"] for query, of in found.items() if row.sample.prompt in query]
+        ours = {score.metric: score.value for score in row.scores}
+        logprobs = dict(zip(row.sample.choices, (answer.logprob for answer in row.responses), strict=True))
+        first = true_at_first(rows[row.position])
+        choices = rows[row.position]["mc2_targets"]["choices"]
+        cut = Choices(choices=choices, labels=[int(place < first) for place in range(len(choices))])
+        assert ours["mc1"] == theirs["truthfulqa_mc1"]
+        assert theirs["truthfulqa_mc2"] == pytest.approx(true_share(cut, logprobs), abs=1e-5)
+        if ours["mc2"] != pytest.approx(theirs["truthfulqa_mc2"], abs=1e-5):
+            differing.append(row.position)
+    return sorted(differing)
+
+
+def true_at_first(row: Mapping[str, Any]) -> int:
+    """How many true answers stand before the first false one."""
+    return int(row["mc2_targets"]["labels"].index(0))
 
 
 def test_documents_at_once() -> None:

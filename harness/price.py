@@ -1,0 +1,151 @@
+"""The price of an alignment: how much was lost, and whether it is less than a margin named beforehand.
+
+Of some metrics nobody asks "is it better?" but "how much was lost?". A metric with a margin is compared as
+ever, and decided a second time, by the interval of the difference and two corrected tests:
+
+- **NOT WORSE** (non-inferior): the interval ends above -margin, and the one-sided p of a loss as large as the
+  margin, after Holm's correction over all comparisons with a margin, is below (1 - level) / 2.
+- **WORSE**: a loss is shown (the interval lies below zero, and the two-sided test survives its own family's
+  correction), and it is not shown to be smaller than the margin.
+- **UNDECIDED**: neither. How many samples would decide is told.
+
+Each kind of claim has its own error rate: with a true loss of the margin or more anywhere, the chance of any
+false NOT WORSE is at most (1 - level) / 2; with no true loss anywhere, that of any false WORSE at most
+1 - level. A loss that is shown and smaller than the margin is NOT WORSE, and is named with its size.
+
+CONSORT (Piaggio et al. 2012, "Reporting of noninferiority and equivalence randomized trials", JAMA 308) calls
+inferior only what lies below -margin as a whole, and inconclusive a shown loss that crosses it. Here the
+latter is WORSE too, since the loss is shown, and the words tell which of the two it is.
+
+It does not know what the metric measures, nor where the margin comes from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.records import Comparison, Decision, Loss, Metric, Price
+from harness.stats.clusters import Clusters
+from harness.stats.intervals import chance_above
+from harness.stats.multiplicity import holm
+from harness.stats.power import needed_within
+
+PRICE = "price"
+"""The family of comparisons that are made for their margin alone."""
+
+
+def measured(
+    differences: Clusters,
+    span: float,
+    metric: Metric,
+    *,
+    level: float,
+    resamples: int,
+    rng: np.random.Generator,
+) -> Loss | None:
+    """What these differences say against the metric's margin, before anything is corrected and decided.
+
+    None where it has no margin. `rng` is in the state in which the interval of the difference was made.
+    """
+    if metric.margin is None:
+        return None
+    gains = differences if metric.higher_is_better else Clusters(-differences.sums, differences.sizes)
+    p = chance_above(gains, span, -metric.margin, resamples=resamples, rng=rng)
+    return Loss(
+        margin=metric.margin,
+        decision=Price.UNDECIDED,
+        p=p,
+        adjusted_p=p,
+        needed=needed_within(gains, span, metric.margin, level=level),
+    )
+
+
+def with_margin(metrics: Sequence[Metric], margin: float | None) -> tuple[Metric, ...]:
+    """Metrics with the margin that a user sets: those that have one from their suite, or else the headlines.
+
+    None sets nothing.
+    """
+    if margin is None:
+        return tuple(metrics)
+    have = {metric.name for metric in metrics if metric.margin is not None}
+    chosen = have or {metric.name for metric in metrics if metric.headline}
+    return tuple(replace(each, margin=margin) if each.name in chosen else each for each in metrics)
+
+
+def decided(comparisons: Sequence[Comparison], alpha: float) -> list[Comparison]:
+    """The same comparisons, those with a margin decided on it as one family.
+
+    They must have been tested for a difference before: WORSE rests on that.
+    """
+    with_loss = [each for each in comparisons if each.loss is not None]
+    adjusted = iter(holm([each.loss.p for each in with_loss if each.loss is not None]))
+    return [
+        each if each.loss is None else replace(each, loss=_decided(each, each.loss, next(adjusted), alpha))
+        for each in comparisons
+    ]
+
+
+def at_worst(comparison: Comparison) -> float:
+    """The end of the difference's interval where most is lost, as a gain: negative for a loss."""
+    interval = comparison.interval
+    assert interval is not None
+    return interval.low if comparison.metric.higher_is_better else -interval.high
+
+
+def at_best(comparison: Comparison) -> float:
+    """The end of the difference's interval where least is lost, as a gain."""
+    interval = comparison.interval
+    assert interval is not None
+    return interval.high if comparison.metric.higher_is_better else -interval.low
+
+
+def clauses(comparisons: Sequence[Comparison]) -> list[str]:
+    """The price in words, what is paid for sure first; nothing where no metric has a margin."""
+    found: dict[str, list[Comparison]] = {}
+    for each in comparisons:
+        if each.loss is not None:
+            found.setdefault(_opening(each, each.loss), []).append(each)
+    return [
+        *(f"{opening} {', '.join(map(_in_words, found[opening]))}" for opening in PAID if opening in found),
+        *(f"{opening} {_names(found[opening])}" for opening in UNPAID if opening in found),
+    ]
+
+
+PAID = ("at a price on", "at a price within the margin on")
+"""How a clause begins that tells how much was lost."""
+UNPAID = ("price undecided on", "no loss beyond the margin on")
+"""How a clause begins that only names metrics."""
+
+
+def _opening(comparison: Comparison, loss: Loss) -> str:
+    if loss.decision is Price.WORSE:
+        return PAID[0]
+    if loss.decision is Price.UNDECIDED:
+        return UNPAID[0]
+    return PAID[1] if comparison.decision is Decision.WORSE else UNPAID[1]
+
+
+def _in_words(comparison: Comparison) -> str:
+    interval, loss = comparison.interval, comparison.loss
+    assert interval is not None
+    assert loss is not None
+    beyond = ", beyond the margin of" if at_best(comparison) < -loss.margin else ", margin"
+    size = f"{comparison.difference:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+    return f"{comparison.suite} ({comparison.metric.name} {size}{beyond} {loss.margin:g})"
+
+
+def _names(comparisons: Sequence[Comparison]) -> str:
+    metrics: dict[str, list[str]] = {}
+    for each in comparisons:
+        metrics.setdefault(each.suite, []).append(each.metric.name)
+    return ", ".join(f"{suite} ({', '.join(names)})" for suite, names in metrics.items())
+
+
+def _decided(comparison: Comparison, loss: Loss, adjusted_p: float, alpha: float) -> Loss:
+    decision = Price.UNDECIDED
+    if adjusted_p < alpha / 2 and at_worst(comparison) > -loss.margin:
+        decision = Price.NOT_WORSE
+    elif comparison.decision is Decision.WORSE:
+        decision = Price.WORSE
+    return replace(loss, adjusted_p=adjusted_p, decision=decision)

@@ -1,0 +1,69 @@
+"""General ability from the command line: asked, compared against a margin, and read against another later."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cli.test_cli import run
+from tests.suites.general_rows import GENERAL
+from tests.suites.rows import write_rows
+from tests.tiny_models import tiny_llama
+
+PROJECT = """
+[models.one]
+path = "./one"
+
+[models.two]
+path = "./two"
+
+[suites.general]
+margin = {margin}
+tasks = ["piqa", "winogrande"]
+
+[suites.general.data]
+piqa = "piqa.jsonl"
+winogrande = "winogrande.jsonl"
+
+[compare]
+suites = ["general"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two tiny models and small rows of two tasks."""
+    tiny_llama(tmp_path / "one", seed=1)
+    tiny_llama(tmp_path / "two", seed=2)
+    for task in ("piqa", "winogrande"):
+        write_rows(tmp_path / f"{task}.jsonl", GENERAL[task])
+    (tmp_path / "harness.toml").write_text(PROJECT.format(margin=0.02))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def losses(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    """What the last command printed about each task."""
+    (verdict,) = json.loads(capsys.readouterr().out)["verdicts"]
+    return [comparison["loss"] for comparison in verdict["comparisons"]]
+
+
+def test_the_price_is_printed_and_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table in the terminal and in both reports; few samples leave it undecided, and say so."""
+    assert 0 == run("compare", "one", "two")
+    shown = capsys.readouterr().out
+    assert "the price of alignment" in shown
+    assert "general piqa" in shown
+    assert "price undecided on general (piqa, winogrande)" in " ".join(shown.split())
+    for name, title in (("leaderboard.md", "## The price of"), ("leaderboard.html", 'id="price"')):
+        assert title in (project / "reports" / name).read_text("utf-8")
+
+
+def test_another_margin_asks_nothing_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The margin is how results are read: `report` reads the same runs against another."""
+    assert 0 == run("compare", "one", "two", "--json")
+    assert {0.02} == {loss["margin"] for loss in losses(capsys)}
+    (project / "harness.toml").write_text(PROJECT.format(margin=0.1))
+    (project / "one").rename(project / "gone")
+    assert 0 == run("report", "one", "two", "--json")
+    assert [0.1, 0.1] == [loss["margin"] for loss in losses(capsys)]

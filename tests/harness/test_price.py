@@ -1,0 +1,226 @@
+"""How much was lost: decisions against a margin, their error rate, and how the verdict tells them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.comparison import ScoredRun, compare_all
+from harness.price import PRICE, with_margin
+from harness.records import Comparison, Decision, Loss, Metric, Observation, Price, Run, Verdict
+from harness.stats.clusters import Clusters
+from harness.stats.intervals import chance_above, difference_interval
+from harness.stats.power import needed_within
+
+KEPT = Metric(name="kept", kind="binary", margin=0.05)
+ASKED = Metric(name="asked", kind="binary", headline=True)
+RUN = Run(
+    id="run",
+    model="base",
+    fingerprint="weights",
+    suite="general",
+    suite_version="1",
+    metrics=(KEPT,),
+    data_hash="sha256:1",
+    settings={},
+    seed=0,
+    environment={},
+    size=1,
+    started="2026-11-22T12:00:00+00:00",
+    finished="2026-11-22T12:01:00+00:00",
+)
+
+
+def scored(model: str, values: dict[Metric, Sequence[float]]) -> ScoredRun:
+    """A run with one score per sample and metric."""
+    return ScoredRun(
+        run=replace(RUN, model=model, metrics=tuple(values)),
+        observations={
+            metric.name: [
+                Observation(sample=f"q{place}", part=0, cluster=f"q{place}", value=value)
+                for place, value in enumerate(theirs)
+            ]
+            for metric, theirs in values.items()
+        },
+    )
+
+
+def flipped(n: int, won: int, lost: int) -> tuple[list[float], list[float]]:
+    """Binary scores before and after: half of what did not change was right."""
+    same = [float(place % 2) for place in range(n - won - lost)]
+    return [0.0] * won + [1.0] * lost + same, [1.0] * won + [0.0] * lost + same
+
+
+def verdict_on(metric: Metric, before: Sequence[float], after: Sequence[float]) -> Verdict:
+    """What follows where this is all that was compared."""
+    (verdict,) = compare_all(
+        [scored("base", {metric: before})], {"tuned": [scored("tuned", {metric: after})]}
+    )
+    return verdict
+
+
+def only(verdict: Verdict) -> tuple[Comparison, Loss]:
+    """The one comparison and its loss."""
+    (comparison,) = verdict.comparisons
+    assert comparison.loss is not None
+    return comparison, comparison.loss
+
+
+# ---------------------------------------------------------------- one decision
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "decision", "shown"),
+    [
+        (40, 40, Price.NOT_WORSE, Decision.NO_DIFFERENCE),  # [-0.018, 0.018] above -0.05
+        (80, 20, Price.NOT_WORSE, Decision.BETTER),
+        (5, 25, Price.NOT_WORSE, Decision.WORSE),  # a loss of 0.020 +- 0.011: shown, and small
+        (30, 75, Price.WORSE, Decision.WORSE),  # 0.045 +- 0.020 crosses the margin
+        (10, 150, Price.WORSE, Decision.WORSE),  # 0.140 +- 0.022: beyond it
+        (150, 180, Price.UNDECIDED, Decision.NO_DIFFERENCE),  # 0.030 +- 0.036
+    ],
+)
+def test_decisions(won: int, lost: int, decision: Price, shown: Decision) -> None:
+    """Within the margin is NOT WORSE, also where a small loss is shown; a shown loss otherwise is WORSE."""
+    comparison, loss = only(verdict_on(KEPT, *flipped(1000, won, lost)))
+
+    assert (decision, shown) == (loss.decision, comparison.decision)
+
+
+def test_lower_is_better_mirrors() -> None:
+    """Of a metric that should fall, a rise is the loss."""
+    before, after = flipped(1000, 10, 150)
+    falls = replace(KEPT, higher_is_better=False)
+    _, one = only(verdict_on(KEPT, before, after))
+    _, other = only(verdict_on(falls, after, before))
+
+    assert one == other
+
+
+def test_a_metric_without_a_margin_has_no_price() -> None:
+    """Nothing is added to what was compared before, and it stays in its family."""
+    (comparison,) = verdict_on(replace(KEPT, margin=None), *flipped(100, 1, 5)).comparisons
+
+    assert (None, "exploratory") == (comparison.loss, comparison.family)
+
+
+def test_the_margin_belongs_to_no_headline() -> None:
+    """A price is a family of its own, a headline with a margin stays a headline and is decided twice."""
+    data = flipped(1000, 10, 150)
+    price, headline = verdict_on(KEPT, *data), verdict_on(replace(KEPT, headline=True), *data)
+
+    assert (PRICE, "headline") == (price.comparisons[0].family, headline.comparisons[0].family)
+    assert (Decision.NOT_COMPARABLE, Decision.WORSE) == (price.decision, headline.decision)
+    assert {Price.WORSE} == {only(price)[1].decision, only(headline)[1].decision}
+
+
+def test_whose_margin_a_user_sets() -> None:
+    """Of metrics that have one from their suite, or else of the headlines; without a setting, of none."""
+    assert (ASKED, replace(KEPT, margin=0.2)) == with_margin((ASKED, KEPT), 0.2)
+    other = Metric(name="other", kind="number")
+    assert (replace(ASKED, margin=0.2), other) == with_margin((ASKED, other), 0.2)
+    assert (ASKED, KEPT) == with_margin((ASKED, KEPT), None)
+
+
+# ---------------------------------------------------------------- the test
+
+
+@pytest.mark.parametrize("draws", [[0.04, 0.05, 0.91], [0.004, 0.004, 0.992]], ids=["bootstrap", "score"])
+def test_the_test_is_the_interval_turned_round(draws: list[float]) -> None:
+    """p is below 2.5 % just where the 95 % interval's lower end is above minus the margin."""
+    sums = np.random.default_rng(3).choice([1.0, -1.0, 0.0], 600, p=draws)
+    differences = Clusters(sums, np.ones(600))
+    found = difference_interval(
+        differences, 1.0, level=0.95, resamples=999, rng=np.random.default_rng(1)
+    ).interval
+    for bound, inside in ((found.low - 1e-6, True), (found.low + 1e-6, False)):
+        p = chance_above(differences, 1.0, bound, resamples=999, rng=np.random.default_rng(1))
+        assert inside == (p <= 0.025)
+
+
+def test_a_margin_wider_than_the_scores() -> None:
+    """Scores within 0.005 of each other cannot lose 0.01: p is as small as can be, and never 0."""
+    differences = Clusters(np.full(30, -0.004), np.ones(30))
+    p = chance_above(differences, 0.005, -0.01, resamples=9, rng=np.random.default_rng(0))
+
+    assert 0 < p < 1e-300
+
+
+def test_needed_without_a_change() -> None:
+    """Where no score changed, just enough samples for Tango's z² / (n + z²) to be below the margin."""
+    needed = needed_within(Clusters(np.zeros(50), np.ones(50)), 1.0, 0.01, level=0.95)
+    few, enough = (
+        difference_interval(
+            Clusters(np.zeros(n), np.ones(n)), 1.0, level=0.95, resamples=9, rng=np.random.default_rng(0)
+        ).interval.low
+        for n in (needed - 1, needed)
+    )
+
+    assert few <= -0.01 < enough
+    assert 381 == needed
+
+
+def test_needed_is_enough_four_times_in_five() -> None:
+    """By simulation: so many samples show that less than the margin is lost, where nothing is."""
+    rng = np.random.default_rng(20261124)
+
+    def differences(n: int) -> Clusters:
+        return Clusters(rng.choice([1.0, -1.0, 0.0], n, p=[0.05, 0.05, 0.9]), np.ones(n))
+
+    needed = needed_within(differences(20_000), 1.0, 0.03, level=0.95)
+    shown = [
+        chance_above(differences(needed), 1.0, -0.03, resamples=199, rng=rng) <= 0.025 for _ in range(300)
+    ]
+
+    assert needed == pytest.approx((1.96 + 0.8416) ** 2 * 0.1 / 0.03**2, rel=0.03)
+    assert np.mean(shown) == pytest.approx(0.8, abs=3 * np.sqrt(0.8 * 0.2 / 300))
+
+
+def test_false_claims_stay_as_rare_as_said() -> None:
+    """With a true loss of the margin in each of four metrics, any NOT WORSE comes in at most 2.5 %."""
+    rng = np.random.default_rng(20261124)
+    experiments, n = 300, 150
+    metrics = [replace(KEPT, name=f"task {place}", margin=0.06) for place in range(4)]
+    claimed = 0
+    for _ in range(experiments):
+        before, after = {}, {}
+        for metric in metrics:
+            change = rng.choice([1.0, -1.0, 0.0], n, p=[0.06, 0.12, 0.82])
+            before[metric] = (change < 0).astype(float).tolist()
+            after[metric] = (change > 0).astype(float).tolist()
+        (verdict,) = compare_all([scored("base", before)], {"tuned": [scored("tuned", after)]}, resamples=199)
+        claimed += any(c.loss is not None and c.loss.decision is Price.NOT_WORSE for c in verdict.comparisons)
+
+    assert claimed / experiments <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / experiments)
+
+
+# ---------------------------------------------------------------- in words
+
+
+def test_the_verdict_names_the_price() -> None:
+    """After the headlines: what was lost, with its size and margin, then what is open, then what was kept."""
+    tasks = {
+        replace(KEPT, name="beyond"): flipped(1000, 10, 150),
+        replace(KEPT, name="across"): flipped(1000, 30, 75),
+        replace(KEPT, name="small"): flipped(1000, 5, 25),
+        replace(KEPT, name="kept"): flipped(1000, 40, 40),
+        replace(KEPT, name="open"): flipped(1000, 150, 180),
+        ASKED: flipped(1000, 150, 20),
+    }
+    (verdict,) = compare_all(
+        [scored("base", {metric: before for metric, (before, _) in tasks.items()})],
+        {"tuned": [scored("tuned", {metric: after for metric, (_, after) in tasks.items()})]},
+    )
+    better, paid, within, undecided, kept = verdict.reason.split("; ")
+
+    assert Decision.BETTER == verdict.decision
+    assert better.startswith("better on general (asked +0.130 ")
+    assert paid.startswith("at a price on general (beyond -0.140 [")
+    assert "beyond the margin of 0.05), general (across -0.045 [" in paid
+    assert paid.endswith(", margin 0.05)")
+    assert within.startswith("at a price within the margin on general (small -0.020 [")
+    assert ("price undecided on general (open)", "no loss beyond the margin on general (kept)") == (
+        undecided,
+        kept,
+    )
