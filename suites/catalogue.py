@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.errors import UnknownName
-from harness.protocols import Suite
+from harness.protocols import Engine, Suite
 from harness.records import Json
 from suites.ifeval import IFEval
 from suites.lighteval_task import LightevalSuite
@@ -30,6 +30,8 @@ from suites.settings import (
     RealToxicityPromptsSettings,
     SuiteSettings,
     Surroundings,
+    TruthfulQAGenSettings,
+    no_judge,
 )
 from suites.toy import (
     ToyIFEval,
@@ -40,6 +42,7 @@ from suites.toy import (
     ToyTruthfulQASettings,
 )
 from suites.truthfulqa import TruthfulQA
+from suites.truthfulqa_gen import TruthfulQAGen
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Family:
 
 SUITES: Mapping[str, Entry] = {
     "truthfulqa": Entry(SuiteSettings, TruthfulQA),
+    "truthfulqa-gen": Entry(TruthfulQAGenSettings, TruthfulQAGen),
     "ifeval": Entry(IFEvalSettings, IFEval),
     "realtoxicityprompts": Entry(RealToxicityPromptsSettings, RealToxicityPrompts),
     "toy-truthfulqa": Entry(ToyTruthfulQASettings, ToyTruthfulQA),
@@ -97,13 +101,15 @@ def open_suite(
     *,
     data_root: Path | None,
     resolve: Callable[[str], Path | None],
+    judge: Callable[[str], Engine] = no_judge,
 ) -> Suite:
     """The suite of this name with these settings, which its schema has accepted before.
 
     `data_root` is the folder of official data, None for the hub; `resolve` gives the folder of a model or
-    finished pipeline by its name. Raises UnknownName. Data are read when they are first needed, not here.
+    finished pipeline by its name, `judge` an engine to judge with by its model's. Raises UnknownName. Data
+    are read when they are first needed, not here.
     """
-    surroundings = Surroundings(data_root=data_root, resolve=resolve)
+    surroundings = Surroundings(data_root=data_root, resolve=resolve, judge=judge)
     prefix, _, task = name.partition(":")
     family = FAMILIES.get(prefix) if task else None
     if family is not None:

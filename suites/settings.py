@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
-from harness.errors import UsageError
-from harness.protocols import SERVED_TEMPLATE
+from harness.errors import UnknownName, UsageError
+from harness.protocols import SERVED_TEMPLATE, Engine
+
+
+def no_judge(name: str) -> Engine:
+    """Where there are no models. Raises UnknownName."""
+    raise UnknownName("model or pipeline", name, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,12 @@ class Surroundings:
     """The folder of official data (`HARNESS_DATA`); None: official data come from their hub."""
     resolve: Callable[[str], Path | None] = lambda name: None
     """The folder of a model or finished pipeline by its name; None where nothing has that name."""
+    judge: Callable[[str], Engine] = no_judge
+    """An engine for the registered model or pipeline of this name, to judge answers with.
+
+    It remembers, is loaded when it is first asked something new, and is to be closed by who asked. Its
+    fingerprint and chat template are cheap. Raises UnknownName, and what opening the model raises.
+    """
 
 
 def template_applied(setting: bool | None, chat_template: str | None, *, scored: bool = False) -> bool:
@@ -64,6 +75,37 @@ class IFEvalSettings(SuiteSettings):
 
     max_tokens: PositiveInt = 1280
     """Length of an answer; 1280 is lm-eval's."""
+
+
+class TruthfulQAGenSettings(SuiteSettings):
+    """What `truthfulqa-gen` understands."""
+
+    max_tokens: PositiveInt = 50
+    """Length of an answer; 50 is the official code's."""
+    judge: str | None = None
+    """The model or pipeline that judges truth and informativeness; None: answers are not judged."""
+    info_judge: str | None = None
+    """Another one for informativeness: official judges are fine-tuned for one of the two. None: `judge`."""
+    judge_form: Literal["instruct", "official"] = "instruct"
+    """How it is asked: with an instruction and the reference answers, which any model that follows
+    instructions understands, or with the bare text that the official judges are fine-tuned to continue."""
+    judge_max_tokens: PositiveInt = 1024
+    """Length of a reply to the instruction, with room for what a judge thinks before it replies."""
+
+    @model_validator(mode="after")
+    def _judge_first(self) -> "TruthfulQAGenSettings":
+        if self.info_judge is not None and self.judge is None:
+            raise ValueError("`info_judge` judges informativeness only: set `judge` too")
+        return self
+
+
+class LetteredSettings(SuiteSettings):
+    """What `truthfulqa-lettered` understands."""
+
+    max_tokens: PositiveInt = 16
+    """Length of a reply; give a model that thinks before it replies more."""
+    seed: NonNegativeInt = 0
+    """Which order each question's choices get."""
 
 
 class ToxicitySettings(SuiteSettings):

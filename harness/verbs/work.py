@@ -92,10 +92,10 @@ def evaluate(
     watcher = watcher or Unwatched()
     asked = list(suites or project.registry.compare.suites or DEFAULT_SUITES)
     project.check(names)
-    opened = [project.suite(suite, watcher) for suite in dict.fromkeys(asked)]
-    for suite in opened:
-        _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
     with closing(project.store()) as store:
+        opened = [project.suite(suite, watcher, store) for suite in dict.fromkeys(asked)]
+        for suite in opened:
+            _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
         return {name: _evaluate(project, name, opened, store, watcher) for name in names}
 
 

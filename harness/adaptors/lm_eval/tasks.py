@@ -54,7 +54,7 @@ class LmEvalTask:
         self.name = name
         self._task = task
         self._filters = [ensemble.name for ensemble in task._filters]
-        with seeded(name):
+        with seeded(name), quiet("lm_eval"):
             self.docs: Sequence[Mapping[str, Any]] = [doc for _, doc in task.doc_iterator(limit=limit)]
 
     @property
