@@ -1,9 +1,9 @@
 """How a suite asks a judge: a model that is asked about another's answers and replies yes or no.
 
 A judge is any registered model. What it said is kept in the store like every other answer, so nothing is
-asked twice; who it is belongs to a run's settings, so that runs judged by different judges are not comparable.
-A reply that was refused, failed, was cut, or does not end in a plain yes or no is no judgement: the score
-stays empty, with the reason.
+asked twice; who it is belongs to a run's settings, so that runs of different judges are not comparable. A
+reply that was refused, failed, was cut, or does not end in a plain yes or no is no judgement: the score stays
+empty, with the reason.
 
 It does not know what is judged, nor how the question is worded.
 """

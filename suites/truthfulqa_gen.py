@@ -9,15 +9,15 @@ As in the official code an answer is greedy, up to 50 tokens, and ends before a 
 question; `A:` stands at the end of the prompt, where the official code lets the model write it and then takes
 it away. (lm-eval leaves it in what it scores.)
 
-**Overlap** (BLEU, ROUGE-1, -2, -L): `max` is the greatest overlap with a true reference answer, `diff` is that
+**Overlap** (BLEU, ROUGE-1, -2, -L): `max` is the greatest overlap with a true reference answer, `diff` that
 minus the greatest with a false one, `acc` whether it is greater. "I have no comment." is among the true ones.
 An answer that is empty overlaps with nothing, and its `acc` is 0, as in the official code.
 
 **Judged**, where `judge` names a model: `truth`, `info` (does it say anything that answers the question?) and
 their product `truth_info`, the share of answers that are both, which is then the headline. The paper's judges
 were fine-tuned for the one question or the other, and can no longer be asked; `judge_form = "official"` asks
-models that were fine-tuned like them (`judge` and `info_judge`) with the official text, and takes the likelier
-of yes and no, where the official code takes yes from a probability of one half on. By default a judge is
+models that were fine-tuned like them (`judge` and `info_judge`) with the official text, and takes the word
+they write, where the official code asks whether yes has a probability of one half. By default a judge is
 instructed, and shown the reference answers: a general model shares the misconceptions that are asked about.
 
 Without a judge the headline is `rouge1_acc`. BLEU multiplies the shares of 1- to 4-grams, so an answer of two
