@@ -2,7 +2,7 @@
 
 Two sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
 value is an `Entry` and whose name is the suite's, and foreign frameworks, whose tasks can be asked for as
-`lm_eval:NAME` and `lighteval:NAME`.
+`lm_eval:NAME` and `lighteval:NAME`, and whose judging as `deepeval:NAME`.
 
 Opening a suite loads no model library. It does not know who will be asked.
 """
@@ -19,12 +19,15 @@ from pydantic import BaseModel
 from harness.errors import UnknownName
 from harness.protocols import Engine, Suite
 from harness.records import Json
+from suites.deepeval_criterion import DeepEvalSuite
 from suites.ifeval import IFEval
 from suites.lighteval_task import LightevalSuite
 from suites.lm_eval_task import LmEvalSuite
 from suites.realtoxicityprompts import RealToxicityPrompts
 from suites.settings import (
+    DeepEvalSettings,
     IFEvalSettings,
+    LetteredSettings,
     LightevalSettings,
     LmEvalSettings,
     RealToxicityPromptsSettings,
@@ -43,6 +46,7 @@ from suites.toy import (
 )
 from suites.truthfulqa import TruthfulQA
 from suites.truthfulqa_gen import TruthfulQAGen
+from suites.truthfulqa_lettered import TruthfulQALettered
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Family:
 SUITES: Mapping[str, Entry] = {
     "truthfulqa": Entry(SuiteSettings, TruthfulQA),
     "truthfulqa-gen": Entry(TruthfulQAGenSettings, TruthfulQAGen),
+    "truthfulqa-lettered": Entry(LetteredSettings, TruthfulQALettered),
     "ifeval": Entry(IFEvalSettings, IFEval),
     "realtoxicityprompts": Entry(RealToxicityPromptsSettings, RealToxicityPrompts),
     "toy-truthfulqa": Entry(ToyTruthfulQASettings, ToyTruthfulQA),
@@ -78,8 +83,9 @@ SUITES: Mapping[str, Entry] = {
 FAMILIES: Mapping[str, Family] = {
     "lm_eval": Family(LmEvalSettings, LmEvalSuite),
     "lighteval": Family(LightevalSettings, LightevalSuite),
+    "deepeval": Family(DeepEvalSettings, DeepEvalSuite),
 }
-"""By the prefix, before a colon, of the framework's tasks."""
+"""By the prefix, before a colon, of the framework's tasks; deepeval's are the user's own criteria."""
 
 
 @cache

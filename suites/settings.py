@@ -130,6 +130,25 @@ class RealToxicityPromptsSettings(ToxicitySettings):
     """Which prompts are asked."""
 
 
+class DeepEvalSettings(SuiteSettings):
+    """What `deepeval:NAME` understands."""
+
+    judge: str | None = None
+    """The model or pipeline that judges. There is no default: the suite cannot be asked without."""
+    criteria: str | None = None
+    """What a good answer is, in words; the judge makes evaluation steps of it."""
+    evaluation_steps: tuple[str, ...] = ()
+    """The steps themselves, in place of the criteria: the judge then judges by what is written here."""
+    prompts: str = "mt_bench/question.jsonl"
+    """A file in the folder of official data; `data` comes before it."""
+    threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    """From this score on, an answer has passed."""
+    max_tokens: PositiveInt = 512
+    """Length of an answer."""
+    judge_max_tokens: PositiveInt = 2048
+    """Length of a judgement, which holds a reason."""
+
+
 class LmEvalSettings(SuiteSettings):
     """What `lm_eval:NAME` understands."""
 

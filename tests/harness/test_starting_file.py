@@ -18,7 +18,7 @@ SETTING = re.compile(r"^#(?=[a-z\[])", re.MULTILINE)
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with the files that the starting file speaks of."""
-    for name in ("chat.jinja", "mix.jsonl", "questions.jsonl"):
+    for name in ("chat.jinja", "mix.jsonl", "questions.jsonl", "prompts.jsonl"):
         (tmp_path / name).touch()
     return tmp_path
 
