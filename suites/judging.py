@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from harness.protocols import Engine
+from harness.errors import UsageError
+from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records import Json, Message, Prompt, Response, Sampling, Score
 from suites.settings import Surroundings
 
@@ -35,6 +36,15 @@ class Judge:
     def identity(self) -> Mapping[str, Json]:
         """What its judgements depend on, for a run's settings. Cheap: loads nothing."""
         return {"model": self.name, "fingerprint": self.surroundings.judge(self.name).fingerprint}
+
+    def check_continues_text(self) -> None:
+        """Raise UsageError where a service puts everything into turns, and a bare text cannot be continued."""
+        if self.surroundings.judge(self.name).chat_template == SERVED_TEMPLATE:
+            raise UsageError(
+                f'judge {self.name!r}: is asked to continue a bare text (`judge_form = "official"`), and its '
+                'service takes turns only; set `judge_form = "instruct"`, or `api = "completions"` for a model '
+                "that was fine-tuned to judge so"
+            )
 
     @contextmanager
     def opened(self) -> Iterator[Engine]:

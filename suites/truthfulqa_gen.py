@@ -37,19 +37,16 @@ from pydantic import field_validator
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.categories import GENERATION
-from suites.judging import Judge, product, unanswered, verdict
+from suites.judging import Judge, unanswered
 from suites.lm_eval_task import official_task
 from suites.official import OfficialRow, hash_rows, official_rows
-from suites.overlap import OVERLAPS, overlap
 from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied
 from suites.truth_prompts import FORMS
+from suites.truth_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
 
 TASK, TASK_VERSION = "truthfulqa_gen", "3.0"
 NO_COMMENT = "I have no comment."
 STOP = ("\n\n", "\nQ:")
-SPLITS = ("type", "category")
-PERCENT = "from 0 to 100, as in the official code"
-DIFFERENCE = "from -100 to 100, as in the official code"
 
 
 class OpenQuestion(OfficialRow):
@@ -157,15 +154,15 @@ class TruthfulQAGen:
             for text in self._prompts()
         ]
         answers = engine.generate(prompts, self.sampling)
-        if self.given.judge is None:
+        if self._judges is None:
             for index, response in answers:
                 yield self._row(index, response, ())
             return
-        responses = dict(answers)
-        asked = [index for index in sorted(responses) if unanswered(responses[index]) is None]
-        judged = dict(zip(asked, self._replies([(i, responses[i].text) for i in asked]), strict=True))
-        for index, response in sorted(responses.items()):
-            yield self._row(index, response, judged.get(index, ()))
+        responses = dict(sorted(answers))
+        asked = {index: one.text for index, one in responses.items() if unanswered(one) is None}
+        replies = self._replies(self._judges, asked)
+        for index, response in responses.items():
+            yield self._row(index, response, replies.get(index, ()))
 
     def _prompts(self) -> Sequence[str]:
         documents = [question.model_dump(exclude={"type", "category"}) for question in self.questions]
@@ -173,45 +170,51 @@ class TruthfulQAGen:
         task = official_task(TASK, TASK_VERSION, documents, source)
         return [f"{task.question(index)}\nA:" for index in range(len(documents))]
 
+    @property
+    def _judges(self) -> tuple[Judge, Judge] | None:
+        """Of truth, and of informativeness."""
+        if self.given.judge is None:
+            return None
+        names = (self.given.judge, self.given.info_judge or self.given.judge)
+        truth, info = (Judge(name=name, surroundings=self.surroundings) for name in names)
+        return truth, info
+
     def _scorer(self) -> Mapping[str, Json]:
-        if self._truth_judge is None:
+        if self._judges is None:
             return {"judge": None}
+        truth, info = self._judges
         form = FORMS[self.given.judge_form]
+        if not form.as_turns:
+            truth.check_continues_text()
+            info.check_continues_text()
         return {
-            "judge": self._truth_judge.identity(),
-            "info_judge": self._info_judge.identity(),
+            "judge": truth.identity(),
+            "info_judge": info.identity(),
             "judge_form": self.given.judge_form,
             "judge_sampling": asdict(form.sampling(self.given.judge_max_tokens)),
         }
 
-    @property
-    def _truth_judge(self) -> Judge | None:
-        named = self.given.judge
-        return None if named is None else Judge(name=named, surroundings=self.surroundings)
+    def _replies(
+        self, judges: tuple[Judge, Judge], answers: Mapping[int, str]
+    ) -> Mapping[int, tuple[Response, Response]]:
+        """Replies on the truth and the informativeness of answers, by their questions' places.
 
-    @property
-    def _info_judge(self) -> Judge:
-        named = self.given.info_judge or self.given.judge
-        assert named is not None  # who asks knows that there is a judge
-        return Judge(name=named, surroundings=self.surroundings)
-
-    def _replies(self, answers: Sequence[tuple[int, str]]) -> list[tuple[Response, Response]]:
-        """The judges' replies on the truth and the informativeness of answers by their questions' places."""
+        One judge is asked everything at once; of two, the first is let go of before the second is loaded.
+        """
         form = FORMS[self.given.judge_form]
-        about = [
-            (question.question.strip(), cleaned(answer), question.true, question.false)
-            for question, answer in ((self.questions[index], answer) for index, answer in answers)
-        ]
-        truth, info = [form.truth(*each) for each in about], [form.info(*each) for each in about]
         sampling = form.sampling(self.given.judge_max_tokens)
-        judge, other = self._truth_judge, self._info_judge
-        assert judge is not None
-        if judge == other:
-            replies = judge.replies(truth + info, sampling, as_turns=form.as_turns)
+        asked = [(self.questions[index], cleaned(answer)) for index, answer in answers.items()]
+        about = [(each.question.strip(), answer, each.true, each.false) for each, answer in asked]
+        texts = [form.truth(*each) for each in about], [form.info(*each) for each in about]
+        if judges[0] == judges[1]:
+            both = judges[0].replies([*texts[0], *texts[1]], sampling, as_turns=form.as_turns)
+            truth, info = both[: len(about)], both[len(about) :]
         else:
-            replies = judge.replies(truth, sampling, as_turns=form.as_turns)
-            replies += other.replies(info, sampling, as_turns=form.as_turns)
-        return list(zip(replies[: len(about)], replies[len(about) :], strict=True))
+            truth, info = (
+                judge.replies(wanted, sampling, as_turns=form.as_turns)
+                for judge, wanted in zip(judges, texts, strict=True)
+            )
+        return dict(zip(answers, zip(truth, info, strict=True), strict=True))
 
     def _row(self, index: int, response: Response, replies: Sequence[Response]) -> Row:
         """The responses are the answer, then the judges' replies on truth and informativeness."""
@@ -228,43 +231,6 @@ class TruthfulQAGen:
             scores=tuple(scores),
             position=index,
         )
-
-
-JUDGED = (
-    Metric(name="truth_info", kind="binary", headline=True, splits=SPLITS),
-    Metric(name="truth", kind="binary", splits=SPLITS),
-    Metric(name="info", kind="binary", splits=SPLITS),
-)
-
-
-def overlap_metrics(*, headline: bool = False) -> tuple[Metric, ...]:
-    """The official ones; `rouge1_acc` is the headline where one of them has to be."""
-    chosen = Metric(name="rouge1_acc", kind="binary", headline=headline, splits=SPLITS if headline else ())
-    accuracies = [Metric(name=f"{name}_acc", kind="binary") for name in OVERLAPS if name != "rouge1"]
-    greatest = [Metric(name=f"{name}_max", kind="number", note=PERCENT) for name in OVERLAPS]
-    differences = [Metric(name=f"{name}_diff", kind="number", note=DIFFERENCE) for name in OVERLAPS]
-    return (chosen, *accuracies, *greatest, *differences)
-
-
-def overlap_scores(answer: str, true: Sequence[str], false: Sequence[str]) -> list[Score]:
-    """The official scores of an answer against its reference answers."""
-    with_true = [overlap(answer, reference) for reference in true]
-    with_false = [overlap(answer, reference) for reference in false]
-    scores = []
-    for name in OVERLAPS:
-        best, worst = max(each[name] for each in with_true), max(each[name] for each in with_false)
-        scores += [
-            Score(metric=f"{name}_max", value=best),
-            Score(metric=f"{name}_diff", value=best - worst),
-            Score(metric=f"{name}_acc", value=float(best > worst)),
-        ]
-    return scores
-
-
-def judged_scores(on_truth: Response, on_info: Response) -> tuple[Score, ...]:
-    """What two replies are worth."""
-    truth, info = verdict("truth", on_truth), verdict("info", on_info)
-    return product("truth_info", (truth, info)), truth, info
 
 
 def with_full_stops(answers: Sequence[str]) -> list[str]:

@@ -10,12 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 from harness.adaptors.lm_eval.tasks import load_task
-from harness.errors import DataError
-from harness.protocols import Engine
+from harness.errors import DataError, UsageError
+from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records import Message, Prompt, Response, Row
 from suites.overlap import OVERLAPS, overlap
 from suites.settings import Surroundings, TruthfulQAGenSettings
-from suites.truthfulqa_gen import OpenQuestion, TruthfulQAGen, cleaned, overlap_scores
+from suites.truth_scores import overlap_scores
+from suites.truthfulqa_gen import OpenQuestion, TruthfulQAGen, cleaned
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
 
@@ -266,6 +267,14 @@ def test_official_form(tmp_path: Path) -> None:
     } == {prompt.content for prompt in judge.prompts}
     (sampling,) = judge.samplings
     assert (0.0, ("\n",)) == (sampling.temperature, sampling.stop)
+
+
+def test_official_form_needs_a_judge_that_continues_text(tmp_path: Path) -> None:
+    """A service that takes turns only is told apart before anything is asked; an instruction suits it."""
+    judges: dict[str, Engine] = {"judge": judge_that_knows(chat_template=SERVED_TEMPLATE)}
+    with pytest.raises(UsageError, match="its service takes turns only; set `judge_form"):
+        suite_over(tmp_path, judges=judges, judge="judge", judge_form="official").settings(None)
+    assert suite_over(tmp_path, judges=judges, judge="judge").settings(None)
 
 
 def test_instruct_form(tmp_path: Path) -> None:
