@@ -4,7 +4,7 @@ It does not know how anything is shown while it works: a Watcher is told.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -83,10 +83,10 @@ class Project:
         """Open the results store."""
         return Store.open(self.registry.project.store)
 
-    def suite(self, name: str, watcher: Watcher, store: Store) -> Suite:
+    def suite(self, name: str, watcher: Watcher, store: Callable[[], Store]) -> Suite:
         """Open a suite with its settings. A classifier or judge that is a pipeline is trained when needed.
 
-        What a judge says is kept in `store`.
+        What a judge says is kept in the store, which is opened when a judge is.
         """
         settings = dict(self.registry.suites.get(name, {}))
         if self.limit is not None:
@@ -101,7 +101,7 @@ class Project:
 
         def judge(of: str) -> Engine:
             opened = LazyEngine(identify_model(self.model(of, watcher)), partial(self._load, of, watcher))
-            return recorded(opened, store, on_answer=partial(watcher.asking, of, name))
+            return recorded(opened, store(), on_answer=partial(watcher.asking, of, name))
 
         return open_suite(name, settings, data_root=self.data_root, resolve=folder, judge=judge)
 

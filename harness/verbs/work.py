@@ -8,10 +8,10 @@ It does not know how any of it is shown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeGuard
 
@@ -92,10 +92,12 @@ def evaluate(
     watcher = watcher or Unwatched()
     asked = list(suites or project.registry.compare.suites or DEFAULT_SUITES)
     project.check(names)
-    with closing(project.store()) as store:
-        opened = [project.suite(suite, watcher, store) for suite in dict.fromkeys(asked)]
+    with ExitStack() as at_the_end:
+        opening = cache(lambda: at_the_end.enter_context(closing(project.store())))
+        opened = [project.suite(suite, watcher, opening) for suite in dict.fromkeys(asked)]
         for suite in opened:
             _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
+        store = opening()
         return {name: _evaluate(project, name, opened, store, watcher) for name in names}
 
 
