@@ -38,12 +38,12 @@ class Judge:
         return {"model": self.name, "fingerprint": self.surroundings.judge(self.name).fingerprint}
 
     def check_continues_text(self) -> None:
-        """Raise UsageError where a service puts everything into turns, and a bare text cannot be continued."""
+        """Raise UsageError where a service takes turns only, so that no bare text can be continued."""
         if self.surroundings.judge(self.name).chat_template == SERVED_TEMPLATE:
             raise UsageError(
-                f'judge {self.name!r}: is asked to continue a bare text (`judge_form = "official"`), and its '
-                'service takes turns only; set `judge_form = "instruct"`, or `api = "completions"` for a model '
-                "that was fine-tuned to judge so"
+                f'judge {self.name!r}: `judge_form = "official"` asks it to continue a bare text, and its '
+                'service takes turns only; set `judge_form = "instruct"`, or `api = "completions"` for a '
+                "model that was fine-tuned to judge so"
             )
 
     @contextmanager
