@@ -118,8 +118,8 @@ def test_what_was_judged_is_not_asked_again(project: Working) -> None:
     """Another run that needs the same judgements takes them from the store; the judge is not even reached."""
     project.measured(GEN)
     project.server.stop()
-    project.change("max_tokens = 5\n[suites.", "max_tokens = 5\nchat_template = true\n[suites.")
-    project.measured(GEN)
+    project.change("max_tokens = 5\n[suites.", "max_tokens = 5\nlimit = 1\n[suites.")
+    assert 1 == project.measured(GEN)["truth"]["n"]
     assert 4 == len(project.server.asked)
 
 

@@ -182,7 +182,7 @@ def test_settings(tmp_path: Path) -> None:
         ({"prompt": 7}, "prompt: input should be a valid string"),
         ({"turns": []}, "has no `prompt`, no `turns`"),
         ({"turns": [7]}, "prompt: input should be a valid string"),
-        ({"instruction": "Do.", "instances": [{}]}, "no `instruction` with an `input`"),
+        ({"instruction": "Do.", "instances": [{}]}, "has no .* no `instruction` with an `input`"),
         ({"prompt": "Name a tool."}, "repeats row 1"),
     ],
 )

@@ -9,7 +9,7 @@ score that is none of the ten, give no score. It does not know where answers com
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -130,8 +130,12 @@ def _run_here(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     try:
         return loop.run_until_complete(work)
     finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(_end(asyncio.all_tasks(loop)))
         loop.close()
+
+
+async def _end(left: Iterable[asyncio.Task[Any]]) -> None:
+    """Let go of what an interruption left waiting, which would complain when it is thrown away."""
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
