@@ -177,6 +177,7 @@ def test_a_judge_without_its_key(project: Working) -> None:
     code, _, err = project.run("eval", "tiny", "-s", GEN)
     assert 2 == code
     assert "NOT_SET_ANYWHERE, which `key_env` names, is not set" in err
+    assert not (project.folder / "harness.db").exists()
 
 
 @pytest.mark.skipif(find_spec("deepeval") is None, reason="the extra `deepeval` is not installed")

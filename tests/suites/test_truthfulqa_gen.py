@@ -48,6 +48,7 @@ ANSWERS = [
     "Nails",
     "I have no comment.",
     "Cars, buses or nails? Nails.",
+    "No, people cannot fly—“ever”…",
     "",
     "什么",
 ]
