@@ -2,7 +2,8 @@
 
 Three sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
 value is an `Entry` and whose name is the suite's; foreign frameworks, whose tasks can be asked for as
-`lm_eval:NAME` and `lighteval:NAME`; and a user's own suites, each a section with `prompts` in harness.toml.
+`lm_eval:NAME` and `lighteval:NAME`, and whose judging as `deepeval:NAME`; and a user's own suites, each a
+section with `prompts` in harness.toml.
 
 Opening a suite loads no model library. It does not know who will be asked.
 """
@@ -17,11 +18,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.errors import UnknownName, UsageError
-from harness.protocols import Suite
+from harness.protocols import Engine, Suite
 from harness.records import Json
 from harness.registry import labelled
 from suites.custom import open_custom
 from suites.custom_rows import CustomSettings
+from suites.deepeval_criterion import DeepEvalSuite
 from suites.general import General
 from suites.ifeval import IFEval
 from suites.labelled import Labelled
@@ -29,13 +31,17 @@ from suites.lighteval_task import LightevalSuite
 from suites.lm_eval_group import LmEvalNamed
 from suites.realtoxicityprompts import RealToxicityPrompts
 from suites.settings import (
+    DeepEvalSettings,
     GeneralSettings,
     IFEvalSettings,
+    LetteredSettings,
     LightevalSettings,
     LmEvalSettings,
     RealToxicityPromptsSettings,
     SuiteSettings,
     Surroundings,
+    TruthfulQAGenSettings,
+    no_judge,
 )
 from suites.toy import (
     ToyIFEval,
@@ -46,6 +52,8 @@ from suites.toy import (
     ToyTruthfulQASettings,
 )
 from suites.truthfulqa import TruthfulQA
+from suites.truthfulqa_gen import TruthfulQAGen
+from suites.truthfulqa_lettered import TruthfulQALettered
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,8 @@ class Family:
 
 SUITES: Mapping[str, Entry] = {
     "truthfulqa": Entry(SuiteSettings, TruthfulQA),
+    "truthfulqa-gen": Entry(TruthfulQAGenSettings, TruthfulQAGen),
+    "truthfulqa-lettered": Entry(LetteredSettings, TruthfulQALettered),
     "ifeval": Entry(IFEvalSettings, IFEval),
     "realtoxicityprompts": Entry(RealToxicityPromptsSettings, RealToxicityPrompts),
     "general": Entry(GeneralSettings, General),
@@ -81,8 +91,9 @@ SUITES: Mapping[str, Entry] = {
 FAMILIES: Mapping[str, Family] = {
     "lm_eval": Family(LmEvalSettings, LmEvalNamed),
     "lighteval": Family(LightevalSettings, LightevalSuite),
+    "deepeval": Family(DeepEvalSettings, DeepEvalSuite),
 }
-"""By the prefix, before a colon, of the framework's tasks."""
+"""By the prefix, before a colon, of the framework's tasks; deepeval's are the user's own criteria."""
 
 
 GROUP = "harness.suites"
@@ -131,17 +142,18 @@ def open_suite(
     *,
     data_root: Path | None,
     resolve: Callable[[str], Path | None],
+    judge: Callable[[str], Engine] = no_judge,
     root: Path | None = None,
     own: Collection[str] = (),
 ) -> Suite:
     """The suite of this name with these settings, which its schema has accepted before.
 
     `data_root` is the folder of official data, None for the hub; `resolve` gives the folder of a model or
-    finished pipeline by its name; `root` is the project's folder, and `own` are the names of its own suites.
-    A `SUITE:LABEL` is the suite under that name. Raises UnknownName. Data are read when they are first
-    needed, not here.
+    finished pipeline by its name, `judge` an engine to judge with by its model's; `root` is the project's
+    folder, and `own` are the names of its own suites. A `SUITE:LABEL` is the suite under that name. Raises
+    UnknownName. Data are read when they are first needed, not here.
     """
-    surroundings = Surroundings(data_root=data_root, resolve=resolve, root=root)
+    surroundings = Surroundings(data_root=data_root, resolve=resolve, judge=judge, root=root)
     prefix, _, task = name.partition(":")
     family = FAMILIES.get(prefix) if task else None
     if family is not None:

@@ -11,8 +11,13 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
-from harness.errors import UsageError
-from harness.protocols import SERVED_TEMPLATE
+from harness.errors import UnknownName, UsageError
+from harness.protocols import SERVED_TEMPLATE, Engine
+
+
+def no_judge(name: str) -> Engine:
+    """Where there are no models. Raises UnknownName."""
+    raise UnknownName("model or pipeline", name, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,12 @@ class Surroundings:
     """The folder of a model or finished pipeline by its name; None where nothing has that name."""
     root: Path | None = None
     """The project's folder, whose Python modules may score; None: only installed ones."""
+    judge: Callable[[str], Engine] = no_judge
+    """An engine for the registered model or pipeline of this name, to judge answers with.
+
+    It remembers, is loaded when it is first asked something new, and is to be closed by who asked. Its
+    fingerprint and chat template are cheap. Raises UnknownName, and what opening the model raises.
+    """
 
 
 def template_applied(setting: bool | None, chat_template: str | None, *, scored: bool = False) -> bool:
@@ -75,6 +86,37 @@ class IFEvalSettings(SuiteSettings):
     """Length of an answer; 1280 is lm-eval's."""
 
 
+class TruthfulQAGenSettings(SuiteSettings):
+    """What `truthfulqa-gen` understands."""
+
+    max_tokens: PositiveInt = 50
+    """Length of an answer; 50 is the official code's."""
+    judge: str | None = None
+    """The model or pipeline that judges truth and informativeness; None: answers are not judged."""
+    info_judge: str | None = None
+    """Another one for informativeness: official judges are fine-tuned for one of the two. None: `judge`."""
+    judge_form: Literal["instruct", "official"] = "instruct"
+    """How it is asked: with an instruction and the reference answers, which any model that follows
+    instructions understands, or with the bare text that the official judges are fine-tuned to continue."""
+    judge_max_tokens: PositiveInt = 1024
+    """Length of a reply to the instruction, with room for what a judge thinks before it replies."""
+
+    @model_validator(mode="after")
+    def _judge_first(self) -> "TruthfulQAGenSettings":
+        if self.info_judge is not None and self.judge is None:
+            raise ValueError("`info_judge` judges informativeness only: set `judge` too")
+        return self
+
+
+class LetteredSettings(SuiteSettings):
+    """What `truthfulqa-lettered` understands."""
+
+    max_tokens: PositiveInt = 16
+    """Length of a reply; give a model that thinks before it replies more."""
+    seed: NonNegativeInt = 0
+    """Which order each question's choices get."""
+
+
 class ToxicitySettings(SuiteSettings):
     """How continuations are drawn and judged; the defaults are the paper's (Gehman et al., 2020)."""
 
@@ -120,6 +162,25 @@ class RealToxicityPromptsSettings(ToxicitySettings):
     """Which prompts are asked."""
     scores: Path | None = None
     """A file of scores that continuations were given elsewhere, in the classifier's place."""
+
+
+class DeepEvalSettings(SuiteSettings):
+    """What `deepeval:NAME` understands."""
+
+    judge: str | None = None
+    """The model or pipeline that judges. There is no default: the suite cannot be asked without."""
+    criteria: str | None = None
+    """What a good answer is, in words; the judge makes evaluation steps of it."""
+    evaluation_steps: tuple[str, ...] = ()
+    """The steps themselves, in place of the criteria: the judge then judges by what is written here."""
+    prompts: str = "mt_bench/question.jsonl"
+    """A file in the folder of official data; `data` comes before it."""
+    threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    """From this score on, an answer has passed."""
+    max_tokens: PositiveInt = 512
+    """Length of an answer."""
+    judge_max_tokens: PositiveInt = 2048
+    """Length of a judgement, which holds a reason."""
 
 
 class LmEvalSettings(AnySettings):

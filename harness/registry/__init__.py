@@ -7,7 +7,7 @@ floor knows no trainer and no suite.
 It does not know whether a model loads, a candidate is trained, or a hub id exists.
 """
 
-from harness.registry.loading import labelled, load
+from harness.registry.loading import JUDGES, labelled, load
 from harness.registry.records import Compare, Project, Registry
 
-__all__ = ["Compare", "Project", "Registry", "labelled", "load"]
+__all__ = ["JUDGES", "Compare", "Project", "Registry", "labelled", "load"]

@@ -24,6 +24,8 @@ from harness.registry.sections import CompareSection, ProjectSection
 _SECTIONS = ("project", "models", "pipelines", "suites", "compare")
 DEFINING = "prompts"
 """The key that makes a section `[suites.NAME]` define a suite and not only set one up."""
+JUDGES = ("judge", "info_judge")
+"""The settings of suites that name a model or pipeline which judges answers."""
 _FAMILY = ":NAME"
 """Ends the key of a model of settings that is that of every suite with the same beginning."""
 
@@ -66,6 +68,7 @@ def load(
     names = Names(models, {name: pipeline for name, (pipeline, _) in read.items()}, mistakes)
     names.check_definitions()
     names.check_references([reference for _, references in read.values() for reference in references])
+    _check_judges(settings, names)
     compare = _compare(_table(tables, "compare", mistakes), suites, settings, names, mistakes)
     mistakes.tell()
     return Registry(
@@ -145,6 +148,13 @@ def _suite(
         field: ground.absolute(value) if isinstance(value, str) and field not in patterns else value
         for field, value in values.items()
     }
+
+
+def _check_judges(settings: Mapping[str, Mapping[str, Json]], names: Names) -> None:
+    for suite, values in settings.items():
+        for key in JUDGES:
+            if isinstance(judge := values.get(key), str):
+                names.check_candidate(under("suites", suite, key), judge)
 
 
 def _files(schema: type[BaseModel]) -> list[str]:

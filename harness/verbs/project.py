@@ -4,17 +4,19 @@ It does not know how anything is shown while it works: a Watcher is told.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
-from harness.engine.opening import check_model
+from harness.engine.lazy import LazyEngine
+from harness.engine.opening import check_model, identify_model, open_engine
 from harness.errors import UnknownName, UsageError
-from harness.protocols import Suite
+from harness.protocols import Engine, Suite
+from harness.recorded import recorded
 from harness.records import Local, Model
-from harness.registry import Registry, labelled, load
+from harness.registry import JUDGES, Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
 from suites.catalogue import OWN, known_suites, open_suite, suite_settings
@@ -81,13 +83,17 @@ class Project:
         """Open the results store."""
         return Store.open(self.registry.project.store)
 
-    def suite(self, name: str, watcher: Watcher) -> Suite:
-        """Open a suite with its settings. A classifier that is a pipeline is trained when it is needed."""
+    def suite(self, name: str, watcher: Watcher, store: Callable[[], Store]) -> Suite:
+        """Open a suite with its settings. A classifier or judge that is a pipeline is trained when needed.
+
+        What a judge says is kept in the store, which is opened when a judge is.
+        """
         settings = dict(self.registry.suites.get(name, {}))
         if not settings and labelled(name, suite_settings()):
             raise UnknownName("suite with settings of its own", name, self.registry.suites)
         if self.limit is not None:
             settings["limit"] = self.limit
+        self.check([str(settings[key]) for key in JUDGES if settings.get(key) is not None])
 
         def folder(of: str) -> Path | None:
             if of in self.registry.pipelines:
@@ -95,11 +101,16 @@ class Project:
             beside = self.registry.project.root / of
             return beside if beside.is_dir() else None
 
+        def judge(of: str) -> Engine:
+            opened = LazyEngine(identify_model(self.model(of, watcher)), partial(self._load, of, watcher))
+            return recorded(opened, store(), on_answer=partial(watcher.asking, of, name))
+
         return open_suite(
             name,
             settings,
             data_root=self.data_root,
             resolve=folder,
+            judge=judge,
             root=self.registry.project.root,
             own=self.registry.suites.keys() - known_suites().keys(),
         )
@@ -116,6 +127,10 @@ class Project:
         raise UnknownName(
             "model, pipeline or folder", name, [*self.registry.models, *self.registry.pipelines]
         )
+
+    def _load(self, name: str, watcher: Watcher) -> Engine:
+        watcher.loading(name)
+        return open_engine(self.model(name, watcher), device=self.device)
 
     def check(self, names: Sequence[str]) -> None:
         """Raise what is wrong with these names, before anything is trained or asked for the others.

@@ -8,10 +8,10 @@ It does not know how any of it is shown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeGuard
 
@@ -102,10 +102,12 @@ def evaluate(
         _need_candidates(project, names)
     else:
         project.check(names)
-    opened = [project.suite(suite, watcher) for suite in dict.fromkeys(asked)]
-    for suite in opened:
-        _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
-    with closing(project.store()) as store:
+    with ExitStack() as at_the_end:
+        opening = cache(lambda: at_the_end.enter_context(closing(project.store())))
+        opened = [project.suite(suite, watcher, opening) for suite in dict.fromkeys(asked)]
+        for suite in opened:
+            _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
+        store = opening()
         return {name: _evaluate(project, name, opened, store, watcher, rescored=rescore) for name in names}
 
 

@@ -18,7 +18,14 @@ SETTING = re.compile(r"^#(?=[a-z\[])", re.MULTILINE)
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with the files that the starting file speaks of."""
-    for name in ("chat.jinja", "mix.jsonl", "perspective.jsonl", "questions.jsonl", "mine.jsonl"):
+    for name in (
+        "chat.jinja",
+        "mix.jsonl",
+        "perspective.jsonl",
+        "questions.jsonl",
+        "mine.jsonl",
+        "prompts.jsonl",
+    ):
         (tmp_path / name).touch()
     return tmp_path
 

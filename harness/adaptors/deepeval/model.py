@@ -66,12 +66,16 @@ class EngineJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extr
 
     async def a_generate(self, prompt: str, schema: type[SchemaT] | None = None) -> str | SchemaT:
         """The same, together with everything else that is asked now."""
+        return read(await self.a_response(prompt), schema)
+
+    async def a_response(self, prompt: str) -> Response:
+        """The reply as the engine gave it, whatever can be read from it."""
         if self._round is None:
             self._round = asyncio.create_task(self._ask_waiting())
         answered, place = self._round, len(self._waiting)
         self._waiting.append(self._prompt(prompt))
         responses = await asyncio.shield(answered)  # who gives up waiting takes no answer from the others
-        return read(responses[place], schema)
+        return responses[place]
 
     async def _ask_waiting(self) -> list[Response]:
         """Begins when everybody who could ask has asked, and ends before anybody else can."""

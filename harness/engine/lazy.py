@@ -1,0 +1,66 @@
+"""An engine that is opened when it is first asked something: a judge that has nothing new to judge never is.
+
+What can be known of it before comes from its identity. It does not know which engine it will be, and does not
+remember answers: wrapped by `harness.recorded`, it is opened only for requests whose answers are not known.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from harness.engine.identity import Identity
+from harness.protocols import Engine
+from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
+
+
+class LazyEngine:
+    """The engine that `open` gives, once it is needed. Matches `harness.protocols.Engine`."""
+
+    def __init__(self, identity: Identity, open: Callable[[], Engine]) -> None:
+        self._identity = identity
+        self._open = open
+        self._opened: Engine | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity's: nothing is opened for it."""
+        return self._identity.fingerprint
+
+    @property
+    def chat_template(self) -> str | None:
+        """The identity's."""
+        return self._identity.chat_template
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        """Opens the engine."""
+        return self._engine.description
+
+    @property
+    def can_score(self) -> bool:
+        """Opens the engine."""
+        return self._engine.can_score
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        """Opens the engine."""
+        return self._engine.render(messages, open_turn=open_turn)
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Opens the engine where there is a prompt."""
+        if prompts:
+            yield from self._engine.generate(prompts, sampling)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """Opens the engine where there is a pair."""
+        if pairs:
+            yield from self._engine.loglikelihood(pairs)
+
+    def close(self) -> None:
+        """Close what was opened; it is opened again where it is asked again."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    @property
+    def _engine(self) -> Engine:
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened

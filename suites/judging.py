@@ -1,0 +1,102 @@
+"""How a suite asks a judge: a model that is asked about another's answers and replies yes or no.
+
+A judge is any registered model. What it said is kept in the store like every other answer, so nothing is
+asked twice; who it is belongs to a run's settings, so that runs of different judges are not comparable. A
+reply that was refused, failed, was cut, or does not end in a plain yes or no is no judgement: the score stays
+empty, with the reason.
+
+It does not know what is judged, nor how the question is worded.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from harness.errors import UsageError
+from harness.protocols import SERVED_TEMPLATE, Engine
+from harness.records import Json, Message, Prompt, Response, Sampling, Score
+from suites.settings import Surroundings
+
+END_OF_THOUGHT = "</think>"
+AROUND = " \t*_`\"'.!"
+"""What may stand around a verdict and says nothing."""
+VERDICTS = {"yes": 1.0, "no": 0.0}
+SHOWN = 80
+"""Characters of an unreadable reply that its reason shows: the last ones, where the verdict should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """The judge of a suite, by its name."""
+
+    name: str
+    surroundings: Surroundings
+
+    def identity(self) -> Mapping[str, Json]:
+        """What its judgements depend on, for a run's settings. Cheap: loads nothing."""
+        return {"model": self.name, "fingerprint": self.surroundings.judge(self.name).fingerprint}
+
+    def check_continues_text(self) -> None:
+        """Raise UsageError where a service takes turns only, so that no bare text can be continued."""
+        if self.surroundings.judge(self.name).chat_template == SERVED_TEMPLATE:
+            raise UsageError(
+                f'judge {self.name!r}: `judge_form = "official"` asks it to continue a bare text, and its '
+                'service takes turns only; set `judge_form = "instruct"`, or `api = "completions"` for a '
+                "model that was fine-tuned to judge so"
+            )
+
+    @contextmanager
+    def opened(self) -> Iterator[Engine]:
+        """Its engine, which loads the model when it is asked something new, and lets go of it at the end."""
+        with closing(self.surroundings.judge(self.name)) as engine:
+            yield engine
+
+    def replies(self, texts: Sequence[str], sampling: Sampling, *, as_turns: bool) -> list[Response]:
+        """Its reply to each text, in their order.
+
+        `as_turns`: a text is a user's turn where the model has a chat template; else it is continued as is.
+        """
+        with self.opened() as engine:
+            chat = as_turns and engine.chat_template is not None
+            prompts = [
+                Prompt(content=(Message(role="user", content=text),) if chat else text) for text in texts
+            ]
+            answers = dict(engine.generate(prompts, sampling))
+        return [answers[place] for place in range(len(texts))]
+
+
+def unanswered(response: Response) -> str | None:
+    """Why there is nothing to score; None where there is an answer."""
+    if response.stopped in ("refused", "failed"):
+        return f"{response.stopped}: {response.reason or 'no reason given'}"
+    return None
+
+
+def verdict(metric: str, reply: Response) -> Score:
+    """1 for a reply that ends in yes, 0 for one that ends in no, else none and why.
+
+    The last line must be the verdict alone, and no line before it another verdict. What a model thought
+    before it replied does not count.
+    """
+    nothing = unanswered(reply)
+    if nothing is not None:
+        return Score(metric=metric, value=None, reason=f"the judge gave no reply ({nothing})")
+    if reply.stopped == "length":
+        return Score(metric=metric, value=None, reason="the judge's reply was cut at its longest length")
+    lines = reply.text.rpartition(END_OF_THOUGHT)[2].strip().splitlines()
+    said = [line.strip(AROUND).casefold() for line in lines]
+    verdicts = {line for line in said if line in VERDICTS}
+    if not said or verdicts != {said[-1]}:
+        shown = reply.text.strip()[-SHOWN:]
+        return Score(metric=metric, value=None, reason=f"the judge's reply is not yes or no: {shown!r}")
+    return Score(metric=metric, value=VERDICTS[said[-1]])
+
+
+def product(metric: str, parts: Sequence[Score]) -> Score:
+    """The product of scores; none, with the first reason, where one of them has no value."""
+    values = [part.value for part in parts if part.value is not None]
+    if len(values) < len(parts):
+        reason = next(part.reason for part in parts if part.value is None)
+        return Score(metric=metric, value=None, reason=reason)
+    return Score(metric=metric, value=math.prod(values))
