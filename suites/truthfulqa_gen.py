@@ -21,7 +21,9 @@ they write, where the official code asks whether yes has a probability of one ha
 instructed, and shown the reference answers: a general model shares the misconceptions that are asked about.
 
 Without a judge the headline is `rouge1_acc`. BLEU multiplies the shares of 1- to 4-grams, so an answer of two
-words is worth 0 even where it is a true reference to the letter, and smoothing decides about most others.
+words is worth 0 even where it is a true reference to the letter: 476 of the 5,600 reference answers that have
+company are. Each of these held against the others, `rouge1_acc` tells true from false best: for 62 % on
+balance (rougeL 61 %, bleu 54 %, rouge2 52 %). That is little: a judge is worth having.
 
 It does not know whether a judge is right: that wants people's ratings beside it.
 """
