@@ -158,9 +158,9 @@ def open_suite(
     family = FAMILIES.get(prefix) if task else None
     if family is not None:
         return family.open(task, family.settings.model_validate(settings), surroundings)
-    if name in own and name not in known_suites():
-        return open_custom(name, OWN.model_validate(settings), surroundings)
     of = labelled(name, known_suites())
+    if name in own and of is None and name not in known_suites():
+        return open_custom(name, OWN.model_validate(settings), surroundings)
     entry = known_suites().get(of or name)
     if entry is None:
         raise UnknownName("suite", name, [*suite_settings(), *own])

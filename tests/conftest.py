@@ -1,6 +1,7 @@
 """What every test gets: its own cache, no network, one thread; a reason where official data are absent."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def official_data() -> Path:
     """The folder that HARNESS_DATA names."""
     return Path(os.environ["HARNESS_DATA"])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Gradients are on: lighteval's own model class switches them off for the process when it is imported."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_grad_enabled(True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
