@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -204,7 +204,8 @@ class _Waiting(Generic[A]):
         self._store = store
         self._answers: deque[KeptAnswer] = deque()  # filled here, and emptied in the store's thread
         self._enough = threading.Event()
-        self._writing: Future[dict[str, Answer]] | None = None
+        self._taken_once = threading.Event()
+        self._writes: deque[Future[dict[str, Answer]]] = deque()
         self._kept: list[tuple[str, A]] = []
         self._began = time.monotonic()
         self._held_up = 0.0
@@ -222,36 +223,42 @@ class _Waiting(Generic[A]):
 
     def write(self) -> None:
         """See to it that what waits will be kept. An engine that is faster than the store waits here."""
-        if self._writing is not None and len(self._answers) < 2 * AT_MOST:
-            return
-        self._end_write()
+        if self._writes and not self._taken_once.is_set() and len(self._answers) < 2 * AT_MOST:
+            return  # the last write will take it
+        if len(self._answers) >= 2 * AT_MOST:
+            self._end_writes()
         self._enough.clear()
-        self._writing = self._store.begin_keeping(self._taken, when=partial(self._enough.wait, AT_LONGEST))
+        self._taken_once.clear()
+        when = partial(self._enough.wait, AT_LONGEST)
+        self._writes.append(self._store.begin_keeping(self._taken, when=when))
 
     def written(self) -> list[tuple[str, A]]:
         """What has been kept and was not returned yet, as the store now holds it."""
-        if self._writing is not None and self._writing.done():
-            self._end_write()
+        while self._writes and self._writes[0].done():
+            self._add(self._writes.popleft().result())
         kept, self._kept = self._kept, []
         return kept
 
     def commit(self) -> list[tuple[str, A]]:
         """Keep all that waits, and return what was not returned yet."""
         start = time.monotonic()
-        self._end_write()
+        self._end_writes()
         if self._answers:
             self._add(self._store.keep_answers(self._taken()))
         self._held_up += time.monotonic() - start
         return self.written()
 
     def _taken(self) -> list[KeptAnswer]:
+        """All that waits; what comes from now on needs another write."""
+        self._taken_once.set()
         return [self._answers.popleft() for _ in range(len(self._answers))]
 
-    def _end_write(self) -> None:
-        if self._writing is not None:
-            self._enough.set()
-            ended, self._writing = self._writing, None
-            self._add(ended.result())
+    def _end_writes(self) -> None:
+        """Wait for the writes under way. Interrupted, they are still under way, and are waited for again."""
+        self._enough.set()
+        wait(self._writes)
+        while self._writes:
+            self._add(self._writes.popleft().result())
 
     def _add(self, kept: Mapping[str, Answer]) -> None:
         self._kept += cast("Mapping[str, A]", kept).items()

@@ -21,12 +21,18 @@ from transformers import (
     Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MptConfig,
+    MptForCausalLM,
     OPTConfig,
     OPTForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -201,6 +207,58 @@ def tiny_bloom(folder: Path, *, seed: int = 0) -> Path:
         folder,
         BloomForCausalLM,
         lambda ids: BloomConfig(hidden_size=32, n_layer=2, n_head=4, initializer_range=0.2, **ids),
+        bos=False,
+        chat_template=False,
+        seed=seed,
+    )
+
+
+def tiny_mpt(folder: Path, *, seed: int = 0) -> Path:
+    """Distances counted by place, by a model that takes any mask."""
+    return _build(
+        folder,
+        MptForCausalLM,
+        lambda ids: MptConfig(d_model=32, n_heads=4, n_layers=2, max_seq_len=256, **ids),
+        bos=False,
+        chat_template=False,
+        seed=seed,
+    )
+
+
+def tiny_gpt_neo(folder: Path, *, seed: int = 0, max_length: int = 256) -> Path:
+    """A window that counts by place in cache and pass, as the causal mask does."""
+    return _build(
+        folder,
+        GPTNeoForCausalLM,
+        lambda ids: GPTNeoConfig(
+            hidden_size=32,
+            num_layers=2,
+            num_heads=4,
+            attention_types=[[["global", "local"], 1]],
+            window_size=100,
+            max_position_embeddings=max_length,
+            initializer_range=0.2,
+            **ids,
+        ),
+        bos=False,
+        chat_template=False,
+        seed=seed,
+    )
+
+
+def tiny_longrope(folder: Path, *, seed: int = 0, max_length: int = 256) -> Path:
+    """Rotations of another kind in passes that reach beyond 64 tokens."""
+    factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    return _build(
+        folder,
+        Phi3ForCausalLM,
+        lambda ids: Phi3Config(
+            **_shape(max_length),
+            original_max_position_embeddings=64,
+            rope_parameters={"rope_type": "longrope", "rope_theta": 10_000.0, **factors},
+            initializer_range=0.2,
+            **ids,
+        ),
         bos=False,
         chat_template=False,
         seed=seed,

@@ -18,7 +18,7 @@ from reports.wording import could_be
 Rescore = Annotated[
     bool,
     typer.Option(
-        "--rescore", help="Score the answers in the store as the suites now are; ask nothing, load no model."
+        "--rescore", help="Score the answers in the store as the suites now are, without the model."
     ),
 ]
 

@@ -5,9 +5,11 @@ It does not know texts: tokens go in and logits come out.
 
 import gc
 import inspect
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, cast
 
 import psutil  # type: ignore[import-untyped]  # accelerate brings it, without types
@@ -129,6 +131,21 @@ class Network:
         width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         return int(2 * text.num_hidden_layers * heads * width * self.dtype.itemsize)
 
+    @cached_property
+    def uniform_length(self) -> float:
+        """Up to how many tokens a pass computes the same, whatever else is in it; infinite for most models.
+
+        "longrope" rotates all positions of a pass in another way where its longest request is longer.
+        """
+        text = self.config.get_text_config()
+        rope = getattr(text, "rope_parameters", None) or {}
+        if rope.get("rope_type") != "longrope":
+            return math.inf
+        original = rope.get("original_max_position_embeddings") or getattr(
+            text, "original_max_position_embeddings", None
+        )
+        return float(original or text.max_position_embeddings)
+
     def logits_bytes(self) -> int:
         """Bytes that the logits of one position take, in the model's dtype and in float32."""
         return int(self.config.get_text_config().vocab_size * (4 + self.dtype.itemsize))
@@ -137,6 +154,8 @@ class Network:
         """Bytes that one token takes on its way through a layer: a generous guess, halved where it fails."""
         text = self.config.get_text_config()
         inner = getattr(text, "intermediate_size", None) or 4 * text.hidden_size
+        if isinstance(inner, list | tuple):  # layers of several widths
+            inner = max(inner)
         return int((4 * text.hidden_size + 3 * inner) * self.dtype.itemsize) + self.cache_bytes()
 
     def free_bytes(self) -> int:

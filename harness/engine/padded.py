@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
@@ -26,10 +27,14 @@ class PaddedBudget:
 
     positions: int
 
-    def take(self, waiting: deque[ScoringRequest]) -> list[ScoringRequest]:
-        """The next batch off a queue that is sorted longest first; at least one request."""
+    def take(self, waiting: deque[ScoringRequest], uniform_length: float) -> list[ScoringRequest]:
+        """The next batch off a queue that is sorted longest first; at least one request.
+
+        Requests longer than `uniform_length` are not put together with others.
+        """
         rows = max(1, min(self.positions // waiting[0].cost, len(waiting)))
-        return [waiting.popleft() for _ in range(rows)]
+        longer = sum(request.cost > uniform_length for request in islice(waiting, rows))
+        return [waiting.popleft() for _ in range(longer or rows)]
 
 
 def score_padded(
@@ -42,7 +47,7 @@ def score_padded(
     """
     waiting = deque(sorted(requests, key=lambda request: -request.cost))
     while waiting:
-        batch = budget.take(waiting)
+        batch = budget.take(waiting, network.uniform_length)
         try:
             found = _score(network, batch)
         except (RuntimeError, MemoryError) as error:

@@ -20,6 +20,9 @@ CPU_PADDED = 4_096
 CUDA_PADDED = 65_536
 """Positions in one padded batch, at most."""
 
+SHALLOWEST = 32
+"""Tokens that trees are tried out with at least."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -54,8 +57,8 @@ class Scorer:
         """Whether requests this deep can share prefixes. Says once why it takes longer where they cannot."""
         if self._takes_none or depth <= self._deepest:
             return not self._takes_none
-        deeper = min(window, depth + depth // 4)  # not again for every longer request
-        if takes_trees(self._network, deeper):
+        deeper = min(window, max(SHALLOWEST, depth + depth // 4))  # not again for every longer request
+        if takes_trees(self._network, deeper, self._passes):
             self._deepest = deeper
             return True
         self._takes_none = True

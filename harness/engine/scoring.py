@@ -13,7 +13,7 @@ It does not know texts, nor what is done for a model that takes no trees.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from statistics import fmean, pstdev
 from typing import cast
@@ -27,13 +27,14 @@ from harness.engine.attention import tree_mask, windows
 from harness.engine.network import Network, is_out_of_memory
 from harness.engine.prefix import Integers, Tree, grow
 from harness.engine.tokens import ScoringRequest
+from harness.errors import EngineError
 from harness.records import Likelihood
 
 NORMALISED_BYTES = 1 << 22
 """Logits in float32 that are looked at in one go: what a CPU's cache holds."""
 
 BRANCH = 8
-"""Tokens of each of the two branches with which trees are tried out."""
+"""Tokens of the branches with which trees are tried out."""
 
 NOISE = {torch.float32: 1e-3}
 LOW_PRECISION_NOISE = 0.05
@@ -91,24 +92,29 @@ def score_tree(
         told = whole
 
 
-def takes_trees(network: Network, depth: int) -> bool:
-    """Whether requests of so many tokens get the same numbers from a tree as alone.
+def takes_trees(network: Network, depth: int, budget: PassBudget) -> bool:
+    """Whether requests of so many tokens get the same numbers from passes of this size as alone.
 
-    Of two made-up branches on a common stem, the second is scored both ways, at every one of its tokens:
-    it would see the first, or less than all of the stem. Raises EngineError where there is not even memory
-    for it alone.
+    Branches on a common stem are made up, and the last of them is scored both ways, at every one of its
+    tokens. The others fill a whole pass before it, so that a model that counts by place in the pass, or that
+    sees the others or less than all of the stem, gives it other numbers. Raises EngineError where there is
+    not even memory for that branch alone, or its logits are not finite.
     """
-    stem, first, second = _made_up(network, max(1, depth - BRANCH))
+    if depth < 2 * BRANCH or depth > network.uniform_length:
+        return False
+    stem, branch = _made_up(network, depth - BRANCH)
     try:
-        expected = _alone(network, stem, second)
+        expected = _alone(network, stem, branch)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise network.out_of_memory() from error
         raise
-    budget = PassBudget(tokens=len(stem), scored=2 * BRANCH)  # the branches' pass needs the stem's cache
+    if not all(map(math.isfinite, expected)):
+        raise network.not_finite()
+    requests = _requests(stem, branch) + _others(network, stem, budget.tokens)
     try:
-        found = dict(score_tree(network, _requests(stem, first, second), budget))
-    except FOREIGN:
+        found = dict(score_tree(network, requests, replace(budget)))
+    except (*FOREIGN, EngineError):
         return False
     apart = math.sqrt(fmean((found[at].logprob - value) ** 2 for at, value in enumerate(expected)))
     return apart <= NOISE.get(network.dtype, LOW_PRECISION_NOISE) * max(pstdev(expected), 1e-3)
@@ -140,14 +146,14 @@ class _Walk:
         """One pass. Where it raises, nothing has changed."""
         stop = self._tree.cut(self.place, budget.tokens, budget.scored)
         nodes = np.concatenate([self._path, np.arange(self.place, stop)])
+        kept = self._tree.open_at(nodes, stop)
         with self._network.computing():
             try:
                 found = self._pass(nodes, stop)
+                self._keep(kept)
             except BaseException:
-                self._keep(np.arange(len(self._path)))
+                self._forget_after(len(self._path))
                 raise
-            kept = self._tree.open_at(nodes, stop)
-            self._keep(kept)
         self._path, self.place = nodes[kept], stop
         return found
 
@@ -180,14 +186,28 @@ class _Walk:
         return _Found(targets=targets, logprobs=logprobs.tolist(), hits=hits.tolist())
 
     def _keep(self, places: Integers) -> None:
-        """Leave only these places in the cache, in layers too that an interrupted pass has reached."""
-        if not len(places):  # a first pass may have left a layer without a shape
-            self._cache = DynamicCache()
-            return
+        """Leave only these places in the cache. Where memory runs out, it is as before."""
         chosen = torch.from_numpy(places).to(self._network.device)
-        for layer in cast("list[DynamicLayer]", self._cache.layers):
-            if layer.keys is not None and layer.values is not None:  # a layer may use another one's
-                layer.keys, layer.values = layer.keys[..., chosen, :], layer.values[..., chosen, :]
+        layers = self._layers()
+        smaller = [(keys[..., chosen, :], values[..., chosen, :]) for _, keys, values in layers]
+        for (layer, _, _), (keys, values) in zip(layers, smaller, strict=True):
+            layer.keys, layer.values = keys, values
+
+    def _forget_after(self, length: int) -> None:
+        """Leave only so many tokens in the cache, in layers too that an interrupted pass has not reached."""
+        if length == 0:  # a first pass may have left a layer without a shape
+            self._cache = DynamicCache()
+        for layer, keys, values in self._layers():
+            layer.keys, layer.values = keys[..., :length, :], values[..., :length, :]
+
+    def _layers(self) -> list[tuple[DynamicLayer, torch.Tensor, torch.Tensor]]:
+        """Layers with their keys and values; a layer may have none, and use another one's."""
+        layers = cast("list[DynamicLayer]", self._cache.layers)
+        return [
+            (layer, layer.keys, layer.values)
+            for layer in layers
+            if layer.keys is not None and layer.values is not None
+        ]
 
 
 def _looked_up(
@@ -215,10 +235,11 @@ def _likelihood(request: ScoringRequest, logprobs: np.ndarray, hits: np.ndarray)
 
 
 def _made_up(network: Network, stem: int) -> list[list[int]]:
-    """A stem and two branches of tokens drawn from the whole vocabulary."""
+    """A stem and a branch of tokens drawn from the whole vocabulary; the branch stands last in the tree."""
     drawn = Random(stem)
     vocabulary = network.config.get_text_config().vocab_size
-    return [[drawn.randrange(vocabulary) for _ in range(size)] for size in (stem, BRANCH, BRANCH + 1)]
+    common, branch = ([drawn.randrange(vocabulary) for _ in range(size)] for size in (stem, BRANCH + 1))
+    return [common, [vocabulary - 1, *branch[1:]]]
 
 
 def _alone(network: Network, stem: list[int], branch: list[int]) -> list[float]:
@@ -230,10 +251,29 @@ def _alone(network: Network, stem: list[int], branch: list[int]) -> list[float]:
         return [float(value) for value in logits[0].float().log_softmax(dim=-1).gather(1, wanted[:, None])]
 
 
-def _requests(stem: list[int], first: list[int], second: list[int]) -> list[ScoringRequest]:
-    """The same as requests, one for every such token, and one more for the branch beside it."""
-    asked = [(second[: at + 1], second[at + 1]) for at in range(BRANCH)]
+def _requests(stem: list[int], branch: list[int]) -> list[ScoringRequest]:
+    """The same as requests, one for every such token."""
     return [
-        ScoringRequest(index=index, tokens=stem + branch, continuation=[token], truncated=0)
-        for index, (branch, token) in enumerate([*asked, (first, first[0])])
+        ScoringRequest(index=at, tokens=stem + branch[: at + 1], continuation=[branch[at + 1]], truncated=0)
+        for at in range(BRANCH)
+    ]
+
+
+def _others(network: Network, stem: list[int], tokens: int) -> list[ScoringRequest]:
+    """Branches before it: so many that a last pass of so many tokens is full, and lies behind the stem.
+
+    There are no more than the vocabulary has first tokens for.
+    """
+    drawn = Random(len(stem))
+    vocabulary = network.config.get_text_config().vocab_size
+    wanted = -(-(len(stem) + tokens) // tokens) * tokens - len(stem) - BRANCH
+    lengths = [BRANCH] * (wanted // BRANCH) + ([wanted % BRANCH] if wanted % BRANCH else [])
+    return [
+        ScoringRequest(
+            index=BRANCH + first,
+            tokens=[*stem, first, *(drawn.randrange(vocabulary) for _ in range(length - 1))],
+            continuation=[first],
+            truncated=0,
+        )
+        for first, length in enumerate(lengths[: vocabulary - 1])
     ]

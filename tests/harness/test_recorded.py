@@ -368,6 +368,51 @@ def test_an_answer_is_kept_although_no_other_comes(url: str, monkeypatch: pytest
         watching.join()
 
 
+class Held(Store):
+    """Its thread has taken what waits, and is still writing, until it is let go."""
+
+    taken: threading.Event
+    let_go: threading.Event
+
+    def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
+        """Wait in the store's thread."""
+        if threading.current_thread() is not threading.main_thread():
+            self.taken.set()
+            assert self.let_go.wait(timeout=30)
+        return super().keep_answers(kept)
+
+
+@dataclass(kw_only=True)
+class Watched(Scripted):
+    """Gives its third answer while the second is being written, and its fourth when the third is kept."""
+
+    store: Held
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Answers."""
+        third = answer_key(self.fingerprint, generation(prompts[-3], sampling))
+        for number, pair in enumerate(super().generate(prompts, sampling)):
+            if number == 2:
+                assert self.store.taken.wait(timeout=30)
+            if number == 3:
+                self.store.let_go.set()
+                deadline = time.monotonic() + 30
+                while not self.store.known_answers([third]):
+                    assert time.monotonic() < deadline, "what came during a write was never kept"
+                    time.sleep(0.01)
+            yield pair
+
+
+def test_an_answer_that_comes_during_a_write_is_kept_by_the_next(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that has taken what waited does not keep what came since: another one follows by itself."""
+    monkeypatch.setattr("harness.recorded.COMMIT_SHARE", 0.0)
+    with Held.open(url) as store:
+        store.taken, store.let_go = threading.Event(), threading.Event()
+        assert 4 == len(list(recorded(Watched(store=store), store).generate(PROMPTS[:4], SAMPLING)))
+
+
 class Full(Store):
     """Has no room left."""
 

@@ -16,6 +16,7 @@ from harness.engine.identity import identify
 from harness.engine.network import Network, load
 from harness.engine.opening import open_engine
 from harness.engine.prefix import grow
+from harness.engine.scorer import Scorer
 from harness.engine.scoring import PassBudget, score_tree, takes_trees
 from harness.engine.tokens import ScoringRequest
 from harness.errors import EngineError
@@ -28,14 +29,18 @@ from tests.tiny_models import (
     tiny_gemma2,
     tiny_gemma3,
     tiny_gpt2,
+    tiny_gpt_neo,
     tiny_llama,
+    tiny_longrope,
     tiny_mistral,
+    tiny_mpt,
     tiny_opt,
     tiny_qwen2,
 )
 
 FAMILIES = [tiny_llama, tiny_qwen2, tiny_gemma2, tiny_gemma3, tiny_mistral, tiny_gpt2, tiny_opt]
 """Rotary and learned positions, grouped heads, tied embeddings, soft caps, windows in some layers or all."""
+PASS = PassBudget(tokens=256, scored=256)
 WINDOW = 16
 """Of those that have one: shorter than the requests."""
 
@@ -130,7 +135,7 @@ def test_eager_attention_gives_the_same(folder: Path) -> None:
 
     found = _tree(network, requests, tokens=30)
 
-    assert takes_trees(network, 60)
+    assert takes_trees(network, 60, PASS)
     for index, (logprob, _) in _alone(folder, requests, "eager").items():
         assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
 
@@ -143,7 +148,7 @@ def test_low_precision_is_as_near_as_its_own_noise(folder: Path, dtype: str) -> 
 
     found = _tree(network, requests, tokens=30)
 
-    assert takes_trees(network, 60)
+    assert takes_trees(network, 60, PASS)
     apart = [found[index].logprob - logprob for index, (logprob, _) in _alone(folder, requests).items()]
     assert math.sqrt(sum(error**2 for error in apart) / len(apart)) < 0.3
 
@@ -158,7 +163,7 @@ def test_an_adapter_is_part_of_the_model(llama_folder: Path, tmp_path: Path) -> 
     alone = {request.index: _tree(network, [request])[request.index] for request in requests}
     plain = _alone(llama_folder, requests)
 
-    assert takes_trees(network, 60)
+    assert takes_trees(network, 60, PASS)
     for index, likelihood in alone.items():
         assert pytest.approx(likelihood.logprob, abs=1e-4) == together[index].logprob
         assert plain[index][0] != pytest.approx(likelihood.logprob, abs=1e-4)
@@ -189,8 +194,24 @@ def test_the_order_of_requests_changes_nothing(network: Network) -> None:
 
 
 def test_a_model_that_takes_no_tree_is_found_out(tmp_path: Path) -> None:
-    """One that counts distances by place in the batch would give other numbers, and that shows."""
-    assert not takes_trees(_network(tiny_bloom(tmp_path / "bloom")), 20)
+    """Distances counted by place in the batch would give other numbers, however short requests are."""
+    network = _network(tiny_bloom(tmp_path / "bloom"))
+    assert not any(takes_trees(network, depth, PASS) for depth in (16, 20, 24, 40))
+
+
+@pytest.mark.parametrize("family", [tiny_mpt, tiny_gpt_neo, tiny_longrope], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("longest", [6, 13, 30, 120])
+def test_whatever_the_architecture_the_numbers_are_right(
+    family: Callable[[Path], Path], longest: int, tmp_path: Path
+) -> None:
+    """Places, windows and rotations that depend on the pass give nobody else's numbers."""
+    folder = family(tmp_path / "checkpoint")
+    requests = _requests(Random(longest), longest=longest)
+
+    found = dict(Scorer(_network(folder), 1 << 30).likelihoods(requests, 256))
+
+    for index, (logprob, _) in _alone(folder, requests).items():
+        assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
 
 
 def test_a_window_that_is_not_heeded_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,8 +219,8 @@ def test_a_window_that_is_not_heeded_is_found_out(tmp_path: Path, monkeypatch: p
     network = _network(tiny_gemma3(tmp_path / "gemma", window=WINDOW))
     monkeypatch.setattr("harness.engine.scoring.windows", lambda network: windows(_unwindowed(network)))
 
-    assert takes_trees(network, WINDOW)
-    assert not takes_trees(network, 4 * WINDOW)
+    assert takes_trees(network, WINDOW, PASS)
+    assert not takes_trees(network, 4 * WINDOW, PASS)
 
 
 def _unwindowed(network: Network) -> Any:
@@ -235,9 +256,9 @@ def test_a_deeper_request_is_tried_out_again(llama_folder: Path, monkeypatch: py
     engine = _engine(llama_folder)
     tried: list[int] = []
 
-    def noted(network: Network, depth: int) -> bool:
+    def noted(network: Network, depth: int, budget: PassBudget) -> bool:
         tried.append(depth)
-        return takes_trees(network, depth)
+        return takes_trees(network, depth, budget)
 
     monkeypatch.setattr("harness.engine.scorer.takes_trees", noted)
     for length in (4, 4, 40, 39):
