@@ -6,14 +6,14 @@ It does not know any framework.
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.adaptors.asking import Answered, TaskMetric
 from harness.errors import DataError, UsageError
-from harness.records import Metric, Score
+from harness.records import Metric, Row, Sample, Score
 from suites.official import read_jsonl
 
 
@@ -47,6 +47,30 @@ def scores_of(metric: str, answered: Answered, task_metric: str, parts: int = 1)
         if math.isfinite(value)
         else Score(metric=metric, value=None, reason=f"the task gave {value}")
         for value in values
+    )
+
+
+class Described(Protocol):
+    """A task that can say what a document asks."""
+
+    def question(self, index: int) -> str: ...
+
+    def choices(self, index: int) -> tuple[str, ...]: ...
+
+    def target(self, index: int) -> str | None: ...
+
+
+def document_row(task: Described, sample: str, answered: Answered, metrics: Iterable[Metric]) -> Row:
+    """A document under the id `sample`, and what the answers are worth in each metric."""
+    index = answered.index
+    scores = [scores_of(metric.name, answered, metric.name) for metric in metrics]
+    return Row(
+        sample=Sample(
+            id=sample, prompt=task.question(index), choices=task.choices(index), target=task.target(index)
+        ),
+        responses=answered.responses,
+        scores=tuple(score for several in scores for score in several),
+        position=index,
     )
 
 

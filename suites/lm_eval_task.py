@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from harness.adaptors.asking import Answered
 from harness.errors import UsageError
 from harness.protocols import Engine
-from harness.records import Json, Metric, Row, Sample
-from suites.foreign import document_ids, scores_of, suite_metrics, uniform_rows
+from harness.records import Json, Metric, Row
+from suites.foreign import document_ids, document_row, suite_metrics, uniform_rows
 from suites.official import hash_rows
 from suites.settings import LmEvalSettings, Surroundings, template_applied
 
@@ -136,19 +136,7 @@ class LmEvalSuite:
 
     def row(self, answered: Answered) -> Row:
         """A document and what it is worth in each metric."""
-        index = answered.index
-        scores = [scores_of(metric.name, answered, metric.name) for metric in self.metrics]
-        return Row(
-            sample=Sample(
-                id=self._ids[index],
-                prompt=self._task.question(index),
-                choices=self._task.choices(index),
-                target=self._task.target(index),
-            ),
-            responses=answered.responses,
-            scores=tuple(score for several in scores for score in several),
-            position=index,
-        )
+        return document_row(self._task, self._ids[answered.index], answered, self.metrics)
 
     @property
     def _file(self) -> Path | None:

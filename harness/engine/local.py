@@ -92,7 +92,7 @@ class LocalEngine:
         tokenizer, template = self._tokens.tokenizer, self.chat_template
         texts = [prompt_text(tokenizer, template, prompt, name=self.name) for prompt in prompts]
         window = self._tokens.max_length
-        limit = sampling.max_tokens if sampling.max_tokens < window else window // 2
+        limit = self._tokens.answer_limit(sampling.max_tokens)
         requests = [
             GenerationRequest(
                 index=index,

@@ -151,7 +151,7 @@ class _Walk:
             try:
                 found = self._pass(nodes, stop)
                 self._keep(kept)
-            except BaseException:
+            except BaseException:  # an interrupt too: the walk may be gone on with, and the cache must fit it
                 self._forget_after(len(self._path))
                 raise
         self._path, self.place = nodes[kept], stop

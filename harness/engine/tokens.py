@@ -74,6 +74,10 @@ class Tokens:
             requests.append(self._request(index, before, after))
         return requests
 
+    def answer_limit(self, max_tokens: int) -> int:
+        """How many tokens an answer may have: half the window where all of it is asked for."""
+        return max_tokens if max_tokens < self.max_length else self.max_length // 2
+
     def prompts(self, texts: Sequence[str], room: int) -> list[tuple[list[int], int]]:
         """Texts to be continued, as (tokens, how many were cut), at most `room` tokens each."""
         encoded = self._encode(texts, self.tokenizer.bos_token)

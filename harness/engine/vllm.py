@@ -76,7 +76,7 @@ class VllmEngine:
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, some hundreds at a time, in order. Prompts are cut as the local engine's."""
         tokenizer, window = self._tokens.tokenizer, self._tokens.max_length
-        limit = sampling.max_tokens if sampling.max_tokens < window else window // 2
+        limit = self._tokens.answer_limit(sampling.max_tokens)
         texts = [prompt_text(tokenizer, self.chat_template, prompt, name=self.name) for prompt in prompts]
         cut = self._tokens.prompts(texts, window - limit)
         asked = [
