@@ -147,6 +147,41 @@ MIGRATIONS = (
             "ALTER TABLE answers_with_requests RENAME TO answers",
         ),
     ),
+    Migration(
+        "0003_raters",
+        (
+            """CREATE TABLE raters (
+                id TEXT PRIMARY KEY NOT NULL,
+                kind TEXT NOT NULL,
+                name TEXT NOT NULL,
+                details TEXT NOT NULL
+            )""",
+            "ALTER TABLE preferences ADD COLUMN difference DOUBLE PRECISION",
+            "ALTER TABLE preferences ADD COLUMN reply TEXT",
+            "ALTER TABLE preferences ADD COLUMN comment TEXT",
+            """CREATE TABLE studies (
+                name TEXT PRIMARY KEY NOT NULL,
+                created TEXT NOT NULL,
+                design TEXT NOT NULL,
+                commitment TEXT NOT NULL,
+                unsealed TEXT
+            )""",
+            """CREATE TABLE votes (
+                study TEXT NOT NULL REFERENCES studies (name),
+                place BIGINT NOT NULL,
+                rater TEXT NOT NULL,
+                ballot TEXT NOT NULL,
+                choice TEXT NOT NULL,
+                token TEXT NOT NULL,
+                at TEXT NOT NULL,
+                seconds DOUBLE PRECISION,
+                comment TEXT,
+                source TEXT NOT NULL,
+                PRIMARY KEY (study, place)
+            )""",
+            "CREATE UNIQUE INDEX votes_once ON votes (study, rater, token)",
+        ),
+    ),
 )
 
 

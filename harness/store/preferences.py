@@ -1,6 +1,6 @@
 """What raters chose between two runs' answers; judges and humans in one table, so agreement is a join.
 
-It does not know who a rater is, nor how many of them agree.
+It does not know how many raters agree, nor anything of a blind test that is still sealed.
 """
 
 from collections.abc import Sequence
@@ -8,9 +8,20 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, select
 
-from harness.records import Preference
+from harness.records import Preference, Rater
 from harness.store import schema
 from harness.store.database import insert_or_replace
+
+
+def keep_rater(connection: Connection, rater: Rater) -> None:
+    """Keep who a rater is. Comes before the preferences that name it; the same id again is replaced."""
+    insert_or_replace(connection, schema.raters, [asdict(rater)])
+
+
+def find_raters(connection: Connection) -> list[Rater]:
+    """Every rater, by id."""
+    query = select(schema.raters).order_by(schema.raters.c.id)
+    return [Rater(**record._mapping) for record in connection.execute(query)]
 
 
 def keep_preferences(connection: Connection, preferences: Sequence[Preference]) -> None:

@@ -5,6 +5,8 @@
                      │        └─ preferences   between the rows of two runs about one sample
            samples ──┘
               texts ·· answers                 rows name their answers by key
+    raters                                     who preferences are of
+    studies ─── votes                          blind tests, and what was done with each ballot
     stages                                     what pipelines trained
 
 Samples and answers are addressed by the hash of their content or request, and so are stored once, however
@@ -129,8 +131,46 @@ preferences = Table(
     Column("seconds", Double),
     Column("cost", Double),
     Column("reason", Text),
+    Column("difference", Double),
+    Column("reply", Text),
+    Column("comment", Text),
     ForeignKeyConstraint(["left_run", "sample"], ["rows.run", "rows.sample"]),
     ForeignKeyConstraint(["right_run", "sample"], ["rows.run", "rows.sample"]),
+)
+
+raters = Table(
+    "raters",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("details", JsonText, nullable=False),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created", Text, nullable=False),
+    Column("design", JsonText, nullable=False),
+    Column("commitment", Text, nullable=False),
+    Column("unsealed", Text),
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("study", Text, ForeignKey("studies.name"), primary_key=True),
+    Column("place", BigInteger, primary_key=True),
+    Column("rater", Text, nullable=False),
+    Column("ballot", Text, nullable=False),
+    Column("choice", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("seconds", Double),
+    Column("comment", Text),
+    Column("source", Text, nullable=False),
+    Index("votes_once", "study", "rater", "token", unique=True),
 )
 
 stages = Table(

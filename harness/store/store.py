@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from harness.records import Json, Observation, Preference, Row, Run
-from harness.store import answers, models, preferences, runs, stages, verify
+from harness.records import Json, Observation, Preference, Rater, Row, Run, Study, Vote
+from harness.store import answers, models, preferences, runs, stages, studies, verify
 from harness.store.answers import KeptAnswer
 from harness.store.database import Database, exists
 from harness.store.encoding import Answer
@@ -198,6 +198,16 @@ class Store:
         with self._database.reading() as connection:
             return stages.find_stages(connection, pipeline)
 
+    def keep_rater(self, rater: Rater) -> None:
+        """Keep who a rater is. Comes before the preferences that name it."""
+        with self._database.writing() as connection:
+            preferences.keep_rater(connection, rater)
+
+    def raters(self) -> list[Rater]:
+        """Everybody whose preferences may be kept, by id."""
+        with self._database.reading() as connection:
+            return preferences.find_raters(connection)
+
     def keep_preferences(self, chosen: Sequence[Preference]) -> None:
         """Keep raters' choices about samples that both runs have rows of."""
         with self._database.writing() as connection:
@@ -209,6 +219,38 @@ class Store:
         """Raters' choices between these runs; None is any."""
         with self._database.reading() as connection:
             return preferences.find_preferences(connection, left_run, right_run, rater)
+
+    # ------------------------------------------------------------ blind tests
+
+    def keep_study(self, study: Study) -> bool:
+        """Keep a new blind test; False where one of this name is there, which stays as it is."""
+        with self._database.writing() as connection:
+            return studies.keep_study(connection, study)
+
+    def study(self, name: str) -> Study | None:
+        """The blind test of this name."""
+        with self._database.reading() as connection:
+            return next(iter(studies.find_studies(connection, name)), None)
+
+    def studies(self) -> list[Study]:
+        """Every blind test, oldest first."""
+        with self._database.reading() as connection:
+            return studies.find_studies(connection, None)
+
+    def unseal_study(self, name: str, unsealed: str) -> None:
+        """Record when a blind test was unsealed (ISO 8601, UTC). The first time stays."""
+        with self._database.writing() as connection:
+            studies.unseal_study(connection, name, unsealed)
+
+    def keep_votes(self, votes: Sequence[Vote]) -> int:
+        """Add votes after those that are there, and say how many were new: a token counts once per rater."""
+        with self._database.writing() as connection:
+            return studies.keep_votes(connection, votes)
+
+    def votes(self, study: str, *, rater: str | None = None) -> list[Vote]:
+        """The votes of a blind test in the order they came, undone ones too; None is every rater's."""
+        with self._database.reading() as connection:
+            return studies.find_votes(connection, study, rater)
 
     # ------------------------------------------------------------ trust
 

@@ -19,7 +19,7 @@ from harness.records import Local, Model
 from harness.registry import JUDGES, Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
-from suites.catalogue import OWN, known_suites, open_suite, suite_settings
+from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, suite_settings
 from trainers.pipeline import PlannedStage, plan, produce
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import StageProgress
@@ -114,6 +114,11 @@ class Project:
             root=self.registry.project.root,
             own=self.registry.suites.keys() - known_suites().keys(),
         )
+
+    def knows_suite(self, name: str) -> bool:
+        """Whether `suite` would find one of this name."""
+        beginning = name.partition(":")[0]
+        return name in self.registry.suites or name in known_suites() or beginning in FAMILIES
 
     def model(self, name: str, watcher: Watcher) -> Model:
         """The model of this name. A pipeline is trained first; a folder is a model by its own path."""

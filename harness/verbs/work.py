@@ -108,7 +108,38 @@ def evaluate(
         for suite in opened:
             _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
         store = opening()
-        return {name: _evaluate(project, name, opened, store, watcher, rescored=rescore) for name in names}
+        return {name: runs_of(project, name, opened, store, watcher, rescored=rescore) for name in names}
+
+
+def runs_of(
+    project: Project,
+    name: str,
+    suites: Sequence[Suite],
+    store: Store,
+    watcher: Watcher,
+    *,
+    rescored: bool = False,
+) -> list[Run]:
+    """The finished runs of these suites, of which one that is whole is taken as it is.
+
+    `rescored`: what is missing comes from the store's answers alone.
+    """
+    model = project.model(name, watcher)
+    if name in project.registry.pipelines:
+        _keep_stages(project, name, store)
+    identity = identify_model(model)
+    planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in suites]
+    whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if _is_whole(run, store)}
+    missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
+    if missing and rescored:
+        whole |= _score_again(model, identity, missing, store, watcher)
+    elif missing:
+        watcher.loading(name)
+        with closing(open_engine(model, device=project.device)) as engine:
+            for run, suite in missing:
+                remembering = recorded(engine, store, on_answer=partial(watcher.asking, name, suite.name))
+                whole[run.id] = ask(run, model, suite, remembering, store)
+    return [whole[run.id] for run in planned]
 
 
 def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
@@ -207,33 +238,6 @@ def _need_candidates(project: Project, names: Sequence[str]) -> None:
                 f"pipeline {name!r} has no candidate yet, and so no answers to score again; "
                 f"`harness eval {name}`, without --rescore, trains and asks it"
             )
-
-
-def _evaluate(
-    project: Project,
-    name: str,
-    suites: Sequence[Suite],
-    store: Store,
-    watcher: Watcher,
-    *,
-    rescored: bool,
-) -> list[Run]:
-    model = project.model(name, watcher)
-    if name in project.registry.pipelines:
-        _keep_stages(project, name, store)
-    identity = identify_model(model)
-    planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in suites]
-    whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if _is_whole(run, store)}
-    missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
-    if missing and rescored:
-        whole |= _score_again(model, identity, missing, store, watcher)
-    elif missing:
-        watcher.loading(name)
-        with closing(open_engine(model, device=project.device)) as engine:
-            for run, suite in missing:
-                remembering = recorded(engine, store, on_answer=partial(watcher.asking, name, suite.name))
-                whole[run.id] = ask(run, model, suite, remembering, store)
-    return [whole[run.id] for run in planned]
 
 
 def _score_again(

@@ -14,7 +14,7 @@ from harness.store.encoding import answer_as_json, canonical
 from harness.store.migrations import MIGRATIONS, Migration
 from tests.harness.store.made import begun, kept
 
-NEXT = Migration("0003_next", ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE TABLE notes (text TEXT)"))
+NEXT = Migration("0004_next", ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE TABLE notes (text TEXT)"))
 
 
 def shape(engine: Engine) -> dict[str, Any]:

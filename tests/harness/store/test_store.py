@@ -9,7 +9,17 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 
 from harness.errors import StoreError
-from harness.records import Likelihood, Metric, Observation, Preference, Response, Score
+from harness.records import (
+    Likelihood,
+    Metric,
+    Observation,
+    Preference,
+    Rater,
+    Response,
+    Score,
+    Study,
+    Vote,
+)
 from harness.store import Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
 from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
 
@@ -404,3 +414,38 @@ def test_opening_a_store_loads_no_heavy_library() -> None:
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert "[]" == loaded.stdout.strip()
+
+
+def test_raters_come_back(store: Store) -> None:
+    """Who a preference is of stands beside it, and is replaced under the same id."""
+    judge = Rater(id="judge-1", kind="judge", name="gemini", details={"template": "pairwise"})
+    store.keep_rater(judge)
+    store.keep_rater(Rater(id="ana", kind="human", name="ana"))
+    store.keep_rater(Rater(id="ana", kind="human", name="Ana"))
+
+    assert [Rater(id="ana", kind="human", name="Ana"), judge] == store.raters()
+
+
+def test_a_study_is_never_changed(store: Store) -> None:
+    """A second one of the same name is not kept, and the time of unsealing is the first one."""
+    sealed = Study(name="s", created="2026-01-01", design={"sides": [1, 0]}, commitment="sha256:1")
+    assert store.keep_study(sealed)
+    assert not store.keep_study(replace(sealed, commitment="sha256:2"))
+    assert sealed == store.study("s")
+
+    store.unseal_study("s", "2026-01-02")
+    store.unseal_study("s", "2026-01-03")
+    assert [replace(sealed, unsealed="2026-01-02")] == store.studies()
+
+
+def test_votes_are_only_added_and_a_token_counts_once(store: Store) -> None:
+    """They come back in the order they came, and the same act sent twice is one vote."""
+    store.keep_study(Study(name="s", created="2026-01-01", design={}, commitment="sha256:1"))
+    first = Vote(study="s", rater="ana", ballot="b1", choice="left", token="t1", at="1", seconds=2.5)
+    second = replace(first, choice="undo", token="t2")
+    other = replace(first, rater="bia")
+
+    assert 2 == store.keep_votes([first, second])
+    assert 1 == store.keep_votes([replace(first, choice="right"), other])
+    assert [first, second, other] == store.votes("s")
+    assert [other] == store.votes("s", rater="bia")

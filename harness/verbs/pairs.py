@@ -1,0 +1,140 @@
+"""Pairs of answers: what judges and blind raters are shown.
+
+Two or more models answer the same prompts in the same way, or have answered the same suite; every sample then
+gives a pair for each two of them.
+
+It does not know who prefers what.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+from harness.errors import DataError, UnknownName, UsageError
+from harness.protocols import Suite
+from harness.records import Pair, Response, Row, Run, Sample, Sampling
+from harness.store import Store
+from harness.verbs.project import Project, Watcher
+from harness.verbs.work import runs_of
+from suites.answers import Answers
+from suites.prompts import OFFICIAL, hub_prompts, read_prompts
+
+TOY_PROMPTS = "toy-ifeval"
+"""Whose samples are asked in the toy world where no prompts are named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What models answered to the same prompts."""
+
+    prompts: str
+    """The suite, or what `suites.answers` calls the prompts."""
+    runs: Mapping[str, Run]
+    """Each model's, by its name, in the order asked for."""
+    pairs: Mapping[tuple[str, str], tuple[Pair, ...]]
+    """For each two models, the earlier one on the left: their pairs, in the order of the prompts.
+
+    Identical answers are among them, and so are answers that are missing.
+    """
+
+
+def answer_pairs(
+    project: Project,
+    names: Sequence[str],
+    store: Store,
+    watcher: Watcher,
+    *,
+    prompts: str | None = None,
+    sampling: Sampling,
+) -> Answered:
+    """Have every model answer what it has not answered yet, and pair the answers.
+
+    `prompts` is a file, a suite, one of `suites.prompts.OFFICIAL`, or a data set on the hub; None: the toy
+    world's, or both official ones. A suite is asked as its settings say, others with `sampling`; of several
+    answers to one sample the first counts. Raises UsageError for less than two different names, for prompts
+    that are none of these, and for a suite that generates no text.
+    """
+    if len(set(names)) < 2:
+        raise UsageError("a preference needs two different models: name both")
+    project.check(names)
+    suite = _suite(project, store, watcher, prompts, sampling)
+    _ = suite.data_hash  # a mistake in the prompts must not show after hours of training
+    runs = {}
+    for name in dict.fromkeys(names):
+        [runs[name]] = runs_of(project, name, [suite], store, watcher)
+    rows = {name: {row.sample.id: row for row in store.rows(run.id)} for name, run in runs.items()}
+    return Answered(
+        prompts=suite.name,
+        runs=runs,
+        pairs={
+            (left, right): tuple(_pairs(runs[left], runs[right], rows[left], rows[right], suite.name))
+            for left, right in combinations(runs, 2)
+        },
+    )
+
+
+def _suite(
+    project: Project,
+    store: Store,
+    watcher: Watcher,
+    prompts: str | None,
+    sampling: Sampling,
+) -> Suite:
+    if prompts is None and project.is_toy:
+        prompts = TOY_PROMPTS
+    if prompts is None or prompts in OFFICIAL:
+        label, samples = _official(project, tuple(OFFICIAL) if prompts is None else (prompts,))
+    elif Path(prompts).is_file():
+        label, samples = Path(prompts).name.split(".")[0], read_prompts(Path(prompts))
+    elif project.knows_suite(prompts):
+        return project.suite(prompts, watcher, lambda: store)
+    elif "/" in prompts and not Path(prompts).suffix:
+        label, samples = prompts, hub_prompts(prompts)
+    else:
+        known = [*OFFICIAL, *project.registry.suites]
+        raise UnknownName("file, suite or set of prompts", prompts, known)
+    return Answers(label, samples[: project.limit], sampling)
+
+
+def _official(project: Project, names: Sequence[str]) -> tuple[str, list[Sample]]:
+    """Sets of the folder of official data, one after the other; an id says which it is from."""
+    if project.data_root is None:
+        raise UsageError(
+            f"the prompts {', '.join(names)} are read from the folder that HARNESS_DATA names, and it is not "
+            "set; set it, or name a file of prompts, a suite or a data set with --prompts"
+        )
+    samples = []
+    for name in names:
+        file = project.data_root / OFFICIAL[name]
+        if not file.is_file():
+            raise DataError(str(file), 0, "there is no such file in the folder that HARNESS_DATA names")
+        samples += read_prompts(file)
+    return "+".join(names), samples
+
+
+def _pairs(
+    left: Run, right: Run, left_rows: Mapping[str, Row], right_rows: Mapping[str, Row], suite: str
+) -> list[Pair]:
+    response = partial(_response, suite)
+    return [
+        Pair(
+            sample=row.sample,
+            left_run=left.id,
+            right_run=right.id,
+            left=response(row),
+            right=response(right_rows[name]),
+        )
+        for name, row in left_rows.items()
+    ]
+
+
+def _response(suite: str, row: Row) -> Response:
+    first = next(iter(row.responses), None)
+    if not isinstance(first, Response):
+        raise UsageError(
+            f"suite {suite!r} asks for log-likelihoods and no text, so there is nothing to prefer; name a "
+            "suite that generates answers, or a file of prompts"
+        )
+    return first

@@ -1,0 +1,172 @@
+"""Prompts for preferences: read from a file in one of the field's usual forms.
+
+A row asks by `prompt` (a text, or turns), `question`, `turns` (of a user; the first is asked), `messages`
+(asked up to the first answer), or `instruction` with or without an input. `id`, `question_id` or `prompt_id`
+names it; otherwise a hash of what is asked does.
+
+It does not know who is asked.
+"""
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from harness.engine.hub import why_nothing_came
+from harness.errors import DataError, DownloadNeeded
+from harness.records import Message, Sample
+from suites.custom_rows import Role
+
+NAMES = ("id", "question_id", "prompt_id")
+FORMS = ("prompt", "question", "turns", "messages", "conversations", "instruction")
+OFFICIAL = {
+    "mt_bench": "mt_bench/question.jsonl",
+    "user_oriented": "sft/user_oriented_instructions.jsonl",
+}
+"""Sets of prompts in the folder of official data, by the name that `--prompts` knows them by."""
+
+
+def read_prompts(file: Path) -> list[Sample]:
+    """The prompts of a JSONL or JSON file, or, of a `.txt`, each line one; any of them gzipped.
+
+    Raises DataError for a file that cannot be read or holds none, for a row that asks nothing, and for one
+    that repeats another's name.
+    """
+    return _samples(str(file), _rows(file))
+
+
+def hub_prompts(dataset: str) -> list[Sample]:
+    """The prompts of a data set on the hub, `OWNER/NAME` or `OWNER/NAME:SPLIT` (by default `train`).
+
+    Raises DownloadNeeded where the hub cannot be reached, and DataError as `read_prompts` does.
+    """
+    name, _, split = dataset.partition(":")
+    # imported here because datasets takes seconds to import, and files need none of it
+    from datasets import load_dataset  # noqa: PLC0415
+
+    try:
+        rows = list(load_dataset(name, split=split or "train"))
+    except (OSError, RuntimeError) as error:
+        raise DownloadNeeded(
+            f"the prompts {dataset!r} cannot be had from the hub ({why_nothing_came(error)}); name a file"
+        ) from error
+    return _samples(dataset, rows)
+
+
+def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
+    text = _text(file)
+    kind = Path(file.stem).suffix if file.suffix == ".gz" else file.suffix
+    if kind == ".txt":
+        yield from ({"prompt": line} for line in text.splitlines() if line.strip())
+    elif kind == ".json":
+        yield from _objects(file, text)
+    else:
+        lines = [line for line in text.split("\n") if line.strip()]
+        for number, line in enumerate(lines, start=1):
+            yield _object(file, number, line)
+
+
+def _text(file: Path) -> str:
+    try:
+        content = file.read_bytes()
+        return (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(str(file), 0, f"is not UTF-8 text: {error}") from error
+    except (OSError, EOFError) as error:
+        raise DataError(
+            str(file), 0, f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
+
+
+def _objects(file: Path, text: str) -> Sequence[Mapping[str, Any]]:
+    try:
+        rows = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(str(file), error.lineno, f"is not JSON: {error.msg}") from error
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise DataError(str(file), 0, "a list of JSON objects was expected")
+    return rows
+
+
+def _object(file: Path, number: int, line: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(str(file), number, f"is not JSON: {error.msg} at column {error.colno}") from error
+    if not isinstance(row, Mapping):
+        raise DataError(str(file), number, f"is not a JSON object but {type(row).__name__}")
+    return row
+
+
+def _samples(source: str, rows: Iterable[Mapping[str, Any]]) -> list[Sample]:
+    samples: dict[str, Sample] = {}
+    for number, row in enumerate(rows, start=1):
+        sample = _sample(source, number, row)
+        if sample.id in samples:
+            raise DataError(source, number, f"repeats an earlier row: both are {sample.id!r}")
+        samples[sample.id] = sample
+    if not samples:
+        raise DataError(source, 0, "holds no prompts")
+    return list(samples.values())
+
+
+def _sample(source: str, number: int, row: Mapping[str, Any]) -> Sample:
+    form = next((form for form in FORMS if row.get(form)), None)
+    if form is None:
+        raise DataError(source, number, f"asks nothing: one of {', '.join(FORMS)} was expected")
+    prompt = _prompt(source, number, form, row)
+    name = next((str(row[key]) for key in NAMES if row.get(key) is not None), None)
+    category = row.get("category")
+    return Sample(
+        id=name or _hash(prompt),
+        prompt=prompt,
+        tags={"category": category} if isinstance(category, str) else {},
+    )
+
+
+def _prompt(source: str, number: int, form: str, row: Mapping[str, Any]) -> str | tuple[Message, ...]:
+    given = row[form]
+    if form == "instruction" and isinstance(given, str):
+        return "\n\n".join(part for part in (given, _input(row)) if part)
+    if form == "turns" and isinstance(given, list) and isinstance(given[0], str):
+        return given[0]
+    if isinstance(given, str):
+        return given
+    return _turns(source, number, form, given)
+
+
+def _input(row: Mapping[str, Any]) -> str:
+    """What an instruction is about: `input`, or that of the first of Self-Instruct's `instances`."""
+    instances = row.get("instances")
+    instance = instances[0] if isinstance(instances, list) and instances else row
+    given = instance.get("input") if isinstance(instance, Mapping) else None
+    return given if isinstance(given, str) else ""
+
+
+def _turns(source: str, number: int, form: str, given: Any) -> tuple[Message, ...]:
+    """Turns up to the first answer."""
+    if not isinstance(given, list) or not all(_is_turn(turn) for turn in given):
+        raise DataError(
+            source, number, f'{form}: a text, or turns such as {{"role": "user", "content": "…"}}, expected'
+        )
+    before = takewhile(lambda turn: turn["role"] != "assistant", given)
+    turns = tuple(Message(role=cast(Role, turn["role"]), content=turn["content"]) for turn in before)
+    if not any(turn.role == "user" for turn in turns):
+        raise DataError(source, number, f"{form}: no user's turn stands before the first answer")
+    return turns
+
+
+def _is_turn(turn: Any) -> bool:
+    return (
+        isinstance(turn, Mapping)
+        and turn.get("role") in get_args(Role)
+        and isinstance(turn.get("content"), str)
+    )
+
+
+def _hash(prompt: str | tuple[Message, ...]) -> str:
+    plain = prompt if isinstance(prompt, str) else [[turn.role, turn.content] for turn in prompt]
+    return sha256(json.dumps(plain, ensure_ascii=False).encode()).hexdigest()[:16]
