@@ -142,8 +142,8 @@ class Rewarded(Conversational):
     """Of the model's own samples."""
 
 
-class Grpo(Rewarded):
-    """Group relative policy optimisation against rewards. Rows: `prompt`, or `messages` up to a user's turn.
+class Online(Rewarded):
+    """What stages have that learn from fresh answers. Rows: `prompt`, or `messages` up to a user's turn.
 
     Other columns reach the reward functions."""
 
@@ -159,7 +159,7 @@ class Grpo(Rewarded):
     learning_rate: PositiveFloat = 1e-6
     schedule: Literal["cosine", "linear", "constant"] = "constant"
     warmup: Share = 0.0
-    beta: Annotated[float, Field(ge=0)] = 0.04
+    beta: Annotated[float, Field(ge=0)]
     """Weight of the KL penalty towards the base; 0 switches it off and is a known mistake."""
     checkpoint_steps: PositiveInt = 20
     """Steps between checkpoints."""
@@ -173,6 +173,18 @@ class Grpo(Rewarded):
     def asks_for_rewards(self) -> bool:
         """Always."""
         return True
+
+
+class Grpo(Online):
+    """Group relative policy optimisation against rewards."""
+
+    beta: Annotated[float, Field(ge=0)] = 0.04
+
+
+class Rloo(Online):
+    """REINFORCE against rewards, an answer's baseline being the mean of its prompt's other answers."""
+
+    beta: Annotated[float, Field(ge=0)] = 0.05
 
 
 class Dpo(Rewarded):
@@ -228,6 +240,7 @@ STAGE_SETTINGS: Mapping[str, type[Training]] = {
     "sft": Sft,
     "reward": Reward,
     "grpo": Grpo,
+    "rloo": Rloo,
     "dpo": Dpo,
     "toxicity": Toxicity,
 }
