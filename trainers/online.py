@@ -13,6 +13,7 @@ from datasets import Dataset
 
 from harness.errors import DataError
 from harness.records import Json
+from trainers.adapters import adapting
 from trainers.data import questions
 from trainers.rewards import as_given, reward_functions
 from trainers.settings import Online
@@ -50,6 +51,7 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
             ]
         ),
         processing_class=tokenizer,
+        **adapting(job),
     )
     model, metrics = train(job, trainer)
     save_policy(job, model, tokenizer, chat=chat)

@@ -233,7 +233,7 @@ class _Planner:
         inputs: dict[str, Json] = {
             "kind": stage.kind,
             "version": kind.version,
-            "settings": settings.model_dump(mode="json", exclude={"rewards"}),
+            "settings": settings.identifying(),
             "data": [source.hash for source in sources],
             "parent": parent.identity if parent else None,
             "chat_template": parent.chat_template if parent else None,

@@ -11,9 +11,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harness.records import Json
+
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+LATER = ("adapter",)
+"""Settings that stages did not always have; None: not asked for."""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -53,6 +58,14 @@ class Training(BaseModel):
     def asks_for_rewards(self) -> bool:
         """Whether training needs a reward."""
         return False
+
+    def identifying(self) -> dict[str, Json]:
+        """What the outcome depends on, rewards apart.
+
+        What was added later and is not asked for is not among them: stages trained before stay what they are.
+        """
+        asked = self.model_dump(mode="json", exclude={"rewards"})
+        return {name: value for name, value in asked.items() if name not in LATER or value is not None}
 
     @model_validator(mode="after")
     def _micro_batch_divides(self) -> Self:
@@ -99,8 +112,27 @@ class Pretrain(Training):
         return self
 
 
+class Adapter(BaseModel):
+    """A low-rank adapter (LoRA, Hu et al. 2021) that is trained in place of the base's own weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: PositiveInt = 16
+    alpha: PositiveInt = 32
+    """The adapter's part is scaled by alpha / rank."""
+    dropout: Share = 0.0
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("all-linear",)
+    """The layers that get one, by the end of their names; `all-linear`: every one but the output's."""
+    quantize: Literal["4bit"] | None = None
+    """Hold the frozen base in 4 bits while training (QLoRA, Dettmers et al. 2023): a GPU and bitsandbytes."""
+
+
 class Conversational(Training):
     """What every stage has that reads conversations."""
+
+    adapter: Adapter | None = None
+    """Train an adapter. The candidate is the base with the adapter merged into it; the adapter itself lies
+    beside it, in the folder `adapter`. Adapters want a learning rate about ten times as high."""
 
     chat_template: bool = True
     """Whether prompts are rendered as turns with the model's template. False: raw text, turns joined by a

@@ -14,6 +14,7 @@ from typing import Any, cast
 import datasets
 import torch
 import transformers
+from peft import PeftModel
 from transformers import (
     AutoConfig,
     PreTrainedModel,
@@ -28,6 +29,7 @@ from transformers import (
 
 from harness.errors import ModelError, TrainingError
 from harness.records import Json
+from trainers.adapters import merged
 from trainers.stage import Job
 from trainers.tokens import end_tokens
 
@@ -99,6 +101,8 @@ def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]
 
 def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write a candidate in hub layout, in the base's own dtype."""
+    if isinstance(model, PeftModel):
+        model = merged(job, model)
     if job.base is not None:
         dtype = AutoConfig.from_pretrained(job.base).dtype
         if dtype is not None:
@@ -110,6 +114,8 @@ def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
 
 def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
     """Write a candidate that generates: it stops at the tokenizer's end and at the template's end of turn."""
+    if isinstance(model, PeftModel):
+        model = merged(job, model)
     config = model.generation_config
     known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     ends = [*end_tokens(tokenizer, chat=chat), *(number for number in known if number is not None)]
