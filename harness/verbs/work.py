@@ -31,6 +31,7 @@ from harness.store import Failures, KeptStage, Store
 from harness.verbs.project import Project, Unwatched, Watcher
 from reports.leaderboard import Leaderboard, build, latest
 from reports.writing import write
+from trainers.forecast import Forecast, forecast
 
 DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
 """What is asked where neither the command nor `[compare] suites` names any."""
@@ -109,6 +110,15 @@ def evaluate(
             _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
         store = opening()
         return {name: runs_of(project, name, opened, store, watcher, rescored=rescore) for name in names}
+
+
+def plan_training(project: Project, names: Sequence[str]) -> list[Forecast]:
+    """What `train` would do for these pipelines, each stage once, in the order of training."""
+    for name in names:
+        if name not in project.registry.pipelines:
+            raise UnknownName("pipeline", name, project.registry.pipelines)
+    plans = {name: project.plan(name) for name in names}
+    return forecast(plans, project.registry.project.output)
 
 
 def runs_of(
