@@ -6,7 +6,7 @@ template applied to every prompt, prompts of bounded length.
 It does not know what becomes of the rewards, nor what they reward.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from datasets import Dataset
@@ -14,6 +14,7 @@ from datasets import Dataset
 from harness.errors import DataError
 from harness.records import Json
 from trainers.adapters import adapting
+from trainers.completions import Keeper
 from trainers.data import questions
 from trainers.rewards import as_given, reward_functions
 from trainers.settings import Online
@@ -42,7 +43,7 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
         )
     trainer = trainer_class(
         model=base,
-        reward_funcs=reward_functions(job.rewards, fitting),
+        reward_funcs=_watched(job, reward_functions(job.rewards, fitting)),
         args=config_class(**arguments(job)),
         train_dataset=Dataset.from_list(
             [
@@ -70,5 +71,11 @@ def arguments(job: Job) -> dict[str, Any]:
         "max_completion_length": settings.max_new_tokens,
         "temperature": settings.temperature,
         "beta": settings.beta,
-        "reward_weights": [reward.weight for reward in job.rewards],
+        "reward_weights": [*(reward.weight for reward in job.rewards), 0.0],
     }
+
+
+def _watched(job: Job, rewards: Sequence[Any]) -> list[Any]:
+    """The rewards, and the function that keeps answers."""
+    keeper = Keeper(job.folder, cast(Online, job.settings).completions_every)
+    return [*(keeper.watched(each) if callable(each) else each for each in rewards), keeper.keep_completions]

@@ -15,7 +15,7 @@ import errno
 import fcntl
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from safetensors import SafetensorError
 from harness.engine.identity import identify
 from harness.errors import ConfigError, DiskFull, ModelError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
-from trainers import manifest
+from trainers import completions, history, manifest
 from trainers.data import Source, read
 from trainers.settings import STAGE_SETTINGS, Rewarded, Training
 from trainers.stage import Job, RewardSource, StageProgress, run, stage_kind
@@ -95,6 +95,16 @@ class PlannedStage:
     def manifest(self) -> Mapping[str, Any]:
         """What a finished stage says about itself."""
         return manifest.read(self.folder)
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Json]]:
+        """What a finished stage logged, step by step."""
+        return history.read(self.folder)
+
+    @property
+    def completions(self) -> Sequence[Mapping[str, Json]]:
+        """What a policy wrote while it was trained."""
+        return completions.read(self.folder)
 
     @property
     def done(self) -> bool:

@@ -17,6 +17,8 @@ PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+TOLD_ONLY = ("report_to", "completions_every")
+"""Settings that change what is told of a training, and nothing of its outcome."""
 LATER = ("adapter",)
 """Settings that stages did not always have; None: not asked for."""
 
@@ -48,6 +50,8 @@ class Training(BaseModel):
     warmup: Share = 0.03
     """The share of steps in which the learning rate rises from 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Services that are told how the training goes, too; what is logged is kept in the store in any case."""
 
     @property
     def rows_per_step(self) -> int:
@@ -64,7 +68,7 @@ class Training(BaseModel):
 
         What was added later and is not asked for is not among them: stages trained before stay what they are.
         """
-        asked = self.model_dump(mode="json", exclude={"rewards"})
+        asked = self.model_dump(mode="json", exclude={"rewards", *TOLD_ONLY})
         return {name: value for name, value in asked.items() if name not in LATER or value is not None}
 
     @model_validator(mode="after")
@@ -195,6 +199,8 @@ class Online(Rewarded):
     """Weight of the KL penalty towards the base; 0 switches it off and is a known mistake."""
     checkpoint_steps: PositiveInt = 20
     """Steps between checkpoints."""
+    completions_every: PositiveInt = 10
+    """Steps after which some of the answers are kept, to be read in the report."""
 
     @property
     def rows_per_step(self) -> int:

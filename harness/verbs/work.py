@@ -345,7 +345,7 @@ def _keep_stages(project: Project, name: str, store: Store) -> None:
                 position=position,
                 kind=stage.kind,
                 folder=str(stage.folder),
-                manifest=stage.manifest,
+                manifest={**stage.manifest, "history": stage.history, "completions": stage.completions},
                 started=stage.manifest["started"],
                 finished=stage.manifest["finished"],
             )
