@@ -64,6 +64,7 @@ def arguments(job: Job) -> dict[str, Any]:
     settings = cast(Online, job.settings)
     return {
         **common_arguments(job),
+        "logging_steps": 1,  # a step is long, and its reward and KL are what one watches
         "save_strategy": "steps",
         "save_steps": settings.checkpoint_steps,
         "max_steps": settings.steps,

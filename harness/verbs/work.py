@@ -30,6 +30,7 @@ from harness.records import Message, Model, Prompt, Response, Run, Sampling, Ver
 from harness.store import Failures, KeptStage, Store
 from harness.verbs.project import Project, Unwatched, Watcher
 from reports.leaderboard import Leaderboard, build, latest
+from reports.training import trained_stages
 from reports.writing import write
 from trainers.forecast import Forecast, forecast
 
@@ -311,7 +312,9 @@ def _outcome(
     )
     return Outcome(
         board=board,
-        files=write(board, folder or project.registry.project.reports),
+        files=write(
+            board, folder or project.registry.project.reports, trained=trained_stages(store, list(runs))
+        ),
         failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
     )
 
@@ -345,7 +348,12 @@ def _keep_stages(project: Project, name: str, store: Store) -> None:
                 position=position,
                 kind=stage.kind,
                 folder=str(stage.folder),
-                manifest={**stage.manifest, "history": stage.history, "completions": stage.completions},
+                manifest={
+                    **stage.manifest,
+                    "pipeline": stage.pipeline,
+                    "history": stage.history,
+                    "completions": stage.completions,
+                },
                 started=stage.manifest["started"],
                 finished=stage.manifest["finished"],
             )
