@@ -73,6 +73,8 @@ class PlannedStage:
 
     pipeline: str
     """The pipeline it was planned for; others may share it."""
+    key: str
+    """Where it stands in the configuration: `pipelines.NAME.stages[0]`."""
     stage: Stage
     settings: Training
     parent: Origin | None
@@ -146,14 +148,18 @@ def produce(
     seed: int,
     root: Path,
     on_progress: Callable[[StageProgress], None] | None = None,
+    before: Callable[[PlannedStage], None] = lambda stage: None,
 ) -> Path:
     """Train what is missing, and return the folder of the pipeline's candidate.
+
+    `before` is called with each stage before it is trained, when all that it depends on is there.
 
     Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped.
     """
     stages = plan(pipelines, models, name, output=output, seed=seed, root=root)
     for stage in stages:
         if not stage.done:
+            before(stage)
             _train(stage, on_progress)
         if stage.last:
             _link(output / stage.pipeline, stage.folder)
@@ -253,6 +259,7 @@ class _Planner:
         identity = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         planned = PlannedStage(
             pipeline=pipeline.name,
+            key=key,
             stage=stage,
             settings=settings,
             parent=parent,

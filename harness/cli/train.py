@@ -20,12 +20,15 @@ def command(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what would be trained or reused and why, and train nothing.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Do not train a stage in which the doctor finds a mistake.")
+    ] = False,
     config: Config = None,
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
     """Produce what is missing of these pipelines. A stage that is there is used; a killed one goes on."""
-    project = open_project(config, seed=seed)
+    project = open_project(config, seed=seed, strict=strict)
     introduce(project)
     if plan:
         _show(plan_training(project, names), as_json)
