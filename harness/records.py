@@ -102,7 +102,7 @@ class Stage:
     """One training step of a pipeline."""
 
     kind: str
-    """A name of the stage table: `pretrain`, `sft`, `reward`, `grpo`, `dpo`, …"""
+    """A name of the stage table: `pretrain`, `sft`, `reward`, `grpo`, `rloo`, `dpo`, …"""
     data: tuple[str, ...] = ()
     """Where its training rows come from, each `toy:NAME`, a file, or a hub id."""
     reward: str | None = None

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,7 +20,9 @@ from markupsafe import Markup, escape
 from reports import conditions, wording
 from reports.board import Cell, Leaderboard
 from reports.charts import CLASSES, panels
+from reports.curves import curve, graph
 from reports.samples import Payload, payloads
+from reports.training import TrainedStage
 from reports.visible import visible
 
 BUDGET = 20_000_000
@@ -42,6 +44,27 @@ def render(board: Leaderboard, *, budget: int = BUDGET) -> str:
         script=Markup(script),
         style=Markup(style),
         policy=_policy(script, style),
+    )
+
+
+def render_training(stages: Sequence[TrainedStage], *, created: str, label: str | None) -> str:
+    """The page on how candidates came to be; there is at least one stage. It needs no script."""
+    style = _source("leaderboard.css") + _source("training.css")
+    drawn = [
+        (stage, [(each, curve(each, f"c{number}-{place}")) for place, each in enumerate(stage.curves)])
+        for number, stage in enumerate(stages)
+    ]
+    return (
+        _environment()
+        .get_template("training.html.j2")
+        .render(
+            stages=drawn,
+            graph=graph(stages),
+            created=created,
+            label=label,
+            style=Markup(style),
+            policy=_policy(None, style),
+        )
     )
 
 
@@ -98,11 +121,11 @@ def _source(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _policy(script: str, style: str) -> str:
+def _policy(script: str | None, style: str) -> str:
     return "; ".join(
         [
             "default-src 'none'",
-            f"script-src {_hash(script)}",
+            f"script-src {_hash(script)}" if script else "script-src 'none'",
             f"style-src {_hash(style)}",
             "img-src data:",
             "base-uri 'none'",

@@ -57,6 +57,20 @@ checkpoint_steps = 5
 kind = "dpo"
 data = ["pairs.jsonl"]
 epochs = 8
+[[pipelines.grpo_dpo.stages]]
+kind = "sft"
+data = ["sft.jsonl"]
+epochs = 4
+adapter = { rank = 4 }
+[[pipelines.grpo_dpo.stages]]
+kind = "rloo"
+data = ["prompts.jsonl"]
+reward = "reward"
+steps = 20
+prompts_per_step = 2
+generations = 4
+max_new_tokens = 8
+checkpoint_steps = 5
 """
 
 COMMAND = [sys.executable, "-c", "from harness.cli import main; main(['train', 'grpo_dpo'])"]
@@ -81,7 +95,7 @@ def test_a_killed_training_ends_with_the_same_candidates(tmp_path: Path) -> None
 
     assert finished.items() <= _finished(killed).items()
     assert _finished(whole).keys() == _finished(killed).keys()
-    assert 5 == len(_finished(killed))
+    assert 7 == len(_finished(killed))
     for stage in _finished(whole):
         assert same(whole / "candidates/stages" / stage, killed / "candidates/stages" / stage), stage
 

@@ -18,6 +18,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from harness.errors import DataError, TrainingError
 from harness.records import Json
+from trainers.adapters import adapting
 from trainers.data import Pair, Question, pairs, questions
 from trainers.rewards import as_given, total_rewards
 from trainers.settings import Dpo
@@ -50,6 +51,7 @@ def run(job: Job) -> Mapping[str, Json]:
         ),
         train_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in fitting]),
         processing_class=tokenizer,
+        **adapting(job),
     )
     model, metrics = train(job, trainer)
     save_policy(job, model, tokenizer, chat=chat)

@@ -1,75 +1,18 @@
 """Group relative policy optimisation: answers to one prompt are compared by reward, the better made likelier.
 
-Over TRL's GRPOTrainer, with what it leaves open closed: a KL penalty towards the base, several prompts in
-every step, the chat template applied to every prompt, prompts of bounded length.
-
-It does not know what the rewards reward.
+Over TRL's GRPOTrainer. It does not know what the rewards reward.
 """
 
 from collections.abc import Mapping
-from typing import cast
 
-from datasets import Dataset
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from harness.errors import DataError
 from harness.records import Json
-from trainers.data import questions
-from trainers.rewards import as_given, reward_functions
-from trainers.settings import Grpo
+from trainers.online import run_online
 from trainers.stage import Job
-from trainers.tokens import load_tokenizer, prompt_ids
-from trainers.training import common_arguments, save_policy, train
 
 
 def run(job: Job) -> Mapping[str, Json]:
     """Train, write the candidate, return the metrics. Raises DataError, ModelError, TrainingError."""
-    settings = cast(Grpo, job.settings)
-    base, chat = str(job.base), settings.chat_template
-    tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
-    asked = questions(job.data, job.rows)
-    fitting = [
-        question
-        for question in asked
-        if len(prompt_ids(tokenizer, question.prompt, chat=chat)) <= settings.max_length
-    ]
-    if len(fitting) < settings.prompts_per_step:
-        raise DataError(
-            job.data,
-            0,
-            f"{len(fitting)} prompts fit into max_length = {settings.max_length} tokens, and a step needs "
-            f"prompts_per_step = {settings.prompts_per_step}",
-        )
-    trainer = GRPOTrainer(
-        model=base,
-        reward_funcs=reward_functions(job.rewards, fitting),
-        args=arguments(job, settings),
-        train_dataset=Dataset.from_list(
-            [
-                {"prompt": as_given(question.prompt, chat=chat), "row": row}
-                for row, question in enumerate(fitting)
-            ]
-        ),
-        processing_class=tokenizer,
-    )
-    model, metrics = train(job, trainer)
-    save_policy(job, model, tokenizer, chat=chat)
-    return {"rows": len(fitting), "rows_too_long": len(asked) - len(fitting), **metrics}
-
-
-def arguments(job: Job, settings: Grpo) -> GRPOConfig:
-    """TRL's configuration: each step draws its answers anew and learns from all of them at once."""
-    return GRPOConfig(
-        **{
-            **common_arguments(job),
-            "save_strategy": "steps",
-            "save_steps": settings.checkpoint_steps,
-            "max_steps": settings.steps,
-            "num_generations": settings.generations,
-            "max_completion_length": settings.max_new_tokens,
-            "temperature": settings.temperature,
-            "beta": settings.beta,
-            "reward_weights": [reward.weight for reward in job.rewards],
-        }
-    )
+    return run_online(job, GRPOTrainer, GRPOConfig)

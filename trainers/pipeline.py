@@ -15,7 +15,7 @@ import errno
 import fcntl
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from safetensors import SafetensorError
 from harness.engine.identity import identify
 from harness.errors import ConfigError, DiskFull, ModelError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
-from trainers import manifest
+from trainers import completions, history, manifest
 from trainers.data import Source, read
 from trainers.settings import STAGE_SETTINGS, Rewarded, Training
 from trainers.stage import Job, RewardSource, StageProgress, run, stage_kind
@@ -73,6 +73,8 @@ class PlannedStage:
 
     pipeline: str
     """The pipeline it was planned for; others may share it."""
+    key: str
+    """Where it stands in the configuration: `pipelines.NAME.stages[0]`."""
     stage: Stage
     settings: Training
     parent: Origin | None
@@ -95,6 +97,16 @@ class PlannedStage:
     def manifest(self) -> Mapping[str, Any]:
         """What a finished stage says about itself."""
         return manifest.read(self.folder)
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Json]]:
+        """What a finished stage logged, step by step."""
+        return history.read(self.folder)
+
+    @property
+    def completions(self) -> Sequence[Mapping[str, Json]]:
+        """What a policy wrote while it was trained."""
+        return completions.read(self.folder)
 
     @property
     def done(self) -> bool:
@@ -136,14 +148,18 @@ def produce(
     seed: int,
     root: Path,
     on_progress: Callable[[StageProgress], None] | None = None,
+    before: Callable[[PlannedStage], None] = lambda stage: None,
 ) -> Path:
     """Train what is missing, and return the folder of the pipeline's candidate.
+
+    `before` is called with each stage before it is trained, when all that it depends on is there.
 
     Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped.
     """
     stages = plan(pipelines, models, name, output=output, seed=seed, root=root)
     for stage in stages:
         if not stage.done:
+            before(stage)
             _train(stage, on_progress)
         if stage.last:
             _link(output / stage.pipeline, stage.folder)
@@ -233,7 +249,7 @@ class _Planner:
         inputs: dict[str, Json] = {
             "kind": stage.kind,
             "version": kind.version,
-            "settings": settings.model_dump(mode="json", exclude={"rewards"}),
+            "settings": settings.identifying(),
             "data": [source.hash for source in sources],
             "parent": parent.identity if parent else None,
             "chat_template": parent.chat_template if parent else None,
@@ -243,6 +259,7 @@ class _Planner:
         identity = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         planned = PlannedStage(
             pipeline=pipeline.name,
+            key=key,
             stage=stage,
             settings=settings,
             parent=parent,

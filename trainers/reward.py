@@ -14,6 +14,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 
 from harness.errors import DataError
 from harness.records import Json
+from trainers.adapters import adapting
 from trainers.data import pairs
 from trainers.settings import Reward
 from trainers.stage import Job
@@ -42,6 +43,7 @@ def run(job: Job) -> Mapping[str, Json]:
         args=RewardConfig(**common_arguments(job), num_train_epochs=settings.epochs, max_length=None),
         train_dataset=Dataset.from_list(fitting),
         processing_class=tokenizer,
+        **adapting(job, judges=True),
     )
     model, metrics = train(job, trainer)
     save_model(job, model, tokenizer)

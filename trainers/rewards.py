@@ -74,10 +74,11 @@ def total_rewards(
     flat = [(number, answer) for number, group in enumerate(answers) for answer in group]
     totals = [0.0] * len(flat)
     for reward in rewards:
+        values: Sequence[float | None]
         if reward.is_function:
             values = _by_function(load_function(reward.source), questions, flat, chat=chat)
         else:
-            values = _by_model(
+            values = judge(
                 reward.source, [questions[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat
             )
         for place, value in enumerate(values):
@@ -99,9 +100,10 @@ def _by_function(
 
 
 @torch.inference_mode()
-def _by_model(
+def judge(
     folder: str, prompts: Sequence[Sequence[Turn]], answers: Sequence[str], *, chat: bool
-) -> list[float | None]:
+) -> list[float]:
+    """What a reward model gives each answer to its prompt. Raises ModelError for what is no reward model."""
     check_reward_model(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -110,7 +112,7 @@ def _by_model(
         judged_ids(tokenizer, prompt, answer, chat=chat)
         for prompt, answer in zip(prompts, answers, strict=True)
     ]
-    values: list[float | None] = []
+    values: list[float] = []
     for start in range(0, len(rows), BATCH):
         batch = tokenizer.pad(
             {"input_ids": rows[start : start + BATCH]}, padding_side="right", return_tensors="pt"

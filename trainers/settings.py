@@ -11,9 +11,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harness.records import Json
+
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+TOLD_ONLY = ("report_to", "completions_every")
+"""Settings that change what is told of a training, and nothing of its outcome."""
+LATER = ("adapter",)
+"""Settings that stages did not always have; None: not asked for."""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -43,6 +50,8 @@ class Training(BaseModel):
     warmup: Share = 0.03
     """The share of steps in which the learning rate rises from 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Services that are told how the training goes, too; what is logged is kept in the store in any case."""
 
     @property
     def rows_per_step(self) -> int:
@@ -53,6 +62,14 @@ class Training(BaseModel):
     def asks_for_rewards(self) -> bool:
         """Whether training needs a reward."""
         return False
+
+    def identifying(self) -> dict[str, Json]:
+        """What the outcome depends on, rewards apart.
+
+        What was added later and is not asked for is not among them: stages trained before stay what they are.
+        """
+        asked = self.model_dump(mode="json", exclude={"rewards", *TOLD_ONLY})
+        return {name: value for name, value in asked.items() if name not in LATER or value is not None}
 
     @model_validator(mode="after")
     def _micro_batch_divides(self) -> Self:
@@ -99,8 +116,27 @@ class Pretrain(Training):
         return self
 
 
+class Adapter(BaseModel):
+    """A low-rank adapter (LoRA, Hu et al. 2021) that is trained in place of the base's own weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: PositiveInt = 16
+    alpha: PositiveInt = 32
+    """The adapter's part is scaled by alpha / rank."""
+    dropout: Share = 0.0
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("all-linear",)
+    """The layers that get one, by the end of their names; `all-linear`: every one but the output's."""
+    quantize: Literal["4bit"] | None = None
+    """Hold the frozen base in 4 bits while training (QLoRA, Dettmers et al. 2023): a GPU and bitsandbytes."""
+
+
 class Conversational(Training):
     """What every stage has that reads conversations."""
+
+    adapter: Adapter | None = None
+    """Train an adapter. The candidate is the base with the adapter merged into it; the adapter itself lies
+    beside it, in the folder `adapter`. Adapters want a learning rate about ten times as high."""
 
     chat_template: bool = True
     """Whether prompts are rendered as turns with the model's template. False: raw text, turns joined by a
@@ -142,8 +178,8 @@ class Rewarded(Conversational):
     """Of the model's own samples."""
 
 
-class Grpo(Rewarded):
-    """Group relative policy optimisation against rewards. Rows: `prompt`, or `messages` up to a user's turn.
+class Online(Rewarded):
+    """What stages have that learn from fresh answers. Rows: `prompt`, or `messages` up to a user's turn.
 
     Other columns reach the reward functions."""
 
@@ -159,10 +195,12 @@ class Grpo(Rewarded):
     learning_rate: PositiveFloat = 1e-6
     schedule: Literal["cosine", "linear", "constant"] = "constant"
     warmup: Share = 0.0
-    beta: Annotated[float, Field(ge=0)] = 0.04
+    beta: Annotated[float, Field(ge=0)]
     """Weight of the KL penalty towards the base; 0 switches it off and is a known mistake."""
     checkpoint_steps: PositiveInt = 20
     """Steps between checkpoints."""
+    completions_every: PositiveInt = 10
+    """Steps after which some of the answers are kept, to be read in the report."""
 
     @property
     def rows_per_step(self) -> int:
@@ -173,6 +211,18 @@ class Grpo(Rewarded):
     def asks_for_rewards(self) -> bool:
         """Always."""
         return True
+
+
+class Grpo(Online):
+    """Group relative policy optimisation against rewards."""
+
+    beta: Annotated[float, Field(ge=0)] = 0.04
+
+
+class Rloo(Online):
+    """REINFORCE against rewards, an answer's baseline being the mean of its prompt's other answers."""
+
+    beta: Annotated[float, Field(ge=0)] = 0.05
 
 
 class Dpo(Rewarded):
@@ -228,6 +278,7 @@ STAGE_SETTINGS: Mapping[str, type[Training]] = {
     "sft": Sft,
     "reward": Reward,
     "grpo": Grpo,
+    "rloo": Rloo,
     "dpo": Dpo,
     "toxicity": Toxicity,
 }

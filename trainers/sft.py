@@ -15,6 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.errors import DataError
 from harness.records import Json
+from trainers.adapters import adapting
 from trainers.data import demonstrations
 from trainers.settings import Sft
 from trainers.stage import Job
@@ -44,6 +45,7 @@ def run(job: Job) -> Mapping[str, Json]:
         ),
         train_dataset=Dataset.from_list(fitting),
         processing_class=tokenizer,
+        **adapting(job),
     )
     model, metrics = train(job, trainer)
     save_policy(job, model, tokenizer, chat=settings.chat_template)

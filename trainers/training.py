@@ -6,14 +6,16 @@ It does not know what is learned; a stage builds its trainer and hands it over.
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 import datasets
 import torch
 import transformers
+from peft import PeftModel
 from transformers import (
     AutoConfig,
     PreTrainedModel,
@@ -26,8 +28,10 @@ from transformers import (
     TrainingArguments,
 )
 
-from harness.errors import ModelError, TrainingError
+from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
+from trainers import history
+from trainers.adapters import merged
 from trainers.stage import Job
 from trainers.tokens import end_tokens
 
@@ -37,8 +41,8 @@ COMPLETE = "complete"
 """Written into a checkpoint's folder when all of it is there."""
 RESUME_ONLY = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin")
 """Files of a checkpoint that only going on with the training needs."""
-CLOCKS = ("train_", "step", "total_flos", "profiling/")
-"""How the names of logged numbers begin that are about the machine."""
+SERVICES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
+"""The libraries of which one must be installed for a service."""
 
 
 def common_arguments(job: Job) -> dict[str, Any]:
@@ -66,9 +70,21 @@ def common_arguments(job: Job) -> dict[str, Any]:
         "save_strategy": "epoch",
         "logging_steps": 10,
         "logging_nan_inf_filter": False,  # else a NaN loss is logged as the last good one
-        "report_to": "none",
+        "report_to": _services(settings.report_to),
+        "run_name": job.folder.name,
         "disable_tqdm": True,
     }
+
+
+def _services(names: Sequence[str]) -> list[str]:
+    """Raises UsageError for one whose library is not installed, before anything is loaded."""
+    for name in names:
+        if not any(find_spec(library) for library in SERVICES[name]):
+            raise UsageError(
+                f'`report_to = ["{name}"]` needs its library: pip install {SERVICES[name][0]}, or leave it '
+                "out: what is logged is kept in the store in any case"
+            )
+    return list(names)
 
 
 def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]:
@@ -92,6 +108,7 @@ def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]
                 f"{trainer.args.per_device_train_batch_size}, or lower `max_length`"
             ) from error
     check_weights(job, model)
+    history.write(job.folder, trainer.state.log_history)
     for complete in (job.folder / "checkpoints").glob(f"checkpoint-*/{COMPLETE}"):
         forget_optimiser(complete.parent)
     return model, {"steps": trainer.state.global_step, **last_logged(trainer.state)}
@@ -99,6 +116,8 @@ def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]
 
 def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write a candidate in hub layout, in the base's own dtype."""
+    if isinstance(model, PeftModel):
+        model = merged(job, model)
     if job.base is not None:
         dtype = AutoConfig.from_pretrained(job.base).dtype
         if dtype is not None:
@@ -110,6 +129,8 @@ def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
 
 def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
     """Write a candidate that generates: it stops at the tokenizer's end and at the template's end of turn."""
+    if isinstance(model, PeftModel):
+        model = merged(job, model)
     config = model.generation_config
     known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     ends = [*end_tokens(tokenizer, chat=chat), *(number for number in known if number is not None)]
@@ -193,11 +214,7 @@ def is_finite(model: torch.nn.Module) -> bool:
 def last_logged(state: TrainerState) -> dict[str, Json]:
     """The last logged number of every kind, without the trainer's own clocks."""
     numbers = {name: value for entry in state.log_history for name, value in entry.items()}
-    return {
-        name: value
-        for name, value in numbers.items()
-        if isinstance(value, int | float) and not name.startswith(CLOCKS)
-    }
+    return {name: value for name, value in numbers.items() if history.is_told(name, value)}
 
 
 @contextmanager

@@ -25,6 +25,7 @@ VERBS = {
     "eval": ("harness.cli.evaluate", "Run suites on models, into the store."),
     "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
     "sample": ("harness.cli.sample", "Show answers to one prompt side by side."),
+    "doctor": ("harness.cli.doctor", "Find what would make a model's or pipeline's numbers false."),
     "list": ("harness.cli.overview", "List what is defined, trained and evaluated."),
     "init": ("harness.cli.init", "Write a commented harness.toml to start from."),
 }

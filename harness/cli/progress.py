@@ -17,7 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from harness.cli.terminal import errors
+from harness.cli.terminal import errors, print_findings
+from trainers.doctor.findings import Examination
 from trainers.stage import StageProgress
 
 
@@ -52,6 +53,13 @@ class ProgressBars:
         """Show a stage's steps and its last loss."""
         detail = "" if progress.loss is None else f"loss {progress.loss:.3f}"
         self._show(f"train {progress.pipeline} · {progress.stage}", progress.step, progress.total, detail)
+
+    def examined(self, examination: Examination) -> None:
+        """Say what would make a training's outcome false; notes are for `harness doctor`."""
+        grave = [finding for finding in examination.findings if finding.severity != "note"]
+        if grave:
+            errors.print(f"{examination.name}, before it is trained:", markup=False)
+            print_findings(errors, grave)
 
     def loading(self, model: str) -> None:
         """Show that something happens before the first answer comes."""

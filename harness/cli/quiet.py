@@ -19,7 +19,6 @@ ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",  # nobody is told what is evaluated here
     "DISABLE_TELEMETRY": "1",
     "TRL_EXPERIMENTAL_SILENCE": "1",
-    "WANDB_MODE": "disabled",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "LOGLEVEL": "ERROR",  # lm-eval's

@@ -20,7 +20,9 @@ from harness.verbs.project import Project
 from harness.verbs.work import Outcome
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
+from reports.visible import visible
 from reports.wording import price
+from trainers.doctor.findings import Finding
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -33,6 +35,8 @@ COLOURS = {
     Decision.NOT_COMPARABLE: "magenta",
 }
 
+SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
 
 def introduce(project: Project) -> None:
     """Say where the project comes from, when that is not a file of the user's."""
@@ -41,6 +45,18 @@ def introduce(project: Project) -> None:
             "no harness.toml here: using the embedded toy world (its scores say nothing about real models; "
             "`harness init` starts a project of your own)",
             style="dim",
+        )
+
+
+def print_findings(where: Console, findings: Sequence[Finding]) -> None:
+    """What the doctor found, each with its evidence, its place, and what mends it."""
+    for finding in findings:
+        where.print(
+            Text.assemble(
+                (f"  {finding.severity}: ", SEVERITIES[finding.severity]),
+                (f"{finding.check}. ", "bold"),
+                f"{visible(finding.evidence)}.\n    {finding.where}\n    → {visible(finding.mend)}",
+            )
         )
 
 

@@ -1,25 +1,38 @@
 """`harness train`: candidates, stage by stage. It does not know how a stage trains."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from harness.cli.options import AsJson, Config, Seed
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.project import open_project
-from harness.verbs.work import train
+from harness.verbs.work import plan_training, train
+from trainers.forecast import Forecast
 
 
 def command(
     names: Annotated[list[str], typer.Argument(help="Pipelines; `harness list` shows them.")],
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what would be trained or reused and why, and train nothing.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Do not train a stage in which the doctor finds a mistake.")
+    ] = False,
     config: Config = None,
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
     """Produce what is missing of these pipelines. A stage that is there is used; a killed one goes on."""
-    project = open_project(config, seed=seed)
+    project = open_project(config, seed=seed, strict=strict)
     introduce(project)
+    if plan:
+        _show(plan_training(project, names), as_json)
+        return
     with ProgressBars() as watcher:
         candidates = train(project, names, watcher=watcher)
     if as_json:
@@ -27,3 +40,29 @@ def command(
         return
     for name, folder in candidates.items():
         console.print(f"{name}: {folder}", markup=False)
+
+
+def _show(stages: Sequence[Forecast], as_json: bool) -> None:
+    if as_json:
+        print_json([{**asdict(stage), "folder": str(stage.folder)} for stage in stages])
+        return
+    table = Table("pipeline", "stage", "needed by", "", "why")
+    for heading in ("rows", "steps", "tokens"):
+        table.add_column(heading, justify="right")
+    for stage in stages:
+        table.add_row(
+            stage.pipeline,
+            stage.folder.name,
+            ", ".join(stage.needed_by),
+            "reused" if stage.done else "train",
+            stage.why,
+            f"{stage.rows:,}",
+            "–" if stage.steps is None else f"{stage.steps:,}",
+            f"{stage.tokens:,}",
+        )
+    console.print(table)
+    trained = [stage for stage in stages if not stage.done]
+    console.print(
+        f"{len(trained)} of {len(stages)} stages to train, about {sum(stage.tokens for stage in trained):,} "
+        "tokens; steps and tokens are upper bounds, tokens estimated from a sample of the rows"
+    )

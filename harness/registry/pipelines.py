@@ -14,6 +14,8 @@ from harness.registry.sections import PipelineSection, StageSection
 
 _WITHOUT_BASE = ("pretrain", "toxicity")
 """Kinds of stage that start from nothing."""
+_REMOVED = {"ppo": "TRL has removed PPO; `rloo` and `grpo` take the same rewards"}
+"""Kinds of stage that users know from elsewhere and that are no more."""
 
 
 class ReadPipeline(NamedTuple):
@@ -71,8 +73,8 @@ def _stage(
     for place, source in _sources(section, key):
         ground.check_file(source, place)
     if section.kind not in stages:
-        unknown = UnknownName("kind of stage", section.kind, stages)
-        ground.mistakes.add(under(key, "kind"), str(unknown))
+        unknown = str(UnknownName("kind of stage", section.kind, stages))
+        ground.mistakes.add(under(key, "kind"), _REMOVED.get(section.kind, unknown))
         return None
     rest = {field: value for field, value in table.items() if field not in own}
     settings = ground.mistakes.read(stages[section.kind], rest, key, also=StageSection.model_fields)

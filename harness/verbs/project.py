@@ -20,6 +20,7 @@ from harness.registry import JUDGES, Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
 from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, suite_settings
+from trainers.doctor.findings import Examination
 from trainers.pipeline import PlannedStage, plan, produce
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import StageProgress
@@ -32,6 +33,10 @@ class Watcher(Protocol):
 
     def training(self, progress: StageProgress) -> None:
         """A stage has done another step."""
+        ...
+
+    def examined(self, examination: Examination) -> None:
+        """A stage is about to be trained, and this is what the doctor found in it."""
         ...
 
     def loading(self, model: str) -> None:
@@ -47,6 +52,9 @@ class Unwatched:
     """Nobody is told."""
 
     def training(self, progress: StageProgress) -> None:
+        """Say nothing."""
+
+    def examined(self, examination: Examination) -> None:
         """Say nothing."""
 
     def loading(self, model: str) -> None:
@@ -67,6 +75,8 @@ class Project:
     """Ask only the first rows of every suite."""
     device: str | None = None
     """Where local models run; None: a GPU where there is one."""
+    strict: bool = False
+    """Whether a stage is not trained in which the doctor finds an error or a warning."""
 
     @cached_property
     def data_root(self) -> Path | None:
@@ -171,7 +181,21 @@ class Project:
             seed=registry.project.seed,
             root=registry.project.root,
             on_progress=watcher.training,
+            before=partial(self._examine, watcher),
         )
+
+    def _examine(self, watcher: Watcher, stage: PlannedStage) -> None:
+        """Look at a stage that is about to be trained. Raises UsageError where it is to be strict."""
+        # imported here because TRL takes seconds to load, and what is trained already needs none of it
+        from trainers.doctor.examination import examine  # noqa: PLC0415
+
+        examination = examine(stage, deep=False)
+        watcher.examined(examination)
+        if self.strict and any(finding.severity != "note" for finding in examination.findings):
+            raise UsageError(
+                f"{stage.key} was not trained: `--strict` stops at what the doctor found in it; mend it, or "
+                "leave --strict out"
+            )
 
 
 def open_project(
@@ -181,6 +205,7 @@ def open_project(
     limit: int | None = None,
     device: str | None = None,
     store: str | None = None,
+    strict: bool = False,
 ) -> Project:
     """Read `file`, or the harness.toml of this folder, or else the embedded toy world's.
 
@@ -200,4 +225,4 @@ def open_project(
         store=settings.store if store is None else store,
     )
     registry = replace(registry, project=settings)
-    return Project(registry=registry, is_toy=is_toy, limit=limit, device=device)
+    return Project(registry=registry, is_toy=is_toy, limit=limit, device=device, strict=strict)

@@ -30,7 +30,9 @@ from harness.records import Message, Model, Prompt, Response, Run, Sampling, Ver
 from harness.store import Failures, KeptStage, Store
 from harness.verbs.project import Project, Unwatched, Watcher
 from reports.leaderboard import Leaderboard, build, latest
+from reports.training import trained_stages
 from reports.writing import write
+from trainers.forecast import Forecast, forecast
 
 DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
 """What is asked where neither the command nor `[compare] suites` names any."""
@@ -109,6 +111,15 @@ def evaluate(
             _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
         store = opening()
         return {name: runs_of(project, name, opened, store, watcher, rescored=rescore) for name in names}
+
+
+def plan_training(project: Project, names: Sequence[str]) -> list[Forecast]:
+    """What `train` would do for these pipelines, each stage once, in the order of training."""
+    for name in names:
+        if name not in project.registry.pipelines:
+            raise UnknownName("pipeline", name, project.registry.pipelines)
+    plans = {name: project.plan(name) for name in names}
+    return forecast(plans, project.registry.project.output)
 
 
 def runs_of(
@@ -301,7 +312,9 @@ def _outcome(
     )
     return Outcome(
         board=board,
-        files=write(board, folder or project.registry.project.reports),
+        files=write(
+            board, folder or project.registry.project.reports, trained=trained_stages(store, list(runs))
+        ),
         failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
     )
 
@@ -335,7 +348,12 @@ def _keep_stages(project: Project, name: str, store: Store) -> None:
                 position=position,
                 kind=stage.kind,
                 folder=str(stage.folder),
-                manifest=stage.manifest,
+                manifest={
+                    **stage.manifest,
+                    "pipeline": stage.pipeline,
+                    "history": stage.history,
+                    "completions": stage.completions,
+                },
                 started=stage.manifest["started"],
                 finished=stage.manifest["finished"],
             )

@@ -650,6 +650,10 @@ def test_settings_that_contradict_each_other(mistakes: Mistakes) -> None:
             "pipelines.p.stages[0].kind: this key is needed",
         ),
         (
+            '[pipelines.p]\nbase = "base"\nstages = [{ kind = "ppo" }]',
+            "pipelines.p.stages[0].kind: TRL has removed PPO; `rloo` and `grpo` take the same rewards",
+        ),
+        (
             '[pipelines.p]\nbase = "base"\nstages = [{ kind = "grop" }]',
             "pipelines.p.stages[0].kind: there is no kind of stage named 'grop'; did you mean 'grpo'?",
         ),

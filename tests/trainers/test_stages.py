@@ -37,6 +37,7 @@ def metrics(folder: Path) -> dict[str, Any]:
 POLICIES = {
     "sft": stage("sft", "sft.jsonl", epochs=1),
     "grpo": stage("grpo", "prompts.jsonl", CASE, **GRPO),
+    "rloo": stage("rloo", "prompts.jsonl", CASE, **GRPO),
     "dpo": stage("dpo", "pairs.jsonl", **DPO),
 }
 
@@ -96,29 +97,40 @@ def test_a_policy_is_no_reward_model(world: World) -> None:
         )
 
 
-# ---------------------------------------------------------------- GRPO
+# ---------------------------------------------------------------- GRPO and RLOO
 
 
 def grpo(
-    world: World, name: str, reward: str | None = CASE, data: str = "prompts.jsonl", **changed: Any
+    world: World,
+    name: str,
+    reward: str | None = CASE,
+    data: str = "prompts.jsonl",
+    kind: str = "grpo",
+    **changed: Any,
 ) -> Path:
-    """A GRPO candidate trained from `sft`."""
-    return world.produce(name, pipeline(name, "sft", stage("grpo", data, reward, **{**GRPO, **changed})))
+    """A candidate trained from `sft` against rewards."""
+    name = f"{name}_{kind}"
+    return world.produce(name, pipeline(name, "sft", stage(kind, data, reward, **{**GRPO, **changed})))
 
 
-def test_a_step_holds_several_prompts_and_groups_of_answers(world: World) -> None:
+ONLINE = pytest.mark.parametrize("kind", ["grpo", "rloo"])
+
+
+@ONLINE
+def test_a_step_holds_several_prompts_and_groups_of_answers(world: World, kind: str) -> None:
     """`prompts_per_step` unique prompts, each with `generations` answers; one prompt alone would be noise."""
     rewarding.SHOWN.clear()
-    grpo(world, "grpo_groups", steps=3)
+    grpo(world, "grpo_groups", steps=3, kind=kind)
     counts = [[row["prompts"].count(prompt) for prompt in row["prompts"]] for row in rewarding.SHOWN]
     assert [[4] * 16] * 3 == counts
 
 
-def test_prompts_are_rendered_unless_switched_off(world: World) -> None:
+@ONLINE
+def test_prompts_are_rendered_unless_switched_off(world: World, kind: str) -> None:
     """With the template on, TRL gets messages; off, raw text."""
     rewarding.SHOWN.clear()
-    grpo(world, "grpo_chat", steps=1)
-    grpo(world, "grpo_raw", steps=1, chat_template=False)
+    grpo(world, "grpo_chat", steps=1, kind=kind)
+    grpo(world, "grpo_raw", steps=1, chat_template=False, kind=kind)
     chat, raw = (row["prompts"][0] for row in rewarding.SHOWN)
     assert "user" == chat[0]["role"]
     assert isinstance(raw, str)
@@ -136,15 +148,17 @@ def test_columns_reach_the_reward_as_they_were_read(world: World) -> None:
     assert {True} == set(rewarding.SHOWN[0]["upper"])
 
 
-def test_the_kl_reference_is_the_base(world: World) -> None:
+@ONLINE
+def test_the_kl_reference_is_the_base(world: World, kind: str) -> None:
     """Before the first update policy and reference are one: the KL is there, and zero."""
-    assert 0.0 == pytest.approx(metrics(grpo(world, "grpo_kl", steps=1))["kl"], abs=1e-6)
+    assert 0.0 == pytest.approx(metrics(grpo(world, "grpo_kl", steps=1, kind=kind))["kl"], abs=1e-6)
 
 
-def test_several_rewards_are_weighted(world: World) -> None:
+@ONLINE
+def test_several_rewards_are_weighted(world: World, kind: str) -> None:
     """A reward model and a function together, each with its weight."""
     rewards = [{"name": "reward", "weight": 0.5}, {"name": CASE, "weight": 2.0}]
-    kept = metrics(grpo(world, "grpo_weighted", None, rewards=rewards, steps=1))
+    kept = metrics(grpo(world, "grpo_weighted", None, rewards=rewards, steps=1, kind=kind))
     (model,) = (
         value for name, value in kept.items() if name.startswith("rewards/reward-") and "mean" in name
     )
@@ -260,6 +274,7 @@ SHORT: dict[str, tuple[str | None, Stage]] = {
     "sft": ("base", stage("sft", "sft.jsonl", epochs=1)),
     "reward": ("base", stage("reward", "pairs.jsonl", epochs=1)),
     "grpo": ("sft", stage("grpo", "prompts.jsonl", CASE, **GRPO)),
+    "rloo": ("sft", stage("rloo", "prompts.jsonl", CASE, **GRPO)),
     "dpo": ("sft", stage("dpo", "prompts.jsonl", CASE, on_policy=2, **DPO)),
     "toxicity": (None, stage("toxicity", "toxic.jsonl", epochs=1, vocabulary=300)),
 }

@@ -1,0 +1,65 @@
+"""`harness doctor`: what would make numbers false. It does not know how it is found."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from harness.cli.options import AsJson, Config, Names, Seed
+from harness.cli.terminal import console, introduce, print_findings, print_json
+from harness.verbs.doctor import diagnose
+from harness.verbs.project import open_project
+from reports.visible import visible
+from trainers.doctor.findings import Examination
+
+SHOWN = 400
+"""Characters of a piece of a row that are shown."""
+
+
+def command(
+    names: Names,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 for warnings too, and not for errors only.")
+    ] = False,
+    config: Config = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what would make numbers false, and show what is in the loss. Nothing is trained.
+
+    Exits with 1 where an error is found. Notes never fail.
+    """
+    project = open_project(config, seed=seed)
+    introduce(project)
+    examined = diagnose(project, names)
+    if as_json:
+        print_json([asdict(each) for each in examined])
+    else:
+        for each in examined:
+            show(each)
+    failing = {"error", "warning"} if strict else {"error"}
+    raise typer.Exit(int(any(f.severity in failing for each in examined for f in each.findings)))
+
+
+def show(examined: Examination) -> None:
+    """One stage or model: its first row with what is learned in green, then what was found."""
+    console.print(Text(examined.name, style="bold"))
+    if examined.shown:
+        console.print(_row(examined))
+    for name, told in (examined.measured or {}).items():
+        console.print(Text(f"  {name} {told}"))
+    for missing in examined.left_out:
+        console.print(Text(f"  {missing}", style="dim"))
+    print_findings(console, examined.findings)
+    if not examined.findings:
+        console.print(Text("  nothing found", style="green"))
+
+
+def _row(examined: Examination) -> Text:
+    row = Text("  ")
+    for piece in examined.shown:
+        text = visible(piece.text).replace("\n", "⏎\n  ")
+        text = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        row.append(text, style="black on green" if piece.learned else "dim")
+    return row

@@ -1,0 +1,42 @@
+"""The verb that looks for what would make a model's or pipeline's numbers false.
+
+It does not know how anything is measured, nor how a finding is shown.
+"""
+
+from collections.abc import Collection, Sequence
+
+from harness.engine.hub import model_folder
+from harness.errors import UsageError
+from harness.records import Local
+from harness.verbs.project import Project, Unwatched
+from trainers.doctor.examination import examine, examine_model
+from trainers.doctor.findings import Examination
+from trainers.training import quiet
+
+
+def diagnose(project: Project, names: Sequence[str]) -> list[Examination]:
+    """Every stage of the pipelines, each once, and every model, of these names.
+
+    Raises UnknownName, DataError, and UsageError for a model that has no files to look at.
+    """
+    found: dict[str, Examination] = {}
+    with quiet():
+        for name in dict.fromkeys(names):
+            if name in project.registry.pipelines:
+                found |= _pipeline(project, name, found)
+            else:
+                found[name] = _model(project, name)
+    return list(found.values())
+
+
+def _pipeline(project: Project, name: str, known: Collection[str]) -> dict[str, Examination]:
+    """By folder: its stages that are not known yet."""
+    plan = project.plan(name)
+    return {str(stage.folder): examine(stage, plan) for stage in plan if str(stage.folder) not in known}
+
+
+def _model(project: Project, name: str) -> Examination:
+    model = project.model(name, Unwatched())
+    if not isinstance(model.source, Local):
+        raise UsageError(f"model {name!r} is a service: it has no files that could be looked at")
+    return examine_model(name, model_folder(model.source.path, model.source.revision), model.chat_template)

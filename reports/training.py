@@ -1,0 +1,122 @@
+"""How candidates came to be, from the store alone: every stage once, its curves, and what it wrote meanwhile.
+
+It does not know how a stage trains, and judges no curve.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.records import Json
+from harness.store import KeptStage, Store
+
+CURVES = (
+    ("loss", "loss"),
+    ("reward", "reward"),
+    ("kl", "KL divergence from the base"),
+    ("completions/mean_length", "length of answers, in tokens"),
+    ("accuracy", "share of pairs ranked right"),
+    ("rewards/accuracies", "share of pairs ranked right"),
+    ("rewards/margins", "reward of the chosen answer above the rejected one's"),
+)
+"""What is drawn of a training where it is logged, in this order: TRL's name, and its meaning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One logged number over the steps of a stage."""
+
+    name: str
+    meaning: str
+    points: tuple[tuple[int, float], ...]
+    """(step, value), at least two."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedStage:
+    """A finished stage."""
+
+    identity: str
+    name: str
+    """`PIPELINE · KIND`, by the pipeline that defines it."""
+    candidates: tuple[str, ...]
+    """The models of the report that it ends."""
+    parent: str | None
+    """The identity of the stage it starts from; None: from nothing, or from a model not trained here."""
+    rewards: tuple[str, ...]
+    """The identities of the stages that gave it rewards."""
+    facts: Mapping[str, str]
+    """What it was made from and with, in words."""
+    curves: tuple[Curve, ...]
+    completions: tuple[Mapping[str, Any], ...]
+    """Answers of the policy in training: step, prompt, completion, rewards."""
+
+
+def trained_stages(store: Store, models: Sequence[str]) -> tuple[TrainedStage, ...]:
+    """Every stage that these models and what they depend on are made of; none where none was trained here.
+
+    In the order of training. A stage that several models share stands once.
+    """
+    kept = [stage for model in models for stage in _newest(store.stages(model))]
+    ends: dict[str, list[str]] = {}
+    for model in models:
+        if theirs := _newest(store.stages(model)):
+            ends.setdefault(theirs[-1].identity, []).append(model)
+    unique = {stage.identity: stage for stage in kept}
+    by_folder = {_folder(stage): stage.identity for stage in unique.values()}
+    return tuple(
+        _trained(stage, ends.get(stage.identity, ()), by_folder, unique) for stage in unique.values()
+    )
+
+
+def _newest(stages: Sequence[KeptStage]) -> list[KeptStage]:
+    """A pipeline's stages as it was trained last: of each place, the one that was kept last."""
+    return [stage for _, stage in sorted({stage.position: stage for stage in stages}.items())]
+
+
+def _trained(
+    stage: KeptStage, ends: Sequence[str], by_folder: Mapping[str, str], known: Mapping[str, KeptStage]
+) -> TrainedStage:
+    manifest: Mapping[str, Any] = stage.manifest
+    return TrainedStage(
+        identity=stage.identity,
+        name=f"{manifest.get('pipeline', stage.pipeline)} · {stage.kind}",
+        candidates=tuple(ends),
+        parent=by_folder.get(str(manifest["parent"])),
+        rewards=tuple(each["identity"] for each in manifest["rewards"] if each["identity"] in known),
+        facts=dict(_facts(manifest)),
+        curves=tuple(_curves(manifest.get("history", ()))),
+        completions=tuple(manifest.get("completions", ())),
+    )
+
+
+def _folder(stage: KeptStage) -> str:
+    return stage.folder.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "data", ", ".join(f"{each['source']} ({each['rows']:,} rows)" for each in manifest["data"])
+    if manifest["rewards"]:
+        rewards = (f"{each['weight']:g} × {each['reward']}" for each in manifest["rewards"])
+        yield "rewards", ", ".join(rewards)
+    settings = manifest["inputs"]["settings"]
+    yield "settings", ", ".join(f"{name} {_shown(value)}" for name, value in settings.items() if value)
+    if (steps := manifest["metrics"].get("steps")) is not None:
+        yield "steps", f"{steps:,}"
+    yield "seconds", f"{manifest['seconds']:,}"
+    yield "seed", str(manifest["inputs"]["seed"])
+
+
+def _shown(value: Json) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
+    named = {name for point in history for name in point}
+    several = [name for name in sorted(named) if name.startswith("rewards/") and name.endswith("/mean")]
+    wanted = [*CURVES, *((name, f"reward from {name.split('/')[1]}") for name in several if len(several) > 1)]
+    for name, meaning in wanted:
+        points = tuple((point["step"], float(point[name])) for point in history if name in point)
+        if len(points) > 1:
+            yield Curve(name=name, meaning=meaning, points=points)

@@ -1,0 +1,158 @@
+"""The page on how candidates came to be: every stage once, its lineage, its curves, its answers as text."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.store import KeptStage, Store
+from reports.curves import curve, graph, sentences
+from reports.html import render_training
+from reports.training import Curve, trained_stages
+
+HOSTILE = "<script>alert(1)</script> </td> \u202e \x1b[2J"
+
+
+def kept(pipeline: str, name: str, position: int, parent: str | None, **more: Any) -> KeptStage:
+    """A stage as the store has it. `name` is `PIPELINE-KIND`."""
+    defined, _, kind = name.partition("-")
+    manifest = {
+        "pipeline": defined,
+        "parent": parent,
+        "rewards": more.get("rewards", []),
+        "data": [{"source": "rows.jsonl", "rows": 1234}],
+        "inputs": {"settings": {"epochs": 2, "micro_batch": None}, "seed": 7},
+        "metrics": {"steps": 20},
+        "seconds": 3.5,
+        "history": more.get("history", []),
+        "completions": more.get("completions", []),
+    }
+    return KeptStage(
+        pipeline=pipeline,
+        identity=f"id-{name}",
+        position=position,
+        kind=kind,
+        folder=f"/somewhere/stages/{name}",
+        manifest=manifest,
+        started="2026-01-01",
+        finished="2026-01-01",
+    )
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """Two candidates that share `sft`; one of them learns from a reward model."""
+    with Store.open("sqlite://") as opened:
+        history = [{"step": 10, "loss": 2.0, "kl": 0.0}, {"step": 20, "loss": 1.0, "kl": 0.5}]
+        written = {"step": 0, "prompt": [{"role": "user", "content": HOSTILE}], "completion": HOSTILE}
+        reward = [{"reward": "reward", "weight": 1.0, "identity": "id-reward-reward"}]
+        completions = [{**written, "rewards": {"case": 0.25, "none": None}}]
+        for stage in (
+            kept("sft", "sft-sft", 0, None, history=history),
+            kept("grpo", "sft-sft", 0, None, history=history),
+            kept("grpo", "reward-reward", 1, "sft-sft"),
+            kept("grpo", "grpo-grpo", 2, "sft-sft", rewards=reward, completions=completions),
+        ):
+            opened.keep_stage(stage)
+        yield opened
+
+
+def test_a_shared_stage_stands_once(store: Store) -> None:
+    """In the order of training, with the candidates that it ends and what it came from."""
+    stages = trained_stages(store, ["sft", "grpo", "elsewhere"])
+
+    assert ["sft · sft", "reward · reward", "grpo · grpo"] == [stage.name for stage in stages]
+    assert [("sft",), (), ("grpo",)] == [stage.candidates for stage in stages]
+    assert [None, "id-sft-sft", "id-sft-sft"] == [stage.parent for stage in stages]
+    assert [(), (), ("id-reward-reward",)] == [stage.rewards for stage in stages]
+
+
+def test_a_stage_trained_anew_replaces_the_earlier_one(store: Store) -> None:
+    """A pipeline's candidate is the one that was kept last, not all that ever were."""
+    again = kept("sft", "sft-sft", 0, None)
+    store.keep_stage(KeptStage(**{**_fields(again), "identity": "id-later", "finished": "2026-02-01"}))
+
+    assert ["id-later"] == [stage.identity for stage in trained_stages(store, ["sft"])]
+
+
+def test_curves_are_what_was_logged(store: Store) -> None:
+    """Step by step, and nothing for what was logged once or never."""
+    stage = trained_stages(store, ["sft"])[0]
+
+    assert {"loss": ((10, 2.0), (20, 1.0)), "kl": ((10, 0.0), (20, 0.5))} == {
+        each.name: each.points for each in stage.curves
+    }
+    assert {
+        "data": "rows.jsonl (1,234 rows)",
+        "settings": "epochs 2",
+        "steps": "20",
+    }.items() <= stage.facts.items()
+
+
+def test_nothing_is_told_of_models_that_were_not_trained_here(store: Store) -> None:
+    """A model from a folder has no stages."""
+    assert () == trained_stages(store, ["elsewhere"])
+
+
+def test_a_curve_lies_within_its_axes_and_is_told_in_words() -> None:
+    """Falling values fall on the page, where y grows downwards."""
+    drawn = curve(Curve(name="loss", meaning="loss", points=((10, 2.0), (15, 1.0), (20, 0.0))), "c")
+    [points] = re.findall(r'polyline class="curve" points="([^"]+)"', drawn)
+    places = [tuple(map(float, point.split(","))) for point in points.split()]
+
+    assert sorted(places) == places
+    assert [y for _, y in places] == sorted(y for _, y in places)
+    assert all(0 <= x <= 300 and 0 <= y <= 130 for x, y in places)
+    assert "from 2 at step 10 to 0 at step 20" in drawn
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -3.5, 1e-12, 1e9])
+def test_a_flat_curve_is_drawn(value: float) -> None:
+    """A loss that does not move is no division by zero."""
+    assert "polyline" in curve(Curve(name="loss", meaning="loss", points=((1, value), (2, value))), "c")
+
+
+def test_the_graph_leads_from_each_stage_to_what_needs_it(store: Store) -> None:
+    """Two solid lines from sft, a dashed one from the reward model; the same in words."""
+    stages = trained_stages(store, ["sft", "grpo"])
+    drawn = graph(stages)
+
+    assert (2, 1) == (drawn.count('class="edge"'), drawn.count('class="edge reward"'))
+    assert 2 == drawn.count("box candidate")
+    assert (
+        "grpo · grpo starts from sft · sft, rewarded by reward · reward, and is grpo" == sentences(stages)[-1]
+    )
+
+
+def test_answers_are_shown_as_text(store: Store) -> None:
+    """Markup in an answer or a name is text, unseen characters are shown, and no script may run."""
+    page = render_training(
+        trained_stages(store, ["grpo"]), created="2026-01-01T00:00:00+00:00", label=HOSTILE
+    )
+
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "⟨U+202E⟩" in page
+    assert "\x1b" not in page
+    assert "script-src &#39;none&#39;" in page
+    assert "case 0.25, none –" in page
+
+
+def test_an_old_store_without_histories_still_gives_a_page(tmp_path: Path) -> None:
+    """Stages that were kept before anything was logged have no curves, and no pipeline of their own."""
+    with Store.open("sqlite://") as old:
+        stage = kept("sft", "sft-sft", 0, None)
+        manifest = {
+            k: v for k, v in stage.manifest.items() if k not in ("history", "completions", "pipeline")
+        }
+        old.keep_stage(KeptStage(**{**_fields(stage), "manifest": manifest}))
+        stages = trained_stages(old, ["sft"])
+
+    assert ["sft · sft"] == [stage.name for stage in stages]
+    assert "Nothing was logged often enough" in render_training(stages, created="2026-01-01", label=None)
+
+
+def _fields(stage: KeptStage) -> dict[str, Any]:
+    return {name: getattr(stage, name) for name in KeptStage.__slots__}

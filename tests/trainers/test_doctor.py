@@ -1,0 +1,305 @@
+"""Each known mistake, planted on purpose, is found with its evidence and place; right stages have none."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorForLanguageModeling
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling as TrlCollator
+
+from harness.records import Local, Model, Stage
+from tests.tiny_models import tiny_llama
+from tests.trainers.test_adapters import ADAPTER
+from tests.trainers.test_stages import CASE, DPO, GRPO
+from tests.trainers.world import World, pipeline, stage, write_rows
+from trainers.doctor.examination import examine, examine_model
+from trainers.doctor.findings import Finding
+from trainers.doctor.loss import ends, padding_in
+from trainers.doctor.patient import Patient, ReadRow
+from trainers.pipeline import PlannedStage, plan
+
+RIGHT: dict[str, Stage] = {
+    "sft": stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3),
+    "adapter": stage("sft", "sft.jsonl", epochs=2, learning_rate=2e-2, adapter=ADAPTER),
+    "reward": stage("reward", "pairs.jsonl", epochs=2, learning_rate=5e-3),
+    "grpo": stage("grpo", "prompts.jsonl", "reward", **{**GRPO, "checkpoint_steps": 1}),
+    "rloo": stage("rloo", "prompts.jsonl", CASE, **{**GRPO, "checkpoint_steps": 1}),
+    "dpo": stage("dpo", "pairs.jsonl", **DPO),
+    "own": stage("dpo", "prompts.jsonl", CASE, on_policy=2, **DPO),
+}
+
+
+def planned(
+    world: World, asked: Stage, base: str = "sft", models: Mapping[str, Model] | None = None
+) -> list[PlannedStage]:
+    """The plan of a pipeline of this one stage."""
+    pipelines = world.with_(pipeline("patient", base, asked))
+    return plan(pipelines, models or {}, "patient", **world.arguments({}))
+
+
+def found(
+    world: World, asked: Stage, base: str = "sft", models: Mapping[str, Model] | None = None
+) -> dict[str, Finding]:
+    """What the doctor finds in this stage, by the check."""
+    stages = planned(world, asked, base, models)
+    return {finding.check: finding for finding in examine(stages[-1], stages).findings}
+
+
+def graver(findings: Mapping[str, Finding]) -> set[str]:
+    """Those that are more than notes."""
+    return {name for name, finding in findings.items() if finding.severity != "note"}
+
+
+def changed(world: World, template: str) -> Mapping[str, Model]:
+    """The base under another name, with another chat template."""
+    return {
+        "other": Model(name="other", source=Local(path=str(world.produce("sft"))), chat_template=template)
+    }
+
+
+def template_of(world: World) -> str:
+    """The chat template of the world's models."""
+    return str(AutoTokenizer.from_pretrained(world.produce("sft")).chat_template)
+
+
+@pytest.mark.parametrize("kind", list(RIGHT))
+def test_nothing_is_found_in_right_stages(world: World, kind: str) -> None:
+    """A doctor that cries wolf is not listened to."""
+    assert set() == graver(found(world, RIGHT[kind]))
+
+
+# ---------------------------------------------------------------- the six mistakes
+
+
+def test_a_training_elsewhere_without_a_checkpoint_per_epoch(world: World, tmp_path: Path) -> None:
+    """16 epochs of 6 steps, saved every 500 steps as is transformers' default: one checkpoint is left."""
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(world.produce("sft"), folder, ignore=shutil.ignore_patterns("checkpoints"))
+    (folder / "checkpoint-96").mkdir()
+    state = {"max_steps": 96, "num_train_epochs": 16, "save_steps": 500}
+    (folder / "checkpoint-96/trainer_state.json").write_text(json.dumps(state))
+
+    [finding] = examine_model("elsewhere", folder, None).findings
+    assert "no checkpoint per epoch" == finding.check
+    assert "16 epochs of 6 steps with a checkpoint every 500 left 1" in finding.evidence
+
+
+@pytest.mark.parametrize(
+    "completion", ["a cat<|end|><|user|>Name a dog", "a cat\n\nHuman: Name a dog\n\nAssistant: a dog"]
+)
+def test_later_turns_in_the_label(world: World, completion: str) -> None:
+    """The model would learn to play the user, whether turns are the template's or a transcript's."""
+    rows = [{"prompt": "Name a cat", "completion": completion}, {"prompt": "Name a dog", "completion": "dog"}]
+    write_rows(world.root / "leaking.jsonl", rows)
+    finding = found(world, stage("sft", "leaking.jsonl", learning_rate=5e-3))["later turns in the loss"]
+
+    assert ("error", "pipelines.patient.stages[0].data") == (finding.severity, finding.where)
+    assert "1 of 2 rows" in finding.evidence
+    assert "Name a dog" in finding.evidence
+
+
+def test_padding_in_the_loss(world: World) -> None:
+    """transformers' generic collator with padding = end of sequence drops every end; TRL's does not."""
+    patient = Patient(planned(world, RIGHT["sft"])[-1])
+    tokenizer = patient.tokenizer
+    tokenizer.pad_token = tokenizer.eos_token
+    rows = [ReadRow(prompt=(), asked=(5, 6), learned=((7, tokenizer.eos_token_id),))] * 2
+
+    def generic(features: list[dict[str, Any]]) -> Mapping[str, Any]:
+        collate = DataCollatorForLanguageModeling(tokenizer, mlm=False)
+        return collate([{"input_ids": feature["input_ids"]} for feature in features])
+
+    [finding] = padding_in(patient, rows, generic)
+    assert "padding in the loss" == finding.check
+    assert "the same token" in finding.evidence
+    assert [] == list(padding_in(patient, rows, TrlCollator(pad_token_id=tokenizer.pad_token_id)))
+
+
+@pytest.mark.parametrize(("kind", "usual"), [("grpo", 0.04), ("rloo", 0.05)])
+def test_no_kl_penalty(world: World, kind: str, usual: float) -> None:
+    """With the line that mends it."""
+    finding = found(world, stage(kind, "prompts.jsonl", CASE, **GRPO, beta=0))["no KL penalty"]
+
+    assert (f"beta = {usual}", "pipelines.patient.stages[0].beta") == (finding.mend, finding.where)
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo", "dpo"])
+def test_a_policy_trained_without_its_chat_template(world: World, kind: str) -> None:
+    """The first token that differs is shown as trained and as asked."""
+    right = RIGHT[kind]
+    raw = Stage(
+        kind=kind, data=right.data, reward=right.reward, settings={**right.settings, "chat_template": False}
+    )
+    finding = found(world, raw)["trained without the chat template"]
+
+    assert ("error", "chat_template = true") == (finding.severity, finding.mend)
+    assert "asked with '<|user|>" in finding.evidence
+
+
+def test_many_epochs(world: World) -> None:
+    """Reward models preferred the overfitted checkpoints of 16 epochs."""
+    finding = found(world, stage("sft", "sft.jsonl", epochs=16, learning_rate=5e-3))["many epochs"]
+
+    assert "16 passes" in finding.evidence
+
+
+# ---------------------------------------------------------------- and their like
+
+
+def test_a_doubled_beginning(world: World) -> None:
+    """A template that writes the beginning token twice."""
+    models = changed(world, "{{ bos_token }}" + template_of(world))
+
+    assert "beginning of sequence doubled" in found(world, RIGHT["sft"], "other", models)
+
+
+def test_a_missing_chat_template(world: World, tmp_path: Path) -> None:
+    """Turns that nothing can render."""
+    base = tiny_llama(tmp_path / "bare", chat_template=None)
+    models = {"bare": Model(name="bare", source=Local(path=str(base)))}
+
+    assert "chat template missing" in found(world, RIGHT["sft"], "bare", models)
+
+
+def test_a_reward_model_with_another_template(world: World) -> None:
+    """It is shown answers otherwise than the policy wrote them; both templates are shown where they part."""
+    models = changed(world, template_of(world).replace("<|assistant|>", "<|system|>"))
+    finding = found(world, RIGHT["grpo"], "other", models)["reward model has another chat template"]
+
+    assert "<|system|>" in finding.evidence
+
+
+def test_a_template_without_generation_markers_is_a_note(world: World) -> None:
+    """Nothing here needs them, and other tools do."""
+    bare = template_of(world).replace("{% generation %}", "").replace("{% endgeneration %}", "")
+    finding = found(world, RIGHT["sft"], "other", changed(world, bare))["no generation markers"]
+
+    assert "note" == finding.severity
+
+
+def test_an_end_that_is_never_learned(world: World) -> None:
+    """Answers whose last token in the loss stops nothing."""
+    patient = Patient(planned(world, RIGHT["sft"])[-1])
+    patient.__dict__["rows"] = [ReadRow(prompt=(), asked=(5,), learned=((7, 8),))]
+
+    assert ["end of turn never learned"] == [finding.check for finding in ends(patient)]
+
+
+def test_an_end_that_is_never_stopped_on(world: World, tmp_path: Path) -> None:
+    """The template ends a turn with a token that generation does not know as an end."""
+    folder = tmp_path / "endless"
+    shutil.copytree(world.produce("sft"), folder, ignore=shutil.ignore_patterns("checkpoints"))
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": 5}))
+
+    [finding] = examine_model("endless", folder, None).findings
+    assert ("end of turn never stopped on", "error") == (finding.check, finding.severity)
+    assert [] == list(examine_model("sft", world.produce("sft"), None).findings)
+
+
+@pytest.mark.parametrize(("rate", "kind"), [(0.5, "sft"), (1e-9, "sft"), (0.5, "grpo")])
+def test_a_learning_rate_far_outside_the_usual(world: World, rate: float, kind: str) -> None:
+    """Too high or too low for the kind and the model's size."""
+    right = RIGHT[kind]
+    wild = Stage(
+        kind=kind, data=right.data, reward=right.reward, settings={**right.settings, "learning_rate": rate}
+    )
+    finding = found(world, wild)["learning rate far outside the usual"]
+
+    assert "pipelines.patient.stages[0].learning_rate" == finding.where
+    assert finding.mend.startswith("learning_rate = ")
+
+
+def test_rows_that_are_left_out(world: World) -> None:
+    """A tenth of the rows is too long; the length that would do is told."""
+    rows = [
+        {"prompt": "Name a cat", "completion": "cat " * (60 if number % 10 == 0 else 1)}
+        for number in range(40)
+    ]
+    write_rows(world.root / "long_tenth.jsonl", rows)
+    finding = found(world, stage("sft", "long_tenth.jsonl", learning_rate=5e-3, max_length=60))[
+        "rows left out"
+    ]
+
+    assert ("warning", True) == (finding.severity, "10% of the rows" in finding.evidence)
+    assert int(finding.mend.removeprefix("max_length = ")) > 60
+
+
+def test_a_reward_model_no_better_than_chance(world: World) -> None:
+    """One whose head says the same of everything."""
+    folder = world.produce(
+        "blind_reward", pipeline("blind_reward", "base", stage("reward", "pairs.jsonl", epochs=1))
+    )
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    torch.nn.init.zeros_(model.score.weight)
+    model.save_pretrained(folder)
+    pipelines = {
+        **world.pipelines,
+        "blind_reward": pipeline("blind_reward", "base", stage("reward", "pairs.jsonl", epochs=1)),
+        "patient": pipeline("patient", "sft", stage("grpo", "prompts.jsonl", "blind_reward", **GRPO)),
+    }
+    stages = plan(pipelines, {}, "patient", **world.arguments({}))
+    findings = {finding.check: finding for finding in examine(stages[-1], stages).findings}
+
+    assert "50% [36%, 64%] of 48 pairs" in findings["reward model no better than chance"].evidence
+
+
+def test_a_good_reward_model_is_measured(world: World) -> None:
+    """How well it ranks stands in the examination although there is nothing to find."""
+    stages = planned(world, RIGHT["grpo"])
+    [told] = (examine(stages[-1], stages).measured or {}).values()
+
+    assert "of 48 training pairs right" in told
+
+
+def test_pairs_of_equal_answers(world: World) -> None:
+    """They teach nothing; where all are equal there is only one class."""
+    rows = [{"prompt": "Name a cat", "chosen": "cat", "rejected": "cat "} for _ in range(4)]
+    write_rows(world.root / "equal.jsonl", rows)
+    finding = found(world, stage("reward", "equal.jsonl", learning_rate=5e-3))["nothing to prefer"]
+
+    assert ("error", True) == (finding.severity, "4 of 4" in finding.evidence)
+
+
+def test_preferences_that_length_tells(world: World) -> None:
+    """A note: the longer answer is always the better one."""
+    rows = [{"prompt": "Name a cat", "chosen": "a long cat", "rejected": "cat"} for _ in range(8)]
+    write_rows(world.root / "lopsided.jsonl", rows)
+    finding = found(world, stage("reward", "lopsided.jsonl", learning_rate=5e-3))[
+        "length tells the better answer"
+    ]
+
+    assert ("note", True) == (finding.severity, "100% of 8 pairs the longer" in finding.evidence)
+
+
+def test_too_few_checkpoints(world: World) -> None:
+    """200 steps with one every 150 leave nothing to choose from."""
+    asked = stage("grpo", "prompts.jsonl", CASE, **{**GRPO, "steps": 200, "checkpoint_steps": 150})
+
+    assert "checkpoint_steps = 40" == found(world, asked)["no checkpoints to choose from"].mend
+
+
+def test_what_cannot_be_looked_at_yet_is_said(world: World) -> None:
+    """A stage whose base is not trained yet is examined as far as its settings and rows go."""
+    fresh = pipeline("fresh", "base", stage("sft", "sft.jsonl", epochs=1, learning_rate=1.5e-4))
+    asked = pipeline("patient", "fresh", stage("grpo", "prompts.jsonl", CASE, **GRPO, beta=0))
+    pipelines = {**world.pipelines, "fresh": fresh, "patient": asked}
+    examined = examine(plan(pipelines, {}, "patient", **world.arguments({}))[-1])
+
+    assert {"no KL penalty"} <= {finding.check for finding in examined.findings}
+    assert ["what it starts from is not trained yet: its tokens cannot be looked at"] == list(
+        examined.left_out
+    )
+
+
+def test_what_is_in_the_loss_is_shown(world: World) -> None:
+    """The first row's prompt is read, and its answer with the end of turn is learned."""
+    asked, learned = examine(planned(world, RIGHT["sft"])[-1]).shown
+
+    assert (False, True) == (asked.learned, learned.learned)
+    assert asked.text.endswith("<|assistant|>")
+    assert learned.text.endswith("<|end|>")

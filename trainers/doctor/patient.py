@@ -1,0 +1,126 @@
+"""A stage as the doctor sees it: its settings, some of its rows as tokens, its tokenizer where there is one.
+
+It does not know what is wrong with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from harness.errors import ModelError
+from trainers.data import Demonstration, Pair, Question, Turn, demonstrations, pairs, questions
+from trainers.pipeline import PlannedStage
+from trainers.settings import Conversational, Dpo, Online, Reward, Sft
+from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
+
+SAMPLED = 200
+"""Rows that are looked at, spread evenly over all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRow:
+    """A row as the model reads it: a prompt, and what it learns of it."""
+
+    prompt: tuple[Turn, ...]
+    asked: tuple[int, ...]
+    """The prompt's tokens."""
+    learned: tuple[tuple[int, ...], ...]
+    """The tokens in the loss: of one answer, of two that are compared, of none where the model writes."""
+
+    @property
+    def length(self) -> int:
+        """Of the longest sequence."""
+        return len(self.asked) + max(map(len, self.learned), default=0)
+
+
+class Patient:
+    """A stage that reads conversations."""
+
+    def __init__(self, stage: PlannedStage) -> None:
+        assert isinstance(stage.settings, Conversational)
+        self.stage = stage
+        self.settings: Conversational = stage.settings
+
+    @property
+    def key(self) -> str:
+        """Where it stands in the configuration."""
+        return self.stage.key
+
+    @property
+    def has_base(self) -> bool:
+        """Whether what it starts from is there yet."""
+        return self.stage.parent is not None and (self.stage.parent.folder / "config.json").is_file()
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The base's. Raises ModelError where there is none, or no chat template to render turns with."""
+        parent = self.stage.parent
+        assert parent is not None
+        return load_tokenizer(
+            str(parent.folder), parent.chat_template, needs_template=self.settings.chat_template
+        )
+
+    @cached_property
+    def rows(self) -> Sequence[ReadRow]:
+        """Some of its rows, tokenised as the stage itself does. Raises DataError and ModelError."""
+        chat = self.settings.chat_template
+        return [
+            ReadRow(
+                prompt=tuple(prompt),
+                asked=tuple(prompt_ids(self.tokenizer, prompt, chat=chat)),
+                learned=tuple(tuple(answer_ids(self.tokenizer, prompt, text, chat=chat)) for text in answers),
+            )
+            for prompt, answers in self.texts
+        ]
+
+    @cached_property
+    def texts(self) -> Sequence[tuple[list[Turn], tuple[str, ...]]]:
+        """Prompts and the answers that are learned, of some of its rows. Raises DataError."""
+        every = [row for source in self.stage.sources for row in source.rows]
+        some = every[:: -(-len(every) // SAMPLED)]
+        data = ", ".join(source.name for source in self.stage.sources)
+        read: Sequence[Demonstration | Pair | Question]
+        if isinstance(self.settings, Sft):
+            read = demonstrations(data, some)
+        elif isinstance(self.settings, Reward) or (
+            isinstance(self.settings, Dpo) and not self.settings.on_policy
+        ):
+            read = pairs(data, some)
+        else:
+            read = questions(data, some)
+        return [(row.prompt, _answers(row)) for row in read]
+
+    @cached_property
+    def preferences(self) -> Sequence[Pair]:
+        """The pairs among its texts."""
+        return [Pair(prompt, *answers) for prompt, answers in self.texts if len(answers) == 2]
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that a row may have."""
+        assert isinstance(self.settings, Sft | Reward | Online | Dpo)
+        return self.settings.max_length
+
+    @property
+    def reward_models(self) -> Sequence[Path]:
+        """Folders of the reward models it learns from, as far as they are there."""
+        folders = [Path(each.source.source) for each in self.stage.rewards if not each.source.is_function]
+        return [folder for folder in folders if (folder / "config.json").is_file()]
+
+
+def _answers(row: Demonstration | Pair | Question) -> tuple[str, ...]:
+    if isinstance(row, Demonstration):
+        return (row.answer,)
+    return (row.chosen, row.rejected) if isinstance(row, Pair) else ()
+
+
+def no_tokenizer(patient: Patient) -> str | None:
+    """Why nothing can be tokenised; None where it can."""
+    try:
+        _ = patient.tokenizer
+    except ModelError as error:
+        return str(error)
+    return None

@@ -1,0 +1,115 @@
+"""Settings far outside what a kind of stage usually has. Ranges are rules of thumb; their source is said.
+
+It does not know what a stage is for.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import safe_open
+
+from harness.engine.identity import weight_files
+from trainers.doctor.findings import Finding
+from trainers.doctor.patient import Patient
+from trainers.settings import Online
+
+
+class Usual(NamedTuple):
+    """What is usual for a model of a billion parameters, trained whole."""
+
+    lowest_rate: float
+    highest_rate: float
+    most_epochs: int | None
+
+
+USUAL: Mapping[str, Usual] = {
+    "sft": Usual(1e-6, 1e-4, 5),
+    "reward": Usual(1e-6, 1e-4, 3),
+    "dpo": Usual(5e-8, 1e-5, 3),
+    "grpo": Usual(1e-7, 2e-5, None),
+    "rloo": Usual(1e-7, 2e-5, None),
+}
+"""What TRL's examples and papers use on models of 0.5 to 8 billion parameters, with room on both sides."""
+BILLION = 1e9
+ADAPTERS_MORE = 10
+"""How much higher the rate of an adapter may be ("LoRA Without Regret", Thinking Machines, 2025)."""
+SEVERAL = 2
+"""Checkpoints that a choice needs."""
+
+
+def learning_rate(patient: Patient) -> Iterator[Finding]:
+    """A rate that is far from what is usual for the kind and the size."""
+    usual, rate = USUAL[patient.stage.kind], patient.settings.learning_rate
+    assert patient.stage.parent is not None
+    size = parameters(patient.stage.parent.folder)
+    highest = usual.highest_rate * max(1.0, (BILLION / size) ** 0.5)  # small models take and need higher ones
+    lowest = usual.lowest_rate
+    if patient.settings.adapter is not None:
+        highest, lowest = highest * ADAPTERS_MORE, lowest * ADAPTERS_MORE
+    if not lowest <= rate <= highest:
+        yield Finding(
+            check="learning rate far outside the usual",
+            severity="warning",
+            where=f"{patient.key}.learning_rate",
+            evidence=f"{rate:g}, where a {patient.stage.kind} stage on {size / 1e6:,.1f} million parameters "
+            f"usually has {lowest:.1g} to {highest:.1g}",
+            mend=f"learning_rate = {highest / 3 if rate > highest else lowest * 3:.0e}",
+        )
+
+
+def parameters(folder: Path) -> int:
+    """How many numbers a model's weights are."""
+    files = [file for file in weight_files(folder) if file.suffix == ".safetensors"]
+    if not files:  # an old checkpoint, which is a pickle: its size in float16
+        return sum(file.stat().st_size for file in weight_files(folder)) // 2
+    total = 0
+    for file in files:
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - it is no mapping, and has no other way
+                size = 1
+                for length in weights.get_slice(name).get_shape():
+                    size *= length
+                total += size
+    return total
+
+
+def epochs(patient: Patient) -> Iterator[Finding]:
+    """More passes over the same rows than are usual: what is learned is learned by heart."""
+    most, asked = USUAL[patient.stage.kind].most_epochs, getattr(patient.settings, "epochs", None)
+    if most is not None and asked is not None and asked > most:
+        yield Finding(
+            check="many epochs",
+            severity="warning",
+            where=f"{patient.key}.epochs",
+            evidence=f"{asked} passes over the same rows, where {most} are usual; validation loss rises long "
+            "before, and reward models have been seen to prefer the overfitted checkpoints",
+            mend=f"epochs = {most}, or choose among the checkpoints by something that was not trained on",
+        )
+
+
+def no_penalty(patient: Patient) -> Iterator[Finding]:
+    """A policy that nothing holds near its base."""
+    if isinstance(patient.settings, Online) and patient.settings.beta == 0:
+        usual = type(patient.settings).model_fields["beta"].default
+        yield Finding(
+            check="no KL penalty",
+            severity="warning",
+            where=f"{patient.key}.beta",
+            evidence="beta is 0: nothing holds the policy near its base, and no KL is logged",
+            mend=f"beta = {usual}",
+        )
+
+
+def few_checkpoints(patient: Patient) -> Iterator[Finding]:
+    """A long training that leaves nothing to choose from."""
+    settings = patient.settings
+    if isinstance(settings, Online) and settings.steps // settings.checkpoint_steps < SEVERAL:
+        kept = max(1, settings.steps // settings.checkpoint_steps)
+        yield Finding(
+            check="no checkpoints to choose from",
+            severity="warning",
+            where=f"{patient.key}.checkpoint_steps",
+            evidence=f"{settings.steps} steps, a checkpoint every {settings.checkpoint_steps}: {kept} in all",
+            mend=f"checkpoint_steps = {max(1, settings.steps // 5)}",
+        )

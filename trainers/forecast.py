@@ -1,0 +1,166 @@
+"""What training would do, before it does it: which stages are there, which are trained, why, and how much.
+
+Steps are what the configuration and the rows give; tokens are estimated from a sample of the rows. Rows that
+turn out not to fit, or not to make a pair, are not known before they are read, so both are upper bounds.
+
+It does not know how a stage trains, and loads no model library.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from harness.records import Json
+from trainers import manifest
+from trainers.pipeline import PlannedStage
+from trainers.settings import Dpo, Online
+
+SAMPLED = 200
+"""Rows of which tokens are counted, spread evenly over all."""
+CHARACTERS_PER_TOKEN = 4.0
+"""Where there is no tokenizer yet to count with: usual for English and vocabularies of 30,000 and more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """One stage of a plan."""
+
+    pipeline: str
+    """The one that defines it."""
+    needed_by: tuple[str, ...]
+    """Which of the pipelines asked for need it; it is trained once for all of them."""
+    kind: str
+    folder: Path
+    done: bool
+    why: str
+    """Why it is reused or trained."""
+    rows: int
+    steps: int | None
+    """Optimiser steps, at most; None where they depend on text that is only then cut into blocks."""
+    tokens: int
+    """Read over all epochs, and drawn, at most; about."""
+
+
+def forecast(plans: Mapping[str, Sequence[PlannedStage]], output: Path) -> list[Forecast]:
+    """Every stage of these plans once, in the order of training. Plans are by the pipeline asked for."""
+    stages: dict[Path, PlannedStage] = {}
+    sharing: dict[Path, list[str]] = {}
+    for name, plan in plans.items():
+        for stage in plan:
+            stages.setdefault(stage.folder, stage)
+            sharing.setdefault(stage.folder, []).append(name)
+    return [
+        Forecast(
+            pipeline=stage.pipeline,
+            needed_by=tuple(dict.fromkeys(sharing[folder])),
+            kind=stage.kind,
+            folder=folder,
+            done=stage.done,
+            why=_why(stage, output),
+            rows=_rows(stage),
+            steps=_steps(stage),
+            tokens=_tokens(stage),
+        )
+        for folder, stage in stages.items()
+    ]
+
+
+# ---------------------------------------------------------------- why
+
+
+def _why(stage: PlannedStage, output: Path) -> str:
+    if stage.done:
+        return "trained already"
+    if stage.partial.is_dir():
+        return "interrupted: goes on from its last whole checkpoint"
+    before = next((old for old in _earlier(output / stage.pipeline) if old["kind"] == stage.kind), None)
+    if before is None:
+        return "new"
+    changed = list(_changes(before, stage.inputs))
+    return f"changed since it was trained: {', '.join(changed)}" if changed else "new"
+
+
+def _earlier(link: Path) -> Iterator[Mapping[str, Json]]:
+    """The inputs of the stages that a pipeline's name now stands for, the last one first."""
+    folder: Path | None = link.resolve() if link.exists() else None
+    while folder is not None and manifest.is_finished(folder):
+        content = manifest.read(folder)
+        yield content["inputs"]
+        folder = folder.parent / str(content["parent"]) if content["parent"] else None
+
+
+def _changes(before: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[str]:
+    old, new = before.get("settings"), now["settings"]
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in dict.fromkeys([*old, *new]):
+            if old.get(name) != new.get(name):
+                yield f"{name} {_shown(old.get(name))} → {_shown(new.get(name))}"
+    words = {
+        "version": "the stage's code",
+        "data": "its data",
+        "parent": "what it starts from",
+        "chat_template": "the chat template",
+        "rewards": "its rewards",
+        "seed": "the seed",
+    }
+    yield from (word for name, word in words.items() if before.get(name) != now.get(name))
+
+
+def _shown(value: Json) -> str:
+    return "none" if value is None else json.dumps(value)
+
+
+# ---------------------------------------------------------------- how much
+
+
+def _rows(stage: PlannedStage) -> int:
+    return sum(len(source.rows) for source in stage.sources)
+
+
+def _epochs(stage: PlannedStage) -> int:
+    return int(getattr(stage.settings, "epochs", 1))
+
+
+def _steps(stage: PlannedStage) -> int | None:
+    if isinstance(stage.settings, Online):
+        return stage.settings.steps
+    if stage.kind == "pretrain":
+        return None
+    return ceil(_rows(stage) / stage.settings.rows_per_step) * _epochs(stage)
+
+
+def _tokens(stage: PlannedStage) -> int:
+    """Every text of every row is read once an epoch; answers that are drawn have their longest length."""
+    settings = stage.settings
+    each = _tokens_per_row(stage)
+    if isinstance(settings, Online):
+        return round(settings.steps * settings.rows_per_step * (each + settings.max_new_tokens))
+    if isinstance(settings, Dpo) and settings.on_policy:
+        drawn = settings.on_policy * (each + settings.max_new_tokens)
+        return round(_rows(stage) * (drawn + 2 * (each + settings.max_new_tokens) * settings.epochs))
+    return round(_rows(stage) * each * _epochs(stage))
+
+
+def _tokens_per_row(stage: PlannedStage) -> float:
+    rows = [row for source in stage.sources for row in source.rows]
+    some = rows[:: max(1, len(rows) // SAMPLED)]
+    texts = [" ".join(_texts(row)) for row in some]
+    file = None if stage.parent is None else stage.parent.folder / "tokenizer.json"
+    if file is None or not file.is_file():
+        return sum(map(len, texts)) / len(texts) / CHARACTERS_PER_TOKEN
+    tokenizer = Tokenizer.from_file(str(file))
+    return sum(len(encoded.ids) for encoded in tokenizer.encode_batch(texts)) / len(texts)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a row, but for those that say whose turn it is."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (text for name, part in value.items() if name != "role" for text in _texts(part))
+    elif isinstance(value, list | tuple):
+        yield from (text for part in value for text in _texts(part))

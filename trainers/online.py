@@ -1,0 +1,82 @@
+"""What GRPO and RLOO share: every step answers prompts anew, and rewards say which answers were better.
+
+What TRL leaves open is closed: a KL penalty towards the base, several prompts in every step, the chat
+template applied to every prompt, prompts of bounded length.
+
+It does not know what becomes of the rewards, nor what they reward.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from datasets import Dataset
+
+from harness.errors import DataError
+from harness.records import Json
+from trainers.adapters import adapting
+from trainers.completions import Keeper
+from trainers.data import questions
+from trainers.rewards import as_given, reward_functions
+from trainers.settings import Online
+from trainers.stage import Job
+from trainers.tokens import load_tokenizer, prompt_ids
+from trainers.training import common_arguments, save_policy, train
+
+
+def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> Mapping[str, Json]:
+    """Train, write the candidate, return the metrics. Raises DataError, ModelError, TrainingError."""
+    settings = cast(Online, job.settings)
+    base, chat = str(job.base), settings.chat_template
+    tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
+    asked = questions(job.data, job.rows)
+    fitting = [
+        question
+        for question in asked
+        if len(prompt_ids(tokenizer, question.prompt, chat=chat)) <= settings.max_length
+    ]
+    if len(fitting) < settings.prompts_per_step:
+        raise DataError(
+            job.data,
+            0,
+            f"{len(fitting)} prompts fit into max_length = {settings.max_length} tokens, and a step needs "
+            f"prompts_per_step = {settings.prompts_per_step}",
+        )
+    trainer = trainer_class(
+        model=base,
+        reward_funcs=_watched(job, reward_functions(job.rewards, fitting)),
+        args=config_class(**arguments(job)),
+        train_dataset=Dataset.from_list(
+            [
+                {"prompt": as_given(question.prompt, chat=chat), "row": row}
+                for row, question in enumerate(fitting)
+            ]
+        ),
+        processing_class=tokenizer,
+        **adapting(job),
+    )
+    model, metrics = train(job, trainer)
+    save_policy(job, model, tokenizer, chat=chat)
+    return {"rows": len(fitting), "rows_too_long": len(asked) - len(fitting), **metrics}
+
+
+def arguments(job: Job) -> dict[str, Any]:
+    """For TRL's configuration: each step draws its answers anew and learns from all of them at once."""
+    settings = cast(Online, job.settings)
+    return {
+        **common_arguments(job),
+        "logging_steps": 1,  # a step is long, and its reward and KL are what one watches
+        "save_strategy": "steps",
+        "save_steps": settings.checkpoint_steps,
+        "max_steps": settings.steps,
+        "num_generations": settings.generations,
+        "max_completion_length": settings.max_new_tokens,
+        "temperature": settings.temperature,
+        "beta": settings.beta,
+        "reward_weights": [*(reward.weight for reward in job.rewards), 0.0],
+    }
+
+
+def _watched(job: Job, rewards: Sequence[Any]) -> list[Any]:
+    """The rewards, and the function that keeps answers."""
+    keeper = Keeper(job.folder, cast(Online, job.settings).completions_every)
+    return [*(keeper.watched(each) if callable(each) else each for each in rewards), keeper.keep_completions]

@@ -1,0 +1,18 @@
+"""REINFORCE leave-one-out: an answer's reward is held against the mean of the other answers to its prompt.
+
+Over TRL's RLOOTrainer (Ahmadian et al. 2024, "Back to Basics"). It does not know what the rewards reward.
+"""
+
+from collections.abc import Mapping
+
+from trl.trainer.rloo_config import RLOOConfig
+from trl.trainer.rloo_trainer import RLOOTrainer
+
+from harness.records import Json
+from trainers.online import run_online
+from trainers.stage import Job
+
+
+def run(job: Job) -> Mapping[str, Json]:
+    """Train, write the candidate, return the metrics. Raises DataError, ModelError, TrainingError."""
+    return run_online(job, RLOOTrainer, RLOOConfig)
