@@ -11,7 +11,15 @@ from sqlalchemy import Connection, bindparam, select
 from harness.records import Json
 from harness.store import schema
 from harness.store.database import Values, insert_missing
-from harness.store.encoding import Answer, answer_as_json, answer_from_json, canonical, digest, digest_of_text, packed
+from harness.store.encoding import (
+    Answer,
+    answer_as_json,
+    answer_from_json,
+    canonical,
+    digest,
+    digest_of_text,
+    packed,
+)
 
 KEYS_AT_ONCE = 1000
 """Keys per query: enough that queries cost little, well below what any database allows."""
