@@ -24,9 +24,9 @@ from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, key_
 
 AT_MOST = 512
 """Answers that may wait for each other before they are written."""
-AT_LONGEST = 0.1
+AT_LONGEST = 0.25
 """Seconds that an answer may wait before it is written."""
-COMMIT_SHARE = 0.005
+COMMIT_SHARE = 0.002
 """The part of the time that the engine may wait for commits before answers start to wait for each other."""
 
 OnAnswer = Callable[[int, int], None]

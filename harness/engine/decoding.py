@@ -92,21 +92,42 @@ class _Computed:
     started: float
 
 
-class Decoding:
+class Chosen:
+    """Rows whose next tokens are chosen from what a model says."""
+
+    def __init__(self, network: Network, sampling: Sampling) -> None:
+        self.rows: list[Row] = []
+        self._network = network
+        self._sampling = sampling
+        self._penalties = Penalties(network)
+
+    def _choose(self, scores: torch.Tensor) -> torch.Tensor:
+        """Give every row its next token, by rows × vocabulary logits; returns them all."""
+        if not bool(scores.amax(dim=-1).isfinite().all()):
+            raise self._network.not_finite()
+        if not self._penalties.none:
+            scores = self._penalties.applied(scores, [row.request.tokens + row.new for row in self.rows])
+        if self._sampling.temperature == 0:
+            chosen = scores.argmax(dim=-1)
+        else:
+            chosen = draw(scores, self._sampling, [row.draws.random() for row in self.rows])
+        for row, token in zip(self.rows, chosen.tolist(), strict=True):
+            row.new.append(token)
+        return chosen
+
+
+class Decoding(Chosen):
     """The state between two tokens."""
 
     def __init__(
         self, network: Network, requests: Sequence[GenerationRequest], sampling: Sampling, room: Room
     ) -> None:
-        self.rows: list[Row] = []
-        self._network = network
-        self._sampling = sampling
+        super().__init__(network, sampling)
         self._room = room
         ordered = sorted(requests, key=lambda request: (-request.cost, request.tokens))
         self._prompts = deque(list(same) for _, same in groupby(ordered, key=lambda request: request.tokens))
         self._computed: _Computed | None = None
         self._slots = rows_for(network.config, network.device)
-        self._penalties = Penalties(network)
         self._tokens = torch.empty(0, 1, dtype=torch.long, device=network.device)
 
     @property
@@ -119,7 +140,7 @@ class Decoding:
         scores = [self._continued()] if self.rows else []
         while (places := self._places()) > 0:
             scores.append(self._admitted(places))
-        self._choose(torch.cat(scores))
+        self._tokens = self._choose(torch.cat(scores))[:, None]
 
     def leave(self, gone: Sequence[int]) -> None:
         """Let rows go; the order of the others may change."""
@@ -183,16 +204,3 @@ class Decoding:
         )
         waiting = deque((row, request) for row, requests in enumerate(same) for request in requests)
         return _Computed(cache, scores[:, -1].float(), waiting, started)
-
-    def _choose(self, scores: torch.Tensor) -> None:
-        if not bool(scores.amax(dim=-1).isfinite().all()):
-            raise self._network.not_finite()
-        if not self._penalties.none:
-            scores = self._penalties.applied(scores, [row.request.tokens + row.new for row in self.rows])
-        if self._sampling.temperature == 0:
-            chosen = scores.argmax(dim=-1)
-        else:
-            chosen = draw(scores, self._sampling, [row.draws.random() for row in self.rows])
-        self._tokens = chosen[:, None]
-        for row, token in zip(self.rows, chosen.tolist(), strict=True):
-            row.new.append(token)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from harness.engine.decoding import Decoding, GenerationRequest, Room, Row
 from harness.engine.ending import Ending
 from harness.engine.network import Network, is_out_of_memory
+from harness.engine.rereading import Rereading
 from harness.engine.tokens import Tokens
 from harness.records import Response, Sampling
 
@@ -49,7 +50,32 @@ def _continued(
     network: Network, tokens: Tokens, requests: Sequence[GenerationRequest], sampling: Sampling, room: Room
 ) -> Iterator[tuple[int, Response]]:
     ending = Ending(tokens, sampling.stop, network.generation_config.eos_token_id)
-    decoding = Decoding(network, requests, sampling, room)
+    for alike in _apart(network, requests):
+        yield from _decoded(_decoding(network, alike, sampling, room), network, ending)
+
+
+def _apart(network: Network, requests: Sequence[GenerationRequest]) -> list[list[GenerationRequest]]:
+    """Requests in parts that may share a batch: all, but where some are longer than a pass may mix."""
+    limit = network.uniform_length
+    parts: dict[tuple[bool, bool], list[GenerationRequest]] = {}
+    for request in requests:
+        parts.setdefault((len(request.tokens) > limit, request.cost > limit), []).append(request)
+    return list(parts.values())
+
+
+def _decoding(
+    network: Network, requests: Sequence[GenerationRequest], sampling: Sampling, room: Room
+) -> Decoding | Rereading:
+    """Rows in a cache, unless the model has none of keys and values, or these would cross its limit."""
+    first, limit = requests[0], network.uniform_length
+    if not network.takes_cache or len(first.tokens) <= limit < first.cost:
+        return Rereading(network, requests, sampling, room)
+    return Decoding(network, requests, sampling, room)
+
+
+def _decoded(
+    decoding: Decoding | Rereading, network: Network, ending: Ending
+) -> Iterator[tuple[int, Response]]:
     while decoding.busy:
         with network.computing():
             decoding.step()

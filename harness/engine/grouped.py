@@ -22,8 +22,10 @@ SHARED = "sdpa, shared keys"
 def share_keys(model: PreTrainedModel) -> None:
     """Let a model attend as above, where it has grouped heads and attends by transformers' `sdpa`."""
     text = model.config.get_text_config()
-    groups = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    if groups == text.num_attention_heads or model.config._attn_implementation != "sdpa":
+    heads = getattr(text, "num_attention_heads", None)  # a state-space model has none
+    if (
+        getattr(text, "num_key_value_heads", None) or heads
+    ) == heads or model.config._attn_implementation != "sdpa":
         return
     if not model._supports_attention_backend:  # attention of its own, which asks for "sdpa" by that name
         return

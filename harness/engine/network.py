@@ -40,6 +40,14 @@ DEFAULT_MAX_LENGTH = 2048
 NO_LENGTH = 1_000_000_000
 """A tokenizer that states more than this states nothing (transformers' own mark is 1e30)."""
 
+NO_MEMORY = ("not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says where memory runs out and it has no error of its own for that."""
+
+HIDDEN_STATE = ("recurrent_gemma",)
+"""Kinds of models that accept a cache, and keep their state within their layers all the same."""
+
+DEVICE_FAILED = ("CUDA error", "cuDNN error")
+"""How torch begins to say that a device-side assertion failed, or memory was read that is not there."""
 
 Mask = torch.Tensor | Mapping[str, torch.Tensor]
 """Which positions are seen: batch × length for padding, or a finished additive mask
@@ -125,11 +133,21 @@ class Network:
         )
 
     def cache_bytes(self) -> int:
-        """Bytes that one token takes in the key-value cache."""
+        """Bytes that one token takes in the key-value cache.
+
+        Of a model without attention, which has none: those of a row that is read again for every token.
+        """
         text = self.config.get_text_config()
+        if getattr(text, "num_attention_heads", None) is None:
+            return int(2 * text.num_hidden_layers * text.hidden_size * self.dtype.itemsize)
         heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
         width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         return int(2 * text.num_hidden_layers * heads * width * self.dtype.itemsize)
+
+    @property
+    def takes_cache(self) -> bool:
+        """Whether it reads what went before from a cache that is handed to it, as attention does."""
+        return "past_key_values" in self._accepts and self.config.model_type not in HIDDEN_STATE
 
     @cached_property
     def uniform_length(self) -> float:
@@ -231,8 +249,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     message = str(error)
-    return isinstance(error, RuntimeError) and (
-        "not enough memory" in message or "can't allocate memory" in message
+    return isinstance(error, RuntimeError) and any(words in message for words in NO_MEMORY)
+
+
+def is_device_failure(error: BaseException) -> bool:
+    """Whether the device itself failed: no word on what a model can do, and nothing runs on it any more."""
+    return isinstance(error, torch.AcceleratorError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in DEVICE_FAILED)
     )
 
 

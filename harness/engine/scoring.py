@@ -24,7 +24,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from harness.engine.attention import tree_mask, windows
-from harness.engine.network import Network, is_out_of_memory
+from harness.engine.network import Network, is_device_failure, is_out_of_memory
 from harness.engine.prefix import Integers, Tree, grow
 from harness.engine.tokens import ScoringRequest
 from harness.errors import EngineError
@@ -100,7 +100,7 @@ def takes_trees(network: Network, depth: int, budget: PassBudget) -> bool:
     sees the others or less than all of the stem, gives it other numbers. Raises EngineError where there is
     not even memory for that branch alone, or its logits are not finite.
     """
-    if depth < 2 * BRANCH or depth > network.uniform_length:
+    if not network.takes_cache or depth < 2 * BRANCH or depth > network.uniform_length:
         return False
     stem, branch = _made_up(network, depth - BRANCH)
     try:
@@ -114,7 +114,9 @@ def takes_trees(network: Network, depth: int, budget: PassBudget) -> bool:
     requests = _requests(stem, branch) + _others(network, stem, budget.tokens)
     try:
         found = dict(score_tree(network, requests, replace(budget)))
-    except (*FOREIGN, EngineError):
+    except (*FOREIGN, EngineError) as error:
+        if is_device_failure(error):
+            raise
         return False
     apart = math.sqrt(fmean((found[at].logprob - value) ** 2 for at, value in enumerate(expected)))
     return apart <= NOISE.get(network.dtype, LOW_PRECISION_NOISE) * max(pstdev(expected), 1e-3)

@@ -11,7 +11,15 @@ from sqlalchemy import Connection, bindparam, select
 from harness.records import Json
 from harness.store import schema
 from harness.store.database import Values, insert_missing
-from harness.store.encoding import Answer, answer_as_json, answer_from_json, digest, packed
+from harness.store.encoding import (
+    Answer,
+    answer_as_json,
+    answer_from_json,
+    canonical,
+    digest,
+    digest_of_text,
+    packed,
+)
 
 KEYS_AT_ONCE = 1000
 """Keys per query: enough that queries cost little, well below what any database allows."""
@@ -41,7 +49,7 @@ def answer_key(fingerprint: str, request: Mapping[str, Json]) -> str:
 
 def key_of(fingerprint: str, request_hash: str) -> str:
     """The key of an engine's answer to the request with this hash."""
-    return digest([fingerprint, request_hash])
+    return digest_of_text(f"[{canonical(fingerprint)},{canonical(request_hash)}]")  # a list's digest, sooner
 
 
 def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answer]:

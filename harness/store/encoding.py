@@ -24,7 +24,7 @@ RESPONSE_FIELDS = tuple(field.name for field in fields(Response) if field.name !
 LIKELIHOOD_FIELDS = tuple(field.name for field in fields(Likelihood) if field.name != "key")
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False)  # values are trees
 
 SHARED_FROM = 256
 """Characters from which on a text within a request is kept once for all requests that hold it."""

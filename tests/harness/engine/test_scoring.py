@@ -214,6 +214,30 @@ def test_whatever_the_architecture_the_numbers_are_right(
         assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("device-side assert triggered"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+    ],
+    ids=str,
+)
+def test_a_failed_device_is_not_taken_for_a_model_without_trees(
+    llama_folder: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    """What fails while trees are tried out shows, where it says nothing about the model's attention."""
+    network = _network(llama_folder)
+
+    def failing(*asked: object) -> Iterator[tuple[int, Likelihood]]:
+        raise error
+
+    monkeypatch.setattr("harness.engine.scoring.score_tree", failing)
+
+    with pytest.raises(type(error), match=str(error)):
+        takes_trees(network, 40, PASS)
+
+
 def test_a_window_that_is_not_heeded_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What matters only deeper than a window is tried out as deep as the requests are."""
     network = _network(tiny_gemma3(tmp_path / "gemma", window=WINDOW))
