@@ -12,6 +12,9 @@ Then it opens the store anew, looks keys up, and runs an evaluation on top of it
 realistic time (1 ms a log-likelihood, 5 ms a text, in batches): the share of its wall time that is not the
 engine's is what remembering costs.
 
+With `--questions N` it also scores mc1 and mc2 of N TruthfulQA questions with a real model of 23 million
+parameters (`tests.benchmarks.scoring`; HARNESS_DATA names the questions): the same share, of an evaluation.
+
 Other work on the same cores shows as wall time: `load` holds how many processes wanted one.
 
 It says nothing about servers (PostgreSQL), nor about several writers.
@@ -141,7 +144,47 @@ def share(store: Store, ask: Callable[[Any], Iterator[Any]]) -> dict[str, float]
     }
 
 
-def measure(folder: Path, answers: int) -> dict[str, Any]:
+class WatchedEngine:
+    """An engine, and how long its answers took: all that is not it is remembering."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.worked = 0.0
+        self.fingerprint = engine.fingerprint
+        self.description = engine.description
+        self.can_score = True
+        self.chat_template = None
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """The engine's answers."""
+        answers = iter(self._engine.loglikelihood(pairs))
+        while True:
+            began = time.perf_counter()
+            answer = next(answers, None)
+            self.worked += time.perf_counter() - began
+            if answer is None:
+                return
+            yield answer
+
+
+def evaluation(store: Store, questions: int) -> dict[str, float]:
+    """What remembering takes of scoring TruthfulQA with a small real model."""
+    # imported here because it loads both peers, and the rest of this benchmark needs no model library
+    from harness.engine.opening import open_engine  # noqa: PLC0415
+    from harness.records import Local, Model  # noqa: PLC0415
+    from tests.benchmarks import scoring  # noqa: PLC0415
+
+    asked = list(dict.fromkeys(scoring._pairs(questions)))
+    with tempfile.TemporaryDirectory() as folder:
+        scoring._make("llama-23m", Path(folder))
+        inner = WatchedEngine(open_engine(Model(name="ours", source=Local(path=folder)), device="cpu"))
+        wall = time.perf_counter()
+        _exhaust(recorded(inner, store).loglikelihood(asked))  # type: ignore[arg-type]  # never rendered
+        wall = time.perf_counter() - wall
+    return {"answers": len(asked), "seconds": wall, "wall": 1 - inner.worked / wall}
+
+
+def measure(folder: Path, answers: int, questions: int | None) -> dict[str, Any]:
     """Every figure, in seconds, bytes and shares."""
     url = f"sqlite:///{folder / 'store.db'}"
     with Store.open(url) as store:
@@ -153,6 +196,7 @@ def measure(folder: Path, answers: int) -> dict[str, Any]:
         looking, found = timed(lambda: store.known_answers(wanted))
         assert len(found) == len(set(wanted))
         full = shares(store, 2)
+        real = evaluation(store, questions) if questions else None
     return {
         "answers": answers,
         "seconds_to_fill": filling,
@@ -161,6 +205,7 @@ def measure(folder: Path, answers: int) -> dict[str, Any]:
         f"seconds_to_look_up_{LOOKED_UP}": looking,
         "share_of_time_empty_store": empty,
         "share_of_time_full_store": full,
+        "truthfulqa_full_store": real,
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),
         "load": os.getloadavg(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -189,10 +234,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--answers", type=int, default=1_000_000)
+    parser.add_argument("--questions", type=int, help="score so many of TruthfulQA's, too")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), given.answers)
+        figures = measure(Path(folder), given.answers, given.questions)
     text = json.dumps(figures, indent=2)
     print(text)
     if given.json is not None:
