@@ -361,12 +361,14 @@ def _decided(comparison: Comparison, adjusted_p: float, plan: _Plan) -> Comparis
 
 def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -> Verdict:
     headlines = [each for each in comparisons if each.metric.headline]
+    prices = [] if headlines else [each for each in comparisons if each.metric.margin is not None]
+    incomparable = [each for each in prices if each.loss is None]
     return Verdict(
         candidate=candidate,
         baseline=baseline,
-        decision=_overall({each.decision for each in headlines}),
+        decision=price.overall(prices) if prices else _overall({each.decision for each in headlines}),
         comparisons=tuple(comparisons),
-        reason=_reason(headlines, price.clauses(comparisons)),
+        reason=_reason([*headlines, *incomparable], price.clauses(comparisons)),
     )
 
 
@@ -384,14 +386,17 @@ def _overall(decisions: set[Decision]) -> Decision:
 
 
 def _reason(headlines: Sequence[Comparison], prices: Sequence[str]) -> str:
-    """The headlines' outcomes in a sentence, what is shown first, then the price, then what was forced."""
+    """The headlines' outcomes in a sentence, what is shown first, then the price, then what was forced.
+
+    Where there is no headline, what has a margin and cannot be compared is told in their place.
+    """
     words = {
         Decision.BETTER: "better on",
         Decision.WORSE: "worse on",
         Decision.NO_DIFFERENCE: "no difference shown on",
         Decision.NOT_COMPARABLE: "not comparable on",
     }
-    clauses = [] if headlines else ["no headline metric was compared"]
+    clauses = [] if headlines or prices else ["no headline metric was compared"]
     for decision, opening in words.items():
         told = [_in_words(each) for each in headlines if each.decision == decision]
         if told:

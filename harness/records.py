@@ -342,6 +342,10 @@ class Decision(StrEnum):
     """Over several metrics: better in one and worse in another."""
     NO_DIFFERENCE = "NO DIFFERENCE SHOWN"
     NOT_COMPARABLE = "NOT COMPARABLE"
+    NOT_WORSE = "NOT WORSE"
+    """Only the price was compared, no headline: less than the margin is lost everywhere, if anything."""
+    UNDECIDED = "UNDECIDED"
+    """Only the price was compared, and it is not decided everywhere."""
 
 
 class Price(StrEnum):

@@ -15,6 +15,8 @@ MARKS = {
     Decision.MIXED: "◆",
     Decision.NO_DIFFERENCE: "○",
     Decision.NOT_COMPARABLE: "⊘",
+    Decision.NOT_WORSE: "✓",
+    Decision.UNDECIDED: "○",
 }
 """A shape per decision, so that no reader depends on colour."""
 

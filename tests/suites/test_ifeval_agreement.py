@@ -298,7 +298,7 @@ def test_every_disagreement_is_told() -> None:
     ],
 )
 def test_an_undecided_language_is_told(response: str, undecided: bool) -> None:
-    """The official detection is unseeded: where it can say either, a disagreement is told, and fails nothing."""
+    """The official detection is unseeded: where it can say either, that is told, and fails nothing."""
     judged = Judged(
         key=1,
         prompt="Answer in English.",
