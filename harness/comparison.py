@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness import price
+from harness.bounds import difference_bounds
 from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
@@ -285,6 +286,7 @@ def _compared(
         flips=flips,
         detectable=detectable(differences, high - low, binary=metric.kind == "binary", level=plan.level),
         method=f"{test.method}; {estimate.method}",
+        could_be=difference_bounds(metric, baseline.observations, candidate.observations),
         loss=loss,
     )
 
@@ -411,6 +413,9 @@ def _in_words(comparison: Comparison) -> str:
         return f"{where}): {', '.join(comparison.notes)}"
     low, high = comparison.interval.low, comparison.interval.high
     found = f"{where} {comparison.difference:+.3f} [{low:+.3f}, {high:+.3f}])"
+    if comparison.could_turn and comparison.could_be is not None:
+        least, most = comparison.could_be
+        return f"{found}, though what is unscored could make it {least:+.3f} to {most:+.3f}"
     if comparison.decision != Decision.NO_DIFFERENCE:
         return found
     if comparison.detectable is None:

@@ -134,7 +134,7 @@ def right_choices(sample: Sample) -> list[int]:
 
 
 def speakers(samples: Sequence[Sample]) -> list[str]:
-    """Who gave each response, by the samples' tag `speakers`; the longest list: not all answers are judged."""
+    """Who gave each response, by the samples' tag `speakers`; the longest list, as not all are judged."""
     tagged = [sample.tags.get("speakers") for sample in samples]
     lists = [[str(name) for name in each] for each in tagged if isinstance(each, list | tuple)]
     return max(lists, key=len, default=[])
