@@ -11,6 +11,7 @@ its values lie within 0 and 1, the range that its interval is given too.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import fsum
 
 from harness.records import Metric, Observation, Score
@@ -42,6 +43,59 @@ def observed_bounds(
         for seen in observations.get(name, ()):
             rows[seen.sample].append(Score(metric=name, value=seen.value))
     return bounds(metric, rows.values())
+
+
+def difference_bounds(
+    metric: Metric,
+    baseline: Mapping[str, Sequence[Observation]],
+    candidate: Mapping[str, Sequence[Observation]],
+) -> tuple[float, float] | None:
+    """The lowest and the highest mean difference, candidate minus baseline, had every pair a score.
+
+    Over the samples of both. None as in `bounds`.
+    """
+    left, right = _by_part(metric.name, baseline), _by_part(metric.name, candidate)
+    samples = {sample for sample, _ in left} & {sample for sample, _ in right}
+    pairs = [
+        (left.get(key, UNKNOWN), right.get(key, UNKNOWN))
+        for key in dict.fromkeys([*left, *right])
+        if key[0] in samples
+    ]
+    lows = [after.low - before.high for before, after in pairs]
+    highs = [after.high - before.low for before, after in pairs]
+    values = [each.value for pair in pairs for each in pair if each.value is not None]
+    if lows == highs or not _within_0_and_1(metric, values):
+        return None
+    return fsum(lows) / len(lows), fsum(highs) / len(highs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extremes:
+    """A score, and the lowest and the highest that it could have been."""
+
+    value: float | None
+    low: float
+    high: float
+
+
+UNKNOWN = _Extremes(None, 0.0, 1.0)
+
+
+def _by_part(
+    metric: str, observations: Mapping[str, Sequence[Observation]]
+) -> dict[tuple[str, int], _Extremes]:
+    """Scores by sample and part; a bound belongs to a row's only score."""
+    ends = [
+        {seen.sample: seen.value for seen in observations.get(metric + end, ())} for end in (_LEAST, _MOST)
+    ]
+    found = {}
+    for seen in observations.get(metric, ()):
+        if seen.value is None:
+            found[seen.sample, seen.part] = UNKNOWN
+        else:
+            low, high = (seen.value if (end := each.get(seen.sample)) is None else end for each in ends)
+            found[seen.sample, seen.part] = _Extremes(seen.value, low, high)
+    return found
 
 
 def bounds(metric: Metric, rows: Iterable[Sequence[Score]]) -> tuple[float, float] | None:

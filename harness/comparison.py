@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness import price
+from harness.bounds import difference_bounds
 from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
@@ -285,6 +286,7 @@ def _compared(
         flips=flips,
         detectable=detectable(differences, high - low, binary=metric.kind == "binary", level=plan.level),
         method=f"{test.method}; {estimate.method}",
+        could_be=difference_bounds(metric, baseline.observations, candidate.observations),
         loss=loss,
     )
 
@@ -361,12 +363,14 @@ def _decided(comparison: Comparison, adjusted_p: float, plan: _Plan) -> Comparis
 
 def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -> Verdict:
     headlines = [each for each in comparisons if each.metric.headline]
+    prices = [] if headlines else [each for each in comparisons if each.metric.margin is not None]
+    incomparable = [each for each in prices if each.loss is None]
     return Verdict(
         candidate=candidate,
         baseline=baseline,
-        decision=_overall({each.decision for each in headlines}),
+        decision=price.overall(prices) if prices else _overall({each.decision for each in headlines}),
         comparisons=tuple(comparisons),
-        reason=_reason(headlines, price.clauses(comparisons)),
+        reason=_reason([*headlines, *incomparable], price.clauses(comparisons)),
     )
 
 
@@ -384,14 +388,17 @@ def _overall(decisions: set[Decision]) -> Decision:
 
 
 def _reason(headlines: Sequence[Comparison], prices: Sequence[str]) -> str:
-    """The headlines' outcomes in a sentence, what is shown first, then the price, then what was forced."""
+    """The headlines' outcomes in a sentence, what is shown first, then the price, then what was forced.
+
+    Where there is no headline, what has a margin and cannot be compared is told in their place.
+    """
     words = {
         Decision.BETTER: "better on",
         Decision.WORSE: "worse on",
         Decision.NO_DIFFERENCE: "no difference shown on",
         Decision.NOT_COMPARABLE: "not comparable on",
     }
-    clauses = [] if headlines else ["no headline metric was compared"]
+    clauses = [] if headlines or prices else ["no headline metric was compared"]
     for decision, opening in words.items():
         told = [_in_words(each) for each in headlines if each.decision == decision]
         if told:
@@ -406,6 +413,9 @@ def _in_words(comparison: Comparison) -> str:
         return f"{where}): {', '.join(comparison.notes)}"
     low, high = comparison.interval.low, comparison.interval.high
     found = f"{where} {comparison.difference:+.3f} [{low:+.3f}, {high:+.3f}])"
+    if comparison.could_turn and comparison.could_be is not None:
+        least, most = comparison.could_be
+        return f"{found}, though what is unscored could make it {least:+.3f} to {most:+.3f}"
     if comparison.decision != Decision.NO_DIFFERENCE:
         return found
     if comparison.detectable is None:

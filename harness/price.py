@@ -100,6 +100,20 @@ def at_best(comparison: Comparison) -> float:
     return interval.high if comparison.metric.higher_is_better else -interval.low
 
 
+def overall(comparisons: Sequence[Comparison]) -> Decision:
+    """One decision where only the price was asked for: all must be NOT WORSE, and one WORSE decides.
+
+    A metric that cannot be compared leaves the whole open, as among headlines.
+    """
+    losses = [each.loss for each in comparisons if each.metric.margin is not None]
+    decisions = {loss.decision for loss in losses if loss is not None}
+    if not losses or None in losses:
+        return Decision.NOT_COMPARABLE
+    if Price.WORSE in decisions:
+        return Decision.WORSE
+    return Decision.UNDECIDED if Price.UNDECIDED in decisions else Decision.NOT_WORSE
+
+
 def clauses(comparisons: Sequence[Comparison]) -> list[str]:
     """The price in words, what is paid for sure first; nothing where no metric has a margin."""
     found: dict[str, list[Comparison]] = {}

@@ -424,6 +424,10 @@ class Decision(StrEnum):
     """Over several metrics: better in one and worse in another."""
     NO_DIFFERENCE = "NO DIFFERENCE SHOWN"
     NOT_COMPARABLE = "NOT COMPARABLE"
+    NOT_WORSE = "NOT WORSE"
+    """Only the price was compared, no headline: less than the margin is lost everywhere, if anything."""
+    UNDECIDED = "UNDECIDED"
+    """Only the price was compared, and it is not decided everywhere."""
 
 
 class Price(StrEnum):
@@ -485,8 +489,16 @@ class Comparison:
     """Test and interval, in words."""
     notes: tuple[str, ...] = ()
     """What a reader must know: a forced comparison, different chat templates, different packages."""
+    could_be: tuple[float, float] | None = None
+    """The lowest and highest difference, had every pair a score. None: all have, or no range is known."""
     loss: Loss | None = None
     """Where the metric has a margin and there are numbers."""
+
+    @property
+    def could_turn(self) -> bool:
+        """Whether a difference that is shown could be none, or its opposite, with what is unscored."""
+        shown = self.decision in (Decision.BETTER, Decision.WORSE)
+        return shown and self.could_be is not None and self.could_be[0] <= 0 <= self.could_be[1]
 
     def sentence(self) -> str:
         """The verdict on this metric in one sentence."""

@@ -27,6 +27,8 @@ CLASSES = {
     Decision.MIXED: "mixed",
     Decision.NO_DIFFERENCE: "unsure",
     Decision.NOT_COMPARABLE: "refused",
+    Decision.NOT_WORSE: "unsure",
+    Decision.UNDECIDED: "unsure",
 }
 
 

@@ -5,10 +5,11 @@ counted. The layout is private to this file and `templates/leaderboard.js`:
 
     {"models": [name], "baseline": i, "decided_by": metric | null,
      "binary": [metric], "texts": [text], "samples": [sample]}
-    sample   = [id, prompt, choices, right, target, flips, answers]
+    sample   = [id, prompt, choices, right, target, flips, answers, speakers]
     prompt   = text | [[role, text]]          choices = [text]      right = [choice]
     target   = text | null                    flips   = one of "won" "lost" "equal" "unscored" null per model
     answers  = per model null | [responses, scores]
+    speakers = [text], who gave each response; empty where it was always the model
     response = [text, stopped, truncated, reason] | [logprob, greedy, truncated]
     score    = [metric, value, reason]
 Every text, metric, reason and id is an index into `texts`.
@@ -120,6 +121,7 @@ def _sample(shown: SideBySide, texts: Texts) -> Json:
         None if sample.target is None else texts.add(sample.target),
         list(shown.flips),
         [_answers(row, texts) if row else None for row in shown.rows],
+        [texts.add(speaker) for speaker in speakers([row.sample for row in shown.rows if row])],
     ]
 
 
@@ -129,6 +131,13 @@ def right_choices(sample: Sample) -> list[int]:
     if isinstance(tagged, Sequence) and not isinstance(tagged, str):
         return [place for place in tagged if isinstance(place, int)]
     return [place for place, choice in enumerate(sample.choices) if choice == sample.target]
+
+
+def speakers(samples: Sequence[Sample]) -> list[str]:
+    """Who gave each response, by the samples' tag `speakers`; the longest list, as not all are judged."""
+    tagged = [sample.tags.get("speakers") for sample in samples]
+    lists = [[str(name) for name in each] for each in tagged if isinstance(each, list | tuple)]
+    return max(lists, key=len, default=[])
 
 
 def _answers(row: Row, texts: Texts) -> Json:

@@ -15,6 +15,8 @@ MARKS = {
     Decision.MIXED: "◆",
     Decision.NO_DIFFERENCE: "○",
     Decision.NOT_COMPARABLE: "⊘",
+    Decision.NOT_WORSE: "✓",
+    Decision.UNDECIDED: "○",
 }
 """A shape per decision, so that no reader depends on colour."""
 
@@ -133,6 +135,9 @@ def _asides(comparison: Comparison) -> list[str]:
         )
     if comparison.unscored:
         asides.append(f"{counted(comparison.unscored, 'score')} missing and left out")
+    if comparison.could_turn and comparison.could_be is not None:
+        least, most = map(signed, comparison.could_be)
+        asides.append(f"With what is unscored the difference could be {least} to {most}")
     if comparison.unpaired:
         asides.append(f"{counted(comparison.unpaired, 'sample')} in one run only")
     return asides

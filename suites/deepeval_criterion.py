@@ -28,7 +28,7 @@ from harness.adaptors.extras import need
 from harness.errors import UsageError
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
-from suites.judging import Judge, unanswered
+from suites.judging import SPEAKERS, Judge, unanswered
 from suites.official import OfficialRow, checked, hash_rows, read_jsonl
 from suites.settings import DeepEvalSettings, Surroundings, template_applied
 
@@ -154,7 +154,12 @@ class DeepEvalSuite:
         replies = () if judgement is None else judgement.replies
         return Row(
             sample=Sample(
-                id=row.id, prompt=row.prompt, tags={} if row.category is None else {"category": row.category}
+                id=row.id,
+                prompt=row.prompt,
+                tags={
+                    SPEAKERS: ["the model", *(f"judge {self._judge.name}" for _ in replies)],
+                    **({} if row.category is None else {"category": row.category}),
+                },
             ),
             responses=(answer, *replies),
             scores=self._scores(answer, judgement),

@@ -21,6 +21,8 @@ from suites.settings import Surroundings
 END_OF_THOUGHT = "</think>"
 AROUND = " \t*_`\"'.!"
 """What may stand around a verdict and says nothing."""
+SPEAKERS = "speakers"
+"""The sample's tag that says who gave each of a row's responses, in their order; reports label them by it."""
 VERDICTS = {"yes": 1.0, "no": 0.0}
 SHOWN = 80
 """Characters of an unreadable reply that its reason shows: the last ones, where the verdict should be."""

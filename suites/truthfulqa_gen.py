@@ -29,7 +29,7 @@ It does not know whether a judge is right: that wants people's ratings beside it
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import ClassVar
@@ -39,7 +39,7 @@ from pydantic import field_validator
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.categories import GENERATION
-from suites.judging import Judge, unanswered
+from suites.judging import SPEAKERS, Judge, unanswered
 from suites.lm_eval_task import official_task
 from suites.official import OfficialRow, hash_rows, official_rows
 from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied
@@ -218,6 +218,13 @@ class TruthfulQAGen:
             )
         return dict(zip(answers, zip(truth, info, strict=True), strict=True))
 
+    def _sample(self, question: OpenQuestion) -> Sample:
+        if self._judges is None:
+            return question.sample
+        truth, info = self._judges
+        speakers = ["the model", f"judge {truth.name} on truth", f"judge {info.name} on informativeness"]
+        return replace(question.sample, tags={**question.sample.tags, SPEAKERS: speakers})
+
     def _row(self, index: int, response: Response, replies: Sequence[Response]) -> Row:
         """The responses are the answer, then the judges' replies on truth and informativeness."""
         question = self.questions[index]
@@ -228,7 +235,7 @@ class TruthfulQAGen:
             scores = [*judged_scores(*replies)] if replies else []
             scores += overlap_scores(cleaned(response.text), question.true, question.false)
         return Row(
-            sample=question.sample,
+            sample=self._sample(question),
             responses=(response, *replies),
             scores=tuple(scores),
             position=index,

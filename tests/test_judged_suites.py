@@ -134,6 +134,27 @@ def test_other_judges_other_runs(project: Working) -> None:
     assert "judge" in out.partition("NOT COMPARABLE")[2]
 
 
+def test_rescoring_asks_another_judge_and_not_the_candidate(
+    project: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A judge is a scorer: kept answers are put to the new one, once; the candidate is not even opened."""
+    project.measured(GEN)
+    monkeypatch.setattr("harness.verbs.work.open_engine", opened_by_mistake)
+    assert 0 == project.run("eval", "tiny", "-s", GEN, "--rescore")[0]
+    assert 4 == len(project.server.asked)  # the same judge has said it all
+
+    project.change('judge = "judge"\nmax', 'judge = "other"\nmax')
+    for _ in range(2):
+        code, _, err = project.run("eval", "tiny", "-s", GEN, "--rescore")
+        assert 0 == code, err
+    assert 8 == len(project.server.asked)
+
+
+def opened_by_mistake(*_: object, **__: object) -> None:
+    """In the place of what opens a candidate."""
+    raise AssertionError("the candidate was opened")
+
+
 def test_unreadable_and_refused(project: Working) -> None:
     """What the judge does not say is counted as unscored; overlap, which needs no judge, is scored."""
     project.server.answer = lambda asked: "It depends."

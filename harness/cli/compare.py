@@ -1,5 +1,6 @@
 """`harness compare`: the main job. It does not know how anything is trained, asked or compared."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,16 +10,16 @@ from harness.cli.options import AsJson, Baseline, Config, Device, Folder, Force,
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, introduce, outcome_as_json, print_json, print_outcome
 from harness.errors import UsageError
-from harness.records import Decision
+from harness.records import Decision, Price, Verdict
 from harness.verbs.project import open_project
-from harness.verbs.work import Outcome, compare
+from harness.verbs.work import compare
 
 
 class FailOn(StrEnum):
     """What ends with exit code 1."""
 
     WORSE = "worse"
-    """A candidate is worse than the baseline on a headline metric."""
+    """A candidate is worse than the baseline on a headline metric, or its price is WORSE."""
     NOT_BETTER = "not-better"
     """A candidate is not shown to be better than the baseline."""
 
@@ -37,7 +38,11 @@ def command(
     force: Force = False,
     fail_on: Annotated[
         FailOn | None,
-        typer.Option("--fail-on", help="Exit with 1 if a candidate is worse, or is not shown to be better."),
+        typer.Option(
+            "--fail-on",
+            help="Exit with 1 if a candidate is worse (on a headline, or on a metric with a margin), or if "
+            "it is not shown to be better.",
+        ),
     ] = None,
     output: Folder = None,
     config: Config = None,
@@ -70,9 +75,20 @@ def command(
     else:
         print_outcome(outcome)
     complain_of_failures(outcome.failed)
-    raise typer.Exit(_exit_code(outcome, fail_on))
+    raise typer.Exit(exit_code(outcome.verdicts, fail_on))
 
 
-def _exit_code(outcome: Outcome, fail_on: FailOn | None) -> int:
+def exit_code(verdicts: Iterable[Verdict], fail_on: FailOn | None) -> int:
+    """1 where one of the verdicts is what `fail_on` names, else 0."""
     failing = FAILURES[fail_on] if fail_on else set()
-    return int(any(verdict.decision in failing for verdict in outcome.verdicts))
+    return int(
+        any(
+            verdict.decision in failing or (fail_on is FailOn.WORSE and _costs(verdict))
+            for verdict in verdicts
+        )
+    )
+
+
+def _costs(verdict: Verdict) -> bool:
+    """Whether a price is WORSE, whatever the headlines say."""
+    return any(each.loss and each.loss.decision is Price.WORSE for each in verdict.comparisons)

@@ -18,7 +18,9 @@ from reports.wording import could_be
 Rescore = Annotated[
     bool,
     typer.Option(
-        "--rescore", help="Score the answers in the store as the suites now are, without the model."
+        "--rescore",
+        help="Score the answers in the store as the suites now are: the model is not loaded or asked. A "
+        "suite's judge belongs to its scoring: what it has not said yet, it is asked.",
     ),
 ]
 

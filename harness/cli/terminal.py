@@ -33,6 +33,8 @@ COLOURS = {
     Decision.MIXED: "yellow",
     Decision.NO_DIFFERENCE: "default",
     Decision.NOT_COMPARABLE: "magenta",
+    Decision.NOT_WORSE: "green",
+    Decision.UNDECIDED: "default",
 }
 
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}

@@ -95,8 +95,9 @@ def evaluate(
     Returns each model's finished runs in the order of the suites. Answers that failed are unscored in them,
     and are asked again the next time; `failed_answers` says which these are.
 
-    `rescore`: score the answers in the store anew, as the suites now are, and ask nothing: no candidate is
-    trained and no model is loaded. Earlier runs stay. Raises UsageError where an answer is missing.
+    `rescore`: score the answers in the store anew, as the suites now are, and ask the candidates nothing:
+    none is trained, loaded or reached. A judge is a scorer, and is asked what it has not said yet. Earlier
+    runs stay. Raises UsageError where a candidate's answer is missing.
     """
     watcher = watcher or Unwatched()
     asked = list(suites or project.registry.compare.suites or DEFAULT_SUITES)

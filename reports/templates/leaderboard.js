@@ -195,7 +195,7 @@ class Browser {
     return this.model < 0 ? this.data.models.map((_, i) => i) : [this.data.baseline, this.model];
   }
 
-  sample([id, prompt, choices, right, target, flips, answers]) {
+  sample([id, prompt, choices, right, target, flips, answers, speakers]) {
     const head = make("header", "", make("span", "id", this.texts[id]));
     for (const i of this.shownModels()) {
       if (flips[i] === "won" || flips[i] === "lost" || flips[i] === "unscored") {
@@ -212,7 +212,7 @@ class Browser {
       return card;
     }
     const grid = make("div", "answers");
-    for (const i of this.shownModels()) grid.append(this.answer(i, answers[i]));
+    for (const i of this.shownModels()) grid.append(this.answer(i, answers[i], speakers));
     card.append(grid);
     return card;
   }
@@ -253,7 +253,7 @@ class Browser {
     return cell;
   }
 
-  answer(i, answer) {
+  answer(i, answer, speakers) {
     const name = make("h4", "", this.data.models[i], i === this.data.baseline ? make("span", "status", "baseline") : null);
     const block = make("div", i === this.data.baseline ? "answer of-baseline" : "answer", name);
     if (!answer) {
@@ -269,7 +269,7 @@ class Browser {
     block.append(chips);
     const likelihoods = responses.filter((r) => r.length === 3);
     if (likelihoods.length) block.append(make("p", "status", `log-probabilities ${likelihoods.map((r) => logarithm(r[0])).join(", ")}`));
-    this.draws(block, texts, drawn, allCut);
+    this.draws(block, texts, drawn, allCut, speakers);
     return block;
   }
 
@@ -280,11 +280,11 @@ class Browser {
     return new Map([...found].filter(([, of]) => of.length === n));
   }
 
-  draws(block, texts, drawn, allCut) {
+  draws(block, texts, drawn, allCut, speakers) {
     const of = drawn.get(this.data.decided_by) || [...drawn.values()][0];
     const order = texts.map((_, i) => i);
     if (of) order.sort((a, b) => (of[a][1] ?? 2) - (of[b][1] ?? 2) || a - b);
-    const nodes = (from, to) => order.slice(from, to).map((i) => this.draw(texts[i], texts.length > 1 ? i + 1 : 0,
+    const nodes = (from, to) => order.slice(from, to).map((i) => this.draw(texts[i], this.place(i, texts.length, speakers),
       [...drawn.values()].map((scores) => scores[i]), allCut));
     block.append(...nodes(0, DRAWS));
     if (texts.length <= DRAWS) return;
@@ -293,9 +293,15 @@ class Browser {
     block.append(rest);
   }
 
+  // Who said it, where a judge's replies follow the answer; else its number, where there are several.
+  place(i, n, speakers) {
+    if (n < 2) return "";
+    return i < speakers.length ? this.texts[speakers[i]] : `#${i + 1}`;
+  }
+
   draw([text, stopped, truncated, reason], place, scores, allCut) {
     const meta = make("div", "meta");
-    if (place) meta.append(`#${place}`);
+    if (place) meta.append(place);
     for (const score of scores) meta.append(this.chip([score]));
     if (stopped !== "end" && !allCut) {
       const says = reason === null ? STOPPED[stopped] : `${STOPPED[stopped]}: ${this.texts[reason]}`;

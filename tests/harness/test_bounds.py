@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.bounds import bounded, bounds, is_bound, observed_bounds
+from harness.bounds import bounded, bounds, difference_bounds, is_bound, observed_bounds
 from harness.records import Metric, Observation, Score
 
 RIGHT = Metric(name="right", kind="binary")
@@ -60,3 +60,30 @@ def test_from_the_store() -> None:
         "share:most": [seen("2", 0.75)],
     }
     assert (0.25, 0.75) == observed_bounds(SHARE, observations)
+
+
+def seen(*values: float | None) -> list[Observation]:
+    """One score per sample."""
+    return [
+        Observation(sample=f"s{place}", part=0, cluster=f"s{place}", value=value)
+        for place, value in enumerate(values)
+    ]
+
+
+def test_a_difference_is_bounded_on_both_sides() -> None:
+    """Four pairs, by hand: 1-0 is known; a missing one against 1, 0 against a missing one, 0 against 0."""
+    before, after = {"right": seen(0, 1, None, 0)}, {"right": seen(1, None, 0, 0)}
+    assert ((1 - 1 - 1 + 0) / 4, (1 + 0 + 0 + 0) / 4) == difference_bounds(RIGHT, before, after)
+
+
+def test_a_difference_that_nothing_could_move_has_no_bounds() -> None:
+    """All scored, or no sample in common."""
+    assert difference_bounds(RIGHT, {"right": seen(0, 1)}, {"right": seen(1, 1)}) is None
+    assert difference_bounds(RIGHT, {"right": seen(None)}, {"right": []}) is None
+
+
+def test_a_difference_heeds_what_the_suite_says() -> None:
+    """A score that rests on some of its parts moves the difference as far as its suite says."""
+    before = {"share": seen(0.5, 0.0)}
+    after = {"share": seen(0.5, 1.0), "share:least": seen(0.25), "share:most": seen(0.75)}
+    assert (0.375, 0.625) == difference_bounds(SHARE, before, after)

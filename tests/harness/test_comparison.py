@@ -370,6 +370,22 @@ def test_the_reason_is_a_sentence():
     ) == verdict.reason
 
 
+@pytest.mark.parametrize(("unscored", "turns"), [(12, True), (8, False), (0, False)])
+def test_what_is_unscored_may_turn_a_verdict(unscored: int, turns: bool):
+    """Nine prompts of 40 were won: twelve more without a score could have been twelve losses."""
+    before = [1.0] * 20 + [0.0] * 20 + [1.0] * unscored
+    after = [1.0] * 29 + [0.0] * 11 + [None] * unscored
+    (verdict,) = compare_all([scored("a", before)], {"b": [scored("b", after)]})
+    (comparison,) = verdict.comparisons
+
+    assert Decision.BETTER == verdict.decision
+    pairs = 40 + unscored
+    expected = ((9 - unscored) / pairs, 9 / pairs) if unscored else None
+    assert expected == (comparison.could_be and pytest.approx(comparison.could_be))
+    assert turns == comparison.could_turn
+    assert turns == verdict.reason.endswith("though what is unscored could make it -0.058 to +0.173")
+
+
 def test_the_same_seed_gives_the_same_numbers():
     """And another one others, where anything was drawn."""
     one, other = scored("a", spread(0.3), SCORE), scored("b", spread(0.32)[::-1], SCORE)

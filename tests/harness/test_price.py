@@ -111,7 +111,7 @@ def test_the_margin_belongs_to_no_headline() -> None:
     price, headline = verdict_on(KEPT, *data), verdict_on(replace(KEPT, headline=True), *data)
 
     assert (PRICE, "headline") == (price.comparisons[0].family, headline.comparisons[0].family)
-    assert (Decision.NOT_COMPARABLE, Decision.WORSE) == (price.decision, headline.decision)
+    assert (Decision.WORSE, Decision.WORSE) == (price.decision, headline.decision)
     assert {Price.WORSE} == {only(price)[1].decision, only(headline)[1].decision}
 
 
@@ -223,4 +223,51 @@ def test_the_verdict_names_the_price() -> None:
     assert ("price undecided on general (open)", "no loss beyond the margin on general (kept)") == (
         undecided,
         kept,
+    )
+
+
+# ---------------------------------------------------------------- where nothing else was compared
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "decision", "reason"),
+    [
+        (40, 40, Decision.NOT_WORSE, "no loss beyond the margin on general (kept)"),
+        (10, 150, Decision.WORSE, "at a price on general (kept -0.140 "),
+    ],
+)
+def test_the_price_alone_is_the_verdict(won: int, lost: int, decision: Decision, reason: str) -> None:
+    """Without a headline the verdict is the price's, and is not called incomparable."""
+    verdict = verdict_on(KEPT, *flipped(1000, won, lost))
+    assert decision == verdict.decision
+    assert verdict.reason.startswith(reason)
+
+
+def test_few_samples_leave_the_price_alone_undecided() -> None:
+    """Neither a loss nor its absence is shown: that is the verdict."""
+    verdict = verdict_on(KEPT, *flipped(20, 1, 1))
+    assert Decision.UNDECIDED == verdict.decision
+    assert "price undecided on general (kept)" == verdict.reason
+
+
+def test_one_loss_among_prices_decides() -> None:
+    """A price is as high as its highest part."""
+    other = replace(KEPT, name="other")
+    cheap, dear = flipped(1000, 0, 0), flipped(1000, 10, 150)
+    (verdict,) = compare_all(
+        [scored("base", {KEPT: cheap[0], other: dear[0]})],
+        {"tuned": [scored("tuned", {KEPT: cheap[1], other: dear[1]})]},
+    )
+    assert Decision.WORSE == verdict.decision
+
+
+def test_a_price_that_cannot_be_compared_says_why() -> None:
+    """Other data leave the price open, and the reason names them."""
+    before, after = flipped(100, 0, 0)
+    theirs = scored("tuned", {KEPT: after})
+    theirs = replace(theirs, run=replace(theirs.run, data_hash="sha256:2"))
+    (verdict,) = compare_all([scored("base", {KEPT: before})], {"tuned": [theirs]})
+    assert Decision.NOT_COMPARABLE == verdict.decision
+    assert (
+        "not comparable on general (kept): data: sha256:1 for base but sha256:2 for tuned" == verdict.reason
     )

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from harness.records import Likelihood, Row, Sample, Score
 from reports.charts import panels
 from reports.html import render
-from reports.samples import payloads, right_choices
+from reports.samples import payloads, right_choices, speakers
 from tests.reports.boards import HOSTILE, LONG, hostile_board, reference_board
 
 
@@ -136,6 +136,23 @@ def test_a_log_probability_without_end_is_shown_as_such() -> None:
     page = render(replace(board, sections=(changed,)))
 
     assert '["-inf",false,0]' in page
+
+
+def test_a_judges_replies_are_labelled() -> None:
+    """Who gave each response stands beside the sample, so that a judge's reply is not taken for an answer."""
+    board = reference_board(samples=1)
+    section = next(each for each in board.sections if each.suite == "ifeval")
+    sample = section.samples[0]
+    judged = replace(sample.sample, tags={"speakers": ["the model", "judge gemini on truth"]})
+    rows = tuple(row and replace(row, sample=judged) for row in sample.rows)
+    changed = replace(section, samples=(replace(sample, sample=judged, rows=rows),))
+
+    [payload] = payloads(replace(board, sections=(changed,)), 60_000)
+
+    (shown,) = payload.data["samples"]  # type: ignore[index,call-overload,misc] # JSON
+    texts = payload.data["texts"]  # type: ignore[index,call-overload] # JSON
+    assert ["the model", "judge gemini on truth"] == [texts[place] for place in shown[7]]
+    assert [] == speakers([sample.sample])
 
 
 def test_the_right_choices_are_those_tagged_or_the_target() -> None:

@@ -7,14 +7,16 @@ each instruction, whether the official code says that it is followed. A prompt m
 Without a file, cases are taken that were worked out by hand from the official code (`tests/golden`); what is
 written there was never produced by running a checker, and `why` says what each is about.
 
-Keys 1122 and 1129 are counted apart: the official code judges them by a letter that it draws at random.
+What the official code itself says now so and now so is told and counted apart, and fails nothing: keys 1122
+and 1129, which it judges by a letter that it draws, and texts whose language its detection, unseeded there,
+takes now for one and now for another.
 """
 
 import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +29,7 @@ from pydantic import model_validator
 
 from harness.errors import DataError
 from suites.ifeval import Checkers, IFEval
-from suites.instructions import ARGUMENTS, Instructions, Verdicts
+from suites.instructions import ARGUMENTS, LETTER_FREQUENCY, Instructions, Verdicts
 from suites.official import checked, read_jsonl
 from suites.settings import IFEvalSettings, Surroundings
 from tests.suites.rows import write_rows
@@ -42,7 +44,10 @@ DETECTS_LANGUAGE = {
     "change_case:english_capital",
     "change_case:english_lowercase",
 }
-OTHER_SEEDS = range(1, 11)
+OTHER_SEEDS = range(1, 201)
+"""Seeds of the language detection: a verdict that it gives once in a hundred times is found by most."""
+A_LETTER = "the official code judges it by a letter that it draws"
+A_LANGUAGE = "its language depends on the seed of the detection"
 
 
 class Judged(Instructions):
@@ -83,15 +88,15 @@ class Disagreement:
     place: int
     way: str
     theirs: bool
-    undecided: bool
-    """Whether it is about a language that the official detector, unseeded, gives now so and now so."""
+    chance: str | None
+    """Why the official code says now so and now so; None where it always says the same."""
 
     def __str__(self) -> str:
         said = {True: "followed", False: "not followed"}
         return (
             f"key {self.key}, instruction {self.place} {self.instruction}, {self.way}: the file says "
             f"{said[self.theirs]}, we say {said[not self.theirs]} (line {self.line})"
-            f"{'; its language depends on the seed of the detection' if self.undecided else ''}"
+            f"{'' if self.chance is None else f'; {self.chance}'}"
         )
 
 
@@ -107,13 +112,13 @@ class Agreement:
 
     @cached_property
     def disagreements(self) -> Sequence[Disagreement]:
-        """All, in the order of the file."""
-        return list(self._differing(random_officially=False))
+        """All that the official code always has, in the order of the file."""
+        return [each for each in self._differing if each.chance is None]
 
     @cached_property
-    def apart(self) -> Sequence[Disagreement]:
-        """Those of the two keys that the official code judges at random."""
-        return list(self._differing(random_officially=True))
+    def by_chance(self) -> Sequence[Disagreement]:
+        """Those in which the official code can disagree with itself."""
+        return [each for each in self._differing if each.chance is not None]
 
     def report(self) -> str:
         """What there was, what differs by instruction, and every difference."""
@@ -123,25 +128,34 @@ class Agreement:
             [
                 f"{len(self.judged):,} answers and {verdicts:,} instructions, judged strictly and loosely in "
                 f"{self.seconds:.1f} s: {len(self.disagreements)} disagreements, and apart from them "
-                f"{len(self.apart)} on keys 1122 and 1129",
+                f"{len(self.by_chance)} in which the official code can disagree with itself",
                 *(f"  {count} on {name}" for name, count in by_type.most_common()),
-                *(f"  {each}" for each in self.disagreements),
+                *(f"  {each}" for each in (*self.disagreements, *self.by_chance)),
             ]
         )
 
-    def _differing(self, *, random_officially: bool) -> Iterator[Disagreement]:
-        for line, (judged, ours) in enumerate(zip(self.judged, self.ours, strict=True), start=1):
-            if (judged.key in RANDOM_OFFICIALLY) != random_officially:
-                continue
-            for way, theirs in (("strict", judged.strict), ("loose", judged.loose)):
-                for place, instruction in enumerate(judged.instruction_id_list):
-                    if theirs[place] != getattr(ours, way)[place]:
-                        undecided = instruction in DETECTS_LANGUAGE and theirs[place] in {
-                            getattr(self.with_seed(line - 1, seed), way)[place] for seed in OTHER_SEEDS
-                        }
-                        yield Disagreement(
-                            line, judged.key, instruction, place + 1, way, theirs[place], undecided
-                        )
+    @cached_property
+    def _differing(self) -> Sequence[Disagreement]:
+        return [
+            Disagreement(
+                line, judged.key, instruction, place + 1, way, theirs[place], self._chance(line, way, place)
+            )
+            for line, (judged, ours) in enumerate(zip(self.judged, self.ours, strict=True), start=1)
+            for way, theirs in (("strict", judged.strict), ("loose", judged.loose))
+            for place, instruction in enumerate(judged.instruction_id_list)
+            if theirs[place] != getattr(ours, way)[place]
+        ]
+
+    def _chance(self, line: int, way: str, place: int) -> str | None:
+        judged = self.judged[line - 1]
+        instruction, theirs = judged.instruction_id_list[place], getattr(judged, way)[place]
+        if judged.key in RANDOM_OFFICIALLY and instruction == LETTER_FREQUENCY:
+            return A_LETTER
+        if instruction in DETECTS_LANGUAGE and any(
+            getattr(self.with_seed(line - 1, seed), way)[place] == theirs for seed in OTHER_SEEDS
+        ):
+            return A_LANGUAGE
+        return None
 
 
 def agreement(judged: Sequence[Judged], data_root: Path | None = None) -> Agreement:
@@ -188,7 +202,7 @@ def cuts_sentences(judged: Judged) -> bool:
 @pytest.mark.agreement
 @pytest.mark.skipif("IFEVAL_VERDICTS" not in os.environ, reason="IFEVAL_VERDICTS names no file of verdicts")
 def test_verdicts_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every verdict of the file is ours; all that are not are told, by key and instruction."""
+    """Every verdict of the file is ours, but by chance; all that are not are told, by key and instruction."""
     root = os.environ.get("HARNESS_DATA")
     found = agreement(read(Path(os.environ["IFEVAL_VERDICTS"])), Path(root) if root else None)
     with capsys.disabled():
@@ -268,28 +282,38 @@ def test_every_disagreement_is_told() -> None:
     ) == told[2]
     assert [1, 2, 3] == [each.line for each in found.disagreements]
     assert [(1122, "strict"), (1122, "loose"), (1129, "strict"), (1129, "loose")] == [
-        (each.key, each.way) for each in found.apart
+        (each.key, each.way) for each in found.by_chance
     ]
+    assert 4 == sum(A_LETTER in line for line in told)
 
 
 @pytest.mark.usefixtures("no_sentences_needed")
 @pytest.mark.parametrize(
-    ("response", "undecided"), [("Hello world", True), ("Das ist ein deutscher Satz.", False)]
+    ("response", "undecided"),
+    [
+        ("Hello world", True),
+        # English for about one seed in twenty, Spanish for most
+        ("[name], [address], [x], [y], [z], [1], [2]", True),
+        ("Das ist ein deutscher Satz.", False),
+    ],
 )
 def test_an_undecided_language_is_told(response: str, undecided: bool) -> None:
-    """The official detection is unseeded; where it can say either, a disagreement is marked as such."""
+    """The official detection is unseeded: where it can say either, that is told, and fails nothing."""
     judged = Judged(
         key=1,
         prompt="Answer in English.",
         instruction_id_list=["language:response_language"],
         kwargs=[{"language": "en"}],
         response=response,
-        strict=[undecided is False],
-        loose=[undecided is False],
+        strict=[True],
+        loose=[True],
     )
-    found = agreement([judged])
-    assert [undecided, undecided] == [each.undecided for each in found.disagreements]
-    assert undecided == ("depends on the seed" in found.report())
+    ours = agreement([judged]).ours[0]
+    wrong = judged.model_copy(update={"strict": [not ours.strict[0]], "loose": [not ours.loose[0]]})
+    found = agreement([wrong])
+    assert (0 if undecided else 2) == len(found.disagreements)
+    assert (2 if undecided else 0) == len(found.by_chance)
+    assert undecided == (A_LANGUAGE in found.report())
 
 
 @pytest.mark.parametrize(

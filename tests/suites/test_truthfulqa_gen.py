@@ -253,6 +253,7 @@ def test_judged(tmp_path: Path, form: str) -> None:
     assert ["truth_info"] == [metric.name for metric in suite.metrics if metric.headline]
     assert {metric.name for metric in suite.metrics} == set(scores_of(first))
     assert [" No, they cannot.", " no", " yes"] == [reply.text for reply in first.responses]
+    assert 3 == len(first.sample.tags["speakers"])  # type: ignore[arg-type] # JSON
 
 
 def test_official_form(tmp_path: Path) -> None:

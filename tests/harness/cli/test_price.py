@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.compare import FailOn, exit_code
+from harness.comparison import compare_all
+from harness.records import Decision
 from tests.harness.cli.test_cli import run
+from tests.harness.test_price import ASKED, KEPT, flipped, scored
 from tests.suites.general_rows import GENERAL
 from tests.suites.rows import write_rows
 from tests.tiny_models import tiny_llama
@@ -54,6 +58,7 @@ def test_the_price_is_printed_and_written(project: Path, capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "the price of alignment" in shown
     assert "general piqa" in shown
+    assert "two against one: UNDECIDED" in " ".join(shown.split())
     assert "price undecided on general (piqa, winogrande)" in " ".join(shown.split())
     for name, title in (("leaderboard.md", "## The price of"), ("leaderboard.html", 'id="price"')):
         assert title in (project / "reports" / name).read_text("utf-8")
@@ -67,3 +72,22 @@ def test_another_margin_asks_nothing_again(project: Path, capsys: pytest.Capture
     (project / "one").rename(project / "gone")
     assert 0 == run("report", "one", "two", "--json")
     assert [0.1, 0.1] == [loss["margin"] for loss in losses(capsys)]
+
+
+@pytest.mark.parametrize(("lost", "failing"), [(150, 1), (10, 0)])
+def test_fail_on_worse_looks_at_the_price(lost: int, failing: int) -> None:
+    """A candidate that is better on its headline and pays too much for it fails, where that is asked for."""
+    price, headline = flipped(1000, 10, lost), flipped(1000, 150, 10)
+    (verdict,) = compare_all(
+        [scored("base", {KEPT: price[0], ASKED: headline[0]})],
+        {"tuned": [scored("tuned", {KEPT: price[1], ASKED: headline[1]})]},
+    )
+    assert Decision.BETTER == verdict.decision
+    assert failing == exit_code([verdict], FailOn.WORSE)
+    assert 0 == exit_code([verdict], FailOn.NOT_BETTER)
+    assert 0 == exit_code([verdict], None)
+
+
+def test_an_undecided_price_fails_nothing(project: Path) -> None:
+    """Few samples are no loss."""
+    assert 0 == run("compare", "one", "two", "--fail-on", "worse")
