@@ -63,7 +63,7 @@ class Rereading(Chosen):
         for row, text in enumerate(texts):
             tokens[row, : len(text)] = torch.tensor(text)
         mask = (torch.arange(tokens.shape[1]) < lengths[:, None]).long()
-        kept, places = (lengths - 1).unique(return_inverse=True)
+        kept, places = torch.unique(lengths - 1, return_inverse=True)
         device = self._network.device
         logits, _ = self._network.forward(tokens.to(device), mask.to(device), keep=kept.to(device))
         return logits[torch.arange(len(texts), device=device), places.to(device)].float()

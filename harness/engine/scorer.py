@@ -63,7 +63,7 @@ class Scorer:
             return True
         self._takes_none = True
         logger.warning(
-            "%s: its attention takes no tree-shaped mask, so shared prefixes are computed again for every "
+            "%s: it takes no tree-shaped attention mask, so shared prefixes are computed again for every "
             "request; the numbers are the same, and come more slowly",
             self._network.name,
         )

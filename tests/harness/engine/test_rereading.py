@@ -99,7 +99,7 @@ def test_a_state_is_scored_as_alone(stateful: Path) -> None:
 def test_a_state_is_continued_as_by_transformers(stateful: Path) -> None:
     """Greedy texts of a whole batch are `generate`'s for each prompt alone.
 
-    RecurrentGemma's are those without its cache: with one, transformers 5 writes others after one token.
+    RecurrentGemma's are those without its cache: with one, transformers 5 wrote others after a short prompt.
     """
     cached = AutoConfig.from_pretrained(stateful).model_type != "recurrent_gemma"
     expected = _written_by_transformers(stateful, TEXTS, 12, use_cache=cached)

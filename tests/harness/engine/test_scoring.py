@@ -270,7 +270,7 @@ def test_without_trees_the_numbers_are_the_same_and_that_is_said_once(
     for index, (logprob, greedy) in _alone(folder, requests).items():
         assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
         assert greedy == found[index].greedy
-    assert ["tiny: its attention takes no tree-shaped mask"] == [
+    assert ["tiny: it takes no tree-shaped attention mask"] == [
         record.getMessage().split(",")[0] for record in caplog.records
     ]
 
