@@ -168,7 +168,7 @@ class BallotBox:
         return _is_new(known, known.ballot, "undo")
 
     def _keep(self, rater: str, made: Callable[[Tally], Vote]) -> bool:
-        """Keep the act that is made of where the rater is. Another process may come between: the store decides."""
+        """Keep the act made of where the rater is. Another process may come between: the store decides."""
         if self._store.unsealed(self.study) is not None:
             raise UsageError(f"the blind test {self.study!r} is unsealed: votes are closed")
         vote = made(self._tally(rater))

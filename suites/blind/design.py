@@ -297,7 +297,7 @@ def _questions(
 
 
 def _runs(pairs: Mapping[tuple[str, str], Sequence[Pair]]) -> dict[str, str]:
-    runs = {}
+    runs: dict[str, str] = {}
     for (left, right), each in pairs.items():
         for pair in each[:1]:
             runs |= {left: pair.left_run, right: pair.right_run}
