@@ -44,8 +44,8 @@ def new_study(
 ) -> tuple[Study, Design]:
     """Have the models answer what they have not answered yet, and seal a design of who rates what.
 
-    A name of None is `blind-1`, `blind-2`, … Raises UsageError for a name that is taken, and as `answer_pairs`
-    and `make_design` do.
+    A name of None is `blind-1`, `blind-2`, … Raises UsageError for a name that is taken, and as
+    `answer_pairs` and `make_design` do.
     """
     check_plan(plan)
     if name is not None:
@@ -72,7 +72,7 @@ def new_study(
 
 @contextmanager
 def ballot_box(project: Project, study: str | None) -> Iterator[BallotBox]:
-    """The ballot box of a blind test, None: of the only one, while it is in use. Raises as `BallotBox` does."""
+    """The ballot box of a blind test, while it is in use; None: of the only one. Raises as `BallotBox`."""
     with _opened(project) as store:
         yield BallotBox(store, study)
 

@@ -76,6 +76,11 @@ class BallotBox:
         """Of the page: `en` or `pt`."""
         return self._design.language
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether votes are taken."""
+        return self._store.unsealed(self.study) is None
+
     def links(self) -> Mapping[str, str]:
         """Each rater's key: whoever has it votes in the rater's name."""
         return {rater: sheet.key for rater, sheet in self._design.sheets.items()}
@@ -211,7 +216,7 @@ class BallotBox:
         return True
 
     def _check_sealed(self) -> None:
-        if self._store.unsealed(self.study) is not None:
+        if not self.is_sealed:
             raise UsageError(f"the blind test {self.study!r} is unsealed: votes are closed")
 
     def _check_open(self, vote: Vote) -> None:
