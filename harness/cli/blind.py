@@ -1,6 +1,6 @@
 """`harness blind`: human blind tests. It does not know how they are drawn, sealed, audited or served."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -47,7 +47,7 @@ command = typer.Typer(
 )
 
 
-@command.command()
+@command.command(short_help="Make a blind test and print its commitment.")
 def new(
     names: Names,
     raters: Annotated[str, typer.Option("--raters", help="Who rates, such as ana,bia.")],
@@ -121,7 +121,7 @@ def new(
         _print_made(design, study.commitment)
 
 
-@command.command()
+@command.command(short_help="Rate in this terminal.")
 def rate(
     rater: Annotated[str, typer.Option("--rater", help="Who rates.")],
     study: Study = None,
@@ -136,7 +136,7 @@ def rate(
         rate_in_terminal(box, rater)
 
 
-@command.command()
+@command.command(short_help="Serve the rating page.")
 def serve(
     host: Annotated[
         str,
@@ -162,7 +162,7 @@ def serve(
         serve_page(box, host=host, port=port, public=public)
 
 
-@command.command()
+@command.command(short_help="Show how far raters are.")
 def status(config: Config = None, as_json: AsJson = False) -> None:
     """Show the blind tests and how far their raters are."""
     project = open_project(config)
@@ -188,7 +188,7 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
         console.print(Text(f"{each.study.commitment}, {_sealed(each.study.unsealed)}"), soft_wrap=True)
 
 
-@command.command()
+@command.command(short_help="Show which raters to rely on.")
 def audit(
     study: Study = None, commitment: Commitment = None, config: Config = None, as_json: AsJson = False
 ) -> None:
@@ -199,7 +199,7 @@ def audit(
     _show_audit(found, as_json=as_json)
 
 
-@command.command()
+@command.command(short_help="Reveal which side was whose.")
 def unseal(
     study: Study = None,
     now: Annotated[
@@ -216,7 +216,7 @@ def unseal(
     _show_audit(found, as_json=as_json)
 
 
-@command.command("export")
+@command.command("export", short_help="Write open ballots as CSV.")
 def export_ballots(
     output: Annotated[Path, typer.Option("--output", "-o", help="The CSV file to write.")],
     raters: Annotated[
@@ -232,7 +232,7 @@ def export_ballots(
     console.print(Text(f"written: {output} ({count} open ballots)"), soft_wrap=True)
 
 
-@command.command("import")
+@command.command("import", short_help="Vote as a CSV file says.")
 def import_votes(
     file: Annotated[Path, typer.Argument(help="A CSV file that `harness blind export` wrote, filled in.")],
     study: Study = None,
@@ -309,22 +309,23 @@ def _show_audit(found: Audit, *, as_json: bool) -> None:
 
 
 def _raters(raters: Sequence[RaterAudit]) -> Table:
-    table = Table(
-        "rater", "done", "ties", "skipped", "undone", "left side", "repeats", "checks", "median", "too fast"
-    )
+    """A column for each rater, so that several fit a narrow window."""
+    table = Table("")
     for each in raters:
-        table.add_row(
-            Text(each.rater),
-            f"{each.done}/{each.ballots}",
-            str(each.ties),
-            str(each.skipped),
-            str(each.undone),
-            _side(each.left),
-            _counted(each.repeats),
-            _counted(each.checks),
-            "–" if each.median_seconds is None else f"{each.median_seconds:.1f} s",
-            _counted(each.hasty),
-        )
+        table.add_column(Text(each.rater))
+    lines: dict[str, Callable[[RaterAudit], str]] = {
+        "ballots done": lambda each: f"{each.done} of {each.ballots}",
+        "ties, or both bad": lambda each: str(each.ties),
+        "skipped": lambda each: str(each.skipped),
+        "undone": lambda each: str(each.undone),
+        "left side": lambda each: _side(each.left),
+        "same on repeats": lambda each: _counted(each.repeats),
+        "checks passed": lambda each: _counted(each.checks),
+        "median time": lambda each: _seconds(each.median_seconds),
+        "too fast": lambda each: _counted(each.hasty),
+    }
+    for name, cell in lines.items():
+        table.add_row(name, *(cell(each) for each in raters))
     return table
 
 
@@ -391,11 +392,15 @@ def _interval(interval: Interval, *, percent: bool = False) -> str:
 def _side(left: Bias | None) -> str:
     if left is None:
         return "–"
-    return f"{left.share.count}/{left.share.of} {_interval(left.share.interval)} p={left.p:.2g}"
+    return f"{_counted(left.share)}, p = {left.p:.2g}"
 
 
 def _counted(share: Share | None) -> str:
-    return "–" if share is None else f"{share.count}/{share.of}"
+    return "–" if share is None else f"{share.count} of {share.of} {_interval(share.interval)}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds:.1f} s"
 
 
 def _sealed(unsealed: str | None) -> str:
