@@ -36,7 +36,7 @@ KEYS = {
 }
 """What a key does; arrows send these sequences."""
 UNREAD = 0.4
-"""Seconds in which a new ballot takes no key: a key that is held down must not vote on unread ballots."""
+"""Seconds without a key before one counts: a key that is held down must not vote on unread ballots."""
 NARROW = 80
 """Columns below which the answers stand one below the other."""
 
@@ -127,10 +127,12 @@ def _key(shown: float) -> str:
     if not sys.stdin.isatty():
         line = sys.stdin.readline()
         return line.strip().lower() if line else "q"
+    last = shown
     while True:
         key = typer.getchar()
-        if time.monotonic() - shown >= UNREAD:
-            return key if key.startswith("\x1b") else key.lower()
+        before, last = last, time.monotonic()
+        if last - before >= UNREAD:
+            return key if key.startswith("\x1b") else key[:1].lower()
 
 
 def _line(asked: str) -> str:

@@ -148,7 +148,7 @@ def test_a_comment_keeps_what_databases_can(tmp_path: Path) -> None:
 
 
 def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
-    """A process that dies right after `vote` returned has its vote kept, and the next one goes on from there."""
+    """A process that dies right after `vote` returned has its vote kept, and the next one goes on."""
     kept(tmp_path)[0].close()
     url = f"sqlite:///{tmp_path / 'store.db'}"
     code = (

@@ -72,7 +72,7 @@ def test_a_taken_back_skip_is_as_if_it_had_not_been() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(ORDER), st.sampled_from(CHOICES)), max_size=40))
 def test_every_vote_is_accounted_for(acts: list[tuple[str, str]]) -> None:
-    """Each act counts, was taken back, is ignored, or is an undo that took one back; a ballot is done or open."""
+    """Each act counts, was taken back, took one back, or is ignored; each ballot is done or open."""
     given_ = votes(*(" ".join(act) for act in acts))
     tally = replay(ORDER, given_)
     assert len(given_) == len(tally.acts) + 2 * len(tally.undone) + len(tally.ignored)
