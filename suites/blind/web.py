@@ -92,7 +92,7 @@ def serve(
     Raises UsageError for an address that cannot be listened at and for a `public` that is none.
     """
     _check(host, public)
-    with _listening(host, port) as listening:
+    with listening_at(host, port) as listening:
         address = public or f"http://{_bracketed(host)}:{listening.getsockname()[1]}"
         for line in _announcement(box, host, address):
             tell(line)
@@ -128,7 +128,11 @@ def _check(host: str, public: str | None) -> None:
         raise UsageError(f"{public!r} is no public address; write it as https://rate.example.org")
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening_at(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises UsageError where there can be none.
+
+    It knows that it speaks TCP, or asyncio lets every reply wait 40 ms for a delayed acknowledgement.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
