@@ -138,6 +138,7 @@ def listening_at(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen()
     except OSError as error:
         raise UsageError(
             f"cannot listen at {host}, port {port} ({error.strerror}); choose another address or port"
