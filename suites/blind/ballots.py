@@ -9,7 +9,7 @@ It does not know how a ballot looks, nor what follows from votes.
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hmac import compare_digest
@@ -33,6 +33,8 @@ MAX_TOKEN = 100
 """Characters of a token."""
 MAX_SECONDS = 7 * 24 * 3600.0
 """Beyond it a time is no time that somebody looked at a ballot."""
+
+DECIDED = "this ballot is decided already, perhaps in another tab; what was chosen there stands"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,11 @@ class BallotBox:
         """Of the page: `en` or `pt`."""
         return self._design.language
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether votes are taken."""
+        return self._store.unsealed(self.study) is None
+
     def links(self) -> Mapping[str, str]:
         """Each rater's key: whoever has it votes in the rater's name."""
         return {rater: sheet.key for rater, sheet in self._design.sheets.items()}
@@ -97,6 +104,11 @@ class BallotBox:
         waiting = self._tally(rater).open
         return as_seen(self._design, self._showing(rater, waiting[0])) if waiting else None
 
+    def open_ballots(self, rater: str) -> list[Ballot]:
+        """Every ballot that is to be decided, in the order `current` gives them. Raises UnknownName."""
+        waiting = self._tally(rater).open
+        return [as_seen(self._design, self._showing(rater, ballot)) for ballot in waiting]
+
     def vote(
         self,
         rater: str,
@@ -115,13 +127,75 @@ class BallotBox:
         dropped. Raises UnknownName for a rater that is not of the study, and UsageError for a ballot that is
         not this rater's or is decided, a choice, comment, time or token that is none, and after unsealing.
         """
+        vote = self._made(rater, ballot_id, choice, token, seconds, comment, source)
+        with self._voting:
+            if self._is_known(vote):
+                return False
+            self._check_open(vote)
+            self._keep(vote)
+        return True
+
+    def would_vote(
+        self,
+        rater: str,
+        ballot_id: str,
+        choice: str,
+        *,
+        token: str,
+        seconds: float | None = None,
+        comment: str | None = None,
+        source: str = "web",
+    ) -> bool:
+        """What `vote` would return or raise; nothing is kept."""
+        vote = self._made(rater, ballot_id, choice, token, seconds, comment, source)
+        if self._is_known(vote):
+            return False
+        self._check_open(vote)
+        return True
+
+    def undo(self, rater: str, *, token: str, source: str = "web") -> bool:
+        """Take back the last choice or skip, which makes its ballot current; False: this was done before.
+
+        Raises UnknownName, and UsageError where there is nothing to take back, and after unsealing.
+        """
+        with self._voting:
+            acts = self._tally(rater).acts
+            last = acts[-1].ballot if acts else ""
+            vote = Vote(
+                study=self.study,
+                rater=rater,
+                ballot=last,
+                choice="undo",
+                token=_checked_token(token),
+                at=_now(),
+                source=source,
+            )
+            if self._is_known(vote):
+                return False
+            self._check_sealed()
+            if not acts:
+                raise UsageError("there is nothing to take back")
+            self._keep(vote)
+        return True
+
+    def _made(
+        self,
+        rater: str,
+        ballot: str,
+        choice: str,
+        token: str,
+        seconds: float | None,
+        comment: str | None,
+        source: str,
+    ) -> Vote:
+        """A vote in which everything is what it may be."""
         if choice not in CHOICES:
             raise UsageError(f"{choice!r} is no choice; choose one of {', '.join(CHOICES)}")
-        self._showing(rater, ballot_id)
-        vote = Vote(
+        self._showing(rater, ballot)
+        return Vote(
             study=self.study,
             rater=rater,
-            ballot=ballot_id,
+            ballot=ballot,
             choice=cast(Choice, choice),
             token=_checked_token(token),
             at=_now(),
@@ -130,56 +204,38 @@ class BallotBox:
             source=source,
         )
 
-        def cast_at(tally: Tally) -> Vote:
-            _check_open(tally, vote)
-            return vote
+    def _is_known(self, vote: Vote) -> bool:
+        """Whether this act was kept before. Raises UsageError where its token was another one's."""
+        votes = self._store.votes(self.study, rater=vote.rater)
+        known = next((each for each in votes if each.token == vote.token), None)
+        if known is None:
+            return False
+        undone = known.choice == vote.choice == "undo"
+        if not undone and (known.ballot, known.choice) != (vote.ballot, vote.choice):
+            raise UsageError("this token was used for another vote; make a new one for each act")
+        return True
 
-        with self._voting:
-            known = self._known(rater, token)
-            if known is None:
-                return self._keep(rater, cast_at)
-        return _is_new(known, ballot_id, choice)
+    def _check_sealed(self) -> None:
+        if not self.is_sealed:
+            raise UsageError(f"the blind test {self.study!r} is unsealed: votes are closed")
 
-    def undo(self, rater: str, *, token: str, source: str = "web") -> bool:
-        """Take back the last choice or skip, which makes its ballot current; False: this was done before.
-
-        Raises UnknownName, and UsageError where there is nothing to take back, and after unsealing.
-        """
-        _checked_token(token)
-
-        def last_one(tally: Tally) -> Vote:
-            if not tally.acts:
-                raise UsageError("there is nothing to take back")
-            ballot = tally.acts[-1].ballot
-            return Vote(
-                study=self.study,
-                rater=rater,
-                ballot=ballot,
-                choice="undo",
-                token=token,
-                at=_now(),
-                source=source,
+    def _check_open(self, vote: Vote) -> None:
+        """Raise UsageError for a ballot that is decided, or skipped again while others still wait."""
+        self._check_sealed()
+        tally = self._tally(vote.rater)
+        if vote.ballot in tally.standing:
+            raise UsageError(DECIDED)
+        skipped = any(act.ballot == vote.ballot for act in tally.acts)
+        if vote.choice == "skip" and skipped and tally.open[0] != vote.ballot:
+            raise UsageError(
+                "this ballot was skipped already, perhaps in another tab; it comes again at the end"
             )
 
-        with self._voting:
-            known = self._known(rater, token)
-            if known is None:
-                return self._keep(rater, last_one)
-        return _is_new(known, known.ballot, "undo")
-
-    def _keep(self, rater: str, made: Callable[[Tally], Vote]) -> bool:
-        """Keep the act made of where the rater is. Another process may come between: the store decides."""
-        if self._store.unsealed(self.study) is not None:
-            raise UsageError(f"the blind test {self.study!r} is unsealed: votes are closed")
-        vote = made(self._tally(rater))
-        new = self._store.keep_votes([vote]) == 1
-        if any(each.token == vote.token for each in self._tally(rater).ignored):
-            raise UsageError(_DECIDED)
-        return new
-
-    def _known(self, rater: str, token: str) -> Vote | None:
-        votes = self._store.votes(self.study, rater=rater)
-        return next((vote for vote in votes if vote.token == token), None)
+    def _keep(self, vote: Vote) -> None:
+        """Keep a vote, and make sure that no other process came between. Raises UsageError."""
+        self._store.keep_votes([vote])
+        if any(each.token == vote.token for each in self._tally(vote.rater).ignored):
+            raise UsageError(DECIDED)
 
     def _order(self, rater: str) -> list[str]:
         if rater not in self._design.sheets:
@@ -195,9 +251,6 @@ class BallotBox:
             if showing.id == ballot_id:
                 return showing
         raise UsageError(f"this is no ballot of {rater}'s in the blind test {self.study!r}")
-
-
-_DECIDED = "this ballot is decided already, perhaps in another tab; what was chosen there stands"
 
 
 def find_study(store: Store, name: str | None) -> Study:
@@ -222,22 +275,6 @@ def as_seen(design: Design, showing: Showing) -> Ballot:
         prompt, texts = shown.prompt, [shown.good, shown.bad]
     left, right = reversed(texts) if showing.mirrored else texts
     return Ballot(id=showing.id, prompt=prompt, left=left, right=right)
-
-
-def _check_open(tally: Tally, vote: Vote) -> None:
-    """Raise UsageError for a ballot that is decided, or was skipped while others still wait."""
-    if vote.ballot in tally.standing:
-        raise UsageError(_DECIDED)
-    skipped = any(act.ballot == vote.ballot for act in tally.acts)
-    if vote.choice == "skip" and skipped and tally.open[0] != vote.ballot:
-        raise UsageError("this ballot was skipped already, perhaps in another tab; it comes again at the end")
-
-
-def _is_new(known: Vote, ballot: str, choice: str) -> bool:
-    """False: the act is known. Raises UsageError where its token comes again with another one."""
-    if (known.ballot, known.choice) != (ballot, choice):
-        raise UsageError("this token was used for another vote; make a new one for each act")
-    return False
 
 
 def _now() -> str:

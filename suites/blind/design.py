@@ -16,6 +16,7 @@ It does not know how a design is sealed, nor what raters choose.
 """
 
 import random
+import re
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -145,12 +146,13 @@ def make_design(
 
     Raises UsageError where the numbers of the plan do not fit the pairs that can be shown, or each other.
     """
+    check_plan(plan)
     seed = secrets.token_hex(16) if seed is None else seed
     rng = random.Random(seed)
     models = tuple(dict.fromkeys(model for two in pairs for model in two))
     shown = {two: [pair for pair in each if _is_shown(pair)] for two, each in pairs.items()}
     items = _dealing_order(shown, rng)
-    check_plan(plan, len(items))
+    _check_fits(plan, len(items))
     sheets = _sheets(items, plan, rng)
     questions = _questions(shown, {showing.shown for sheet in sheets.values() for showing in sheet.showings})
     return Design(
@@ -169,11 +171,12 @@ def make_design(
     )
 
 
-def check_plan(plan: Plan, available: int) -> None:
-    """Raise UsageError for numbers that do not fit `available` items, or each other; say what is possible."""
+def check_plan(plan: Plan) -> None:
+    """Raise UsageError for raters or numbers that can fit no prompts; say what is possible."""
     if not plan.raters:
         raise UsageError("a blind test needs raters: --raters ana,bia")
     for rater, times in Counter(plan.raters).items():
+        check_name("rater", rater)
         if times > 1:
             raise UsageError(f"rater {rater!r} is named {times} times; give every rater a name of their own")
     if plan.checks > len(CHECKS):
@@ -181,22 +184,37 @@ def check_plan(plan: Plan, available: int) -> None:
             f"--checks {plan.checks}: there are {len(CHECKS)} check items; ask for at most those"
         )
     if plan.own < 0 or not plan.items:
+        others = plan.per_rater - plan.own
         raise UsageError(
             f"--per-rater {plan.per_rater} counts every ballot of a rater, and --overlap {plan.overlap}, "
-            f"--repeats {plan.repeats} and --checks {plan.checks} are {plan.per_rater - plan.own} already; "
-            f"raise it to at least {plan.per_rater - plan.own or 1}, or lower one of them"
-        )
-    if plan.items > available:
-        others = plan.repeats + plan.checks
-        raise UsageError(
-            f"--per-rater {plan.per_rater} asks each rater for {plan.items} different pairs of answers (the "
-            f"rest are repeats and checks), and there are {available} that differ and are whole; at most "
-            f"--per-rater {available + others} is possible, or name more prompts"
+            f"--repeats {plan.repeats} and --checks {plan.checks} are {others} already; "
+            f"raise it to at least {max(others, plan.repeats + plan.checks + 1)}, or lower one of them"
         )
     if plan.repeats > max(plan.items - APART, 0):
         raise UsageError(
             f"--repeats {plan.repeats}: a repeat comes at least {APART} ballots after its first showing, so "
             f"{plan.items} items allow at most {max(plan.items - APART, 0)}; lower it, or raise --per-rater"
+        )
+
+
+def check_name(kind: str, name: str) -> None:
+    """Raise UsageError for a name that would be misread in a link, a table or a list of names."""
+    if not re.fullmatch(r"\w[\w .@-]{0,59}", name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a {kind}: letters, digits, spaces and . _ @ - are possible, at "
+            "most 60, with a letter or digit first"
+        )
+
+
+def _check_fits(plan: Plan, available: int) -> None:
+    """Raise UsageError where a rater would need more items than there are."""
+    if plan.items > available:
+        most = available + plan.repeats + plan.checks
+        raise UsageError(
+            f"--per-rater {plan.per_rater} asks each rater for {plan.items} different pairs of answers (the "
+            f"rest are repeats and checks), and there are {available} that differ and are whole; "
+            + (f"at most --per-rater {most} is possible" if available else "no blind test is possible")
+            + ", or name more prompts"
         )
 
 
