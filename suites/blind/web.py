@@ -6,20 +6,15 @@
     POST /api/undo    {token} -> the next state
 
 The key is in the link's fragment, which browsers send to nobody, and comes back as a bearer token: it is in
-no log, cookie or Referer, and another site's page cannot make a browser send it. What a rater receives is
-made from the ballot alone, its left and its right text in the same way.
+no log, cookie or Referer, and another site's page cannot make a browser send it.
 
 Who rates what, and what a vote does, the ballot box knows. This module does not know which side is whose, nor
 what the page looks like.
 """
 
-import json
-import re
 import socket
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -36,9 +31,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from harness.errors import HarnessError, StoreError, UsageError
-from harness.visible import visible
-from suites.blind.ballots import Ballot, BallotBox
-from suites.blind.markdown import Node, plain, tree
+from suites.blind.ballots import BallotBox
+from suites.blind.wire import Malformed, SentVote, read_undo, read_vote, state_of
 
 LARGEST_BODY = 32_768
 """Bytes of a request's body: the longest comment fits, were every character of it escaped."""
@@ -61,8 +55,6 @@ HEADERS = {
 }
 """Of every reply, refusals among them."""
 
-_NAME = re.compile("[A-Za-z0-9_-]{1,64}")
-"""What a choice, a ballot's id and an act's token look like."""
 _PAGE = Path(__file__).parent / "page"
 _FILES = {
     "/": ("page.html", "text/html"),
@@ -184,15 +176,6 @@ class Refused(Exception):
         super().__init__(code)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Vote:
-    ballot: str
-    choice: str
-    token: str
-    seconds: float | None
-    comment: str | None
-
-
 def application(box: BallotBox, *, public: str | None = None) -> ASGIApp:
     """The server as an ASGI application. It is asked under a numeric address, `localhost` or `public`."""
     desk = _Desk(box)
@@ -202,7 +185,12 @@ def application(box: BallotBox, *, public: str | None = None) -> ASGIApp:
         Route("/api/vote", desk.vote, methods=["POST"]),
         Route("/api/undo", desk.undo, methods=["POST"]),
     ]
-    handlers: Any = {Refused: _refusal, HTTPException: _http_refusal}
+    handlers: Any = {
+        Refused: _refusal,
+        HTTPException: _http_refusal,
+        Malformed: _malformed,
+        ClientDisconnect: _malformed,
+    }
     inner = Starlette(routes=[*pages, *acts], exception_handlers=handlers)
     return _Guard(inner, name=urlsplit(public).hostname if public else None)
 
@@ -218,6 +206,10 @@ def _refusal(request: Request, refused: Refused) -> Response:
 
 def _http_refusal(request: Request, error: HTTPException) -> Response:
     return JSONResponse({"error": "not_found" if error.status_code == 404 else "refused"}, error.status_code)
+
+
+def _malformed(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "malformed"}, 400)
 
 
 class _Guard:
@@ -277,16 +269,16 @@ class _Desk:
         return await self._done(request, lambda rater: None)
 
     async def vote(self, request: Request) -> Response:
-        """Keep a vote; a vote that is there already is no mistake."""
-        vote = _read_vote(await _body(request))
+        """Keep a vote; one that is there already is no mistake."""
+        vote = read_vote(await _body(request))
         return await self._done(request, lambda rater: self._keep(rater, vote))
 
     async def undo(self, request: Request) -> Response:
         """Take the last vote back."""
-        token = _read_name(_fields(await _body(request), {"token"})["token"])
+        token = read_undo(await _body(request))
         return await self._done(request, lambda rater: self.box.undo(rater, token=token))
 
-    def _keep(self, rater: str, vote: _Vote) -> None:
+    def _keep(self, rater: str, vote: SentVote) -> None:
         self.box.vote(
             rater,
             vote.ballot,
@@ -307,7 +299,7 @@ class _Desk:
             if rater is None:
                 raise Refused(404, "unknown_link")
             refused = _refused_by_the_box(act, rater)
-            state = _state(self.box, rater)
+            state = state_of(self.box, rater)
         except HarnessError as error:
             raise Refused(503, "store") from error
         return JSONResponse({"error": "refused", **state} if refused else state, 409 if refused else 200)
@@ -323,91 +315,13 @@ def _refused_by_the_box(act: Callable[[str], object], rater: str) -> bool:
     return False
 
 
-def _state(box: BallotBox, rater: str) -> dict[str, Any]:
-    progress, ballot = box.progress(rater), box.current(rater)
-    return {
-        "rater": visible(rater),
-        "language": box.language,
-        "progress": {"done": progress.done, "total": progress.total},
-        "ballot": _shown(ballot) if ballot else None,
-    }
-
-
-def _shown(ballot: Ballot) -> dict[str, Any]:
-    return {
-        "id": ballot.id,
-        "prompt": _turns(ballot),
-        "left": tree(ballot.left),
-        "right": tree(ballot.right),
-    }
-
-
-def _turns(ballot: Ballot) -> list[dict[str, Any]]:
-    """The prompt as turns: what a model said in it is Markdown, what people wrote is text."""
-    if isinstance(ballot.prompt, str):
-        return [{"role": None, "inside": plain(ballot.prompt)}]
-    return [{"role": turn.role, "inside": _said(turn.role, turn.content)} for turn in ballot.prompt]
-
-
-def _said(role: str, content: str) -> list[Node]:
-    return tree(content) if role == "assistant" else plain(content)
-
-
-# ---------------------------------------------------------------- reading requests
-
-
-async def _body(request: Request) -> Mapping[str, Any]:
-    """The JSON object that a request brings."""
+async def _body(request: Request) -> bytes:
+    """What a request brings, if it says that this is JSON, which no form of another site can say."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refused(415, "not_json")
     body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                raise Refused(413, "too_large")
-        read = json.loads(bytes(body))
-    except (ClientDisconnect, ValueError, RecursionError) as error:  # cut off, no JSON, or [[[[…
-        raise Refused(400, "malformed") from error
-    if not isinstance(read, dict):
-        raise Refused(400, "malformed")
-    return read
-
-
-def _read_vote(body: Mapping[str, Any]) -> _Vote:
-    body = _fields(body, {"ballot", "choice", "token", "seconds", "comment"})
-    return _Vote(
-        ballot=_read_name(body["ballot"]),
-        choice=_read_name(body["choice"]),
-        token=_read_name(body["token"]),
-        seconds=_read_seconds(body["seconds"]),
-        comment=_read_comment(body["comment"]),
-    )
-
-
-def _fields(body: Mapping[str, Any], names: set[str]) -> Mapping[str, Any]:
-    if body.keys() != names:
-        raise Refused(400, "malformed")
-    return body
-
-
-def _read_name(name: Any) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise Refused(400, "malformed")
-    return name
-
-
-def _read_seconds(seconds: Any) -> float | None:
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise Refused(400, "malformed")
-    if not 0 <= seconds <= sys.float_info.max:
-        raise Refused(400, "malformed")
-    return float(seconds)
-
-
-def _read_comment(comment: Any) -> str | None:
-    if comment is not None and not isinstance(comment, str):
-        raise Refused(400, "malformed")
-    return comment
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise Refused(413, "too_large")
+    return bytes(body)

@@ -166,7 +166,8 @@ function complaint(act, told) {
 }
 
 function lockOut(status) {
-  for (const id of ["header", "ballot", "done"]) at(id).hidden = true;
+  for (const id of ["ballot", "done"]) at(id).hidden = true;
+  document.body.classList.add("locked");
   note({ status: null, alert: LOCKED_OUT[status] });
 }
 
@@ -217,7 +218,7 @@ function show(told, said) {
   const isNew = isFirst || told.ballot?.id !== state.ballot?.id || Boolean(said.status);
   state = told;
   if (isFirst) speak(recall(localStorage, "language") ?? state.language);
-  at("header").hidden = false;
+  document.body.classList.remove("locked");
   at("ballot").hidden = !state.ballot;
   at("done").hidden = Boolean(state.ballot);
   if (isNew) lay();
@@ -264,6 +265,7 @@ function speak(chosen) {
   language = chosen in WORDS ? chosen : "en";
   document.documentElement.lang = WORDS[language].tag;
   document.title = word("title");
+  at("header").hidden = false;
   at("language").value = language;
   for (const place of document.querySelectorAll("[data-word]")) place.textContent = word(place.dataset.word);
 }
@@ -383,10 +385,10 @@ function listen() {
 function changeLanguage() {
   speak(at("language").value);
   remember(localStorage, "language", language);
+  note({});
   if (!state) return;
   writeBallot();
   writeProgress();
-  note({});
 }
 
 /* What another tab did meanwhile is seen on coming back. */

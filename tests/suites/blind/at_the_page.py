@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -29,6 +29,8 @@ IN_CHROMIUM = [
 ]
 """Marks of the tests that open it."""
 
+expect.set_options(timeout=20_000)  # a machine may be busy with other tests
+
 MOVED_ON = """prompt => !document.querySelector("#done").hidden
   || document.querySelector("#prompt").innerText !== prompt"""
 
@@ -50,7 +52,7 @@ class Rater:
     def open(self) -> Page:
         """A tab at the rater's link."""
         page = self.context.new_page()
-        page.set_default_timeout(5_000)
+        page.set_default_timeout(20_000)
         page.on("dialog", lambda dialog: (self.events.append(f"dialog {dialog.message}"), dialog.accept()))
         page.on("console", lambda message: self.events.append(f"console {message.text}"))
         page.on("pageerror", lambda error: self.events.append(f"error {error}"))

@@ -186,7 +186,7 @@ def test_a_guessed_link_shows_nothing(browser: Browser, served: Serving, key: st
     page = context.new_page()
     page.goto(f"{served.address}/#{key}")
     expect(page.get_by_role("alert")).to_contain_text("This link is not known")
-    visible = page.locator("header, main").filter(visible=True).count()
+    visible = page.locator("#ballot, #done, #rater, progress").filter(visible=True).count()
     context.close()
 
     assert 0 == visible

@@ -77,6 +77,27 @@ def test_a_reload_goes_on_where_it_was(test: BlindTest, rate: Callable[..., Rate
     assert 60.4 <= (second.seconds or 0) < 90
 
 
+TURN = """hidden => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_time_in_another_tab_does_not_count(test: BlindTest, rate: Callable[..., Rater]) -> None:
+    """An hour in which the page could not be seen is no time in which the ballot was looked at."""
+    ana = rate("ana")
+    ana.page.clock.fast_forward(40_000)
+    ana.page.evaluate(TURN, True)
+    ana.page.clock.fast_forward(3_600_000)
+    ana.page.evaluate(TURN, False)
+    ana.page.clock.fast_forward(40_000)
+
+    ana.choose("left", ana.press)
+
+    (vote,) = test.votes("ana")
+    assert 80 <= (vote.seconds or 0) < 120
+
+
 def test_a_vote_without_connection_is_sent_later(test: BlindTest, rate: Callable[..., Rater]) -> None:
     """The rater is told, cannot vote again meanwhile, and the vote arrives once the connection is back."""
     ana = rate("ana")
