@@ -188,13 +188,18 @@ def check_plan(plan: Plan) -> None:
         raise UsageError(
             f"--per-rater {plan.per_rater} counts every ballot of a rater, and --overlap {plan.overlap}, "
             f"--repeats {plan.repeats} and --checks {plan.checks} are {others} already; "
-            f"raise it to at least {max(others, plan.repeats + plan.checks + 1)}, or lower one of them"
+            f"raise it to at least {_least(plan)}, or lower one of them"
         )
     if plan.repeats > max(plan.items - APART, 0):
         raise UsageError(
             f"--repeats {plan.repeats}: a repeat comes at least {APART} ballots after its first showing, so "
             f"{plan.items} items allow at most {max(plan.items - APART, 0)}; lower it, or raise --per-rater"
         )
+
+
+def _least(plan: Plan) -> int:
+    """The smallest `per_rater` that fits the other numbers."""
+    return plan.repeats + plan.checks + max(plan.overlap, plan.repeats + APART if plan.repeats else 1)
 
 
 def check_name(kind: str, name: str) -> None:
