@@ -169,16 +169,7 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
     introduce(project)
     found = blind.standings(project)
     if as_json:
-        print_json(
-            {
-                "name": each.study.name,
-                "created": each.study.created,
-                "commitment": each.study.commitment,
-                "unsealed": each.study.unsealed,
-                "raters": {rater: asdict(progress) for rater, progress in each.raters.items()},
-            }
-            for each in found
-        )
+        print_json([_standing_as_json(each) for each in found])
         return
     for each in found:
         table = Table("rater", "done", "of", title=Text(each.study.name), title_justify="left")
@@ -243,6 +234,16 @@ def import_votes(
     introduce(project)
     found = blind.import_votes(project, study, file)
     console.print(f"{found.new} new votes, {found.known} known ones, {found.empty} lines without a choice")
+
+
+def _standing_as_json(each: blind.Standing) -> dict[str, Any]:
+    return {
+        "name": each.study.name,
+        "created": each.study.created,
+        "commitment": each.study.commitment,
+        "unsealed": each.study.unsealed,
+        "raters": {rater: asdict(progress) for rater, progress in each.raters.items()},
+    }
 
 
 def _made_as_json(design: Design, commitment: str) -> dict[str, Any]:
