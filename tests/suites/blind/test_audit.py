@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from scipy.stats import binomtest
 
 from harness.records import Study, Vote
 from suites.blind.audit import READING, Audit, audit, verdict
@@ -14,6 +15,7 @@ from suites.blind.ballots import Ballot, BallotBox
 from suites.blind.checks import CHECKS
 from suites.blind.design import Design, Item, Plan, Showing
 from suites.blind.results import as_rater, preferences, tallies
+from suites.blind.sealing import seal
 from tests.suites.blind.made import design, kept, pairs, reads, vote_all
 
 PLAN = Plan(raters=("ana", "bia"), per_rater=60, overlap=40, repeats=6, checks=4)
@@ -122,6 +124,35 @@ def test_chance_is_not_agreement(tmp_path: Path) -> None:
     for coefficient in (found.between[0].kappa, found.fleiss, found.alpha):
         assert coefficient.interval is not None
         assert coefficient.interval.low < 0 < coefficient.interval.high
+
+
+@pytest.mark.parametrize(("repeats", "checks", "found"), [(5, 3, 0.594), (10, 6, 0.931)])
+def test_who_tosses_coins_is_found_as_often_as_the_rules_say(repeats: int, checks: int, found: float) -> None:
+    """1 - P(few repeats are missed) P(at most one check is): the shares are worked out by hand.
+
+    5 repeats flag up to 1 the same (6/32), 3 checks 2 missed (4/8); 10 flag up to 4 (386/1024), 6 checks 2
+    missed (57/64). A preferred side, at 2.5 % for each of two raters, flags up to 1 % more.
+    """
+    plan = Plan(
+        raters=("ana", "bia"), per_rater=40 + repeats + checks, overlap=0, repeats=repeats, checks=checks
+    )
+    rng = random.Random(repeats)
+    flagged = 0
+    for number in range(300):
+        made = design(plan, of=pairs(80), seed=f"{repeats} {number}")
+        votes = [
+            Vote(
+                study="test",
+                rater="ana",
+                ballot=showing.id,
+                choice=rng.choice(["left", "right"]),  # type: ignore[arg-type]  # two of the choices
+                token=showing.id,
+                at="2026-11-24T10:00:00+00:00",
+            )
+            for showing in made.sheets["ana"].showings
+        ]
+        flagged += bool(audit(seal(made), made, votes, resamples=10).raters[0].flags)
+    assert binomtest(flagged, 300, found + 0.01).pvalue > 1e-3
 
 
 def test_both_bad_is_a_tie(tmp_path: Path) -> None:
