@@ -12,19 +12,17 @@ Intervals resample items: a symmetric bootstrap-t whose standard error is the li
 than ten items differ from the commonest, resampling could only repeat what was seen; then the interval of
 the observed agreement (Wilson's) is carried over, with chance agreement held as it was.
 
-COVERAGE
-
 It does not know what the labels mean, nor who the raters are.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.records import Interval
 from harness.stats.clusters import Clusters, Floats, few_differ
-from harness.stats.intervals import mean_interval, resamplings, t_reach
+from harness.stats.intervals import resamplings, t_reach, wilson
 
 Label = Hashable
 
@@ -137,7 +135,8 @@ def _disagreement(counts: Floats) -> Floats:
     """The share of differing pairs among the ratings of each item; 0 where there is no pair."""
     raters = counts.sum(axis=1)
     pairs = np.maximum(raters * (raters - 1), 1)
-    return (raters**2 - (counts**2).sum(axis=1)) / pairs
+    shares: Floats = (raters**2 - (counts**2).sum(axis=1)) / pairs
+    return shares
 
 
 def _agreement(
@@ -153,7 +152,8 @@ def _agreement(
     told = items.weight > 0
     observed, weight = items.observed[told], items.weight[told]
     if few_differ(Clusters(observed, weight), 1.0):
-        seen = mean_interval(observed / weight, range(paired), "number", level=level)
+        units = weight.sum() / weight.max()
+        seen = wilson(observed.sum() / weight.sum() * units, units, level)
         low, high = 1 - seen.high / expected, 1 - seen.low / expected
     else:
         half = _half_width(items, value, error, level, resamples, np.random.default_rng(seed))
