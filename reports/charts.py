@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from html import escape
 
 from harness.records import Comparison, Decision
+from harness.visible import visible
 from reports.board import Column, Leaderboard
-from reports.visible import visible
 from reports.wording import signed, signed_between
 
 WIDTH = 360

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from harness.visible import visible
 from reports.training import Curve, TrainedStage
-from reports.visible import visible
 
 WIDTH, HEIGHT, LEFT, FOOT, TOP = 300, 130, 46, 22, 8
 BOX_WIDTH, BOX_HEIGHT, ACROSS, DOWN = 168, 44, 44, 16

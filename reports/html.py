@@ -17,13 +17,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from harness.visible import visible
 from reports import conditions, wording
 from reports.board import Cell, Leaderboard
 from reports.charts import CLASSES, panels
 from reports.curves import curve, graph
 from reports.samples import Payload, payloads
 from reports.training import TrainedStage
-from reports.visible import visible
 
 BUDGET = 20_000_000
 """Bytes of sample text that one page may hold. The rest stays in the store, and the page says so."""

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from harness.records import Comparison, Metric, Verdict
+from harness.visible import visible
 from reports.board import Cell, Estimate, Leaderboard, Standing
 from reports.conditions import Group, duration, environments, moment, settings, short
-from reports.visible import visible
 from reports.wording import (
     ABOUT_GROUPS,
     ABOUT_PRICE,

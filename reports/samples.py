@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 
 from harness.bounds import is_bound
 from harness.records import Json, Likelihood, Response, Row, Sample, Score
+from harness.visible import visible
 from reports.board import Leaderboard, Section, SideBySide
-from reports.visible import visible
 
 _OVERHEAD = 16
 """Bytes of JSON that one index, number or bracket costs, roughly."""

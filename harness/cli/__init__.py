@@ -24,12 +24,13 @@ VERBS = {
     "train": ("harness.cli.train", "Produce candidates, stage by stage."),
     "eval": ("harness.cli.evaluate", "Run suites on models, into the store."),
     "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
+    "blind": ("harness.cli.blind", "Human blind tests: make, serve, rate, audit, unseal."),
     "sample": ("harness.cli.sample", "Show answers to one prompt side by side."),
     "doctor": ("harness.cli.doctor", "Find what would make a model's or pipeline's numbers false."),
     "list": ("harness.cli.overview", "List what is defined, trained and evaluated."),
     "init": ("harness.cli.init", "Write a commented harness.toml to start from."),
 }
-"""Every verb: the module that holds its `command`, and its line in the help."""
+"""Every verb: the module with its `command`, or with a Typer of several, and its line in the help."""
 
 ABOUT = """From candidate to decision: which model is better, at what, by how much, and whether to believe it.
 
@@ -87,7 +88,10 @@ def _application(given: Sequence[str]) -> typer.Typer:
     asked = next((word for word in given if not word.startswith("-")), None)
     for verb, (module, line) in VERBS.items():
         command = import_module(module).command if verb == asked else _line_in_the_help
-        application.command(verb, help=None if verb == asked else line)(command)
+        if isinstance(command, typer.Typer):
+            application.add_typer(command, name=verb)
+        else:
+            application.command(verb, help=None if verb == asked else line)(command)
     return application
 
 

@@ -10,7 +10,7 @@ from harness.cli.options import AsJson, Config, Names, Seed
 from harness.cli.terminal import console, introduce, print_findings, print_json
 from harness.verbs.doctor import diagnose
 from harness.verbs.project import open_project
-from reports.visible import visible
+from harness.visible import visible
 from trainers.doctor.findings import Examination
 
 SHOWN = 400

@@ -18,9 +18,9 @@ from harness.errors import AnswersFailed
 from harness.records import Decision, Json, Verdict
 from harness.verbs.project import Project
 from harness.verbs.work import Outcome
+from harness.visible import visible
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
-from reports.visible import visible
 from reports.wording import price
 from trainers.doctor.findings import Finding
 

@@ -1,7 +1,7 @@
 """The results store: answers, runs, scores, preferences and what was trained, in one database."""
 
 from harness.store.answers import KeptAnswer, answer_key, key_of
-from harness.store.encoding import Answer, canonical
+from harness.store.encoding import Answer, canonical, digest
 from harness.store.models import KeptModel
 from harness.store.runs import Failures
 from harness.store.stages import KeptStage
@@ -16,5 +16,6 @@ __all__ = [
     "Store",
     "answer_key",
     "canonical",
+    "digest",
     "key_of",
 ]

@@ -242,6 +242,11 @@ class Store:
         with self._database.writing() as connection:
             studies.unseal_study(connection, name, unsealed)
 
+    def unsealed(self, name: str) -> str | None:
+        """When a blind test was unsealed; None: it is sealed. The design is not read."""
+        with self._database.reading() as connection:
+            return studies.when_unsealed(connection, name)
+
     def keep_votes(self, votes: Sequence[Vote]) -> int:
         """Add votes after those that are there, and say how many were new: a token counts once per rater."""
         with self._database.writing() as connection:

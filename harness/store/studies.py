@@ -35,6 +35,12 @@ def unseal_study(connection: Connection, name: str, unsealed: str) -> None:
     )
 
 
+def when_unsealed(connection: Connection, name: str) -> str | None:
+    """When a study was unsealed, without reading its design."""
+    table = schema.studies
+    return connection.scalar(select(table.c.unsealed).where(table.c.name == name))
+
+
 def keep_votes(connection: Connection, votes: Sequence[Vote]) -> int:
     """Add votes after those of their studies that are there; how many were new, by rater and token."""
     new = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from reports.visible import visible
+from harness.visible import visible
 from reports.writing import write
 from tests.reports.boards import HOSTILE, hostile_board, reference_board
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from harness.records import Decision, Metric
+from harness.visible import visible
 from reports.markdown import escaped, render
-from reports.visible import visible
 from reports.wording import evidence, signed
 from tests.reports.boards import HOSTILE, comparison_of, hostile_board, reference_board
 

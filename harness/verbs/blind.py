@@ -1,0 +1,183 @@
+"""The blind test's verbs: make one, open its ballot box, audit, unseal, and carry ballots elsewhere.
+
+It does not know how a ballot is shown.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.errors import DiskFull, UsageError
+from harness.records import Sampling, Study
+from harness.store import Store
+from harness.verbs.pairs import answer_pairs
+from harness.verbs.project import Project, Unwatched, Watcher
+from suites.blind.audit import Audit, audit
+from suites.blind.ballots import BallotBox, Progress, find_study
+from suites.blind.design import Design, Plan, check_name, check_plan, make_design
+from suites.blind.exchange import Imported, read_votes, written
+from suites.blind.results import as_rater, preferences, tallies
+from suites.blind.sealing import open_design, seal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a blind test is."""
+
+    study: Study
+    raters: Mapping[str, Progress]
+
+
+def new_study(
+    project: Project,
+    names: Sequence[str],
+    plan: Plan,
+    *,
+    prompts: str | None,
+    sampling: Sampling,
+    name: str | None = None,
+    language: str = "en",
+    seed: str | None = None,
+    watcher: Watcher | None = None,
+) -> tuple[Study, Design]:
+    """Have the models answer what they have not answered yet, and seal a design of who rates what.
+
+    A name of None is `blind-1`, `blind-2`, … Raises UsageError for a name that is taken, and as
+    `answer_pairs` and `make_design` do.
+    """
+    check_plan(plan)
+    if name is not None:
+        check_name("blind test", name)
+    with closing(project.store()) as store:
+        name = _free_name(store, name)
+        answered = answer_pairs(
+            project, names, store, watcher or Unwatched(), prompts=prompts, sampling=sampling
+        )
+        design = make_design(
+            answered.pairs,
+            plan,
+            name=name,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            prompts=answered.prompts,
+            language=language,
+            seed=seed,
+        )
+        study = seal(design)
+        if not store.keep_study(study):
+            raise UsageError(_taken(name))
+    return study, design
+
+
+@contextmanager
+def ballot_box(project: Project, study: str | None) -> Iterator[BallotBox]:
+    """The ballot box of a blind test, while it is in use; None: of the only one. Raises as `BallotBox`."""
+    with _opened(project) as store:
+        yield BallotBox(store, study)
+
+
+def standings(project: Project) -> list[Standing]:
+    """Every blind test, oldest first, and how far its raters are."""
+    with _opened(project) as store:
+        return [_standing(store, study) for study in store.studies()]
+
+
+def audit_study(project: Project, study: str | None, *, commitment: str | None = None) -> Audit:
+    """What the votes show of the raters so far, and of the models where it is unsealed.
+
+    `commitment` is the one that was printed when it was made. Raises as `find_study` and `open_design` do.
+    """
+    with _opened(project) as store:
+        found = find_study(store, study)
+        return _audit(project, store, found, open_design(found, commitment))
+
+
+def unseal_study(
+    project: Project, study: str | None, *, now: bool = False, commitment: str | None = None
+) -> Audit:
+    """Reveal which side was whose, record when, and keep the choices as preferences.
+
+    The time of the first unsealing stays, and no vote is taken after it. Raises UsageError while ballots are
+    open, unless `now`; and as `audit_study` does.
+    """
+    with _opened(project) as store:
+        found = find_study(store, study)
+        design = open_design(found, commitment)
+        if found.unsealed is None and not now:
+            _check_done(_audit(project, store, found, design))
+        store.unseal_study(found.name, datetime.now(UTC).isoformat(timespec="seconds"))
+        found = find_study(store, found.name)
+        audited = _audit(project, store, found, design)
+        tally = tallies(design, store.votes(found.name))
+        for each in audited.raters:
+            store.keep_rater(as_rater(found, each.rater, each.flags))
+            store.keep_preferences(preferences(design, each.rater, tally[each.rater]))
+        return audited
+
+
+def export_ballots(project: Project, study: str | None, file: Path, raters: Sequence[str] = ()) -> int:
+    """Write the open ballots of these raters, or of all, as CSV; how many. Raises as `written` does."""
+    with ballot_box(project, study) as box:
+        text, count = written(box, raters or list(box.links()))
+    try:
+        file.write_text(text, encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise DiskFull(f"{file}: the ballots cannot be written ({error.strerror})") from error
+    return count
+
+
+def import_votes(project: Project, study: str | None, file: Path) -> Imported:
+    """Vote as a filled CSV file says. Raises as `read_votes` does."""
+    with ballot_box(project, study) as box:
+        return read_votes(box, file)
+
+
+@contextmanager
+def _opened(project: Project) -> Iterator[Store]:
+    """The results store, if there is one: looking makes none."""
+    url = project.registry.project.store
+    if not Store.exists(url):
+        raise UsageError(f"{url}: there is no results store here yet; `harness blind new A B` makes one")
+    with closing(project.store()) as store:
+        yield store
+
+
+def _free_name(store: Store, name: str | None) -> str:
+    taken = {study.name for study in store.studies()}
+    if name in taken:
+        raise UsageError(_taken(name))
+    numbered = (f"blind-{number}" for number in range(1, len(taken) + 2))
+    return name or next(each for each in numbered if each not in taken)
+
+
+def _taken(name: str) -> str:
+    return f"there is a blind test named {name!r} already, and what is sealed stays; choose another --name"
+
+
+def _standing(store: Store, study: Study) -> Standing:
+    box = BallotBox(store, study.name)
+    return Standing(study=study, raters={rater: box.progress(rater) for rater in box.links()})
+
+
+def _audit(project: Project, store: Store, study: Study, design: Design) -> Audit:
+    settings = project.registry.compare
+    return audit(
+        study,
+        design,
+        store.votes(study.name),
+        level=settings.level,
+        resamples=settings.resamples,
+        seed=project.registry.project.seed,
+    )
+
+
+def _check_done(audited: Audit) -> None:
+    waiting = [
+        f"{each.rater} {each.ballots - each.done}" for each in audited.raters if each.done < each.ballots
+    ]
+    if waiting:
+        raise UsageError(
+            f"ballots of the blind test {audited.study!r} are still open ({', '.join(waiting)}), and after "
+            "unsealing no vote is taken; let them be voted on, or end it here with --now"
+        )

@@ -1,0 +1,297 @@
+"""Whether raters can be believed: what their votes show without telling which model is ahead.
+
+While a blind test is sealed, nothing here is by model. Sides are those of the screen, which were drawn by lot
+for each rater; agreement is over the items' sides, and is the same number whichever model is called which.
+
+A rater is **flagged**, and the results are then also given without, for
+
+- checks: two missed, or the only one;
+- repeats: so few with the same choice that somebody who repeats `REPEATED` of the choices would do as badly
+  in fewer than `RARE` of such tests;
+- sides: one side of the screen preferred, by an exact binomial test with Bonferroni's correction for the
+  number of raters, below `RARE`. Each model stands on either side equally often, so a preference for a model
+  is none for a side;
+- haste: more than `MAX_HASTY` of the timed votes came too fast. Too fast is faster than `READING` characters
+  a second of prompt and answers together: some 1,000 words a minute, four times the mean speed of silent
+  reading (238 words a minute: Brysbaert 2019, https://doi.org/10.1016/j.jml.2019.104047).
+
+To disagree with others is no fault, and flags nobody.
+
+It does not know how votes come in.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from math import comb
+from statistics import median
+
+from harness.records import Study, Vote
+from harness.stats.agreement import Agreement, cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
+from harness.stats.preferences import Bias, Share, share
+from harness.stats.raters import rater_figures
+from suites.blind.ballots import as_seen
+from suites.blind.checks import Check
+from suites.blind.design import Design, Item, Showing
+from suites.blind.exchange import prompt_text
+from suites.blind.results import Label, Result, choices, label, labels, results, tallies
+from suites.blind.tally import Tally
+
+READING = 100.0
+"""Characters a second."""
+MAX_HASTY = 0.2
+REPEATED = 0.7
+RARE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaterAudit:
+    """What one rater's votes show."""
+
+    rater: str
+    done: int
+    ballots: int
+    choices: int
+    """Ballots with a standing choice: items, repeats and checks."""
+    ties: int
+    """Choices of a tie or of both bad."""
+    skipped: int
+    """Ballots that were skipped and not chosen on later."""
+    undone: int
+    """Votes taken back."""
+    left: Bias | None
+    """The left side of the screen among decided choices, each item once; None: nothing was decided."""
+    repeats: Share | None
+    """With the same choice as before."""
+    checks: Share | None
+    """Passed."""
+    median_seconds: float | None
+    hasty: Share | None
+    """Choices that came too fast, among the timed ones."""
+    flags: tuple[str, ...]
+    """Why the votes should not be relied on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """How far two raters agree on the items that both have chosen on."""
+
+    first: str
+    second: str
+    raw: Agreement
+    kappa: Agreement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What is known of a blind test."""
+
+    study: str
+    commitment: str
+    created: str
+    unsealed: str | None
+    models: tuple[str, ...]
+    prompts: str
+    identical: int
+    """Pairs that nobody was shown, for their answers are the same: ties, counted apart."""
+    missing: Mapping[str, int]
+    """Pairs without an answer, by reason."""
+    raters: tuple[RaterAudit, ...]
+    between: tuple[Between, ...]
+    raw: Agreement
+    fleiss: Agreement
+    alpha: Agreement
+    results: tuple[Result, ...]
+    """Empty while it is sealed."""
+    without_flagged: tuple[Result, ...]
+    """The same without flagged raters; empty while it is sealed, and where nobody or everybody is flagged."""
+
+    @property
+    def flagged(self) -> tuple[str, ...]:
+        """Raters whose votes should not be relied on."""
+        return tuple(each.rater for each in self.raters if each.flags)
+
+    @property
+    def open(self) -> int:
+        """Ballots that are not done."""
+        return sum(each.ballots - each.done for each in self.raters)
+
+
+def audit(
+    study: Study,
+    design: Design,
+    votes: Sequence[Vote],
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Audit:
+    """What these votes show; by model only where the study is unsealed."""
+    found = tallies(design, votes)
+    chosen = {rater: labels(design, rater, tally) for rater, tally in found.items()}
+    raters = tuple(_audited(design, rater, tally, level, len(found)) for rater, tally in found.items())
+    trusted = [each.rater for each in raters if not each.flags]
+    revealed = study.unsealed is not None
+    drawn = partial(results, design, found, level=level, resamples=resamples, seed=seed)
+    raw, fleiss, alpha = (
+        partial(measure, level=level, resamples=resamples, seed=seed)
+        for measure in (raw_agreement, fleiss_kappa, krippendorff_alpha)
+    )
+    kappa = partial(cohen_kappa, level=level, resamples=resamples, seed=seed)
+    rows = _rows(chosen.values())
+    return Audit(
+        study=study.name,
+        commitment=study.commitment,
+        created=study.created,
+        unsealed=study.unsealed,
+        models=design.models,
+        prompts=design.prompts,
+        identical=len(design.left_out.identical),
+        missing=design.left_out.missing,
+        raters=raters,
+        between=tuple(
+            Between(first=first, second=second, raw=raw(both), kappa=kappa(*zip(*both, strict=True)))
+            for first, second in combinations(found, 2)
+            if (both := _both(chosen[first], chosen[second]))
+        ),
+        raw=raw(rows),
+        fleiss=fleiss(rows),
+        alpha=alpha(rows),
+        results=drawn(list(found)) if revealed else (),
+        without_flagged=drawn(trusted) if revealed and 0 < len(trusted) < len(raters) else (),
+    )
+
+
+def verdict(rater: RaterAudit) -> str:
+    """Whether to rely on a rater, and why, in a sentence."""
+    grounds = ", ".join(_grounds(rater))
+    if rater.flags:
+        against = "; ".join(rater.flags)
+        return f"{rater.rater}: do not rely on these votes: {against}" + (f" ({grounds})" if grounds else "")
+    if rater.checks is None and rater.repeats is None:
+        return f"{rater.rater}: no check and no repeat is voted on, so nothing is known for or against" + (
+            f" ({grounds})" if grounds else ""
+        )
+    return f"{rater.rater}: can be relied on: {grounds}"
+
+
+def _grounds(rater: RaterAudit) -> list[str]:
+    """What was looked at, and did not flag."""
+    grounds = []
+    if rater.checks is not None and _missed_checks(rater.checks) is None:
+        grounds.append(f"{rater.checks.count} of {rater.checks.of} checks passed")
+    if rater.repeats is not None and _inconsistent(rater.repeats) is None:
+        grounds.append(f"the same choice in {rater.repeats.count} of {rater.repeats.of} repeats")
+    if rater.left is not None and not any("side" in flag for flag in rater.flags):
+        grounds.append(f"no side of the screen preferred (p = {rater.left.p:.2g})")
+    if rater.hasty is not None and _hasty(rater.hasty) is None:
+        grounds.append(f"{rater.hasty.value:.0%} of the votes too fast")
+    return grounds
+
+
+def _audited(design: Design, rater: str, tally: Tally, level: float, raters: int) -> RaterAudit:
+    made = list(choices(design, rater, tally))
+    figures = rater_figures(
+        [_screen(vote) for showing, vote in made if _is_first(showing)],
+        _repeats(made),
+        [_passed(showing, vote) for showing, vote in made if isinstance(showing.shown, Check)],
+        level=level,
+    )
+    times = [(showing, vote.seconds) for showing, vote in made if vote.seconds is not None]
+    hasty = share(sum(_is_hasty(design, *timed) for timed in times), len(times), level=level)
+    return RaterAudit(
+        rater=rater,
+        done=len(tally.standing),
+        ballots=len(design.sheets[rater].showings),
+        choices=len(made),
+        ties=sum(vote.choice in ("tie", "bad") for _, vote in made),
+        skipped=len({act.ballot for act in tally.acts} - {showing.id for showing, _ in made}),
+        undone=len(tally.undone),
+        left=figures.left,
+        repeats=figures.repeats,
+        checks=figures.checks,
+        median_seconds=median(seconds for _, seconds in times) if times else None,
+        hasty=hasty,
+        flags=tuple(
+            flag
+            for flag in (
+                _missed_checks(figures.checks),
+                _inconsistent(figures.repeats),
+                _sided(figures.left, raters),
+                _hasty(hasty),
+            )
+            if flag is not None
+        ),
+    )
+
+
+def _missed_checks(checks: Share | None) -> str | None:
+    missed = 0 if checks is None else checks.of - checks.count
+    if checks is None or missed < min(2, checks.of):
+        return None
+    return f"{missed} of {checks.of} checks missed, whose answer is plain"
+
+
+def _inconsistent(repeats: Share | None) -> str | None:
+    if repeats is None or _binomial_at_most(repeats.count, repeats.of, REPEATED) >= RARE:
+        return None
+    return f"only {repeats.count} of {repeats.of} repeats got the same choice"
+
+
+def _sided(left: Bias | None, raters: int) -> str | None:
+    if left is None or left.p * raters >= RARE:
+        return None
+    side, of = ("left", left.share.value) if left.share.value > 0.5 else ("right", 1 - left.share.value)
+    return f"the {side} side of the screen chosen in {of:.0%} of {left.share.of} (p = {left.p:.2g})"
+
+
+def _hasty(hasty: Share | None) -> str | None:
+    if hasty is None or hasty.value <= MAX_HASTY:
+        return None
+    return f"{hasty.value:.0%} of {hasty.of} votes came faster than anybody reads"
+
+
+def _is_hasty(design: Design, showing: Showing, seconds: float) -> bool:
+    ballot = as_seen(design, showing)
+    characters = len(prompt_text(ballot.prompt)) + len(ballot.left) + len(ballot.right)
+    return seconds < characters / READING
+
+
+def _is_first(showing: Showing) -> bool:
+    return isinstance(showing.shown, Item) and showing.repeats is None
+
+
+def _screen(vote: Vote) -> Label:
+    """The side of the screen."""
+    return "left" if vote.choice == "left" else "right" if vote.choice == "right" else "tie"
+
+
+def _passed(showing: Showing, vote: Vote) -> bool:
+    """Whether a check's good answer was chosen."""
+    return label(showing, vote) == "left"
+
+
+def _repeats(made: Sequence[tuple[Showing, Vote]]) -> list[tuple[Label, Label]]:
+    """The choices of each item that was chosen on twice, by the item's sides."""
+    before = {showing.id: label(showing, vote) for showing, vote in made}
+    return [
+        (before[showing.repeats], label(showing, vote))
+        for showing, vote in made
+        if showing.repeats is not None and showing.repeats in before
+    ]
+
+
+def _binomial_at_most(count: int, of: int, chance: float) -> float:
+    return sum(comb(of, k) * chance**k * (1 - chance) ** (of - k) for k in range(count + 1))
+
+
+def _rows(chosen: Collection[Mapping[Item, Label]]) -> list[list[Label | None]]:
+    """For each item that somebody chose on, each rater's choice."""
+    items = dict.fromkeys(item for theirs in chosen for item in theirs)
+    return [[theirs.get(item) for theirs in chosen] for item in items]
+
+
+def _both(first: Mapping[Item, Label], second: Mapping[Item, Label]) -> list[tuple[Label, Label]]:
+    """Two raters' choices on the items that both have chosen on."""
+    return [(choice, second[item]) for item, choice in first.items() if item in second]

@@ -1,0 +1,303 @@
+"""The ballot box: what a rating page or a terminal shows, and takes.
+
+What it gives away of a ballot is its id, the prompt and two texts; which models they are from, which ballot
+is a repeat and which a check stays in the store. Nothing is remembered between calls but the design: a vote
+is kept before `vote` returns, and where a rater is follows from the votes in the store, so that a server may
+die at any moment, and a page and a terminal may be used at once.
+
+It does not know how a ballot looks, nor what follows from votes.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hmac import compare_digest
+from math import isfinite
+from threading import Lock
+from typing import Literal, cast, get_args
+
+from harness.errors import UnknownName, UsageError
+from harness.records import Message, Study, Vote
+from harness.store import Store
+from suites.blind.design import Design, Item, Showing
+from suites.blind.sealing import open_design
+from suites.blind.tally import Tally, replay
+
+Choice = Literal["left", "right", "tie", "bad", "skip"]
+"""The side of the screen; `bad`: both are."""
+CHOICES: tuple[str, ...] = get_args(Choice)
+MAX_COMMENT = 2_000
+"""Characters of a comment."""
+MAX_TOKEN = 100
+"""Characters of a token."""
+MAX_SECONDS = 7 * 24 * 3600.0
+"""Beyond it a time is no time that somebody looked at a ballot."""
+
+DECIDED = "this ballot is decided already, perhaps in another tab; what was chosen there stands"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ballot:
+    """What a rater sees."""
+
+    id: str
+    prompt: str | tuple[Message, ...]
+    left: str
+    right: str
+    """The texts by the side of the screen they are on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a rater is."""
+
+    done: int
+    """Ballots with a choice, or skipped for good."""
+    total: int
+
+
+class BallotBox:
+    """The ballots of one blind test. May be used by several threads, and beside other processes."""
+
+    def __init__(self, store: Store, study: str | None = None) -> None:
+        """Open a blind test; None: the only one. Raises what `find_study` and `open_design` raise."""
+        self._store = store
+        self._design = open_design(find_study(store, study))
+        self._voting = Lock()
+
+    @property
+    def study(self) -> str:
+        """The blind test's name."""
+        return self._design.name
+
+    @property
+    def language(self) -> str:
+        """Of the page: `en` or `pt`."""
+        return self._design.language
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether votes are taken."""
+        return self._store.unsealed(self.study) is None
+
+    def links(self) -> Mapping[str, str]:
+        """Each rater's key: whoever has it votes in the rater's name."""
+        return {rater: sheet.key for rater, sheet in self._design.sheets.items()}
+
+    def rater_of(self, key: str) -> str | None:
+        """Whose key this is; None: nobody's. Takes as long for every key of one length."""
+        given = key.encode("utf-8", "replace")
+        same = [rater for rater, own in self.links().items() if compare_digest(own.encode(), given)]
+        return same[0] if same else None
+
+    def progress(self, rater: str) -> Progress:
+        """How far a rater is. Raises UnknownName."""
+        total = len(self._order(rater))
+        return Progress(done=total - len(self._tally(rater).open), total=total)
+
+    def current(self, rater: str) -> Ballot | None:
+        """The ballot to show: the next one that was never touched, then skipped ones; None: all is done.
+
+        A ballot that was just taken back comes before all others. Raises UnknownName.
+        """
+        waiting = self._tally(rater).open
+        return as_seen(self._design, self._showing(rater, waiting[0])) if waiting else None
+
+    def open_ballots(self, rater: str) -> list[Ballot]:
+        """Every ballot that is to be decided, in the order `current` gives them. Raises UnknownName."""
+        waiting = self._tally(rater).open
+        return [as_seen(self._design, self._showing(rater, ballot)) for ballot in waiting]
+
+    def vote(
+        self,
+        rater: str,
+        ballot_id: str,
+        choice: str,
+        *,
+        token: str,
+        seconds: float | None = None,
+        comment: str | None = None,
+        source: str = "web",
+    ) -> bool:
+        """Keep a choice; False: this very vote was kept before, and nothing is changed.
+
+        A `skip` puts the ballot at the end, and one at the end away for good. `seconds` is how long the
+        ballot was looked at; `token` is made anew for each act. Control characters in a comment are
+        dropped. Raises UnknownName for a rater that is not of the study, and UsageError for a ballot that is
+        not this rater's or is decided, a choice, comment, time or token that is none, and after unsealing.
+        """
+        vote = self._made(rater, ballot_id, choice, token, seconds, comment, source)
+        with self._voting:
+            if self._is_known(vote):
+                return False
+            self._check_open(vote)
+            self._keep(vote)
+        return True
+
+    def would_vote(
+        self,
+        rater: str,
+        ballot_id: str,
+        choice: str,
+        *,
+        token: str,
+        seconds: float | None = None,
+        comment: str | None = None,
+        source: str = "web",
+    ) -> bool:
+        """What `vote` would return or raise; nothing is kept."""
+        vote = self._made(rater, ballot_id, choice, token, seconds, comment, source)
+        if self._is_known(vote):
+            return False
+        self._check_open(vote)
+        return True
+
+    def undo(self, rater: str, *, token: str, source: str = "web") -> bool:
+        """Take back the last choice or skip, which makes its ballot current; False: this was done before.
+
+        Raises UnknownName, and UsageError where there is nothing to take back, and after unsealing.
+        """
+        with self._voting:
+            acts = self._tally(rater).acts
+            last = acts[-1].ballot if acts else ""
+            vote = Vote(
+                study=self.study,
+                rater=rater,
+                ballot=last,
+                choice="undo",
+                token=_checked_token(token),
+                at=_now(),
+                source=source,
+            )
+            if self._is_known(vote):
+                return False
+            self._check_sealed()
+            if not acts:
+                raise UsageError("there is nothing to take back")
+            self._keep(vote)
+        return True
+
+    def _made(
+        self,
+        rater: str,
+        ballot: str,
+        choice: str,
+        token: str,
+        seconds: float | None,
+        comment: str | None,
+        source: str,
+    ) -> Vote:
+        """A vote in which everything is what it may be."""
+        if choice not in CHOICES:
+            raise UsageError(f"{choice!r} is no choice; choose one of {', '.join(CHOICES)}")
+        self._showing(rater, ballot)
+        return Vote(
+            study=self.study,
+            rater=rater,
+            ballot=ballot,
+            choice=cast(Choice, choice),
+            token=_checked_token(token),
+            at=_now(),
+            seconds=_checked_seconds(seconds),
+            comment=_checked_comment(comment),
+            source=source,
+        )
+
+    def _is_known(self, vote: Vote) -> bool:
+        """Whether this act was kept before. Raises UsageError where its token was another one's."""
+        votes = self._store.votes(self.study, rater=vote.rater)
+        known = next((each for each in votes if each.token == vote.token), None)
+        if known is None:
+            return False
+        undone = known.choice == vote.choice == "undo"
+        if not undone and (known.ballot, known.choice) != (vote.ballot, vote.choice):
+            raise UsageError("this token was used for another vote; make a new one for each act")
+        return True
+
+    def _check_sealed(self) -> None:
+        if not self.is_sealed:
+            raise UsageError(f"the blind test {self.study!r} is unsealed: votes are closed")
+
+    def _check_open(self, vote: Vote) -> None:
+        """Raise UsageError for a ballot that is decided, or skipped again while others still wait."""
+        self._check_sealed()
+        tally = self._tally(vote.rater)
+        if vote.ballot in tally.standing:
+            raise UsageError(DECIDED)
+        skipped = any(act.ballot == vote.ballot for act in tally.acts)
+        if vote.choice == "skip" and skipped and tally.open[0] != vote.ballot:
+            raise UsageError(
+                "this ballot was skipped already, perhaps in another tab; it comes again at the end"
+            )
+
+    def _keep(self, vote: Vote) -> None:
+        """Keep a vote, and make sure that no other process came between. Raises UsageError."""
+        self._store.keep_votes([vote])
+        if any(each.token == vote.token for each in self._tally(vote.rater).ignored):
+            raise UsageError(DECIDED)
+
+    def _order(self, rater: str) -> list[str]:
+        if rater not in self._design.sheets:
+            raise UnknownName(f"rater of the blind test {self.study!r}", rater, self._design.sheets)
+        return [showing.id for showing in self._design.sheets[rater].showings]
+
+    def _tally(self, rater: str) -> Tally:
+        return replay(self._order(rater), self._store.votes(self.study, rater=rater))
+
+    def _showing(self, rater: str, ballot_id: str) -> Showing:
+        self._order(rater)
+        for showing in self._design.sheets[rater].showings:
+            if showing.id == ballot_id:
+                return showing
+        raise UsageError(f"this is no ballot of {rater}'s in the blind test {self.study!r}")
+
+
+def find_study(store: Store, name: str | None) -> Study:
+    """The study of this name, or the only one. Raises UnknownName, and UsageError where there is none."""
+    studies = {study.name: study for study in store.studies()}
+    if not studies:
+        raise UsageError(f"{store.name} holds no blind test yet; `harness blind new A B` makes one")
+    if name is not None and name not in studies:
+        raise UnknownName("blind test", name, studies)
+    if name is None and len(studies) > 1:
+        raise UsageError(f"there are several blind tests; choose with --study: {', '.join(studies)}")
+    return studies[name] if name is not None else next(iter(studies.values()))
+
+
+def as_seen(design: Design, showing: Showing) -> Ballot:
+    """A ballot as the rater sees it."""
+    shown = showing.shown
+    if isinstance(shown, Item):
+        question = design.questions[shown.sample]
+        prompt, texts = question.prompt, [question.answers[shown.left], question.answers[shown.right]]
+    else:
+        prompt, texts = shown.prompt, [shown.good, shown.bad]
+    left, right = reversed(texts) if showing.mirrored else texts
+    return Ballot(id=showing.id, prompt=prompt, left=left, right=right)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _checked_token(token: str) -> str:
+    if not (0 < len(token) <= MAX_TOKEN and token.isascii() and token.isprintable()):
+        raise UsageError(f"a token is 1 to {MAX_TOKEN} printable ASCII characters")
+    return token
+
+
+def _checked_seconds(seconds: float | None) -> float | None:
+    if seconds is not None and not (isfinite(seconds) and 0 <= seconds <= MAX_SECONDS):
+        raise UsageError(f"{seconds} is no time in seconds that a ballot was looked at")
+    return seconds
+
+
+def _checked_comment(comment: str | None) -> str | None:
+    """What was written, without what is no character: databases refuse some of it."""
+    if comment is None:
+        return None
+    if len(comment) > MAX_COMMENT:
+        raise UsageError(f"a comment has at most {MAX_COMMENT:,} characters, and this one {len(comment):,}")
+    kept = (each for each in comment if each in "\n\t" or unicodedata.category(each) not in ("Cc", "Cs"))
+    return "".join(kept).strip() or None

@@ -1,0 +1,177 @@
+"""Ballots as a spreadsheet, for raters who vote elsewhere, and their votes back.
+
+A CSV file in UTF-8 with a line per open ballot: `rater`, `ballot`, `prompt`, `left`, `right`, and to be
+filled in, `choice` (left, right, tie, bad or skip) and `comment`. It holds what a rating page shows and no
+more. Only `rater`, `ballot`, `choice` and `comment` are read back, and `seconds` if there is such a column;
+commas, semicolons or tabs may part them, as spreadsheet programs in several countries write.
+
+A cell that a spreadsheet would take for a formula has an apostrophe put before it, which is removed again
+when it is read (https://owasp.org/www-community/attacks/CSV_Injection).
+
+It does not know which side is whose.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from harness.errors import DataError, UsageError
+from harness.records import Message
+from harness.visible import visible
+from suites.blind.ballots import CHOICES, Ballot, BallotBox
+
+COLUMNS = ("rater", "ballot", "prompt", "left", "right", "choice", "comment")
+NEEDED = ("rater", "ballot", "choice")
+DELIMITERS = (",", ";", "\t")
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""How a formula begins, also in full width, behind apostrophes that were put there before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """One line that somebody filled in."""
+
+    row: int
+    """As an editor or spreadsheet counts: the header is 1."""
+    rater: str
+    ballot: str
+    choice: str
+    comment: str | None
+    seconds: float | None
+
+    @property
+    def token(self) -> str:
+        """The same for the same choice, so that a file read twice is one vote."""
+        return "csv-" + sha256("\n".join((self.rater, self.ballot, self.choice)).encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What came of reading a file of votes."""
+
+    new: int
+    known: int
+    """Were read before."""
+    empty: int
+    """Lines without a choice."""
+
+
+def written(box: BallotBox, raters: Iterable[str]) -> tuple[str, int]:
+    """The open ballots of these raters as CSV text, and how many there are. Raises UnknownName."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    count = 0
+    for rater in raters:
+        for ballot in box.open_ballots(rater):
+            writer.writerow(neutral(cell) for cell in _cells(rater, ballot))
+            count += 1
+    return file.getvalue(), count
+
+
+def read_votes(box: BallotBox, file: Path) -> Imported:
+    """Vote as a filled file says. Nothing is kept unless every line of it can be.
+
+    Raises DataError with the row for a file or line that cannot be read, and for a vote that the ballot box
+    refuses.
+    """
+    lines = list(_lines(file))
+    filled = [_filled(file, row, line) for row, line in lines if line["choice"].strip()]
+    repeated = {(each.rater, each.ballot): each.row for each in filled}
+    for each in filled:
+        if repeated[each.rater, each.ballot] != each.row:
+            raise DataError(str(file), repeated[each.rater, each.ballot], "votes on a ballot a second time")
+    for keep in (box.would_vote, box.vote):
+        new = 0
+        for each in filled:
+            try:
+                new += keep(
+                    each.rater,
+                    each.ballot,
+                    each.choice,
+                    token=each.token,
+                    seconds=each.seconds,
+                    comment=each.comment,
+                    source=file.name,
+                )
+            except UsageError as error:
+                raise DataError(str(file), each.row, str(error)) from error
+    return Imported(new=new, known=len(filled) - new, empty=len(lines) - len(filled))
+
+
+def neutral(cell: str) -> str:
+    """The cell, with an apostrophe before what a spreadsheet would compute."""
+    return "'" + cell if _FORMULA.match(cell) else cell
+
+
+def restored(cell: str) -> str:
+    """What `neutral` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def prompt_text(prompt: str | tuple[Message, ...]) -> str:
+    """A prompt as one text; turns, where there are several, each with who speaks."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1:
+        return prompt[0].content
+    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in prompt)
+
+
+def _cells(rater: str, ballot: Ballot) -> tuple[str, ...]:
+    texts = (prompt_text(ballot.prompt), ballot.left, ballot.right)
+    return (rater, ballot.id, *(visible(text) for text in texts), "", "")
+
+
+def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(str(file), 0, "is not UTF-8 text; save it as CSV in UTF-8") from error
+    except OSError as error:
+        raise DataError(str(file), 0, f"cannot be read: {error.strerror}") from error
+    header = text.partition("\n")[0]
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count), strict=True
+    )
+    try:
+        names = [name.strip().lower() for name in next(reader, [])]
+        missing = [name for name in NEEDED if name not in names]
+        if missing:
+            raise DataError(
+                str(file), 1, f"has no column {', '.join(missing)}; `harness blind export` makes it"
+            )
+        for row, cells in enumerate(reader, start=2):
+            if any(cells):
+                if len(cells) != len(names):
+                    raise DataError(str(file), row, f"{len(names)} cells expected, and not {len(cells)}")
+                yield row, dict(zip(names, map(restored, cells), strict=True))
+    except csv.Error as error:
+        raise DataError(str(file), reader.line_num, f"is not CSV: {error}") from error
+
+
+def _filled(file: Path, row: int, line: Mapping[str, str]) -> Filled:
+    choice = line["choice"].strip().lower()
+    if choice not in CHOICES:
+        raise DataError(str(file), row, f"choice {choice!r}: one of {', '.join(CHOICES)} was expected")
+    return Filled(
+        row=row,
+        rater=line["rater"].strip(),
+        ballot=line["ballot"].strip(),
+        choice=choice,
+        comment=line.get("comment") or None,
+        seconds=_seconds(file, row, line.get("seconds", "")),
+    )
+
+
+def _seconds(file: Path, row: int, cell: str) -> float | None:
+    if not cell.strip():
+        return None
+    try:
+        return float(cell.replace(",", "."))
+    except ValueError as error:
+        raise DataError(str(file), row, f"seconds {cell!r} is no number") from error

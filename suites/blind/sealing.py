@@ -1,0 +1,160 @@
+"""The seal: a design as canonical JSON, and the SHA-256 of it that is printed before the first vote.
+
+Whoever noted the commitment down can tell later that the sides are those that were drawn: the design with its
+nonce gives the same hash, and no other one does. The study keeps the hash beside the design, so that a design
+altered in the store is refused wherever it is opened; against somebody who alters both, the noted commitment
+is compared.
+
+It does not know how a design is drawn.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from hmac import compare_digest
+from typing import Any
+
+from harness.errors import StoreError, UsageError
+from harness.records import Json, Message, Study
+from harness.store import digest
+from suites.blind.checks import Check
+from suites.blind.design import Design, Item, LeftOut, Plan, Question, Sheet, Showing
+
+FORM = 1
+"""Of the sealed JSON; a design of another form is another version's."""
+
+
+def seal(design: Design) -> Study:
+    """The study to keep, with its commitment."""
+    written = as_json(design)
+    return Study(name=design.name, created=design.created, design=written, commitment=digest(written))
+
+
+def open_design(study: Study, noted: str | None = None) -> Design:
+    """A study's design, once it is proved to be the sealed one.
+
+    `noted` is the commitment as it was printed. Raises StoreError where the design was changed after it was
+    sealed, and UsageError where the study's commitment is not the noted one or its form is not known.
+    """
+    found = digest(study.design)
+    if not compare_digest(found, study.commitment):
+        raise StoreError(
+            f"the design of the blind test {study.name!r} was CHANGED in the store after it was sealed: its "
+            f"hash is {found}, and the commitment {study.commitment}; no vote can be read by it. Restore "
+            "the store from a copy made before"
+        )
+    if noted is not None and not compare_digest(noted.strip().encode(), study.commitment.encode()):
+        raise UsageError(
+            f"the blind test {study.name!r} has the commitment {study.commitment}, and not {noted}: it is "
+            "another test, or both its design and its commitment were CHANGED in the store"
+        )
+    if study.design.get("form") != FORM or study.design.get("name") != study.name:
+        raise UsageError(
+            f"the blind test {study.name!r} was made by another version of harness; use that one"
+        )
+    return from_json(study.design)
+
+
+def as_json(design: Design) -> dict[str, Json]:
+    """Everything a design holds; what a ballot shows is told by its place in a list."""
+    shown = dict.fromkeys(each.shown for sheet in design.sheets.values() for each in sheet.showings)
+    items = [each for each in shown if isinstance(each, Item)]
+    checks = [each for each in shown if isinstance(each, Check)]
+    number = {each: place for several in (items, checks) for place, each in enumerate(several)}
+    return {
+        "form": FORM,
+        "name": design.name,
+        "created": design.created,
+        "nonce": design.nonce,
+        "seed": design.seed,
+        "language": design.language,
+        "prompts": design.prompts,
+        "models": list(design.models),
+        "runs": dict(design.runs),
+        "plan": {**asdict(design.plan), "raters": list(design.plan.raters)},
+        "left_out": {
+            "identical": [_item_as_json(item) for item in design.left_out.identical],
+            "missing": dict(design.left_out.missing),
+        },
+        "questions": [
+            {"sample": each.sample, "prompt": _prompt_as_json(each.prompt), "answers": dict(each.answers)}
+            for each in design.questions.values()
+        ],
+        "items": [_item_as_json(item) for item in items],
+        "checks": [asdict(check) for check in checks],
+        "sheets": {
+            rater: {
+                "key": sheet.key,
+                "ballots": [
+                    {
+                        "id": showing.id,
+                        "shown": [
+                            "item" if isinstance(showing.shown, Item) else "check",
+                            number[showing.shown],
+                        ],
+                        "mirrored": showing.mirrored,
+                        "repeats": showing.repeats,
+                    }
+                    for showing in sheet.showings
+                ],
+            }
+            for rater, sheet in design.sheets.items()
+        },
+    }
+
+
+def from_json(written: Mapping[str, Any]) -> Design:
+    """The design that `as_json` wrote."""
+    lists: Mapping[str, Sequence[Item | Check]] = {
+        "item": [_item(each) for each in written["items"]],
+        "check": [Check(**each) for each in written["checks"]],
+    }
+    plain = ("name", "created", "nonce", "seed", "language", "prompts", "runs")
+    return Design(
+        **{key: written[key] for key in plain},
+        models=tuple(written["models"]),
+        plan=Plan(**{**written["plan"], "raters": tuple(written["plan"]["raters"])}),
+        left_out=LeftOut(
+            identical=tuple(_item(each) for each in written["left_out"]["identical"]),
+            missing=written["left_out"]["missing"],
+        ),
+        questions={
+            each["sample"]: Question(
+                sample=each["sample"], prompt=_prompt(each["prompt"]), answers=each["answers"]
+            )
+            for each in written["questions"]
+        },
+        sheets={
+            rater: Sheet(
+                key=sheet["key"],
+                showings=tuple(
+                    Showing(
+                        id=ballot["id"],
+                        shown=lists[ballot["shown"][0]][ballot["shown"][1]],
+                        mirrored=ballot["mirrored"],
+                        repeats=ballot["repeats"],
+                    )
+                    for ballot in sheet["ballots"]
+                ),
+            )
+            for rater, sheet in written["sheets"].items()
+        },
+    )
+
+
+def _item_as_json(item: Item) -> Json:
+    return [item.sample, item.left, item.right]
+
+
+def _item(written: list[str]) -> Item:
+    sample, left, right = written
+    return Item(sample=sample, left=left, right=right)
+
+
+def _prompt_as_json(prompt: str | tuple[Message, ...]) -> Json:
+    return prompt if isinstance(prompt, str) else [[turn.role, turn.content] for turn in prompt]
+
+
+def _prompt(written: Any) -> str | tuple[Message, ...]:
+    if isinstance(written, str):
+        return written
+    return tuple(Message(role=role, content=content) for role, content in written)

@@ -1,0 +1,102 @@
+"""Nothing that a rater gets tells whose an answer is, or which ballot is a repeat or a check."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, replace
+from math import comb
+
+import pytest
+from scipy.stats import binomtest, chisquare
+
+from suites.blind.ballots import as_seen
+from suites.blind.checks import Check
+from suites.blind.design import Design, Item, Showing
+from tests.suites.blind.made import PLAN, design, pairs
+
+MANY = 200
+"""Designs that are drawn; with 40 ballots each, a leaning of 2 % would show."""
+PLENTY = replace(PLAN, raters=("ana", "bia"), per_rater=20, overlap=6, repeats=3, checks=2)
+
+
+@pytest.fixture(scope="module")
+def designs() -> list[Design]:
+    """Many designs of the same answers, each with a seed of its own."""
+    return [design(PLENTY, seed=f"blindness {number}") for number in range(MANY)]
+
+
+def showings(designs: list[Design]) -> list[tuple[int, Showing]]:
+    """All ballots with their places."""
+    return [
+        (place, showing)
+        for each in designs
+        for sheet in each.sheets.values()
+        for place, showing in enumerate(sheet.showings)
+    ]
+
+
+def a_is_left(showing: Showing) -> bool:
+    """Whether the first model's answer, or a check's good one, is on the left of the screen."""
+    return not showing.mirrored
+
+
+def test_a_ballot_has_nothing_but_texts_and_an_id() -> None:
+    """What leaves the ballot box has these four fields, and no model's, run's or sample's name is in them."""
+    made = design(of=pairs(30))
+    for sheet in made.sheets.values():
+        for showing in sheet.showings:
+            seen = asdict(as_seen(made, showing))
+            assert ["id", "left", "prompt", "right"] == sorted(seen)
+            assert not any(name in json.dumps(seen) for name in ("run-", "mirrored", "repeats", "check"))
+
+
+def test_sides_carry_no_information(designs: list[Design]) -> None:
+    """Each model, and each check's good answer, is on the left in half of the ballots."""
+    for kind in (Item, Check):
+        left = [a_is_left(showing) for _, showing in showings(designs) if isinstance(showing.shown, kind)]
+        assert binomtest(sum(left), len(left)).pvalue > 1e-3
+
+
+def test_places_carry_no_information_on_sides(designs: list[Design]) -> None:
+    """At every place of the order, and between neighbours, sides are even."""
+    table = Counter((place, a_is_left(showing)) for place, showing in showings(designs))
+    for place in range(PLENTY.per_rater):
+        left, right = table[place, True], table[place, False]
+        assert binomtest(left, left + right).pvalue > 1e-3 / PLENTY.per_rater
+
+
+def test_the_first_side_tells_nothing_of_the_others_sides(designs: list[Design]) -> None:
+    """Two raters see an item of the overlap on the same sides half of the time."""
+    same = []
+    for each in designs:
+        ana, bia = (
+            {s.shown: s.mirrored for s in sheet.showings if not s.repeats} for sheet in each.sheets.values()
+        )
+        same += [ana[shown] == bia[shown] for shown in ana if shown in bia and isinstance(shown, Item)]
+    assert binomtest(sum(same), len(same)).pvalue > 1e-3
+
+
+def test_ids_carry_no_information(designs: list[Design]) -> None:
+    """The first digit of an id is as likely any of 16 for left and right, repeats, checks and items."""
+    for kind in (
+        lambda showing: a_is_left(showing),
+        lambda showing: showing.repeats is not None,
+        lambda showing: isinstance(showing.shown, Check),
+    ):
+        for answer in (True, False):
+            ids = [showing.id for _, showing in showings(designs) if kind(showing) == answer]
+            digits = Counter(each[0] for each in ids)
+            assert chisquare([digits[f"{digit:x}"] for digit in range(16)]).pvalue > 1e-4
+
+
+def test_ids_do_not_order_ballots(designs: list[Design]) -> None:
+    """Sorting by id says nothing of which was drawn first, such as an item before its repeat."""
+    ids = {showing.id: showing for _, showing in showings(designs)}
+    before = [showing.repeats < showing.id for showing in ids.values() if showing.repeats]
+    assert binomtest(sum(before), len(before)).pvalue > 1e-3
+
+
+def test_these_tests_would_see_a_leak(designs: list[Design]) -> None:
+    """With sides that lean by 3 %, the test of sides fails: it is sharp enough to mean something."""
+    ballots = len(showings(designs))
+    assert binomtest(round(0.53 * ballots), ballots).pvalue < 1e-3
+    assert comb(20, 10) > MANY  # designs are far fewer than the ways of drawing one rater's sides

@@ -1,0 +1,86 @@
+"""The seal: what was drawn can be proved, and what was changed is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from harness.errors import StoreError, UsageError
+from harness.records import Message
+from harness.store import canonical, digest
+from suites.blind.ballots import BallotBox
+from suites.blind.sealing import open_design, seal
+from tests.suites.blind.made import design, kept, pairs
+
+
+def test_a_sealed_design_opens_as_it_was(tmp_path: Path) -> None:
+    """Through the store and back, nothing is lost."""
+    store, study, made = kept(tmp_path)
+    read = store.study("test")
+    assert read is not None
+    assert study == read
+    assert made == open_design(read, study.commitment)
+
+
+def test_turns_are_sealed_too() -> None:
+    """A prompt that is a conversation comes back as turns."""
+    turns = (Message(role="system", content="Be brief."), Message(role="user", content="Why?"))
+    given = [replace(each, sample=replace(each.sample, prompt=turns)) for each in pairs()["A", "B"]]
+    made = design(of={("A", "B"): given})
+    assert turns == next(iter(open_design(seal(made)).questions.values())).prompt
+
+
+def test_the_commitment_is_the_hash_of_the_canonical_design() -> None:
+    """Anybody can check it with `sha256sum` over the JSON with sorted keys and no spaces."""
+    study = seal(design())
+    assert study.commitment == digest(study.design)
+    assert canonical(study.design) == json.dumps(study.design, sort_keys=True, separators=(",", ":"))
+
+
+def test_the_commitment_does_not_give_the_sides_away() -> None:
+    """The same order and sides have another commitment each time: trying all designs finds none."""
+    assert seal(design(seed="7")).commitment != seal(design(seed="7")).commitment
+
+
+def exchanged(folder: Path) -> str:
+    """Exchange a ballot's sides in the store behind everybody's back; the new design's hash."""
+    engine = create_engine(f"sqlite:///{folder / 'store.db'}")
+    with engine.begin() as connection:
+        written = json.loads(connection.scalar(text("select design from studies")))  # type: ignore[arg-type]
+        ballot = written["sheets"]["ana"]["ballots"][0]
+        ballot["mirrored"] = not ballot["mirrored"]
+        connection.execute(text("update studies set design = :design"), {"design": canonical(written)})
+    engine.dispose()
+    return digest(written)
+
+
+def test_a_design_that_was_changed_in_the_store_is_refused(tmp_path: Path) -> None:
+    """One exchanged side, and no ballot box opens."""
+    store, _, _ = kept(tmp_path)
+    exchanged(tmp_path)
+    with pytest.raises(StoreError, match="was CHANGED in the store after it was sealed"):
+        BallotBox(store, "test")
+
+
+def test_who_changes_the_commitment_too_is_found_out_by_the_printed_one(tmp_path: Path) -> None:
+    """The commitment in the store is only as good as the store; the noted one is not in it."""
+    store, study, _ = kept(tmp_path)
+    new = exchanged(tmp_path)
+    engine = create_engine(f"sqlite:///{tmp_path / 'store.db'}")
+    with engine.begin() as connection:
+        connection.execute(text("update studies set commitment = :new"), {"new": new})
+    engine.dispose()
+    changed = store.study("test")
+    assert changed is not None
+    open_design(changed)
+    with pytest.raises(UsageError, match="and not sha256:"):
+        open_design(changed, study.commitment)
+
+
+def test_another_studys_design_is_no_substitute(tmp_path: Path) -> None:
+    """A sealed design put under another name is refused: the name is sealed with it."""
+    other = seal(design(name="other"))
+    with pytest.raises(UsageError, match="another version"):
+        open_design(replace(other, name="test"))
