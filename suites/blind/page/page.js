@@ -203,7 +203,8 @@ function newToken() {
 function press(event) {
   if (!at("keys").checked || event.repeat || event.isComposing) return;
   if (event.ctrlKey || event.altKey || event.metaKey) return;
-  if (event.target.closest("textarea, select, input, .scroll")) return;
+  if (event.target.closest("textarea, select, input")) return;
+  if (event.key.startsWith("Arrow") && event.target.closest(".scroll")) return;
   const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (pressed in CHOICE_OF_KEY) choose(CHOICE_OF_KEY[pressed]);
   else if (pressed === "u") undo();
