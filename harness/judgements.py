@@ -1,0 +1,82 @@
+"""Judgements out of the store: what raters said about the newest runs of some models.
+
+A model's newest whole run of each set of prompts counts, as in every report: what was said about an earlier
+one is about other answers. A blind test that is still sealed has no preferences in the store.
+
+It does not know what judgements mean.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.preferences import Judgement
+from harness.records import Preference, Rater, Response, Run
+from harness.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a run adds to a judgement about one of its samples."""
+
+    length: int | None
+    cluster: str
+
+
+def judgements(
+    store: Store, names: Sequence[str] = (), *, runs: Collection[str] | None = None
+) -> list[Judgement]:
+    """Every judgement between two of these models (of all, where none is named), by pair of runs.
+
+    `runs` are the ids of those that may count; None: the newest whole run of each model and suite.
+    """
+    by_id = {run.id: run for run in store.runs() if run.finished is not None}
+    counted = set(_newest(by_id.values()) if runs is None else runs)
+    counted = {each for each in counted if not names or by_id[each].model in names}
+    chosen = [p for p in store.preferences() if {p.left_run, p.right_run} <= counted]
+    judged = dict.fromkeys(run for each in chosen for run in (each.left_run, each.right_run))
+    asked = {run: _asked(store, run) for run in judged}
+    raters = {rater.id: rater for rater in store.raters()}
+    return [_judgement(each, by_id, asked, raters[each.rater]) for each in chosen]
+
+
+def _newest(runs: Collection[Run]) -> Iterator[str]:
+    by_what: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        by_what.setdefault((run.model, run.suite), []).append(run)
+    for same in by_what.values():
+        yield max(same, key=lambda run: (run.finished or "", run.started)).id
+
+
+def _asked(store: Store, run: str) -> Mapping[str, _Asked]:
+    """By sample."""
+    return {
+        row.sample.id: _Asked(
+            next((len(answer.text) for answer in row.responses if isinstance(answer, Response)), None),
+            row.sample.cluster or row.sample.id,
+        )
+        for row in store.rows(run)
+    }
+
+
+def _judgement(
+    chosen: Preference,
+    runs: Mapping[str, Run],
+    asked: Mapping[str, Mapping[str, _Asked]],
+    rater: Rater,
+) -> Judgement:
+    left, right = runs[chosen.left_run], runs[chosen.right_run]
+    answer = asked[left.id][chosen.sample]
+    return Judgement(
+        item=f"{left.suite}/{chosen.sample}",
+        left=left.model,
+        right=right.model,
+        rater=rater.id,
+        winner=chosen.winner,
+        kind=rater.kind,
+        cluster=f"{left.suite}/{answer.cluster}",
+        shown_first=chosen.shown_first,
+        reason=chosen.reason,
+        left_length=answer.length,
+        right_length=asked[right.id][chosen.sample].length,
+        seconds=chosen.seconds,
+    )

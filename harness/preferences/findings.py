@@ -1,0 +1,111 @@
+"""What raters' judgements come to: the nouns of the analysis, and each of them in a sentence.
+
+They hold numbers as they are. They do not know how the numbers were made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.preferences.judgement import Kind
+from harness.records import Decision
+from harness.stats.agreement import Agreement
+from harness.stats.preferences import Bias, Consistency, SignTest, WinRate
+
+HUMANS = "all humans"
+"""What every person's votes together are called. Judges have a jury for that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one rater, or all humans together, prefer between two models.
+
+    Everything but `identical` is about pairs whose answers differ. Both orders of a pair are one choice.
+    """
+
+    baseline: str
+    candidate: str
+    rater: str
+    """A rater's id, or `HUMANS`."""
+    kind: Kind
+    decision: Decision
+    n: int
+    """Choices between the two: usable judgements of different answers."""
+    identical: int
+    """Pairs of identical answers: ties that are counted here only."""
+    unreadable: Mapping[str, int]
+    """Choices without a usable answer, by reason."""
+    win_rate: WinRate | None
+    """The candidate's; None: there is no choice."""
+    standard_error: float | None
+    """Of the win rate, with prompts as the independent units; None for fewer than two."""
+    test: SignTest | None
+    adjusted_p: float | None
+    """Holm's, over all raters and pairs of models that are analysed together."""
+    position: Bias | None
+    """The share that the answer shown first won, over single judgements; None: no order is known."""
+    consistency: Consistency | None
+    """None: nothing was asked in both orders."""
+    length: Bias | None
+    """The share that the longer answer won; None: no length is known."""
+
+    @property
+    def with_identical(self) -> float | None:
+        """The win rate if pairs of identical answers are counted as ties."""
+        if self.win_rate is None:
+            return None
+        return (self.win_rate.value * self.n + 0.5 * self.identical) / (self.n + self.identical)
+
+    def sentence(self) -> str:
+        """The preference in one sentence."""
+        where = f"{self.candidate} vs {self.baseline} by {self.rater}: {self.decision}"
+        rate = self.win_rate
+        if rate is None:
+            return f"{where}: no usable judgement"
+        return (
+            f"{where}: win rate {rate.value:.3f} [{rate.interval.low:.3f}, {rate.interval.high:.3f}] "
+            f"(won {rate.won:,}, tied {rate.tied:,}, lost {rate.lost:,}), "
+            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaterAgreement:
+    """How far two raters agree on the items that both judged, ties being a verdict of their own."""
+
+    models: tuple[str, str] | None
+    """The baseline and the candidate; None: over all pairs of models."""
+    first: str
+    second: str
+    """Raters' ids, or `HUMANS`: then every vote of one with every vote of another on the same item."""
+    raw: Agreement
+    kappa: Agreement
+    """Cohen's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAgreement:
+    """How far several raters agree with one another."""
+
+    models: tuple[str, str] | None
+    """The baseline and the candidate; None: over all pairs of models."""
+    raters: tuple[str, ...]
+    raw: Agreement
+    fleiss: Agreement
+    alpha: Agreement
+    """Krippendorff's, nominal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """Everything that judgements of some models come to."""
+
+    baseline: str
+    models: tuple[str, ...]
+    """The baseline first."""
+    level: float
+    findings: tuple[Finding, ...]
+    """For each pair of models each judge's, each person's, and then those of all humans."""
+    agreements: tuple[RaterAgreement, ...]
+    """Over all pairs of models, where there are several, and then pair by pair."""
+    groups: tuple[GroupAgreement, ...]
+    """In the same order."""
