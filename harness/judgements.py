@@ -6,8 +6,9 @@ one is about other answers. A blind test that is still sealed has no preferences
 It does not know what judgements mean.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from harness.preferences import Judgement
 from harness.records import Preference, Rater, Response, Run
@@ -23,26 +24,52 @@ class _Asked:
 
 
 def judgements(
-    store: Store, names: Sequence[str] = (), *, runs: Collection[str] | None = None
+    store: Store,
+    names: Sequence[str] = (),
+    *,
+    fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[Judgement]:
-    """Every judgement between two of these models (of all, where none is named), by pair of runs.
+    """Every judgement between two of these models (of all, where none is named) about their newest answers.
 
-    `runs` are the ids of those that may count; None: the newest whole run of each model and suite.
+    `fingerprints` are those of what a model's name stands for now; other runs of it do not count then.
     """
-    by_id = {run.id: run for run in store.runs() if run.finished is not None}
-    counted = set(_newest(by_id.values()) if runs is None else runs)
-    counted = {each for each in counted if not names or by_id[each].model in names}
-    chosen = [p for p in store.preferences() if {p.left_run, p.right_run} <= counted]
+    runs = {run.id: run for run in store.runs()}
+    newest = set(_newest(runs.values(), fingerprints))
+    chosen = [each for each in _between(store, runs, names) if {each.left_run, each.right_run} <= newest]
     judged = dict.fromkeys(run for each in chosen for run in (each.left_run, each.right_run))
     asked = {run: _asked(store, run) for run in judged}
     raters = {rater.id: rater for rater in store.raters()}
-    return [_judgement(each, by_id, asked, raters[each.rater]) for each in chosen]
+    return [_judgement(each, runs, asked, raters[each.rater]) for each in chosen]
 
 
-def _newest(runs: Collection[Run]) -> Iterator[str]:
+def outdated(
+    store: Store,
+    names: Sequence[str] = (),
+    *,
+    fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> int:
+    """How many judgements between these models are about earlier answers, and so not among `judgements`."""
+    runs = {run.id: run for run in store.runs()}
+    newest = set(_newest(runs.values(), fingerprints))
+    return sum(not {each.left_run, each.right_run} <= newest for each in _between(store, runs, names))
+
+
+def _between(store: Store, runs: Mapping[str, Run], names: Sequence[str]) -> list[Preference]:
+    """What was said between two different of these models."""
+    found = []
+    for each in store.preferences():
+        models = {runs[each.left_run].model, runs[each.right_run].model}
+        if len(models) == 2 and (not names or models <= set(names)):
+            found.append(each)
+    return found
+
+
+def _newest(runs: Iterable[Run], fingerprints: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """The ids of each model's newest whole run of each suite."""
     by_what: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        by_what.setdefault((run.model, run.suite), []).append(run)
+        if run.finished is not None and run.fingerprint in fingerprints.get(run.model, (run.fingerprint,)):
+            by_what.setdefault((run.model, run.suite), []).append(run)
     for same in by_what.values():
         yield max(same, key=lambda run: (run.finished or "", run.started)).id
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import AsJson, Baseline, Config
-from harness.cli.preferred import print_preferences
-from harness.cli.terminal import introduce, print_json
+from harness.cli.preferred import whole
+from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.preferences import preferences, preferences_from
 from harness.verbs.project import open_project
 
@@ -36,4 +36,5 @@ def command(
     if as_json:
         print_json(asdict(found))
     else:
-        print_preferences(found)
+        for part in whole(found):
+            console.print(part)

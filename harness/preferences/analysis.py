@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from typing import Any
 
-from harness.preferences.findings import HUMANS, Analysis, Finding, GroupAgreement, RaterAgreement
+from harness.preferences.findings import HUMANS, JURY, Analysis, Finding, GroupAgreement, RaterAgreement
 from harness.preferences.judgement import NO_REASON, Choice, Judgement, Kind, Winner, choices
 from harness.records import Decision
 from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
@@ -31,9 +31,6 @@ from harness.stats.preferences import (
     sign_test,
     win_rate,
 )
-
-JURY = "jury:"
-"""How the id of a jury begins: its verdicts are its judges' own, counted once more."""
 
 Numbers = dict[str, Any]
 """Keyword arguments of a resampling: level, resamples, seed."""

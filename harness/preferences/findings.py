@@ -11,6 +11,8 @@ from harness.records import Decision
 from harness.stats.agreement import Agreement
 from harness.stats.preferences import Bias, Consistency, SignTest, WinRate
 
+JURY = "jury:"
+"""How the id of a jury begins: its verdicts are its judges' own, counted once more."""
 HUMANS = "all humans"
 """What every person's votes together are called. Judges have a jury for that."""
 
@@ -81,6 +83,19 @@ class RaterAgreement:
     kappa: Agreement
     """Cohen's."""
 
+    def sentence(self) -> str:
+        """The agreement in one sentence."""
+        where = "" if self.models is None else f"{self.models[1]} vs {self.models[0]}: "
+        who = (
+            f"{self.first} among themselves"
+            if self.first == self.second
+            else f"{self.first} and {self.second}"
+        )
+        raw, kappa = (_coefficient(each) for each in (self.raw, self.kappa))
+        return (
+            f"{where}{who} agree on {raw} of what both judged, Cohen's kappa {kappa}, n = {self.raw.items:,}"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAgreement:
@@ -109,3 +124,32 @@ class Analysis:
     """Over all pairs of models, where there are several, and then pair by pair."""
     groups: tuple[GroupAgreement, ...]
     """In the same order."""
+
+    def judges(self, candidate: str) -> tuple[Finding, ...]:
+        """What judges say of a model against the baseline: the juries, or where there is none each judge."""
+        found = self._against(candidate, "judge")
+        return tuple(each for each in found if each.rater.startswith(JURY)) or found
+
+    def humans(self, candidate: str) -> Finding | None:
+        """What all humans together say of a model against the baseline; None: nothing."""
+        return next(iter(reversed(self._against(candidate, "human"))), None)
+
+    def agreement(self, candidate: str, rater: str) -> RaterAgreement | None:
+        """How far this rater, or `HUMANS` among themselves, agree with humans on a model and the baseline."""
+        humans = self.humans(candidate)
+        wanted = humans and (self.baseline, candidate), {rater, humans and humans.rater}
+        return next(
+            (each for each in self.agreements if wanted == (each.models, {each.first, each.second})), None
+        )
+
+    def _against(self, candidate: str, kind: Kind) -> tuple[Finding, ...]:
+        models = self.baseline, candidate
+        return tuple(
+            each for each in self.findings if (each.baseline, each.candidate) == models and each.kind == kind
+        )
+
+
+def _coefficient(found: Agreement) -> str:
+    if found.value is None or found.interval is None:
+        return f"undefined ({found.reason})"
+    return f"{found.value:.3f} [{found.interval.low:.3f}, {found.interval.high:.3f}]"
