@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from harness.preferences.judgement import Kind
 from harness.records import Decision
 from harness.stats.agreement import Agreement
+from harness.stats.length_control import LengthControlled
+from harness.stats.powered import Powered
 from harness.stats.preferences import Bias, Consistency, SignTest, WinRate
 
 JURY = "jury:"
@@ -49,6 +51,10 @@ class Finding:
     """None: nothing was asked in both orders."""
     length: Bias | None
     """The share that the longer answer won; None: no length is known."""
+    length_controlled: LengthControlled | None
+    """The win rate if both answers had been equally long; None: not every length is known."""
+    corrected: Powered | None
+    """A judge's win rate put right by what humans say of the same items; None: they share none."""
 
     @property
     def with_identical(self) -> float | None:
