@@ -2,7 +2,7 @@
 
 from harness.preferences.analysis import analyse
 from harness.preferences.files import read_judgements, write_judgements
-from harness.preferences.findings import HUMANS, Analysis, Finding, GroupAgreement, RaterAgreement
+from harness.preferences.findings import HUMANS, Analysis, Finding, GroupAgreement, RaterAgreement, Ratings
 from harness.preferences.judgement import IDENTICAL, Choice, Judgement, choices
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "GroupAgreement",
     "Judgement",
     "RaterAgreement",
+    "Ratings",
     "analyse",
     "choices",
     "read_judgements",

@@ -15,6 +15,7 @@ from harness.preferences.findings import Analysis
 from harness.preferences.heard import Plan, between, overall
 from harness.preferences.judgement import Judgement
 from harness.preferences.preferred import decided, findings
+from harness.preferences.ranked import ranked
 
 
 def analyse(
@@ -43,4 +44,5 @@ def analyse(
         findings=tuple(decided([found for each in heard for found in findings(each, plan)], plan)),
         agreements=tuple(found for each in shared for found in agreements(each, plan)),
         groups=tuple(found for each in shared for found in groups(each, plan)),
+        ratings=tuple(ranked(overall(judgements), plan)),
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from harness.preferences.judgement import Kind
 from harness.records import Decision
 from harness.stats.agreement import Agreement
-from harness.stats.length_control import LengthControlled
-from harness.stats.powered import Powered
+from harness.stats.bradley_terry import Rating
+from harness.stats.powered import Corrected
 from harness.stats.preferences import Bias, Consistency, SignTest, WinRate
 
 JURY = "jury:"
@@ -51,9 +51,7 @@ class Finding:
     """None: nothing was asked in both orders."""
     length: Bias | None
     """The share that the longer answer won; None: no length is known."""
-    length_controlled: LengthControlled | None
-    """The win rate if both answers had been equally long; None: not every length is known."""
-    corrected: Powered | None
+    corrected: Corrected | None
     """A judge's win rate put right by what humans say of the same items; None: they share none."""
 
     @property
@@ -117,6 +115,17 @@ class GroupAgreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ratings:
+    """Three or more models on one scale, by one rater or all humans."""
+
+    rater: str
+    ratings: tuple[Rating, ...]
+    """Best first; empty: there are none."""
+    reason: str | None = None
+    """Why there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
     """Everything that judgements of some models come to."""
 
@@ -130,6 +139,8 @@ class Analysis:
     """Over all pairs of models, where there are several, and then pair by pair."""
     groups: tuple[GroupAgreement, ...]
     """In the same order."""
+    ratings: tuple[Ratings, ...]
+    """Where there are three models or more."""
 
     def judges(self, candidate: str) -> tuple[Finding, ...]:
         """What judges say of a model against the baseline: the juries, or where there is none each judge."""

@@ -14,9 +14,8 @@ from harness.preferences.heard import Heard, Numbers, Plan
 from harness.preferences.judgement import NO_REASON, Choice, Judgement, Kind, choices
 from harness.records import Decision
 from harness.stats.clusters import by_cluster
-from harness.stats.length_control import LengthControlled, length_controlled
 from harness.stats.multiplicity import holm
-from harness.stats.powered import Powered, powered_mean
+from harness.stats.powered import Corrected, corrected_win_rate
 from harness.stats.preferences import (
     TIE,
     Bias,
@@ -76,7 +75,6 @@ def _finding(heard: Heard, rater: str, kind: Kind, truth: Mapping[str, float], p
         position=_position(heard, plan.level),
         consistency=_consistency(heard, numbers),
         length=_length(kept, numbers),
-        length_controlled=_length_controlled(kept, numbers),
         corrected=_corrected(kept, truth, numbers),
     )
 
@@ -115,23 +113,24 @@ def _length(kept: Sequence[Choice], numbers: Numbers) -> Bias | None:
     return length_bias(_values(known), _longer_by(known), [each.unit for each in known], **numbers)
 
 
-def _length_controlled(kept: Sequence[Choice], numbers: Numbers) -> LengthControlled | None:
-    longer_by = _longer_by(kept)
-    if not kept or len(longer_by) < len(kept):
-        return None
-    fewer = {"resamples": min(numbers["resamples"], REFITS)}
-    return length_controlled(_values(kept), longer_by, [each.unit for each in kept], **numbers | fewer)
-
-
 def _longer_by(kept: Sequence[Choice]) -> list[int]:
     return [each.longer_by for each in kept if each.longer_by is not None]
 
 
-def _corrected(kept: Sequence[Choice], truth: Mapping[str, float], numbers: Numbers) -> Powered | None:
-    human = [truth.get(each.item) for each in kept]
-    if all(value is None for value in human):
+def _corrected(kept: Sequence[Choice], truth: Mapping[str, float], numbers: Numbers) -> Corrected | None:
+    shared = [each for each in kept if each.item in truth]
+    others = [each for each in kept if each.item not in truth]
+    if not shared:
         return None
-    return powered_mean(human, _values(kept), [each.unit for each in kept], **numbers)
+    fewer = {"resamples": min(numbers["resamples"], REFITS)}
+    return corrected_win_rate(
+        [truth[each.item] for each in shared],
+        _values(shared),
+        [each.unit for each in shared],
+        _values(others),
+        [each.unit for each in others],
+        **numbers | fewer,
+    )
 
 
 def decided(found: Sequence[Finding], plan: Plan) -> Iterator[Finding]:
