@@ -4,13 +4,15 @@ It knows neither Markdown nor HTML nor the terminal, and computes nothing.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.preferences import Analysis, Finding, RaterAgreement
+from harness.preferences import Analysis, Finding, RaterAgreement, Ratings
 from harness.stats.agreement import Agreement
-from harness.stats.preferences import Bias
+from harness.stats.powered import Corrected
+from harness.stats.preferences import Bias, WinRate
 from reports.board import Preferred
-from reports.wording import MARKS, between, count, number
+from reports.wording import MARKS, between, count, number, signed
 
 ABOUT = (
     "What judges and people preferred, pair by pair. It stands beside the verdicts and changes none of them: "
@@ -21,6 +23,14 @@ ABOUT = (
 ABOUT_LEANINGS = (
     "How often the answer that was shown first won, how often both orders of a pair had one outcome, and how "
     "often the longer answer won. Longer answers may be better ones: that alone is no fault."
+)
+ABOUT_CORRECTED = (
+    "What people would have said of all that the judge judged: its win rate, moved by how much people differ "
+    "from it on what both judged (prediction-powered inference). It holds if those were drawn at random."
+)
+ABOUT_RATINGS = (
+    "All models on one scale (Bradley-Terry): 100 more is a win rate of 64 %, and their mean is 0. Intervals "
+    "are over prompts."
 )
 ABOUT_AGREEMENT = (
     "On the items that both judged, a tie being an outcome of its own. Kappa and alpha are 1 for full "
@@ -47,7 +57,14 @@ class Table:
 
 def tables(analysis: Analysis) -> list[Table]:
     """Everything that is worth a table; those that would be empty are left out."""
-    made = [_preferred(analysis), _leanings(analysis), _agreements(analysis), _groups(analysis)]
+    made = [
+        _preferred(analysis),
+        _corrected(analysis),
+        _leanings(analysis),
+        _agreements(analysis),
+        _groups(analysis),
+        _ratings(analysis),
+    ]
     return [table for table in made if table.rows]
 
 
@@ -110,7 +127,7 @@ def _line(finding: Finding) -> tuple[str, ...]:
     return (
         _models((finding.baseline, finding.candidate)),
         finding.rater,
-        "–" if rate is None else f"{number(rate.value)} {between(rate.interval)}",
+        _between(rate),
         "–" if rate is None else " / ".join(count(each) for each in (rate.won, rate.tied, rate.lost)),
         _left_out(finding),
         "–" if finding.adjusted_p is None else f"{finding.adjusted_p:.2g}",
@@ -125,6 +142,52 @@ def _left_out(finding: Finding) -> str:
     more = [f"{count(others)} × others"] if others else []
     identical = [f"{count(finding.identical)} identical"] if finding.identical else []
     return "; ".join([*identical, *told, *more]) or "–"
+
+
+def _corrected(analysis: Analysis) -> Table:
+    told = [(each, each.corrected) for each in analysis.findings if each.corrected is not None]
+    return Table(
+        title="Judges put right by people",
+        about=ABOUT_CORRECTED,
+        head=("models", "judge", "by the judge", "corrected", "by people alone", "judged by both"),
+        rows=tuple(
+            (
+                _models((finding.baseline, finding.candidate)),
+                finding.rater,
+                _between(finding.win_rate),
+                _between(found) if found.reason is None else found.reason,
+                "–" if found.human is None else between(found.human),
+                count(found.shared),
+            )
+            for finding, found in told
+        ),
+        numbers_from=2,
+    )
+
+
+def _between(found: WinRate | Corrected | None) -> str:
+    if found is None or found.value is None or found.interval is None:
+        return "–"
+    return f"{number(found.value)} {between(found.interval)}"
+
+
+def _ratings(analysis: Analysis) -> Table:
+    return Table(
+        title="Ratings",
+        about=ABOUT_RATINGS,
+        head=("rater", "model", "rating", "comparisons"),
+        rows=tuple(row for each in analysis.ratings for row in _rated(each)),
+        numbers_from=2,
+    )
+
+
+def _rated(rated: Ratings) -> Iterator[tuple[str, ...]]:
+    if rated.reason is not None:
+        yield rated.rater, "–", rated.reason, "–"
+    for each in rated.ratings:
+        limits = f"[{signed(each.interval.low, 0)}, {signed(each.interval.high, 0)}]"
+        unbounded = ", won or lost everything" if each.unbounded else ""
+        yield rated.rater, each.name, f"{signed(each.value, 0)} {limits}{unbounded}", count(each.comparisons)
 
 
 def _leanings(analysis: Analysis) -> Table:
