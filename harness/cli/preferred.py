@@ -13,10 +13,10 @@ from reports.board import Leaderboard
 
 
 def whole(analysis: Analysis) -> Iterator[Text | Table]:
-    """Everything: who is preferred by whom in sentences, and then all tables."""
+    """Everything: who is preferred by whom in sentences, for a table of it is too wide, then the others."""
     for finding in analysis.findings:
         yield Text(finding.sentence())
-    for table in preferred.tables(analysis):
+    for table in preferred.tables(analysis)[1:]:
         yield _table(table)
 
 

@@ -64,14 +64,20 @@ class Finding:
     def sentence(self) -> str:
         """The preference in one sentence."""
         where = f"{self.candidate} vs {self.baseline} by {self.rater}: {self.decision}"
-        rate = self.win_rate
+        rate, left_out = self.win_rate, self._left_out()
         if rate is None:
-            return f"{where}: no usable judgement"
+            return f"{where}: no usable judgement{left_out}"
         return (
             f"{where}: win rate {rate.value:.3f} [{rate.interval.low:.3f}, {rate.interval.high:.3f}] "
             f"(won {rate.won:,}, tied {rate.tied:,}, lost {rate.lost:,}), "
-            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}"
+            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}{left_out}"
         )
+
+    def _left_out(self) -> str:
+        unreadable = sum(self.unreadable.values())
+        told = [f"{self.identical:,} identical"] if self.identical else []
+        told += [f"{unreadable:,} without a usable answer"] if unreadable else []
+        return f"; left out: {', '.join(told)}" if told else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
