@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness.preferences import Analysis, Finding, RaterAgreement, Ratings
 from harness.stats.agreement import Agreement
+from harness.stats.length_control import LengthControlled
 from harness.stats.powered import Corrected
 from harness.stats.preferences import Bias, WinRate
 from reports.board import Preferred
@@ -22,7 +23,8 @@ ABOUT = (
 )
 ABOUT_LEANINGS = (
     "How often the answer that was shown first won, how often both orders of a pair had one outcome, and how "
-    "often the longer answer won. Longer answers may be better ones: that alone is no fault."
+    "often the longer answer won. Longer answers may be better ones: that alone is no fault. At equal length "
+    "is the win rate that a logistic model of length expects there."
 )
 ABOUT_CORRECTED = (
     "What people would have said of all that the judge judged: its win rate, moved by how much people differ "
@@ -165,7 +167,7 @@ def _corrected(analysis: Analysis) -> Table:
     )
 
 
-def _between(found: WinRate | Corrected | None) -> str:
+def _between(found: WinRate | Corrected | LengthControlled | None) -> str:
     if found is None or found.value is None or found.interval is None:
         return "–"
     return f"{number(found.value)} {between(found.interval)}"
@@ -195,7 +197,7 @@ def _leanings(analysis: Analysis) -> Table:
     return Table(
         title="What else moved the raters",
         about=ABOUT_LEANINGS,
-        head=("models", "rater", "the first won", "same in both orders", "the longer won"),
+        head=("models", "rater", "the first won", "same in both orders", "the longer won", "at equal length"),
         rows=tuple(
             (
                 _models((each.baseline, each.candidate)),
@@ -203,6 +205,7 @@ def _leanings(analysis: Analysis) -> Table:
                 _bias(each.position),
                 _consistent(each),
                 _bias(each.length),
+                _at_equal_length(each.length_controlled),
             )
             for each in told
         ),
@@ -221,6 +224,10 @@ def _consistent(finding: Finding) -> str:
     if found is None:
         return "–"
     return f"{number(found.share.value)} of {count(found.share.of)}"
+
+
+def _at_equal_length(found: LengthControlled | None) -> str:
+    return "–" if found is None else found.reason or _between(found)
 
 
 def _agreements(analysis: Analysis) -> Table:

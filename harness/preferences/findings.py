@@ -10,6 +10,7 @@ from harness.preferences.judgement import Kind
 from harness.records import Decision
 from harness.stats.agreement import Agreement
 from harness.stats.bradley_terry import Rating
+from harness.stats.length_control import LengthControlled
 from harness.stats.powered import Corrected
 from harness.stats.preferences import Bias, Consistency, SignTest, WinRate
 
@@ -51,6 +52,8 @@ class Finding:
     """None: nothing was asked in both orders."""
     length: Bias | None
     """The share that the longer answer won; None: no length is known."""
+    length_controlled: LengthControlled | None
+    """The win rate if both answers had been equally long; None: not every length is known."""
     corrected: Corrected | None
     """A judge's win rate put right by what humans say of the same items; None: they share none."""
 

@@ -14,6 +14,7 @@ from harness.preferences.heard import Heard, Numbers, Plan
 from harness.preferences.judgement import NO_REASON, Choice, Judgement, Kind, choices
 from harness.records import Decision
 from harness.stats.clusters import by_cluster
+from harness.stats.length_control import LengthControlled, length_controlled
 from harness.stats.multiplicity import holm
 from harness.stats.powered import Corrected, corrected_win_rate
 from harness.stats.preferences import (
@@ -75,6 +76,7 @@ def _finding(heard: Heard, rater: str, kind: Kind, truth: Mapping[str, float], p
         position=_position(heard, plan.level),
         consistency=_consistency(heard, numbers),
         length=_length(kept, numbers),
+        length_controlled=_length_controlled(kept, numbers),
         corrected=_corrected(kept, truth, numbers),
     )
 
@@ -111,6 +113,14 @@ def _consistency(heard: Heard, numbers: Numbers) -> Consistency | None:
 def _length(kept: Sequence[Choice], numbers: Numbers) -> Bias | None:
     known = [each for each in kept if each.longer_by is not None]
     return length_bias(_values(known), _longer_by(known), [each.unit for each in known], **numbers)
+
+
+def _length_controlled(kept: Sequence[Choice], numbers: Numbers) -> LengthControlled | None:
+    longer_by = _longer_by(kept)
+    if not kept or len(longer_by) < len(kept):
+        return None
+    fewer = {"resamples": min(numbers["resamples"], REFITS)}
+    return length_controlled(_values(kept), longer_by, [each.unit for each in kept], **numbers | fewer)
 
 
 def _longer_by(kept: Sequence[Choice]) -> list[int]:

@@ -12,8 +12,6 @@ Intervals resample items: a symmetric bootstrap-t whose standard error is the li
 than ten items differ from the commonest, resampling could only repeat what was seen; then the interval of
 the observed agreement (Wilson's) is carried over, with chance agreement held as it was.
 
-COVERAGE
-
 It does not know what the labels mean, nor who the raters are.
 """
 
@@ -144,7 +142,8 @@ def _disagreement(counts: Floats) -> Floats:
     """The share of differing pairs among the ratings of each item; 0 where there is no pair."""
     raters = counts.sum(axis=1)
     pairs = np.maximum(raters * (raters - 1), 1)
-    return (raters**2 - (counts**2).sum(axis=1)) / pairs
+    shares: Floats = (raters**2 - (counts**2).sum(axis=1)) / pairs
+    return shares
 
 
 def _agreement(
@@ -155,8 +154,7 @@ def _agreement(
     seed: int | np.random.Generator,
 ) -> Agreement:
     """1 - observed / expected, if there is something to be divided by. `units` are what is resampled."""
-    told = items.weight > 0
-    paired = int(told.sum())
+    paired = int((items.weight > 0).sum())
     if not paired:
         return _none("no item was rated by two raters", 0)
     grouped = _by_unit(items, units)

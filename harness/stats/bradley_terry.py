@@ -87,7 +87,7 @@ def ratings(
 def _wins_of_clusters(
     lefts: Sequence[int], rights: Sequence[int], shares: Floats, clusters: Sequence[Hashable], size: int
 ) -> Floats:
-    """Clusters × (size · size): how much each candidate won against each other in the cluster's comparisons."""
+    """Clusters × (size · size): what each candidate won against each other in the cluster."""
     rows: dict[Hashable, int] = {}
     codes = np.array([rows.setdefault(cluster, len(rows)) for cluster in clusters], dtype=np.intp)
     wins = np.zeros((len(rows), size * size))
@@ -104,12 +104,15 @@ def _fit(wins: Floats, size: int) -> Floats:
     table = table + MADE_UP * met / np.maximum(met.sum(axis=(1, 2), keepdims=True), 1)
     strength = np.ones((len(table), size))
     for _ in range(ROUNDS):
-        before = strength
-        both = strength[:, :, None] + strength[:, None, :]
-        gained = (table * strength[:, None, :] / both).sum(axis=2)
-        given = (table.transpose(0, 2, 1) / both).sum(axis=2)
-        strength = np.where(given > 0, gained / np.maximum(given, 1e-300), strength)
-        strength = strength / np.exp(np.log(strength).mean(axis=1, keepdims=True))
+        before = strength.copy()
+        for one in range(
+            size
+        ):  # each from the others' newest: all at once, two candidates would swing for ever
+            both = strength[:, one, None] + strength
+            gained = (table[:, one] * strength / both).sum(axis=1)
+            given = (table[:, :, one] / both).sum(axis=1)
+            strength[:, one] = gained / given
+        strength /= np.exp(np.log(strength).mean(axis=1, keepdims=True))
         if np.abs(np.log(strength / before)).max() * SCALE < 0.01:
             break
     return SCALE * np.log(strength)

@@ -11,10 +11,12 @@ people and only their labels count, and 1. So a biased judge does no harm, and a
 Items are prompts: labels of one prompt belong together. Shared items must be drawn at random from all.
 
 Coverage of 95 % intervals, per cent of 1,000 simulated experiments each (± 1.4), 1,000 items, true human win
-rate 0.60; a judge that adds 0.15 for one side and agrees with people in 80 % of the rest. In brackets the
-width, as a share of the width from human labels alone:
+rate 0.60; a judge that gives one side 15 % of all cases whatever they are. In brackets the width, as a share
+of the width from human labels alone (with 20 of them the latter is Wilson's, which is narrower):
 
-COVERAGE
+    items that people judged              20            50            200
+    agrees in 80 % of the rest            95.5 (1.22)   94.6 (0.76)   95.0 (0.79)
+    agrees in 55 % of the rest            97.5 (1.22)   94.8 (0.91)   95.8 (0.91)
 
 It does not know who the judge is.
 """
@@ -106,7 +108,7 @@ class _Shared:
     def corrected(
         self, weights: Floats, far: Floats | float, far_error: float
     ) -> tuple[Floats, Floats, Floats]:
-        """For each row of weights: the corrected mean, its standard error, and how far the judge is followed."""
+        """For each row of weights: the corrected mean, its standard error, the judge's weight."""
         y, f, m, yy, ff, yf, ym, fm, mm = (weights @ self._columns).T
         of_people, of_machine = y / m, f / m
         scale = self._inflation / m**2

@@ -4,15 +4,19 @@ A judgement is the candidate's share of the win: 1 won, 0.5 a tie, 0 lost, and f
 a judge gives a probability. Judgements of one prompt (both orders, several judges, repeats) belong together:
 the prompt is what is resampled, permuted and counted.
 
-Coverage of 95 % intervals of the win rate, per cent of 2,000 simulated experiments each (± 1.0):
+Coverage of 95 % intervals of the win rate, per cent of 1,000 simulated experiments each (± 1.4):
 
-COVERAGE
+    prompts                                    20      60
+    one judgement each, true rate 0.60       97.0    95.1
+    one judgement each, true rate 0.95       92.4    96.8
+    three correlated ones each, rate 0.60    96.7    94.9
 
 It does not know who judged, nor which model the candidate is.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +96,7 @@ def win_rate(
     `values` in [0, 1] and the prompt of each, at least one. Raises ValueError for a value outside.
     """
     shares = as_shares(values)
-    kind = "binary" if np.isin(shares, (0.0, 1.0)).all() else "number"
+    kind: Literal["binary", "number"] = "binary" if np.isin(shares, (0.0, 1.0)).all() else "number"
     grouped = by_cluster(shares, clusters)
     signs = verdicts(shares)
     return WinRate(

@@ -271,7 +271,7 @@ def test_a_jury_is_no_further_rater_of_its_judges() -> None:
 
 
 def test_a_biased_judge_is_put_right() -> None:
-    """The judge takes the right one where people do and in a third of the rest; people judged 200 of 1,000."""
+    """The judge takes the right one as people do and in a third of the rest; people judged 200 of 1,000."""
     truth, flattery = coins(1000, 0.5, 1), coins(1000, 1 / 3, 2)
     judged = [R if t or f else L for t, f in zip(truth, flattery, strict=True)]
     people = [R if t else L for t in truth][:200]
@@ -305,9 +305,9 @@ def test_a_judge_without_people_is_not_corrected() -> None:
 
 @pytest.mark.parametrize("bias", [0.0, 0.3])
 def test_the_corrected_win_rate_covers(bias: float) -> None:
-    """In 200 simulated experiments each, 95 % intervals hold people's true rate in 90 % at the least."""
+    """In 100 simulated experiments each, 95 % intervals hold the true rate in 90 % at the least."""
     held = 0
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         truth = rng.random(300) < 0.55
         judged = np.where(rng.random(300) < bias, True, truth ^ (rng.random(300) < 0.15))
@@ -318,7 +318,7 @@ def test_the_corrected_win_rate_covers(bias: float) -> None:
         assert corrected.interval is not None
         held += corrected.interval.low <= 0.55 <= corrected.interval.high
 
-    assert held >= 180
+    assert held >= 90
 
 
 # ---------------------------------------------------------------- more than two models
