@@ -47,7 +47,10 @@ class Finding:
     adjusted_p: float | None
     """Holm's, over all raters and pairs of models that are analysed together."""
     position: Bias | None
-    """The share that the answer shown first won, over single judgements; None: no order is known."""
+    """The share that the answer shown first won, over single judgements.
+
+    None: no order is known, or one model was always shown first.
+    """
     consistency: Consistency | None
     """None: nothing was asked in both orders."""
     length: Bias | None
