@@ -93,7 +93,7 @@ def _rate(finding: Finding | None) -> list[str]:
 
 
 def _agreed(preferred: Preferred) -> list[str]:
-    """How far each judge agrees with the humans, and they among themselves."""
+    """How far each judge agrees with the humans, they among themselves, and the judge put right by them."""
     several = len(preferred.judges) > 1
     lines = [
         f"{judge.rater if several else 'judge'}–human {_concord(agreement)}"
@@ -102,6 +102,9 @@ def _agreed(preferred: Preferred) -> list[str]:
     ]
     if preferred.among_humans is not None:
         lines.append(f"human–human {_concord(preferred.among_humans)}")
+    for judge in preferred.judges:
+        if judge.corrected is not None and judge.corrected.value is not None:
+            lines.append(f"{judge.rater if several else 'judge'} put right {_between(judge.corrected)}")
     return lines
 
 

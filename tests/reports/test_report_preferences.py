@@ -27,7 +27,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(f"sqlite:///{tmp_path}/results.db") as store:
         keep(store, "sft", "quiz", [0, 1, 0, 1])
         keep(store, "dpo", "quiz", [1, 1, 0, 1])
-        sft, dpo = (keep_answers(store, name, [f"{name} {i}" for i in range(30)]) for name in ("sft", "dpo"))
+        sft, dpo = (
+            keep_answers(store, name, [name * (1 + i % (3 if name == "sft" else 5)) for i in range(30)])
+            for name in ("sft", "dpo")
+        )
         judged(
             store,
             sft,
