@@ -99,6 +99,8 @@ def test_a_report_shows_preferences_beside_suites(working: Working, store: Store
     assert ["BETTER", "NO DIFFERENCE SHOWN"] == [
         each["decision"] for each in found["preferences"]["findings"]
     ]
+    conditions = Path("reports/leaderboard.md").read_text(encoding="utf-8").split("## Conditions")[1]
+    assert 2 == conditions.count(" | prompts:tried | ")
 
 
 def test_a_report_without_preferences_says_nothing_of_them(working: Working, store: Store) -> None:
