@@ -16,7 +16,7 @@ It does not know what the labels mean, nor who the raters are.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,56 +59,63 @@ class Disagreements:
 def raw_agreement(
     ratings: Sequence[Sequence[Label | None]],
     *,
+    clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int | np.random.Generator = 0,
 ) -> Agreement:
     """The share of agreeing pairs of ratings of an item, averaged over items.
 
-    `ratings` holds for each item one label for each rater, None where there is none.
+    `ratings` holds for each item one label for each rater, None where there is none; `clusters` says which
+    items are not independent, None that all are.
     """
     counts = _counts(ratings)
-    return _agreement(_raw(counts), level, resamples, seed)
+    return _agreement(_raw(counts), _units(clusters, counts, least=0), level, resamples, seed)
 
 
 def cohen_kappa(
     first: Sequence[Label | None],
     second: Sequence[Label | None],
     *,
+    clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int | np.random.Generator = 0,
 ) -> Agreement:
     """Cohen's kappa of two raters' labels of the same items; items that one did not rate are left out."""
-    both = [pair for pair in zip(first, second, strict=True) if None not in pair]
+    pairs = list(zip(first, second, strict=True))
+    both = [pair for pair in pairs if None not in pair]
+    units = _units(clusters, _counts(pairs), least=2)
     left, right = _one_hot([[a] for a, _ in both], both), _one_hot([[b] for _, b in both], both)
     ones = np.ones(len(both))
     disagree = 1 - (left * right).sum(axis=1)
-    return _agreement(Disagreements(disagree, ones, left, right, ones), level, resamples, seed)
+    return _agreement(Disagreements(disagree, ones, left, right, ones), units, level, resamples, seed)
 
 
 def fleiss_kappa(
     ratings: Sequence[Sequence[Label | None]],
     *,
+    clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int | np.random.Generator = 0,
 ) -> Agreement:
     """Fleiss' kappa; `ratings` as in `raw_agreement`. Items that one rater rated tell of chance only."""
     counts = _counts(ratings)
-    return _agreement(_fleiss(counts), level, resamples, seed)
+    return _agreement(_fleiss(counts), _units(clusters, counts, least=1), level, resamples, seed)
 
 
 def krippendorff_alpha(
     ratings: Sequence[Sequence[Label | None]],
     *,
+    clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int | np.random.Generator = 0,
 ) -> Agreement:
     """Krippendorff's alpha for nominal labels; `ratings` as in `raw_agreement`."""
     counts = _counts(ratings)
-    return _agreement(_krippendorff(counts), level, resamples, seed)
+    return _agreement(_krippendorff(counts), _units(clusters, counts, least=2), level, resamples, seed)
 
 
 def _raw(counts: Floats) -> Disagreements:
@@ -140,26 +147,58 @@ def _disagreement(counts: Floats) -> Floats:
 
 
 def _agreement(
-    items: Disagreements, level: float, resamples: int, seed: int | np.random.Generator
+    items: Disagreements,
+    units: Sequence[Hashable],
+    level: float,
+    resamples: int,
+    seed: int | np.random.Generator,
 ) -> Agreement:
-    """1 - observed / expected, if there is something to be divided by."""
+    """1 - observed / expected, if there is something to be divided by. `units` are what is resampled."""
     paired = int((items.weight > 0).sum())
     if not paired:
         return _none("no item was rated by two raters", 0)
-    value, error, expected = (float(each[0]) for each in _coefficients(items, np.ones((1, len(items.mass)))))
+    grouped = _by_unit(items, units)
+    once = np.ones((1, len(grouped.mass)))
+    value, error, expected = (float(each[0]) for each in _coefficients(grouped, once))
     if not expected > 0:
         return _none("all ratings are the same label, so that chance alone would agree as well", paired)
-    told = items.weight > 0
-    observed, weight = items.observed[told], items.weight[told]
+    rated = grouped.weight > 0
+    observed, weight = grouped.observed[rated], grouped.weight[rated]
     if few_differ(Clusters(observed, weight), 1.0):
-        units = weight.sum() / weight.max()
-        seen = wilson(observed.sum() / weight.sum() * units, units, level)
+        whole = weight.sum() / weight.max()
+        seen = wilson(observed.sum() / weight.sum() * whole, whole, level)
         low, high = 1 - seen.high / expected, 1 - seen.low / expected
     else:
-        half = _half_width(items, value, error, level, resamples, np.random.default_rng(seed))
+        half = _half_width(grouped, value, error, level, resamples, np.random.default_rng(seed))
         low, high = value - half, value + half
     interval = Interval(low=max(low, -1.0), high=min(high, 1.0), level=level)
     return Agreement(value=value, interval=interval, items=paired)
+
+
+def _units(clusters: Sequence[Hashable] | None, counts: Floats, *, least: int) -> list[Hashable]:
+    """The clusters of the items that at least so many rated; by default each is one of its own."""
+    enough = counts.sum(axis=1) >= least
+    return [unit for unit, kept in zip(clusters or range(len(counts)), enough, strict=True) if kept]
+
+
+def _by_unit(items: Disagreements, units: Sequence[Hashable]) -> Disagreements:
+    """Everything added up within the units: all that is computed from items is computed from sums."""
+    numbers: dict[Hashable, int] = {}
+    codes = [numbers.setdefault(unit, len(numbers)) for unit in units]
+
+    def added(each: Floats) -> Floats:
+        sums = np.zeros((len(numbers), *each.shape[1:]))
+        np.add.at(sums, codes, each)
+        return sums
+
+    return replace(
+        items,
+        observed=added(items.observed),
+        weight=added(items.weight),
+        left=added(items.left),
+        right=added(items.right),
+        mass=added(items.mass),
+    )
 
 
 def _half_width(

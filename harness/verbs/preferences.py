@@ -1,0 +1,82 @@
+"""The verb that says what judges and humans preferred, from the store or from a file.
+
+It asks nobody and loads no model. It does not know how any of it is shown.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from harness.errors import UnknownName, UsageError
+from harness.judgements import judgements
+from harness.preferences import Analysis, Judgement, analyse, read_judgements
+from harness.store import Store
+from harness.verbs.project import Project
+
+
+def preferences(project: Project, names: Sequence[str] = (), *, baseline: str | None = None) -> Analysis:
+    """What judges and unsealed blind tests say about these models (all, where none is named).
+
+    The baseline is the first name unless one is given. Raises UsageError where the store has no judgement
+    of their newest answers, and UnknownName for a model that it has no answers of.
+    """
+    settings = project.registry.compare
+    named = _named(names, baseline)
+    found = _kept(project, named if names else [])
+    models = {name for each in found for name in (each.left, each.right)}
+    wanted = next(iter(named), settings.baseline)
+    if baseline is not None and baseline not in models:
+        raise UnknownName("judged model", baseline, models)
+    return analyse(
+        found,
+        baseline=wanted if wanted in models else None,
+        level=settings.level,
+        resamples=settings.resamples,
+        seed=project.registry.project.seed,
+    )
+
+
+def preferences_from(file: Path, names: Sequence[str] = (), *, baseline: str | None = None) -> Analysis:
+    """The same of a CSV file, `harness.preferences.files` says in which form; no project is needed.
+
+    Raises DataError for a file that is not in this form, and UnknownName for a model that it does not name.
+    """
+    found = read_judgements(file)
+    models = list(dict.fromkeys(name for each in found for name in (each.left, each.right)))
+    named = _named(names, baseline)
+    for name in named:
+        if name not in models:
+            raise UnknownName(f"model in {file}", name, models)
+    kept = [each for each in found if not names or {each.left, each.right} <= set(named)]
+    if not kept:
+        raise UsageError(f"{file} holds no judgement between {' and '.join(named)}")
+    return analyse(kept, baseline=next(iter(named), None))
+
+
+def _named(names: Sequence[str], baseline: str | None) -> list[str]:
+    """The baseline first. Raises UsageError for a single name: a preference is between two."""
+    named = list(dict.fromkeys([*([baseline] if baseline else []), *names]))
+    if names and len(named) < 2:
+        raise UsageError(
+            f"a preference is between two models, and {named[0]!r} is one: name two models, or none"
+        )
+    return named
+
+
+def _kept(project: Project, names: Sequence[str]) -> list[Judgement]:
+    url = project.registry.project.store
+    if not Store.exists(url):
+        raise UsageError(f"{url}: there is no results store here yet; `harness judge` makes one")
+    with closing(project.store()) as store:
+        answered = dict.fromkeys(run.model for run in store.runs())
+        for name in names:
+            if name not in answered:
+                raise UnknownName("model with answers", name, answered)
+        found = judgements(store, names)
+        if not found:
+            about = f" about {' and '.join(names)}" if names else ""
+            raise UsageError(
+                f"{store.name} holds no preference{about} that belongs to the newest answers; "
+                "`harness judge` asks a judge, and a blind test counts once it is unsealed"
+            )
+    return found
