@@ -140,6 +140,11 @@ class Prompt:
     """Text to be continued as it is, or turns that the engine renders with the model's chat template."""
     draw: int = 0
     """Which of several samples of the same content this is; part of the request's identity."""
+    schema: str | None = None
+    """A JSON schema, as JSON text, that the service holds the answer to; part of the request's identity.
+
+    Only for models that `harness.engine.opening.takes_schema` says it of.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
