@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.preferences import Analysis, Finding, RaterAgreement
 from harness.records import Comparison, Interval, Metric, Row, Run, Sample, Verdict
 
 Flip = Literal["won", "lost", "equal", "unscored"]
@@ -60,6 +61,19 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preferred:
+    """What judges and people say of one model against the baseline."""
+
+    judges: tuple[Finding, ...]
+    """The juries, or where there is none each judge."""
+    humans: Finding | None
+    """All of them together."""
+    agreements: tuple[RaterAgreement | None, ...]
+    """Each judge's with the humans."""
+    among_humans: RaterAgreement | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """One row of the ranked table."""
 
@@ -76,6 +90,8 @@ class Standing:
     """The same as a share of the baseline's mean."""
     verdict: Verdict | None
     """None for the baseline."""
+    preferred: Preferred | None = None
+    """None for the baseline, and where nobody was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +182,8 @@ class Leaderboard:
     """Warnings: what was forced, what differs between the runs."""
     runs: tuple[Run, ...]
     """The conditions under which every number was made."""
+    preferences: Analysis | None = None
+    """What judges and people say of these models; no verdict rests on it."""
 
     @property
     def groups(self) -> tuple[GroupTable, ...]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import conditions, wording
+from reports import conditions, preferred, wording
 from reports.board import Cell, Leaderboard
 from reports.charts import CLASSES, panels
 from reports.samples import Payload, payloads
@@ -39,6 +39,7 @@ def render(board: Leaderboard, *, budget: int = BUDGET) -> str:
         payloads=[(payload, _data_block(payload)) for payload in payloads(board, budget)],
         settings=conditions.settings(board.runs),
         environments=conditions.environments(board.runs),
+        preferences=preferred.tables(board.preferences) if board.preferences else [],
         script=Markup(script),
         style=Markup(style),
         policy=_policy(script, style),
@@ -73,6 +74,8 @@ def _environment() -> Environment:
         signed_between=wording.signed_between,
         evidence=wording.evidence,
         outside=wording.outside,
+        preferred_columns=preferred.COLUMNS,
+        preferred_cells=preferred.cells,
         price=wording.price,
         breakable=_breakable,
         short=conditions.short,

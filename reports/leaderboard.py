@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from harness.bounds import bounds
 from harness.breakdown import Breakdown
+from harness.preferences import HUMANS, Analysis
 from harness.records import Comparison, Metric, Row, Run, Sample, Score, Verdict
 from harness.stats import mean_interval
 from harness.store import Store
@@ -23,6 +24,7 @@ from reports.board import (
     GroupTable,
     Leaderboard,
     MetricLine,
+    Preferred,
     Section,
     SideBySide,
     Standing,
@@ -48,6 +50,7 @@ def build(
     baseline: str,
     verdicts: Sequence[Verdict],
     breakdowns: Sequence[Breakdown] = (),
+    preferences: Analysis | None = None,
     created: str,
     title: str = "Leaderboard",
     label: str | None = None,
@@ -57,11 +60,11 @@ def build(
     """The leaderboard of `runs` (model name -> its runs, one per suite), read from `store`.
 
     `baseline` is one of the names; `verdicts` and `breakdowns` are those of the other names against it, over
-    the same runs.
-    Suites and metrics keep the order in which the runs bring them.
+    the same runs, and so are `preferences`. Suites and metrics keep the order in which the runs bring them;
+    a run without metrics is no suite's, and only its conditions are told.
     """
     models = tuple(runs)
-    suites = dict.fromkeys(run.suite for theirs in runs.values() for run in theirs)
+    suites = dict.fromkeys(run.suite for theirs in runs.values() for run in theirs if run.metrics)
     sections = tuple(
         _section(store, suite, runs, baseline, verdicts, [b for b in breakdowns if b.suite == suite], level)
         for suite in suites
@@ -76,11 +79,29 @@ def build(
         baseline=baseline,
         models=models,
         columns=columns,
-        standings=rank(models, baseline, sections, verdicts),
+        standings=tuple(
+            replace(standing, preferred=_preferred(preferences, standing.model))
+            for standing in rank(models, baseline, sections, verdicts)
+        ),
         verdicts=tuple(verdicts),
         sections=sections,
         notes=tuple(dict.fromkeys([*notes, *_told(verdicts)])),
         runs=tuple(run for theirs in runs.values() for run in theirs),
+        preferences=preferences,
+    )
+
+
+def _preferred(preferences: Analysis | None, model: str) -> Preferred | None:
+    if preferences is None:
+        return None
+    judges, humans = preferences.judges(model), preferences.humans(model)
+    if not judges and humans is None:
+        return None
+    return Preferred(
+        judges=judges,
+        humans=humans,
+        agreements=tuple(preferences.agreement(model, judge.rater) for judge in judges),
+        among_humans=preferences.agreement(model, HUMANS),
     )
 
 

@@ -13,6 +13,7 @@ from html import escape
 from harness.records import Comparison, Metric, Verdict
 from reports.board import Cell, Estimate, Leaderboard, Standing
 from reports.conditions import Group, duration, environments, moment, settings, short
+from reports.preferred import COLUMNS, cells, tables
 from reports.visible import visible
 from reports.wording import (
     ABOUT_GROUPS,
@@ -52,6 +53,7 @@ def render(board: Leaderboard) -> str:
         _ranked(board),
         *_verdicts(board),
         *_prices(board),
+        *_preferences(board),
         *_exploratory(board),
         *_groups(board),
         *_uncertain(board),
@@ -71,7 +73,8 @@ def _head(board: Leaderboard) -> Iterable[str]:
 
 def _ranked(board: Leaderboard) -> str:
     columns = [f"{escaped(c.suite)}<br>{escaped(c.metric.name)}" for c in board.columns]
-    head = ["#", "model", *columns, "mean"]
+    preferred = COLUMNS if board.preferences else ()
+    head = ["#", "model", *columns, "mean", *preferred]
     return _table(head, [_standing(board, standing) for standing in board.standings], numbers_from=2)
 
 
@@ -83,7 +86,13 @@ def _standing(board: Leaderboard, standing: Standing) -> list[str]:
         said = f"{MARKS[standing.verdict.decision]} {standing.verdict.decision}" if standing.verdict else ""
     model = f"**{escaped(standing.model)}**<br>{said}"
     mean = _lines(standing.mean, standing.difference, standing.relative, "")
-    return [place, model, *(_cell(cell) for cell in standing.cells), mean]
+    preferred = _preferred(standing) if board.preferences else []
+    return [place, model, *(_cell(cell) for cell in standing.cells), mean, *preferred]
+
+
+def _preferred(standing: Standing) -> list[str]:
+    """The judges' cell, the humans', and how far they agree."""
+    return ["<br>".join(map(escaped, lines)) for lines in cells(standing.preferred)]
 
 
 def _cell(cell: Cell | None) -> str:
@@ -154,6 +163,16 @@ def _price(comparison: Comparison) -> list[str]:
         "–" if comparison.loss is None else f"{comparison.loss.adjusted_p:.2g}",
         price(comparison),
     ]
+
+
+def _preferences(board: Leaderboard) -> Iterable[str]:
+    if board.preferences is None:
+        return
+    yield "## Preferences"
+    for table in tables(board.preferences):
+        rows = [[escaped(cell) for cell in row] for row in table.rows]
+        yield f"**{table.title}.** {table.about}"
+        yield _table(table.head, rows, numbers_from=table.numbers_from)
 
 
 def _exploratory(board: Leaderboard) -> Iterable[str]:

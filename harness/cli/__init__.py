@@ -25,6 +25,10 @@ VERBS = {
     "eval": ("harness.cli.evaluate", "Run suites on models, into the store."),
     "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
     "judge": ("harness.cli.judge", "Have models judge which answers are better."),
+    "preferences": (
+        "harness.cli.preferences",
+        "Say what judges and humans preferred.",
+    ),
     "sample": ("harness.cli.sample", "Show answers to one prompt side by side."),
     "list": ("harness.cli.overview", "List what is defined, trained and evaluated."),
     "init": ("harness.cli.init", "Write a commented harness.toml to start from."),

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli.preferred import beside_verdicts
 from harness.errors import AnswersFailed
 from harness.records import Decision, Json, Verdict
 from harness.verbs.project import Project
@@ -56,6 +57,8 @@ def print_outcome(outcome: Outcome) -> None:
         console.print(_verdict(verdict))
     if outcome.board.prices:
         console.print(_prices(outcome.board))
+    for said in beside_verdicts(outcome.board):
+        console.print(said)
     for note in outcome.board.notes:
         console.print(Text(f"note: {note}", style="yellow"))
     for file in outcome.files:
@@ -79,6 +82,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
         "standings": [_standing_as_json(standing) for standing in board.standings],
         "groups": [_groups_as_json(table, board.models) for table in board.groups],
         "verdicts": [asdict(verdict) for verdict in board.verdicts],
+        "preferences": None if board.preferences is None else asdict(board.preferences),
         "notes": list(board.notes),
         "files": [str(file) for file in outcome.files],
     }
@@ -117,7 +121,7 @@ def _group_cell_as_json(cell: Cell) -> dict[str, Json]:
 
 def _standing_as_json(standing: Standing) -> dict[str, Json]:
     whole = asdict(standing)
-    del whole["verdict"]
+    del whole["verdict"], whole["preferred"]
     for cell in whole["cells"]:
         if cell is not None:
             del cell["comparison"]

@@ -33,7 +33,7 @@ It does not know what a difference decides.
 """
 
 import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 from statistics import NormalDist
@@ -149,6 +149,22 @@ def mean_interval(
     return Interval(low=max(mean - half, low), high=min(mean + half, high), level=level)
 
 
+def t_reach(t: Floats, level: float) -> float:
+    """How many standard errors the symmetric bootstrap-t reaches: the resampled quantile of |t|."""
+    ordered = np.sort(np.abs(t))
+    return float(ordered[min(ceil(level * (len(t) + 1)), len(t)) - 1])
+
+
+def resamplings(count: int, resamples: int, width: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """How often each of `count` clusters is drawn, a row for each resample, in chunks of rows.
+
+    `width` is how many numbers the caller will hold for each row; a chunk has room for about `CHUNK`.
+    """
+    rows = CHUNK // width + 1
+    for start in range(0, resamples, rows):
+        yield _weights(np.ones(count, dtype=np.intp), min(rows, resamples - start), rng)
+
+
 def _tango_low(won: float, lost: float, n: float, z: float) -> float:
     """The smallest difference not rejected: bisection, for the score falls as the difference rises."""
     low, high = -1.0, (won - lost) / n
@@ -174,9 +190,7 @@ def _tango_score(won: float, lost: float, n: float, difference: float) -> float:
 
 def _half_width(clusters: Clusters, level: float, resamples: int, rng: np.random.Generator) -> float:
     """The standard error times the resampled quantile of |t|."""
-    t = np.sort(np.abs(_resampled_t(clusters, resamples, rng)))
-    quantile = t[min(ceil(level * (resamples + 1)), resamples) - 1]
-    return float(quantile) * clusters.standard_error
+    return t_reach(_resampled_t(clusters, resamples, rng), level) * clusters.standard_error
 
 
 def _resampled_t(clusters: Clusters, resamples: int, rng: np.random.Generator) -> Floats:

@@ -23,6 +23,8 @@ from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
 from harness.evaluation import rescore as from_kept_answers
+from harness.judgements import judgements, outdated
+from harness.preferences import Analysis, analyse
 from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
@@ -186,10 +188,11 @@ def report(
     if not Store.exists(url):
         raise UsageError(f"{url}: there is no results store here yet; `harness compare` makes one")
     with closing(project.store()) as store:
-        whole = [run for run in store.runs() if run.finished is not None]
-        if not whole:
+        whole = [run for run in store.runs() if run.finished is not None and run.metrics]
+        judged = (name for each in judgements(store) for name in (each.left, each.right))
+        evaluated = list(dict.fromkeys([*(run.model for run in whole), *judged]))
+        if not evaluated:
             raise UsageError(f"{store.name} holds no finished run; `harness compare` makes some")
-        evaluated = list(dict.fromkeys(run.model for run in whole))
         for name in names:
             if name not in evaluated:
                 raise UnknownName("evaluated model", name, evaluated)
@@ -285,16 +288,21 @@ def _outcome(
     candidates = {name: theirs for name, theirs in scored.items() if name != baseline}
     seed = project.registry.project.seed
     level, resamples = settings.level, settings.resamples
+    said, earlier = _preferences(project, store, runs)
     board = build(
         store,
         runs,
         baseline=baseline,
         verdicts=compare_all(
             scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
-        ),
+        )
+        if scored[baseline]
+        else [],
         breakdowns=break_down(
             scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
         ),
+        preferences=said,
+        notes=earlier,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         label=project.registry.project.label,
         level=level,
@@ -304,6 +312,27 @@ def _outcome(
         files=write(board, folder or project.registry.project.reports),
         failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
     )
+
+
+def _preferences(
+    project: Project, store: Store, runs: Mapping[str, Sequence[Run]]
+) -> tuple[Analysis | None, list[str]]:
+    """What is said of these models' newest answers, None for nothing; a note of what is said of earlier."""
+    now = {name: {run.fingerprint for run in theirs} for name, theirs in runs.items() if theirs}
+    found = judgements(store, list(runs), fingerprints=now)
+    earlier = outdated(store, list(runs), fingerprints=now)
+    note = f"{earlier} preferences are about earlier answers of these models, and are left out"
+    settings = project.registry.compare
+    analysis = None
+    if found:
+        analysis = analyse(
+            found,
+            baseline=next(iter(runs)),
+            level=settings.level,
+            resamples=settings.resamples,
+            seed=project.registry.project.seed,
+        )
+    return analysis, [note] if earlier else []
 
 
 def _with_margin(project: Project, run: Run) -> Run:

@@ -1,0 +1,40 @@
+"""`harness preferences`: what judges and humans said. It does not know how any number is made."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import AsJson, Baseline, Config
+from harness.cli.preferred import whole
+from harness.cli.terminal import console, introduce, print_json
+from harness.verbs.preferences import preferences, preferences_from
+from harness.verbs.project import open_project
+
+
+def command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Models to compare, the baseline first; default: all that were judged."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--from", help="A CSV file of judgements made elsewhere, instead of the store."),
+    ] = None,
+    baseline: Baseline = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what judges and humans preferred, how sure that is, and how far they agree."""
+    if file is None:
+        project = open_project(config)
+        introduce(project)
+        found = preferences(project, names or (), baseline=baseline)
+    else:
+        found = preferences_from(file, names or (), baseline=baseline)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        for part in whole(found):
+            console.print(part)

@@ -1,0 +1,43 @@
+"""How preferences look in a terminal. It does not know how any number was made."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from harness.preferences import Analysis
+from reports import preferred
+from reports.board import Leaderboard
+
+
+def whole(analysis: Analysis) -> Iterator[Text | Table]:
+    """Everything: who is preferred by whom in sentences, for a table of it is too wide, then the others."""
+    for finding in analysis.findings:
+        yield Text(finding.sentence())
+    for table in preferred.tables(analysis)[1:]:
+        yield _table(table)
+
+
+def beside_verdicts(board: Leaderboard) -> Iterator[Text]:
+    """What the leaderboard's columns say of each model, in sentences."""
+    for standing in board.standings:
+        said = standing.preferred
+        if said is None:
+            continue
+        findings = [*said.judges, said.humans]
+        agreements = [*said.agreements, said.among_humans]
+        sentences = [each.sentence() for each in findings if each]
+        sentences += [each.sentence() for each in agreements if each]
+        yield from map(Text, sentences)
+
+
+def _table(given: preferred.Table) -> Table:
+    table = Table(title=given.title, title_style="default", title_justify="left")
+    for place, title in enumerate(given.head):
+        justify: Literal["right", "left"] = "right" if place >= given.numbers_from else "left"
+        table.add_column(title, justify=justify, overflow="fold")
+    for row in given.rows:
+        table.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
+    return table

@@ -1,0 +1,22 @@
+"""Preferences: what judges and humans said about pairs of answers, and what that comes to."""
+
+from harness.preferences.analysis import analyse
+from harness.preferences.files import read_judgements, write_judgements
+from harness.preferences.findings import HUMANS, Analysis, Finding, GroupAgreement, RaterAgreement, Ratings
+from harness.preferences.judgement import IDENTICAL, Choice, Judgement, choices
+
+__all__ = [
+    "HUMANS",
+    "IDENTICAL",
+    "Analysis",
+    "Choice",
+    "Finding",
+    "GroupAgreement",
+    "Judgement",
+    "RaterAgreement",
+    "Ratings",
+    "analyse",
+    "choices",
+    "read_judgements",
+    "write_judgements",
+]

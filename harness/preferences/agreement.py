@@ -1,0 +1,88 @@
+"""Whom to believe: how far judges and people agree, on the items and pairs of models that both judged.
+
+It does not know who is preferred.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from harness.preferences.findings import HUMANS, JURY, GroupAgreement, RaterAgreement
+from harness.preferences.heard import Heard, Plan
+from harness.preferences.judgement import Choice, Winner
+from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
+
+Pair = tuple[str, str, str]
+"""An item and the two models."""
+Verdicts = Mapping[str, Mapping[Pair, Choice]]
+"""Each rater's usable choices between different answers."""
+
+
+def agreements(heard: Heard, plan: Plan) -> Iterator[RaterAgreement]:
+    """Of each two raters; of each judge with all humans, and of these with one another, where several are."""
+    said = _verdicts(heard)
+    judges, humans = heard.raters("judge"), heard.raters("human")
+    for pair in combinations([*judges, *humans], 2):
+        yield from _agreement(heard, pair, [pair], said, plan)
+    if len(humans) > 1:
+        for judge in judges:
+            yield from _agreement(heard, (judge, HUMANS), [(judge, each) for each in humans], said, plan)
+        yield from _agreement(heard, (HUMANS, HUMANS), list(combinations(humans, 2)), said, plan)
+
+
+def _agreement(
+    heard: Heard,
+    names: tuple[str, str],
+    pairs: Sequence[tuple[str, str]],
+    said: Verdicts,
+    plan: Plan,
+) -> Iterator[RaterAgreement]:
+    """Of every verdict of the first with every one of the second on the same item; nothing where none is."""
+    shared = [
+        (choice, said[second][item])
+        for first, second in pairs
+        for item, choice in said.get(first, {}).items()
+        if item in said.get(second, {})
+    ]
+    if not shared:
+        return
+    first = [one.verdict for one, _ in shared]
+    second = [other.verdict for _, other in shared]
+    numbers = plan.numbers(*(heard.models or ()), *names) | {"clusters": [one.unit for one, _ in shared]}
+    yield RaterAgreement(
+        models=heard.models,
+        first=names[0],
+        second=names[1],
+        raw=raw_agreement(list(zip(first, second, strict=True)), **numbers),
+        kappa=cohen_kappa(first, second, **numbers),
+    )
+
+
+def groups(heard: Heard, plan: Plan) -> Iterator[GroupAgreement]:
+    """Of all humans, and of all raters where there are others; a jury only repeats its judges."""
+    said = _verdicts(heard)
+    humans = tuple(heard.raters("human"))
+    judges = tuple(each for each in heard.raters("judge") if not each.startswith(JURY))
+    for raters in dict.fromkeys([humans, (*judges, *humans)]):
+        units = {item: choice.unit for each in raters for item, choice in said.get(each, {}).items()}
+        ratings = [[_verdict(said, rater, item) for rater in raters] for item in units]
+        if any(len(row) - row.count(None) > 1 for row in ratings):
+            numbers = plan.numbers(*(heard.models or ()), *raters) | {"clusters": list(units.values())}
+            yield GroupAgreement(
+                models=heard.models,
+                raters=raters,
+                raw=raw_agreement(ratings, **numbers),
+                fleiss=fleiss_kappa(ratings, **numbers),
+                alpha=krippendorff_alpha(ratings, **numbers),
+            )
+
+
+def _verdicts(heard: Heard) -> Verdicts:
+    found: dict[str, dict[Pair, Choice]] = {}
+    for each in heard.decided():
+        found.setdefault(each.rater, {})[each.item, each.left, each.right] = each
+    return found
+
+
+def _verdict(said: Verdicts, rater: str, item: Pair) -> Winner | None:
+    choice = said.get(rater, {}).get(item)
+    return None if choice is None else choice.verdict

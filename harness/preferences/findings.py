@@ -1,0 +1,181 @@
+"""What raters' judgements come to: the nouns of the analysis, and each of them in a sentence.
+
+They hold numbers as they are. They do not know how the numbers were made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.preferences.judgement import Kind
+from harness.records import Decision
+from harness.stats.agreement import Agreement
+from harness.stats.bradley_terry import Rating
+from harness.stats.length_control import LengthControlled
+from harness.stats.powered import Corrected
+from harness.stats.preferences import Bias, Consistency, SignTest, WinRate
+
+JURY = "jury:"
+"""How the id of a jury begins: its verdicts are its judges' own, counted once more."""
+HUMANS = "all humans"
+"""What every person's votes together are called. Judges have a jury for that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one rater, or all humans together, prefer between two models.
+
+    Everything but `identical` is about pairs whose answers differ. Both orders of a pair are one choice.
+    """
+
+    baseline: str
+    candidate: str
+    rater: str
+    """A rater's id, or `HUMANS`."""
+    kind: Kind
+    decision: Decision
+    n: int
+    """Choices between the two: usable judgements of different answers."""
+    identical: int
+    """Pairs of identical answers: ties that are counted here only."""
+    unreadable: Mapping[str, int]
+    """Choices without a usable answer, by reason."""
+    win_rate: WinRate | None
+    """The candidate's; None: there is no choice."""
+    standard_error: float | None
+    """Of the win rate, with prompts as the independent units; None for fewer than two."""
+    test: SignTest | None
+    adjusted_p: float | None
+    """Holm's, over all raters and pairs of models that are analysed together."""
+    position: Bias | None
+    """The share that the answer shown first won, over single judgements; None: no order is known."""
+    consistency: Consistency | None
+    """None: nothing was asked in both orders."""
+    length: Bias | None
+    """The share that the longer answer won; None: no length is known."""
+    length_controlled: LengthControlled | None
+    """The win rate if both answers had been equally long; None: not every length is known."""
+    corrected: Corrected | None
+    """A judge's win rate put right by what humans say of the same items; None: they share none."""
+
+    @property
+    def with_identical(self) -> float | None:
+        """The win rate if pairs of identical answers are counted as ties."""
+        if self.win_rate is None:
+            return None
+        return (self.win_rate.value * self.n + 0.5 * self.identical) / (self.n + self.identical)
+
+    def sentence(self) -> str:
+        """The preference in one sentence."""
+        where = f"{self.candidate} vs {self.baseline} by {self.rater}: {self.decision}"
+        rate, left_out = self.win_rate, self._left_out()
+        if rate is None:
+            return f"{where}: no usable judgement{left_out}"
+        return (
+            f"{where}: win rate {rate.value:.3f} [{rate.interval.low:.3f}, {rate.interval.high:.3f}] "
+            f"(won {rate.won:,}, tied {rate.tied:,}, lost {rate.lost:,}), "
+            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}{left_out}"
+        )
+
+    def _left_out(self) -> str:
+        unreadable = sum(self.unreadable.values())
+        told = [f"{self.identical:,} identical"] if self.identical else []
+        told += [f"{unreadable:,} without a usable answer"] if unreadable else []
+        return f"; left out: {', '.join(told)}" if told else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaterAgreement:
+    """How far two raters agree on the items that both judged, ties being a verdict of their own."""
+
+    models: tuple[str, str] | None
+    """The baseline and the candidate; None: over all pairs of models."""
+    first: str
+    second: str
+    """Raters' ids, or `HUMANS`: then every vote of one with every vote of another on the same item."""
+    raw: Agreement
+    kappa: Agreement
+    """Cohen's."""
+
+    def sentence(self) -> str:
+        """The agreement in one sentence."""
+        where = "" if self.models is None else f"{self.models[1]} vs {self.models[0]}: "
+        who = (
+            f"{self.first} among themselves"
+            if self.first == self.second
+            else f"{self.first} and {self.second}"
+        )
+        raw, kappa = (_coefficient(each) for each in (self.raw, self.kappa))
+        return (
+            f"{where}{who} agree on {raw} of what both judged, Cohen's kappa {kappa}, n = {self.raw.items:,}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAgreement:
+    """How far several raters agree with one another."""
+
+    models: tuple[str, str] | None
+    """The baseline and the candidate; None: over all pairs of models."""
+    raters: tuple[str, ...]
+    raw: Agreement
+    fleiss: Agreement
+    alpha: Agreement
+    """Krippendorff's, nominal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratings:
+    """Three or more models on one scale, by one rater or all humans."""
+
+    rater: str
+    ratings: tuple[Rating, ...]
+    """Best first; empty: there are none."""
+    reason: str | None = None
+    """Why there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """Everything that judgements of some models come to."""
+
+    baseline: str
+    models: tuple[str, ...]
+    """The baseline first."""
+    level: float
+    findings: tuple[Finding, ...]
+    """For each pair of models each judge's, each person's, and then those of all humans."""
+    agreements: tuple[RaterAgreement, ...]
+    """Over all pairs of models, where there are several, and then pair by pair."""
+    groups: tuple[GroupAgreement, ...]
+    """In the same order."""
+    ratings: tuple[Ratings, ...]
+    """Where there are three models or more."""
+
+    def judges(self, candidate: str) -> tuple[Finding, ...]:
+        """What judges say of a model against the baseline: the juries, or where there is none each judge."""
+        found = self._against(candidate, "judge")
+        return tuple(each for each in found if each.rater.startswith(JURY)) or found
+
+    def humans(self, candidate: str) -> Finding | None:
+        """What all humans together say of a model against the baseline; None: nothing."""
+        return next(iter(reversed(self._against(candidate, "human"))), None)
+
+    def agreement(self, candidate: str, rater: str) -> RaterAgreement | None:
+        """How far this rater, or `HUMANS` among themselves, agree with humans on a model and the baseline."""
+        humans = self.humans(candidate)
+        wanted = humans and (self.baseline, candidate), {rater, humans and humans.rater}
+        return next(
+            (each for each in self.agreements if wanted == (each.models, {each.first, each.second})), None
+        )
+
+    def _against(self, candidate: str, kind: Kind) -> tuple[Finding, ...]:
+        models = self.baseline, candidate
+        return tuple(
+            each for each in self.findings if (each.baseline, each.candidate) == models and each.kind == kind
+        )
+
+
+def _coefficient(found: Agreement) -> str:
+    if found.value is None or found.interval is None:
+        return f"undefined ({found.reason})"
+    return f"{found.value:.3f} [{found.interval.low:.3f}, {found.interval.high:.3f}]"

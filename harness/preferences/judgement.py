@@ -1,0 +1,167 @@
+"""One rater's judgement of two models' answers, and what it comes to once every order is heard.
+
+Humans and judges alike, and whether it was made here or elsewhere: everything that is known about who was
+preferred goes through these two nouns.
+
+It does not know where judgements are kept, nor what many of them mean.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal, TypeVar, cast
+
+Side = Literal["left", "right"]
+Winner = Literal["left", "right", "tie"]
+Kind = Literal["judge", "human"]
+
+SHARES: dict[str, float] = {"left": 0.0, "tie": 0.5, "right": 1.0}
+OTHER = {"left": "right", "right": "left"}
+NO_REASON = "no reason given"
+IDENTICAL = "identical answers"
+"""The reason of a tie that nobody had to decide."""
+
+_Turned = TypeVar("_Turned", Side | None, Winner | None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What one rater said about two models' answers to one item, shown in one order."""
+
+    item: str
+    left: str
+    right: str
+    """The models' names. The sides are those of the pair, whatever the screen's were."""
+    rater: str
+    winner: Winner | None
+    """None: no usable answer, and `reason` says why."""
+    kind: Kind = "human"
+    cluster: str = ""
+    """Items of one cluster (a prompt asked twice) are not independent. Empty: the item stands alone."""
+    shown_first: Side | None = None
+    """None: not known."""
+    share: float | None = None
+    """By what share from 0 to 1 `right` is preferred, where the rater says more than a winner."""
+    reason: str | None = None
+    left_length: int | None = None
+    right_length: int | None = None
+    """Characters of the answers."""
+    seconds: float | None = None
+
+    @property
+    def identical(self) -> bool:
+        """Whether the answers were the same, so that nobody had to be asked: a tie of its own kind."""
+        return self.winner == "tie" and self.reason == IDENTICAL
+
+    @property
+    def unit(self) -> str:
+        """The cluster, or the item that stands alone."""
+        return self.cluster or self.item
+
+    @property
+    def value(self) -> float | None:
+        """The share of the win that `right` has: 1 won, 0.5 a tie, 0 lost; None: no usable answer."""
+        if self.winner is None:
+            return None
+        return SHARES[self.winner] if self.share is None else self.share
+
+    @property
+    def verdict(self) -> Winner | None:
+        """The value as a winner."""
+        return None if self.value is None else winner_of(self.value)
+
+    @property
+    def longer_by(self) -> int | None:
+        """Characters that the right answer has more than the left one; None where one is not known."""
+        if self.left_length is None or self.right_length is None:
+            return None
+        return self.right_length - self.left_length
+
+    def facing(self, left: str) -> "Judgement":
+        """The same judgement with this model on the left."""
+        if self.left == left:
+            return self
+        return replace(
+            self,
+            left=self.right,
+            right=self.left,
+            winner=_other(self.winner),
+            shown_first=_other(self.shown_first),
+            share=None if self.share is None else 1 - self.share,
+            left_length=self.right_length,
+            right_length=self.left_length,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What one rater prefers on one item, all orders that it was asked in taken together."""
+
+    item: str
+    left: str
+    right: str
+    rater: str
+    unit: str
+    """The cluster, or the item that stands alone."""
+    kind: Kind
+    value: float | None
+    """The right model's share of the win; None: no usable answer."""
+    reason: str | None
+    """Why there is none."""
+    identical: bool
+    longer_by: int | None
+
+    @property
+    def verdict(self) -> Winner | None:
+        """The value as a winner."""
+        return None if self.value is None else winner_of(self.value)
+
+
+def winner_of(share: float) -> Winner:
+    """Who wins with this share of the win; nearer to one half than rounding errors is a tie."""
+    excess = round(share - 0.5, 12)
+    return "tie" if excess == 0 else "right" if excess > 0 else "left"
+
+
+def choices(judgements: Iterable[Judgement]) -> list[Choice]:
+    """One choice for each rater, item and pair of models, in the order in which they are first heard.
+
+    Judgements of one pair face the same way (`Judgement.facing`).
+    Orders that agree give what they agree on, and orders that disagree a tie; where the rater gives shares,
+    the mean of them. An item of which one order has no usable answer has none: the other order alone would
+    let the rater's leaning to a side through.
+    """
+    asked: dict[tuple[str, ...], list[Judgement]] = {}
+    for each in judgements:
+        asked.setdefault((each.rater, each.item, each.left, each.right), []).append(each)
+    return [_together(orders) for orders in asked.values()]
+
+
+def _together(orders: list[Judgement]) -> Choice:
+    first = orders[0]
+    unusable = [each.reason or NO_REASON for each in orders if each.winner is None]
+    return Choice(
+        item=first.item,
+        left=first.left,
+        right=first.right,
+        rater=first.rater,
+        unit=first.unit,
+        kind=first.kind,
+        value=None if unusable else _agreed(orders),
+        reason=unusable[0] if unusable else None,
+        identical=any(each.identical for each in orders),
+        longer_by=first.longer_by,
+    )
+
+
+def _agreed(orders: list[Judgement]) -> float:
+    values = [each.value for each in orders if each.value is not None]
+    graded = all(each.share is not None for each in orders)
+    if graded or len({each.verdict for each in orders}) == 1:
+        return fmean(values)
+    return SHARES["tie"]
+
+
+def _other(side: _Turned) -> _Turned:
+    """The other side; a tie and None have none."""
+    return cast(_Turned, OTHER.get(cast(str, side), side))

@@ -1,0 +1,160 @@
+"""Who is preferred: each rater's win rate, whether it could be chance, and what else moved the rater.
+
+It does not know how far raters agree, nor where judgements come from.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from harness.preferences.findings import HUMANS, Finding
+from harness.preferences.heard import Heard, Numbers, Plan
+from harness.preferences.judgement import NO_REASON, Choice, Judgement, Kind, choices
+from harness.records import Decision
+from harness.stats.clusters import by_cluster
+from harness.stats.length_control import LengthControlled, length_controlled
+from harness.stats.multiplicity import holm
+from harness.stats.powered import Corrected, corrected_win_rate
+from harness.stats.preferences import (
+    TIE,
+    Bias,
+    Consistency,
+    length_bias,
+    position_bias,
+    position_consistency,
+    sign_test,
+    win_rate,
+)
+
+REFITS = 2_000
+"""At most so many resamples where each is a model fitted anew."""
+
+
+def findings(heard: Heard, plan: Plan) -> Iterator[Finding]:
+    """Of two models: each judge's, each person's, and all humans' together. They are still to be decided."""
+    judges, humans = heard.raters("judge"), heard.raters("human")
+    truth = _means(heard.by(*humans))
+    for rater in judges:
+        yield _finding(heard.by(rater), rater, "judge", truth, plan)
+    for rater in humans:
+        yield _finding(heard.by(rater), rater, "human", {}, plan)
+    if len(humans) > 1:
+        yield _finding(heard.by(*humans), HUMANS, "human", {}, plan)
+
+
+def _means(heard: Heard) -> dict[str, float]:
+    """What these raters say of each item, all of them together."""
+    values: dict[str, list[float]] = {}
+    for each in heard.decided():
+        values.setdefault(each.item, []).extend(_values([each]))
+    return {item: fmean(said) for item, said in values.items()}
+
+
+def _finding(heard: Heard, rater: str, kind: Kind, truth: Mapping[str, float], plan: Plan) -> Finding:
+    """One finding's numbers; adjusted p and decision are still to come, for they need the family."""
+    asked = choices(heard.judgements)
+    kept = heard.decided()
+    values, units = _values(kept), [each.unit for each in kept]
+    assert heard.models is not None
+    baseline, candidate = heard.models
+    numbers = plan.numbers(baseline, candidate, rater)
+    return Finding(
+        baseline=baseline,
+        candidate=candidate,
+        rater=rater,
+        kind=kind,
+        decision=Decision.NO_DIFFERENCE if kept else Decision.NOT_COMPARABLE,
+        n=len(kept),
+        identical=sum(each.identical for each in asked),
+        unreadable=dict(Counter(each.reason or NO_REASON for each in asked if each.value is None)),
+        win_rate=win_rate(values, units, **numbers) if kept else None,
+        standard_error=_standard_error(values, units),
+        test=sign_test(values, units) if kept else None,
+        adjusted_p=None,
+        position=_position(heard, plan.level),
+        consistency=_consistency(heard, numbers),
+        length=_length(kept, numbers),
+        length_controlled=_length_controlled(kept, numbers),
+        corrected=_corrected(kept, truth, numbers),
+    )
+
+
+def _values(decided: Sequence[Choice | Judgement]) -> list[float]:
+    return [each.value for each in decided if each.value is not None]
+
+
+def _standard_error(values: Sequence[float], units: Sequence[str]) -> float | None:
+    return by_cluster(values, units).standard_error if len(set(units)) > 1 else None
+
+
+def _position(heard: Heard, level: float) -> Bias | None:
+    ordered = [each for each in heard.usable() if each.shown_first is not None]
+    won = [each.verdict == each.shown_first for each in ordered if each.verdict != "tie"]
+    return position_bias(sum(won), len(won) - sum(won), level=level)
+
+
+def _consistency(heard: Heard, numbers: Numbers) -> Consistency | None:
+    """Over pairs that one rater judged with the candidate (the right one) shown first, and shown second."""
+    orders: dict[str | None, dict[tuple[str, str], Judgement]] = {}
+    for each in heard.usable():
+        orders.setdefault(each.shown_first, {})[each.rater, each.item] = each
+    first, second = orders.get("right", {}), orders.get("left", {})
+    both = [pair for pair in first if pair in second]
+    return position_consistency(
+        _values([first[pair] for pair in both]),
+        _values([second[pair] for pair in both]),
+        [first[pair].unit for pair in both],
+        **numbers,
+    )
+
+
+def _length(kept: Sequence[Choice], numbers: Numbers) -> Bias | None:
+    known = [each for each in kept if each.longer_by is not None]
+    return length_bias(_values(known), _longer_by(known), [each.unit for each in known], **numbers)
+
+
+def _length_controlled(kept: Sequence[Choice], numbers: Numbers) -> LengthControlled | None:
+    longer_by = _longer_by(kept)
+    if not kept or len(longer_by) < len(kept):
+        return None
+    fewer = {"resamples": min(numbers["resamples"], REFITS)}
+    return length_controlled(_values(kept), longer_by, [each.unit for each in kept], **numbers | fewer)
+
+
+def _longer_by(kept: Sequence[Choice]) -> list[int]:
+    return [each.longer_by for each in kept if each.longer_by is not None]
+
+
+def _corrected(kept: Sequence[Choice], truth: Mapping[str, float], numbers: Numbers) -> Corrected | None:
+    shared = [each for each in kept if each.item in truth]
+    others = [each for each in kept if each.item not in truth]
+    if not shared:
+        return None
+    fewer = {"resamples": min(numbers["resamples"], REFITS)}
+    return corrected_win_rate(
+        [truth[each.item] for each in shared],
+        _values(shared),
+        [each.unit for each in shared],
+        _values(others),
+        [each.unit for each in others],
+        **numbers | fewer,
+    )
+
+
+def decided(found: Sequence[Finding], plan: Plan) -> Iterator[Finding]:
+    """The same findings, corrected as one family and decided."""
+    adjusted = iter(holm([each.test.p for each in found if each.test]))
+    for finding in found:
+        yield replace(finding, **_decision(finding, next(adjusted), plan)) if finding.test else finding
+
+
+def _decision(finding: Finding, adjusted_p: float, plan: Plan) -> dict[str, Any]:
+    assert finding.win_rate is not None
+    interval, decision = finding.win_rate.interval, Decision.NO_DIFFERENCE
+    if adjusted_p < plan.alpha and interval.low > TIE:
+        decision = Decision.BETTER
+    if adjusted_p < plan.alpha and interval.high < TIE:
+        decision = Decision.WORSE
+    return {"adjusted_p": adjusted_p, "decision": decision}

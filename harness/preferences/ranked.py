@@ -1,0 +1,41 @@
+"""Three or more models on one scale: each judge's Bradley-Terry ratings, and all humans'.
+
+It does not know how ratings are computed.
+"""
+
+from collections.abc import Iterator
+
+from harness.preferences.findings import HUMANS, Ratings
+from harness.preferences.heard import Heard, Plan
+from harness.stats.bradley_terry import ratings
+
+REFITS = 1_000
+"""At most so many resamples, each of which fits the model anew."""
+
+
+def ranked(heard: Heard, plan: Plan) -> Iterator[Ratings]:
+    """Of those raters whose pairs hold three models or more."""
+    humans = heard.raters("human")
+    for judge in heard.raters("judge"):
+        yield from _ratings(heard.by(judge), judge, plan)
+    if humans:
+        yield from _ratings(heard.by(*humans), HUMANS if len(humans) > 1 else humans[0], plan)
+
+
+def _ratings(heard: Heard, rater: str, plan: Plan) -> Iterator[Ratings]:
+    decided = heard.decided()
+    if len({name for each in decided for name in (each.left, each.right)}) < 3:
+        return
+    numbers = plan.numbers(rater)
+    try:
+        rated = ratings(
+            [each.left for each in decided],
+            [each.right for each in decided],
+            [1 - each.value for each in decided if each.value is not None],
+            [each.unit for each in decided],
+            **numbers | {"resamples": min(plan.resamples, REFITS)},
+        )
+    except ValueError as error:  # models that were never compared with each other, not even over others
+        yield Ratings(rater=rater, ratings=(), reason=str(error))
+    else:
+        yield Ratings(rater=rater, ratings=tuple(rated))

@@ -1,0 +1,143 @@
+"""Ratings of several candidates from comparisons of two: the Bradley-Terry model.
+
+P(i preferred to j) = 1 / (1 + 10^((r_j - r_i) / 400)), so that ratings read as Elo's do: 100 more is a win
+rate of 64 %. They are the maximum of the likelihood, found by Newman's iteration (2023, "Efficient
+computation of rankings from pairwise comparisons", JMLR 24), with a tie as half a win for either, and mean 0.
+
+One comparison's weight of ties, spread evenly over the pairs that were compared, keeps a candidate's rating
+finite that won or lost everything; it is then told that its rating has no bound. Intervals are percentiles
+over resampled prompts, refitted each time.
+
+It does not know who judged.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log
+
+import numpy as np
+
+from harness.records import Interval
+from harness.stats.clusters import Floats
+from harness.stats.intervals import resamplings
+from harness.stats.preferences import as_shares
+
+ROUNDS = 200
+"""Of the iteration, at most; it ends when no rating moves by a hundredth."""
+SCALE = 400 / log(10)
+MADE_UP = 1.0
+"""Comparisons that the made-up ties weigh."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """One candidate's strength among those it was compared with."""
+
+    name: str
+    value: float
+    interval: Interval
+    comparisons: int
+    unbounded: bool
+    """Whether it won, or lost, all it was in: the data set no limit to its rating on that side."""
+
+
+def ratings(
+    lefts: Sequence[str],
+    rights: Sequence[str],
+    left_shares: Sequence[float] | Floats,
+    clusters: Sequence[Hashable],
+    *,
+    level: float = 0.95,
+    resamples: int = 1_000,
+    seed: int | np.random.Generator = 0,
+) -> list[Rating]:
+    """Ratings, best first. A comparison is two names, the left one's share of the win, and the prompt.
+
+    Raises ValueError where the candidates fall into parts that were never compared with each other.
+    """
+    names = list(dict.fromkeys([*lefts, *rights]))
+    _check_connected(names, lefts, rights)
+    index = {name: place for place, name in enumerate(names)}
+    shares = as_shares(left_shares)
+    wins = _wins_of_clusters(
+        [index[n] for n in lefts], [index[n] for n in rights], shares, clusters, len(names)
+    )
+    fitted = _fit(wins.sum(axis=0, keepdims=True), len(names))[0]
+    drawn = np.concatenate(
+        [
+            _fit(weights @ wins, len(names))
+            for weights in resamplings(len(wins), resamples, wins.shape[1], np.random.default_rng(seed))
+        ]
+    )
+    total = wins.sum(axis=0).reshape(len(names), len(names))
+    won, lost = total.sum(axis=1), total.sum(axis=0)
+    found = [
+        Rating(
+            name=name,
+            value=float(fitted[place]),
+            interval=_percentiles(drawn[:, place], level),
+            comparisons=round(float(won[place] + lost[place])),
+            unbounded=bool(won[place] == 0 or lost[place] == 0),
+        )
+        for place, name in enumerate(names)
+    ]
+    return sorted(found, key=lambda rating: -rating.value)
+
+
+def _wins_of_clusters(
+    lefts: Sequence[int], rights: Sequence[int], shares: Floats, clusters: Sequence[Hashable], size: int
+) -> Floats:
+    """Clusters × (size · size): what each candidate won against each other in the cluster."""
+    rows: dict[Hashable, int] = {}
+    codes = np.array([rows.setdefault(cluster, len(rows)) for cluster in clusters], dtype=np.intp)
+    wins = np.zeros((len(rows), size * size))
+    left, right = np.asarray(lefts, dtype=np.intp), np.asarray(rights, dtype=np.intp)
+    np.add.at(wins, (codes, left * size + right), shares)
+    np.add.at(wins, (codes, right * size + left), 1 - shares)
+    return wins
+
+
+def _fit(wins: Floats, size: int) -> Floats:
+    """Ratings for each row of wins."""
+    table = wins.reshape(len(wins), size, size)
+    met = (table + table.transpose(0, 2, 1)) > 0
+    table = table + MADE_UP * met / np.maximum(met.sum(axis=(1, 2), keepdims=True), 1)
+    strength = np.ones((len(table), size))
+    for _ in range(ROUNDS):
+        before = strength.copy()
+        for one in range(
+            size
+        ):  # each from the others' newest: all at once, two candidates would swing for ever
+            both = strength[:, one, None] + strength
+            gained = (table[:, one] * strength / both).sum(axis=1)
+            given = (table[:, :, one] / both).sum(axis=1)
+            strength[:, one] = gained / given
+        strength /= np.exp(np.log(strength).mean(axis=1, keepdims=True))
+        if np.abs(np.log(strength / before)).max() * SCALE < 0.01:
+            break
+    return SCALE * np.log(strength)
+
+
+def _percentiles(drawn: Floats, level: float) -> Interval:
+    ordered = np.sort(drawn)
+    tail = (1 - level) / 2 * (len(ordered) + 1)
+    low, high = max(floor(tail), 1), min(ceil(len(ordered) + 1 - tail), len(ordered))
+    return Interval(low=float(ordered[low - 1]), high=float(ordered[high - 1]), level=level)
+
+
+def _check_connected(names: Sequence[str], lefts: Sequence[str], rights: Sequence[str]) -> None:
+    part = {name: name for name in names}
+
+    def root(name: str) -> str:
+        while part[name] != name:
+            name = part[name]
+        return name
+
+    for left, right in zip(lefts, rights, strict=True):
+        part[root(left)] = root(right)
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        parts.setdefault(root(name), []).append(name)
+    if len(parts) > 1:
+        told = "; ".join(", ".join(part) for part in parts.values())
+        raise ValueError(f"these were never compared with each other, so no rating tells them apart: {told}")

@@ -1,0 +1,127 @@
+"""A human win rate from few human labels and many of a judge's: prediction-powered inference.
+
+The judge's mean over all items is corrected by how much people differ from the judge where both have judged:
+
+    corrected = mean(human) + w · (mean(judge, others) - mean(judge, shared))
+
+(Angelopoulos et al. 2023, "Prediction-powered inference", Science 382.) The weight w is the one that makes
+the result least uncertain (PPI++, arXiv:2311.01453, section 6), within 0, where the judge says nothing of
+people and only their labels count, and 1. So a biased judge does no harm, and a useless one hardly any.
+
+Items are prompts: labels of one prompt belong together. Shared items must be drawn at random from all.
+
+Coverage of 95 % intervals, per cent of 1,000 simulated experiments each (± 1.4), 1,000 items, true human win
+rate 0.60; a judge that gives one side 15 % of all cases whatever they are. In brackets the width, as a share
+of the width from human labels alone (with 20 of them the latter is Wilson's, which is narrower):
+
+    items that people judged              20            50            200
+    agrees in 80 % of the rest            95.5 (1.22)   94.6 (0.76)   95.0 (0.79)
+    agrees in 55 % of the rest            97.5 (1.22)   94.8 (0.91)   95.8 (0.91)
+
+It does not know who the judge is.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.records import Interval
+from harness.stats.clusters import Clusters, Floats, by_cluster
+from harness.stats.intervals import mean_interval, resamplings, t_reach
+from harness.stats.preferences import as_shares
+
+FEWEST = 10
+"""Items that people must have judged; fewer say too little of how they differ from the judge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrected:
+    """A win rate by human labels with a judge's help, or why there is none."""
+
+    value: float | None
+    interval: Interval | None
+    human: Interval | None
+    """What the human labels alone allow one to say."""
+    weight: float | None
+    """How far the judge was followed: 0 not at all, 1 wholly."""
+    shared: int
+    """Items that both have judged."""
+    judged: int
+    """Further items that only the judge has."""
+    reason: str | None = None
+
+
+def corrected_win_rate(
+    human: Sequence[float] | Floats,
+    judge: Sequence[float] | Floats,
+    shared_clusters: Sequence[Hashable],
+    others: Sequence[float] | Floats,
+    other_clusters: Sequence[Hashable],
+    *,
+    level: float = 0.95,
+    resamples: int = 2_000,
+    seed: int | np.random.Generator = 0,
+) -> Corrected:
+    """`human` and `judge` are both one's shares of the same items, `others` the judge's of further ones."""
+    rng = np.random.default_rng(seed)
+    people, machine = (
+        by_cluster(as_shares(human), shared_clusters),
+        by_cluster(as_shares(judge), shared_clusters),
+    )
+    shared = people.count
+    if shared < FEWEST:
+        return _none(f"people judged {shared} of the judge's items, and at least {FEWEST} are needed", shared)
+    if len(others) == 0:
+        return _none("the judge has judged nothing but what people have", shared)
+    further = by_cluster(as_shares(others), other_clusters)
+    if further.count < FEWEST:
+        return _none(f"only {further.count} items were judged by the judge alone: too few to help", shared)
+    alone = mean_interval(human, shared_clusters, "number", level=level, resamples=resamples, seed=rng)
+    sample = _Shared(people, machine)
+    far, far_error = further.mean, further.standard_error
+    value, error, weight = (float(each[0]) for each in sample.corrected(np.ones((1, shared)), far, far_error))
+    t = []
+    for weights in resamplings(shared, resamples, 8 * shared, rng):
+        drawn = far + far_error * rng.standard_normal(len(weights))
+        values, errors, _ = sample.corrected(weights, drawn, far_error)
+        t.append(np.where(errors > 1e-9, (values - value) / np.maximum(errors, 1e-9), np.inf))
+    half = t_reach(np.concatenate(t), level) * error
+    return Corrected(
+        value=min(max(value, 0.0), 1.0),
+        interval=Interval(low=max(value - half, 0.0), high=min(value + half, 1.0), level=level),
+        human=alone,
+        weight=weight,
+        shared=shared,
+        judged=further.count,
+    )
+
+
+class _Shared:
+    """The items that both have judged, to be summed with any weights."""
+
+    def __init__(self, people: Clusters, machine: Clusters) -> None:
+        y, f, m = people.sums, machine.sums, people.sizes
+        self._columns = np.column_stack([y, f, m, y * y, f * f, y * f, y * m, f * m, m * m])
+        self._inflation = people.count / (people.count - 1)
+
+    def corrected(
+        self, weights: Floats, far: Floats | float, far_error: float
+    ) -> tuple[Floats, Floats, Floats]:
+        """For each row of weights: the corrected mean, its standard error, the judge's weight."""
+        y, f, m, yy, ff, yf, ym, fm, mm = (weights @ self._columns).T
+        of_people, of_machine = y / m, f / m
+        scale = self._inflation / m**2
+        var_people = scale * np.maximum(yy - 2 * of_people * ym + of_people**2 * mm, 0)
+        var_machine = scale * np.maximum(ff - 2 * of_machine * fm + of_machine**2 * mm, 0)
+        both = scale * (yf - of_people * fm - of_machine * ym + of_people * of_machine * mm)
+        spread = var_machine + far_error**2
+        weight = np.clip(both / np.maximum(spread, 1e-12), 0.0, 1.0)
+        variance = var_people - 2 * weight * both + weight**2 * spread
+        return of_people + weight * (far - of_machine), np.sqrt(np.maximum(variance, 0.0)), weight
+
+
+def _none(reason: str, shared: int) -> Corrected:
+    return Corrected(
+        value=None, interval=None, human=None, weight=None, shared=shared, judged=0, reason=reason
+    )

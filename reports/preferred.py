@@ -1,0 +1,281 @@
+"""Preferences as tables of plain text, the same in every report; whoever shows a cell escapes it.
+
+It knows neither Markdown nor HTML nor the terminal, and computes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.preferences import Analysis, Finding, RaterAgreement, Ratings
+from harness.stats.agreement import Agreement
+from harness.stats.length_control import LengthControlled
+from harness.stats.powered import Corrected
+from harness.stats.preferences import Bias, WinRate
+from reports.board import Preferred
+from reports.wording import MARKS, between, count, number, signed
+
+ABOUT = (
+    "What judges and people preferred, pair by pair. It stands beside the verdicts and changes none of them: "
+    "those rest on the suites alone. A win rate is the model's share of the win against its baseline, a tie "
+    "counting half; pairs of identical answers are in none. Both orders of a pair are one choice, and a tie "
+    "where they disagree. Intervals are over prompts, and p is adjusted for every line of this table (Holm)."
+)
+ABOUT_LEANINGS = (
+    "How often the answer that was shown first won, how often both orders of a pair had one outcome, and how "
+    "often the longer answer won. Longer answers may be better ones: that alone is no fault. At equal length "
+    "is the win rate that a logistic model of length expects there."
+)
+ABOUT_CORRECTED = (
+    "What people would have said of all that the judge judged: its win rate, moved by how much people differ "
+    "from it on what both judged (prediction-powered inference). It holds if those were drawn at random."
+)
+ABOUT_RATINGS = (
+    "All models on one scale (Bradley-Terry): 100 more is a win rate of 64 %, and their mean is 0. Intervals "
+    "are over prompts."
+)
+ABOUT_AGREEMENT = (
+    "On the items that both judged, a tie being an outcome of its own. Kappa and alpha are 1 for full "
+    "agreement and 0 for what chance would give. Two people's agreement is the measure of what to ask of a "
+    "judge."
+)
+
+
+REASONS = 3
+"""As many reasons for having no usable answer are told; a judge's reply may be one of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of plain text."""
+
+    title: str
+    about: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers_from: int
+    """The first column that holds numbers."""
+
+
+def tables(analysis: Analysis) -> list[Table]:
+    """Everything that is worth a table; those that would be empty are left out."""
+    made = [
+        _preferred(analysis),
+        _corrected(analysis),
+        _leanings(analysis),
+        _agreements(analysis),
+        _groups(analysis),
+        _ratings(analysis),
+    ]
+    return [table for table in made if table.rows]
+
+
+def _rate(finding: Finding | None) -> str:
+    """A win rate with its mark and interval."""
+    if finding is None or finding.win_rate is None:
+        return "–"
+    return f"{MARKS[finding.decision]} {number(finding.win_rate.value)} {between(finding.win_rate.interval)}"
+
+
+COLUMNS = ("judge", "humans", "agreement")
+"""What `cells` are of, in their order."""
+
+
+def cells(preferred: Preferred | None) -> tuple[list[str], list[str], list[str]]:
+    """A model's cells of the ranked table, in lines: judges by name where there are several."""
+    if preferred is None:
+        return ["–"], ["–"], ["–"]
+    several = len(preferred.judges) > 1
+    judges = [f"{each.rater}: {_rate(each)}" if several else _rate(each) for each in preferred.judges]
+    return judges or ["–"], [_rate(preferred.humans)], _agreed(preferred) or ["–"]
+
+
+def _agreed(preferred: Preferred) -> list[str]:
+    """How far each judge agrees with the humans, and they among themselves."""
+    several = len(preferred.judges) > 1
+    lines = [
+        f"{judge.rater if several else 'judge'}–human {_concord(agreement)}"
+        for judge, agreement in zip(preferred.judges, preferred.agreements, strict=True)
+        if agreement is not None
+    ]
+    if preferred.among_humans is not None:
+        lines.append(f"human–human {_concord(preferred.among_humans)}")
+    return lines
+
+
+def _concord(agreement: RaterAgreement) -> str:
+    """An agreement as a share and beyond chance."""
+    share, kappa = (each.value for each in (agreement.raw, agreement.kappa))
+    return ", ".join(
+        [
+            "–" if share is None else number(share),
+            "κ undefined" if kappa is None else f"κ {number(kappa)}",
+        ]
+    )
+
+
+def _preferred(analysis: Analysis) -> Table:
+    return Table(
+        title="Who is preferred",
+        about=ABOUT,
+        head=("models", "rater", "win rate", "won / tied / lost", "left out", "adjusted p", ""),
+        rows=tuple(_line(each) for each in analysis.findings),
+        numbers_from=2,
+    )
+
+
+def _line(finding: Finding) -> tuple[str, ...]:
+    rate = finding.win_rate
+    return (
+        _models((finding.baseline, finding.candidate)),
+        finding.rater,
+        _between(rate),
+        "–" if rate is None else " / ".join(count(each) for each in (rate.won, rate.tied, rate.lost)),
+        _left_out(finding),
+        "–" if finding.adjusted_p is None else f"{finding.adjusted_p:.2g}",
+        f"{MARKS[finding.decision]} {finding.decision}",
+    )
+
+
+def _left_out(finding: Finding) -> str:
+    commonest = Counter(finding.unreadable).most_common(REASONS)
+    told = [f"{count(times)} × {reason}" for reason, times in commonest]
+    others = sum(finding.unreadable.values()) - sum(times for _, times in commonest)
+    more = [f"{count(others)} × others"] if others else []
+    identical = [f"{count(finding.identical)} identical"] if finding.identical else []
+    return "; ".join([*identical, *told, *more]) or "–"
+
+
+def _corrected(analysis: Analysis) -> Table:
+    told = [(each, each.corrected) for each in analysis.findings if each.corrected is not None]
+    return Table(
+        title="Judges put right by people",
+        about=ABOUT_CORRECTED,
+        head=("models", "judge", "by the judge", "corrected", "by people alone", "judged by both"),
+        rows=tuple(
+            (
+                _models((finding.baseline, finding.candidate)),
+                finding.rater,
+                _between(finding.win_rate),
+                _between(found) if found.reason is None else found.reason,
+                "–" if found.human is None else between(found.human),
+                count(found.shared),
+            )
+            for finding, found in told
+        ),
+        numbers_from=2,
+    )
+
+
+def _between(found: WinRate | Corrected | LengthControlled | None) -> str:
+    if found is None or found.value is None or found.interval is None:
+        return "–"
+    return f"{number(found.value)} {between(found.interval)}"
+
+
+def _ratings(analysis: Analysis) -> Table:
+    return Table(
+        title="Ratings",
+        about=ABOUT_RATINGS,
+        head=("rater", "model", "rating", "comparisons"),
+        rows=tuple(row for each in analysis.ratings for row in _rated(each)),
+        numbers_from=2,
+    )
+
+
+def _rated(rated: Ratings) -> Iterator[tuple[str, ...]]:
+    if rated.reason is not None:
+        yield rated.rater, "–", rated.reason, "–"
+    for each in rated.ratings:
+        limits = f"[{signed(each.interval.low, 0)}, {signed(each.interval.high, 0)}]"
+        unbounded = ", won or lost everything" if each.unbounded else ""
+        yield rated.rater, each.name, f"{signed(each.value, 0)} {limits}{unbounded}", count(each.comparisons)
+
+
+def _leanings(analysis: Analysis) -> Table:
+    told = [each for each in analysis.findings if each.position or each.consistency or each.length]
+    return Table(
+        title="What else moved the raters",
+        about=ABOUT_LEANINGS,
+        head=("models", "rater", "the first won", "same in both orders", "the longer won", "at equal length"),
+        rows=tuple(
+            (
+                _models((each.baseline, each.candidate)),
+                each.rater,
+                _bias(each.position),
+                _consistent(each),
+                _bias(each.length),
+                _at_equal_length(each.length_controlled),
+            )
+            for each in told
+        ),
+        numbers_from=2,
+    )
+
+
+def _bias(bias: Bias | None) -> str:
+    if bias is None:
+        return "–"
+    return f"{number(bias.share.value)} {between(bias.share.interval)}, p = {bias.p:.2g}"
+
+
+def _consistent(finding: Finding) -> str:
+    found = finding.consistency
+    if found is None:
+        return "–"
+    return f"{number(found.share.value)} of {count(found.share.of)}"
+
+
+def _at_equal_length(found: LengthControlled | None) -> str:
+    return "–" if found is None else found.reason or _between(found)
+
+
+def _agreements(analysis: Analysis) -> Table:
+    return Table(
+        title="How far raters agree",
+        about=ABOUT_AGREEMENT,
+        head=("models", "raters", "judged by both", "agree", "Cohen's κ"),
+        rows=tuple(
+            (
+                _models(each.models),
+                _both(each.first, each.second),
+                count(each.raw.items),
+                _coefficient(each.raw),
+                _coefficient(each.kappa),
+            )
+            for each in analysis.agreements
+        ),
+        numbers_from=2,
+    )
+
+
+def _groups(analysis: Analysis) -> Table:
+    return Table(
+        title="How far all of them agree",
+        about="Items that at least two of them judged.",
+        head=("models", "raters", "items", "agree", "Fleiss' κ", "Krippendorff's alpha"),
+        rows=tuple(
+            (
+                _models(each.models),
+                ", ".join(each.raters),
+                count(each.raw.items),
+                *(_coefficient(found) for found in (each.raw, each.fleiss, each.alpha)),
+            )
+            for each in analysis.groups
+        ),
+        numbers_from=2,
+    )
+
+
+def _coefficient(found: Agreement) -> str:
+    if found.value is None or found.interval is None:
+        return found.reason or "–"
+    return f"{number(found.value)} {between(found.interval)}"
+
+
+def _models(models: tuple[str, str] | None) -> str:
+    return "all pairs" if models is None else f"{models[1]} vs {models[0]}"
+
+
+def _both(first: str, second: str) -> str:
+    return f"{first}, among themselves" if first == second else f"{first}, {second}"

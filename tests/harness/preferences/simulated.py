@@ -1,0 +1,56 @@
+"""Judgements to analyse: small ones by hand, and raters with a known leaning."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.preferences import Finding, Judgement, analyse
+
+Winner = Any
+
+
+def said(winners: Sequence[Winner], rater: str = "ana", **changes: Any) -> list[Judgement]:
+    """One judgement of each item in turn, `sft` on the left and `dpo` on the right."""
+    return [
+        Judgement(rater=rater, **{"item": f"q{i}", "left": "sft", "right": "dpo", "winner": winner} | changes)
+        for i, winner in enumerate(winners)
+    ]
+
+
+def finding_of(judgements: Sequence[Judgement], rater: str | None = None, **how: Any) -> Finding:
+    """The finding of one rater, with few resamples."""
+    found = analyse(judgements, **{"resamples": 500} | how).findings
+    return only_of(found, rater)
+
+
+def only_of(findings: Sequence[Finding], rater: str | None) -> Finding:
+    """The finding of this rater, or the only one."""
+    (finding,) = [each for each in findings if rater in (None, each.rater)]
+    return finding
+
+
+def asked_in_both_orders(
+    rater: str, prefer: Callable[[bool, bool], bool], truths: Sequence[bool], lengths: Sequence[bool]
+) -> list[Judgement]:
+    """Each pair twice: `prefer(truth, first)` says whether the right one wins."""
+    return [
+        Judgement(
+            item=f"q{i}",
+            left="sft",
+            right="dpo",
+            rater=rater,
+            kind="judge",
+            winner="right" if prefer(truth, first == "right") else "left",
+            shown_first=first,
+            left_length=100,
+            right_length=150 if longer else 60,
+        )
+        for i, (truth, longer) in enumerate(zip(truths, lengths, strict=True))
+        for first in ("left", "right")
+    ]
+
+
+def coins(n: int, chance: float, seed: int) -> list[bool]:
+    """Independent draws."""
+    return [bool(each) for each in np.random.default_rng(seed).random(n) < chance]

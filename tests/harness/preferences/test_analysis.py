@@ -1,0 +1,388 @@
+"""What judgements come to: small cases by hand, and raters whose leaning is known and must be found."""
+
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+import pytest
+
+from harness.preferences import HUMANS, IDENTICAL, Judgement, analyse
+from harness.records import Decision
+from harness.stats.multiplicity import holm
+from tests.harness.preferences.simulated import asked_in_both_orders, coins, finding_of, only_of, said
+
+L, R, T = "left", "right", "tie"
+
+
+def test_a_win_rate_by_hand() -> None:
+    """3 won, 2 tied, 1 lost are 4 of 6; ties leave the sign test, 3 to 1 of which gives p = .625."""
+    finding = finding_of(said([R, R, R, T, T, L]))
+
+    assert finding.win_rate is not None
+    assert finding.test is not None
+    assert pytest.approx(4 / 6) == finding.win_rate.value
+    assert (3, 2, 1, 6) == (finding.win_rate.won, finding.win_rate.tied, finding.win_rate.lost, finding.n)
+    assert (0.625, 0.625) == (finding.test.p, finding.adjusted_p)
+    assert Decision.NO_DIFFERENCE == finding.decision
+
+
+def test_the_standard_error_by_hand() -> None:
+    """1, 1, 0, 0 have a standard deviation of sqrt(1/3), and a standard error of sqrt(1/12)."""
+    assert pytest.approx((1 / 12) ** 0.5) == finding_of(said([R, R, L, L])).standard_error
+    assert finding_of(said([R])).standard_error is None
+
+
+def test_better_and_worse() -> None:
+    """The baseline is the first left model, or the one that is named; the other side mirrors everything."""
+    judgements = said([R] * 30 + [L] * 5)
+
+    finding, mirrored = finding_of(judgements), finding_of(judgements, baseline="dpo")
+
+    assert ("sft", "dpo", Decision.BETTER) == (finding.baseline, finding.candidate, finding.decision)
+    assert ("dpo", "sft", Decision.WORSE) == (mirrored.baseline, mirrored.candidate, mirrored.decision)
+    assert finding.win_rate is not None
+    assert mirrored.win_rate is not None
+    assert pytest.approx(1) == finding.win_rate.value + mirrored.win_rate.value
+    assert pytest.approx(1) == finding.win_rate.interval.low + mirrored.win_rate.interval.high
+
+
+def test_a_side_is_not_a_model() -> None:
+    """Judgements count for a model on whichever side it stood."""
+    turned = [each.facing("dpo") if i % 2 else each for i, each in enumerate(said([R, R, R, L]))]
+
+    assert finding_of(said([R, R, R, L])) == finding_of(turned)
+
+
+def test_identical_answers_stand_apart() -> None:
+    """They are in no win rate, and the win rate with them as ties is given beside it."""
+    finding = finding_of([*said([R, R, L]), *said([T], item="same", reason=IDENTICAL)])
+
+    assert finding.win_rate is not None
+    assert (3, 1, 0) == (finding.n, finding.identical, finding.win_rate.tied)
+    assert pytest.approx(2.5 / 4) == finding.with_identical
+
+
+def test_no_usable_answer_is_counted_by_reason_and_is_no_default() -> None:
+    """What could not be read is neither a tie nor a loss; where nothing was, there are no numbers."""
+    refused = [replace(each, reason="refused") for each in said([None, None])]
+
+    some = finding_of([*said([R], item="read"), *refused])
+    none = finding_of(refused)
+
+    assert (1, {"refused": 2}) == (some.n, some.unreadable)
+    assert (0, None, None, Decision.NOT_COMPARABLE) == (none.n, none.win_rate, none.test, none.decision)
+    assert "no usable judgement; left out: 2 without a usable answer" in none.sentence()
+
+
+def test_prompts_are_what_is_independent() -> None:
+    """Ten judgements of one prompt are one unit: a wide interval, and one prompt in the sign test."""
+    one = finding_of(said([R] * 10, cluster="p"))
+    ten = finding_of(said([R] * 10))
+
+    assert one.test is not None
+    assert ten.test is not None
+    assert one.win_rate is not None
+    assert ten.win_rate is not None
+    assert (1.0, 2 / 2**10) == (one.test.p, ten.test.p)
+    assert one.win_rate.interval.low < ten.win_rate.interval.low
+    assert (1, 10) == (one.win_rate.prompts, ten.win_rate.prompts)
+
+
+def test_all_raters_and_pairs_are_one_family() -> None:
+    """Adjusted p are Holm's of all findings' sign tests, all humans together among them."""
+    judgements = [
+        *said([R] * 9 + [L]),
+        *said([R] * 8 + [L] * 2, "bia"),
+        *said([R] * 10, "gpt", kind="judge"),
+        *said([L] * 7 + [R] * 3, "gpt", kind="judge", right="grpo"),
+    ]
+
+    found = analyse(judgements, resamples=200).findings
+
+    assert ["gpt", "ana", "bia", HUMANS, "gpt"] == [each.rater for each in found]
+    assert holm([each.test.p for each in found if each.test]) == [each.adjusted_p for each in found]
+
+
+def test_a_finding_does_not_depend_on_company() -> None:
+    """Whoever else judged, one rater's numbers are the same, but for the adjusted p."""
+    mine, others = said([R, R, L, T, R] * 12), said([L] * 60, "bia")
+
+    alone = finding_of(mine)
+    among = finding_of([*others, *mine], "ana")
+
+    assert replace(alone, adjusted_p=None, decision=among.decision) == replace(among, adjusted_p=None)
+
+
+def test_a_sentence_holds_what_decides() -> None:
+    """Who, by whom, the decision, the win rate with its interval, the counts and p."""
+    assert (
+        "dpo vs sft by ana: NO DIFFERENCE SHOWN: win rate 0.667 [0.300, 0.903] "
+        "(won 4, tied 0, lost 2), p = 0.69 (adjusted), n = 6"
+    ) == finding_of(said([R, R, R, R, L, L])).sentence()
+
+
+# ---------------------------------------------------------------- what else moves a rater
+
+
+def test_a_leaning_to_the_first_is_found() -> None:
+    """A judge that takes the first answer in 40 % of its calls, and the better one otherwise."""
+    truths, leaning = coins(400, 0.6, 1), iter(coins(800, 0.4, 2))
+    judge = asked_in_both_orders("gpt", lambda t, first: first if next(leaning) else t, truths, truths)
+
+    finding = finding_of(judge)
+
+    assert finding.position is not None
+    assert finding.consistency is not None
+    assert finding.position.share.interval.low > 0.6
+    assert finding.position.p < 1e-6
+    # an order agrees with the other unless exactly one of them leaned, away from what is better
+    assert pytest.approx(1 - 0.4 + 0.4**2 / 2 - 0.04, abs=0.08) == finding.consistency.share.value
+    assert finding.consistency.to_first > 20 * max(finding.consistency.to_second, 1)
+
+
+def test_an_unbiased_judge_is_not_accused() -> None:
+    """One that errs at random is inconsistent, and leans to neither side nor length."""
+    truths, longer, errs = coins(400, 0.6, 1), coins(400, 0.5, 3), iter(coins(800, 0.2, 4))
+    judge = asked_in_both_orders("gpt", lambda t, first: t != next(errs), truths, longer)
+
+    finding = finding_of(judge)
+
+    assert finding.position is not None
+    assert finding.length is not None
+    assert finding.position.p > 0.05
+    assert finding.length.p > 0.05
+
+
+def test_a_leaning_to_length_is_found() -> None:
+    """A judge that takes the longer answer in half of the pairs."""
+    truths, longer, leaning = coins(400, 0.5, 1), coins(400, 0.5, 5), coins(400, 0.5, 6)
+    prefers = [b if lean else t for t, b, lean in zip(truths, longer, leaning, strict=True)]
+    judge = asked_in_both_orders("gpt", lambda t, first: t, prefers, longer)
+
+    finding = finding_of(judge)
+
+    assert finding.length is not None
+    assert finding.position is not None
+    assert pytest.approx(0.75, abs=0.06) == finding.length.share.value
+    assert finding.length.p < 1e-6
+    assert finding.position.share.value == 0.5
+
+
+def test_nothing_is_said_of_what_is_not_known() -> None:
+    """Without orders and lengths there is no bias, no consistency, and none is made up."""
+    finding = finding_of(said([R, L, R]))
+
+    assert (None, None, None) == (finding.position, finding.consistency, finding.length)
+
+
+# ---------------------------------------------------------------- whom to believe
+
+
+def test_agreement_by_hand() -> None:
+    """Cohen's example shape: of 10 items 7 agree; .5 and .5 by chance give kappa .4."""
+    ana, bia = said([R] * 5 + [L] * 5), said([R, R, R, R, L, L, L, L, R, R], "bia")
+
+    found = analyse([*ana, *bia], resamples=200)
+
+    raw, kappa = found.agreements[0].raw, found.agreements[0].kappa
+    assert (0.7, 10) == (pytest.approx(raw.value), raw.items)
+    # bia: 6 right and 4 left, ana: 5 and 5, so that chance agrees in half
+    assert pytest.approx((0.7 - 0.5) / 0.5) == kappa.value
+    assert "ana and bia agree on 0.700" in found.agreements[0].sentence()
+
+
+def test_agreement_is_on_shared_usable_different_answers() -> None:
+    """Unreadable and identical ones, and what only one of them judged, are not agreed on."""
+    ana = said([R, L, R, None, R])
+    bia = [
+        *said([R, L, T], "bia"),
+        *said([T], "bia", item="q3"),
+        *said([T], "bia", item="q4", reason=IDENTICAL),
+    ]
+
+    [agreement] = [each for each in analyse([*ana, *bia], resamples=100).agreements if each.first == "ana"]
+
+    assert (3, pytest.approx(2 / 3)) == (agreement.raw.items, agreement.raw.value)
+
+
+def test_random_and_inverted_raters_are_found() -> None:
+    """Kappa with a good rater is 1 for another good one, near 0 for a random, and near -1 for an inverted."""
+    truth = coins(300, 0.5, 1)
+    good = [R if t else L for t in truth]
+    noise = [R if t else L for t in coins(300, 0.5, 2)]
+    raters = {"good": good, "random": noise, "inverted": [L if t else R for t in truth]}
+
+    found = analyse(
+        [*said(good, "gpt", kind="judge"), *chain(*(said(each, name) for name, each in raters.items()))],
+        resamples=200,
+    )
+
+    kappas = {each.second: each.kappa for each in found.agreements if each.first == "gpt"}
+    assert (1.0, -1.0) == (kappas["good"].value, pytest.approx(kappas["inverted"].value, abs=0.02))
+    assert kappas["random"].interval is not None
+    assert kappas["random"].interval.low < 0 < kappas["random"].interval.high
+
+
+def test_a_judge_stands_beside_people_with_their_own_agreement() -> None:
+    """Every vote of a person against the judge's, and every two people's against each other."""
+    found = analyse(
+        [*said([R, R, L, L], "gpt", kind="judge"), *said([R, R, L, R]), *said([R, L, L, L], "bia")],
+        resamples=100,
+    )
+
+    judge, among = found.agreement("dpo", "gpt"), found.agreement("dpo", HUMANS)
+    assert judge is not None
+    assert among is not None
+    assert (8, 6 / 8) == (judge.raw.items, judge.raw.value)
+    assert (4, 2 / 4) == (among.raw.items, among.raw.value)
+    humans = found.humans("dpo")
+    assert humans is not None
+    assert (HUMANS, 8) == (humans.rater, humans.n)
+
+
+def test_votes_of_one_item_are_not_independent() -> None:
+    """Doubling every person's votes by a twin does not shrink the judge's interval by the root of two."""
+    truth, noise = coins(150, 0.5, 1), coins(150, 0.25, 2)
+    judge = said([R if t else L for t in truth], "gpt", kind="judge")
+    votes = [R if t != flip else L for t, flip in zip(truth, noise, strict=True)]
+
+    alone = analyse([*judge, *said(votes)], resamples=1000).agreement("dpo", "gpt")
+    twins = analyse([*judge, *said(votes), *said(votes, "bia")], resamples=1000).agreement("dpo", "gpt")
+
+    assert alone is not None
+    assert twins is not None
+    widths = [
+        each.kappa.interval.high - each.kappa.interval.low for each in (alone, twins) if each.kappa.interval
+    ]
+    assert pytest.approx(widths[0], rel=0.1) == widths[1]
+
+
+def test_a_jury_is_no_further_rater_of_its_judges() -> None:
+    """It has a finding of its own and is the judge's column, and agreement among all leaves it out."""
+    judges = [*said([R, R, L], "judge:a", kind="judge"), *said([R, L, L], "judge:b", kind="judge")]
+
+    found = analyse([*judges, *said([R, R, L], "jury:ab", kind="judge")], resamples=100)
+
+    assert ["jury:ab"] == [each.rater for each in found.judges("dpo")]
+    assert [("judge:a", "judge:b")] == [each.raters for each in found.groups]
+
+
+# ---------------------------------------------------------------- judges put right by people
+
+
+def test_a_biased_judge_is_put_right() -> None:
+    """The judge takes the right one as people do and in a third of the rest; people judged 200 of 1,000."""
+    truth, flattery = coins(1000, 0.5, 1), coins(1000, 1 / 3, 2)
+    judged = [R if t or f else L for t, f in zip(truth, flattery, strict=True)]
+    people = [R if t else L for t in truth][:200]
+
+    finding = finding_of([*said(judged, "gpt", kind="judge"), *said(people)], "gpt", resamples=1000)
+
+    assert finding.win_rate is not None
+    assert finding.corrected is not None
+    assert finding.corrected.interval is not None
+    assert finding.win_rate.interval.low > 0.6
+    assert finding.corrected.interval.low < np.mean(truth) < finding.corrected.interval.high
+    assert 200 == finding.corrected.shared
+
+
+def test_people_are_averaged_over_an_item() -> None:
+    """Two votes against each other on an item are one half, whoever of them came first."""
+    judge = said([R, L] * 20, "gpt", kind="judge")
+    votes = [*said([R, R] * 10), *said([L, L] * 10, "bia")]
+
+    finding = finding_of([*judge, *votes], "gpt")
+
+    assert finding.corrected is not None
+    assert pytest.approx(0.5) == finding.corrected.value
+
+
+def test_a_judge_without_people_is_not_corrected() -> None:
+    """Nor are people by themselves."""
+    assert finding_of(said([R, L], "gpt", kind="judge")).corrected is None
+    assert finding_of(said([R, L])).corrected is None
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.3])
+def test_the_corrected_win_rate_covers(bias: float) -> None:
+    """In 100 simulated experiments each, 95 % intervals hold the true rate in 90 % at the least."""
+    held = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        truth = rng.random(300) < 0.55
+        judged = np.where(rng.random(300) < bias, True, truth ^ (rng.random(300) < 0.15))
+        people = said([R if t else L for t in truth[:80]])
+        judge = said([R if j else L for j in judged], "gpt", kind="judge")
+        corrected = finding_of([*judge, *people], "gpt", resamples=200, seed=seed).corrected
+        assert corrected is not None
+        assert corrected.interval is not None
+        held += corrected.interval.low <= 0.55 <= corrected.interval.high
+
+    assert held >= 90
+
+
+# ---------------------------------------------------------------- more than two models
+
+
+def test_ratings_of_three_models() -> None:
+    """Who beats whom in three of four is 400 log10(3) = 191 above; two models alone are not rated."""
+    pairs = [("sft", "dpo"), ("dpo", "grpo"), ("sft", "grpo")]
+    votes = [R, R, R, L] * 50
+    judgements = [each for left, right in pairs for each in said(votes, left=left, right=right)]
+    judgements = [replace(each, item=f"{each.item}{i}") for i, each in enumerate(judgements)]
+
+    [rated] = analyse(judgements, resamples=100).ratings
+
+    assert ["grpo", "dpo", "sft"] == [each.name for each in rated.ratings]
+    assert rated.ratings[0].interval.low > rated.ratings[2].interval.high
+    assert () == analyse(said(votes), resamples=100).ratings
+
+
+def test_models_that_never_met_are_not_rated() -> None:
+    """The reason is given in the place of the ratings."""
+    judgements = [*said([R, L]), *said([R, L], left="a", right="b")]
+
+    [rated] = analyse(judgements, resamples=100).ratings
+
+    assert () == rated.ratings
+    assert rated.reason is not None
+    assert "never compared" in rated.reason
+
+
+def test_the_same_item_of_two_pairs_is_two_choices() -> None:
+    """A prompt that two candidates answered is judged once for each."""
+    judgements = [*said([R, R]), *said([L, L], right="grpo")]
+
+    found = analyse(judgements, resamples=100)
+
+    assert [("dpo", 1.0), ("grpo", 0.0)] == [
+        (each.candidate, each.win_rate and each.win_rate.value) for each in found.findings
+    ]
+
+
+def test_an_unread_order_does_not_let_the_other_decide() -> None:
+    """It would be a vote with the judge's leaning to a side; agreement and correction leave it out too."""
+    orders = [
+        *said([R] * 3, "gpt", kind="judge", shown_first="left"),
+        *said([None] * 3, "gpt", kind="judge", shown_first="right"),
+    ]
+
+    found = analyse([*orders, *said([R, R, R])], resamples=100)
+
+    judge = only_of(found.findings, "gpt")
+    assert (0, 3, None) == (judge.n, sum(judge.unreadable.values()), judge.corrected)
+    assert () == found.agreements
+
+
+def test_one_judgement_is_enough() -> None:
+    """The smallest analysis there is has a win rate, and decides nothing."""
+    one = Judgement(item="q", left="a", right="b", rater="ana", winner="right")
+
+    finding = finding_of([one])
+
+    assert finding.win_rate is not None
+    assert (1.0, 1.0, Decision.NO_DIFFERENCE) == (
+        finding.win_rate.value,
+        finding.adjusted_p,
+        finding.decision,
+    )

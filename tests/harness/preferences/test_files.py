@@ -1,0 +1,190 @@
+"""Judgements as CSV: what is read, what is told where it is wrong, and that what is written is read again."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import DataError
+from harness.preferences import IDENTICAL, Judgement, read_judgements, write_judgements
+
+HEAD = "item,rater,left,right,winner"
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).map(str.strip).filter(bool)
+safe = texts.filter(lambda text: not text.startswith(("=", "+", "-", "@")))
+
+
+def written(folder: Path, *lines: str) -> Path:
+    """A file of these lines."""
+    file = folder / "votes.csv"
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def test_the_smallest_form(tmp_path: Path) -> None:
+    """Five columns: winners by side, by name, a tie, and none; whoever is not said to be a judge is human."""
+    file = written(
+        tmp_path, HEAD, "q1,ana,sft,dpo,right", "q2,ana,sft,dpo,sft", "q3,ana,dpo,sft,tie", "q4,ana,sft,dpo,"
+    )
+
+    found = read_judgements(file)
+
+    assert ["right", "left", "tie", None] == [each.winner for each in found]
+    assert (
+        Judgement(item="q1", rater="ana", left="sft", right="dpo", winner="right", kind="human") == found[0]
+    )
+
+
+def test_everything_that_may_be_said(tmp_path: Path) -> None:
+    """Lengths are counted from texts where none is given, and an order may be told by a model's name."""
+    head = f"{HEAD},kind,shown_first,share,left_length,left_text,right_text,cluster,seconds,reason"
+    file = written(tmp_path, head, 'q1,gpt,sft,dpo,,judge,dpo,0.75,9,"one, two",three,c1,1.5,because')
+
+    assert [
+        Judgement(
+            item="q1",
+            rater="gpt",
+            left="sft",
+            right="dpo",
+            winner="right",
+            kind="judge",
+            cluster="c1",
+            shown_first="right",
+            share=0.75,
+            reason="because",
+            left_length=9,
+            right_length=5,
+            seconds=1.5,
+        )
+    ] == read_judgements(file)
+
+
+def test_columns_of_others_are_left_alone(tmp_path: Path) -> None:
+    """What is not like any known column is nobody's mistake."""
+    file = written(tmp_path, f"{HEAD},annotator_age", "q1,ana,sft,dpo,tie,40")
+
+    assert ["tie"] == [each.winner for each in read_judgements(file)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], "row 1: there is no column 'item'"),
+        ([HEAD], "holds no judgements"),
+        (["item,rater,left,right"], "row 1: there is no column 'winner'; found: item, rater, left, right"),
+        ([f"{HEAD},shown_frist"], "row 1: column 'shown_frist': is not known; did you mean 'shown_first'?"),
+        ([f"{HEAD},item"], "row 1: column 'item': stands there twice"),
+        ([HEAD, "q1,ana,a,b,left,more"], "row 2: has 6 cells, and the header 5"),
+        ([HEAD, "q1,ana,a,b,left", ",ana,a,b,left"], "row 3: column 'item': is empty"),
+        ([HEAD, "q1,ana,a,a,left"], "row 2: column 'right': is the same model as on the left: 'a'"),
+        (
+            [HEAD, "q1,ana,a,b,c"],
+            "row 2: column 'winner': left, right, tie, a or b was expected, and not 'c'",
+        ),
+        ([HEAD, "q1,ana,b,left,left"], "is a side and a model's name; rename the model"),
+        ([HEAD, 'q1,"ana,a,b,left'], "row 2: is not CSV"),
+        (
+            [f"{HEAD},kind", "q1,ana,a,b,left,robot"],
+            "column 'kind': judge or human was expected, and not 'robot'",
+        ),
+        (
+            [f"{HEAD},kind", "q1,ana,a,b,left,human", "q2,ana,a,b,left,judge"],
+            "row 3: column 'kind': 'ana' is a human in an earlier row",
+        ),
+        ([HEAD, "q1,ana,a,b,left", "q1,ana,b,a,left"], "row 3: column 'item': 'ana' judged 'q1' in row 2"),
+        (
+            [f"{HEAD},share", "q1,ana,a,b,,1.5"],
+            "column 'share': a number from 0 to 1 was expected, and not '1.5'",
+        ),
+        (
+            [f"{HEAD},share", "q1,ana,a,b,,nan"],
+            "column 'share': a number from 0 to 1 was expected, and not 'nan'",
+        ),
+        ([f"{HEAD},share", "q1,ana,a,b,left,0.9"], "column 'share': 0.9 of the win for the right one makes"),
+        ([f"{HEAD},seconds", "q1,ana,a,b,left,-1"], "column 'seconds': a number from 0 up was expected"),
+        ([f"{HEAD},left_length", "q1,ana,a,b,left,1.5"], "column 'left_length': a whole number was expected"),
+        (
+            [f"{HEAD},shown_first", "q1,ana,a,b,left,tie"],
+            "column 'shown_first': left, right, a or b was expected",
+        ),
+    ],
+)
+def test_mistakes_are_told_with_row_and_column(tmp_path: Path, lines: list[str], message: str) -> None:
+    """One message says the file, the row as an editor counts, the column, and what was expected."""
+    file = written(tmp_path, *lines)
+
+    with pytest.raises(DataError, match=re.escape(message)) as found:
+        read_judgements(file)
+
+    assert str(found.value).startswith(str(file))
+
+
+def test_rows_are_counted_as_an_editor_does(tmp_path: Path) -> None:
+    """A cell of several lines moves the number of the next row."""
+    file = written(tmp_path, f"{HEAD},left_text", 'q1,ana,a,b,left,"one', 'two"', "q2,ana,a,b,c,x")
+
+    with pytest.raises(DataError, match="row 4: column 'winner'"):
+        read_judgements(file)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", HEAD.encode() + b"\nq1,\xe9,a,b,left\n"])
+def test_other_encodings_are_refused(tmp_path: Path, content: bytes) -> None:
+    """Text that is not UTF-8 is not guessed at."""
+    file = tmp_path / "votes.csv"
+    file.write_bytes(content)
+
+    with pytest.raises(DataError, match="is not UTF-8 text"):
+        read_judgements(file)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """It is one message, not a traceback."""
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        read_judgements(tmp_path / "none.csv")
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_written_as_text(tmp_path: Path) -> None:
+    """A formula gets an apostrophe; on reading nothing is taken away."""
+    formula = Judgement(item="=1+1", rater="@sum", left="a", right="b", winner=None, reason="-x")
+
+    write_judgements(tmp_path / "votes.csv", [formula])
+
+    assert "'=1+1,'@sum,a,b,,human,,,,,,,'-x" == (tmp_path / "votes.csv").read_text().splitlines()[1]
+    assert ["'=1+1"] == [each.item for each in read_judgements(tmp_path / "votes.csv")]
+
+
+@given(
+    st.builds(
+        Judgement,
+        item=safe,
+        left=st.just("one"),
+        right=st.just("two"),
+        rater=safe,
+        winner=st.sampled_from(["left", "right", "tie", None]),
+        kind=st.sampled_from(["judge", "human"]),
+        cluster=safe,
+        shown_first=st.sampled_from(["left", "right", None]),
+        reason=safe,
+        left_length=st.none() | st.integers(0, 10**6),
+        right_length=st.none() | st.integers(0, 10**6),
+        seconds=st.none() | st.floats(0, 1e6),
+    )
+)
+def test_what_is_written_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, judgement: Judgement
+) -> None:
+    """Every field comes back, whatever the texts hold."""
+    file = tmp_path_factory.mktemp("written") / "votes.csv"
+
+    write_judgements(file, [judgement])
+
+    assert [judgement] == read_judgements(file)
+
+
+def test_identical_answers_are_read_as_such(tmp_path: Path) -> None:
+    """The reason of a tie tells that nobody decided it."""
+    file = written(tmp_path, f"{HEAD},reason", f"q1,ana,a,b,tie,{IDENTICAL}", "q2,ana,a,b,tie,both bad")
+
+    assert [True, False] == [each.identical for each in read_judgements(file)]

@@ -1,0 +1,75 @@
+"""Ratings: exact for two, right for several, honest where candidates never met or never lost."""
+
+from math import log10
+
+import numpy as np
+import pytest
+
+from harness.stats.bradley_terry import Rating, ratings
+
+
+def by_name(found: list[Rating]) -> dict[str, Rating]:
+    """The ratings by the candidate's name."""
+    return {rating.name: rating for rating in found}
+
+
+def test_two_candidates_have_the_rating_of_their_win_rate() -> None:
+    """750 of 1,000 is 400 · log10(3) apart, up to the made-up tie; the mean is 0."""
+    found = by_name(ratings(["a"] * 1000, ["b"] * 1000, [1.0] * 750 + [0.0] * 250, range(1000), resamples=99))
+
+    assert found["a"].value - found["b"].value == pytest.approx(400 * log10(3), abs=1)
+    assert found["a"].value == pytest.approx(-found["b"].value)
+    assert found["a"].interval.low < found["a"].value < found["a"].interval.high
+
+
+def test_ties_are_half_a_win() -> None:
+    """All ties, and half the wins each, rate both alike."""
+    assert 0.0 == pytest.approx(
+        ratings(["a"] * 9, ["b"] * 9, [0.5] * 9, range(9), resamples=9)[0].value, abs=0.01
+    )
+
+
+def test_sides_do_not_matter() -> None:
+    """A comparison told from the other side is the same."""
+    draw = np.random.default_rng(2)
+    pairs = [("a", "b"), ("b", "c"), ("a", "c")] * 30
+    shares = draw.choice([0.0, 0.5, 1.0], 90)
+    one = by_name(ratings([a for a, _ in pairs], [b for _, b in pairs], shares, range(90), resamples=9))
+    other = by_name(ratings([b for _, b in pairs], [a for a, _ in pairs], 1 - shares, range(90), resamples=9))
+
+    assert {name: pytest.approx(rating.value, abs=0.1) for name, rating in one.items()} == {
+        name: rating.value for name, rating in other.items()
+    }
+
+
+def test_known_strengths_are_found() -> None:
+    """Four candidates 100 apart: the intervals hold the truth mostly, and the order is right."""
+    truth = dict(zip("abcd", (150.0, 50.0, -50.0, -150.0), strict=True))
+    draw = np.random.default_rng(4)
+    covered = 0
+    for _ in range(20):
+        pairs = [(a, b) for a in "abcd" for b in "abcd" if a < b] * 60
+        chance = [1 / (1 + 10 ** ((truth[b] - truth[a]) / 400)) for a, b in pairs]
+        wins = (draw.random(len(pairs)) < chance).astype(float)
+        prompts = [number // 6 for number in range(len(pairs))]
+        found = ratings([a for a, _ in pairs], [b for _, b in pairs], wins, prompts, resamples=199, seed=draw)
+        covered += sum(r.interval.low <= truth[r.name] <= r.interval.high for r in found)
+        assert {"a", "b"} == {rating.name for rating in found[:2]}
+    assert covered >= 68  # of 80; 76 are promised
+
+
+def test_who_never_lost_has_no_bound() -> None:
+    """The rating is finite, and is told to be no more than a lower limit."""
+    found = by_name(
+        ratings(["a", "a", "b"] * 5, ["b", "c", "c"] * 5, [1.0, 1.0, 0.5] * 5, range(15), resamples=99)
+    )
+
+    assert (True, False, False) == tuple(found[name].unbounded for name in "abc")
+    assert np.isfinite(found["a"].value)
+    assert 10 == found["a"].comparisons
+
+
+def test_parts_that_never_met_are_named() -> None:
+    """A rating across them would be invented."""
+    with pytest.raises(ValueError, match="a, b; c, d"):
+        ratings(["a", "c"], ["b", "d"], [1.0, 0.0], [0, 1])

@@ -1,0 +1,73 @@
+"""The corrected win rate: unbiased whatever the judge, and better than people alone with a good one."""
+
+import numpy as np
+import pytest
+
+from harness.stats.powered import FEWEST, corrected_win_rate
+
+
+def labelled(agree: float, bias: float, n: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """People who prefer the candidate in 60 %, and a judge who follows them, or a coin, or the candidate."""
+    people = (draw.random(n) < 0.6).astype(float)
+    judge = np.where(draw.random(n) < agree, people, draw.random(n) < 0.5)
+    return people, np.where(draw.random(n) < bias, 1.0, judge)
+
+
+@pytest.mark.parametrize("shared", [20, 50, 200])
+def test_it_covers_the_truth_with_a_biased_judge(shared: int) -> None:
+    """In at least 88 of 100 seeded experiments, although the judge alone never would."""
+    draw = np.random.default_rng(shared)
+    covered = misled = 0
+    for _ in range(100):
+        people, judge = labelled(0.8, 0.25, 1000, draw)
+        found = corrected_win_rate(
+            people[:shared], judge[:shared], range(shared), judge[shared:], range(1000 - shared),
+            resamples=199, seed=draw,
+        )  # fmt: skip
+        assert found.interval is not None
+        covered += found.interval.low <= 0.6 <= found.interval.high
+        misled += judge.mean() > 0.6 + 2 * 0.0155
+    assert covered >= 88
+    assert misled >= 95
+
+
+def test_a_perfect_judge_is_followed() -> None:
+    """The interval is nearly that of all items judged by people."""
+    people, _ = labelled(1.0, 0.0, 1000, np.random.default_rng(1))
+    found = corrected_win_rate(people[:100], people[:100], range(100), people[100:], range(900))
+    assert found.interval is not None
+    assert found.human is not None
+    assert found.weight is not None
+
+    assert found.weight > 0.85
+    assert found.interval.high - found.interval.low < 0.45 * (found.human.high - found.human.low)
+
+
+def test_a_useless_judge_is_not_followed() -> None:
+    """A coin's labels leave what people said."""
+    draw = np.random.default_rng(2)
+    people, judge = labelled(0.0, 0.0, 1000, draw)
+    found = corrected_win_rate(people[:200], judge[:200], range(200), judge[200:], range(800))
+    assert found.value is not None
+    assert found.weight is not None
+
+    assert found.weight < 0.2
+    assert found.value == pytest.approx(people[:200].mean(), abs=0.02)
+
+
+def test_a_judge_that_is_always_wrong_is_not_followed() -> None:
+    """One that contradicts people has weight 0, never below."""
+    people, _ = labelled(1.0, 0.0, 400, np.random.default_rng(3))
+    found = corrected_win_rate(people[:100], 1 - people[:100], range(100), 1 - people[100:], range(300))
+
+    assert (0.0, pytest.approx(people[:100].mean())) == (found.weight, found.value)
+
+
+def test_too_few_labels_give_no_number() -> None:
+    """None and why."""
+    few = corrected_win_rate([1.0] * 5, [1.0] * 5, range(5), [1.0] * 50, range(50))
+    alone = corrected_win_rate([1.0] * 20, [1.0] * 20, range(20), [], [])
+
+    assert (None, None) == (few.value, alone.value)
+    assert f"at least {FEWEST}" in str(few.reason)
+    assert "nothing but" in str(alone.reason)

@@ -1,0 +1,109 @@
+"""Published annotations through the README's own lines, and what `harness preferences` then says of them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
+from statsmodels.stats.inter_rater import cohens_kappa as statsmodels_kappa
+
+from harness.preferences import HUMANS, analyse, read_judgements
+from tests.working import Working
+
+README = Path(__file__).parent.parent / "README.md"
+[RECIPE] = re.findall(r"```python\n(import pandas.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Working:
+    """A folder with two made-up files in the published shapes, and the README's lines run in it."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(7)
+    Path("annotations.json").write_text(json.dumps(alpaca_eval(rng)), encoding="utf-8")
+    Path("testset-v1.json").write_text(json.dumps(pandalm(rng)), encoding="utf-8")
+    exec(RECIPE, {})
+    return Working(tmp_path, capsys)
+
+
+def alpaca_eval(rng: np.random.Generator) -> list[dict[str, Any]]:
+    """805 judgements: a preference from 1 to 2, 1.5 a draw, and some that the judge gave none of."""
+    preferences = np.clip(rng.normal(1.6, 0.4, 805), 1, 2).round(3)
+    preferences[:30] = 1.5
+    return [
+        {
+            "instruction": f"Question {i}",
+            "output_1": "short" * int(rng.integers(1, 9)),
+            "generator_1": "text_davinci_003",
+            "output_2": 'a longer, quoted "answer",\n' * int(rng.integers(1, 9)),
+            "generator_2": "tuned",
+            "annotator": "weighted_gpt4",
+            "preference": None if i >= 800 else float(preference),
+        }
+        for i, preference in enumerate(preferences)
+    ]
+
+
+def pandalm(rng: np.random.Generator) -> list[dict[str, Any]]:
+    """999 items on five models, three people who mostly say the same."""
+    models = ["llama-7b", "bloom-7b", "cerebras-gpt-6.7B", "opt-7b", "pythia-6.9b"]
+    rows = []
+    for i in range(999):
+        left, right = rng.choice(models, 2, replace=False)
+        truth = int(rng.choice([0, 1, 2], p=[0.1, 0.4, 0.5]))
+        votes = {
+            f"annotator{n}": truth if rng.random() < 0.85 else int(rng.integers(0, 3)) for n in (1, 2, 3)
+        }
+        texts = {"instruction": "Do it.", "input": "", "response1": "one", "response2": "two"}
+        rows.append({"idx": i, "cmp_key": f"{left}_{right}", **texts, **votes})
+    return rows
+
+
+def test_the_win_rate_is_the_published_one(working: Working) -> None:
+    """AlpacaEval: the mean of preference - 1, its standard error, wins and draws; null counts for neither."""
+    published = pd.read_json("annotations.json").preference.dropna()
+
+    [finding] = analyse(read_judgements(Path("alpaca_eval.csv")), resamples=200).findings
+
+    assert finding.win_rate is not None
+    assert pytest.approx((published - 1).mean(), abs=1e-12) == finding.win_rate.value
+    assert pytest.approx(published.sem(), abs=1e-12) == finding.standard_error
+    assert (800, {"no reason given": 5}) == (finding.n, finding.unreadable)
+    assert ((published > 1.5).sum(), (published == 1.5).sum(), (published < 1.5).sum()) == (
+        finding.win_rate.won,
+        finding.win_rate.tied,
+        finding.win_rate.lost,
+    )
+    assert ("text_davinci_003", "tuned", "judge") == (finding.baseline, finding.candidate, finding.kind)
+
+
+def test_annotators_agree_as_others_compute_it(working: Working) -> None:
+    """PandaLM: kappas of the three columns of 0, 1 and 2, over all pairs of models, are statsmodels'."""
+    columns = pd.read_json("testset-v1.json")[["annotator1", "annotator2", "annotator3"]].to_numpy()
+
+    found = analyse(read_judgements(Path("pandalm.csv")), resamples=50)
+
+    [everybody] = [each for each in found.groups if each.models is None]
+    assert pytest.approx(fleiss_kappa(aggregate_raters(columns)[0])) == everybody.fleiss.value
+    kappas = {(each.first, each.second): each.kappa for each in found.agreements if each.models is None}
+    table = pd.crosstab(columns[:, 0], columns[:, 1]).to_numpy()
+    assert pytest.approx(statsmodels_kappa(table).kappa) == kappas["annotator1", "annotator2"].value
+    assert 999 == kappas["annotator1", "annotator2"].items
+    assert (HUMANS, HUMANS) in kappas
+
+
+def test_the_command_needs_no_project(working: Working) -> None:
+    """A file alone is enough: nothing is made in the folder, and JSON holds what the tables say."""
+    before = sorted(working.folder.iterdir())
+
+    code, shown, _ = working.run("preferences", "--from", "alpaca_eval.csv")
+    json_code, document, _ = working.run("preferences", "--from", "alpaca_eval.csv", "--json")
+
+    assert (0, 0) == (code, json_code)
+    assert "tuned vs text_davinci_003 by weighted_gpt4: BETTER: win rate" in " ".join(shown.split())
+    [finding] = json.loads(document)["findings"]
+    assert ("BETTER", 800) == (finding["decision"], finding["n"])
+    assert before == sorted(working.folder.iterdir())
