@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoModelForSequenceClassification
 
 from harness.engine import retrying
 from harness.records import Preference
 from harness.store import Store
+from tests.harness.engine.test_rewarding import tiny_reward
 from tests.serving import FINE, Asked, Fault, ModelServer, status
 from tests.working import Working
 
@@ -505,3 +507,65 @@ def test_a_coin_is_not_decided(project: Judged) -> None:
     found = project.judged("--by", "served", "--until-decided")
     assert found["sessions"][0]["decided"]["decided"] is False
     assert found["sessions"][0]["decided"]["share"] in (None, 0.5)
+
+
+# ---------------------------------------------------------------- reward models
+
+
+@pytest.fixture
+def rated(project: Judged) -> Judged:
+    """The same project with a reward model on this machine."""
+    tiny_reward(project.folder / "reward")
+    with (project.folder / "harness.toml").open("a") as file:
+        file.write('[models.reward]\npath = "./reward"\n[compare]\njudges = ["reward"]\n')
+    return project
+
+
+def test_a_reward_model_judges(rated: Judged) -> None:
+    """The higher score wins, the difference is kept, each answer is rated once, and no order is shown."""
+    found = rated.judged()
+    [session] = found["sessions"]
+    assert 2 * (PAIRS - 4) == session["calls"]
+    assert found["spent"] is None
+    chosen = [each for each in found["preferences"] if each["reason"] is None]
+    assert PAIRS - 4 == len(chosen)
+    assert all((each["difference"] > 0) == (each["winner"] == "right") for each in chosen)
+    assert {"left", "right"} == {each["winner"] for each in chosen}
+    [finding] = found["analysis"]["findings"]
+    assert (PAIRS - 4, 4, None, None) == tuple(
+        finding[key] for key in ("n", "identical", "position", "consistency")
+    )
+    assert found["raters"][0]["id"].startswith("judge:reward:")
+    assert [] == rated.judge.asked
+
+
+def test_scores_are_remembered(rated: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second time no model is loaded, and a deleted answer of the store is the only one asked again."""
+    first = rated.judged()
+    monkeypatch.setattr(
+        "harness.verbs.judge.open_reward_model", lambda *given, **named: pytest.fail("loaded")
+    )
+    again = rated.judged()
+    assert first["preferences"] == again["preferences"]
+    assert (0, 72) == (again["sessions"][0]["calls"], again["sessions"][0]["recalled"])
+
+
+def test_equal_scores_are_a_tie(rated: Judged) -> None:
+    """A model that rates everything alike prefers nothing."""
+    network = AutoModelForSequenceClassification.from_pretrained(rated.folder / "reward")
+    network.score.weight.data.zero_()
+    network.save_pretrained(rated.folder / "reward")
+    chosen = [each for each in rated.judged()["preferences"] if each["reason"] is None]
+    assert {("tie", 0.0)} == {(each["winner"], each["difference"]) for each in chosen}
+
+
+def test_an_answer_that_cannot_be_rated(rated: Judged) -> None:
+    """Longer than the reward model's window: no verdict, with its reason."""
+    rated.candidates.answer = lambda asked: (
+        "Ten. " * (100 if "Which number is 1?" in asked.text else 1) + asked.path
+    )
+    found = rated.judged()
+    [unrated] = [each for each in found["preferences"] if each["winner"] is None]
+    assert "p1" == unrated["sample"]
+    assert unrated["reason"].startswith("refused: ")
+    assert unrated["reason"].endswith("where the reward model's window holds 1 to 128")

@@ -11,14 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed
+from harness.cli.preferred import whole
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json
 from harness.errors import BudgetReached, UsageError
+from harness.preferences import IDENTICAL
 from harness.records import Preference, Sampling
 from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges
 from harness.verbs.judge_estimates import Estimate, Estimates, estimate
 from harness.verbs.project import Project, open_project
-from suites.judge.judges import IDENTICAL
 from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
 from suites.judge.templates import CRITERIA, TEMPLATES, sentence_of, template_named
@@ -155,17 +156,14 @@ def _complain(judged: Judged) -> None:
 
 
 def _print(judged: Judged) -> None:
-    table = Table("judge", "left – right", "left / tie / right", "identical", "no verdict", "calls")
+    for part in whole(judged.analysis) if judged.analysis else ():
+        console.print(part)
     for each in judged.sessions:
-        table.add_row(*_line(each))
-    console.print(table)
-    for each in judged.sessions:
+        console.print(Text(_effort(each)))
         if each.stopping is not None:
             console.print(Text(_decided(each, each.stopping)))
         for reason, count in _unusable(each.session.preferences).items():
             console.print(Text(f"no verdict by {each.rater.id}: {count} × {reason}", style="yellow"))
-    if judged.jury is not None:
-        console.print(Text(f"{judged.jury.id}: the majority of all judges, kept as a rater of its own"))
     for note in judged.notes:
         console.print(Text(f"note: {note}", style="yellow"))
     if judged.spent is not None:
@@ -190,18 +188,16 @@ def _decided(each: PairSession, stopping: UntilDecided) -> str:
     )
 
 
-def _line(each: PairSession) -> list[str]:
-    chosen = each.session.preferences
-    asked = Counter(one.winner for one in chosen if one.reason != IDENTICAL)
-    known = f" ({each.session.recalled:,} known)" if each.session.recalled else ""
-    return [
-        escape(each.rater.id),
-        escape(f"{each.left} – {each.right}"),
-        f"{asked['left']:,} / {asked['tie']:,} / {asked['right']:,}",
-        f"{sum(one.reason == IDENTICAL for one in chosen):,}",
-        f"{asked[None]:,}",
-        f"{each.session.calls:,}{known}",
-    ]
+def _effort(each: PairSession) -> str:
+    """What it took to judge two models."""
+    session = each.session
+    known = f", {session.recalled:,} known before" if session.recalled else ""
+    tokens = session.prompt_tokens + session.completion_tokens
+    identical = sum(one.reason == IDENTICAL for one in session.preferences)
+    return (
+        f"{each.right} vs {each.left} by {each.rater.id}: {each.pairs:,} pairs, {identical:,} of them "
+        f"identical; {session.calls:,} calls{known}, {tokens:,} tokens"
+    )
 
 
 def _unusable(preferences: Sequence[Preference]) -> Counter[str]:
@@ -231,6 +227,7 @@ def _as_json(judged: Judged) -> dict[str, Any]:
             }
             for each in judged.sessions
         ],
+        "analysis": None if judged.analysis is None else asdict(judged.analysis),
         "preferences": [asdict(one) for theirs in judged.preferences.values() for one in theirs],
         "notes": list(judged.notes),
         "currency": judged.currency,
@@ -261,9 +258,9 @@ def _show_estimates(found: Estimates, *, as_json: bool) -> None:
                 f"{escape(name)} has not answered {missing} of the prompts: it is asked first, and its "
                 "answers are reckoned at their usual length"
             )
-    table = Table(
-        "judge", "left – right", "pairs", "identical", "calls", "tokens in / out", "cost", "at most"
-    )
+    table = Table()
+    for title in ("judge", "models", "pairs", "identical", "calls", "tokens in / out", "cost", "at most"):
+        table.add_column(title, justify="left" if title in ("judge", "models") else "right", overflow="fold")
     for each in found.estimates:
         table.add_row(*_estimated(each))
     console.print(table)
@@ -274,7 +271,7 @@ def _estimated(each: Estimate) -> list[str]:
     known = f" ({each.recalled:,} known)" if each.recalled else ""
     return [
         escape(each.judge),
-        escape(f"{each.left} – {each.right}"),
+        escape(f"{each.right} vs {each.left}"),
         f"{each.pairs:,}",
         f"{each.identical:,}",
         f"{each.calls:,}{known}",

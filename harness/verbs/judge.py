@@ -19,6 +19,8 @@ from harness.engine.opening import (
     takes_schema,
 )
 from harness.errors import UsageError
+from harness.judgements import told
+from harness.preferences import Analysis, analyse
 from harness.protocols import Engine
 from harness.recorded import recorded
 from harness.records import Endpoint, Gemini, Local, Model, Pair, Preference, Rater, Sampling
@@ -83,6 +85,8 @@ class Judged:
     """All judges together, where there are several."""
     preferences: Mapping[str, tuple[Preference, ...]]
     """By the rater's id, the jury's among them."""
+    analysis: Analysis | None
+    """What these preferences come to; None: nothing was asked."""
     notes: tuple[str, ...]
     currency: str
     spent: float | None
@@ -152,13 +156,15 @@ def judge(
                     seed=project.registry.project.seed,
                 )
                 sessions += _sessions(asking, answered, judging.until_decided)
-            notes += asking.notes
+            notes += [*asking.notes, *_of_stopping(sessions, name)]
         jury, preferences = _together(store, answered, sessions)
+        analysis = _analysis(project, store, [one for theirs in preferences.values() for one in theirs])
     return Judged(
         answered=answered,
         sessions=tuple(sessions),
         jury=jury,
         preferences=preferences,
+        analysis=analysis,
         notes=tuple(notes),
         currency=project.registry.prices.currency,
         spent=purse.spent if any(each.session.cost is not None for each in sessions) else None,
@@ -277,3 +283,26 @@ def _together(
     store.keep_rater(jury)
     store.keep_preferences(found)
     return jury, {**said, jury.id: tuple(found)}
+
+
+def _analysis(project: Project, store: Store, preferences: Sequence[Preference]) -> Analysis | None:
+    """The first name is the baseline: it is on the left of every pair that it is in."""
+    if not preferences:
+        return None
+    compare = project.registry.compare
+    return analyse(
+        told(store, preferences),
+        level=compare.level,
+        resamples=compare.resamples,
+        seed=project.registry.project.seed,
+    )
+
+
+def _of_stopping(sessions: Sequence[PairSession], judge: str) -> list[str]:
+    """What intervals mean where a judge stopped as soon as it was decided."""
+    if not any(each.session.ended == "decided" and each.rater.name == judge for each in sessions):
+        return []
+    return [
+        f"judge {judge!r} stopped when it was decided: intervals and p are those of a sample whose size was "
+        "fixed before, and promise too much of this one; what holds is the interval of the decision"
+    ]

@@ -14,7 +14,7 @@ from statistics import fmean
 from harness.engine.identity import Identity
 from harness.engine.opening import identify_model, is_reward_model
 from harness.engine.served import CHARACTERS_PER_TOKEN
-from harness.records import Local, Model, Pair, Response, Sample, Sampling
+from harness.records import Local, Model, Pair, Response, Sample
 from harness.store import Store
 from harness.verbs.judge import Judging, check, judge_of
 from harness.verbs.pairs import Kept, kept_answers
@@ -69,7 +69,7 @@ def estimate(project: Project, names: Sequence[str], judging: Judging) -> Estima
         kept = kept_answers(project, names, store, prompts=judging.prompts, sampling=judging.sampling)
         judges = [_judge(project, name, judging.settings) for name in judging.judges]
         found = tuple(
-            _estimate(project, each, kept, pair, store, judging.sampling)
+            _estimate(project, each, kept, pair, store)
             for each in judges
             for pair in combinations(kept.answers, 2)
         )
@@ -93,11 +93,9 @@ def _judge(project: Project, name: str, settings: JudgeSettings) -> Judge:
     return judge_of(project, model, identify_model(model), settings, rates=is_reward_model(model))
 
 
-def _estimate(
-    project: Project, judge: Judge, kept: Kept, names: tuple[str, str], store: Store, sampling: Sampling
-) -> Estimate:
+def _estimate(project: Project, judge: Judge, kept: Kept, names: tuple[str, str], store: Store) -> Estimate:
     left, right = names
-    pairs = _pairs(kept, left, right, sampling)
+    pairs = _pairs(kept, left, right)
     to_ask = [pair for pair in pairs if without_asking(pair, judge.rater) is None]
     prompts = {
         key: prompt
@@ -123,11 +121,11 @@ def _estimate(
     )
 
 
-def _pairs(kept: Kept, left: str, right: str, sampling: Sampling) -> list[Pair]:
+def _pairs(kept: Kept, left: str, right: str) -> list[Pair]:
     """Every pair that there will be, with stand-ins for answers and prompts that are not known yet."""
     unknown = (str(number) for number in range(kept.size - len(kept.samples)))
     samples = [*kept.samples.values(), *(Sample(id=f"unknown {name}", prompt=name) for name in unknown)]
-    usual = {name: _usual_length(kept, name, sampling) for name in (left, right)}
+    usual = {name: _usual_length(kept, name) for name in (left, right)}
 
     def answer(name: str, sample: Sample) -> Response:
         # the name makes stand-ins differ, as answers are expected to
@@ -146,7 +144,7 @@ def _pairs(kept: Kept, left: str, right: str, sampling: Sampling) -> list[Pair]:
     ]
 
 
-def _usual_length(kept: Kept, name: str, sampling: Sampling) -> int:
+def _usual_length(kept: Kept, name: str) -> int:
     """Characters of an answer."""
     lengths = [len(answer.text) for answer in kept.answers[name].values()]
-    return round(fmean(lengths)) if lengths else sampling.max_tokens * CHARACTERS_PER_TOKEN
+    return round(fmean(lengths)) if lengths else kept.max_tokens * CHARACTERS_PER_TOKEN

@@ -55,6 +55,8 @@ class Kept:
     """Each model's, by its name and then by the sample's id."""
     runs: Mapping[str, str]
     """The ids of the runs that they belong to; of a model that is not trained yet there is none."""
+    max_tokens: int
+    """Of an answer."""
 
 
 def answer_pairs(
@@ -110,17 +112,32 @@ def kept_answers(
     suite = _suite(project, store, Unwatched(), prompts, sampling)
     samples = {sample.id: sample for sample in suite.samples} if isinstance(suite, Answers) else {}
     answers: dict[str, dict[str, Response]] = {}
-    runs = {}
+    runs, max_tokens = {}, sampling.max_tokens
     for name in dict.fromkeys(names):
         answers[name] = {}
         if name in project.registry.pipelines and not all(stage.done for stage in project.plan(name)):
             continue
         model = project.model(name, Unwatched())
-        runs[name] = plan_run(model, identify_model(model), suite, seed=project.registry.project.seed).id
+        run = plan_run(model, identify_model(model), suite, seed=project.registry.project.seed)
+        runs[name], max_tokens = run.id, _max_tokens(run, max_tokens)
         for row in store.rows(runs[name]):
             samples[row.sample.id] = row.sample
             answers[name][row.sample.id] = _response(suite.name, row)
-    return Kept(prompts=suite.name, size=suite.size, samples=samples, answers=answers, runs=runs)
+    return Kept(
+        prompts=suite.name,
+        size=suite.size,
+        samples=samples,
+        answers=answers,
+        runs=runs,
+        max_tokens=max_tokens,
+    )
+
+
+def _max_tokens(run: Run, usual: int) -> int:
+    """A suite's own, where it says so in its run's settings."""
+    sampling = run.settings.get("sampling")
+    own = sampling.get("max_tokens") if isinstance(sampling, Mapping) else None
+    return own if isinstance(own, int) else usual
 
 
 def _suite(

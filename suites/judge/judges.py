@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Literal, Protocol
 
+from harness.preferences import IDENTICAL
 from harness.protocols import Engine
 from harness.recorded import generation
 from harness.records import Json, Pair, Preference, Prompt, Rater, Response, Sampling
@@ -15,10 +16,6 @@ from harness.store import answer_key
 
 Side = Literal["left", "right"]
 Winner = Literal["left", "right", "tie"]
-IDENTICAL = "identical answers"
-"""The reason of a tie about which no judge was asked."""
-NO_ORDER = "none"
-"""The `order` in the details of a rater that sees no pair in any: `shown_first` then says nothing."""
 SHOWN_OF_A_HASH = 8
 
 

@@ -12,8 +12,9 @@ It does not know the judges: it is made from their preferences.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness.records import Pair, Preference, Rater
-from suites.judge.judges import IDENTICAL, NO_ORDER, Winner, preference, rater_of
+from harness.preferences import IDENTICAL
+from harness.records import NO_ORDER, Pair, Preference, Rater
+from suites.judge.judges import Winner, preference, rater_of
 
 AT_LEAST = 2
 """Usable words that make a jury."""

@@ -92,8 +92,9 @@ class PairwiseJudge:
     def _orders(self, pair: Pair) -> tuple[Side, ...]:
         if self.order == "both":
             return ("left", "right")
-        drawn = sha256(f"{self.seed}\0{pair.left_run}\0{pair.right_run}\0{pair.sample.id}".encode()).digest()
-        return ("left",) if drawn[0] % 2 else ("right",)
+        runs = sorted((pair.left_run, pair.right_run))  # whichever model was named first
+        drawn = sha256("\0".join([str(self.seed), *runs, pair.sample.id]).encode()).digest()
+        return ("left",) if runs[drawn[0] % 2] == pair.left_run else ("right",)
 
     def _prompt(self, pair: Pair, first: Side) -> Prompt:
         answers = pair.left.text, pair.right.text

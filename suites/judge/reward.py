@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from harness.records import Json, Message, Pair, Preference, Prompt, Rater, Response, Sampling
+from harness.records import NO_ORDER, Json, Message, Pair, Preference, Prompt, Rater, Response, Sampling
 from suites.answers import asked
-from suites.judge.judges import NO_ORDER, Winner, preference, rater_of
+from suites.judge.judges import Winner, preference, rater_of
 from suites.judging import unanswered
 
 

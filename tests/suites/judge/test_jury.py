@@ -2,7 +2,8 @@
 
 import pytest
 
-from suites.judge.judges import IDENTICAL, Winner, preference
+from harness.preferences import IDENTICAL
+from suites.judge.judges import Winner, preference
 from suites.judge.jury import jury_of, jury_preferences, word
 from tests.suites.judge.made import pair, pairwise
 

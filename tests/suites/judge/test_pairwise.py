@@ -1,12 +1,14 @@
 """A judge in words: what it is asked in which order, what its replies say, and who it is."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from harness.preferences import IDENTICAL
 from harness.records import Message, Response
-from suites.judge.judges import IDENTICAL, without_asking
+from suites.judge.judges import without_asking
 from suites.judge.templates import TEMPLATES
 from tests.suites.judge.made import pair, pairwise
 
@@ -58,6 +60,15 @@ def test_one_order_is_drawn_from_seed_and_pair() -> None:
     assert firsts(0) != firsts(1)
     assert 160 < Counter(firsts(0))["left"] < 240
     assert all(1 == len(pairwise(order="one").prompts(each)) for each in pairs)
+
+
+def test_one_order_is_the_same_from_either_side() -> None:
+    """Whichever model is named first: the same answer is shown first, and nothing is asked a second time."""
+    judge = pairwise(order="one")
+    for number in range(20):
+        asked = pair(f"s{number}")
+        turned = replace(asked, left_run="run-r", right_run="run-l", left=asked.right, right=asked.left)
+        assert judge.prompts(asked) == judge.prompts(turned)
 
 
 def test_an_unreadable_reply_is_no_verdict() -> None:
