@@ -6,6 +6,7 @@
     │   ├── UnknownName         a name nothing defines: proposes the nearest right one
     │   ├── DataError           a data file that cannot be read: names the file and the row
     │   ├── ModelError          a folder, hub id or server that is not a usable model
+    │   │   └── SchemaRefused   a service that will not hold its answers to a JSON schema
     │   ├── DownloadNeeded      something must come from a hub and no network or cache gives it
     │   ├── AnswersMissing      answers that were to come from the store, and are not all there
     │   ├── NotComparable       two runs that differ in what makes runs comparable
@@ -14,6 +15,7 @@
         ├── EngineError         a model gave something that is no answer (NaN logits), or none at all
         │   └── UnreadableReply a judge's reply from which no judgement can be read
         ├── AnswersFailed       everything was asked, and some answers failed
+        ├── BudgetReached       what may be spent does not suffice for the next request
         ├── TrainingError       a stage could not be finished
         └── DiskFull            the store or a candidate could not be written
 
@@ -71,6 +73,10 @@ class ModelError(UsageError):
     """A folder, hub id or server that is not a usable model."""
 
 
+class SchemaRefused(ModelError):
+    """A service that was asked for answers by a JSON schema, and does not take the request so."""
+
+
 class DownloadNeeded(UsageError):
     """Something must be downloaded, and neither a network nor a cache gives it."""
 
@@ -103,6 +109,10 @@ class EngineError(WorkFailed):
 
 class AnswersFailed(WorkFailed):
     """Everything was asked, and some answers failed. The same command asks just those again."""
+
+
+class BudgetReached(WorkFailed):
+    """Another request might cost more than what is left. With a larger budget the same command goes on."""
 
 
 class UnreadableReply(EngineError):

@@ -36,6 +36,12 @@ def judgements(
     runs = {run.id: run for run in store.runs()}
     newest = set(_newest(runs.values(), fingerprints))
     chosen = [each for each in _between(store, runs, names) if {each.left_run, each.right_run} <= newest]
+    return told(store, chosen)
+
+
+def told(store: Store, chosen: Sequence[Preference]) -> list[Judgement]:
+    """These preferences as judgements, with what the store knows of their runs and raters."""
+    runs = {run.id: run for run in store.runs()}
     judged = dict.fromkeys(run for each in chosen for run in (each.left_run, each.right_run))
     asked = {run: _asked(store, run) for run in judged}
     raters = {rater.id: rater for rater in store.raters()}
@@ -101,7 +107,7 @@ def _judgement(
         winner=chosen.winner,
         kind=rater.kind,
         cluster=f"{left.suite}/{answer.cluster}",
-        shown_first=chosen.shown_first,
+        shown_first=chosen.shown_first if rater.sees_an_order else None,
         reason=chosen.reason,
         left_length=answer.length,
         right_length=asked[right.id][chosen.sample].length,

@@ -60,7 +60,13 @@ def generation(prompt: Prompt, sampling: Sampling) -> dict[str, Json]:
             "top_k": sampling.top_k,
             "seed": sampling.seed,
         }
-    return {"kind": "generate", "prompt": _content(prompt), "draw": prompt.draw, "sampling": decoding}
+    asked: dict[str, Json] = {
+        "kind": "generate",
+        "prompt": _content(prompt),
+        "draw": prompt.draw,
+        "sampling": decoding,
+    }
+    return asked if prompt.schema is None else {**asked, "schema": prompt.schema}
 
 
 def scoring(context: str, continuation: str) -> dict[str, Json]:

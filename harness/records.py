@@ -140,6 +140,11 @@ class Prompt:
     """Text to be continued as it is, or turns that the engine renders with the model's chat template."""
     draw: int = 0
     """Which of several samples of the same content this is; part of the request's identity."""
+    schema: str | None = None
+    """A JSON schema, as JSON text, that the service holds the answer to; part of the request's identity.
+
+    Only for models that `harness.engine.opening.takes_schema` says it of.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +300,10 @@ class Observation:
     value: float | None
 
 
+NO_ORDER = "none"
+"""The `order` in the details of a rater that sees no pair in any: `shown_first` then says nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rater:
     """Somebody who prefers: a judge model asked in one way, or a person in one blind test."""
@@ -305,7 +314,12 @@ class Rater:
     name: str
     """The judge model's name, or the person's."""
     details: Mapping[str, Json] = field(default_factory=dict)
-    """A judge's fingerprint, template, version and criteria; a person's blind test."""
+    """A judge's fingerprint, template, version, criteria and order; a person's blind test."""
+
+    @property
+    def sees_an_order(self) -> bool:
+        """Whether one answer is shown before the other. To a reward model, or a jury, none is."""
+        return self.details.get("order") != NO_ORDER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

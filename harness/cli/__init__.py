@@ -24,6 +24,7 @@ VERBS = {
     "train": ("harness.cli.train", "Produce candidates, stage by stage."),
     "eval": ("harness.cli.evaluate", "Run suites on models, into the store."),
     "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
+    "judge": ("harness.cli.judge", "Have models judge which answers are better."),
     "preferences": ("harness.cli.preferences", "Say what judges and humans preferred."),
     "blind": ("harness.cli.blind", "Human blind tests: make, serve, rate, audit, unseal."),
     "sample": ("harness.cli.sample", "Show answers to one prompt side by side."),

@@ -23,23 +23,14 @@ def render(
     open_turn: bool = True,
 ) -> str:
     """See `Engine.render`. Raises ModelError where there is no template, or it refuses these turns."""
-    if template is None:
-        raise ModelError(f"{name}: the model has no chat template, so it cannot be asked in turns")
-    try:
-        rendered = tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.content} for message in messages],
-            chat_template=template,
-            tokenize=False,
-            add_generation_prompt=open_turn,
-            continue_final_message=not open_turn,
-        )
-    except (TemplateError, ValueError) as error:
-        raise ModelError(
-            f"{name}: its chat template cannot render these turns: {first_line(error)}; mend it, "
-            "give the model another (`chat_template` in harness.toml), or ask without one (the suite's "
-            "`chat_template = false`)"
-        ) from error
-    return cast(str, rendered)
+    return _rendered(tokenizer, template, messages, name=name, opens=open_turn, goes_on=not open_turn)
+
+
+def closed_turns(
+    tokenizer: PreTrainedTokenizerBase, template: str | None, messages: Sequence[Message], *, name: str
+) -> str:
+    """A whole conversation, its last turn ended as the template ends one. Raises as `render` does."""
+    return _rendered(tokenizer, template, messages, name=name, opens=False, goes_on=False)
 
 
 def prompt_text(
@@ -50,3 +41,32 @@ def prompt_text(
         return prompt.content
     open_turn = prompt.content[-1].role != "assistant"
     return render(tokenizer, template, prompt.content, name=name, open_turn=open_turn)
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase,
+    template: str | None,
+    messages: Sequence[Message],
+    *,
+    name: str,
+    opens: bool,
+    goes_on: bool,
+) -> str:
+    """`opens`: with the header of the assistant's next turn; `goes_on`: without the last turn's end."""
+    if template is None:
+        raise ModelError(f"{name}: the model has no chat template, so it cannot be asked in turns")
+    try:
+        rendered = tokenizer.apply_chat_template(
+            [{"role": message.role, "content": message.content} for message in messages],
+            chat_template=template,
+            tokenize=False,
+            add_generation_prompt=opens,
+            continue_final_message=goes_on,
+        )
+    except (TemplateError, ValueError) as error:
+        raise ModelError(
+            f"{name}: its chat template cannot render these turns: {first_line(error)}; mend it, "
+            "give the model another (`chat_template` in harness.toml), or ask without one (the suite's "
+            "`chat_template = false`)"
+        ) from error
+    return cast(str, rendered)

@@ -22,13 +22,16 @@ from harness.engine.openai_http import Body, ContentFiltered, Post, Server, Wron
 from harness.engine.retrying import Attempt, GaveUp, Service, timed
 from harness.engine.rules import request_seed
 from harness.engine.served import CHARACTERS_PER_TOKEN, identify_endpoint
-from harness.errors import EngineError, ModelError, UsageError
+from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.records import Endpoint, Json, Likelihood, Message, Prompt, Response, Sampling
 
 STOPS = 4
 """Stop strings that the interface takes. The others cut the answer here."""
 SEEDS = 2**31
 """Seeds that every server takes are below this."""
+FORMAT = "response_format"
+SCHEMA_STATUSES = (400, 422, 501)
+"""What servers say of a parameter that they do not know or cannot honour."""
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -101,7 +104,8 @@ class EndpointEngine:
 
         An answer that never came is `failed`, one that was filtered away `refused`. A sampled answer has a
         seed of its own, which the server may or may not heed. Raises UsageError for `top_k`, which the
-        interface lacks, and for turns that end with the assistant's.
+        interface lacks, and for turns that end with the assistant's; SchemaRefused where the server does
+        not take a request with a schema.
         """
         questions = [self._question(prompt, sampling) for prompt in prompts]
 
@@ -148,7 +152,12 @@ class EndpointEngine:
         seed = request_seed(sampling, identity, prompt.draw) % SEEDS
         return _Question(
             path="/completions" if "prompt" in content else "/chat/completions",
-            body={"model": self._source.model, **content, **self._decoding(sampling, seed)},
+            body={
+                "model": self._source.model,
+                **content,
+                **self._decoding(sampling, seed),
+                **({} if prompt.schema is None else _held_to(prompt.schema)),
+            },
             tokens=len(identity) // CHARACTERS_PER_TOKEN + 1 + sampling.max_tokens,
         )
 
@@ -202,9 +211,19 @@ class EndpointEngine:
             ) from error
 
 
+def _held_to(schema: str) -> dict[str, Any]:
+    """https://platform.openai.com/docs/guides/structured-outputs; vLLM and llama.cpp take the same."""
+    form = {"name": "answer", "strict": True, "schema": json.loads(schema)}
+    return {FORMAT: {"type": "json_schema", "json_schema": form}}
+
+
 async def _answered(post: Post, question: _Question, sampling: Sampling) -> tuple[Response, int]:
     try:
         body = await post(question.path, question.body)
     except ContentFiltered as error:
         return Response(text="", stopped="refused", reason=str(error)), 0
+    except WrongRequest as error:
+        if FORMAT in question.body and error.status in SCHEMA_STATUSES:
+            raise SchemaRefused(str(error)) from error
+        raise
     return response_of(body, sampling), tokens_used(body)

@@ -14,6 +14,7 @@ It does not know how a request is tried again (`retrying`), nor what weights ans
 """
 
 import asyncio
+import json
 import logging
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from harness.engine.flight import Ask, in_flight
 from harness.engine.limits import Clock
 from harness.engine.retrying import Mendable, Service, asked_wait, timed
 from harness.engine.served import CHARACTERS_PER_TOKEN, MENDABLE_STATUSES, identify_gemini, in_short, key_of
-from harness.errors import ModelError, UsageError
+from harness.errors import ModelError, SchemaRefused, UsageError
 from harness.records import Gemini, Json, Likelihood, Message, Prompt, Response, Sampling
 
 with warnings.catch_warnings():
@@ -96,7 +97,8 @@ class GeminiEngine:
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Answer every prompt, as answers arrive; one that never came is `failed`, a blocked one `refused`.
 
-        Raises UsageError for a text to be continued, and for turns that end with the assistant's.
+        Raises UsageError for a text to be continued, and for turns that end with the assistant's;
+        SchemaRefused where the service does not take a request with a schema.
         """
         requests = [self._request(prompt, sampling) for prompt in prompts]
 
@@ -142,7 +144,7 @@ class GeminiEngine:
                 if turn.role != "system"
             ],
             system_instruction={"parts": system} if system else None,
-            generation_config=_decoding(sampling),
+            generation_config={**_decoding(sampling), **_held_to(prompt.schema)},
         )
 
     async def _answered(self, request: Any, sampling: Sampling) -> tuple[Response, int]:
@@ -162,10 +164,10 @@ class GeminiEngine:
         except exceptions.RetryError as error:
             raise Mendable(f"no answer within {timeout:g} seconds") from error
         except exceptions.GoogleAPICallError as error:
-            self._complain(error)
+            self._complain(error, with_schema=bool(request.generation_config.response_mime_type))
         return _response(answer, sampling), answer.usage_metadata.total_token_count
 
-    def _complain(self, error: exceptions.GoogleAPICallError) -> NoReturn:
+    def _complain(self, error: exceptions.GoogleAPICallError, *, with_schema: bool) -> NoReturn:
         """What an error of the service means: Mendable, or ModelError that says what to mend."""
         status, words = error.code, in_short(f"{error.code} {_own_words(error)}".replace(self._key, "…"))
         if status in MENDABLE_STATUSES:
@@ -174,7 +176,8 @@ class GeminiEngine:
         mend = f"the key in the environment variable {self._source.key_env} (`key_env`)"
         if not about_key:
             mend = "`gemini`, the model's name" if status == 404 else "what is asked of it"
-        raise ModelError(
+        kind = SchemaRefused if status == 400 and with_schema and not about_key else ModelError
+        raise kind(
             f"model {self.name!r}: {self._where} does not answer for {self._source.model!r}: mend {mend} "
             f"({words})"
         ) from error
@@ -192,9 +195,31 @@ def _decoding(sampling: Sampling) -> dict[str, Any]:
     return decoding
 
 
+def _held_to(schema: str | None) -> dict[str, Any]:
+    """https://ai.google.dev/gemini-api/docs/structured-output. Properties come in alphabetical order."""
+    if schema is None:
+        return {}
+    return {"response_mime_type": "application/json", "response_schema": _as_proto(json.loads(schema))}
+
+
+def _as_proto(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The interface's subset of JSON schema: types, properties, and texts of which one is to be chosen."""
+    node: dict[str, Any] = {"type_": schema["type"].upper()}
+    if "enum" in schema:
+        node |= {"format_": "enum", "enum": schema["enum"]}
+    if "properties" in schema:
+        node["properties"] = {name: _as_proto(inner) for name, inner in schema["properties"].items()}
+        node["required"] = schema["required"]
+    return node
+
+
 def _response(answer: Any, sampling: Sampling) -> Response:
     usage = answer.usage_metadata
-    counts = {"prompt_tokens": usage.prompt_token_count, "completion_tokens": usage.candidates_token_count}
+    thought = usage.total_token_count - usage.prompt_token_count  # thinking is in the total only, and is paid
+    counts = {
+        "prompt_tokens": usage.prompt_token_count,
+        "completion_tokens": max(usage.candidates_token_count, thought),
+    }
     if not answer.candidates:
         if not answer.prompt_feedback.block_reason:
             raise Mendable("an answer without candidates")

@@ -34,6 +34,9 @@ VOCABULARIES = (
 )
 """At least one of these makes a tokenizer."""
 
+UNSTATED_LABELS = 2
+"""What transformers takes for the number of labels that a configuration does not state."""
+
 TOKENIZER_FILES = (*VOCABULARIES, "merges.txt", "special_tokens_map.json", "added_tokens.json")
 
 
@@ -98,6 +101,19 @@ def identify(model: Model) -> LocalIdentity:
         path=folder,
         adapter=adapter,
     )
+
+
+def labels_of(folder: Path) -> int | None:
+    """How many labels a sequence classifier tells apart, by its configuration; None for other models."""
+    config = _configuration(folder)
+    architectures = config.get("architectures")
+    first = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
+    if not first.endswith("ForSequenceClassification"):
+        return None
+    names, number = config.get("id2label"), config.get("num_labels")
+    if isinstance(names, Mapping):
+        return len(names)
+    return number if isinstance(number, int) else UNSTATED_LABELS
 
 
 def own_chat_template(folder: Path) -> str | None:

@@ -215,9 +215,9 @@ def load(
     Raises UsageError for a device that this machine does not have.
     """
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
-    place = _place(device)
+    place = place_of(device)
     tokenizer = load_tokenizer(source, identity, name=name)
-    with _loading("model", name, identity):
+    with loading("model", name, identity):
         model = _load_weights(source, identity)
     try:
         model.to(place)  # type: ignore[arg-type]  # transformers hides torch's overloads
@@ -229,13 +229,18 @@ def load(
 def load_tokenizer(source: Local, identity: LocalIdentity, *, name: str) -> PreTrainedTokenizerBase:
     """The tokenizer of what `identity` found. Raises ModelError where transformers cannot load it."""
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # not annotated there
-    with _loading("tokenizer", name, identity):
+    with loading("tokenizer", name, identity):
         return AutoTokenizer.from_pretrained(identity.path, trust_remote_code=source.trust_remote_code)
 
 
 def max_length(network: Network, tokenizer: PreTrainedTokenizerBase) -> int:
     """The window in tokens, found as lm-eval finds it: text configuration, then tokenizer, then 2048."""
-    text = getattr(network.config, "text_config", None) or network.config
+    return window_of(network.config, tokenizer)
+
+
+def window_of(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The same, of any model's configuration."""
+    text = getattr(config, "text_config", None) or config
     for key in ("n_positions", "max_position_embeddings", "n_ctx"):
         stated = getattr(text, key, None)
         if stated is not None:
@@ -259,7 +264,8 @@ def is_device_failure(error: BaseException) -> bool:
     )
 
 
-def _place(device: str | None) -> torch.device:
+def place_of(device: str | None) -> torch.device:
+    """The device of this name; None: a GPU where there is one. Raises UsageError where it is not there."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device is None:
         return torch.device("cuda" if gpus else "cpu")
@@ -276,7 +282,7 @@ def _place(device: str | None) -> torch.device:
 
 
 @contextmanager
-def _loading(part: str, name: str, identity: LocalIdentity) -> Iterator[None]:
+def loading(part: str, name: str, identity: LocalIdentity) -> Iterator[None]:
     """Turn what transformers says of files it cannot use into our errors."""
     try:
         yield

@@ -32,7 +32,11 @@ class ContentFiltered(Exception):
 
 
 class WrongRequest(ModelError):
-    """The server will never answer this request as it is."""
+    """The server will never answer this request as it is; `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 class Server:
@@ -99,8 +103,8 @@ class Server:
             return Mendable(words, after=asked_wait(response.headers.get("Retry-After")))
         if code == "content_filter":
             return ContentFiltered(said)
-        kind = ModelError if status in (401, 403) else WrongRequest
-        return kind(f"model {self._name!r}: {self.url}{path} {self._blame(status, path)} ({words})")
+        message = f"model {self._name!r}: {self.url}{path} {self._blame(status, path)} ({words})"
+        return ModelError(message) if status in (401, 403) else WrongRequest(message, status)
 
     def _blame(self, status: int, path: str) -> str:
         """What to mend, by the status."""

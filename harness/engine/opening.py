@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from typing import assert_never, cast
 
 from harness.engine.absent import AbsentEngine
-from harness.engine.identity import Identity, identify
+from harness.engine.identity import Identity, identify, labels_of
 from harness.engine.served import identify_endpoint, identify_gemini, key_of
-from harness.errors import UnknownName, UsageError
+from harness.errors import ModelError, UnknownName, UsageError
 from harness.protocols import Engine
 from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin
 
@@ -55,6 +55,40 @@ def open_engine(model: Model, *, device: str | None = None) -> Engine:
             return make(model.source.settings)
         case _:
             assert_never(model.source)
+
+
+def is_reward_model(model: Model) -> bool:
+    """Whether a model rates answers (a sequence classifier with one label) and writes none.
+
+    Raises ModelError for a classifier with more labels, and what `identify` raises.
+    """
+    if not isinstance(model.source, Local) or model.source.backend != "transformers":
+        return False
+    folder = identify(model).path
+    labels = labels_of(folder)
+    if labels is not None and labels != 1:
+        raise ModelError(
+            f"model {model.name!r}: {folder} is a classifier with {labels} labels, and one that rates "
+            "answers has 1; a pipeline that ends in a reward stage makes one"
+        )
+    return labels == 1
+
+
+def open_reward_model(model: Model, *, device: str | None = None) -> Engine:
+    """Load what `is_reward_model` says yes of. Raises what `open_engine` raises for a local model."""
+    assert isinstance(model.source, Local)
+    from harness.engine.rewarding import open_rewarding  # noqa: PLC0415 - torch takes seconds to import
+
+    return open_rewarding(model, model.source, device=device)
+
+
+def takes_schema(model: Model) -> bool:
+    """Whether a model's service can be asked to hold an answer to a JSON schema (`Prompt.schema`).
+
+    Whether it then does so shows only when it is asked.
+    """
+    source = model.source
+    return isinstance(source, Gemini) or (isinstance(source, Endpoint) and source.api == "chat")
 
 
 def without_weights(model: Model, identity: Identity, description: Mapping[str, Json]) -> Engine:

@@ -8,6 +8,6 @@ It does not know whether a model loads, a candidate is trained, or a hub id exis
 """
 
 from harness.registry.loading import JUDGES, labelled, load
-from harness.registry.records import Compare, Project, Registry
+from harness.registry.records import Compare, Prices, Project, Registry, TokenPrice
 
-__all__ = ["JUDGES", "Compare", "Project", "Registry", "labelled", "load"]
+__all__ = ["JUDGES", "Compare", "Prices", "Project", "Registry", "TokenPrice", "labelled", "load"]

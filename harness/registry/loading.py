@@ -18,10 +18,10 @@ from harness.registry.models import read_model
 from harness.registry.names import Names
 from harness.registry.paths import Ground
 from harness.registry.pipelines import read_pipeline
-from harness.registry.records import Compare, Project, Registry
-from harness.registry.sections import CompareSection, ProjectSection
+from harness.registry.records import Compare, Prices, Project, Registry, TokenPrice
+from harness.registry.sections import CompareSection, CurrencySection, PriceSection, ProjectSection
 
-_SECTIONS = ("project", "models", "pipelines", "suites", "compare")
+_SECTIONS = ("project", "models", "pipelines", "suites", "compare", "judge", "prices")
 DEFINING = "prompts"
 """The key that makes a section `[suites.NAME]` define a suite and not only set one up."""
 JUDGES = ("judge", "info_judge")
@@ -36,6 +36,7 @@ def load(
     suites: Mapping[str, type[BaseModel]],
     *,
     own_suite: type[BaseModel] | None = None,
+    judge: type[BaseModel] | None = None,
     root: Path | None = None,
 ) -> Registry:
     """Read a harness.toml.
@@ -43,8 +44,8 @@ def load(
     `stages` gives the model of each kind of stage's settings, `suites` that of each suite's (`lm_eval:NAME`:
     of all that begin with `lm_eval:`), which is also that of `SUITE:LABEL`, the suite with other settings.
     `own_suite` is that of a suite that the file itself defines: a section under another name that holds
-    `prompts`. Relative paths start from `root`, or else from the file's folder. Raises ConfigError with every
-    mistake of the file, one line each.
+    `prompts`. `judge` is that of `[judge]`; without it, the section is not read. Relative paths start from
+    `root`, or else from the file's folder. Raises ConfigError with every mistake of the file, one line each.
     """
     tables = _parse(file)
     mistakes = Mistakes(file)
@@ -70,6 +71,8 @@ def load(
     names.check_references([reference for _, references in read.values() for reference in references])
     _check_judges(settings, names)
     compare = _compare(_table(tables, "compare", mistakes), suites, settings, names, mistakes)
+    judging = {} if judge is None else _judge(_table(tables, "judge", mistakes), judge, mistakes)
+    prices = _prices(_table(tables, "prices", mistakes), names, mistakes)
     mistakes.tell()
     return Registry(
         project=project,
@@ -77,6 +80,8 @@ def load(
         pipelines={name: pipeline for name, (pipeline, _) in read.items() if pipeline},
         suites=settings,
         compare=compare,
+        judge=judging,
+        prices=prices,
     )
 
 
@@ -219,3 +224,24 @@ def _compare(
         level=section.level,
         resamples=section.resamples,
     )
+
+
+def _judge(table: Table, schema: type[BaseModel], mistakes: Mistakes) -> Mapping[str, Json]:
+    settings: BaseModel = mistakes.read(schema, table, "judge") or schema()
+    values: dict[str, Json] = settings.model_dump(mode="json")
+    return values
+
+
+def _prices(table: Table, names: Names, mistakes: Mistakes) -> Prices:
+    """The section `[prices]`: the currency, and a table for each model that has a price."""
+    tables = {name: price for name, price in table.items() if isinstance(price, Mapping)}
+    plain = {name: value for name, value in table.items() if name not in tables}
+    section = mistakes.read(CurrencySection, plain, "prices") or CurrencySection()
+    found = {}
+    for name, price in tables.items():
+        key = under("prices", name)
+        names.check_candidate(key, name)
+        read = mistakes.read(PriceSection, price, key)
+        if read is not None:
+            found[name] = TokenPrice(input=read.input, output=read.output)
+    return Prices(currency=section.currency, of=found)

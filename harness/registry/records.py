@@ -7,6 +7,9 @@ from pathlib import Path
 from harness.errors import UnknownName
 from harness.records import Json, Model, Pipeline
 
+PER_TOKENS = 1_000_000
+"""Tokens that a price is given for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
@@ -41,6 +44,29 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPrice:
+    """Section `[prices.MODEL]`: what a service takes for a million tokens."""
+
+    input: float
+    """Of what it is asked."""
+    output: float
+    """Of what it replies, its thoughts included."""
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """The cost of a request, in the currency of the prices."""
+        return (self.input * prompt_tokens + self.output * completion_tokens) / PER_TOKENS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """Section `[prices]`."""
+
+    currency: str
+    of: Mapping[str, TokenPrice]
+    """By the model's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
     """Everything a harness.toml defines. Names are unique over models and pipelines together."""
 
@@ -50,6 +76,9 @@ class Registry:
     suites: Mapping[str, Mapping[str, Json]]
     """The settings of every suite that has a section, whole; a suite without one has its defaults."""
     compare: Compare
+    judge: Mapping[str, Json]
+    """How judges are asked, whole: the settings of `[judge]`, or their defaults."""
+    prices: Prices
 
     def candidate(self, name: str) -> Model | Pipeline:
         """The model or pipeline of this name. Raises UnknownName."""

@@ -141,3 +141,16 @@ class CompareSection(Section):
     baseline: str | None = None
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     resamples: Annotated[int, Field(gt=0)] = 10_000
+
+
+class PriceSection(Section):
+    """`[prices.MODEL]`."""
+
+    input: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    output: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class CurrencySection(Section):
+    """`[prices]`, without the tables of the models."""
+
+    currency: Annotated[str, Field(min_length=1)] = "USD"

@@ -12,11 +12,13 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 
+from harness.engine.opening import identify_model
 from harness.errors import DataError, UnknownName, UsageError
+from harness.evaluation import plan_run
 from harness.protocols import Suite
 from harness.records import Pair, Response, Row, Run, Sample, Sampling
 from harness.store import Store
-from harness.verbs.project import Project, Watcher
+from harness.verbs.project import Project, Unwatched, Watcher
 from harness.verbs.work import runs_of
 from suites.answers import Answers
 from suites.prompts import OFFICIAL, hub_prompts, read_prompts
@@ -38,6 +40,23 @@ class Answered:
 
     Identical answers are among them, and so are answers that are missing.
     """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What models have answered to the same prompts so far, while nobody is asked."""
+
+    prompts: str
+    size: int
+    """How many prompts there are."""
+    samples: Mapping[str, Sample]
+    """Those that are known without asking, by their ids."""
+    answers: Mapping[str, Mapping[str, Response]]
+    """Each model's, by its name and then by the sample's id."""
+    runs: Mapping[str, str]
+    """The ids of the runs that they belong to; of a model that is not trained yet there is none."""
+    max_tokens: int
+    """Of an answer."""
 
 
 def answer_pairs(
@@ -73,6 +92,52 @@ def answer_pairs(
             for left, right in combinations(runs, 2)
         },
     )
+
+
+def kept_answers(
+    project: Project,
+    names: Sequence[str],
+    store: Store,
+    *,
+    prompts: str | None = None,
+    sampling: Sampling,
+) -> Kept:
+    """What `answer_pairs` would not have to ask. No candidate is trained and none is loaded.
+
+    Raises as `answer_pairs` does.
+    """
+    if len(set(names)) < 2:
+        raise UsageError("a preference needs two different models: name both")
+    project.check(names)
+    suite = _suite(project, store, Unwatched(), prompts, sampling)
+    samples = {sample.id: sample for sample in suite.samples} if isinstance(suite, Answers) else {}
+    answers: dict[str, dict[str, Response]] = {}
+    runs, max_tokens = {}, sampling.max_tokens
+    for name in dict.fromkeys(names):
+        answers[name] = {}
+        if name in project.registry.pipelines and not all(stage.done for stage in project.plan(name)):
+            continue
+        model = project.model(name, Unwatched())
+        run = plan_run(model, identify_model(model), suite, seed=project.registry.project.seed)
+        runs[name], max_tokens = run.id, _max_tokens(run, max_tokens)
+        for row in store.rows(runs[name]):
+            samples[row.sample.id] = row.sample
+            answers[name][row.sample.id] = _response(suite.name, row)
+    return Kept(
+        prompts=suite.name,
+        size=suite.size,
+        samples=samples,
+        answers=answers,
+        runs=runs,
+        max_tokens=max_tokens,
+    )
+
+
+def _max_tokens(run: Run, usual: int) -> int:
+    """A suite's own, where it says so in its run's settings."""
+    sampling = run.settings.get("sampling")
+    own = sampling.get("max_tokens") if isinstance(sampling, Mapping) else None
+    return own if isinstance(own, int) else usual
 
 
 def _suite(

@@ -20,6 +20,7 @@ from harness.registry import JUDGES, Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
 from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, suite_settings
+from suites.judge.settings import JudgeSettings
 from trainers.doctor.findings import Examination
 from trainers.pipeline import PlannedStage, plan, produce
 from trainers.settings import STAGE_SETTINGS
@@ -217,7 +218,7 @@ def open_project(
     is_toy = file is None and not here.is_file()
     chosen = settings_file() if is_toy else file or here
     root = Path.cwd() if is_toy else None
-    registry = load(chosen, STAGE_SETTINGS, suite_settings(), own_suite=OWN, root=root)
+    registry = load(chosen, STAGE_SETTINGS, suite_settings(), own_suite=OWN, judge=JudgeSettings, root=root)
     settings = registry.project
     settings = replace(
         settings,

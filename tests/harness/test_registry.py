@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import ConfigError, UnknownName
 from harness.records import Endpoint, Gemini, Local, Model, Pipeline, Plugin, Stage, Traffic
-from harness.registry import Compare, Project, Registry, load
+from harness.registry import Compare, Prices, Project, Registry, TokenPrice, load
 
 
 class Strict(BaseModel):
@@ -112,6 +112,8 @@ def test_an_empty_file_gives_the_defaults(read: Read, tmp_path: Path) -> None:
         pipelines={},
         suites={},
         compare=Compare(suites=(), judges=(), baseline=None, level=0.95, resamples=10_000),
+        judge={},
+        prices=Prices(currency="USD", of={}),
     )
     assert expected == read("")
 
@@ -457,7 +459,10 @@ def stage(lines: str, name: str = "p") -> str:
     ("text", "message"),
     [
         ("[model.a]", "model: unknown section; did you mean 'models'?"),
-        ("zebra = 1", "zebra: unknown section; known: compare, models, pipelines, project, suites"),
+        (
+            "zebra = 1",
+            "zebra: unknown section; known: compare, judge, models, pipelines, prices, project, suites",
+        ),
         ("project = 1", "project: expected a table [project], got 1"),
         ('[models]\na = "x"', 'models.a: expected a table [models.NAME], got "x"'),
         ('[project]\nstor = "x"', "project.stor: unknown key; did you mean 'store'?"),
@@ -501,6 +506,12 @@ def stage(lines: str, name: str = "p") -> str:
         (
             '[suites."lm_eval:x"]\nnum_fewshots = 3',
             "suites.\"lm_eval:x\".num_fewshots: unknown key; did you mean 'num_fewshot'?",
+        ),
+        ("[prices]\ncurrencies = 1", "prices.currencies: unknown key; did you mean 'currency'?"),
+        ("[prices]\ncurrency = 1", "prices.currency: expected text, got 1"),
+        (
+            "[prices.mm]\ninput = 1\noutput = 2",
+            "prices.mm: there is no model or pipeline named 'mm'; none is defined",
         ),
         (
             '[suites.ifeval]\ndata = "none.jsonl"',
@@ -767,3 +778,49 @@ def test_a_long_value_is_shortened(mistakes: Mistakes) -> None:
     assert [f'project.seed: expected a whole number, got "{"x" * 56}…'] == mistakes(
         f'[project]\nseed = "{"x" * 500}"'
     )
+
+
+# ---------------------------------------------------------------- judges and prices
+
+PRICED = """
+[models.m]
+path = "m"
+"""
+
+
+class Judging(Strict):
+    order: Literal["both", "one"] = "both"
+
+
+def test_how_judges_are_asked_is_read_whole(tmp_path: Path) -> None:
+    """Defaults included, as the model that is handed in has them; without one the section is not read."""
+    file = tmp_path / "harness.toml"
+    file.write_text('[judge]\norder = "one"')
+    assert {"order": "one"} == load(file, STAGES, SUITES, judge=Judging).judge
+    assert {} == load(file, STAGES, SUITES).judge
+    file.write_text("")
+    assert {"order": "both"} == load(file, STAGES, SUITES, judge=Judging).judge
+    file.write_text('[judge]\norders = "one"')
+    with pytest.raises(ConfigError, match=r"judge\.orders: unknown key; did you mean 'order'"):
+        load(file, STAGES, SUITES, judge=Judging)
+
+
+def test_prices(read: Read) -> None:
+    """Per million tokens, of what is asked and of what is replied."""
+    prices = read(f'{PRICED}[prices]\ncurrency = "EUR"\n[prices.m]\ninput = 0.3\noutput = 2').prices
+    assert Prices(currency="EUR", of={"m": TokenPrice(input=0.3, output=2.0)}) == prices
+    assert 0.3 + 4 == prices.of["m"].of(1_000_000, 2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("input = 1", "prices.m.output: this key is needed"),
+        ("input = -1\noutput = 1", "prices.m.input: expected 0 or more, got -1"),
+        ('input = "1"\noutput = 1', 'prices.m.input: expected a number, got "1"'),
+        ("input = 1\noutput = 1\nimput = 1", "prices.m.imput: unknown key; did you mean 'input'?"),
+    ],
+)
+def test_mistakes_in_a_price(mistakes: Mistakes, lines: str, message: str) -> None:
+    """Each is told with its key."""
+    assert [message] == mistakes(f"{PRICED}[prices.m]\n{lines}")

@@ -8,6 +8,7 @@ import pytest
 
 from harness.registry import load
 from suites.catalogue import OWN, suite_settings
+from suites.judge.settings import JudgeSettings
 from trainers.settings import STAGE_SETTINGS
 
 STARTING = files("harness.cli").joinpath("starting.toml").read_text(encoding="utf-8")
@@ -34,7 +35,7 @@ def test_the_starting_file_is_right_as_it_is(tmp_path: Path) -> None:
     """`harness init` and `harness list` work before anything is filled in."""
     file = tmp_path / "harness.toml"
     file.write_text(STARTING, encoding="utf-8")
-    registry = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN)
+    registry = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN, judge=JudgeSettings)
     assert registry.compare.suites == ("truthfulqa", "ifeval", "realtoxicityprompts")
 
 
@@ -42,7 +43,7 @@ def test_every_setting_of_the_starting_file_is_known(project: Path) -> None:
     """With every commented setting switched on, the whole file is valid, and holds the reference study."""
     file = project / "harness.toml"
     file.write_text(SETTING.sub("", STARTING), encoding="utf-8")
-    registry = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN)
+    registry = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN, judge=JudgeSettings)
     study = {"sft", "reward", "grpo_raw", "dpo", "grpo", "grpo_dpo_mix", "grpo_dpo", "dpo_grpo"}
     assert study == set(registry.pipelines)
 
@@ -57,6 +58,6 @@ def test_the_toy_world_is_right(tmp_path: Path) -> None:
     """The embedded project is valid wherever it is used from, and holds the seven pipelines of the study."""
     file = tmp_path / "harness.toml"
     file.write_text(TOY, encoding="utf-8")
-    registry = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN)
+    registry = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN, judge=JudgeSettings)
     study = {"sft", "grpo_raw", "dpo", "grpo", "grpo_dpo_mix", "grpo_dpo", "dpo_grpo"}
     assert study <= set(registry.pipelines)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from harness.engine.endpoint import EndpointEngine
-from harness.engine.opening import check_model, identify_model, open_engine
+from harness.engine.opening import check_model, identify_model, open_engine, takes_schema
 from harness.engine.served import identify_endpoint
-from harness.errors import EngineError, ModelError, UsageError
+from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Endpoint, Message, Model, Prompt, Response, Sampling, Traffic
 from tests.harness.engine.test_limits import FakeClock
@@ -433,3 +433,46 @@ def test_limits_are_kept(server: ModelServer) -> None:
     traffic = Traffic(concurrency=1, requests_per_minute=60)
     answers(engine(server, clock=clock, traffic=traffic), *map(str, range(10)))
     assert 9 == pytest.approx(sum(clock.slept))
+
+
+# ---------------------------------------------------------------- answers by a schema
+
+SCHEMA = '{"type": "object", "properties": {"verdict": {"type": "string"}}, "required": ["verdict"]}'
+
+
+def test_an_answer_is_held_to_a_schema(server: ModelServer) -> None:
+    """In the form of OpenAI's structured outputs; a request without one sends nothing of it."""
+    held = replace(turn("hi"), schema=SCHEMA)
+    list(engine(server).generate([held, turn("ho")], GREEDY))
+    bodies = {asked.text: asked.body for asked in server.asked}
+    assert bodies["hi"]["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "strict": True, "schema": json.loads(SCHEMA)},
+    }
+    assert "response_format" not in bodies["ho"]
+
+
+@pytest.mark.parametrize("code", [400, 422, 501])
+def test_a_refused_schema_is_told_apart(server: ModelServer, code: int) -> None:
+    """So that whoever asks can ask without one; the same status without a schema is another mistake."""
+    server.wrong = lambda asked: status(code, "no response_format here")
+    with pytest.raises(SchemaRefused, match="no response_format here"):
+        list(engine(server).generate([replace(turn("hi"), schema=SCHEMA)], GREEDY))
+    with pytest.raises(ModelError) as caught:
+        list(engine(server).generate([turn("hi")], GREEDY))
+    assert not isinstance(caught.value, SchemaRefused)
+
+
+def test_a_wrong_model_is_not_a_refused_schema(server: ModelServer) -> None:
+    """A 404 would stay one without the schema."""
+    server.wrong = lambda asked: status(404)
+    with pytest.raises(ModelError, match="knows no model") as caught:
+        list(engine(server).generate([replace(turn("hi"), schema=SCHEMA)], GREEDY))
+    assert not isinstance(caught.value, SchemaRefused)
+
+
+def test_which_models_can_be_held_to_a_schema() -> None:
+    """Those behind a chat interface; whether they are is for their server to say."""
+    chat = Endpoint(url="http://localhost:1", model="m")
+    assert takes_schema(Model(name="a", source=chat))
+    assert not takes_schema(Model(name="a", source=replace(chat, api="completions")))

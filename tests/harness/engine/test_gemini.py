@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from harness.engine import opening
-from harness.engine.opening import check_model, identify_model, open_engine
+from harness.engine.opening import check_model, identify_model, open_engine, takes_schema
 from harness.engine.served import identify_gemini
-from harness.errors import EngineError, ModelError, UsageError
+from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Gemini, Message, Model, Prompt, Response, Sampling, Traffic
 from tests.harness.engine.test_limits import FakeClock
@@ -289,3 +289,57 @@ def test_a_key_that_is_not_set(use: Callable[[Model], object], monkeypatch: pyte
     monkeypatch.setenv("GOOGLE_API_KEY", "x")
     with pytest.raises(ModelError, match="model 'j': the environment variable GEMINI_API_KEY"):
         use(Model(name="j", source=Gemini(model="g")))
+
+
+# ---------------------------------------------------------------- answers by a schema
+
+SCHEMA = json.dumps(
+    {
+        "type": "object",
+        "properties": {"reasoning": {"type": "string"}, "verdict": {"type": "string", "enum": ["A", "B"]}},
+        "required": ["reasoning", "verdict"],
+        "additionalProperties": False,
+    }
+)
+
+
+STRING, OBJECT = 1, 6
+"""The library sends a type by its number (google.ai.generativelanguage.Type), which the service takes."""
+
+
+def test_an_answer_is_held_to_a_schema(server: ModelServer) -> None:
+    """In Gemini's own words; a request without one sends nothing of it."""
+    assert takes_schema(Model(name="a", source=Gemini(model="g")))
+    list(engine(server).generate([replace(turn("hi"), schema=SCHEMA), turn("ho")], GREEDY))
+    sent = {asked.text: asked.body["generationConfig"] for asked in server.asked}
+    assert "application/json" == sent["hi"]["responseMimeType"]
+    schema = sent["hi"]["responseSchema"]
+    assert OBJECT == schema["type"]
+    assert ["reasoning", "verdict"] == schema["required"] == sorted(schema["properties"])
+    assert {"type": STRING, "format": "enum", "enum": ["A", "B"]} == schema["properties"]["verdict"]
+    assert not {"responseMimeType", "responseSchema"} & set(sent["ho"])
+
+
+def test_a_refused_schema_is_told_apart(server: ModelServer) -> None:
+    """So that whoever asks can ask without one; a key that is refused is about the key."""
+    held = replace(turn("hi"), schema=SCHEMA)
+    server.wrong = lambda asked: status(400, "responseSchema is not supported")
+    with pytest.raises(SchemaRefused, match="responseSchema is not supported"):
+        list(engine(server).generate([held], GREEDY))
+    with pytest.raises(ModelError) as caught:
+        list(engine(server).generate([turn("hi")], GREEDY))
+    assert not isinstance(caught.value, SchemaRefused)
+    server.wrong = lambda asked: status(400, "API key not valid")
+    with pytest.raises(ModelError, match="mend the key") as caught:
+        list(engine(server).generate([held], GREEDY))
+    assert not isinstance(caught.value, SchemaRefused)
+
+
+def test_thinking_is_paid_for(server: ModelServer) -> None:
+    """It is in the total of tokens only, and counts to the answer's."""
+    usage = {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 47}
+    content = {"role": "model", "parts": [{"text": "A"}]}
+    reply = {"candidates": [{"content": content, "finishReason": "STOP"}], "usageMetadata": usage}
+    server.wrong = lambda asked: Fault(body=json.dumps(reply).encode())
+    [(_, answer)] = engine(server).generate([turn("hi")], GREEDY)
+    assert (5, 42) == (answer.prompt_tokens, answer.completion_tokens)

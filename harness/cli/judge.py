@@ -1,0 +1,294 @@
+"""`harness judge`: models prefer between other models' answers. It does not know how a judge is asked."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed
+from harness.cli.preferred import whole
+from harness.cli.progress import ProgressBars
+from harness.cli.terminal import complain_of_failures, console, introduce, print_json
+from harness.errors import BudgetReached, UsageError
+from harness.preferences import IDENTICAL
+from harness.records import Preference, Sampling
+from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges
+from harness.verbs.judge_estimates import Estimate, Estimates, estimate
+from harness.verbs.project import Project, open_project
+from suites.judge.settings import JudgeSettings
+from suites.judge.stopping import UntilDecided
+from suites.judge.templates import CRITERIA, TEMPLATES, sentence_of, template_named
+
+HALF = 0.5
+"""The share of wins of either of two models if neither is preferred."""
+
+Judges = Annotated[
+    list[str] | None,
+    typer.Option("--by", help="A model that judges; several times for several. Default: [compare] judges."),
+]
+Prompts = Annotated[
+    str | None,
+    typer.Option(
+        "--prompts",
+        help="A file (JSONL, JSON, or .txt), a suite, mt_bench, user_oriented, or a data set on "
+        "the hub. Default: both of HARNESS_DATA's; in the toy world, toy-ifeval's.",
+    ),
+]
+Criteria = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--criteria",
+        help=f"{', '.join(CRITERIA)}, or a sentence of your own; several times for several. "
+        "Default: [judge] criteria.",
+    ),
+]
+MaxTokens = Annotated[
+    int, typer.Option("--max-tokens", min=1, help="Of an answer of the models that are compared.")
+]
+Temperature = Annotated[
+    float, typer.Option("--temperature", min=0, help="Of the models that are compared; 0 is greedy.")
+]
+
+
+def command(
+    names: Names,
+    judges: Judges = None,
+    prompts: Prompts = None,
+    template: Annotated[
+        str | None,
+        typer.Option("--template", help=f"{' or '.join(TEMPLATES)}. Default: [judge] template."),
+    ] = None,
+    criteria: Criteria = None,
+    limit: Limit = None,
+    one_order: Annotated[
+        bool,
+        typer.Option("--one-order", help="Ask each pair in one order of its answers, and not in both."),
+    ] = False,
+    max_tokens: MaxTokens = 512,
+    temperature: Temperature = 0.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate calls, tokens and cost; nobody is asked.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", min=0, help="What judges may cost, in the currency of [prices]."),
+    ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Stop as soon as it is decided which model is preferred."),
+    ] = False,
+    level: Annotated[
+        float | None,
+        typer.Option("--level", help="At which it is decided, such as 0.95. Default: [compare] level."),
+    ] = None,
+    config: Config = None,
+    seed: Seed = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have judges prefer between models' answers. What is answered or judged already is used as it is."""
+    project = open_project(config, seed=seed, limit=limit, device=device)
+    introduce(project)
+    judging = Judging(
+        judges=named_judges(project, judges or ()),
+        settings=_settings(project, template, criteria, one_order=one_order),
+        prompts=prompts,
+        sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=project.registry.project.seed),
+        budget=budget,
+        until_decided=_level(project, level) if until_decided else None,
+    )
+    if dry_run:
+        _show_estimates(estimate(project, names, judging), as_json=as_json)
+        return
+    with ProgressBars() as watcher:
+        judged = judge(project, names, judging, watcher=watcher)
+    if as_json:
+        print_json(_as_json(judged))
+    else:
+        _print(judged)
+    _complain(judged)
+
+
+def _settings(
+    project: Project, template: str | None, criteria: Sequence[str] | None, *, one_order: bool
+) -> JudgeSettings:
+    """`[judge]`, and what the command says instead. Raises UnknownName and UsageError."""
+    settings = JudgeSettings.model_validate(project.registry.judge)
+    instead: dict[str, Any] = {}
+    if template is not None:
+        instead["template"] = template_named(template).name
+    if criteria:
+        for criterion in criteria:
+            sentence_of(criterion)
+        instead["criteria"] = tuple(criteria)
+    if one_order:
+        instead["order"] = "one"
+    return settings.model_copy(update=instead)
+
+
+def _level(project: Project, level: float | None) -> float:
+    level = project.registry.compare.level if level is None else level
+    if not 0 < level < 1:
+        raise UsageError(f"--level {level:g}: a level lies between 0 and 1, such as 0.95")
+    return level
+
+
+def _complain(judged: Judged) -> None:
+    """End the command with what is left to be done. Raises AnswersFailed or BudgetReached."""
+    complain_of_failures(
+        f"{count} of judge {name!r}; what they were about has no verdict"
+        for name, count in judged.failed().items()
+    )
+    if judged.is_over_budget:
+        raise BudgetReached(
+            f"the budget of {judged.budget:g} {judged.currency} does not hold another request: "
+            f"{judged.spent or 0:.6g} are spent, and the next might cost more than what is left; what was "
+            "judged is kept, and the same command with a larger budget goes on from there"
+        )
+
+
+# ---------------------------------------------------------------- what was judged
+
+
+def _print(judged: Judged) -> None:
+    for part in whole(judged.analysis) if judged.analysis else ():
+        console.print(part)
+    for each in judged.sessions:
+        console.print(Text(_effort(each)))
+        if each.stopping is not None:
+            console.print(Text(_decided(each, each.stopping)))
+        for reason, count in _unusable(each.session.preferences).items():
+            console.print(Text(f"no verdict by {each.rater.id}: {count} × {reason}", style="yellow"))
+    for note in judged.notes:
+        console.print(Text(f"note: {note}", style="yellow"))
+    if judged.spent is not None:
+        console.print(f"spent on judges: {judged.spent:.6g} {escape(judged.currency)}")
+
+
+def _decided(each: PairSession, stopping: UntilDecided) -> str:
+    """What is known of a preference that was to be decided, and what it saved to stop there."""
+    where = f"{each.right} against {each.left} by {each.rater.name}"
+    if stopping.share is None:
+        return f"{where}: not decided: no verdict was given"
+    interval = stopping.interval
+    preferred = each.right if stopping.share > HALF else each.left
+    verdict = f"DECIDED for {preferred}" if stopping.is_decided else "not decided"
+    if each.session.ended == "undecidable":
+        verdict = "NOT DECIDED, and the pairs that could still be asked would not decide it"
+    saved, calls = each.session.spared, each.session.calls
+    return (
+        f"{where}: {verdict}: share of wins {stopping.share:.3f} [{interval.low:.3f}, {interval.high:.3f}] "
+        f"after {stopping.count:,} pairs, at level {stopping.level:g} however often it is looked at; "
+        f"{saved:,} of {saved + calls + each.session.recalled:,} calls saved"
+    )
+
+
+def _effort(each: PairSession) -> str:
+    """What it took to judge two models."""
+    session = each.session
+    known = f", {session.recalled:,} known before" if session.recalled else ""
+    tokens = session.prompt_tokens + session.completion_tokens
+    identical = sum(one.reason == IDENTICAL for one in session.preferences)
+    return (
+        f"{each.right} vs {each.left} by {each.rater.id}: {each.pairs:,} pairs, {identical:,} of them "
+        f"identical; {session.calls:,} calls{known}, {tokens:,} tokens"
+    )
+
+
+def _unusable(preferences: Sequence[Preference]) -> Counter[str]:
+    return Counter(each.reason or "no reason given" for each in preferences if each.winner is None)
+
+
+def _as_json(judged: Judged) -> dict[str, Any]:
+    return {
+        "prompts": judged.answered.prompts,
+        "runs": {name: run.id for name, run in judged.answered.runs.items()},
+        "raters": [asdict(rater) for rater in judged.raters],
+        "sessions": [
+            {
+                "rater": each.rater.id,
+                "left": each.left,
+                "right": each.right,
+                "pairs": each.pairs,
+                "ended": each.session.ended,
+                "calls": each.session.calls,
+                "recalled": each.session.recalled,
+                "spared": each.session.spared,
+                "prompt_tokens": each.session.prompt_tokens,
+                "completion_tokens": each.session.completion_tokens,
+                "cost": each.session.cost,
+                "no_verdict": _unusable(each.session.preferences),
+                "decided": None if each.stopping is None else _decided_as_json(each.stopping),
+            }
+            for each in judged.sessions
+        ],
+        "analysis": None if judged.analysis is None else asdict(judged.analysis),
+        "preferences": [asdict(one) for theirs in judged.preferences.values() for one in theirs],
+        "notes": list(judged.notes),
+        "currency": judged.currency,
+        "spent": judged.spent,
+        "budget": judged.budget,
+    }
+
+
+def _decided_as_json(stopping: UntilDecided) -> dict[str, Any]:
+    return {
+        "decided": stopping.is_decided,
+        "share": stopping.share,
+        "interval": asdict(stopping.interval),
+        "pairs": stopping.count,
+    }
+
+
+# ---------------------------------------------------------------- what it would take
+
+
+def _show_estimates(found: Estimates, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(found))
+        return
+    for name, missing in found.missing.items():
+        if missing:
+            console.print(
+                f"{escape(name)} has not answered {missing} of the prompts: it is asked first, and its "
+                "answers are reckoned at their usual length"
+            )
+    table = Table()
+    for title in ("judge", "models", "pairs", "identical", "calls", "tokens in / out", "cost", "at most"):
+        table.add_column(title, justify="left" if title in ("judge", "models") else "right", overflow="fold")
+    for each in found.estimates:
+        table.add_row(*_estimated(each))
+    console.print(table)
+    console.print(_total(found))
+
+
+def _estimated(each: Estimate) -> list[str]:
+    known = f" ({each.recalled:,} known)" if each.recalled else ""
+    return [
+        escape(each.judge),
+        escape(f"{each.right} vs {each.left}"),
+        f"{each.pairs:,}",
+        f"{each.identical:,}",
+        f"{each.calls:,}{known}",
+        f"{each.prompt_tokens:,} / {each.completion_tokens:,}",
+        "–" if each.cost is None else f"{each.cost:.4f}",
+        "–" if each.most is None else f"{each.most:.4f}",
+    ]
+
+
+def _total(found: Estimates) -> Text:
+    costs = [each.cost for each in found.estimates if each.cost is not None]
+    free = {each.judge for each in found.estimates if each.cost is None}
+    told = "nobody was asked; tokens are guessed from characters"
+    if costs:
+        told += f"; about {sum(costs):.4f} {found.currency}"
+        if found.budget is not None:
+            told += f" of a budget of {found.budget:g}"
+    if free:
+        told += f"; no price in [prices]: {', '.join(sorted(free))}"
+    return Text(told)

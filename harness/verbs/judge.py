@@ -1,0 +1,308 @@
+"""The verb that has judges prefer: models answer the same prompts, and others say whose answer is better.
+
+Everything goes through the store: what was answered or judged is not asked again, and what a judge said is
+kept before it counts. It does not know what the preferences come to, nor how any of it is shown.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from harness.engine.identity import Identity
+from harness.engine.lazy import LazyEngine
+from harness.engine.opening import (
+    identify_model,
+    is_reward_model,
+    open_engine,
+    open_reward_model,
+    takes_schema,
+)
+from harness.errors import UsageError
+from harness.judgements import told
+from harness.preferences import Analysis, analyse
+from harness.protocols import Engine
+from harness.recorded import recorded
+from harness.records import Endpoint, Gemini, Local, Model, Pair, Preference, Rater, Sampling
+from harness.registry import TokenPrice
+from harness.store import Store
+from harness.verbs.lineage import self_preference
+from harness.verbs.pairs import Answered, answer_pairs
+from harness.verbs.project import Project, Unwatched, Watcher
+from suites.judge.costs import Purse
+from suites.judge.judges import Judge
+from suites.judge.jury import jury_of, jury_preferences
+from suites.judge.pairwise import PairwiseJudge
+from suites.judge.reward import RewardJudge
+from suites.judge.session import Asking, Session
+from suites.judge.settings import JudgeSettings
+from suites.judge.stopping import UntilDecided
+from suites.judge.templates import template_named
+
+LOCAL_AT_ONCE = 64
+"""Requests between two looks at what is decided, where the judge runs on this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """How models are to be judged."""
+
+    judges: tuple[str, ...]
+    """Models, or pipelines that end in a reward stage."""
+    settings: JudgeSettings
+    """How those are asked that are asked in words."""
+    prompts: str | None
+    """What is answered: see `harness.verbs.pairs.answer_pairs`."""
+    sampling: Sampling
+    """Of the answers that are judged."""
+    budget: float | None = None
+    """What may be spent on judges by one command, in the currency of the prices; None: any amount."""
+    until_decided: float | None = None
+    """The level at which a preference is to be decided, after which a judge is asked no further."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSession:
+    """What became of one judge and two models."""
+
+    rater: Rater
+    left: str
+    right: str
+    pairs: int
+    session: Session
+    stopping: UntilDecided | None
+    """What was known when it ended, where it was to end as soon as it is decided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What judges said, and what it took."""
+
+    answered: Answered
+    sessions: tuple[PairSession, ...]
+    """For each judge, in the order asked for, one per two models."""
+    jury: Rater | None
+    """All judges together, where there are several."""
+    preferences: Mapping[str, tuple[Preference, ...]]
+    """By the rater's id, the jury's among them."""
+    analysis: Analysis | None
+    """What these preferences come to; None: nothing was asked."""
+    notes: tuple[str, ...]
+    currency: str
+    spent: float | None
+    """On judges, by this command; None where nothing is to be paid."""
+    budget: float | None
+
+    @property
+    def raters(self) -> tuple[Rater, ...]:
+        """The judges, and the jury after them."""
+        judges = {each.rater.id: each.rater for each in self.sessions}
+        return (*judges.values(), *([self.jury] if self.jury else []))
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether something was not asked because of what it might have cost."""
+        return any(each.session.ended == "budget" for each in self.sessions)
+
+    def failed(self) -> dict[str, int]:
+        """How many replies never came, by judge: the same command asks just those again."""
+        counts: dict[str, int] = {}
+        for each in self.sessions:
+            failed = sum((chosen.reason or "").startswith("failed: ") for chosen in each.session.preferences)
+            if failed:
+                counts[each.rater.name] = counts.get(each.rater.name, 0) + failed
+        return counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedJudge:
+    """A judge that is known, and loaded when it is first asked."""
+
+    judge: Judge
+    engine: Callable[[], Engine]
+    at_once: int
+    price: TokenPrice | None
+
+
+def judge(
+    project: Project, names: Sequence[str], judging: Judging, *, watcher: Watcher | None = None
+) -> Judged:
+    """Have these models answer what they have not answered, and the judges prefer what they have not judged.
+
+    Raises UsageError for what cannot be done so, before anything is trained or asked.
+    """
+    watcher = watcher or Unwatched()
+    check(project, names, judging)
+    purse = Purse(judging.budget)
+    with closing(project.store()) as store:
+        answered = answer_pairs(
+            project, names, store, watcher, prompts=judging.prompts, sampling=judging.sampling
+        )
+        notes = [
+            note for name in judging.judges if (note := self_preference(project, name, list(answered.runs)))
+        ]
+        sessions = []
+        for name in judging.judges:
+            opened = open_judge(project, name, judging.settings, watcher)
+            on_answer = partial(watcher.asking, name, f"pairs of {answered.prompts}")
+            with closing(recorded(opened.engine(), store, on_answer=on_answer)) as engine:
+                asking = Asking(
+                    opened.judge,
+                    engine,
+                    store,
+                    price=opened.price,
+                    purse=purse,
+                    at_once=opened.at_once,
+                    seed=project.registry.project.seed,
+                )
+                sessions += _sessions(asking, answered, judging.until_decided)
+            notes += [*asking.notes, *_of_stopping(sessions, name)]
+        jury, preferences = _together(store, answered, sessions)
+        analysis = _analysis(project, store, [one for theirs in preferences.values() for one in theirs])
+    return Judged(
+        answered=answered,
+        sessions=tuple(sessions),
+        jury=jury,
+        preferences=preferences,
+        analysis=analysis,
+        notes=tuple(notes),
+        currency=project.registry.prices.currency,
+        spent=purse.spent if any(each.session.cost is not None for each in sessions) else None,
+        budget=judging.budget,
+    )
+
+
+def named_judges(project: Project, judges: Sequence[str]) -> tuple[str, ...]:
+    """The judges named, or those of `[compare]`, each once. Raises UsageError where there are none."""
+    asked = tuple(dict.fromkeys(judges or project.registry.compare.judges))
+    if not asked:
+        raise UsageError(
+            "no judge is named: name a model that judges with --by, or set `judges` in [compare] of "
+            f"{project.registry.project.file}"
+        )
+    return asked
+
+
+def check(project: Project, names: Sequence[str], judging: Judging) -> None:
+    """Raise UsageError for what is wrong with models or judges, and for a budget without a price."""
+    project.check([*names, *judging.judges])
+    for name in judging.judges:
+        if name not in project.registry.pipelines:
+            is_reward_model(project.model(name, Unwatched()))  # raises for a classifier that is none
+    for name in judging.judges if judging.budget is not None else ():
+        model = project.registry.models.get(name)
+        is_paid = model is not None and not isinstance(model.source, Local)
+        if is_paid and name not in project.registry.prices.of:
+            raise UsageError(
+                f"a budget needs the price of judge {name!r}: give it in [prices.{name}] of "
+                f"{project.registry.project.file}, `input` and `output` per million tokens (0 if it is free)"
+            )
+
+
+def open_judge(project: Project, name: str, settings: JudgeSettings, watcher: Watcher) -> OpenedJudge:
+    """The judge of this name. A pipeline is trained when needed; no model is loaded before it is asked.
+
+    Raises ModelError for a classifier that does not rate answers.
+    """
+    model = project.model(name, watcher)
+    identity = identify_model(model)
+    rates = is_reward_model(model)
+
+    def load() -> Engine:
+        watcher.loading(name)
+        return (open_reward_model if rates else open_engine)(model, device=project.device)
+
+    return OpenedJudge(
+        judge=judge_of(project, model, identity, settings, rates=rates),
+        engine=partial(LazyEngine, identity, load),
+        at_once=_at_once(model),
+        price=project.registry.prices.of.get(name),
+    )
+
+
+def judge_of(
+    project: Project, model: Model, identity: Identity, settings: JudgeSettings, *, rates: bool
+) -> Judge:
+    """A judge that is asked as these settings say, or that `rates` answers."""
+    has_turns = identity.chat_template is not None
+    if rates:
+        pipeline = project.registry.pipelines.get(model.name)
+        trained_on_turns = pipeline is None or pipeline.stages[-1].settings.get("chat_template") is not False
+        return RewardJudge(
+            name=model.name, fingerprint=identity.fingerprint, has_turns=has_turns and trained_on_turns
+        )
+    return PairwiseJudge(
+        name=model.name,
+        fingerprint=identity.fingerprint,
+        has_turns=has_turns,
+        template=template_named(settings.template),
+        criteria=settings.criteria,
+        order=settings.order,
+        form="schema" if takes_schema(model) else "line",
+        max_tokens=settings.max_tokens,
+        seed=project.registry.project.seed,
+    )
+
+
+def _at_once(model: Model) -> int:
+    source = model.source
+    return source.traffic.concurrency if isinstance(source, Endpoint | Gemini) else LOCAL_AT_ONCE
+
+
+def _sessions(asking: Asking, answered: Answered, until_decided: float | None) -> list[PairSession]:
+    sessions = []
+    for (left, right), pairs in answered.pairs.items():
+        stopping = None if until_decided is None else UntilDecided(until_decided)
+        session = asking.about(pairs, stopping)
+        sessions.append(
+            PairSession(
+                rater=asking.judge.rater,
+                left=left,
+                right=right,
+                pairs=len(pairs),
+                session=session,
+                stopping=stopping,
+            )
+        )
+    return sessions
+
+
+def _together(
+    store: Store, answered: Answered, sessions: Sequence[PairSession]
+) -> tuple[Rater | None, dict[str, tuple[Preference, ...]]]:
+    """The jury of several judges, and what everybody said."""
+    said: dict[str, tuple[Preference, ...]] = {}
+    for each in sessions:
+        said[each.rater.id] = said.get(each.rater.id, ()) + each.session.preferences
+    if len(said) < 2:
+        return None, said
+    raters = {each.rater.id: each.rater for each in sessions}
+    jury = jury_of(list(raters.values()))
+    pairs: list[Pair] = [pair for between in answered.pairs.values() for pair in between]
+    found = jury_preferences(jury, pairs, said)
+    store.keep_rater(jury)
+    store.keep_preferences(found)
+    return jury, {**said, jury.id: tuple(found)}
+
+
+def _analysis(project: Project, store: Store, preferences: Sequence[Preference]) -> Analysis | None:
+    """The first name is the baseline: it is on the left of every pair that it is in."""
+    if not preferences:
+        return None
+    compare = project.registry.compare
+    return analyse(
+        told(store, preferences),
+        level=compare.level,
+        resamples=compare.resamples,
+        seed=project.registry.project.seed,
+    )
+
+
+def _of_stopping(sessions: Sequence[PairSession], judge: str) -> list[str]:
+    """What intervals mean where a judge stopped as soon as it was decided."""
+    if not any(each.session.ended == "decided" and each.rater.name == judge for each in sessions):
+        return []
+    return [
+        f"judge {judge!r} stopped when it was decided: intervals and p are those of a sample whose size was "
+        "fixed before, and promise too much of this one; what holds is the interval of the decision"
+    ]

@@ -1,0 +1,150 @@
+"""What judging would take, before anybody is asked: calls, tokens and cost.
+
+Prompts are made as they would be sent, from the answers that are kept. An answer that is missing is reckoned
+as long as the model's others are on average, or as its longest, where it has none. Tokens are guessed from
+characters. It does not train, load or ask anything.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+
+from harness.engine.identity import Identity
+from harness.engine.opening import identify_model, is_reward_model
+from harness.engine.served import CHARACTERS_PER_TOKEN
+from harness.records import Local, Model, Pair, Response, Sample
+from harness.store import Store
+from harness.verbs.judge import Judging, check, judge_of
+from harness.verbs.pairs import Kept, kept_answers
+from harness.verbs.project import Project, Unwatched
+from suites.judge.costs import most_cost, usual_tokens
+from suites.judge.judges import Judge, keys_about, without_asking
+from suites.judge.settings import JudgeSettings
+
+NOT_TRAINED = Identity(fingerprint="", chat_template="")
+"""Of a pipeline that has made no model yet: whatever it will be, nothing is kept of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What one judge would take for two models."""
+
+    judge: str
+    left: str
+    right: str
+    pairs: int
+    identical: int
+    """Pairs of equal answers, about which nobody is asked."""
+    calls: int
+    """Requests to be sent, whose replies are not in the store."""
+    recalled: int
+    """Requests whose replies are."""
+    prompt_tokens: int
+    completion_tokens: int
+    """Both by guess."""
+    cost: float | None
+    """By the same guess; None: the judge has no price."""
+    most: float | None
+    """What it can cost at most, so that a budget of so much is never reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimates:
+    """What a command would take."""
+
+    prompts: str
+    missing: dict[str, int]
+    """By model, how many prompts it has not answered yet: the candidates are asked first."""
+    estimates: tuple[Estimate, ...]
+    currency: str
+    budget: float | None
+
+
+def estimate(project: Project, names: Sequence[str], judging: Judging) -> Estimates:
+    """What `harness.verbs.judge.judge` would take with the same arguments. Raises as it does."""
+    check(project, names, judging)
+    with closing(project.store()) as store:
+        kept = kept_answers(project, names, store, prompts=judging.prompts, sampling=judging.sampling)
+        judges = [_judge(project, name, judging.settings) for name in judging.judges]
+        found = tuple(
+            _estimate(project, each, kept, pair, store)
+            for each in judges
+            for pair in combinations(kept.answers, 2)
+        )
+    return Estimates(
+        prompts=kept.prompts,
+        missing={name: kept.size - len(answers) for name, answers in kept.answers.items()},
+        estimates=found,
+        currency=project.registry.prices.currency,
+        budget=judging.budget,
+    )
+
+
+def _judge(project: Project, name: str, settings: JudgeSettings) -> Judge:
+    """The judge of this name. A pipeline that is not trained yet is judged by what it will end in."""
+    pipelines = project.registry.pipelines
+    if name in pipelines and not all(stage.done for stage in project.plan(name)):
+        model = Model(name=name, source=Local(path=""))
+        rates = pipelines[name].stages[-1].kind == "reward"
+        return judge_of(project, model, NOT_TRAINED, settings, rates=rates)
+    model = project.model(name, Unwatched())
+    return judge_of(project, model, identify_model(model), settings, rates=is_reward_model(model))
+
+
+def _estimate(project: Project, judge: Judge, kept: Kept, names: tuple[str, str], store: Store) -> Estimate:
+    left, right = names
+    pairs = _pairs(kept, left, right)
+    to_ask = [pair for pair in pairs if without_asking(pair, judge.rater) is None]
+    prompts = {
+        key: prompt
+        for pair in to_ask
+        for key, prompt in zip(keys_about(judge, pair), judge.prompts(pair), strict=True)
+    }
+    known = store.known_answers(list(prompts))
+    new = [prompt for key, prompt in prompts.items() if key not in known]
+    price = project.registry.prices.of.get(judge.name)
+    prompt_tokens, completion_tokens = sum(map(usual_tokens, new)), judge.usual_tokens * len(new)
+    return Estimate(
+        judge=judge.name,
+        left=left,
+        right=right,
+        pairs=len(pairs),
+        identical=sum(pair.identical and pair.missing is None for pair in pairs),
+        calls=len(new),
+        recalled=len(known),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        cost=None if price is None else price.of(prompt_tokens, completion_tokens),
+        most=None if price is None else sum(most_cost(one, judge.sampling.max_tokens, price) for one in new),
+    )
+
+
+def _pairs(kept: Kept, left: str, right: str) -> list[Pair]:
+    """Every pair that there will be, with stand-ins for answers and prompts that are not known yet."""
+    unknown = (str(number) for number in range(kept.size - len(kept.samples)))
+    samples = [*kept.samples.values(), *(Sample(id=f"unknown {name}", prompt=name) for name in unknown)]
+    usual = {name: _usual_length(kept, name) for name in (left, right)}
+
+    def answer(name: str, sample: Sample) -> Response:
+        # the name makes stand-ins differ, as answers are expected to
+        stand_in = Response(text=f"{name:x<{usual[name]}}", stopped="end")
+        return kept.answers[name].get(sample.id, stand_in)
+
+    return [
+        Pair(
+            sample=sample,
+            left_run=kept.runs.get(left, left),
+            right_run=kept.runs.get(right, right),
+            left=answer(left, sample),
+            right=answer(right, sample),
+        )
+        for sample in samples
+    ]
+
+
+def _usual_length(kept: Kept, name: str) -> int:
+    """Characters of an answer."""
+    lengths = [len(answer.text) for answer in kept.answers[name].values()]
+    return round(fmean(lengths)) if lengths else kept.max_tokens * CHARACTERS_PER_TOKEN

@@ -1,0 +1,57 @@
+"""What judging costs: before it is asked, by guess and at most; afterwards, by the tokens that it took.
+
+It does not know who is asked, nor what was spent before.
+"""
+
+from collections.abc import Iterable
+
+from harness.engine.served import CHARACTERS_PER_TOKEN
+from harness.records import Prompt, Response
+from harness.registry import TokenPrice
+
+AROUND_A_PROMPT = 64
+"""Tokens that a service may put around what it is asked, at most: its chat template's."""
+
+
+class Purse:
+    """What may be spent, and what is: for all judges of a command together. None: any amount."""
+
+    def __init__(self, budget: float | None) -> None:
+        self.budget = budget
+        self.spent = 0.0
+
+    def holds(self, amount: float) -> bool:
+        """Whether so much more can be spent."""
+        return self.budget is None or self.spent + amount <= self.budget
+
+
+def characters(prompt: Prompt) -> int:
+    """How long a prompt is."""
+    return sum(map(len, _texts(prompt)))
+
+
+def usual_tokens(prompt: Prompt) -> int:
+    """About how many tokens a prompt takes."""
+    return characters(prompt) // CHARACTERS_PER_TOKEN + 1
+
+
+def most_tokens(prompt: Prompt) -> int:
+    """How many tokens a prompt takes at most: no tokenizer in use makes more of a text than it has bytes."""
+    return AROUND_A_PROMPT + sum(len(text.encode("utf-8", "surrogatepass")) for text in _texts(prompt))
+
+
+def most_cost(prompt: Prompt, max_tokens: int, price: TokenPrice | None) -> float:
+    """What a request costs at most."""
+    return 0.0 if price is None else price.of(most_tokens(prompt), max_tokens)
+
+
+def cost_of(reply: Response, price: TokenPrice | None) -> float | None:
+    """What a reply cost; None where nothing is to be paid, or the service did not say what it took."""
+    if price is None or not reply.prompt_tokens:
+        return None
+    return price.of(reply.prompt_tokens, reply.completion_tokens)
+
+
+def _texts(prompt: Prompt) -> Iterable[str]:
+    texts = [prompt.content] if isinstance(prompt.content, str) else [turn.content for turn in prompt.content]
+    return texts if prompt.schema is None else [*texts, prompt.schema]

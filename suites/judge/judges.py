@@ -1,0 +1,120 @@
+"""What every judge is, whether it is asked in words or rates each answer: prompts out, preferences in.
+
+It does not know how a judge is worded, nor how its engine is opened.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import Literal, Protocol
+
+from harness.preferences import IDENTICAL
+from harness.protocols import Engine
+from harness.recorded import generation
+from harness.records import Json, Pair, Preference, Prompt, Rater, Response, Sampling
+from harness.store import answer_key
+
+Side = Literal["left", "right"]
+Winner = Literal["left", "right", "tie"]
+SHOWN_OF_A_HASH = 8
+
+
+class Judge(Protocol):
+    """A model that prefers, asked in one way."""
+
+    @property
+    def name(self) -> str:
+        """The model's or pipeline's."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Its engine's."""
+        ...
+
+    @property
+    def rater(self) -> Rater:
+        """What its preferences name, and everything that they depend on."""
+        ...
+
+    @property
+    def sampling(self) -> Sampling:
+        """How its replies are drawn."""
+        ...
+
+    @property
+    def usual_tokens(self) -> int:
+        """How long a reply usually is: a guess, for estimates."""
+        ...
+
+    def prompts(self, pair: Pair) -> tuple[Prompt, ...]:
+        """What is asked about a pair that has something to prefer."""
+        ...
+
+    def preferences(self, pair: Pair, replies: Sequence[Response]) -> tuple[Preference, ...]:
+        """What the replies to these prompts say, in their order. `cost` is left to who knows prices."""
+        ...
+
+
+def rater_of(called: str, name: str, details: Mapping[str, Json]) -> Rater:
+    """The rater `CALLED:HASH`, whose hash covers all the details."""
+    canonical = json.dumps(details, sort_keys=True, separators=(",", ":"))
+    short = sha256(canonical.encode()).hexdigest()[:SHOWN_OF_A_HASH]
+    return Rater(id=f"{called}:{short}", kind="judge", name=name, details=details)
+
+
+def without_asking(pair: Pair, rater: Rater) -> Preference | None:
+    """What is known of a pair before anybody is asked: a tie of identical answers, or that one is missing.
+
+    None where there is something to prefer.
+    """
+    if pair.missing is not None:
+        return preference(pair, rater, "left", None, f"no answer to judge ({pair.missing})")
+    if pair.identical:
+        return preference(pair, rater, "left", "tie", IDENTICAL)
+    return None
+
+
+def preference(
+    pair: Pair,
+    rater: Rater,
+    shown_first: Side,
+    winner: Winner | None,
+    reason: str | None = None,
+    reply: Response | None = None,
+) -> Preference:
+    """A choice about a pair; `reply` is what it was read from."""
+    return Preference(
+        sample=pair.sample.id,
+        left_run=pair.left_run,
+        right_run=pair.right_run,
+        shown_first=shown_first,
+        winner=winner,
+        rater=rater.id,
+        reason=reason,
+        seconds=None if reply is None else reply.seconds,
+        reply=None if reply is None else reply.key or None,
+    )
+
+
+def keys_about(judge: Judge, pair: Pair) -> tuple[str, ...]:
+    """The keys under which the replies about a pair are kept, in the order of its prompts."""
+    return tuple(
+        answer_key(judge.fingerprint, generation(prompt, judge.sampling)) for prompt in judge.prompts(pair)
+    )
+
+
+def replies_about(
+    judge: Judge, engine: Engine, pairs: Sequence[Pair]
+) -> Iterator[tuple[Pair, tuple[Response, ...]]]:
+    """Every pair with the judge's replies about it, as soon as all of them are there."""
+    prompts = [(place, prompt) for place, pair in enumerate(pairs) for prompt in judge.prompts(pair)]
+    indices: dict[int, list[int]] = {}
+    for index, (place, _) in enumerate(prompts):
+        indices.setdefault(place, []).append(index)
+    replies: dict[int, Response] = {}
+    for index, reply in engine.generate([prompt for _, prompt in prompts], judge.sampling):
+        replies[index] = reply
+        place = prompts[index][0]
+        if all(other in replies for other in indices[place]):
+            yield pairs[place], tuple(replies[other] for other in indices[place])

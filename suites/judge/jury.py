@@ -1,0 +1,62 @@
+"""Several judges as one: the majority per pair, of what each says over the orders it was asked in.
+
+A judge's word on a pair is the winner that all its orders agree on; orders that disagree are a tie, and one
+that gave no verdict makes the word unusable. The jury's winner has more than half of the usable words, of
+which there must be two at least; where nothing has, it is a tie.
+
+Verga et al. 2024, "Replacing Judges with Juries", https://arxiv.org/abs/2404.18796, vote so.
+
+It does not know the judges: it is made from their preferences.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness.preferences import IDENTICAL
+from harness.records import NO_ORDER, Pair, Preference, Rater
+from suites.judge.judges import Winner, preference, rater_of
+
+AT_LEAST = 2
+"""Usable words that make a jury."""
+
+
+def word(preferences: Iterable[Preference]) -> Winner | None:
+    """One judge's on one pair; None where an order gave no verdict, or nothing was asked."""
+    winners = {each.winner for each in preferences}
+    if not winners or None in winners:
+        return None
+    [*rest, last] = winners
+    return "tie" if rest else last
+
+
+def jury_of(members: Sequence[Rater]) -> Rater:
+    """The rater that these judges are together, in whatever order they are named."""
+    ids = sorted(member.id for member in members)
+    return rater_of("jury", "jury", {"members": ids, "order": NO_ORDER})
+
+
+def jury_preferences(
+    jury: Rater, pairs: Sequence[Pair], said: Mapping[str, Sequence[Preference]]
+) -> list[Preference]:
+    """The jury's on every pair of which a member said something; `said` is by the member's id."""
+    by_pair: dict[tuple[str, str, str], list[list[Preference]]] = {}
+    for preferences in said.values():
+        own: dict[tuple[str, str, str], list[Preference]] = {}
+        for each in preferences:
+            own.setdefault((each.left_run, each.right_run, each.sample), []).append(each)
+        for pair, theirs in own.items():
+            by_pair.setdefault(pair, []).append(theirs)
+    found = ((pair, by_pair.get((pair.left_run, pair.right_run, pair.sample.id))) for pair in pairs)
+    return [_preference(jury, pair, members) for pair, members in found if members]
+
+
+def _preference(jury: Rater, pair: Pair, members: Sequence[Sequence[Preference]]) -> Preference:
+    if pair.identical and pair.missing is None:
+        return preference(pair, jury, "left", "tie", IDENTICAL)
+    words = Counter(said for said in map(word, members) if said is not None)
+    if words.total() < AT_LEAST:
+        return preference(
+            pair, jury, "left", None, f"usable words of the jury: {words.total()} of {len(members)}"
+        )
+    most, votes = words.most_common(1)[0]
+    return preference(pair, jury, "left", most if 2 * votes > words.total() else "tie")

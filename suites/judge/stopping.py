@@ -1,0 +1,59 @@
+"""When to stop asking a judge: as soon as it is decided which model it prefers, or it cannot be any more.
+
+Looked at after every batch, an ordinary interval would in the end exclude one half whatever the truth; a
+confidence sequence (`harness.stats.sequential`) may be looked at as often as one likes. A pair counts as the
+judge's word on it, all orders together: 1 for the right model, 0 for the left, 0.5 for a tie.
+
+It takes pairs as independent, and they must come in an order that does not depend on what is said of them.
+Identical answers, about which nobody was asked, and pairs without a verdict do not count.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from harness.records import Interval, Preference
+from harness.stats.sequential import ConfidenceSequence
+from suites.judge.judges import Winner
+from suites.judge.jury import word
+
+SHARES: Mapping[Winner, float] = {"left": 0.0, "tie": 0.5, "right": 1.0}
+
+
+class UntilDecided:
+    """Matches `suites.judge.session.Stopping`."""
+
+    def __init__(self, level: float) -> None:
+        self.level = level
+        self._sequence = ConfidenceSequence(level=level)
+
+    def learn(self, preferences: Sequence[Preference]) -> None:
+        """What one pair's preferences say."""
+        said = word(preferences)
+        if said is not None:
+            self._sequence.update([SHARES[said]])
+
+    def verdict(self, left: int) -> Literal["decided", "undecidable"] | None:
+        """Whether to stop: `left` further pairs might not decide it even if all went the same way."""
+        if self._sequence.decided():
+            return "decided"
+        return "undecidable" if self._sequence.cannot_be_decided(left) else None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the share of the right model is shown not to be one half."""
+        return self._sequence.decided()
+
+    @property
+    def count(self) -> int:
+        """Pairs that were heard."""
+        return self._sequence.count
+
+    @property
+    def share(self) -> float | None:
+        """Of the wins that the right model has; None before anything was heard."""
+        return self._sequence.mean if self._sequence.count else None
+
+    @property
+    def interval(self) -> Interval:
+        """For that share, true at this level however often it was looked at."""
+        return self._sequence.interval
