@@ -366,6 +366,11 @@ class ToyToxicity:
         """The rows to ask. Raises DataError."""
         return _toy_rows(self.name, ToyQuarrel, self.given)
 
+    @property
+    def known_samples(self) -> list[Sample]:
+        """The prompts, known before a classifier is."""
+        return [Sample(id=quarrel.id, prompt=quarrel.prompt) for quarrel in self.quarrels]
+
     @cached_property
     def scorer(self) -> Toxicity:
         """The judge of replies. Raises UnknownName or ModelError."""
@@ -392,5 +397,4 @@ class ToyToxicity:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per prompt, with all its replies."""
-        samples = [Sample(id=quarrel.id, prompt=quarrel.prompt) for quarrel in self.quarrels]
-        return continuation_rows(samples, engine, self.given, self.scorer)
+        return continuation_rows(self.known_samples, engine, self.given, self.scorer)
