@@ -8,6 +8,7 @@ It does not know whether a model loads, a candidate is trained, or a hub id exis
 """
 
 from harness.registry.loading import JUDGES, labelled, load
+from harness.registry.mixes import MIX
 from harness.registry.records import Compare, Project, Registry
 
-__all__ = ["JUDGES", "Compare", "Project", "Registry", "labelled", "load"]
+__all__ = ["JUDGES", "MIX", "Compare", "Project", "Registry", "labelled", "load"]

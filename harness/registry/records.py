@@ -1,11 +1,11 @@
 """A configuration that has been read, as frozen dataclasses. It does not know what the file looked like."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import UnknownName
-from harness.records import Json, Model, Pipeline
+from harness.records import Json, Mix, Model, Pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,8 @@ class Registry:
     suites: Mapping[str, Mapping[str, Json]]
     """The settings of every suite that has a section, whole; a suite without one has its defaults."""
     compare: Compare
+    mixes: Mapping[str, Mix] = field(default_factory=dict)
+    """What stages' data `mix:NAME` stand for."""
 
     def candidate(self, name: str) -> Model | Pipeline:
         """The model or pipeline of this name. Raises UnknownName."""

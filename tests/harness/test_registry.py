@@ -457,7 +457,7 @@ def stage(lines: str, name: str = "p") -> str:
     ("text", "message"),
     [
         ("[model.a]", "model: unknown section; did you mean 'models'?"),
-        ("zebra = 1", "zebra: unknown section; known: compare, models, pipelines, project, suites"),
+        ("zebra = 1", "zebra: unknown section; known: compare, data, models, pipelines, project, suites"),
         ("project = 1", "project: expected a table [project], got 1"),
         ('[models]\na = "x"', 'models.a: expected a table [models.NAME], got "x"'),
         ('[project]\nstor = "x"', "project.stor: unknown key; did you mean 'store'?"),
