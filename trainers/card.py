@@ -36,6 +36,7 @@ def card(built: Built) -> str:
 def _sources(built: Built) -> str:
     rows = [
         (
+            str(place + 1),
             code(counted.data),
             f"{counted.rows['read']:,}",
             f"{counted.rows['sampled']:,}",
@@ -45,7 +46,7 @@ def _sources(built: Built) -> str:
         )
         for place, counted in enumerate(built.sources)
     ]
-    heading = ("source", "rows", "in the mix", "drawn", "licence", "content")
+    heading = ("#", "source", "rows", "in the mix", "drawn", "licence", "content")
     return "## Sources\n\n" + table(heading, rows)
 
 

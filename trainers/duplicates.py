@@ -46,7 +46,7 @@ def without_duplicates(items: Iterable[Item]) -> tuple[list[Item], list[Removed]
     for item in items:
         earlier = first.setdefault(tuple(said.strip() for said in item.texts), item)
         if earlier is not item:
-            repeated.append(removed(item, _like(item, earlier), f"row {earlier.number:,}"))
+            repeated.append(removed(item, _like(item, earlier), _place(earlier)))
     return list(first.values()), repeated
 
 
@@ -65,7 +65,7 @@ def without_near_duplicates(items: Sequence[Item], similarity: float) -> tuple[l
         near = sorted(place for place in index.query(sketch) if alike(grams, kept[place][1]) >= similarity)
         if near:
             earlier, theirs = kept[near[0]]
-            how = f"{alike(grams, theirs):.2f} like row {earlier.number:,}, “{excerpt(earlier.texts)}”"
+            how = f"{alike(grams, theirs):.2f} like {_place(earlier)}, “{excerpt(earlier.texts)}”"
             repeated.append(removed(item, _like(item, earlier), how))
         else:
             index.insert(place, sketch, check_duplication=False)
@@ -97,3 +97,7 @@ def _grams(texts: Sequence[str]) -> Iterator[tuple[str, ...]]:
 def _like(item: Item, earlier: Item) -> str:
     """The reason, which is the same for many rows."""
     return "like an earlier row" if item.source == earlier.source else "like a row of an earlier source"
+
+
+def _place(item: Item) -> str:
+    return f"row {item.number:,} of source {item.source + 1}"

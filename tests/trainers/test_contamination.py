@@ -1,6 +1,8 @@
 """Rows that hold what will be asked: found, and nothing else."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.trainers.items import answered, numbers
 from trainers.contamination import Index, runs, without_asked
@@ -70,3 +72,20 @@ def test_contaminated_rows_go_with_what_they_share() -> None:
 def test_a_prompt_without_words_contaminates_nothing() -> None:
     """A suite may ask with a sign; a row without words does not hold it."""
     assert Index({"one": ["?"]}).find(["!", "Hi"]) is None
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=16), max_size=4),
+    st.lists(st.sampled_from("abc"), max_size=20),
+)
+def test_what_is_found_is_what_a_search_in_strings_finds(prompts: list[list[str]], said: list[str]) -> None:
+    """One pass over the words finds what looking for every run of every prompt in the text finds."""
+    text = f" {' '.join(said)} "
+    expected = any(
+        said == prompt
+        if len(prompt) < 5
+        else any(f" {' '.join(run)} " in text for run in runs(tuple(prompt)))
+        for prompt in prompts
+    )
+    index = Index({"suite": [" ".join(prompt) for prompt in prompts]})
+    assert expected == (index.find([" ".join(said)]) is not None)

@@ -19,7 +19,7 @@ def test_the_first_of_equal_rows_stays() -> None:
     rows = [answered(1, "Hi", "a"), answered(2, "Hi", "b"), answered(3, " Hi", "a\n"), answered(4, "hi", "a")]
     kept, (left_out,) = without_duplicates(rows)
     assert [1, 2, 4] == numbers(kept)
-    assert (3, "row 1") == (left_out.number, left_out.detail)
+    assert (3, "row 1 of source 1") == (left_out.number, left_out.detail)
 
 
 def test_similarity_is_that_of_the_less_similar_part() -> None:
@@ -34,7 +34,7 @@ def test_near_duplicates_differ_in_few_words() -> None:
     rows = [answered(1, LONG, "Yes."), answered(2, changed, "yes"), answered(3, "Something else.", "yes")]
     kept, (left_out,) = without_near_duplicates(rows, 0.8)
     assert [1, 3] == numbers(kept)
-    assert left_out.detail.startswith("0.84 like row 1")
+    assert left_out.detail.startswith("0.84 like row 1 of source 1")
     assert [1, 2, 3] == numbers(without_near_duplicates(rows, 0.85)[0])
 
 

@@ -183,7 +183,7 @@ def test_the_card_says_where_rows_come_from_and_what_became_of_them() -> None:
     asked = Asked(prompts={"ifeval": ["one two three four five"]}, unread={"general": "no network"})
     built = build(described, [source(*rows)], asked)
     text = card(built)
-    assert f"| `a¦b.jsonl` | 51 | 2 | exactly 2 | MIT | `sha256:{rows_hash(rows)}` |" in text
+    assert f"| 1 | `a¦b.jsonl` | 51 | 2 | exactly 2 | MIT | `sha256:{rows_hash(rows)}` |" in text
     assert "| `a¦b.jsonl` | 51 | 50 | 50 | 50 | 50 | 2 |" in text
     assert "| all | 51 | 50 | 50 | 50 | 50 | 2 |" in text
     assert "- 1: a turn or text is empty" in text
