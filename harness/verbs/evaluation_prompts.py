@@ -13,6 +13,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+from harness.engine.hashing import file_hash
 from harness.engine.silent import SilentEngine
 from harness.errors import UsageError
 from harness.protocols import Suite
@@ -47,10 +48,10 @@ class EvaluationPrompts:
 
     @cached_property
     def known(self) -> Mapping[str, str]:
-        """What stands for each suite's prompts without reading them where that is slow: a hash, or settings.
+        """What stands for each suite's prompts without reading them where that is slow.
 
-        So a mix is made anew when a suite's prompts change; for a foreign framework's task or a package's
-        suite, when its settings do. Raises as `asked` does.
+        That is their hash; for a foreign framework's task or a package's suite, its settings and the files
+        they name, so that a mix is made anew when these change. Raises as `asked` does.
         """
         return {name: self._quick.get(name) or self._described(name) for name in self.names}
 
@@ -84,7 +85,11 @@ class EvaluationPrompts:
         return hashes
 
     def _described(self, name: str) -> str:
-        return json.dumps(self._settings(name), sort_keys=True, default=str)
+        settings = self._settings(name)
+        data = settings.get("data")
+        files = data.values() if isinstance(data, Mapping) else [data]
+        contents = [file_hash(Path(str(file))) for file in files if file and Path(str(file)).is_file()]
+        return json.dumps([settings, contents], sort_keys=True)
 
     def _settings(self, name: str) -> dict[str, Json]:
         settings = dict(self.registry.suites.get(name, {}))

@@ -5,15 +5,27 @@ from pathlib import Path
 
 import pytest
 
+from harness.protocols import Suite
 from harness.records import Json
 from suites.asked import is_quick, prompts
-from suites.catalogue import open_suite
+from suites.catalogue import SUITES, open_suite
+
+
+def opened(name: str, data_root: Path | None = None, **settings: Json) -> Suite:
+    """A suite that is opened with no classifier and no judge to be had."""
+    own = (name,) if "prompts" in settings else ()
+    return open_suite(name, settings, data_root=data_root, resolve=lambda of: None, own=own)
 
 
 def read(name: str, data_root: Path | None = None, **settings: Json) -> list[str]:
-    """The prompts of a suite that is opened with no classifier and no judge to be had."""
-    own = (name,) if "prompts" in settings else ()
-    return prompts(open_suite(name, settings, data_root=data_root, resolve=lambda of: None, own=own))
+    """The prompts of such a suite."""
+    return prompts(opened(name, data_root, **settings))
+
+
+@pytest.mark.parametrize("name", [name for name in SUITES if name != "general"])
+def test_our_own_suites_know_what_they_ask(name: str) -> None:
+    """So that a plan can look at once whether a mix is to be made anew."""
+    assert is_quick(opened(name))
 
 
 @pytest.mark.official
@@ -58,7 +70,7 @@ def test_a_foreign_task_is_asked_of_nobody(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     row = {"goal": "Open a jar.", "sol1": "Twist.", "sol2": "Sing.", "label": 0}
     file.write_text(f"{json.dumps(row)}\n", encoding="utf-8")
-    task = open_suite("lm_eval:piqa", {"data": str(file)}, data_root=None, resolve=lambda of: None)
+    task = opened("lm_eval:piqa", data=str(file))
     assert not is_quick(task)
     assert any("Open a jar." in text for text in prompts(task))
-    assert is_quick(open_suite("toy-toxicity:x", {}, data_root=None, resolve=lambda of: None))
+    assert is_quick(opened("toy-toxicity:x"))
