@@ -4,7 +4,7 @@ Near-duplicates are those of Lee et al., "Deduplicating Training Data Makes Lang
 2022), https://arxiv.org/abs/2107.06499: a Jaccard similarity of their sets of 5-grams of words from a
 threshold on. Candidates come from MinHash (Broder, 1997) with locality-sensitive hashing over whole rows, and
 each is then compared exactly, prompt with prompt and answers with answers: another answer to a long prompt is
-no duplicate.
+no duplicate. A system's turns must be equal, and are not counted: all rows may share a long one.
 
 The only file that speaks datasketch. It does not know where rows come from, nor languages that are written
 without blanks between words.
@@ -56,25 +56,28 @@ def without_near_duplicates(items: Sequence[Item], similarity: float) -> tuple[l
     from datasketch import MinHash, MinHashLSH  # noqa: PLC0415
 
     index = MinHashLSH(threshold=CANDIDATE * similarity, num_perm=PERMUTATIONS)
-    kept: dict[int, tuple[Item, Shingles]] = {}
+    kept: dict[int, Item] = {}
     repeated = []
     for place, item in enumerate(items):
         grams = shingles(item)
         sketch = MinHash(num_perm=PERMUTATIONS, seed=1, scheme="affine32")
-        sketch.update_batch([" ".join(gram).encode() for gram in sorted(grams.asked | grams.answers)])
-        near = sorted(place for place in index.query(sketch) if alike(grams, kept[place][1]) >= similarity)
-        if near:
-            earlier, theirs = kept[near[0]]
-            how = f"{alike(grams, theirs):.2f} like {_place(earlier)}, “{excerpt(earlier.texts)}”"
-            repeated.append(removed(item, _like(item, earlier), how))
-        else:
+        sketch.update_batch([" ".join(gram).encode() for gram in grams.asked | grams.answers])
+        # of rows that stay the grams are made again for the few comparisons: kept, they would fill the memory
+        found = (place for place in sorted(index.query(sketch)) if kept[place].system == item.system)
+        alikes = {place: alike(grams, shingles(kept[place])) for place in found}
+        near = next((place for place, how in alikes.items() if how >= similarity), None)
+        if near is None:
             index.insert(place, sketch, check_duplication=False)
-            kept[place] = (item, grams)
-    return [item for item, _ in kept.values()], repeated
+            kept[place] = item
+        else:
+            earlier = kept[near]
+            how = f"{alikes[near]:.2f} like {_place(earlier)}, “{excerpt(earlier.texts)}”"
+            repeated.append(removed(item, _like(item, earlier), how))
+    return list(kept.values()), repeated
 
 
 def shingles(item: Item) -> Shingles:
-    """The 5-grams of the prompt's turns and of the answers; a shorter turn is one gram."""
+    """The 5-grams of the prompt but for a system's turns, and of the answers; a shorter turn is one gram."""
     return Shingles(*(frozenset(_grams(texts)) for texts in (item.asked, item.answers)))
 
 

@@ -30,14 +30,16 @@ class Item(NamedTuple):
     row: Row
     """In the mix's shape."""
     asked: tuple[str, ...]
-    """The texts of its prompt's turns."""
+    """The texts of its prompt's turns, but for a system's."""
     answers: tuple[str, ...]
     """The answer or answers; of a row that is a text, that text."""
+    system: tuple[str, ...] = ()
+    """The texts of a system's turns, which many rows may share."""
 
     @property
     def texts(self) -> tuple[str, ...]:
         """All its texts."""
-        return self.asked + self.answers
+        return self.system + self.asked + self.answers
 
 
 class Removed(NamedTuple):
@@ -127,12 +129,12 @@ def _check_something(data: str, items: Sequence[Item], left_out: Sequence[Remove
 def _text_item(place: int, data: str, number: int, row: Row) -> Item:
     """With the other columns, in which a classifier's labels are."""
     said = text(data, number, row, "text")
-    return _item(place, number, {"text": said, **_others(row)}, (), (said,))
+    return _item(place, number, {"text": said, **_others(row)}, [], (said,))
 
 
 def _demonstration_item(place: int, data: str, number: int, row: Row) -> Item:
     prompt, answer = demonstration(data, number, row)
-    return _item(place, number, {"messages": [*prompt, _said(answer)]}, _contents(prompt), (answer,))
+    return _item(place, number, {"messages": [*prompt, _said(answer)]}, prompt, (answer,))
 
 
 def _preference_item(place: int, data: str, number: int, row: Row) -> Item:
@@ -142,19 +144,21 @@ def _preference_item(place: int, data: str, number: int, row: Row) -> Item:
     if found.chosen.strip() == found.rejected.strip():
         raise Unusable("chosen and rejected are the same")
     mapped = {"prompt": found.prompt, "chosen": [_said(found.chosen)], "rejected": [_said(found.rejected)]}
-    return _item(place, number, mapped, _contents(found.prompt), (found.chosen, found.rejected))
+    return _item(place, number, mapped, found.prompt, (found.chosen, found.rejected))
 
 
 def _prompt_item(place: int, data: str, number: int, row: Row) -> Item:
     """With the other columns, which reward functions may want."""
     prompt, columns = question(data, number, row)
-    return _item(place, number, {"prompt": prompt, **_others(columns)}, _contents(prompt), ())
+    return _item(place, number, {"prompt": prompt, **_others(columns)}, prompt, ())
 
 
-def _item(place: int, number: int, row: Row, asked: tuple[str, ...], answers: tuple[str, ...]) -> Item:
+def _item(place: int, number: int, row: Row, prompt: Sequence[Turn], answers: tuple[str, ...]) -> Item:
+    asked = tuple(turn["content"] for turn in prompt if turn["role"] != "system")
+    system = tuple(turn["content"] for turn in prompt if turn["role"] == "system")
     if not all(said.strip() for said in (*asked, *answers)):
         raise Unusable("a turn or text is empty")
-    return Item(place, number, row, asked, answers)
+    return Item(place, number, row, asked, answers, system)
 
 
 def _others(row: Row) -> Row:
@@ -163,10 +167,6 @@ def _others(row: Row) -> Row:
 
 def _said(answer: str) -> Turn:
     return {"role": "assistant", "content": answer}
-
-
-def _contents(turns: Sequence[Turn]) -> tuple[str, ...]:
-    return tuple(turn["content"] for turn in turns)
 
 
 _SHAPES: Mapping[str, Callable[[int, str, int, Row], Item]] = {

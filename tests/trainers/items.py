@@ -3,10 +3,10 @@
 from trainers.mapping import Item
 
 
-def answered(number: int, asked: str, *answers: str, source: int = 0) -> Item:
+def answered(number: int, asked: str, *answers: str, source: int = 0, system: str = "") -> Item:
     """One user turn with an answer, or two that are compared."""
     row = {"asked": asked, "answers": list(answers)}
-    return Item(source=source, number=number, row=row, asked=(asked,), answers=answers)
+    return Item(source=source, number=number, row=row, asked=(asked,), answers=answers, system=(system,))
 
 
 def numbers(items: list[Item]) -> list[int]:

@@ -44,6 +44,15 @@ def test_another_answer_to_a_long_prompt_is_no_duplicate() -> None:
     assert [1, 2] == numbers(kept)
 
 
+def test_a_long_system_turn_makes_nothing_alike() -> None:
+    """Rows that share one are compared without it, and rows with different ones are different."""
+    same = [answered(1, "What is red?", "A cat.", system=LONG), answered(2, "Is it?", "A cat.", system=LONG)]
+    assert [1, 2] == numbers(without_near_duplicates(same, 0.8)[0])
+    other = [answered(1, LONG, "yes", system="Be kind."), answered(2, LONG, "yes", system="Be rude.")]
+    assert [1, 2] == numbers(without_near_duplicates(other, 0.8)[0])
+    assert [1, 2] == numbers(without_duplicates(other)[0])
+
+
 def test_rows_of_an_earlier_source_stay() -> None:
     """The order of the sources decides, and the reason says so."""
     _, (left_out,) = without_near_duplicates([answered(1, LONG, source=0), answered(1, LONG, source=1)], 0.8)

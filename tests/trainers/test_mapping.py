@@ -92,6 +92,12 @@ def test_rows_that_say_nothing_are_left_out_with_a_reason(shape: str, row: dict[
     assert why in left_out.why
 
 
+def test_an_empty_system_turn_is_as_good_as_none() -> None:
+    """Published conversations have some, and their answers are worth learning."""
+    turns = [{"role": "system", "content": ""}, USER, ANSWER]
+    assert [{"messages": turns}] == mapped("demonstrations", {"messages": turns})
+
+
 def test_a_missing_column_is_named_with_row_and_columns() -> None:
     """And with the key of the configuration that asks for it."""
     expected = r"a\.jsonl, row 2: there is no column `q`, which `columns\.prompt` names; its columns are a, b"
