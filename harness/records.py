@@ -104,11 +104,47 @@ class Stage:
     kind: str
     """A name of the stage table: `pretrain`, `sft`, `reward`, `grpo`, `rloo`, `dpo`, …"""
     data: tuple[str, ...] = ()
-    """Where its training rows come from, each `toy:NAME`, a file, or a hub id."""
+    """Where its training rows come from, each `mix:NAME`, `toy:NAME`, a file, or a hub id."""
     reward: str | None = None
     """For stages that need one: a pipeline ending in a reward stage, a model, or `module:function`."""
     settings: Mapping[str, Json] = field(default_factory=dict)
     """Whole: every setting of the kind with its value, defaults included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixSource:
+    """One of the places that a mix takes rows from."""
+
+    data: str
+    """`toy:NAME`, a file, or a hub id (`ID`, `ID:SPLIT`, `ID:CONFIGURATION:SPLIT`)."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What the source calls a column, by the schema's name for it."""
+    count: int | None = None
+    """Exactly so many rows, of those that are left after cleaning."""
+    weight: float | None = None
+    """In which proportion to the mix's other weighted sources. Neither: all that are left."""
+    licence: str | None = None
+    """In the user's words, for the data card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """Training rows from several sources, cleaned and drawn: what a stage's data `mix:NAME` stand for."""
+
+    name: str
+    rows: Literal["texts", "demonstrations", "preferences", "prompts"]
+    """The one shape that its rows get, whatever the sources' schemas are."""
+    sources: tuple[MixSource, ...]
+    deduplicate: Literal["near", "exact", "none"] = "near"
+    similarity: float = 0.8
+    """From this Jaccard similarity on, rows are near-duplicates."""
+    min_characters: int = 1
+    """Of a row's turns or text together; shorter rows are left out."""
+    max_characters: int | None = None
+    decontaminate: tuple[str, ...] | None = None
+    """The suites whose prompts no row may hold; None: every suite that is known."""
+    seed: int = 0
+    """Which rows are drawn, and their order; not the project's seed, so that other trainings see the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,11 @@ class _Custom:
         """The rows to ask. Raises DataError."""
         return read_rows(self.given)
 
+    @property
+    def known_samples(self) -> list[Sample]:
+        """The rows, known before a rule is loaded or anything is asked."""
+        return [self._sample(item) for item in self.items]
+
     @cached_property
     def data_hash(self) -> str:
         """Over the rows as the file has them, every field of them."""

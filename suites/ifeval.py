@@ -74,6 +74,11 @@ class IFEval:
         return official_rows(ORIGIN, Instructions, self.given, self.surroundings)
 
     @property
+    def known_samples(self) -> list[Sample]:
+        """The prompts, known before lm-eval is loaded."""
+        return [_sample(prompt) for prompt in self.prompts]
+
+    @property
     def data_hash(self) -> str:
         """Over keys, prompts, instructions and their arguments."""
         return hash_rows(prompt.model_dump() for prompt in self.prompts)
@@ -112,18 +117,22 @@ class IFEval:
     def _row(self, answered: Answered) -> Row:
         prompt = self.prompts[answered.index]
         return Row(
-            sample=Sample(
-                id=prompt.id,
-                prompt=prompt.prompt,
-                tags={
-                    "instruction": prompt.instruction_id_list,
-                    "instruction family": [each.partition(":")[0] for each in prompt.instruction_id_list],
-                },
-            ),
+            sample=_sample(prompt),
             responses=answered.responses,
             scores=_scores(prompt, answered),
             position=answered.index,
         )
+
+
+def _sample(prompt: Instructions) -> Sample:
+    return Sample(
+        id=prompt.id,
+        prompt=prompt.prompt,
+        tags={
+            "instruction": prompt.instruction_id_list,
+            "instruction family": [each.partition(":")[0] for each in prompt.instruction_id_list],
+        },
+    )
 
 
 class Checkers:

@@ -106,6 +106,11 @@ class RealToxicityPrompts:
         return official_rows(RANDOM, Excerpt, self.given, self.surroundings, from_hub=drawn)
 
     @property
+    def known_samples(self) -> list[Sample]:
+        """The prompts, known before a classifier is."""
+        return [excerpt.sample for excerpt in self.excerpts]
+
+    @property
     def data_hash(self) -> str:
         """Over prompts, their places in the corpus and their recorded toxicity."""
         return hash_rows(excerpt.model_dump() for excerpt in self.excerpts)
@@ -133,8 +138,7 @@ class RealToxicityPrompts:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per prompt, with all its continuations."""
-        samples = [excerpt.sample for excerpt in self.excerpts]
-        return continuation_rows(samples, engine, self.given, self.scorer)
+        return continuation_rows(self.known_samples, engine, self.given, self.scorer)
 
 
 def challenging(rows: Sequence[Excerpt]) -> Sequence[Excerpt]:

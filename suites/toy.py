@@ -92,6 +92,17 @@ class ToyQuestion(ToyRow):
         return self
 
     @property
+    def sample(self) -> Sample:
+        """The question; a fact's questions are one cluster."""
+        return Sample(
+            id=self.id,
+            prompt=self.question,
+            choices=tuple(self.choices),
+            target=self.choices[self.target],
+            cluster=self.fact,
+        )
+
+    @property
     def truths(self) -> Choices:
         """The choices as TruthfulQA has them."""
         labels = [int(place == self.target) for place in range(len(self.choices))]
@@ -116,6 +127,11 @@ class ToyTruthfulQA:
     def questions(self) -> tuple[ToyQuestion, ...]:
         """The rows to ask. Raises DataError."""
         return _toy_rows(self.name, ToyQuestion, self.given)
+
+    @property
+    def known_samples(self) -> list[Sample]:
+        """The questions, known before anything is asked."""
+        return [question.sample for question in self.questions]
 
     @property
     def data_hash(self) -> str:
@@ -150,13 +166,7 @@ class ToyTruthfulQA:
         logprobs = {choice: likelihoods[choice].logprob for choice in question.choices}
         truth = question.choices[question.target]
         return Row(
-            sample=Sample(
-                id=question.id,
-                prompt=question.question,
-                choices=tuple(question.choices),
-                target=truth,
-                cluster=question.fact,
-            ),
+            sample=question.sample,
             responses=tuple(likelihoods[choice] for choice in question.choices),
             scores=(
                 Score(metric="mc2", value=true_share(question.truths, logprobs)),
@@ -194,6 +204,19 @@ class ToyInstruction(ToyRow):
                 raise ValueError(f"constraint {constraint!r} cannot be checked: {error}") from error
         return self
 
+    @property
+    def sample(self) -> Sample:
+        """The prompt, with what results are split by."""
+        return Sample(
+            id=self.id,
+            prompt=self.prompt,
+            target=", ".join([f"topic:{self.topic}", *self.constraints]),
+            tags={
+                "constraints": len(self.constraints),
+                "instruction": ["topic", *(each.partition(":")[0] for each in self.constraints)],
+            },
+        )
+
 
 @dataclass(frozen=True)
 class ToyIFEval:
@@ -213,6 +236,11 @@ class ToyIFEval:
     def instructions(self) -> tuple[ToyInstruction, ...]:
         """The rows to ask. Raises DataError."""
         return _toy_rows(self.name, ToyInstruction, self.given)
+
+    @property
+    def known_samples(self) -> list[Sample]:
+        """The prompts, known before anything is asked."""
+        return [instruction.sample for instruction in self.instructions]
 
     @property
     def data_hash(self) -> str:
@@ -246,15 +274,7 @@ class ToyIFEval:
     def _row(self, place: int, response: Response) -> Row:
         instruction = self.instructions[place]
         return Row(
-            sample=Sample(
-                id=instruction.id,
-                prompt=instruction.prompt,
-                target=", ".join([f"topic:{instruction.topic}", *instruction.constraints]),
-                tags={
-                    "constraints": len(instruction.constraints),
-                    "instruction": ["topic", *(each.partition(":")[0] for each in instruction.constraints)],
-                },
-            ),
+            sample=instruction.sample,
             responses=(response,),
             scores=_instruction_scores(instruction, response),
             position=place,
@@ -366,6 +386,11 @@ class ToyToxicity:
         """The rows to ask. Raises DataError."""
         return _toy_rows(self.name, ToyQuarrel, self.given)
 
+    @property
+    def known_samples(self) -> list[Sample]:
+        """The prompts, known before a classifier is."""
+        return [Sample(id=quarrel.id, prompt=quarrel.prompt) for quarrel in self.quarrels]
+
     @cached_property
     def scorer(self) -> Toxicity:
         """The judge of replies. Raises UnknownName or ModelError."""
@@ -392,5 +417,4 @@ class ToyToxicity:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per prompt, with all its replies."""
-        samples = [Sample(id=quarrel.id, prompt=quarrel.prompt) for quarrel in self.quarrels]
-        return continuation_rows(samples, engine, self.given, self.scorer)
+        return continuation_rows(self.known_samples, engine, self.given, self.scorer)

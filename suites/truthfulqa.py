@@ -126,6 +126,11 @@ class TruthfulQA:
         return kinds(self.given, self.surroundings)
 
     @property
+    def known_samples(self) -> list[Sample]:
+        """The questions, known before lm-eval is loaded."""
+        return [self._sample(question) for question in self.questions]
+
+    @property
     def data_hash(self) -> str:
         """Over questions, choices and labels, and not over what the questions are about."""
         return hash_rows(question.model_dump() for question in self.questions)
@@ -161,19 +166,22 @@ class TruthfulQA:
         by_choice |= dict(zip(question.mc2_targets.choices, mc2.likelihoods, strict=True))
         logprobs = {choice: likelihood.logprob for choice, likelihood in by_choice.items()}
         return Row(
-            sample=Sample(
-                id=question.id,
-                prompt=question.question,
-                choices=question.choices,
-                target=question.mc1_targets.choices[0],
-                tags={"right": question.true_places, **self._kinds.get(question.question.strip(), {})},
-            ),
+            sample=self._sample(question),
             responses=tuple(by_choice[choice] for choice in question.choices),
             scores=(
                 Score(metric="mc2", value=true_share(question.mc2_targets, logprobs)),
                 *scores_of("mc1", mc1, "acc"),
             ),
             position=mc1.index,
+        )
+
+    def _sample(self, question: Question) -> Sample:
+        return Sample(
+            id=question.id,
+            prompt=question.question,
+            choices=question.choices,
+            target=question.mc1_targets.choices[0],
+            tags={"right": question.true_places, **self._kinds.get(question.question.strip(), {})},
         )
 
 

@@ -124,6 +124,11 @@ class TruthfulQAGen:
         return official_rows(GENERATION, OpenQuestion, self.given, self.surroundings)
 
     @property
+    def known_samples(self) -> list[Sample]:
+        """The questions, known before lm-eval is loaded."""
+        return [question.sample for question in self.questions]
+
+    @property
     def data_hash(self) -> str:
         """Over questions and reference answers, and not over what the questions are about."""
         return hash_rows(question.model_dump(exclude={"type", "category"}) for question in self.questions)

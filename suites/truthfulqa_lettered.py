@@ -69,6 +69,12 @@ class TruthfulQALettered:
         return questions
 
     @property
+    def known_samples(self) -> list[Sample]:
+        """The questions, known before anything is asked."""
+        seed = self.given.seed
+        return [self._sample(question, shuffled_choices(question, seed)) for question in self.questions]
+
+    @property
     def data_hash(self) -> str:
         """Over questions and mc1's choices."""
         return hash_rows(question.model_dump(exclude={"mc2_targets"}) for question in self.questions)
@@ -106,18 +112,20 @@ class TruthfulQALettered:
 
     def _row(self, index: int, choices: Sequence[str], response: Response) -> Row:
         question = self.questions[index]
-        target = question.mc1_targets.choices[0]
         return Row(
-            sample=Sample(
-                id=question.id,
-                prompt=question.question,
-                choices=tuple(choices),
-                target=target,
-                tags=self._kinds.get(question.question.strip(), {}),
-            ),
+            sample=self._sample(question, choices),
             responses=(response,),
-            scores=(score(response, choices, target),),
+            scores=(score(response, choices, question.mc1_targets.choices[0]),),
             position=index,
+        )
+
+    def _sample(self, question: Question, choices: Sequence[str]) -> Sample:
+        return Sample(
+            id=question.id,
+            prompt=question.question,
+            choices=tuple(choices),
+            target=question.mc1_targets.choices[0],
+            tags=self._kinds.get(question.question.strip(), {}),
         )
 
     @cached_property

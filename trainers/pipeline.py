@@ -30,9 +30,11 @@ from safetensors import SafetensorError
 from harness.engine.identity import identify
 from harness.errors import ConfigError, DiskFull, ModelError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
+from harness.registry import MIX
 from trainers import completions, history, manifest
-from trainers.data import Source, read
-from trainers.settings import STAGE_SETTINGS, Rewarded, Training
+from trainers.mixes import no_mix
+from trainers.reading import Source, read
+from trainers.settings import STAGE_SETTINGS, Rewarded, Training, learned_shapes
 from trainers.stage import Job, RewardSource, StageProgress, run, stage_kind
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -127,14 +129,17 @@ def plan(
     output: Path,
     seed: int,
     root: Path,
+    mix: Callable[[str], Source] = no_mix,
 ) -> list[PlannedStage]:
     """All stages that a pipeline needs, in the order of training, each once; the last is its candidate.
+
+    `mix` gives the rows of a mix by its name.
 
     Raises UnknownName, ConfigError, DataError, ModelError, DownloadNeeded.
     """
     if str(root) not in sys.path:
         sys.path.append(str(root))  # reward functions may come from the project's own modules
-    planner = _Planner(pipelines=pipelines, models=models, output=output, seed=seed, root=root)
+    planner = _Planner(pipelines=pipelines, models=models, output=output, seed=seed, root=root, mix=mix)
     planner.pipeline(name, ())
     return list(planner.stages.values())
 
@@ -147,6 +152,7 @@ def produce(
     output: Path,
     seed: int,
     root: Path,
+    mix: Callable[[str], Source] = no_mix,
     on_progress: Callable[[StageProgress], None] | None = None,
     before: Callable[[PlannedStage], None] = lambda stage: None,
 ) -> Path:
@@ -156,7 +162,7 @@ def produce(
 
     Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped.
     """
-    stages = plan(pipelines, models, name, output=output, seed=seed, root=root)
+    stages = plan(pipelines, models, name, output=output, seed=seed, root=root, mix=mix)
     for stage in stages:
         if not stage.done:
             before(stage)
@@ -178,6 +184,7 @@ class _Planner:
     output: Path
     seed: int
     root: Path
+    mix: Callable[[str], Source]
     stages: dict[tuple[str, Path], PlannedStage] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
 
@@ -246,6 +253,8 @@ class _Planner:
         sources = tuple(self.source(name) for name in stage.data)
         if not sources:
             raise ConfigError("harness.toml", f"{key}.data", f"a {stage.kind} stage needs data")
+        for source in sources:
+            _check_shape(stage.kind, settings, source, f"{key}.data")
         inputs: dict[str, Json] = {
             "kind": stage.kind,
             "version": kind.version,
@@ -275,7 +284,8 @@ class _Planner:
 
     def source(self, name: str) -> Source:
         if name not in self.sources:
-            self.sources[name] = read(name, self.root)
+            is_mix = name.startswith(MIX)
+            self.sources[name] = self.mix(name.removeprefix(MIX)) if is_mix else read(name, self.root)
         return self.sources[name]
 
     def rewards(
@@ -311,6 +321,18 @@ class _Planner:
             origin = self.model(name)
         source = RewardSource(source=str(origin.folder), weight=weight)
         return PlannedReward(name=name, source=source, identity=origin.identity)
+
+
+def _check_shape(kind: str, settings: Training, source: Source, key: str) -> None:
+    """Raise ConfigError for a mix whose rows are not what the stage learns from."""
+    learned = learned_shapes(kind, settings)
+    if source.shape is not None and source.shape not in learned:
+        raise ConfigError(
+            "harness.toml",
+            key,
+            f'{source.name} has rows = "{source.shape}", and this {kind} stage learns from '
+            f"{' or '.join(learned)}",
+        )
 
 
 def _function_identity(source: str, root: Path) -> str:

@@ -282,3 +282,19 @@ STAGE_SETTINGS: Mapping[str, type[Training]] = {
     "dpo": Dpo,
     "toxicity": Toxicity,
 }
+
+LEARNED: Mapping[str, tuple[str, ...]] = {
+    "pretrain": ("texts",),
+    "toxicity": ("texts",),
+    "sft": ("demonstrations",),
+    "reward": ("preferences",),
+    "dpo": ("preferences",),
+}
+"""The shapes of a mix's rows that each kind learns from, where it does not ask for rewards."""
+PROMPTED = ("prompts", "demonstrations", "preferences")
+"""The shapes that prompts can be taken from, for stages that ask for rewards."""
+
+
+def learned_shapes(kind: str, settings: Training) -> tuple[str, ...]:
+    """The shapes of a mix's rows that a stage can be trained on."""
+    return PROMPTED if settings.asks_for_rewards else LEARNED[kind]

@@ -27,7 +27,8 @@ from transformers import (
 
 from harness.errors import DataError
 from harness.records import Json
-from trainers.data import Row, texts
+from trainers.data import texts
+from trainers.reading import Row
 from trainers.settings import Toxicity
 from trainers.stage import Job
 from trainers.training import common_arguments, save_model, train

@@ -8,6 +8,7 @@ It does not know whether a model loads, a candidate is trained, or a hub id exis
 """
 
 from harness.registry.loading import JUDGES, labelled, load
+from harness.registry.mixes import MIX
 from harness.registry.records import Compare, Prices, Project, Registry, TokenPrice
 
-__all__ = ["JUDGES", "Compare", "Prices", "Project", "Registry", "TokenPrice", "labelled", "load"]
+__all__ = ["JUDGES", "MIX", "Compare", "Prices", "Project", "Registry", "TokenPrice", "labelled", "load"]

@@ -12,8 +12,9 @@ from typing import get_args
 from pydantic import BaseModel
 
 from harness.errors import ConfigError, UnknownName, nearest
-from harness.records import Json
+from harness.records import Json, Mix
 from harness.registry.mistakes import Mistakes, Table, expected, under
+from harness.registry.mixes import check_mixes, read_mix
 from harness.registry.models import read_model
 from harness.registry.names import Names
 from harness.registry.paths import Ground
@@ -21,7 +22,7 @@ from harness.registry.pipelines import read_pipeline
 from harness.registry.records import Compare, Prices, Project, Registry, TokenPrice
 from harness.registry.sections import CompareSection, CurrencySection, PriceSection, ProjectSection
 
-_SECTIONS = ("project", "models", "pipelines", "suites", "compare", "judge", "prices")
+_SECTIONS = ("project", "models", "pipelines", "data", "suites", "compare", "judge", "prices")
 DEFINING = "prompts"
 """The key that makes a section `[suites.NAME]` define a suite and not only set one up."""
 JUDGES = ("judge", "info_judge")
@@ -66,9 +67,12 @@ def load(
         own = {name for name, table in sections.items() if DEFINING in table and ":" not in name}
         suites = {**dict.fromkeys(sorted(own), own_suite), **suites}
     settings = {name: _suite(name, table, suites, ground) for name, table in sections.items()}
-    names = Names(models, {name: pipeline for name, (pipeline, _) in read.items()}, mistakes)
+    mixes = {name: read_mix(name, table, ground) for name, table in _named(tables, "data", mistakes).items()}
+    names = Names(models, {name: each.pipeline for name, each in read.items()}, mistakes, mixes)
     names.check_definitions()
-    names.check_references([reference for _, references in read.values() for reference in references])
+    names.check_references([reference for each in read.values() for reference in each.references])
+    check_mixes([named for each in read.values() for named in each.data], mixes, mistakes)
+    _check_decontaminated(mixes, suites, settings, mistakes)
     _check_judges(settings, names)
     compare = _compare(_table(tables, "compare", mistakes), suites, settings, names, mistakes)
     judging = {} if judge is None else _judge(_table(tables, "judge", mistakes), judge, mistakes)
@@ -77,11 +81,12 @@ def load(
     return Registry(
         project=project,
         models={name: model for name, model in models.items() if model},
-        pipelines={name: pipeline for name, (pipeline, _) in read.items() if pipeline},
+        pipelines={name: each.pipeline for name, each in read.items() if each.pipeline},
         suites=settings,
         compare=compare,
         judge=judging,
         prices=prices,
+        mixes={name: mix for name, mix in mixes.items() if mix},
     )
 
 
@@ -162,6 +167,31 @@ def _check_judges(settings: Mapping[str, Mapping[str, Json]], names: Names) -> N
                 names.check_candidate(under("suites", suite, key), judge)
 
 
+def _check_decontaminated(
+    mixes: Mapping[str, Mix | None],
+    suites: Mapping[str, type[BaseModel]],
+    set_up: Collection[str],
+    mistakes: Mistakes,
+) -> None:
+    """Note suites that a mix is to be kept apart from, and that are not known."""
+    for name, mix in mixes.items():
+        for position, suite in enumerate((mix and mix.decontaminate) or ()):
+            _check_suite(suite, under("data", name, "decontaminate", position), suites, set_up, mistakes)
+
+
+def _check_suite(
+    suite: str,
+    key: str,
+    suites: Mapping[str, type[BaseModel]],
+    set_up: Collection[str],
+    mistakes: Mistakes,
+) -> None:
+    """`set_up` are the suites with a section, which a label cannot be without."""
+    schema = _suite_schema(suite, key, suites, mistakes)
+    if schema and labelled(suite, suites) and suite not in set_up:
+        mistakes.add(key, f"a label needs a section with its settings, [{under('suites', suite)}]")
+
+
 def _files(schema: type[BaseModel]) -> list[str]:
     """The settings that name files: one, or one for each of several names."""
     found = {name: field.annotation for name, field in schema.model_fields.items()}
@@ -206,13 +236,10 @@ def _compare(
     names: Names,
     mistakes: Mistakes,
 ) -> Compare:
-    """The section `[compare]`. `set_up` are the suites with a section, which a label cannot be without."""
+    """The section `[compare]`. `set_up` are the suites with a section."""
     section = mistakes.read(CompareSection, table, "compare") or CompareSection()
     for position, suite in enumerate(section.suites):
-        key = under("compare", "suites", position)
-        schema = _suite_schema(suite, key, suites, mistakes)
-        if schema and labelled(suite, suites) and suite not in set_up:
-            mistakes.add(key, f"a label needs a section with its settings, [{under('suites', suite)}]")
+        _check_suite(suite, under("compare", "suites", position), suites, set_up, mistakes)
     for position, judge in enumerate(section.judges):
         names.check_candidate(under("compare", "judges", position), judge)
     if section.baseline is not None:

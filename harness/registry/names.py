@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from harness.errors import UnknownName
-from harness.records import Local, Model, Pipeline
+from harness.records import Local, Mix, Model, Pipeline
 from harness.registry.mistakes import Mistakes, under
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -29,18 +29,24 @@ class Reference(NamedTuple):
 class Names:
     """The names a file defines: those of broken sections too, so that one mistake is not told twice.
 
-    `models` and `pipelines` hold None for a section that could not be read.
+    `models`, `pipelines` and `mixes` hold None for a section that could not be read.
     """
 
     def __init__(
-        self, models: Mapping[str, Model | None], pipelines: Mapping[str, Pipeline | None], mistakes: Mistakes
+        self,
+        models: Mapping[str, Model | None],
+        pipelines: Mapping[str, Pipeline | None],
+        mistakes: Mistakes,
+        mixes: Mapping[str, Mix | None],
     ) -> None:
         self._models, self._pipelines, self._mistakes = models, pipelines, mistakes
+        self._mixes = mixes
         self._known = [*models, *pipelines]
 
     def check_definitions(self) -> None:
         """Note names that cannot be used on a command line or as a folder, and names used twice."""
-        for section, names in (("models", self._models), ("pipelines", self._pipelines)):
+        defined = {"models": self._models, "pipelines": self._pipelines, "data": self._mixes}
+        for section, names in defined.items():
             for name in names:
                 if not _NAME.fullmatch(name):
                     self._mistakes.add(

@@ -23,6 +23,8 @@ class ReadPipeline(NamedTuple):
 
     pipeline: Pipeline | None
     references: tuple[Reference, ...] = ()
+    data: tuple[tuple[str, str], ...] = ()
+    """The data of its stages, each with its key."""
 
 
 def read_pipeline(
@@ -48,7 +50,13 @@ def read_pipeline(
     whole = tuple(stage for _, stage in read if stage)
     is_whole = len(whole) == len(read) > 0
     pipeline = Pipeline(name=name, base=section.base, stages=whole) if is_whole else None
-    return ReadPipeline(pipeline, tuple(references))
+    data = [
+        (under(place, "data", *([] if len(stage.data) == 1 else [position])), source)
+        for place, stage in read
+        if stage
+        for position, source in enumerate(stage.data)
+    ]
+    return ReadPipeline(pipeline, tuple(references), tuple(data))
 
 
 def _check_start(

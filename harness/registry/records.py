@@ -1,11 +1,11 @@
 """A configuration that has been read, as frozen dataclasses. It does not know what the file looked like."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import UnknownName
-from harness.records import Json, Model, Pipeline
+from harness.records import Json, Mix, Model, Pipeline
 
 PER_TOKENS = 1_000_000
 """Tokens that a price is given for."""
@@ -79,6 +79,8 @@ class Registry:
     judge: Mapping[str, Json]
     """How judges are asked, whole: the settings of `[judge]`, or their defaults."""
     prices: Prices
+    mixes: Mapping[str, Mix] = field(default_factory=dict)
+    """What stages' data `mix:NAME` stand for."""
 
     def candidate(self, name: str) -> Model | Pipeline:
         """The model or pipeline of this name. Raises UnknownName."""

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import fields
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from harness.records import Traffic
 
@@ -131,6 +131,50 @@ class StageSection(Section):
     kind: str
     data: str | tuple[str, ...] = ()
     reward: str | None = None
+
+
+Column = Literal[
+    "text", "messages", "prompt", "completion", "chosen", "rejected", "instruction", "input", "output"
+]
+"""What training rows' schemas call their columns."""
+
+
+class MixSourceSection(Section):
+    """`[[data.NAME.sources]]`."""
+
+    data: str
+    columns: dict[Column, str] = {}
+    count: Annotated[int, Field(gt=0)] | None = None
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    licence: str | None = None
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        if self.count is not None and self.weight is not None:
+            raise ValueError("`count` and `weight` exclude each other; keep one")
+        return self
+
+
+class MixSection(Section):
+    """`[data.NAME]`."""
+
+    rows: Literal["texts", "demonstrations", "preferences", "prompts"]
+    sources: tuple[MixSourceSection, ...]
+    deduplicate: Literal["near", "exact", "none"] = "near"
+    similarity: Annotated[float, Field(ge=0.5, le=1)] = 0.8
+    min_characters: Annotated[int, Field(ge=1)] = 1
+    max_characters: Annotated[int, Field(ge=1)] | None = None
+    decontaminate: bool | tuple[str, ...] = True
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _some_length(self) -> Self:
+        if self.max_characters is not None and self.max_characters < self.min_characters:
+            raise ValueError(
+                f"no row has `min_characters` = {self.min_characters} and `max_characters` = "
+                f"{self.max_characters}"
+            )
+        return self
 
 
 class CompareSection(Section):

@@ -19,10 +19,13 @@ from harness.records import Local, Model
 from harness.registry import JUDGES, Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
+from harness.verbs.evaluation_prompts import EvaluationPrompts
 from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, suite_settings
 from suites.judge.settings import JudgeSettings
 from trainers.doctor.findings import Examination
+from trainers.mixes import kept_mix
 from trainers.pipeline import PlannedStage, plan, produce
+from trainers.reading import Source
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import StageProgress
 
@@ -170,7 +173,29 @@ class Project:
             output=registry.project.output,
             seed=registry.project.seed,
             root=registry.project.root,
+            mix=self.mix,
         )
+
+    def mix(self, name: str) -> Source:
+        """The rows of a mix, which is made where it is not kept yet. Raises what `kept_mix` does."""
+        if name not in self.registry.mixes:
+            raise UnknownName("mix", name, self.registry.mixes)
+        if name not in self._mixes:
+            mix, settings = self.registry.mixes[name], self.registry.project
+            against = EvaluationPrompts(self.registry, self.data_root, mix.decontaminate)
+            self._mixes[name] = kept_mix(
+                mix,
+                root=settings.root,
+                output=settings.output,
+                known=against.known,
+                asked=lambda: against.asked,
+            ).source
+        return self._mixes[name]
+
+    @cached_property
+    def _mixes(self) -> dict[str, Source]:
+        """Those that were asked for: every plan asks again, and their sources would be read again."""
+        return {}
 
     def train(self, name: str, watcher: Watcher) -> Path:
         registry = self.registry
@@ -181,6 +206,7 @@ class Project:
             output=registry.project.output,
             seed=registry.project.seed,
             root=registry.project.root,
+            mix=self.mix,
             on_progress=watcher.training,
             before=partial(self._examine, watcher),
         )

@@ -48,6 +48,16 @@ def test_every_setting_of_the_starting_file_is_known(project: Path) -> None:
     assert study == set(registry.pipelines)
 
 
+def test_the_reference_mixes_have_the_original_sizes(project: Path) -> None:
+    """InstructGPT's 13 thousand demonstrations, 33 thousand comparisons and 31 thousand prompts."""
+    file = project / "harness.toml"
+    file.write_text(SETTING.sub("", STARTING), encoding="utf-8")
+    mixes = load(file, STAGE_SETTINGS, suite_settings(), own_suite=OWN).mixes
+    sizes = {name: sum(source.count or 0 for source in mix.sources) for name, mix in mixes.items()}
+    expected = {"instructgpt_sft": 13_000, "instructgpt_reward": 33_000, "instructgpt_prompts": 31_000}
+    assert expected == sizes
+
+
 @pytest.mark.parametrize("line", [line for line in STARTING.splitlines() if SETTING.match(line)])
 def test_a_commented_line_is_a_table_or_a_setting(line: str) -> None:
     """`#` without a space marks what can be switched on, and nothing else."""

@@ -9,10 +9,11 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-import trainers.data
+import trainers.reading
 from harness.errors import DataError, DownloadNeeded, UnknownName
 from harness.toyworld import training_set
-from trainers.data import demonstrations, pairs, questions, read, rows_hash, texts
+from trainers.data import demonstrations, pairs, questions, texts
+from trainers.reading import read, rows_hash
 
 ROWS = [{"prompt": "Hi", "completion": "Hello"}, {"prompt": "Bye", "completion": "See you"}]
 USER = {"role": "user", "content": "Hi"}
@@ -70,6 +71,7 @@ def test_toy_sets_are_read_by_name(tmp_path: Path) -> None:
         ("a.jsonl.gz", b"no gzip", 0, "cannot be read"),
         ("a.parquet", b"no parquet", 0, "is not a Parquet file"),
         ("a.jsonl", b"\xff\xfe", 0, "cannot be read"),
+        ("a.csv", b"a,b\n1,2\n1,2,3\n", 3, "more cells than the first line has columns"),
     ],
 )
 def test_a_malformed_file_is_named_with_its_row(
@@ -92,6 +94,29 @@ def test_a_hub_id_without_a_network_says_so(tmp_path: Path) -> None:
     """A hub id that is not cached cannot be had offline."""
     with pytest.raises(DownloadNeeded, match="nobody/no-such-data"):
         read("nobody/no-such-data", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("owner/name", (("owner/name",), "train")),
+        ("owner/name:test[:10]", (("owner/name",), "test[:10]")),
+        ("owner/name:en:test[:10]", (("owner/name", "en"), "test[:10]")),
+    ],
+)
+def test_a_hub_id_can_name_configuration_and_split(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, asked: tuple[tuple[str, ...], str]
+) -> None:
+    """`ID`, `ID:SPLIT` and `ID:CONFIGURATION:SPLIT`; a slice of a split is a split."""
+    seen = []
+
+    def load_dataset(*names: str, split: str) -> list[dict[str, str]]:
+        seen.append((names, split))
+        return ROWS
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    assert ROWS == read(name, tmp_path).rows
+    assert [asked] == seen
 
 
 @pytest.mark.parametrize(
@@ -183,15 +208,15 @@ def test_the_real_preference_data_are_read(official_data: Path) -> None:
 def test_a_toy_set_is_not_made_for_its_hash_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its hash is remembered from one process to the next, and the rows are made when asked for."""
     made = rows_hash(training_set("reward"))
-    trainers.data._toy_source.cache_clear()
+    trainers.reading._toy_source.cache_clear()
     assert made == read("toy:reward", tmp_path).hash
 
-    trainers.data._toy_source.cache_clear()
-    trainers.data._toy_rows.cache_clear()
-    monkeypatch.setattr(trainers.data, "training_set", None)
+    trainers.reading._toy_source.cache_clear()
+    trainers.reading._toy_rows.cache_clear()
+    monkeypatch.setattr(trainers.reading, "training_set", None)
     again = read("toy:reward", tmp_path)
 
     assert made == again.hash
     monkeypatch.undo()
     assert training_set("reward") == again.rows
-    trainers.data._toy_source.cache_clear()
+    trainers.reading._toy_source.cache_clear()

@@ -1,0 +1,56 @@
+"""What a suite asks, read without asking a model: for those who must keep it out of training data.
+
+A suite that knows its samples beforehand is read as it is. Any other, a foreign framework's task or a
+package's suite, is asked of an engine that says nothing, which may take seconds.
+
+It does not know who wants to know, or why.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeGuard
+
+from harness.engine.silent import SilentEngine
+from harness.protocols import Suite
+from harness.records import Sample
+from suites.labelled import Labelled
+
+
+class Listed(Protocol):
+    """A suite whose samples are known before anything is asked or loaded."""
+
+    @property
+    def known_samples(self) -> Iterable[Sample]:
+        """In the order of the rows. Raises DataError or DownloadNeeded."""
+        ...
+
+
+def is_quick(suite: Suite) -> bool:
+    """Whether its prompts can be read at once."""
+    return _is_listed(_itself(suite))
+
+
+def prompts(suite: Suite) -> list[str]:
+    """Every text that the suite asks with, each once; of turns, each turn's. Raises UsageError."""
+    return list(dict.fromkeys(text for sample in _samples(suite) for text in _texts(sample)))
+
+
+def _samples(suite: Suite) -> Iterable[Sample]:
+    own = _itself(suite)
+    if _is_listed(own):
+        return own.known_samples
+    return (row.sample for row in suite.rows(SilentEngine()))
+
+
+def _itself(suite: Suite) -> Suite:
+    return suite.suite if isinstance(suite, Labelled) else suite
+
+
+def _is_listed(suite: object) -> TypeGuard[Listed]:
+    return hasattr(type(suite), "known_samples")
+
+
+def _texts(sample: Sample) -> Iterator[str]:
+    if isinstance(sample.prompt, str):
+        yield sample.prompt
+    else:
+        yield from (turn.content for turn in sample.prompt)

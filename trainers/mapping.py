@@ -1,0 +1,177 @@
+"""From a source's rows to the one shape that a mix has: columns renamed, schemas understood.
+
+A row that says nothing is left out with its reason. A row that cannot be understood is an error, and so is a
+source in which there is nothing to learn: all its rows the same, or all its pairs twice the same answer.
+
+It does not know other sources, or what becomes of the rows.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, get_args
+
+from harness.errors import DataError
+from harness.records import MixSource
+from harness.registry.sections import Column
+from trainers.data import Turn, demonstration, pair, question, text
+from trainers.reading import Row
+
+SCHEMA: tuple[str, ...] = get_args(Column)
+"""What the schemas call their columns."""
+
+
+class Item(NamedTuple):
+    """A row of a mix in the making."""
+
+    source: int
+    """Its place among the mix's sources."""
+    number: int
+    """Its place in the source, from 1."""
+    row: Row
+    """In the mix's shape."""
+    asked: tuple[str, ...]
+    """The texts of its prompt's turns, but for a system's."""
+    answers: tuple[str, ...]
+    """The answer or answers; of a row that is a text, that text."""
+    system: tuple[str, ...] = ()
+    """The texts of a system's turns, which many rows may share."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All its texts."""
+        return self.system + self.asked + self.answers
+
+
+class Removed(NamedTuple):
+    """A row that is not in the mix, and why."""
+
+    source: int
+    number: int
+    why: str
+    detail: str
+    """What else there is to say about this one row; may be empty."""
+    excerpt: str
+    """How the row begins."""
+
+
+class Unusable(Exception):
+    """Why a row is left out. Never leaves this file."""
+
+
+EXCERPT = 160
+"""Characters of an example."""
+
+
+def removed(item: Item, why: str, detail: str = "") -> Removed:
+    """An item that is left out."""
+    return Removed(item.source, item.number, why, detail, excerpt(item.texts))
+
+
+def excerpt(texts: Sequence[str]) -> str:
+    """The beginning, on one line."""
+    line = " / ".join(" ".join(each.split()) for each in texts)
+    return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…"
+
+
+def map_rows(
+    place: int, source: MixSource, rows: Sequence[Row], shape: str
+) -> tuple[list[Item], list[Removed]]:
+    """The rows in the mix's shape, and those that say nothing.
+
+    Raises DataError for a row without a column that is needed, and for a source without anything to learn.
+    """
+    items, left_out = [], []
+    for number, row in enumerate(rows, start=1):
+        renamed = _renamed(source, number, row)
+        try:
+            items.append(_SHAPES[shape](place, source.data, number, renamed))
+        except Unusable as reason:
+            texts = [value for value in renamed.values() if isinstance(value, str)]
+            left_out.append(Removed(place, number, str(reason), "", excerpt(texts)))
+    _check_something(source.data, items, left_out)
+    return items, left_out
+
+
+def _renamed(source: MixSource, number: int, row: Row) -> Row:
+    """The row under the schema's names; of the schema's other columns, none, since they would compete."""
+    if not source.columns:
+        return row
+    for ours, theirs in source.columns.items():
+        if theirs not in row:
+            raise DataError(
+                source.data,
+                number,
+                f"there is no column `{theirs}`, which `columns.{ours}` names; its columns are "
+                f"{', '.join(row) or 'none'}",
+            )
+    taken = {*SCHEMA, *source.columns.values()}
+    others = {name: value for name, value in row.items() if name not in taken}
+    return {**others, **{ours: row[theirs] for ours, theirs in source.columns.items()}}
+
+
+def _check_something(data: str, items: Sequence[Item], left_out: Sequence[Removed]) -> None:
+    """Raise DataError where a source has nothing to learn from."""
+    if not items:
+        reasons = Counter(each.why for each in left_out)
+        found = "; ".join(f"{number:,} because {why}" for why, number in reasons.most_common())
+        raise DataError(data, 0, f"none of its {len(left_out):,} rows can be used: {found}")
+    if len(items) > 1 and all(item.texts == items[0].texts for item in items):
+        raise DataError(
+            data,
+            0,
+            f"its {len(items):,} rows are all the same, {excerpt(items[0].texts)!r}; look at the file",
+        )
+
+
+# ---------------------------------------------------------------- shapes
+
+
+def _text_item(place: int, data: str, number: int, row: Row) -> Item:
+    """With the other columns, in which a classifier's labels are."""
+    said = text(data, number, row, "text")
+    return _item(place, number, {"text": said, **_others(row)}, [], (said,))
+
+
+def _demonstration_item(place: int, data: str, number: int, row: Row) -> Item:
+    prompt, answer = demonstration(data, number, row)
+    return _item(place, number, {"messages": [*prompt, _said(answer)]}, prompt, (answer,))
+
+
+def _preference_item(place: int, data: str, number: int, row: Row) -> Item:
+    found = pair(data, number, row)
+    if found is None:
+        raise Unusable("chosen and rejected differ before their last turns")
+    if found.chosen.strip() == found.rejected.strip():
+        raise Unusable("chosen and rejected are the same")
+    mapped = {"prompt": found.prompt, "chosen": [_said(found.chosen)], "rejected": [_said(found.rejected)]}
+    return _item(place, number, mapped, found.prompt, (found.chosen, found.rejected))
+
+
+def _prompt_item(place: int, data: str, number: int, row: Row) -> Item:
+    """With the other columns, which reward functions may want."""
+    prompt, columns = question(data, number, row)
+    return _item(place, number, {"prompt": prompt, **_others(columns)}, prompt, ())
+
+
+def _item(place: int, number: int, row: Row, prompt: Sequence[Turn], answers: tuple[str, ...]) -> Item:
+    asked = tuple(turn["content"] for turn in prompt if turn["role"] != "system")
+    system = tuple(turn["content"] for turn in prompt if turn["role"] == "system")
+    if not all(said.strip() for said in (*asked, *answers)):
+        raise Unusable("a turn or text is empty")
+    return Item(place, number, row, asked, answers, system)
+
+
+def _others(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name not in SCHEMA}
+
+
+def _said(answer: str) -> Turn:
+    return {"role": "assistant", "content": answer}
+
+
+_SHAPES: Mapping[str, Callable[[int, str, int, Row], Item]] = {
+    "texts": _text_item,
+    "demonstrations": _demonstration_item,
+    "preferences": _preference_item,
+    "prompts": _prompt_item,
+}

@@ -1,0 +1,235 @@
+"""A mix: rows of several sources in one shape, cleaned step by step, drawn and shuffled.
+
+Every step is counted for each source, and what it removed is kept with reasons and examples. What is drawn
+depends on the rows and the seed alone, by hashes: the same everywhere, and a source's draw does not move when
+another source changes.
+
+It does not know where evaluation prompts come from, nor who trains on the rows.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from harness.errors import ConfigError
+from harness.records import Mix
+from trainers.contamination import Asked, without_asked
+from trainers.duplicates import without_duplicates, without_near_duplicates
+from trainers.mapping import Item, Removed, map_rows, removed
+from trainers.reading import Row, Source, rows_hash
+
+VERSION = 1
+"""Goes up when the same sources would give other rows: kept mixes are then made anew."""
+STEPS = ("read", "mapped", "length", "duplicates", "near-duplicates", "contaminated", "sampled")
+"""In their order; the counts are of rows that are left after each."""
+EXAMPLES = 5
+"""Removed rows of each step that are shown, and rows of the mix."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A source, and how many of its rows were left after each step."""
+
+    data: str
+    hash: str
+    """Of the rows' content, as read."""
+    licence: str | None
+    rows: Mapping[str, int]
+    """By step."""
+    characters: tuple[int, ...]
+    """Of its rows in the mix, ascending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one step removed."""
+
+    name: str
+    removed: int
+    reasons: Mapping[str, int]
+    """Rows by reason."""
+    examples: tuple[Removed, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A mix that was made, and how it came to be."""
+
+    mix: Mix
+    rows: tuple[Row, ...]
+    hash: str
+    """Of the rows' content, in their order."""
+    sources: tuple[Counted, ...]
+    steps: tuple[Step, ...]
+    compared: Mapping[str, int]
+    """Prompts by suite that rows were compared with."""
+    unread: Mapping[str, str]
+    """Suites whose prompts could not be read, and why."""
+
+
+@dataclass(kw_only=True)
+class _Making:
+    """A mix in the making: what is left, and what each step did."""
+
+    mix: Mix
+    items: list[Item] = field(default_factory=list)
+    counts: list[dict[str, int]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def step(self, name: str, kept: Sequence[Item], left_out: Sequence[Removed]) -> None:
+        """Take note of what a step left and removed."""
+        self.items = list(kept)
+        left = Counter(item.source for item in kept)
+        for place, count in enumerate(self.counts):
+            count[name] = left[place]
+        reasons = Counter(each.why for each in left_out)
+        self.steps.append(
+            Step(
+                name=name,
+                removed=len(left_out),
+                reasons=dict(reasons.most_common()),
+                examples=tuple(_examples(left_out)),
+            )
+        )
+
+
+def build(mix: Mix, sources: Sequence[Source], asked: Asked) -> Built:
+    """Make the mix from its sources, which stand in the order of `mix.sources`.
+
+    Raises DataError for a row or a source that cannot be used, ConfigError for a `count` that cannot be met
+    and where nothing is left.
+    """
+    making = _Making(mix=mix, counts=[{"read": len(source.rows)} for source in sources])
+    mapped = [
+        map_rows(place, described, source.rows, mix.rows)
+        for place, (described, source) in enumerate(zip(mix.sources, sources, strict=True))
+    ]
+    making.step(
+        "mapped", [item for kept, _ in mapped for item in kept], [each for _, out in mapped for each in out]
+    )
+    making.step("length", *_of_length(making.items, mix))
+    if mix.deduplicate != "none":
+        making.step("duplicates", *without_duplicates(making.items))
+    if mix.deduplicate == "near":
+        making.step("near-duplicates", *without_near_duplicates(making.items, mix.similarity))
+    if asked.prompts:
+        making.step("contaminated", *without_asked(making.items, asked.prompts))
+    _check_some(making)
+    drawn = draw(mix, making.items, [_story(count) for count in making.counts])
+    chosen = {(item.source, item.number) for item in drawn}
+    rest = [removed(item, "not drawn") for item in making.items if (item.source, item.number) not in chosen]
+    making.step("sampled", drawn, rest)
+    rows = tuple(item.row for item in drawn)
+    return Built(
+        mix=mix,
+        rows=rows,
+        hash=rows_hash(rows),
+        sources=tuple(
+            _counted(making, place, source, [length(item) for item in drawn if item.source == place])
+            for place, source in enumerate(sources)
+        ),
+        steps=tuple(making.steps),
+        compared={suite: len(prompts) for suite, prompts in asked.prompts.items()},
+        unread=asked.unread,
+    )
+
+
+def _counted(making: _Making, place: int, source: Source, characters: Sequence[int]) -> Counted:
+    described = making.mix.sources[place]
+    return Counted(
+        data=described.data,
+        hash=source.hash,
+        licence=described.licence,
+        rows=making.counts[place],
+        characters=tuple(sorted(characters)),
+    )
+
+
+def length(item: Item) -> int:
+    """Characters of all its texts, both answers of a pair included."""
+    return sum(map(len, item.texts))
+
+
+def _of_length(items: Sequence[Item], mix: Mix) -> tuple[list[Item], list[Removed]]:
+    kept, left_out = [], []
+    for item in items:
+        characters = length(item)
+        if characters < mix.min_characters:
+            why = f"fewer than {mix.min_characters:,} characters"
+        elif mix.max_characters is not None and characters > mix.max_characters:
+            why = f"more than {mix.max_characters:,} characters"
+        else:
+            kept.append(item)
+            continue
+        left_out.append(removed(item, why, f"{characters:,} characters"))
+    return kept, left_out
+
+
+def _examples(left_out: Sequence[Removed]) -> list[Removed]:
+    """The first of each reason, then further ones."""
+    firsts = {each.why: each for each in reversed(left_out)}
+    shown = [each for each in left_out if firsts[each.why] is each]
+    return (shown + [each for each in left_out if each not in shown])[:EXAMPLES]
+
+
+def _check_some(making: _Making) -> None:
+    if not making.items:
+        found = "; ".join(
+            f"{source.data}: {_story(count)}"
+            for source, count in zip(making.mix.sources, making.counts, strict=True)
+        )
+        raise ConfigError("harness.toml", f"data.{making.mix.name}", f"no row is left of this mix ({found})")
+
+
+def _story(counts: Mapping[str, int]) -> str:
+    """What became of a source's rows, step by step."""
+    return " → ".join(f"{step} {number:,}" for step, number in counts.items())
+
+
+# ---------------------------------------------------------------- drawing
+
+
+def draw(mix: Mix, items: Sequence[Item], stories: Sequence[str]) -> list[Item]:
+    """Of each source as many rows as `count` or `weight` say, all in one shuffled order.
+
+    Weighted sources give as many as their proportions allow without taking a row twice; a source with
+    neither gives all. `stories` say what became of each source's rows. Raises ConfigError.
+    """
+    ranked: dict[int, list[Item]] = {place: [] for place in range(len(mix.sources))}
+    for item in sorted(items, key=_rank(f"{mix.seed}:draw")):
+        ranked[item.source].append(item)
+    wanted = _amounts(mix, {place: len(theirs) for place, theirs in ranked.items()}, stories)
+    drawn = [item for place, theirs in ranked.items() for item in theirs[: wanted[place]]]
+    return sorted(drawn, key=_rank(f"{mix.seed}:order"))
+
+
+def _rank(salt: str) -> Callable[[Item], bytes]:
+    """An order that depends on nothing but the salt and the row; equal rows keep theirs."""
+
+    def rank(item: Item) -> bytes:
+        return sha256(f"{salt}:{json.dumps(item.row, sort_keys=True, default=str)}".encode()).digest()
+
+    return rank
+
+
+def _amounts(mix: Mix, left: Mapping[int, int], stories: Sequence[str]) -> Mapping[int, int]:
+    """Rows wanted of each source, of those that are left."""
+    shares = {place: left[place] / each.weight for place, each in enumerate(mix.sources) if each.weight}
+    scale = min(shares.values(), default=0.0)
+    amounts = {}
+    for place, source in enumerate(mix.sources):
+        key = f"data.{mix.name}.sources[{place}]"
+        if source.weight:
+            # the source that limits the others gives all it has, whatever the division rounds to
+            amounts[place] = left[place] if shares[place] == scale else int(source.weight * scale)
+            if not amounts[place]:
+                message = f"no row of {source.data} can be drawn in this proportion ({stories[place]})"
+                raise ConfigError("harness.toml", f"{key}.weight", message)
+        elif source.count and source.count > left[place]:
+            message = f"asks for {source.count:,} rows, and {source.data} has {left[place]:,}"
+            raise ConfigError("harness.toml", f"{key}.count", f"{message} ({stories[place]})")
+        else:
+            amounts[place] = source.count or left[place]
+    return amounts

@@ -1,0 +1,185 @@
+"""Where training rows come from: `toy:NAME`, files, and hub ids.
+
+A source is `toy:NAME` (the embedded world), a local `.jsonl`, `.json`, `.csv` (each also `.gz`) or
+`.parquet` file, or a hub id: `ID` (its `train` split), `ID:SPLIT` or `ID:CONFIGURATION:SPLIT`. Rows are
+hashed by content, so that where they came from does not matter and what they say does.
+
+It does not know what shapes rows have, or what they are used for.
+"""
+
+import csv
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TextIO
+
+from harness.engine.hashing import remembered_hash
+from harness.engine.hub import why_nothing_came
+from harness.errors import DataError, DownloadNeeded
+from harness.toyworld import generator_hash, training_set
+
+Row = Mapping[str, Any]
+
+FILE_KINDS = (".jsonl", ".json", ".csv", ".parquet")
+HUB_PARTS = re.compile(r":(?![^\[]*\])")
+"""Colons, but for that in a slice of a split, `test[:100]`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Rows from one place."""
+
+    name: str
+    """As written in the configuration."""
+    hash: str
+    """Of the rows' content, in their order."""
+    read: Callable[[], Sequence[Row]]
+    """Gives the rows: a plan of what is trained already needs only their hash."""
+    shape: str | None = None
+    """Of a mix's rows; None: a stage finds out."""
+
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """The rows themselves."""
+        return self.read()
+
+
+def read(name: str, root: Path) -> Source:
+    """Read a source. Files are relative to `root`.
+
+    Raises DataError (with the row, where one is at fault), UnknownName for a toy set, DownloadNeeded.
+    """
+    if name.startswith("toy:"):
+        return _toy_source(name)
+    rows = list(_file_rows(root / name)) if file_kind(name) else _hub_rows(name)
+    if not rows:
+        raise DataError(name, 0, "there are no rows")
+    return Source(name=name, hash=rows_hash(rows), read=lambda: rows)
+
+
+@cache
+def _toy_source(name: str) -> Source:
+    """Kept, since it cannot change while the process lives and every plan asks for it.
+
+    Its hash is remembered from one process to the next: making the rows takes a good part of a second.
+    """
+    made = partial(_toy_rows, name)
+    return Source(
+        name=name, hash=remembered_hash(name, [generator_hash()], lambda: rows_hash(made())), read=made
+    )
+
+
+@cache
+def _toy_rows(name: str) -> Sequence[Row]:
+    return training_set(name.removeprefix("toy:"))
+
+
+def rows_hash(rows: Iterable[Row]) -> str:
+    """A hash of the rows' content, in their order."""
+    digest = sha256()
+    for row in rows:
+        digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def file_kind(name: str) -> str | None:
+    """`.jsonl`, `.json`, `.csv` or `.parquet`; None: not a file's name."""
+    suffix = Path(name.removesuffix(".gz")).suffix
+    return suffix if suffix in FILE_KINDS else None
+
+
+# ---------------------------------------------------------------- files and the hub
+
+
+def _file_rows(path: Path) -> Iterator[Row]:
+    if not path.is_file():
+        raise DataError(str(path), 0, "there is no such file")
+    kind = file_kind(path.name)
+    if kind == ".parquet":
+        yield from _parquet_rows(path)
+        return
+    try:
+        with _open_text(path) as file:
+            if kind == ".csv":
+                yield from _csv_rows(str(path), file)
+            elif kind == ".json":
+                yield from _json_rows(str(path), file)
+            else:
+                yield from _jsonl_rows(str(path), file)
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise DataError(str(path), 0, f"cannot be read: {error}") from error
+
+
+def _open_text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _jsonl_rows(name: str, lines: Iterable[str]) -> Iterator[Row]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(name, number, f"is not JSON: {error.msg} at column {error.colno}") from error
+        yield _checked(name, number, row)
+
+
+def _csv_rows(name: str, file: TextIO) -> Iterator[Row]:
+    reader = csv.DictReader(file)
+    for row in reader:
+        if None in row:
+            raise DataError(name, reader.line_num, "has more cells than the first line has columns")
+        yield row
+
+
+def _json_rows(name: str, file: TextIO) -> Iterator[Row]:
+    try:
+        rows = json.load(file)
+    except json.JSONDecodeError as error:
+        raise DataError(name, error.lineno, f"is not JSON: {error.msg} at column {error.colno}") from error
+    if not isinstance(rows, list):
+        raise DataError(name, 0, "must hold a list of objects")
+    for number, row in enumerate(rows, start=1):
+        yield _checked(name, number, row)
+
+
+def _checked(name: str, number: int, row: object) -> Row:
+    if not isinstance(row, dict):
+        raise DataError(name, number, f"must be an object with named columns, not {type(row).__name__}")
+    return row
+
+
+def _parquet_rows(path: Path) -> list[Row]:
+    import pyarrow  # noqa: PLC0415  a plan of other sources must not pay for it
+    from pyarrow import parquet  # noqa: PLC0415  the same
+
+    try:
+        rows: list[Row] = parquet.read_table(path).to_pylist()
+    except pyarrow.ArrowInvalid as error:
+        raise DataError(str(path), 0, f"is not a Parquet file: {error}") from error
+    return rows
+
+
+def _hub_rows(name: str) -> list[Row]:
+    from datasets import load_dataset  # noqa: PLC0415  seconds to import, and only hub ids need it
+
+    dataset, *which = HUB_PARTS.split(name, maxsplit=2)
+    split = which.pop() if which else "train"
+    try:
+        return list(load_dataset(dataset, *which, split=split))
+    except (OSError, RuntimeError) as error:
+        raise DownloadNeeded(
+            f"data set {name!r} is neither a file ({', '.join(FILE_KINDS)}) nor in the hub's cache, and the "
+            f"hub gives none ({why_nothing_came(error)}); connect to the network, or name a file"
+        ) from error
+    except ValueError as error:  # no such split, or several configurations
+        raise DataError(name, 0, str(error)) from error
