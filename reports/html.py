@@ -62,6 +62,8 @@ def _environment() -> Environment:
         about_groups=wording.ABOUT_GROUPS,
         about_price=wording.ABOUT_PRICE,
         members=wording.members,
+        preferred_columns=preferred.COLUMNS,
+        preferred_cells=preferred.cells,
     )
     environment.filters.update(
         number=wording.number,
@@ -74,8 +76,6 @@ def _environment() -> Environment:
         signed_between=wording.signed_between,
         evidence=wording.evidence,
         outside=wording.outside,
-        preferred_columns=preferred.COLUMNS,
-        preferred_cells=preferred.cells,
         price=wording.price,
         breakable=_breakable,
         short=conditions.short,

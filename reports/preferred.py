@@ -4,10 +4,11 @@ It knows neither Markdown nor HTML nor the terminal, and computes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from harness.preferences import Analysis, Finding, RaterAgreement, Ratings
+from harness.preferences import Analysis, Finding, GroupAgreement, RaterAgreement, Ratings
 from harness.stats.agreement import Agreement
 from harness.stats.length_control import LengthControlled
 from harness.stats.powered import Corrected
@@ -39,10 +40,12 @@ ABOUT_AGREEMENT = (
     "agreement and 0 for what chance would give. Two people's agreement is the measure of what to ask of a "
     "judge."
 )
-
-
+COLUMNS = ("judge", "humans", "agreement")
+"""What `cells` are of, in their order."""
 REASONS = 3
 """As many reasons for having no usable answer are told; a judge's reply may be one of its own."""
+
+_Agreed = TypeVar("_Agreed", RaterAgreement, GroupAgreement)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,28 +73,27 @@ def tables(analysis: Analysis) -> list[Table]:
     return [table for table in made if table.rows]
 
 
-def _rate(finding: Finding | None) -> str:
-    """A win rate with its mark and interval."""
-    if finding is None or finding.win_rate is None:
-        return "–"
-    return f"{MARKS[finding.decision]} {number(finding.win_rate.value)} {between(finding.win_rate.interval)}"
-
-
-COLUMNS = ("judge", "humans", "agreement")
-"""What `cells` are of, in their order."""
-
-
 def cells(preferred: Preferred | None) -> tuple[list[str], list[str], list[str]]:
     """A model's cells of the ranked table, in lines: judges by name where there are several."""
     if preferred is None:
         return ["–"], ["–"], ["–"]
     several = len(preferred.judges) > 1
-    judges = [f"{each.rater}: {_rate(each)}" if several else _rate(each) for each in preferred.judges]
-    return judges or ["–"], [_rate(preferred.humans)], _agreed(preferred) or ["–"]
+    judges = [
+        line for each in preferred.judges for line in ([f"{each.rater}:"] if several else []) + _rate(each)
+    ]
+    return judges or ["–"], _rate(preferred.humans), _agreed(preferred) or ["–"]
+
+
+def _rate(finding: Finding | None) -> list[str]:
+    """A win rate with its mark, and its interval."""
+    if finding is None or finding.win_rate is None:
+        return ["–"]
+    rate = finding.win_rate
+    return [f"{MARKS[finding.decision]} {number(rate.value)}", between(rate.interval)]
 
 
 def _agreed(preferred: Preferred) -> list[str]:
-    """How far each judge agrees with the humans, and they among themselves."""
+    """How far each judge agrees with the humans, they among themselves, and the judge put right by them."""
     several = len(preferred.judges) > 1
     lines = [
         f"{judge.rater if several else 'judge'}–human {_concord(agreement)}"
@@ -100,6 +102,9 @@ def _agreed(preferred: Preferred) -> list[str]:
     ]
     if preferred.among_humans is not None:
         lines.append(f"human–human {_concord(preferred.among_humans)}")
+    for judge in preferred.judges:
+        if judge.corrected is not None and judge.corrected.value is not None:
+            lines.append(f"{judge.rater if several else 'judge'} put right {_between(judge.corrected)}")
     return lines
 
 
@@ -243,7 +248,7 @@ def _agreements(analysis: Analysis) -> Table:
                 _coefficient(each.raw),
                 _coefficient(each.kappa),
             )
-            for each in analysis.agreements
+            for each in _widest(analysis.agreements)
         ),
         numbers_from=2,
     )
@@ -261,10 +266,16 @@ def _groups(analysis: Analysis) -> Table:
                 count(each.raw.items),
                 *(_coefficient(found) for found in (each.raw, each.fleiss, each.alpha)),
             )
-            for each in analysis.groups
+            for each in _widest(analysis.groups)
         ),
         numbers_from=2,
     )
+
+
+def _widest(found: Sequence[_Agreed]) -> list[_Agreed]:
+    """Over all pairs of models, where there are several; what single ones say stands in the ranked table."""
+    over_all = [each for each in found if each.models is None]
+    return over_all or list(found)
 
 
 def _coefficient(found: Agreement) -> str:

@@ -47,7 +47,10 @@ class Finding:
     adjusted_p: float | None
     """Holm's, over all raters and pairs of models that are analysed together."""
     position: Bias | None
-    """The share that the answer shown first won, over single judgements; None: no order is known."""
+    """The share that the answer shown first won, over single judgements.
+
+    None: no order is known, or one model was always shown first.
+    """
     consistency: Consistency | None
     """None: nothing was asked in both orders."""
     length: Bias | None
@@ -73,8 +76,15 @@ class Finding:
         return (
             f"{where}: win rate {rate.value:.3f} [{rate.interval.low:.3f}, {rate.interval.high:.3f}] "
             f"(won {rate.won:,}, tied {rate.tied:,}, lost {rate.lost:,}), "
-            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}{left_out}"
+            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}{left_out}{self._put_right()}"
         )
+
+    def _put_right(self) -> str:
+        found = self.corrected
+        if found is None or found.value is None or found.interval is None:
+            return ""
+        around = f"[{found.interval.low:.3f}, {found.interval.high:.3f}]"
+        return f"; put right by people on {found.shared:,} prompts: {found.value:.3f} {around}"
 
     def _left_out(self) -> str:
         unreadable = sum(self.unreadable.values())

@@ -90,7 +90,10 @@ def _standard_error(values: Sequence[float], units: Sequence[str]) -> float | No
 
 
 def _position(heard: Heard, level: float) -> Bias | None:
+    """None where one model was always shown first: then a side cannot be told from a model."""
     ordered = [each for each in heard.usable() if each.shown_first is not None]
+    if len({each.shown_first for each in ordered}) < 2:
+        return None
     won = [each.verdict == each.shown_first for each in ordered if each.verdict != "tie"]
     return position_bias(sum(won), len(won) - sum(won), level=level)
 

@@ -18,39 +18,49 @@ def preferences(project: Project, names: Sequence[str] = (), *, baseline: str | 
     """What judges and unsealed blind tests say about these models (all, where none is named).
 
     The baseline is the first name unless one is given. Raises UsageError where the store has no judgement
-    of their newest runs, and UnknownName for a model that it has no run of.
+    of their newest answers, and UnknownName for a model that it has no answers of.
     """
-    settings, compare = project.registry.project, project.registry.compare
-    named = list(dict.fromkeys([*([baseline] if baseline else []), *names]))
-    found = _kept(project, names and named)
-    chosen = baseline or next(iter(names), None) or compare.baseline
+    settings = project.registry.compare
+    named = _named(names, baseline)
+    found = _kept(project, named if names else [])
     models = {name for each in found for name in (each.left, each.right)}
+    wanted = next(iter(named), settings.baseline)
+    if baseline is not None and baseline not in models:
+        raise UnknownName("judged model", baseline, models)
     return analyse(
         found,
-        baseline=chosen if chosen in models else None,
-        level=compare.level,
-        resamples=compare.resamples,
-        seed=settings.seed,
+        baseline=wanted if wanted in models else None,
+        level=settings.level,
+        resamples=settings.resamples,
+        seed=project.registry.project.seed,
     )
 
 
-def preferences_from(
-    file: Path, names: Sequence[str] = (), *, baseline: str | None = None, level: float = 0.95, seed: int = 0
-) -> Analysis:
+def preferences_from(file: Path, names: Sequence[str] = (), *, baseline: str | None = None) -> Analysis:
     """The same of a CSV file, `harness.preferences.files` says in which form; no project is needed.
 
     Raises DataError for a file that is not in this form, and UnknownName for a model that it does not name.
     """
     found = read_judgements(file)
     models = list(dict.fromkeys(name for each in found for name in (each.left, each.right)))
-    named = list(dict.fromkeys([*([baseline] if baseline else []), *names]))
+    named = _named(names, baseline)
     for name in named:
         if name not in models:
             raise UnknownName(f"model in {file}", name, models)
     kept = [each for each in found if not names or {each.left, each.right} <= set(named)]
     if not kept:
-        raise UsageError(f"{file} has no judgement between {' and '.join(named)}")
-    return analyse(kept, baseline=next(iter(named), None), level=level, seed=seed)
+        raise UsageError(f"{file} holds no judgement between {' and '.join(named)}")
+    return analyse(kept, baseline=next(iter(named), None))
+
+
+def _named(names: Sequence[str], baseline: str | None) -> list[str]:
+    """The baseline first. Raises UsageError for a single name: a preference is between two."""
+    named = list(dict.fromkeys([*([baseline] if baseline else []), *names]))
+    if names and len(named) < 2:
+        raise UsageError(
+            f"a preference is between two models, and {named[0]!r} is one: name two models, or none"
+        )
+    return named
 
 
 def _kept(project: Project, names: Sequence[str]) -> list[Judgement]:
@@ -58,10 +68,10 @@ def _kept(project: Project, names: Sequence[str]) -> list[Judgement]:
     if not Store.exists(url):
         raise UsageError(f"{url}: there is no results store here yet; `harness judge` makes one")
     with closing(project.store()) as store:
-        evaluated = dict.fromkeys(run.model for run in store.runs())
+        answered = dict.fromkeys(run.model for run in store.runs())
         for name in names:
-            if name not in evaluated:
-                raise UnknownName("model with answers", name, evaluated)
+            if name not in answered:
+                raise UnknownName("model with answers", name, answered)
         found = judgements(store, names)
         if not found:
             about = f" about {' and '.join(names)}" if names else ""

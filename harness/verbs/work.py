@@ -291,7 +291,7 @@ def _outcome(
     said, earlier = _preferences(project, store, runs)
     board = build(
         store,
-        runs,
+        _with_judged(store, runs) if said else runs,
         baseline=baseline,
         verdicts=compare_all(
             scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
@@ -312,6 +312,13 @@ def _outcome(
         files=write(board, folder or project.registry.project.reports),
         failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
     )
+
+
+def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
+    """The runs, and with each model's the newest whole ones that nobody scores: what was preferred among."""
+    unscored = dict.fromkeys(run.suite for run in store.runs() if not run.metrics)
+    judged = latest(store, list(runs), list(unscored))
+    return {name: [*theirs, *judged[name]] for name, theirs in runs.items()}
 
 
 def _preferences(

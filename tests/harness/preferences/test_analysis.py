@@ -175,6 +175,14 @@ def test_nothing_is_said_of_what_is_not_known() -> None:
     assert (None, None, None) == (finding.position, finding.consistency, finding.length)
 
 
+def test_a_side_that_is_always_one_model_s_tells_no_bias() -> None:
+    """A reward model reads both answers in one order: that the first wins is then what the model is worth."""
+    always = said([R] * 20, "reward", kind="judge", shown_first="left")
+
+    assert finding_of(always).position is None
+    assert finding_of([*always, *said([R], "reward", kind="judge", item="q", shown_first="right")]).position
+
+
 # ---------------------------------------------------------------- whom to believe
 
 
