@@ -13,15 +13,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.verbs.judge import Judged, Judging, judge
     from harness.verbs.overview import means, overview
     from harness.verbs.project import Project, open_project
     from harness.verbs.work import Outcome, compare, evaluate, report, sample, train
 
 __all__ = [
+    "Judged",
+    "Judging",
     "Outcome",
     "Project",
     "compare",
     "evaluate",
+    "judge",
     "means",
     "open_project",
     "overview",
@@ -31,10 +35,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Judged": "harness.verbs.judge",
+    "Judging": "harness.verbs.judge",
     "Outcome": "harness.verbs.work",
     "Project": "harness.verbs.project",
     "compare": "harness.verbs.work",
     "evaluate": "harness.verbs.work",
+    "judge": "harness.verbs.judge",
     "means": "harness.verbs.overview",
     "open_project": "harness.verbs.project",
     "overview": "harness.verbs.overview",

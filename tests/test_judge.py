@@ -349,6 +349,22 @@ def test_killed_in_the_middle(project: Judged, judge: str) -> None:
     assert 380 == len(project.preferences())
 
 
+def test_candidates_answers_that_never_came(project: Judged) -> None:
+    """Their pairs have no verdict, the command ends with 3, and the same command asks just them."""
+    project.candidates.wrong = lambda asked: status(503) if "is 4?" in asked.text else FINE
+    with (project.folder / "harness.toml").open() as file:
+        text = file.read().replace('model = "m"\n', 'model = "m"\nretries = 0\n', 2)
+    (project.folder / "harness.toml").write_text(text)
+    found = project.judged("--by", "served", "--one-order", code=3)
+    reasons = found["sessions"][0]["no_verdict"]
+    assert {"no answer to judge (failed: 503 not now)": 1} == reasons
+    project.candidates.wrong = lambda asked: FINE
+    found = project.judged("--by", "served", "--one-order")
+    assert {} == found["sessions"][0]["no_verdict"]
+    assert 1 == found["sessions"][0]["calls"]
+    assert PAIRS == len(project.preferences()), "no row is left of what was missing"
+
+
 # ---------------------------------------------------------------- what it costs
 
 
@@ -540,7 +556,7 @@ def test_a_reward_model_judges(rated: Judged) -> None:
 
 
 def test_scores_are_remembered(rated: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second time no model is loaded, and a deleted answer of the store is the only one asked again."""
+    """The second time no model is loaded."""
     first = rated.judged()
     monkeypatch.setattr(
         "harness.verbs.judge.open_reward_model", lambda *given, **named: pytest.fail("loaded")

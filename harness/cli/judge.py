@@ -17,9 +17,10 @@ from harness.cli.terminal import complain_of_failures, console, introduce, print
 from harness.errors import BudgetReached, UsageError
 from harness.preferences import IDENTICAL
 from harness.records import Preference, Sampling
-from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges
+from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges, settings_of
 from harness.verbs.judge_estimates import Estimate, Estimates, estimate
 from harness.verbs.project import Project, open_project
+from harness.verbs.work import FailedAnswers, failed_answers
 from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
 from suites.judge.templates import CRITERIA, TEMPLATES, sentence_of, template_named
@@ -111,14 +112,14 @@ def command(
         print_json(_as_json(judged))
     else:
         _print(judged)
-    _complain(judged)
+    _complain(judged, failed_answers(project, judged.answered.runs.values()))
 
 
 def _settings(
     project: Project, template: str | None, criteria: Sequence[str] | None, *, one_order: bool
 ) -> JudgeSettings:
     """`[judge]`, and what the command says instead. Raises UnknownName and UsageError."""
-    settings = JudgeSettings.model_validate(project.registry.judge)
+    settings = settings_of(project)
     instead: dict[str, Any] = {}
     if template is not None:
         instead["template"] = template_named(template).name
@@ -138,11 +139,16 @@ def _level(project: Project, level: float | None) -> float:
     return level
 
 
-def _complain(judged: Judged) -> None:
+def _complain(judged: Judged, answers: Sequence[FailedAnswers]) -> None:
     """End the command with what is left to be done. Raises AnswersFailed or BudgetReached."""
     complain_of_failures(
-        f"{count} of judge {name!r}; what they were about has no verdict"
-        for name, count in judged.failed().items()
+        [
+            *answers,
+            *(
+                f"{count} of judge {name!r}; what they were about has no verdict"
+                for name, count in judged.failed().items()
+            ),
+        ]
     )
     if judged.is_over_budget:
         raise BudgetReached(

@@ -6,7 +6,7 @@ kept before it counts. It does not know what the preferences come to, nor how an
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from harness.engine.identity import Identity
@@ -49,11 +49,11 @@ class Judging:
 
     judges: tuple[str, ...]
     """Models, or pipelines that end in a reward stage."""
-    settings: JudgeSettings
+    settings: JudgeSettings = field(default_factory=JudgeSettings)
     """How those are asked that are asked in words."""
-    prompts: str | None
+    prompts: str | None = None
     """What is answered: see `harness.verbs.pairs.answer_pairs`."""
-    sampling: Sampling
+    sampling: Sampling = field(default_factory=partial(Sampling, max_tokens=512))
     """Of the answers that are judged."""
     budget: float | None = None
     """What may be spent on judges by one command, in the currency of the prices; None: any amount."""
@@ -125,13 +125,15 @@ class OpenedJudge:
 
 
 def judge(
-    project: Project, names: Sequence[str], judging: Judging, *, watcher: Watcher | None = None
+    project: Project, names: Sequence[str], judging: Judging | None = None, *, watcher: Watcher | None = None
 ) -> Judged:
     """Have these models answer what they have not answered, and the judges prefer what they have not judged.
 
-    Raises UsageError for what cannot be done so, before anything is trained or asked.
+    Without `judging` it is done as the project's `[judge]` and `[compare] judges` say. Raises UsageError for
+    what cannot be done so, before anything is trained or asked.
     """
     watcher = watcher or Unwatched()
+    judging = judging or Judging(judges=named_judges(project, ()), settings=settings_of(project))
     check(project, names, judging)
     purse = Purse(judging.budget)
     with closing(project.store()) as store:
@@ -170,6 +172,11 @@ def judge(
         spent=purse.spent if any(each.session.cost is not None for each in sessions) else None,
         budget=judging.budget,
     )
+
+
+def settings_of(project: Project) -> JudgeSettings:
+    """The project's `[judge]`."""
+    return JudgeSettings.model_validate(project.registry.judge)
 
 
 def named_judges(project: Project, judges: Sequence[str]) -> tuple[str, ...]:
@@ -274,7 +281,7 @@ def _together(
     said: dict[str, tuple[Preference, ...]] = {}
     for each in sessions:
         said[each.rater.id] = said.get(each.rater.id, ()) + each.session.preferences
-    if len(said) < 2:
+    if len({each.rater.name for each in sessions}) < 2:
         return None, said
     raters = {each.rater.id: each.rater for each in sessions}
     jury = jury_of(list(raters.values()))

@@ -96,7 +96,7 @@ def _judge(project: Project, name: str, settings: JudgeSettings) -> Judge:
 def _estimate(project: Project, judge: Judge, kept: Kept, names: tuple[str, str], store: Store) -> Estimate:
     left, right = names
     pairs = _pairs(kept, left, right)
-    to_ask = [pair for pair in pairs if without_asking(pair, judge.rater) is None]
+    to_ask = [pair for pair in pairs if without_asking(judge, pair) is None]
     prompts = {
         key: prompt
         for pair in to_ask

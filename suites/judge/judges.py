@@ -47,6 +47,10 @@ class Judge(Protocol):
         """How long a reply usually is: a guess, for estimates."""
         ...
 
+    def first_side(self, pair: Pair) -> Side:
+        """Whose answer is shown first in the first of its prompts."""
+        ...
+
     def prompts(self, pair: Pair) -> tuple[Prompt, ...]:
         """What is asked about a pair that has something to prefer."""
         ...
@@ -63,15 +67,17 @@ def rater_of(called: str, name: str, details: Mapping[str, Json]) -> Rater:
     return Rater(id=f"{called}:{short}", kind="judge", name=name, details=details)
 
 
-def without_asking(pair: Pair, rater: Rater) -> Preference | None:
+def without_asking(judge: Judge, pair: Pair) -> Preference | None:
     """What is known of a pair before anybody is asked: a tie of identical answers, or that one is missing.
 
-    None where there is something to prefer.
+    None where there is something to prefer. A missing answer may come later: the preference stands where the
+    judge's own will replace it.
     """
+    first = judge.first_side(pair)
     if pair.missing is not None:
-        return preference(pair, rater, "left", None, f"no answer to judge ({pair.missing})")
+        return preference(pair, judge.rater, first, None, f"no answer to judge ({pair.missing})")
     if pair.identical:
-        return preference(pair, rater, "left", "tie", IDENTICAL)
+        return preference(pair, judge.rater, first, "tie", IDENTICAL)
     return None
 
 

@@ -74,6 +74,10 @@ class PairwiseJudge:
         """The template's."""
         return self.template.usual_tokens
 
+    def first_side(self, pair: Pair) -> Side:
+        """Left, where both orders are asked."""
+        return self._orders(pair)[0]
+
     def prompts(self, pair: Pair) -> tuple[Prompt, ...]:
         """One for each order asked."""
         return tuple(self._prompt(pair, side) for side in self._orders(pair))

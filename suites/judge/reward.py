@@ -13,7 +13,7 @@ from functools import cached_property
 
 from harness.records import NO_ORDER, Json, Message, Pair, Preference, Prompt, Rater, Response, Sampling
 from suites.answers import asked
-from suites.judge.judges import Winner, preference, rater_of
+from suites.judge.judges import Side, Winner, preference, rater_of
 from suites.judging import unanswered
 
 
@@ -44,6 +44,10 @@ class RewardJudge:
     def sampling(self) -> Sampling:
         """A score is not drawn: this only names the one reply there is."""
         return Sampling(max_tokens=1)
+
+    def first_side(self, pair: Pair) -> Side:
+        """Always left, which says nothing."""
+        return "left"
 
     def prompts(self, pair: Pair) -> tuple[Prompt, ...]:
         """The conversation with the left answer, and with the right one."""

@@ -96,10 +96,9 @@ class Asking:
             return self._session(pairs, stopping)
 
     def _session(self, pairs: Sequence[Pair], stopping: Stopping | None) -> Session:
-        rater = self.judge.rater
-        self._store.keep_rater(rater)
+        self._store.keep_rater(self.judge.rater)
         found: dict[str, tuple[Preference, ...]] = {
-            pair.sample.id: (done,) for pair in pairs if (done := without_asking(pair, rater))
+            pair.sample.id: (done,) for pair in pairs if (done := without_asking(self.judge, pair))
         }
         self._store.keep_preferences([each for settled in found.values() for each in settled])
         waiting = self._in_order([pair for pair in pairs if pair.sample.id not in found], stopping)
@@ -195,8 +194,7 @@ class Asking:
 
     def _has_replied(self, pairs: Sequence[Pair]) -> bool:
         """Whether anything about these pairs was answered in the form that is asked for now."""
-        rater = self.judge.rater
-        return bool(self._known_keys(pair for pair in pairs if without_asking(pair, rater) is None))
+        return bool(self._known_keys(pair for pair in pairs if without_asking(self.judge, pair) is None))
 
 
 @dataclass(slots=True, kw_only=True)

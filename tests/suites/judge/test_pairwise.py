@@ -115,14 +115,24 @@ def test_a_judge_without_turns_continues_a_text() -> None:
 
 def test_nobody_is_asked_about_what_is_known() -> None:
     """Identical answers are a tie with its reason; a missing answer is no verdict, with its own."""
-    rater = pairwise().rater
-    same = without_asking(pair(left="same ", right="same"), rater)
+    judge = pairwise()
+    same = without_asking(judge, pair(left="same ", right="same"))
     assert same is not None
     assert ("tie", IDENTICAL) == (same.winner, same.reason)
-    gone = without_asking(pair(left_stopped="failed", reason="503"), rater)
+    gone = without_asking(judge, pair(left_stopped="failed", reason="503"))
     assert gone is not None
     assert (None, "no answer to judge (failed: 503)") == (gone.winner, gone.reason)
-    both_gone = without_asking(pair(left="", right="", left_stopped="failed", right_stopped="failed"), rater)
+    both_gone = without_asking(judge, pair(left="", right="", left_stopped="failed", right_stopped="failed"))
     assert both_gone is not None
     assert both_gone.winner is None
-    assert without_asking(pair(), rater) is None
+    assert without_asking(judge, pair()) is None
+
+
+def test_an_answer_that_comes_later_replaces_its_absence() -> None:
+    """What is said of a missing answer stands in the order that will be asked, and leaves no row behind."""
+    judge = pairwise(order="one")
+    for number in range(20):
+        absent = without_asking(judge, pair(f"s{number}", left_stopped="failed"))
+        assert absent is not None
+        [later] = judge.preferences(pair(f"s{number}"), [says("A")])
+        assert absent.shown_first == later.shown_first
