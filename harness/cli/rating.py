@@ -129,13 +129,17 @@ def _key(shown: float) -> str:
         return line.strip().lower() if line else "q"
     last = shown
     while True:
-        key = typer.getchar()
+        try:
+            key = typer.getchar()
+        except EOFError:  # Ctrl-D
+            return "q"
         before, last = last, time.monotonic()
         if last - before >= UNREAD:
             return key if key.startswith("\x1b") else key[:1].lower()
 
 
 def _line(asked: str) -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline()
-    return console.input(asked)
+    """A line of text; none where the input ends."""
+    if sys.stdin.isatty():
+        console.print(asked, end="")
+    return sys.stdin.readline()

@@ -117,11 +117,17 @@ def unseal_study(
 
 
 def export_ballots(project: Project, study: str | None, file: Path, raters: Sequence[str] = ()) -> int:
-    """Write the open ballots of these raters, or of all, as CSV; how many. Raises as `written` does."""
+    """Write the open ballots of these raters, or of all, as CSV; how many.
+
+    Raises UsageError where there is such a file, which somebody may have filled in, and as `written` does.
+    """
     with ballot_box(project, study) as box:
         text, count = written(box, raters or list(box.links()))
     try:
-        file.write_text(text, encoding="utf-8-sig", newline="")
+        with file.open("x", encoding="utf-8-sig", newline="") as new:
+            new.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{file} is there already, perhaps with votes in it; name another file") from error
     except OSError as error:
         raise DiskFull(f"{file}: the ballots cannot be written ({error.strerror})") from error
     return count

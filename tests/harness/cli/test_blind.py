@@ -101,6 +101,8 @@ def test_ballots_go_out_and_votes_come_back(project: Path, capsys: pytest.Captur
     """A file filled in elsewhere is voted, and counted once however often it is read."""
     run(*NEW)
     assert 0 == run("blind", "export", "--rater", "ana", "-o", "ballots.csv")
+    assert 2 == run("blind", "export", "--rater", "ana", "-o", "ballots.csv")
+    assert "ballots.csv is there already, perhaps with votes in it" in capsys.readouterr().err
     rows = list(csv.DictReader(io.StringIO(Path("ballots.csv").read_text("utf-8-sig"), newline="")))
     assert 12 == len(rows)
     with Path("votes.csv").open("w", encoding="utf-8", newline="") as file:
@@ -180,11 +182,19 @@ def test_keys_of_a_real_terminal(project: Path) -> None:
         os.write(terminal, keys.encode())
         seen.append(shown_until(terminal, f"{done} of 12 done.*quit"))
     time.sleep(0.6)
-    os.write(terminal, b"q")
+    os.write(terminal, b"c")
+    seen.append(shown_until(terminal, "comment:"))
+    os.write(terminal, b"both fine\n")
+    time.sleep(0.6)
+    os.write(terminal, b"t")
+    seen.append(shown_until(terminal, "3 of 12 done.*quit"))
+    time.sleep(0.6)
+    os.write(terminal, b"\x04")
     seen.append(shown_until(terminal, "kept"))
     assert 0 == process.wait(20)
     with closing(Store.open("sqlite:///harness.db")) as store:
-        assert ["left", "right", "bad", "undo"] == [vote.choice for vote in store.votes("blind-1")]
+        assert ["left", "right", "bad", "undo", "tie"] == [vote.choice for vote in store.votes("blind-1")]
+        assert "both fine" == store.votes("blind-1")[-1].comment
         assert all(vote.source == "terminal" for vote in store.votes("blind-1"))
 
 
