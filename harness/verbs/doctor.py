@@ -32,7 +32,11 @@ def diagnose(project: Project, names: Sequence[str]) -> list[Examination]:
 def _pipeline(project: Project, name: str, known: Collection[str]) -> dict[str, Examination]:
     """By folder: its stages that are not known yet."""
     plan = project.plan(name)
-    return {str(stage.folder): examine(stage, plan) for stage in plan if str(stage.folder) not in known}
+    return {
+        str(stage.folder): examine(stage, plan, extra=project.checks)
+        for stage in plan
+        if str(stage.folder) not in known
+    }
 
 
 def _model(project: Project, name: str) -> Examination:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from harness.engine.lazy import LazyEngine
 from harness.engine.opening import check_model, identify_model, open_engine
@@ -22,12 +22,16 @@ from harness.toyworld import settings_file
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, suite_settings
 from suites.judge.settings import JudgeSettings
+from trainers.contamination import Index
 from trainers.doctor.findings import Examination
 from trainers.mixes import kept_mix
 from trainers.pipeline import PlannedStage, plan, produce
 from trainers.reading import Source
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import StageProgress
+
+if TYPE_CHECKING:
+    from trainers.doctor.patient import Check
 
 CONFIGURATION = "harness.toml"
 
@@ -211,12 +215,26 @@ class Project:
             before=partial(self._examine, watcher),
         )
 
+    @cached_property
+    def checks(self) -> "tuple[Check, ...]":
+        """The doctor's check against what the compared suites ask, as far as their data are here."""
+        # imported here because TRL takes seconds to load, and what is trained already needs none of it
+        from trainers.doctor.contaminated import kept_apart  # noqa: PLC0415
+
+        against = EvaluationPrompts(self.registry, self.data_root, self.registry.compare.suites)
+        try:
+            return (kept_apart(Index(against.asked.prompts)),)
+        except (
+            UsageError
+        ):  # a suite's data cannot be read: whoever evaluates is told, who only trains need not
+            return ()
+
     def _examine(self, watcher: Watcher, stage: PlannedStage) -> None:
         """Look at a stage that is about to be trained. Raises UsageError where it is to be strict."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
         from trainers.doctor.examination import examine  # noqa: PLC0415
 
-        examination = examine(stage, deep=False)
+        examination = examine(stage, extra=self.checks, deep=False)
         watcher.examined(examination)
         if self.strict and any(finding.severity != "note" for finding in examination.findings):
             raise UsageError(

@@ -16,6 +16,8 @@ from tests.tiny_models import tiny_llama
 from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_stages import CASE, DPO, GRPO
 from tests.trainers.world import World, pipeline, stage, write_rows
+from trainers.contamination import Index
+from trainers.doctor.contaminated import kept_apart
 from trainers.doctor.examination import examine, examine_model
 from trainers.doctor.findings import Finding
 from trainers.doctor.loss import ends, padding_in
@@ -274,6 +276,28 @@ def test_preferences_that_length_tells(world: World) -> None:
     ]
 
     assert ("note", True) == (finding.severity, "100% of 8 pairs the longer" in finding.evidence)
+
+
+def test_evaluation_prompts_in_the_training_data(world: World) -> None:
+    """A whole prompt is an error wherever it stands in a row, a shared run of words a note."""
+    prompt = "Write a short poem about a very old cat that sleeps all day on the warm stove"
+    rows = [
+        {"prompt": f"Please: {prompt}!", "completion": "cat"},
+        {"prompt": "Name a cat", "completion": "cat"},
+    ]
+    write_rows(world.root / "contaminated.jsonl", rows)
+    stages = planned(world, stage("sft", "contaminated.jsonl", learning_rate=5e-3))
+
+    def finding(asked: str) -> Finding | None:
+        examined = examine(stages[-1], extra=[kept_apart(Index({"ifeval": [asked]}))])
+        return next((each for each in examined.findings if "evaluation prompts" in each.check), None)
+
+    whole, part = finding(prompt), finding(f"{prompt}, and end it with a question")
+    assert whole is not None
+    assert part is not None
+    assert ("error", "note") == (whole.severity, part.severity)
+    assert "of 2 rows looked at 1 hold a whole prompt of ifeval" in whole.evidence
+    assert finding("Write a long story about a very young dog that runs all night in the cold snow") is None
 
 
 def test_too_few_checkpoints(world: World) -> None:

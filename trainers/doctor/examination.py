@@ -4,7 +4,7 @@ The list of checks is literal: what is not in it is not looked for. It does not 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from harness.errors import DataError
 from trainers.doctor.findings import Examination, Finding
 from trainers.doctor.loss import ends, left_out, other_turns, padding, shown
-from trainers.doctor.patient import Patient, no_tokenizer
+from trainers.doctor.patient import Check, Patient, no_tokenizer
 from trainers.doctor.preferences import accuracy, equal_answers, length_preferred, no_better_than_chance
 from trainers.doctor.ranges import epochs, few_checkpoints, learning_rate, no_penalty
 from trainers.doctor.templates import (
@@ -25,8 +25,6 @@ from trainers.doctor.templates import (
 from trainers.pipeline import PlannedStage
 from trainers.settings import Conversational
 from trainers.tokens import answer_ids
-
-Check = Callable[[Patient], Iterator[Finding]]
 
 AT_ONCE: tuple[Check, ...] = (epochs, no_penalty, few_checkpoints, equal_answers, length_preferred)
 """What needs settings and rows only."""

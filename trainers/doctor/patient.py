@@ -3,7 +3,7 @@
 It does not know what is wrong with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.errors import ModelError
 from trainers.data import Demonstration, Pair, Question, Turn, demonstrations, pairs, questions
+from trainers.doctor.findings import Finding
 from trainers.pipeline import PlannedStage
 from trainers.settings import Conversational, Dpo, Online, Reward, Sft
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
@@ -109,6 +110,10 @@ class Patient:
         """Folders of the reward models it learns from, as far as they are there."""
         folders = [Path(each.source.source) for each in self.stage.rewards if not each.source.is_function]
         return [folder for folder in folders if (folder / "config.json").is_file()]
+
+
+Check = Callable[[Patient], Iterator[Finding]]
+"""Something that may be wrong with a stage, looked for."""
 
 
 def _answers(row: Demonstration | Pair | Question) -> tuple[str, ...]:
