@@ -12,7 +12,7 @@ from typing import get_args
 from pydantic import BaseModel
 
 from harness.errors import ConfigError, UnknownName, nearest
-from harness.records import Json
+from harness.records import Json, Pipeline
 from harness.registry.mistakes import Mistakes, Table, expected, under
 from harness.registry.models import read_model
 from harness.registry.names import Names
@@ -69,6 +69,9 @@ def load(
     names.check_definitions()
     names.check_references([reference for _, references in read.values() for reference in references])
     _check_judges(settings, names)
+    for pipeline, _ in read.values():
+        if pipeline:
+            _check_selecting(pipeline, suites, settings, mistakes)
     compare = _compare(_table(tables, "compare", mistakes), suites, settings, names, mistakes)
     mistakes.tell()
     return Registry(
@@ -157,6 +160,17 @@ def _check_judges(settings: Mapping[str, Mapping[str, Json]], names: Names) -> N
                 names.check_candidate(under("suites", suite, key), judge)
 
 
+def _check_selecting(
+    pipeline: Pipeline, suites: Mapping[str, type[BaseModel]], set_up: Collection[str], mistakes: Mistakes
+) -> None:
+    """Note suites by which stages select that nothing defines."""
+    for position, stage in enumerate(pipeline.stages):
+        match stage.settings.get("select"):
+            case {"suite": str(suite)}:
+                key = under("pipelines", pipeline.name, "stages", position, "select", "suite")
+                _check_suite(suite, key, suites, set_up, mistakes)
+
+
 def _files(schema: type[BaseModel]) -> list[str]:
     """The settings that name files: one, or one for each of several names."""
     found = {name: field.annotation for name, field in schema.model_fields.items()}
@@ -194,6 +208,15 @@ def _suite_schema(
     return schema
 
 
+def _check_suite(
+    suite: str, key: str, suites: Mapping[str, type[BaseModel]], set_up: Collection[str], mistakes: Mistakes
+) -> None:
+    """Note it if there is no such suite. `set_up` are those with a section, which a label needs."""
+    schema = _suite_schema(suite, key, suites, mistakes)
+    if schema and labelled(suite, suites) and suite not in set_up:
+        mistakes.add(key, f"a label needs a section with its settings, [{under('suites', suite)}]")
+
+
 def _compare(
     table: Table,
     suites: Mapping[str, type[BaseModel]],
@@ -201,13 +224,10 @@ def _compare(
     names: Names,
     mistakes: Mistakes,
 ) -> Compare:
-    """The section `[compare]`. `set_up` are the suites with a section, which a label cannot be without."""
+    """The section `[compare]`. `set_up` are the suites with a section."""
     section = mistakes.read(CompareSection, table, "compare") or CompareSection()
     for position, suite in enumerate(section.suites):
-        key = under("compare", "suites", position)
-        schema = _suite_schema(suite, key, suites, mistakes)
-        if schema and labelled(suite, suites) and suite not in set_up:
-            mistakes.add(key, f"a label needs a section with its settings, [{under('suites', suite)}]")
+        _check_suite(suite, under("compare", "suites", position), suites, set_up, mistakes)
     for position, judge in enumerate(section.judges):
         names.check_candidate(under("compare", "judges", position), judge)
     if section.baseline is not None:

@@ -353,6 +353,7 @@ def _keep_stages(project: Project, name: str, store: Store) -> None:
                     "pipeline": stage.pipeline,
                     "history": stage.history,
                     "completions": stage.completions,
+                    "selection": stage.selection,
                 },
                 started=stage.manifest["started"],
                 finished=stage.manifest["finished"],
