@@ -27,8 +27,10 @@ from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
 from harness.records import Message, Model, Prompt, Response, Run, Sampling, Verdict
+from harness.selection import LeftOut
 from harness.store import Failures, KeptStage, Store
 from harness.verbs.project import Project, Unwatched, Watcher
+from harness.verbs.selecting import left_out
 from reports.leaderboard import Leaderboard, build, latest
 from reports.training import trained_stages
 from reports.writing import write
@@ -291,7 +293,8 @@ def _outcome(
 ) -> Outcome:
     settings = project.registry.compare
     runs = {name: [_with_margin(project, run) for run in theirs] for name, theirs in runs.items()}
-    scored = {name: [_scored(store, run) for run in theirs] for name, theirs in runs.items()}
+    reserved = left_out(project.registry, store, runs)
+    scored = {name: [_scored(store, run, reserved) for run in theirs] for name, theirs in runs.items()}
     baseline = next(iter(runs))
     candidates = {name: theirs for name, theirs in scored.items() if name != baseline}
     seed = project.registry.project.seed
@@ -309,6 +312,7 @@ def _outcome(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         label=project.registry.project.label,
         level=level,
+        left_out=reserved,
     )
     return Outcome(
         board=board,
@@ -325,11 +329,14 @@ def _with_margin(project: Project, run: Run) -> Run:
     return replace(run, metrics=with_margin(run.metrics, margin if isinstance(margin, float) else None))
 
 
-def _scored(store: Store, run: Run) -> ScoredRun:
+def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:
     is_split = any(metric.splits for metric in run.metrics)
     return ScoredRun(
         run=run,
-        observations=store.observations(run.id),
+        observations={
+            metric: reserved.without(run.suite, observed)
+            for metric, observed in store.observations(run.id).items()
+        },
         tags=store.tags(run.id) if is_split else {},
     )
 
