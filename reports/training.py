@@ -144,6 +144,8 @@ def _held_out(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
 
 
 def _shown(value: Json) -> str:
+    if isinstance(value, Mapping):
+        return f"({', '.join(f'{name} {_shown(each)}' for name, each in value.items() if each)})"
     text = str(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 

@@ -5,19 +5,19 @@ It does not know how a mistake is worded (`mistakes`), nor what a section may ho
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
 from pydantic import BaseModel
 
 from harness.errors import ConfigError, UnknownName, nearest
-from harness.records import Json, Pipeline
+from harness.records import Json
 from harness.registry.mistakes import Mistakes, Table, expected, under
 from harness.registry.models import read_model
-from harness.registry.names import Names
+from harness.registry.names import Names, Reference
 from harness.registry.paths import Ground
-from harness.registry.pipelines import read_pipeline
+from harness.registry.pipelines import read_pipeline, selecting_suites
 from harness.registry.records import Compare, Project, Registry
 from harness.registry.sections import CompareSection, ProjectSection
 
@@ -67,11 +67,12 @@ def load(
     settings = {name: _suite(name, table, suites, ground) for name, table in sections.items()}
     names = Names(models, {name: pipeline for name, (pipeline, _) in read.items()}, mistakes)
     names.check_definitions()
-    names.check_references([reference for _, references in read.values() for reference in references])
+    references = [reference for _, references in read.values() for reference in references]
+    selecting = [each for pipeline, _ in read.values() if pipeline for each in selecting_suites(pipeline)]
+    for key, _, suite in selecting:
+        _check_suite(suite, key, suites, settings, mistakes)
+    names.check_references([*references, *_judging(selecting, settings)])
     _check_judges(settings, names)
-    for pipeline, _ in read.values():
-        if pipeline:
-            _check_selecting(pipeline, suites, settings, mistakes)
     compare = _compare(_table(tables, "compare", mistakes), suites, settings, names, mistakes)
     mistakes.tell()
     return Registry(
@@ -160,15 +161,14 @@ def _check_judges(settings: Mapping[str, Mapping[str, Json]], names: Names) -> N
                 names.check_candidate(under("suites", suite, key), judge)
 
 
-def _check_selecting(
-    pipeline: Pipeline, suites: Mapping[str, type[BaseModel]], set_up: Collection[str], mistakes: Mistakes
-) -> None:
-    """Note suites by which stages select that nothing defines."""
-    for position, stage in enumerate(pipeline.stages):
-        match stage.settings.get("select"):
-            case {"suite": str(suite)}:
-                key = under("pipelines", pipeline.name, "stages", position, "select", "suite")
-                _check_suite(suite, key, suites, set_up, mistakes)
+def _judging(
+    selecting: Sequence[tuple[str, str, str]], settings: Mapping[str, Mapping[str, Json]]
+) -> Iterator[Reference]:
+    """The judges of suites by which pipelines select: no pipeline can wait for its own judgement."""
+    for key, pipeline, suite in selecting:
+        for role in JUDGES:
+            if isinstance(judge := settings.get(suite, {}).get(role), str):
+                yield Reference(key, pipeline, "judge", judge)
 
 
 def _files(schema: type[BaseModel]) -> list[str]:

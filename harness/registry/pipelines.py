@@ -1,6 +1,6 @@
 """Reads `[pipelines.NAME]` and its stages. It does not know whether the names they refer to exist."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pydantic import BaseModel, JsonValue
@@ -49,6 +49,15 @@ def read_pipeline(
     is_whole = len(whole) == len(read) > 0
     pipeline = Pipeline(name=name, base=section.base, stages=whole) if is_whole else None
     return ReadPipeline(pipeline, tuple(references))
+
+
+def selecting_suites(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    """The suites by which its stages select checkpoints: the key, the pipeline's name and the suite's."""
+    for position, stage in enumerate(pipeline.stages):
+        match stage.settings.get("select"):
+            case {"suite": str(suite)}:
+                key = under("pipelines", pipeline.name, "stages", position, "select", "suite")
+                yield key, pipeline.name, suite
 
 
 def _check_start(

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from harness.errors import DataError
 from harness.records import Stage
 from tests.trainers.test_stages import GRPO
-from tests.trainers.world import World, pipeline, stage
+from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers import reward_quality
 from trainers.data import Pair, pairs, read
 from trainers.doctor.examination import examine
+from trainers.doctor.rivals import compared
 from trainers.holdout import held_out
-from trainers.pipeline import plan
+from trainers.pipeline import PlannedStage, plan
 from trainers.reward_quality import Judged, calibration, calibration_error, figures, lengths, versus
 
 HOLDING: dict[str, Any] = {"epochs": 8, "learning_rate": 5e-3, "holdout": 0.25}
@@ -231,3 +232,32 @@ def test_what_a_bad_reward_model_shows(
     }
 
     assert severity == findings[check].severity
+
+
+def test_the_doctor_compares_two_reward_models(world: World) -> None:
+    """From different bases, on the pairs that both held out; or it says why there are none."""
+    folders = {}
+    for name, base in (("from_base", "base"), ("from_sft", "sft")):
+        folders[name] = world.produce(name, pipeline(name, base, TOLD))
+    left = world.plan("from_base", pipeline("from_base", "base", TOLD))[-1]
+    right = world.plan("from_sft", pipeline("from_sft", "sft", TOLD))[-1]
+    none = world.plan("reward")[-1]
+    [finding] = compared(left, right).findings
+
+    found = versus(*(reward_quality.kept(folder) for folder in folders.values()))
+    assert found is not None
+    assert f"of {found.pairs} pairs that both held out, from_base ranks {found.left:.0%}" in finding.evidence
+    assert ("note", found.pairs) == (finding.severity, told_of(folders["from_sft"])["held_out"]["pairs"])
+    assert ["reward: nothing is held out yet (`holdout = 0.1` in the stage, and train it)"] == list(
+        compared(left, none).left_out
+    )
+    assert "the same data" in compared(left, _of_other_pairs(world)).left_out[0]
+
+
+def _of_other_pairs(world: World) -> PlannedStage:
+    """A reward model that held out pairs of other rows."""
+    rows = [{"prompt": f"Say {n}.", "chosen": f"{n}", "rejected": "no"} for n in range(24)]
+    write_rows(world.root / "others.jsonl", rows)
+    asked = pipeline("others", "base", stage("reward", "others.jsonl", epochs=1, holdout=0.25))
+    world.produce("others", asked)
+    return world.plan("others", asked)[-1]

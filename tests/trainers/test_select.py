@@ -10,8 +10,10 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from harness.errors import TrainingError, UsageError
+from harness.errors import ConfigError, TrainingError, UsageError
 from harness.records import Stage
+from harness.registry import load
+from suites.catalogue import suite_settings
 from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_pipeline import Interrupted
 from tests.trainers.test_stages import CASE, DPO, GRPO
@@ -278,3 +280,39 @@ def test_the_doctor_tells_it(world: World) -> None:
 
     assert "warning" == findings["reward over-optimised"].severity
     assert "from step 3 to 6" in findings["reward over-optimised"].evidence
+
+
+def test_every_mistake_is_named_with_its_key(tmp_path: Path) -> None:
+    """When the file is read: names that nothing defines, files that are not there, keys that are none."""
+    select = 'by = "suite", reward = "rewart", prompts = "none.jsonl", suite = "toy-ifevil"'
+    text = (
+        '[models.m]\npath = "m"\n[pipelines.reward]\nbase = "m"\n'
+        '[[pipelines.reward.stages]]\nkind = "reward"\n'
+        'data = "hub/rows"\n[pipelines.p]\nbase = "m"\n[[pipelines.p.stages]]\nkind = "sft"\n'
+        f'data = "hub/rows"\nselect = {{ {select} }}\n'
+    )
+    (tmp_path / "harness.toml").write_text(text)
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path / "harness.toml", STAGE_SETTINGS, suite_settings())
+    for mistake in (
+        "stages[0].select.reward: there is no model or pipeline named 'rewart'; did you mean 'reward'?",
+        f"stages[0].select.prompts: there is no file {tmp_path}/none.jsonl",
+        "stages[0].select.suite: there is no suite named 'toy-ifevil'; did you mean 'toy-ifeval'?",
+    ):
+        assert mistake in str(told.value)
+    (tmp_path / "harness.toml").write_text(text.replace(select, 'by = "loss", holdot = 0.1'))
+    with pytest.raises(ConfigError, match=r"select.holdot: unknown key; did you mean 'holdout'"):
+        load(tmp_path / "harness.toml", STAGE_SETTINGS, suite_settings())
+
+
+def test_no_pipeline_waits_for_its_own_judgement(tmp_path: Path) -> None:
+    """A stage that selects by a suite whose judge starts from it could never be trained."""
+    text = (
+        '[models.m]\npath = "m"\n[suites.truthfulqa-gen]\njudge = "q"\n'
+        '[pipelines.p]\nbase = "m"\n[[pipelines.p.stages]]\nkind = "sft"\ndata = "hub/rows"\n'
+        'select = { by = "suite", suite = "truthfulqa-gen" }\n'
+        '[pipelines.q]\nbase = "p"\n[[pipelines.q.stages]]\nkind = "sft"\ndata = "hub/rows"\n'
+    )
+    (tmp_path / "harness.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"pipelines form a cycle: (p → q → p|q → p → q)"):
+        load(tmp_path / "harness.toml", STAGE_SETTINGS, suite_settings())

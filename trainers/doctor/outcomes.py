@@ -20,7 +20,8 @@ def over_optimised(patient: Patient) -> Iterator[Finding]:
             severity="warning",
             where=f"{patient.key}.select",
             evidence=f"{told}; the candidate is step {selected['step']}, chosen by {selected['by']}",
-            mend="select by what was held out, train fewer steps, or hold the policy nearer to its base",
+            mend="train fewer steps, or hold the policy nearer to its base"
+            + (", or select by what was held out" if selected["by"] == "reward" else ""),
         )
 
 
