@@ -221,6 +221,7 @@ def test_only_what_selects_is_scored() -> None:
     assert {name for name in every if split.selects(name)} == scored.values.keys()
     assert 0 < len(scored.values) < len(every)
     assert ("prompt_strict", True) == (scored.metric, scored.higher_is_better)
+    assert (suite.version, suite.data_hash) == (scored.conditions["version"], scored.conditions["data_hash"])
 
 
 def test_unscored_samples_are_left_out() -> None:

@@ -33,6 +33,8 @@ class Measured:
     """By prompt."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """The suite's, by cluster."""
+    conditions: Mapping[str, Json] = field(default_factory=dict)
+    """Of the suite: its version, data and settings."""
 
     def worth(self, by: str) -> float | None:
         """A measure as a number of which more is better."""
@@ -55,7 +57,7 @@ def best_of(found: Sequence[Measured], by: str) -> Measured:
 def read(folder: Path) -> list[dict[str, Json]]:
     """The curve of a finished stage: every checkpoint's measures, without those of single prompts."""
     told = [asdict(each) for each in known(folder).values()]
-    single = ("rewards", "scores", "higher_is_better")
+    single = ("rewards", "scores", "higher_is_better", "conditions")
     return [
         {name: value for name, value in each.items() if name not in single and value is not None}
         for each in told

@@ -55,9 +55,11 @@ def choose(job: Job, trainer: Trainer, save: Save | None = None) -> dict[str, Js
     steps = checkpoints(job.folder / "checkpoints")
     for place, (step, folder) in enumerate(steps.items()):
         if step not in found:
-            _give_weights(model, folder)
             measured = Measured(step=step, loss=losses.get(step) if select.holdout else None)
-            found[step] = _answered(job, select, model, save, measured) if save else measured
+            if save is not None and (select.reward is not None or select.suite is not None):
+                _give_weights(model, folder)
+                measured = _answered(job, select, model, save, measured)
+            found[step] = measured
             keep(job.folder, found.values())
         job.on_progress(place + 1, len(steps), None)
     ordered = [found[step] for step in steps]
@@ -71,8 +73,6 @@ def choose(job: Job, trainer: Trainer, save: Save | None = None) -> dict[str, Js
 
 def _answered(job: Job, select: Select, model: PreTrainedModel, save: Save, so_far: Measured) -> Measured:
     """With what a checkpoint's answers are worth, by reward and suite."""
-    if select.reward is None and select.suite is None:
-        return so_far
     folder = job.folder / SCORED / f"checkpoint-{so_far.step}"
     folder.mkdir(parents=True, exist_ok=True)
     save(replace(job, folder=folder), model)
@@ -92,6 +92,7 @@ def _answered(job: Job, select: Select, model: PreTrainedModel, save: Save, so_f
             suite_metric=f"{select.suite} {scored.metric}",
             higher_is_better=scored.higher_is_better,
             scores=dict(scored.values),
+            conditions=dict(scored.conditions),
         )
     rmtree(job.folder / SCORED)
     return so_far
@@ -141,5 +142,6 @@ def _told(found: Sequence[Measured], best: Measured, select: Select) -> dict[str
         "step": best.step,
         "checkpoints": len(found),
         "last": found[-1].step,
+        "conditions": dict(best.conditions),
         "over_optimised": list(over_optimised(found)),
     }

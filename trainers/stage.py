@@ -49,6 +49,8 @@ class SuiteScore:
     higher_is_better: bool
     values: Mapping[str, float]
     """The mean score of each cluster of samples, by its name; unscored samples are not among them."""
+    conditions: Mapping[str, Json] = field(default_factory=dict)
+    """The suite's version, data and settings, for the manifest."""
 
 
 class SuiteScorer(Protocol):

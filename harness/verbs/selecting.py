@@ -51,6 +51,11 @@ def score_part(suite: Suite, engine: Engine, select: Select) -> SuiteScore:
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
         values={cluster: fsum(values) / len(values) for cluster, values in sorted(found.items()) if values},
+        conditions={
+            "version": suite.version,
+            "data_hash": suite.data_hash,
+            "settings": suite.settings(engine.chat_template),
+        },
     )
 
 

@@ -183,6 +183,21 @@ def test_held_out_pairs_are_measured_and_not_learned(world: World) -> None:
     assert told["held_out"]["accuracy"] == sum(each.right for each in kept) / len(kept)
 
 
+def test_what_selects_a_reward_model_is_not_what_it_is_measured_on(world: World) -> None:
+    """Two parts of the pairs, and what is learned is in neither."""
+    select = {"by": "loss", "holdout": 0.25}
+    asked = stage("reward", "pairs.jsonl", **{**HOLDING, "epochs": 2}, select=select)
+    folder = world.produce("both", pipeline("both", "base", asked))
+    told = told_of(folder)
+    every = pairs("pairs.jsonl", read("pairs.jsonl", world.root).rows)
+    measuring, selecting, learned = held_out("pairs.jsonl", every, 0.25, 0.25, seed=0)
+
+    assert len(measuring) == told["held_out"]["pairs"]
+    assert (len(learned), len(measuring) + len(selecting)) == (told["rows"], told["rows_held_out"])
+    alone = reward_quality.kept(world.produce("holding", pipeline("holding", "base", TOLD)))
+    assert {each.pair for each in alone} == {each.pair for each in reward_quality.kept(folder)}
+
+
 def test_a_stage_without_a_holdout_is_what_it_was(world: World) -> None:
     """The option is no part of the identity where it is not asked for, and then all rows are learned."""
     asked = world.plan("reward")[-1].settings.identifying()

@@ -147,8 +147,9 @@ def test_a_suite_is_asked_through_what_is_handed_down(world: World) -> None:
             p.name for p in folder.iterdir()
         }
         asked.append(folder)
+        values = {"a": abs(len(asked) - 2.0), "b": 0.0}
         return SuiteScore(
-            metric="rude", higher_is_better=False, values={"a": abs(len(asked) - 2.0), "b": 0.0}
+            metric="rude", higher_is_better=False, values=values, conditions={"place": len(asked)}
         )
 
     chooses = stage(
@@ -159,7 +160,8 @@ def test_a_suite_is_asked_through_what_is_handed_down(world: World) -> None:
     assert 3 == len(asked)
     assert [0.5, 0.0, 0.5] == [each["suite"] for each in measured.read(folder)]
     steps = [each["step"] for each in measured.read(folder)]
-    assert (steps[1], "manners rude") == (told_of(folder)["step"], told_of(folder)["by"])
+    told = told_of(folder)
+    assert (steps[1], "manners rude", {"place": 2}) == (told["step"], told["by"], told["conditions"])
 
 
 def test_training_alone_asks_no_suite(world: World) -> None:
