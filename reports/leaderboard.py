@@ -13,6 +13,7 @@ from harness.bounds import bounds
 from harness.breakdown import Breakdown
 from harness.preferences import HUMANS, Analysis
 from harness.records import Comparison, Metric, Row, Run, Sample, Score, Verdict
+from harness.selection import NOTHING, LeftOut, cluster_of
 from harness.stats import mean_interval
 from harness.store import Store
 from reports.board import (
@@ -56,18 +57,37 @@ def build(
     label: str | None = None,
     notes: Sequence[str] = (),
     level: float = 0.95,
+    left_out: LeftOut = NOTHING,
 ) -> Leaderboard:
     """The leaderboard of `runs` (model name -> its runs, one per suite), read from `store`.
 
     `baseline` is one of the names; `verdicts` and `breakdowns` are those of the other names against it, over
-    the same runs, and so are `preferences`. Suites and metrics keep the order in which the runs bring them;
-    a run without metrics is no suite's, and only its conditions are told.
+    the same runs, and so are `preferences`. What is `left_out` is so for every model, and the notes say it.
+    Suites and metrics keep the order in which the runs bring them; a run without metrics is no suite's, and
+    only its conditions are told.
     """
     models = tuple(runs)
     suites = dict.fromkeys(run.suite for theirs in runs.values() for run in theirs if run.metrics)
+    rows = {suite: _rows(store, suite, runs) for suite in suites}
+    reserved = [left_out.note(suite, _clusters(found)) for suite, found in rows.items()]
     sections = tuple(
-        _section(store, suite, runs, baseline, verdicts, [b for b in breakdowns if b.suite == suite], level)
-        for suite in suites
+        _section(
+            suite,
+            runs,
+            {
+                model: {
+                    name: row
+                    for name, row in theirs.items()
+                    if not left_out.holds(suite, cluster_of(row.sample))
+                }
+                for model, theirs in found.items()
+            },
+            baseline,
+            verdicts,
+            [b for b in breakdowns if b.suite == suite],
+            level,
+        )
+        for suite, found in rows.items()
     )
     columns = tuple(
         Column(suite=s.suite, metric=x.metric) for s in sections for x in s.lines if x.metric.headline
@@ -85,7 +105,7 @@ def build(
         ),
         verdicts=tuple(verdicts),
         sections=sections,
-        notes=tuple(dict.fromkeys([*notes, *_told(verdicts)])),
+        notes=tuple(dict.fromkeys([*notes, *filter(None, reserved), *_told(verdicts)])),
         runs=tuple(run for theirs in runs.values() for run in theirs),
         preferences=preferences,
     )
@@ -114,17 +134,27 @@ def _told(verdicts: Sequence[Verdict]) -> Iterator[str]:
 # ---------------------------------------------------------------- one suite
 
 
+def _rows(store: Store, suite: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, Row]]:
+    """What each model that was asked this suite answered, by the sample."""
+    asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
+    return {model: {row.sample.id: row for row in store.rows(run.id)} for model, run in asked.items()}
+
+
+def _clusters(rows: Mapping[str, Mapping[str, Row]]) -> dict[str, str]:
+    """Every sample's, by its id."""
+    return {name: cluster_of(row.sample) for theirs in rows.values() for name, row in theirs.items()}
+
+
 def _section(
-    store: Store,
     suite: str,
     runs: Mapping[str, Sequence[Run]],
+    rows: Mapping[str, Mapping[str, Row]],
     baseline: str,
     verdicts: Sequence[Verdict],
     breakdowns: Sequence[Breakdown],
     level: float,
 ) -> Section:
     asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
-    rows = {model: {row.sample.id: row for row in store.rows(run.id)} for model, run in asked.items()}
     found = {(v.candidate, c.metric.name): c for v in verdicts for c in v.comparisons if c.suite == suite}
     metrics = tuple({metric.name: metric for run in asked.values() for metric in run.metrics}.values())
     lines = tuple(

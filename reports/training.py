@@ -12,6 +12,7 @@ from harness.store import KeptStage, Store
 
 CURVES = (
     ("loss", "loss"),
+    ("eval_loss", "loss on rows that were held out"),
     ("reward", "reward"),
     ("kl", "KL divergence from the base"),
     ("completions/mean_length", "length of answers, in tokens"),
@@ -48,6 +49,8 @@ class TrainedStage:
     facts: Mapping[str, str]
     """What it was made from and with, in words."""
     curves: tuple[Curve, ...]
+    warnings: tuple[str, ...]
+    """What the choice among its checkpoints showed that a reader must know."""
     completions: tuple[Mapping[str, Any], ...]
     """Answers of the policy in training: step, prompt, completion, rewards."""
 
@@ -85,7 +88,8 @@ def _trained(
         parent=by_folder.get(str(manifest["parent"])),
         rewards=tuple(each["identity"] for each in manifest["rewards"] if each["identity"] in known),
         facts=dict(_facts(manifest)),
-        curves=tuple(_curves(manifest.get("history", ()))),
+        curves=(*_curves(manifest.get("history", ())), *_selection(manifest.get("selection", ()))),
+        warnings=tuple((manifest["metrics"].get("selected") or {}).get("over_optimised", ())),
         completions=tuple(manifest.get("completions", ())),
     )
 
@@ -101,13 +105,47 @@ def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "rewards", ", ".join(rewards)
     settings = manifest["inputs"]["settings"]
     yield "settings", ", ".join(f"{name} {_shown(value)}" for name, value in settings.items() if value)
+    yield from _selected(manifest["metrics"].get("selected"))
+    yield from _held_out(manifest["metrics"].get("held_out"))
     if (steps := manifest["metrics"].get("steps")) is not None:
         yield "steps", f"{steps:,}"
     yield "seconds", f"{manifest['seconds']:,}"
     yield "seed", str(manifest["inputs"]["seed"])
 
 
+def _selected(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Which checkpoint is the candidate."""
+    if found is not None:
+        yield (
+            "checkpoint",
+            f"step {found['step']} of {found['last']}, best of {found['checkpoints']} by {found['by']}",
+        )
+
+
+def _held_out(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """How good a reward model is on pairs that it did not learn."""
+    if found is None:
+        return
+    low, high = found["accuracy_interval"]
+    yield "held-out accuracy", f"{found['accuracy']:.0%} [{low:.0%}, {high:.0%}] of {found['pairs']:,} pairs"
+    table = (
+        f"{each['low']:.1f}–{each['high']:.1f}: said {each['said']:.2f}, was {each['was']:.2f} "
+        f"({each['pairs']:,})"
+        for each in found["calibration"]
+    )
+    yield "calibration", f"expected error {found['calibration_error']:.2f}; {'; '.join(table)}"
+    if (lengths := found["lengths"]) is not None:
+        low, high = lengths["interval"]
+        yield (
+            "longer answers",
+            f"given more in {lengths['rewarded']:.0%} and better in {lengths['preferred']:.0%} of "
+            f"{lengths['pairs']:,} pairs (difference [{low:+.0%}, {high:+.0%}])",
+        )
+
+
 def _shown(value: Json) -> str:
+    if isinstance(value, Mapping):
+        return f"({', '.join(f'{name} {_shown(each)}' for name, each in value.items() if each)})"
     text = str(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
@@ -120,3 +158,17 @@ def _curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
         points = tuple((point["step"], float(point[name])) for point in history if name in point)
         if len(points) > 1:
             yield Curve(name=name, meaning=meaning, points=points)
+
+
+def _selection(found: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
+    """What the checkpoints were worth."""
+    suite = next((each["suite_metric"] for each in found if "suite_metric" in each), "")
+    measures = (
+        ("loss", "checkpoints: loss on rows that were held out"),
+        ("reward", "checkpoints: reward of answers to the selecting prompts"),
+        ("suite", f"checkpoints: {suite} on the samples that select"),
+    )
+    for name, meaning in measures:
+        points = tuple((each["step"], float(each[name])) for each in found if name in each)
+        if len(points) > 1:
+            yield Curve(name=f"select {name}", meaning=meaning, points=points)

@@ -8,26 +8,26 @@ It does not know what the preferences are about.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
-import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from harness.errors import DataError, TrainingError
+from harness.errors import TrainingError
 from harness.records import Json
 from trainers.adapters import adapting
 from trainers.data import Pair, Question, pairs, questions
+from trainers.drawing import Drawing, draw
+from trainers.holdout import fitting, held_out
 from trainers.rewards import as_given, total_rewards
+from trainers.select import choose
 from trainers.settings import Dpo
 from trainers.stage import Job
-from trainers.tokens import answer_ids, end_tokens, load_tokenizer, prompt_ids
-from trainers.training import common_arguments, save_policy, threads, train
-
-DRAWN_TOGETHER = 256
-"""Answers that are drawn in one batch, at most."""
+from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
+from trainers.training import common_arguments, evaluating, save_policy, train
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -36,31 +36,45 @@ def run(job: Job) -> Mapping[str, Json]:
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
     preferred = drawn_pairs(job, settings, tokenizer) if settings.on_policy else pairs(job.data, job.rows)
-    fitting = [pair for pair in preferred if length(tokenizer, pair, chat=chat) <= settings.max_length]
-    if not fitting:
-        raise DataError(job.data, 0, f"no pair fits into max_length = {settings.max_length} tokens")
+    selecting, learned = fitting(
+        job.data,
+        held_out(job.data, preferred, settings.share_for_loss, seed=job.seed),
+        lambda pair: length(tokenizer, pair, chat=chat) <= settings.max_length,
+        settings.max_length,
+    )
     trainer = DPOTrainer(
         model=base,
         args=DPOConfig(
             **common_arguments(job),
+            **evaluating(job),
             num_train_epochs=settings.epochs,
             max_length=None,
             beta=settings.beta,
             loss_type=list(settings.loss),
             loss_weights=list(settings.loss_weights) or None,
         ),
-        train_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in fitting]),
+        train_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in learned]),
+        eval_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in selecting])
+        if selecting
+        else None,
         processing_class=tokenizer,
         **adapting(job),
     )
     model, metrics = train(job, trainer)
-    save_policy(job, model, tokenizer, chat=chat)
+    save = partial(save_policy, tokenizer=tokenizer, chat=chat)
+    metrics |= choose(job, trainer, save)
+    save(job, model)
     return {
-        "rows": len(fitting),
-        "rows_too_long": len(preferred) - len(fitting),
+        "rows": len(learned),
+        "rows_held_out": len(selecting),
+        "rows_too_long": len(preferred) - len(learned) - len(selecting),
         "rows_unpaired": len(job.rows) - len(preferred),
         **metrics,
     }
+
+
+def _dataset(preferred: Sequence[Pair], *, chat: bool) -> Dataset:
+    return Dataset.from_list([as_row(pair, chat=chat) for pair in preferred])
 
 
 def as_row(pair: Pair, *, chat: bool) -> dict[str, Any]:
@@ -91,7 +105,15 @@ def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> 
     kept = job.folder / "pairs.jsonl"
     if not kept.exists():
         asked = questions(job.data, job.rows)
-        answers = draw(job, settings, tokenizer, asked)
+        answers = draw(
+            str(job.base),
+            tokenizer,
+            [question.prompt for question in asked],
+            Drawing(settings.on_policy, settings.max_new_tokens, settings.temperature),
+            chat=settings.chat_template,
+            seed=job.seed,
+            on_progress=job.on_progress,
+        )
         worth = total_rewards(job.rewards, asked, answers, chat=settings.chat_template)
         ranked = [best_and_worst(*row) for row in zip(asked, answers, worth, strict=True)]
         lines = [json.dumps(pair._asdict()) for pair in ranked if pair is not None]
@@ -112,42 +134,3 @@ def best_and_worst(question: Question, answers: Sequence[str], worth: Sequence[f
     if worth[best] == worth[worst]:
         return None
     return Pair(question.prompt, answers[best], answers[worst])
-
-
-@torch.inference_mode()
-def draw(
-    job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase, asked: Sequence[Question]
-) -> list[list[str]]:
-    """Sample `on_policy` answers of the base to every question; the seed decides them."""
-    set_seed(job.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(str(job.base), device_map=device)
-    sampling = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers types it not
-        do_sample=True,
-        temperature=settings.temperature,
-        top_k=0,
-        top_p=1.0,
-        max_new_tokens=settings.max_new_tokens,
-        num_return_sequences=settings.on_policy,
-        eos_token_id=end_tokens(tokenizer, chat=settings.chat_template),
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    together = max(1, DRAWN_TOGETHER // settings.on_policy)
-    answers: list[list[str]] = []
-    with threads(model):
-        for start in range(0, len(asked), together):
-            rows = [
-                prompt_ids(tokenizer, question.prompt, chat=settings.chat_template)
-                for question in asked[start : start + together]
-            ]
-            batch = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt").to(device)
-            whole = model.generate(  # type: ignore[misc]  # transformers types its self with a protocol
-                **batch, generation_config=sampling
-            )
-            texts = tokenizer.batch_decode(whole[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-            answers += [
-                texts[place : place + settings.on_policy]
-                for place in range(0, len(texts), settings.on_policy)
-            ]
-            job.on_progress(len(answers), len(asked), None)
-    return answers

@@ -106,6 +106,7 @@ def _changes(before: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[st
         "chat_template": "the chat template",
         "rewards": "its rewards",
         "seed": "the seed",
+        "selecting": "what its checkpoints are chosen by",
     }
     yield from (word for name, word in words.items() if before.get(name) != now.get(name))
 

@@ -14,7 +14,10 @@ from trainers.completions import KEEPING
 FILE = "history.jsonl"
 AT_MOST = 500
 """Points that are kept of a long training; every n-th then, and the last."""
-UNTOLD = ("train_", "total_flos", "profiling/", "epoch", f"rewards/{KEEPING}/")
+UNTOLD = (
+    *("train_", "total_flos", "profiling/", "epoch", f"rewards/{KEEPING}/"),
+    *("eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_num_tokens"),
+)
 """How the names of logged numbers begin that are about the machine, say the step again, or say nothing."""
 
 

@@ -7,6 +7,7 @@ It does not know what becomes of the rewards, nor what they reward.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 from datasets import Dataset
@@ -17,6 +18,7 @@ from trainers.adapters import adapting
 from trainers.completions import Keeper
 from trainers.data import questions
 from trainers.rewards import as_given, reward_functions
+from trainers.select import choose
 from trainers.settings import Online
 from trainers.stage import Job
 from trainers.tokens import load_tokenizer, prompt_ids
@@ -55,7 +57,9 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
         **adapting(job),
     )
     model, metrics = train(job, trainer)
-    save_policy(job, model, tokenizer, chat=chat)
+    save = partial(save_policy, tokenizer=tokenizer, chat=chat)
+    metrics |= choose(job, trainer, save)
+    save(job, model)
     return {"rows": len(fitting), "rows_too_long": len(asked) - len(fitting), **metrics}
 
 

@@ -31,11 +31,11 @@ from harness.engine.identity import identify
 from harness.errors import ConfigError, DiskFull, ModelError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
-from trainers import completions, history, manifest
+from trainers import completions, history, manifest, measured
 from trainers.mixes import no_mix
 from trainers.reading import Source, read
-from trainers.settings import STAGE_SETTINGS, Rewarded, Training, learned_shapes
-from trainers.stage import Job, RewardSource, StageProgress, run, stage_kind
+from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training, learned_shapes
+from trainers.stage import Job, RewardSource, Selecting, StageProgress, SuiteScorer, run, stage_kind
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a full quota, and the size that a file may have (`ulimit -f`)."""
@@ -70,6 +70,22 @@ class PlannedReward:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSelection:
+    """What a stage's `select` names, with what it depends on."""
+
+    reward: PlannedReward | None
+    prompts: Source | None
+
+    @property
+    def inputs(self) -> dict[str, Json]:
+        """What the choice depends on, the settings apart."""
+        return {
+            "reward": None if self.reward is None else self.reward.identity,
+            "prompts": None if self.prompts is None else self.prompts.hash,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStage:
     """A stage with all it depends on, and where it is or will be."""
 
@@ -82,6 +98,8 @@ class PlannedStage:
     parent: Origin | None
     sources: tuple[Source, ...]
     rewards: tuple[PlannedReward, ...]
+    selecting: PlannedSelection | None
+    """None: the last checkpoint is the candidate."""
     inputs: Mapping[str, Json] = field(repr=False)
     """Everything the outcome depends on."""
     identity: str
@@ -109,6 +127,11 @@ class PlannedStage:
     def completions(self) -> Sequence[Mapping[str, Json]]:
         """What a policy wrote while it was trained."""
         return completions.read(self.folder)
+
+    @property
+    def selection(self) -> Sequence[Mapping[str, Json]]:
+        """What a finished stage's checkpoints were worth, by step."""
+        return measured.read(self.folder)
 
     @property
     def done(self) -> bool:
@@ -155,18 +178,22 @@ def produce(
     mix: Callable[[str], Source] = no_mix,
     on_progress: Callable[[StageProgress], None] | None = None,
     before: Callable[[PlannedStage], None] = lambda stage: None,
+    score: SuiteScorer | None = None,
 ) -> Path:
     """Train what is missing, and return the folder of the pipeline's candidate.
 
-    `before` is called with each stage before it is trained, when all that it depends on is there.
+    `before` is called with each stage before it is trained, when all that it depends on is there. `score`
+    asks the suites that stages select by.
 
-    Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped.
+    Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped;
+    UsageError for a stage that selects by a suite where nothing can ask one.
     """
     stages = plan(pipelines, models, name, output=output, seed=seed, root=root, mix=mix)
     for stage in stages:
         if not stage.done:
+            _check_scorer(stage, score)
             before(stage)
-            _train(stage, on_progress)
+            _train(stage, on_progress, score)
         if stage.last:
             _link(output / stage.pipeline, stage.folder)
     return stages[-1].folder
@@ -255,6 +282,7 @@ class _Planner:
             raise ConfigError("harness.toml", f"{key}.data", f"a {stage.kind} stage needs data")
         for source in sources:
             _check_shape(stage.kind, settings, source, f"{key}.data")
+        selecting = self.selecting(settings, key, within)
         inputs: dict[str, Json] = {
             "kind": stage.kind,
             "version": kind.version,
@@ -265,6 +293,8 @@ class _Planner:
             "rewards": [{"identity": reward.identity, "weight": reward.source.weight} for reward in rewards],
             "seed": self.seed,
         }
+        if selecting is not None:
+            inputs["selecting"] = selecting.inputs
         identity = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         planned = PlannedStage(
             pipeline=pipeline.name,
@@ -274,6 +304,7 @@ class _Planner:
             parent=parent,
             sources=sources,
             rewards=rewards,
+            selecting=selecting,
             inputs=inputs,
             identity=identity,
             folder=self.output / "stages" / f"{stage.kind}-{identity[:12]}",
@@ -303,6 +334,15 @@ class _Planner:
         if named and not settings.asks_for_rewards:
             raise ConfigError("harness.toml", f"{key}.reward", "this stage has no use for a reward")
         return tuple(self.reward(name, weight, key, within) for name, weight in named)
+
+    def selecting(self, settings: Training, key: str, within: tuple[str, ...]) -> PlannedSelection | None:
+        if not isinstance(settings, Conversational) or settings.select is None:
+            return None
+        select, key = settings.select, f"{key}.select"
+        return PlannedSelection(
+            reward=None if select.reward is None else self.reward(select.reward, 1.0, key, within),
+            prompts=None if select.prompts is None else self.source(select.prompts),
+        )
 
     def reward(self, name: str, weight: float, key: str, within: tuple[str, ...]) -> PlannedReward:
         if ":" in name:
@@ -351,7 +391,17 @@ def _function_identity(source: str, root: Path) -> str:
 # ---------------------------------------------------------------- training
 
 
-def _train(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None) -> None:
+def _check_scorer(stage: PlannedStage, score: SuiteScorer | None) -> None:
+    settings = stage.settings
+    if score is None and isinstance(settings, Conversational) and settings.select and settings.select.suite:
+        raise UsageError(
+            f"{stage.key}.select.suite: training alone asks no suites; `harness train {stage.pipeline}` does"
+        )
+
+
+def _train(
+    stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None, score: SuiteScorer | None
+) -> None:
     """Train one stage, or wait for another process that is at it.
 
     Raises TrainingError, DiskFull, and UsageError for an output folder that cannot be written.
@@ -361,12 +411,14 @@ def _train(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | N
             return
         started = datetime.now(UTC)
         stage.partial.mkdir(exist_ok=True)
-        metrics = run(_job(stage, on_progress))
+        metrics = run(_job(stage, on_progress, score))
         _write_manifest(stage, started, metrics)
         stage.partial.rename(stage.folder)
 
 
-def _job(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None) -> Job:
+def _job(
+    stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None, score: SuiteScorer | None
+) -> Job:
     def report(step: int, total: int, loss: float | None) -> None:
         if on_progress is not None:
             on_progress(
@@ -383,7 +435,18 @@ def _job(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | Non
         rewards=tuple(reward.source for reward in stage.rewards),
         settings=stage.settings,
         seed=stage.seed,
+        selecting=_selecting(stage.selecting, score),
         on_progress=report,
+    )
+
+
+def _selecting(planned: PlannedSelection | None, score: SuiteScorer | None) -> Selecting:
+    if planned is None:
+        return Selecting()
+    return Selecting(
+        rewards=() if planned.reward is None else (planned.reward.source,),
+        prompts=() if planned.prompts is None else planned.prompts.rows,
+        score=score,
     )
 
 

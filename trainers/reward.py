@@ -5,21 +5,32 @@ Over TRL's RewardTrainer, with both conversations tokenised here, as they will b
 It does not know what the preferences are about.
 """
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
 
 from datasets import Dataset
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
-from harness.errors import DataError
 from harness.records import Json
+from trainers import reward_quality
 from trainers.adapters import adapting
-from trainers.data import pairs
+from trainers.data import Pair, pairs
+from trainers.holdout import fitting, held_out
+from trainers.rewards import judge
+from trainers.select import choose
 from trainers.settings import Reward
 from trainers.stage import Job
 from trainers.tokens import judged_ids, load_tokenizer
-from trainers.training import common_arguments, save_model, train
+from trainers.training import common_arguments, evaluating, save_model, train
+
+
+class TokenisedPair(NamedTuple):
+    """A pair, and its two conversations as tokens."""
+
+    pair: Pair
+    chosen: list[int]
+    rejected: list[int]
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -28,28 +39,57 @@ def run(job: Job) -> Mapping[str, Json]:
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
     preferred = pairs(job.data, job.rows)
-    rows = [
-        {
-            "chosen_ids": judged_ids(tokenizer, pair.prompt, pair.chosen, chat=chat),
-            "rejected_ids": judged_ids(tokenizer, pair.prompt, pair.rejected, chat=chat),
-        }
-        for pair in preferred
+    shares = settings.holdout, settings.share_for_loss
+    parts = [
+        [
+            TokenisedPair(
+                pair,
+                judged_ids(tokenizer, pair.prompt, pair.chosen, chat=chat),
+                judged_ids(tokenizer, pair.prompt, pair.rejected, chat=chat),
+            )
+            for pair in part
+        ]
+        for part in held_out(job.data, preferred, *shares, seed=job.seed)
     ]
-    fitting = [row for row in rows if max(map(len, row.values())) <= settings.max_length]
-    if not fitting:
-        raise DataError(job.data, 0, f"no row fits into max_length = {settings.max_length} tokens")
+    measuring, selecting, learned = fitting(
+        job.data,
+        parts,
+        lambda row: max(len(row.chosen), len(row.rejected)) <= settings.max_length,
+        settings.max_length,
+    )
     trainer = RewardTrainer(
         model=base,
-        args=RewardConfig(**common_arguments(job), num_train_epochs=settings.epochs, max_length=None),
-        train_dataset=Dataset.from_list(fitting),
+        args=RewardConfig(
+            **common_arguments(job), **evaluating(job), num_train_epochs=settings.epochs, max_length=None
+        ),
+        train_dataset=_dataset(learned),
+        eval_dataset=_dataset(selecting) if selecting else None,
         processing_class=tokenizer,
         **adapting(job, judges=True),
     )
     model, metrics = train(job, trainer)
+    metrics |= choose(job, trainer)
     save_model(job, model, tokenizer)
+    if measuring:
+        metrics["held_out"] = _measured(job, [row.pair for row in measuring], chat=chat)
     return {
-        "rows": len(fitting),
-        "rows_too_long": len(rows) - len(fitting),
+        "rows": len(learned),
+        "rows_held_out": len(measuring) + len(selecting),
+        "rows_too_long": len(preferred) - len(learned) - len(measuring) - len(selecting),
         "rows_unpaired": len(job.rows) - len(preferred),
         **metrics,
     }
+
+
+def _dataset(rows: Sequence[TokenisedPair]) -> Dataset:
+    return Dataset.from_list([{"chosen_ids": row.chosen, "rejected_ids": row.rejected} for row in rows])
+
+
+def _measured(job: Job, pairs: Sequence[Pair], *, chat: bool) -> dict[str, Json]:
+    """What the finished model gives pairs that it did not learn, kept; and its figures."""
+    prompts = [pair.prompt for pair in pairs]
+    chosen = judge(str(job.folder), prompts, [pair.chosen for pair in pairs], chat=chat)
+    rejected = judge(str(job.folder), prompts, [pair.rejected for pair in pairs], chat=chat)
+    found = reward_quality.judged(pairs, chosen, rejected)
+    reward_quality.keep(job.folder, found)
+    return reward_quality.figures(found)

@@ -16,10 +16,11 @@ from harness.records import Json
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Part = Annotated[float, Field(gt=0, lt=1)]
 
 TOLD_ONLY = ("report_to", "completions_every")
 """Settings that change what is told of a training, and nothing of its outcome."""
-LATER = ("adapter",)
+LATER = ("adapter", "select", "holdout")
 """Settings that stages did not always have; None: not asked for."""
 
 CHAT_TEMPLATE = (
@@ -131,8 +132,53 @@ class Adapter(BaseModel):
     """Hold the frozen base in 4 bits while training (QLoRA, Dettmers et al. 2023): a GPU and bitsandbytes."""
 
 
+class Select(BaseModel):
+    """Which of a stage's checkpoints becomes its candidate, and what is measured of each.
+
+    Whatever is named is measured, and its curve is kept; `by` says which of it decides."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: Literal["loss", "reward", "suite"]
+    holdout: Part | None = None
+    """For the loss: the share of prompts whose rows are not trained on, and on which it is computed."""
+    reward: str | None = None
+    """For the reward: as a stage's `reward`. Its mean over the answers to `prompts`, drawn greedily."""
+    prompts: str | None = None
+    """A source of prompts, as in `data`."""
+    count: PositiveInt = 64
+    """Prompts that are asked, drawn once from the source."""
+    max_new_tokens: PositiveInt = 256
+    """Of each answer to them."""
+    suite: str | None = None
+    """For a suite's score: its name. It is computed on a part of its samples only, which are left out of
+    whatever is reported of that suite."""
+    metric: str | None = None
+    """One of the suite's metrics; None: its first headline."""
+    share: Part = 0.5
+    """The part of the suite's samples that select."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Which prompts are drawn, and which of the suite's samples select. Candidates that are compared with
+    each other want the same, for the samples that selected any of them are left out for all."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        needed = {"loss": ("holdout",), "reward": ("reward", "prompts"), "suite": ("suite",)}
+        for name in needed[self.by]:
+            if getattr(self, name) is None:
+                raise ValueError(f'`by = "{self.by}"` needs `{name}`')
+        if (self.reward is None) != (self.prompts is None):
+            raise ValueError("`reward` and `prompts` need each other")
+        if self.metric is not None and self.suite is None:
+            raise ValueError("`metric` needs the `suite` whose metric it is")
+        return self
+
+
 class Conversational(Training):
     """What every stage has that reads conversations."""
+
+    select: Select | None = None
+    """Make the best checkpoint the candidate. None: the last one is."""
 
     adapter: Adapter | None = None
     """Train an adapter. The candidate is the base with the adapter merged into it; the adapter itself lies
@@ -141,6 +187,11 @@ class Conversational(Training):
     chat_template: bool = True
     """Whether prompts are rendered as turns with the model's template. False: raw text, turns joined by a
     blank line; a policy trained that way and then asked with its template is a known mistake."""
+
+    @property
+    def share_for_loss(self) -> float | None:
+        """The share of prompts that is held out for the loss of checkpoints."""
+        return None if self.select is None else self.select.holdout
 
 
 class Sft(Conversational):
@@ -161,6 +212,17 @@ class Reward(Conversational):
     learning_rate: PositiveFloat = 1e-5
     max_length: PositiveInt = 1024
     """Longer rows are left out and counted."""
+    holdout: Part | None = None
+    """The share of prompts whose pairs are not trained on: accuracy, calibration and length bias are
+    measured on them. Apart from those that `select` holds out."""
+
+    @model_validator(mode="after")
+    def _selected_by_loss(self) -> Self:
+        if self.select is not None and (self.select.reward or self.select.suite):
+            raise ValueError("a reward model answers nothing: `select` can only hold out a part for its loss")
+        if (self.holdout or 0.0) + ((self.select and self.select.holdout) or 0.0) >= 1:
+            raise ValueError("`holdout` and `select.holdout` leave nothing to train on")
+        return self
 
 
 class Rewarded(Conversational):
@@ -201,6 +263,12 @@ class Online(Rewarded):
     """Steps between checkpoints."""
     completions_every: PositiveInt = 10
     """Steps after which some of the answers are kept, to be read in the report."""
+
+    @model_validator(mode="after")
+    def _selected_by_answers(self) -> Self:
+        if self.select is not None and self.select.holdout is not None:
+            raise ValueError("`select.holdout`: a loss on fresh answers says nothing of them; name a reward")
+        return self
 
     @property
     def rows_per_step(self) -> int:

@@ -7,20 +7,22 @@ It does not know where rows come from, or what the candidate is for.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import cast
 
 from datasets import Dataset
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from harness.errors import DataError
 from harness.records import Json
 from trainers.adapters import adapting
 from trainers.data import demonstrations
+from trainers.holdout import fitting, held_out
+from trainers.select import choose
 from trainers.settings import Sft
 from trainers.stage import Job
 from trainers.tokens import labelled, load_tokenizer
-from trainers.training import common_arguments, save_policy, train
+from trainers.training import common_arguments, evaluating, save_policy, train
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -28,25 +30,35 @@ def run(job: Job) -> Mapping[str, Json]:
     settings = cast(Sft, job.settings)
     base = str(job.base)
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=settings.chat_template)
-    rows = [
-        labelled(tokenizer, example, chat=settings.chat_template)
-        for example in demonstrations(job.data, job.rows)
+    examples = demonstrations(job.data, job.rows)
+    parts = [
+        [labelled(tokenizer, example, chat=settings.chat_template) for example in part]
+        for part in held_out(job.data, examples, settings.share_for_loss, seed=job.seed)
     ]
-    fitting = [row for row in rows if len(row["input_ids"]) <= settings.max_length]
-    if not fitting:
-        raise DataError(job.data, 0, f"no row fits into max_length = {settings.max_length} tokens")
+    selecting, learned = fitting(
+        job.data, parts, lambda row: len(row["input_ids"]) <= settings.max_length, settings.max_length
+    )
     trainer = SFTTrainer(
         model=base,
         args=SFTConfig(
             **common_arguments(job),
+            **evaluating(job),
             num_train_epochs=settings.epochs,
             max_length=None,
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
-        train_dataset=Dataset.from_list(fitting),
+        train_dataset=Dataset.from_list(learned),
+        eval_dataset=Dataset.from_list(selecting) if selecting else None,
         processing_class=tokenizer,
         **adapting(job),
     )
     model, metrics = train(job, trainer)
-    save_policy(job, model, tokenizer, chat=settings.chat_template)
-    return {"rows": len(fitting), "rows_too_long": len(rows) - len(fitting), **metrics}
+    save = partial(save_policy, tokenizer=tokenizer, chat=settings.chat_template)
+    metrics |= choose(job, trainer, save)
+    save(job, model)
+    return {
+        "rows": len(learned),
+        "rows_held_out": len(selecting),
+        "rows_too_long": len(examples) - len(learned) - len(selecting),
+        **metrics,
+    }

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from os import environ
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from harness.errors import UnknownName
 from harness.records import Json
-from trainers.settings import Training
+from trainers.settings import Select, Training
 
 Rows = Sequence[Mapping[str, Any]]
 """Training rows as read: JSON values by column."""
@@ -42,6 +42,34 @@ class RewardSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteScore:
+    """What a candidate scored on the part of a suite that may select checkpoints."""
+
+    metric: str
+    higher_is_better: bool
+    values: Mapping[str, float]
+    """The mean score of each cluster of samples, by its name; unscored samples are not among them."""
+    conditions: Mapping[str, Json] = field(default_factory=dict)
+    """The suite's version, data and settings, for the manifest."""
+
+
+class SuiteScorer(Protocol):
+    """Asks suites, which training cannot reach itself. `folder` holds a whole candidate."""
+
+    def __call__(self, folder: Path, select: Select) -> SuiteScore: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selecting:
+    """What the settings' `select` names, ready to be used."""
+
+    rewards: tuple[RewardSource, ...] = ()
+    prompts: Rows = ()
+    """All of the source's."""
+    score: SuiteScorer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """Everything one stage's `run` is handed."""
 
@@ -58,6 +86,7 @@ class Job:
     rewards: tuple[RewardSource, ...]
     settings: Training
     seed: int
+    selecting: Selecting = field(default=Selecting())
     on_progress: Callable[[int, int, float | None], None] = field(default=lambda step, total, loss: None)
     """Called with the steps done, all steps, and the last loss."""
 

@@ -32,6 +32,7 @@ from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
 from trainers import history
 from trainers.adapters import merged
+from trainers.settings import Conversational
 from trainers.stage import Job
 from trainers.tokens import end_tokens
 
@@ -43,6 +44,9 @@ RESUME_ONLY = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.b
 """Files of a checkpoint that only going on with the training needs."""
 SERVICES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
 """The libraries of which one must be installed for a service."""
+
+LOSSES = {"loss": "loss", "eval_loss": "held-out loss"}
+"""What is logged of it, and how we call it."""
 
 
 def common_arguments(job: Job) -> dict[str, Any]:
@@ -73,6 +77,18 @@ def common_arguments(job: Job) -> dict[str, Any]:
         "report_to": _services(settings.report_to),
         "run_name": job.folder.name,
         "disable_tqdm": True,
+    }
+
+
+def evaluating(job: Job) -> dict[str, Any]:
+    """What TRL is told where a part of the rows is held out: its loss is computed with each checkpoint."""
+    assert isinstance(job.settings, Conversational)
+    if job.settings.share_for_loss is None:
+        return {}
+    return {
+        "eval_strategy": "epoch",
+        "per_device_eval_batch_size": job.settings.micro_batch or job.settings.rows_per_step,
+        "prediction_loss_only": True,
     }
 
 
@@ -164,15 +180,14 @@ class Watch(TrainerCallback):
         **kwargs: object,
     ) -> None:
         """Take note of the loss."""
-        loss = (logs or {}).get("loss")
-        if loss is None:
-            return
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"{self.job.kind}: the loss became {loss} by step {state.global_step}; try a lower "
-                f"`learning_rate` than {self.job.settings.learning_rate}"
-            )
-        self.loss = loss
+        for name in ("loss", "eval_loss"):
+            loss = (logs or {}).get(name)
+            if loss is not None and not math.isfinite(loss):
+                raise TrainingError(
+                    f"{self.job.kind}: the {LOSSES[name]} became {loss} by step {state.global_step}; try a "
+                    f"lower `learning_rate` than {self.job.settings.learning_rate}"
+                )
+        self.loss = (logs or {}).get("loss", self.loss)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -185,10 +200,15 @@ class Watch(TrainerCallback):
                 forget_optimiser(other)
 
 
+def checkpoints(folder: Path) -> dict[int, Path]:
+    """Those that were written to their end, by their step, in its order."""
+    whole = [mark.parent for mark in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    return dict(sorted((int(path.name.removeprefix("checkpoint-")), path) for path in whole))
+
+
 def last_checkpoint(folder: Path) -> Path | None:
     """The latest checkpoint that was written to its end."""
-    whole = [mark.parent for mark in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
+    return next(reversed(checkpoints(folder).values()), None)
 
 
 def forget_optimiser(checkpoint: Path) -> None:

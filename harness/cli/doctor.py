@@ -52,7 +52,7 @@ def show(examined: Examination) -> None:
     for missing in examined.left_out:
         console.print(Text(f"  {missing}", style="dim"))
     print_findings(console, examined.findings)
-    if not examined.findings:
+    if not examined.findings and not examined.left_out:
         console.print(Text("  nothing found", style="green"))
 
 

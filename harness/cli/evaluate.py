@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json
-from harness.verbs.overview import Measured, means
+from harness.verbs.overview import Measured, left_out_notes, means
 from harness.verbs.project import open_project
 from harness.verbs.work import evaluate, failed_answers
 from reports.wording import could_be
@@ -46,6 +46,8 @@ def command(
         print_json([asdict(line) for line in measured])
     else:
         console.print(_table(measured))
+        for note in left_out_notes(project, asked):
+            console.print(note, markup=False)
     complain_of_failures(failed_answers(project, asked))
 
 

@@ -5,7 +5,7 @@ It does not know how a mistake is worded (`mistakes`), nor what a section may ho
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -16,9 +16,9 @@ from harness.records import Json, Mix
 from harness.registry.mistakes import Mistakes, Table, expected, under
 from harness.registry.mixes import check_mixes, read_mix
 from harness.registry.models import read_model
-from harness.registry.names import Names
+from harness.registry.names import Names, Reference
 from harness.registry.paths import Ground
-from harness.registry.pipelines import read_pipeline
+from harness.registry.pipelines import read_pipeline, selecting_suites
 from harness.registry.records import Compare, Prices, Project, Registry, TokenPrice
 from harness.registry.sections import CompareSection, CurrencySection, PriceSection, ProjectSection
 
@@ -70,7 +70,12 @@ def load(
     mixes = {name: read_mix(name, table, ground) for name, table in _named(tables, "data", mistakes).items()}
     names = Names(models, {name: each.pipeline for name, each in read.items()}, mistakes, mixes)
     names.check_definitions()
-    names.check_references([reference for each in read.values() for reference in each.references])
+    references = [reference for each in read.values() for reference in each.references]
+    pipelines = [each.pipeline for each in read.values() if each.pipeline]
+    selecting = [found for pipeline in pipelines for found in selecting_suites(pipeline)]
+    for key, _, suite in selecting:
+        _check_suite(suite, key, suites, settings, mistakes)
+    names.check_references([*references, *_judging(selecting, settings)])
     check_mixes([named for each in read.values() for named in each.data], mixes, mistakes)
     _check_decontaminated(mixes, suites, settings, mistakes)
     _check_judges(settings, names)
@@ -190,6 +195,16 @@ def _check_suite(
     schema = _suite_schema(suite, key, suites, mistakes)
     if schema and labelled(suite, suites) and suite not in set_up:
         mistakes.add(key, f"a label needs a section with its settings, [{under('suites', suite)}]")
+
+
+def _judging(
+    selecting: Sequence[tuple[str, str, str]], settings: Mapping[str, Mapping[str, Json]]
+) -> Iterator[Reference]:
+    """The judges of suites by which pipelines select: no pipeline can wait for its own judgement."""
+    for key, pipeline, suite in selecting:
+        for role in JUDGES:
+            if isinstance(judge := settings.get(suite, {}).get(role), str):
+                yield Reference(key, pipeline, "judge", judge)
 
 
 def _files(schema: type[BaseModel]) -> list[str]:

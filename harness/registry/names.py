@@ -22,7 +22,8 @@ class Reference(NamedTuple):
 
     key: str
     pipeline: str
-    role: Literal["base", "reward"]
+    role: Literal["base", "reward", "judge"]
+    """`judge`: of a suite by which a stage selects."""
     name: str
 
 
@@ -70,6 +71,8 @@ class Names:
     def check_references(self, references: Sequence[Reference]) -> None:
         """Note every reference that finds nothing, or not what it needs, and every cycle."""
         for reference in references:
+            if reference.role == "judge":
+                continue  # checked with its suite
             if reference.role == "base":
                 self.check_candidate(reference.key, reference.name)
             else:

@@ -1,12 +1,12 @@
 """Reads `[pipelines.NAME]` and its stages. It does not know whether the names they refer to exist."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pydantic import BaseModel, JsonValue
 
 from harness.errors import UnknownName
-from harness.records import Pipeline, Stage
+from harness.records import Json, Pipeline, Stage
 from harness.registry.mistakes import Table, under
 from harness.registry.names import Reference
 from harness.registry.paths import Ground
@@ -59,6 +59,15 @@ def read_pipeline(
     return ReadPipeline(pipeline, tuple(references), tuple(data))
 
 
+def selecting_suites(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
+    """The suites by which its stages select checkpoints: the key, the pipeline's name and the suite's."""
+    for position, stage in enumerate(pipeline.stages):
+        match stage.settings.get("select"):
+            case {"suite": str(suite)}:
+                key = under("pipelines", pipeline.name, "stages", position, "select", "suite")
+                yield key, pipeline.name, suite
+
+
 def _check_start(
     section: PipelineSection, key: str, stages: Mapping[str, type[BaseModel]], ground: Ground
 ) -> None:
@@ -88,6 +97,8 @@ def _stage(
     settings = ground.mistakes.read(stages[section.kind], rest, key, also=StageSection.model_fields)
     if settings is None:
         return None
+    for place, source in _prompts(settings.model_dump(mode="json"), key):
+        ground.check_file(source, place)
     return Stage(
         kind=section.kind,
         data=tuple(source for _, source in _sources(section, key)),
@@ -104,12 +115,23 @@ def _sources(section: StageSection, key: str) -> list[tuple[str, str]]:
     return [(under(key, position), source) for position, source in enumerate(section.data)]
 
 
+def _prompts(settings: Mapping[str, Json], key: str) -> list[tuple[str, str]]:
+    """The source of prompts by which the stage selects its checkpoint, with its key."""
+    match settings.get("select"):
+        case {"prompts": str(source)}:
+            return [(under(key, "select", "prompts"), source)]
+    return []
+
+
 def _rewards(stage: Stage, key: str) -> list[tuple[str, str]]:
-    """What the stage names as a reward, in `reward` or in its setting `rewards`, each with its key."""
+    """What the stage names as a reward, in `reward`, `rewards` or `select`, each with its key."""
     found = [] if stage.reward is None else [(under(key, "reward"), stage.reward)]
     several = stage.settings.get("rewards")
     for position, entry in enumerate(several if isinstance(several, list) else ()):
         match entry:
             case {"name": str(name)}:
                 found.append((under(key, "rewards", position, "name"), name))
+    match stage.settings.get("select"):
+        case {"reward": str(name)}:
+            found.append((under(key, "select", "reward"), name))
     return found

@@ -3,7 +3,7 @@
 It does not know how anything is measured, nor how a finding is shown.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from harness.engine.hub import model_folder
 from harness.errors import UsageError
@@ -11,11 +11,14 @@ from harness.records import Local
 from harness.verbs.project import Project, Unwatched
 from trainers.doctor.examination import examine, examine_model
 from trainers.doctor.findings import Examination
+from trainers.doctor.rivals import compared
 from trainers.training import quiet
 
 
 def diagnose(project: Project, names: Sequence[str]) -> list[Examination]:
     """Every stage of the pipelines, each once, and every model, of these names.
+
+    Of several pipelines that end in reward stages, each is compared with the first one, too.
 
     Raises UnknownName, DataError, and UsageError for a model that has no files to look at.
     """
@@ -26,7 +29,13 @@ def diagnose(project: Project, names: Sequence[str]) -> list[Examination]:
                 found |= _pipeline(project, name, found)
             else:
                 found[name] = _model(project, name)
-    return list(found.values())
+        return [*found.values(), *_rivals(project, names)]
+
+
+def _rivals(project: Project, names: Sequence[str]) -> Iterator[Examination]:
+    ends = [project.plan(name)[-1] for name in dict.fromkeys(names) if name in project.registry.pipelines]
+    judges = [stage for stage in ends if stage.kind == "reward"]
+    yield from (compared(judges[0], other) for other in judges[1:])
 
 
 def _pipeline(project: Project, name: str, known: Collection[str]) -> dict[str, Examination]:

@@ -13,6 +13,7 @@ from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Mod
 from harness.stats import mean_interval
 from harness.store import Store
 from harness.verbs.project import Project
+from harness.verbs.selecting import left_out
 from harness.verbs.work import DEFAULT_SUITES
 from suites.catalogue import known_suites
 from trainers import manifest
@@ -35,14 +36,33 @@ class Measured:
 
 
 def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
-    """Every metric of these runs: its mean over what was scored, with its interval."""
+    """Every metric of these runs: its mean over what was scored, with its interval.
+
+    Samples that selected a checkpoint of one of these models are left out for all.
+    """
     lines = []
     with closing(project.store()) as store:
+        reserved = left_out(project.registry, store, (run.model for run in runs))
         for run in runs:
-            observations = store.observations(run.id)
+            observations = {
+                metric: reserved.without(run.suite, observed)
+                for metric, observed in store.observations(run.id).items()
+            }
             for metric in run.metrics:
                 lines.append(_measured(run, metric, observations, project))
     return lines
+
+
+def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
+    """What a reader of their `means` must know of each suite a part of which selected a checkpoint."""
+    with closing(project.store()) as store:
+        reserved = left_out(project.registry, store, (run.model for run in runs))
+        clusters: dict[str, dict[str, str]] = {}
+        for run in runs:
+            for observed in store.observations(run.id).values():
+                clusters.setdefault(run.suite, {}).update((seen.sample, seen.cluster) for seen in observed)
+    told = (reserved.note(suite, theirs) for suite, theirs in clusters.items())
+    return [note for note in told if note is not None]
 
 
 def _measured(

@@ -17,8 +17,10 @@ from harness.errors import DataError, UnknownName, UsageError
 from harness.evaluation import plan_run
 from harness.protocols import Suite
 from harness.records import Pair, Response, Row, Run, Sample, Sampling
+from harness.selection import cluster_of
 from harness.store import Store
 from harness.verbs.project import Project, Unwatched, Watcher
+from harness.verbs.selecting import left_out
 from harness.verbs.work import runs_of
 from suites.answers import Answers
 from suites.prompts import OFFICIAL, hub_prompts, read_prompts
@@ -72,7 +74,8 @@ def answer_pairs(
 
     `prompts` is a file, a suite, one of `suites.prompts.OFFICIAL`, or a data set on the hub; None: the toy
     world's, or both official ones. A suite is asked as its settings say, others with `sampling`; of several
-    answers to one sample the first counts. Raises UsageError for less than two different names, for prompts
+    answers to one sample the first counts. Samples of a suite that selected a checkpoint of one of the models
+    give no pair. Raises UsageError for less than two different names, for prompts
     that are none of these, and for a suite that generates no text.
     """
     if len(set(names)) < 2:
@@ -83,7 +86,15 @@ def answer_pairs(
     runs = {}
     for name in dict.fromkeys(names):
         [runs[name]] = runs_of(project, name, [suite], store, watcher)
-    rows = {name: {row.sample.id: row for row in store.rows(run.id)} for name, run in runs.items()}
+    reserved = left_out(project.registry, store, runs)
+    rows = {
+        name: {
+            row.sample.id: row
+            for row in store.rows(run.id)
+            if not reserved.holds(suite.name, cluster_of(row.sample))
+        }
+        for name, run in runs.items()
+    }
     return Answered(
         prompts=suite.name,
         runs=runs,

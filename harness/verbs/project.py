@@ -5,6 +5,7 @@ It does not know how anything is shown while it works: a Watcher is told.
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from harness.registry import JUDGES, Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
 from harness.verbs.evaluation_prompts import EvaluationPrompts
+from harness.verbs.selecting import score_part, selecting_metric
 from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, suite_settings
 from suites.judge.settings import JudgeSettings
 from trainers.contamination import Index
@@ -27,8 +29,8 @@ from trainers.doctor.findings import Examination
 from trainers.mixes import kept_mix
 from trainers.pipeline import PlannedStage, plan, produce
 from trainers.reading import Source
-from trainers.settings import STAGE_SETTINGS
-from trainers.stage import StageProgress
+from trainers.settings import STAGE_SETTINGS, Conversational, Select
+from trainers.stage import StageProgress, SuiteScore
 
 if TYPE_CHECKING:
     from trainers.doctor.patient import Check
@@ -213,6 +215,7 @@ class Project:
             mix=self.mix,
             on_progress=watcher.training,
             before=partial(self._examine, watcher),
+            score=partial(self._score, watcher),
         )
 
     @cached_property
@@ -229,11 +232,35 @@ class Project:
         ):  # a suite's data cannot be read: whoever evaluates is told, who only trains need not
             return ()
 
+    def _score(self, watcher: Watcher, folder: Path, select: Select) -> SuiteScore:
+        """What a checkpoint scores on the part of a suite that selects. Its answers are kept."""
+        with closing(self.store()) as store:
+            suite = self._selecting_suite(watcher, select, store)
+            model = Model(name=folder.name, source=Local(path=str(folder)))
+            with closing(open_engine(model, device=self.device)) as engine:
+                watched = partial(watcher.asking, folder.name, suite.name)
+                return score_part(suite, recorded(engine, store, on_answer=watched), select)
+
+    def _selecting_suite(self, watcher: Watcher, select: Select, store: Store) -> Suite:
+        """Whole: a limit of what is asked now is no part of what the stage is."""
+        assert select.suite is not None
+        return replace(self, limit=None).suite(select.suite, watcher, lambda: store)
+
+    def _check_selecting(self, watcher: Watcher, stage: PlannedStage) -> None:
+        """Raise what is wrong with the suite that a stage selects by, before it is trained."""
+        settings = stage.settings
+        if isinstance(settings, Conversational) and settings.select and settings.select.suite:
+            with closing(self.store()) as store:
+                suite = self._selecting_suite(watcher, settings.select, store)
+                _ = suite.data_hash
+                selecting_metric(suite, settings.select)
+
     def _examine(self, watcher: Watcher, stage: PlannedStage) -> None:
         """Look at a stage that is about to be trained. Raises UsageError where it is to be strict."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
         from trainers.doctor.examination import examine  # noqa: PLC0415
 
+        self._check_selecting(watcher, stage)
         examination = examine(stage, extra=self.checks, deep=False)
         watcher.examined(examination)
         if self.strict and any(finding.severity != "note" for finding in examination.findings):

@@ -29,8 +29,10 @@ from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
 from harness.records import Message, Model, Prompt, Response, Run, Sampling, Verdict
+from harness.selection import LeftOut
 from harness.store import Failures, KeptStage, Store
 from harness.verbs.project import Project, Unwatched, Watcher
+from harness.verbs.selecting import left_out
 from reports.leaderboard import Leaderboard, build, latest
 from reports.training import trained_stages
 from reports.writing import write
@@ -295,7 +297,8 @@ def _outcome(
 ) -> Outcome:
     settings = project.registry.compare
     runs = {name: [_with_margin(project, run) for run in theirs] for name, theirs in runs.items()}
-    scored = {name: [_scored(store, run) for run in theirs] for name, theirs in runs.items()}
+    reserved = left_out(project.registry, store, runs)
+    scored = {name: [_scored(store, run, reserved) for run in theirs] for name, theirs in runs.items()}
     baseline = next(iter(runs))
     candidates = {name: theirs for name, theirs in scored.items() if name != baseline}
     seed = project.registry.project.seed
@@ -318,6 +321,7 @@ def _outcome(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         label=project.registry.project.label,
         level=level,
+        left_out=reserved,
     )
     return Outcome(
         board=board,
@@ -362,11 +366,14 @@ def _with_margin(project: Project, run: Run) -> Run:
     return replace(run, metrics=with_margin(run.metrics, margin if isinstance(margin, float) else None))
 
 
-def _scored(store: Store, run: Run) -> ScoredRun:
+def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:
     is_split = any(metric.splits for metric in run.metrics)
     return ScoredRun(
         run=run,
-        observations=store.observations(run.id),
+        observations={
+            metric: reserved.without(run.suite, observed)
+            for metric, observed in store.observations(run.id).items()
+        },
         tags=store.tags(run.id) if is_split else {},
     )
 
@@ -390,6 +397,7 @@ def _keep_stages(project: Project, name: str, store: Store) -> None:
                     "pipeline": stage.pipeline,
                     "history": stage.history,
                     "completions": stage.completions,
+                    "selection": stage.selection,
                 },
                 started=stage.manifest["started"],
                 finished=stage.manifest["finished"],

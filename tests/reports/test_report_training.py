@@ -23,11 +23,15 @@ def kept(pipeline: str, name: str, position: int, parent: str | None, **more: An
         "parent": parent,
         "rewards": more.get("rewards", []),
         "data": [{"source": "rows.jsonl", "rows": 1234}],
-        "inputs": {"settings": {"epochs": 2, "micro_batch": None}, "seed": 7},
-        "metrics": {"steps": 20},
+        "inputs": {
+            "settings": {"epochs": 2, "micro_batch": None, **more.get("settings", {})},
+            "seed": 7,
+        },
+        "metrics": {"steps": 20, **more.get("metrics", {})},
         "seconds": 3.5,
         "history": more.get("history", []),
         "completions": more.get("completions", []),
+        "selection": more.get("selection", []),
     }
     return KeptStage(
         pipeline=pipeline,
@@ -89,6 +93,57 @@ def test_curves_are_what_was_logged(store: Store) -> None:
         "settings": "epochs 2",
         "steps": "20",
     }.items() <= stage.facts.items()
+
+
+def test_the_choice_of_a_checkpoint_is_told() -> None:
+    """Which it was and by what, a curve for every measure, and the warning in the page."""
+    selection = [
+        {"step": 10, "reward": 0.5, "suite": 0.4, "suite_metric": "ifeval strict"},
+        {"step": 20, "reward": 0.9, "suite": 0.1, "suite_metric": "ifeval strict"},
+    ]
+    selected = {"by": "ifeval strict", "step": 10, "last": 20, "checkpoints": 2, "over_optimised": ["<up>"]}
+    with Store.open("sqlite://") as opened:
+        opened.keep_stage(
+            kept(
+                "sft",
+                "sft-sft",
+                0,
+                None,
+                settings={"select": {"by": "suite", "suite": "ifeval", "reward": None}},
+                selection=selection,
+                metrics={"selected": selected},
+            )
+        )
+        stages = trained_stages(opened, ["sft"])
+
+    assert "step 10 of 20, best of 2 by ifeval strict" == stages[0].facts["checkpoint"]
+    assert "epochs 2, select (by suite, suite ifeval)" == stages[0].facts["settings"]
+    assert {"select reward": ((10, 0.5), (20, 0.9)), "select suite": ((10, 0.4), (20, 0.1))} == {
+        each.name: each.points for each in stages[0].curves
+    }
+    assert "checkpoints: ifeval strict on the samples that select" == stages[0].curves[1].meaning
+    assert "Over-optimised? &lt;up&gt;." in render_training(stages, created="2026-01-01", label=None)
+
+
+def test_held_out_pairs_are_told() -> None:
+    """Accuracy, calibration and length bias of a reward model, in words."""
+    held_out = {
+        "pairs": 40,
+        "accuracy": 0.75,
+        "accuracy_interval": [0.6, 0.86],
+        "calibration_error": 0.125,
+        "calibration": [{"low": 0.5, "high": 0.6, "pairs": 40, "said": 0.55, "was": 0.75}],
+        "lengths": {"pairs": 30, "rewarded": 0.8, "preferred": 0.5, "interval": [0.1, 0.5]},
+    }
+    with Store.open("sqlite://") as opened:
+        opened.keep_stage(kept("reward", "reward-reward", 0, None, metrics={"held_out": held_out}))
+        facts = trained_stages(opened, ["reward"])[0].facts
+
+    assert "75% [60%, 86%] of 40 pairs" == facts["held-out accuracy"]
+    assert "expected error 0.12; 0.5–0.6: said 0.55, was 0.75 (40)" == facts["calibration"]
+    assert (
+        "given more in 80% and better in 50% of 30 pairs (difference [+10%, +50%])" == facts["longer answers"]
+    )
 
 
 def test_nothing_is_told_of_models_that_were_not_trained_here(store: Store) -> None:

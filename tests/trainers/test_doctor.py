@@ -149,6 +149,27 @@ def test_many_epochs(world: World) -> None:
     assert "16 passes" in finding.evidence
 
 
+@pytest.mark.parametrize(
+    ("select", "expected"),
+    [
+        ({"by": "loss", "holdout": 0.1}, set()),
+        ({"by": "reward", "reward": CASE, "prompts": "prompts.jsonl"}, {"many epochs"}),
+    ],
+)
+def test_many_epochs_of_which_one_is_chosen(
+    world: World, select: Mapping[str, Any], expected: set[str]
+) -> None:
+    """By what was held out, an overfitted checkpoint is not taken; a reward has been seen to take it."""
+    asked = stage("sft", "sft.jsonl", epochs=16, learning_rate=5e-3, select=select)
+    assert expected == graver(found(world, asked))
+
+
+def test_a_choice_of_one(world: World) -> None:
+    """One epoch leaves one checkpoint."""
+    asked = stage("dpo", "pairs.jsonl", epochs=1, select={"by": "loss", "holdout": 0.1}, **DPO)
+    assert "pipelines.patient.stages[0].epochs" == found(world, asked)["no checkpoints to choose from"].where
+
+
 # ---------------------------------------------------------------- and their like
 
 

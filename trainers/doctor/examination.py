@@ -13,6 +13,8 @@ from transformers import AutoTokenizer
 from harness.errors import DataError
 from trainers.doctor.findings import Examination, Finding
 from trainers.doctor.loss import ends, left_out, other_turns, padding, shown
+from trainers.doctor.outcomes import held_out_accuracy, length_rewarded, metrics, over_optimised
+from trainers.doctor.outcomes import no_better_than_chance as nothing_learned
 from trainers.doctor.patient import Check, Patient, no_tokenizer
 from trainers.doctor.preferences import accuracy, equal_answers, length_preferred, no_better_than_chance
 from trainers.doctor.ranges import epochs, few_checkpoints, learning_rate, no_penalty
@@ -26,8 +28,17 @@ from trainers.pipeline import PlannedStage
 from trainers.settings import Conversational
 from trainers.tokens import answer_ids
 
-AT_ONCE: tuple[Check, ...] = (epochs, no_penalty, few_checkpoints, equal_answers, length_preferred)
-"""What needs settings and rows only."""
+AT_ONCE: tuple[Check, ...] = (
+    epochs,
+    no_penalty,
+    few_checkpoints,
+    equal_answers,
+    length_preferred,
+    over_optimised,
+    length_rewarded,
+    nothing_learned,
+)
+"""What needs settings and rows only, and what a finished stage says of itself."""
 WITH_BASE: tuple[Check, ...] = (
     learning_rate,
     other_turns,
@@ -73,6 +84,8 @@ def examine(
         raise DataError(", ".join(source.name for source in stage.sources), 0, "there are no usable rows")
     findings += [finding for check in WITH_BASE for finding in check(patient)]
     measured: dict[str, str] = {}
+    if (held_out := metrics(stage).get("held_out")) is not None:
+        measured[stage.folder.name] = held_out_accuracy(held_out)
     if deep:
         for folder in patient.reward_models:
             found, told = _reward_model(patient, folder, plan)
@@ -88,6 +101,9 @@ def _reward_model(
     theirs = next((stage for stage in plan if stage.folder == folder), None)
     if theirs is None:
         return [], {}
+    held_out = metrics(theirs).get("held_out")
+    if held_out is not None:  # and is then examined as the stage that made it
+        return [], {folder.name: held_out_accuracy(held_out)}
     pairs = Patient(theirs).preferences
     share, interval = found = accuracy(folder, pairs, chat=patient.settings.chat_template)
     told = f"ranks {share:.0%} [{interval.low:.0%}, {interval.high:.0%}] of {len(pairs)} training pairs right"

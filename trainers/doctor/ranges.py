@@ -75,8 +75,14 @@ def parameters(folder: Path) -> int:
 
 
 def epochs(patient: Patient) -> Iterator[Finding]:
-    """More passes over the same rows than are usual: what is learned is learned by heart."""
+    """More passes over the same rows than are usual: what is learned is learned by heart.
+
+    Not where the checkpoint is chosen by something that was held out.
+    """
     most, asked = USUAL[patient.stage.kind].most_epochs, getattr(patient.settings, "epochs", None)
+    select = patient.settings.select
+    if select is not None and select.by != "reward":
+        return
     if most is not None and asked is not None and asked > most:
         yield Finding(
             check="many epochs",
@@ -84,7 +90,7 @@ def epochs(patient: Patient) -> Iterator[Finding]:
             where=f"{patient.key}.epochs",
             evidence=f"{asked} passes over the same rows, where {most} are usual; validation loss rises long "
             "before, and reward models have been seen to prefer the overfitted checkpoints",
-            mend=f"epochs = {most}, or choose among the checkpoints by something that was not trained on",
+            mend=f'epochs = {most}, or select = {{ by = "loss", holdout = 0.1 }}',
         )
 
 
@@ -104,6 +110,14 @@ def no_penalty(patient: Patient) -> Iterator[Finding]:
 def few_checkpoints(patient: Patient) -> Iterator[Finding]:
     """A long training that leaves nothing to choose from."""
     settings = patient.settings
+    if settings.select is not None and getattr(settings, "epochs", SEVERAL) < SEVERAL:
+        yield Finding(
+            check="no checkpoints to choose from",
+            severity="warning",
+            where=f"{patient.key}.epochs",
+            evidence="1 epoch leaves 1 checkpoint, and `select` has no choice",
+            mend=f"epochs = {SEVERAL}, or leave `select` out",
+        )
     if isinstance(settings, Online) and settings.steps // settings.checkpoint_steps < SEVERAL:
         kept = max(1, settings.steps // settings.checkpoint_steps)
         yield Finding(

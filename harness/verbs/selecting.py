@@ -1,0 +1,97 @@
+"""Where training meets suites: checkpoints are scored on a part of one, and that part is never reported on.
+
+Training cannot reach suites itself; it is handed `score_part`. It does not know which checkpoint is best.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import fsum
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UnknownName, UsageError
+from harness.protocols import Engine, Suite
+from harness.records import Local, Metric, Model
+from harness.registry import Registry, labelled
+from harness.selection import LeftOut, SelectionSplit, cluster_of
+from harness.store import Store
+from suites.catalogue import known_suites
+from trainers import manifest
+from trainers.settings import Select
+from trainers.stage import SuiteScore
+
+
+def selecting_metric(suite: Suite, select: Select) -> Metric:
+    """The metric that is named, or the first headline. Raises UnknownName, UsageError where there is none."""
+    by_name = {metric.name: metric for metric in suite.metrics}
+    if select.metric is not None:
+        if select.metric not in by_name:
+            raise UnknownName(f"metric of {suite.name}", select.metric, by_name)
+        return by_name[select.metric]
+    headline = next((metric for metric in by_name.values() if metric.headline), None)
+    if headline is None:
+        raise UsageError(f"{suite.name} has no headline to select by; name one of {', '.join(by_name)}")
+    return headline
+
+
+def score_part(suite: Suite, engine: Engine, select: Select) -> SuiteScore:
+    """Ask the suite, and score what selects: the mean of each cluster, unscored samples left out.
+
+    All of it is asked, for a suite cannot be asked in part; of the chosen checkpoint the other answers are
+    then there when it is evaluated.
+    """
+    metric = selecting_metric(suite, select)
+    split = SelectionSplit(suite=suite.name, share=select.share, seed=select.seed)
+    found: dict[str, list[float]] = {}
+    for row in suite.rows(engine):
+        cluster = cluster_of(row.sample)
+        if split.selects(cluster):
+            scores = (score.value for score in row.scores if score.metric == metric.name)
+            found.setdefault(cluster, []).extend(value for value in scores if value is not None)
+    return SuiteScore(
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        values={cluster: fsum(values) / len(values) for cluster, values in sorted(found.items()) if values},
+        conditions={
+            "version": suite.version,
+            "data_hash": suite.data_hash,
+            "settings": suite.settings(engine.chat_template),
+        },
+    )
+
+
+def left_out(registry: Registry, store: Store, names: Iterable[str]) -> LeftOut:
+    """What selected a checkpoint of any of these models, or of what they were trained from.
+
+    As the store keeps their stages, whenever they were trained; of a folder, as the stages beside it say.
+    """
+    splits: dict[SelectionSplit, tuple[str, ...]] = {}
+    for name in dict.fromkeys(names):
+        manifests = [*(stage.manifest for stage in store.stages(name)), *_beside(registry, name)]
+        for split in {split for each in manifests if (split := _split(each)) is not None}:
+            splits[split] = (*splits.get(split, ()), name)
+    return LeftOut(splits=splits, suite_of=_suite_of)
+
+
+def _split(content: Mapping[str, Any]) -> SelectionSplit | None:
+    select = content["inputs"]["settings"].get("select")
+    if select is None or select["suite"] is None:
+        return None
+    return SelectionSplit(suite=select["suite"], share=select["share"], seed=select["seed"])
+
+
+def _beside(registry: Registry, name: str) -> Iterator[Mapping[str, Any]]:
+    """What a model's folder says of its stage, where it is one, and the stages before it of theirs."""
+    model = registry.models.get(name) or Model(name=name, source=Local(path=name))
+    if not isinstance(model.source, Local):
+        return
+    folder = Path(model.source.path)
+    while manifest.is_finished(folder):
+        content = manifest.read(folder)
+        yield content
+        if content["parent"] is None:
+            return
+        folder = folder.resolve().parent / content["parent"]
+
+
+def _suite_of(name: str) -> str:
+    return labelled(name, known_suites()) or name

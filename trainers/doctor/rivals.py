@@ -1,0 +1,35 @@
+"""Two reward models against each other, on the pairs that neither was trained on.
+
+It does not know what they start from.
+"""
+
+from trainers.doctor.findings import Examination, Finding
+from trainers.pipeline import PlannedStage
+from trainers.reward_quality import kept, versus
+
+
+def compared(left: PlannedStage, right: PlannedStage) -> Examination:
+    """The difference of their accuracies as a note; or why there is none to tell."""
+    name = f"{right.pipeline} against {left.pipeline}"
+    missing = [stage.pipeline for stage in (left, right) if not kept(stage.folder)]
+    if missing:
+        told = f"{', '.join(missing)}: nothing is held out yet (`holdout = 0.1` in the stage, and train it)"
+        return Examination(name=name, findings=(), left_out=(told,))
+    found = versus(kept(left.folder), kept(right.folder))
+    if found is None:
+        told = "no pair is held out by both: give the two the same data, `holdout` and seed"
+        return Examination(name=name, findings=(), left_out=(told,))
+    low, high = found.difference.interval.low, found.difference.interval.high
+    better = right.pipeline if low > 0 else left.pipeline if high < 0 else None
+    finding = Finding(
+        check="held-out accuracies compared",
+        severity="note",
+        where=f"{left.key}, {right.key}",
+        evidence=f"of {found.pairs} pairs that both held out, {left.pipeline} ranks {found.left:.0%} right "
+        f"and {right.pipeline} {found.right:.0%}: a difference of {found.difference.value:+.1%} "
+        f"[{low:+.1%}, {high:+.1%}], p = {found.p:.2g}",
+        mend="no difference is shown; hold out more pairs to see a smaller one"
+        if better is None
+        else f"learn from {better}",
+    )
+    return Examination(name=name, findings=(finding,))

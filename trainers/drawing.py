@@ -1,0 +1,70 @@
+"""A model's own answers, several at a time: for pairs of its own, and to see what its checkpoints are worth.
+
+It does not know what the answers are for.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase, set_seed
+
+from trainers.data import Turn
+from trainers.tokens import end_tokens, prompt_ids
+from trainers.training import threads
+
+DRAWN_TOGETHER = 256
+"""Answers that are drawn in one batch, at most."""
+
+
+class Drawing(NamedTuple):
+    """How answers are drawn."""
+
+    answers: int
+    """To each prompt."""
+    max_new_tokens: int
+    temperature: float | None = None
+    """None: greedily."""
+
+
+@torch.inference_mode()
+def draw(
+    folder: str,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[Turn]],
+    how: Drawing,
+    *,
+    chat: bool,
+    seed: int,
+    on_progress: Callable[[int, int, float | None], None] = lambda step, total, loss: None,
+) -> list[list[str]]:
+    """The answers of a model's folder to every prompt; the seed decides them."""
+    set_seed(seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(folder, device_map=device)
+    sampling = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers types it not
+        **_decoding(how.temperature),
+        max_new_tokens=how.max_new_tokens,
+        num_return_sequences=how.answers,
+        eos_token_id=end_tokens(tokenizer, chat=chat),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    together = max(1, DRAWN_TOGETHER // how.answers)
+    answers: list[list[str]] = []
+    with threads(model):
+        for start in range(0, len(prompts), together):
+            rows = [prompt_ids(tokenizer, prompt, chat=chat) for prompt in prompts[start : start + together]]
+            batch = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt").to(device)
+            whole = model.generate(  # type: ignore[misc]  # transformers types its self with a protocol
+                **batch, generation_config=sampling
+            )
+            texts = tokenizer.batch_decode(whole[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+            answers += [texts[place : place + how.answers] for place in range(0, len(texts), how.answers)]
+            on_progress(len(answers), len(prompts), None)
+    return answers
+
+
+def _decoding(temperature: float | None) -> dict[str, object]:
+    if temperature is None:
+        return {"do_sample": False}
+    return {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}

@@ -1,0 +1,218 @@
+"""How good a reward model is, on pairs that it was not trained on: accuracy, calibration, length bias.
+
+A reward model of Bradley and Terry's says by how much one answer is better: the chance that it is preferred
+is the logistic function of the difference of the two rewards. Accuracy asks whether the sign is right,
+calibration whether the chance is (Guo et al. 2017), and length bias whether length was taken for quality.
+
+It does not know how a reward model is trained or asked.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from itertools import pairwise
+from math import exp, fsum
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.records import Interval, Json
+from harness.stats import mean_interval
+from harness.stats.clusters import by_cluster
+from harness.stats.intervals import Estimate, difference_interval
+from harness.stats.paired import sign_flip
+from trainers.data import Pair
+from trainers.holdout import prompt_key
+
+FILE = "held_out.jsonl"
+"""In a stage's folder: what the reward model gives both answers of every held-out pair."""
+LEVEL = 0.95
+RESAMPLES = 10_000
+BINS = 5
+"""Of equal width between one half, where nothing is said, and certainty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A pair, and what a reward model gives its answers."""
+
+    pair: str
+    """A hash of prompt and answers, equal wherever the pair is met."""
+    prompt: str
+    """A hash of the prompt: pairs of one prompt are not independent."""
+    chosen: float
+    rejected: float
+    longer_by: int
+    """Characters that the chosen answer has more than the rejected one."""
+
+    @property
+    def right(self) -> float:
+        """1 where the chosen answer is given more, and one half where both are given the same."""
+        return _win(self.chosen - self.rejected)
+
+
+class CalibrationBin(NamedTuple):
+    """Pairs of which a reward model is about equally sure."""
+
+    low: float
+    high: float
+    pairs: int
+    said: float
+    """The mean chance that it gives the answer it prefers."""
+    was: float
+    """The share of pairs in which that answer is the preferred one."""
+
+
+class Lengths(NamedTuple):
+    """Whether a reward model takes length for quality, on pairs of unequal length."""
+
+    pairs: int
+    rewarded: float
+    """The share of pairs in which it gives the longer answer more."""
+    preferred: float
+    """The share of pairs in which the longer answer is the preferred one."""
+    interval: Interval
+    """Of the difference of the two."""
+
+
+def judged(pairs: Sequence[Pair], chosen: Sequence[float], rejected: Sequence[float]) -> list[Judged]:
+    """Pairs with what their answers are given."""
+    return [
+        Judged(
+            pair=sha256(json.dumps(pair).encode()).hexdigest()[:16],
+            prompt=prompt_key(pair.prompt)[:16],
+            chosen=better,
+            rejected=worse,
+            longer_by=len(pair.chosen) - len(pair.rejected),
+        )
+        for pair, better, worse in zip(pairs, chosen, rejected, strict=True)
+    ]
+
+
+def keep(folder: Path, found: Sequence[Judged]) -> None:
+    """Keep them in a stage's folder, so that another reward model can be compared on the same pairs."""
+    (folder / FILE).write_text("".join(f"{json.dumps(asdict(each))}\n" for each in found), encoding="utf-8")
+
+
+def kept(folder: Path) -> list[Judged]:
+    """What was kept; empty where nothing was held out."""
+    file = folder / FILE
+    if not file.is_file():
+        return []
+    return [Judged(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def figures(found: Sequence[Judged]) -> dict[str, Json]:
+    """All of it, as a manifest has it; at least one pair. What cannot be said is None."""
+    share, interval = accuracy(found)
+    table = calibration(found)
+    biased = lengths(found)
+    return {
+        "pairs": len(found),
+        "prompts": len({each.prompt for each in found}),
+        "accuracy": share,
+        "accuracy_interval": [interval.low, interval.high],
+        "calibration_error": calibration_error(table),
+        "calibration": [dict(each._asdict()) for each in table],
+        "lengths": None
+        if biased is None
+        else {**biased._asdict(), "interval": [biased.interval.low, biased.interval.high]},
+    }
+
+
+def accuracy(found: Sequence[Judged]) -> tuple[float, Interval]:
+    """The share of pairs whose chosen answer is given more, a tie counting half; the interval is over
+    prompts."""
+    values = [each.right for each in found]
+    kind = "number" if 0.5 in values else "binary"
+    share = fsum(values) / len(values)
+    return share, mean_interval(values, [each.prompt for each in found], kind, level=LEVEL)  # type: ignore[arg-type]  # one of the two
+
+
+def calibration(found: Sequence[Judged]) -> list[CalibrationBin]:
+    """The reliability table, without empty bins. Of two answers, the chance is that of the one given more."""
+    sure = [(_logistic(abs(each.chosen - each.rejected)), each.right) for each in found]
+    edges = [0.5 + place * 0.5 / BINS for place in range(BINS + 1)]
+    table = []
+    for low, high in pairwise(edges):
+        within = [one for one in sure if low <= one[0] < high or one[0] == high == 1.0]
+        if within:
+            said, was = (fsum(side) / len(within) for side in zip(*within, strict=True))
+            table.append(CalibrationBin(round(low, 10), round(high, 10), len(within), said, was))
+    return table
+
+
+def calibration_error(table: Sequence[CalibrationBin]) -> float:
+    """The expected calibration error: how far apart what was said and what was are, over all pairs."""
+    apart = fsum(each.pairs * abs(each.said - each.was) for each in table)
+    return apart / sum(each.pairs for each in table)
+
+
+def lengths(found: Sequence[Judged]) -> Lengths | None:
+    """How often the longer answer is given more, and how often it is better. None: all are equally long."""
+    unequal = [each for each in found if each.longer_by]
+    if not unequal:
+        return None
+    preferred = [float(each.longer_by > 0) for each in unequal]
+    rewarded = [each.right if each.longer_by > 0 else 1 - each.right for each in unequal]
+    more = [gives - is_better for gives, is_better in zip(rewarded, preferred, strict=True)]
+    return Lengths(
+        len(unequal),
+        fsum(rewarded) / len(unequal),
+        fsum(preferred) / len(unequal),
+        _difference(more, [each.prompt for each in unequal]).interval,
+    )
+
+
+# ---------------------------------------------------------------- two reward models
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versus:
+    """Two reward models on the pairs that both held out."""
+
+    pairs: int
+    left: float
+    """Its accuracy on these pairs."""
+    right: float
+    difference: Estimate
+    """The right one's accuracy less the left one's."""
+    p: float
+
+
+def versus(left: Sequence[Judged], right: Sequence[Judged]) -> Versus | None:
+    """Their accuracies, paired; None where no pair is held out by both."""
+    theirs = {each.pair: each for each in right}
+    shared = [(each, theirs[each.pair]) for each in left if each.pair in theirs]
+    if not shared:
+        return None
+    differences = [other.right - one.right for one, other in shared]
+    prompts = [one.prompt for one, _ in shared]
+    sums = by_cluster(differences, prompts).sums
+    return Versus(
+        pairs=len(shared),
+        left=fsum(one.right for one, _ in shared) / len(shared),
+        right=fsum(other.right for _, other in shared) / len(shared),
+        difference=_difference(differences, prompts),
+        p=sign_flip(sums, resamples=RESAMPLES, rng=np.random.default_rng(0)).p,
+    )
+
+
+def _difference(values: Sequence[float], prompts: Sequence[str]) -> Estimate:
+    return difference_interval(
+        by_cluster(values, prompts),
+        1.0,
+        level=LEVEL,
+        resamples=RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+
+
+def _win(margin: float) -> float:
+    return 0.5 if margin == 0 else float(margin > 0)
+
+
+def _logistic(margin: float) -> float:
+    return 1 / (1 + exp(-margin))

@@ -1,0 +1,147 @@
+"""Which checkpoint of a stage becomes its candidate: each is measured, and the best one is taken.
+
+Every measure that the stage's `select` names is computed for every checkpoint and kept, whichever decides: a
+reward that rises while the held-out loss or a suite gets worse is told (`trainers.overoptimisation`).
+
+It does not know suites: it is handed what scores a candidate on a part of one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import fsum
+from pathlib import Path
+from shutil import rmtree
+from typing import cast
+
+from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
+from transformers import PreTrainedModel, Trainer
+
+from harness.errors import DataError, TrainingError
+from harness.records import Json
+from trainers.data import Question, questions
+from trainers.drawing import Drawing, draw
+from trainers.holdout import prompt_key
+from trainers.measured import Measured, best_of, keep, known
+from trainers.overoptimisation import over_optimised
+from trainers.rewards import total_rewards
+from trainers.settings import Conversational, Select
+from trainers.stage import Job
+from trainers.tokens import load_tokenizer
+from trainers.training import checkpoints
+
+SCORED = "scored"
+"""The folder, within the stage's, where a checkpoint is while it is measured."""
+
+Save = Callable[[Job, PreTrainedModel], None]
+"""Writes the model as a candidate into the job's folder."""
+
+
+def choose(job: Job, trainer: Trainer, save: Save | None = None) -> dict[str, Json]:
+    """Measure every checkpoint, and give the trainer's model the weights of the best; what a manifest keeps.
+
+    Nothing where nothing was asked for. What is measured is kept at once: an interrupted choice goes on.
+    `save` is needed for what is measured on answers. Raises TrainingError, DataError.
+    """
+    select = cast(Conversational, job.settings).select
+    if select is None:
+        return {}
+    model = cast(PreTrainedModel, trainer.model)
+    losses = {
+        int(entry["step"]): float(entry["eval_loss"])
+        for entry in trainer.state.log_history
+        if "eval_loss" in entry
+    }
+    found = known(job.folder)
+    steps = checkpoints(job.folder / "checkpoints")
+    for place, (step, folder) in enumerate(steps.items()):
+        if step not in found:
+            measured = Measured(step=step, loss=losses.get(step) if select.holdout else None)
+            if save is not None and (select.reward is not None or select.suite is not None):
+                _give_weights(model, folder)
+                measured = _answered(job, select, model, save, measured)
+            found[step] = measured
+            keep(job.folder, found.values())
+        job.on_progress(place + 1, len(steps), None)
+    ordered = [found[step] for step in steps]
+    best = best_of(ordered, select.by)
+    _give_weights(model, steps[best.step])
+    return {"selected": _told(ordered, best, select)}
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def _answered(job: Job, select: Select, model: PreTrainedModel, save: Save, so_far: Measured) -> Measured:
+    """With what a checkpoint's answers are worth, by reward and suite."""
+    folder = job.folder / SCORED / f"checkpoint-{so_far.step}"
+    folder.mkdir(parents=True, exist_ok=True)
+    save(replace(job, folder=folder), model)
+    if select.reward is not None:
+        rewards = _rewards(job, select, folder)
+        so_far = replace(so_far, reward=fsum(rewards.values()) / len(rewards), rewards=rewards)
+    if select.suite is not None:
+        assert job.selecting.score is not None
+        scored = job.selecting.score(folder, select)
+        if not scored.values:
+            raise TrainingError(
+                f"select: {select.suite} gave step {so_far.step} no score on any of the samples that select"
+            )
+        so_far = replace(
+            so_far,
+            suite=fsum(scored.values.values()) / len(scored.values),
+            suite_metric=f"{select.suite} {scored.metric}",
+            higher_is_better=scored.higher_is_better,
+            scores=dict(scored.values),
+            conditions=dict(scored.conditions),
+        )
+    rmtree(job.folder / SCORED)
+    return so_far
+
+
+def _rewards(job: Job, select: Select, folder: Path) -> dict[str, float]:
+    """The reward of a greedy answer to every prompt, by the prompt."""
+    chat = cast(Conversational, job.settings).chat_template
+    asked = drawn_prompts(select, job.selecting.prompts)
+    tokenizer = load_tokenizer(str(folder), None, needs_template=chat)
+    answers = draw(
+        str(folder),
+        tokenizer,
+        [question.prompt for question in asked.values()],
+        Drawing(1, select.max_new_tokens),
+        chat=chat,
+        seed=select.seed,
+    )
+    worth = total_rewards(job.selecting.rewards, list(asked.values()), answers, chat=chat)
+    return {key: only for key, [only] in zip(asked, worth, strict=True)}
+
+
+def drawn_prompts(select: Select, rows: Sequence[Mapping[str, object]]) -> dict[str, Question]:
+    """The prompts that are asked, by their keys: the same for every checkpoint and every stage.
+
+    Each text once, as many as `count` says or as there are. Raises DataError.
+    """
+    source = str(select.prompts)
+    found = {prompt_key(each.prompt, select.seed)[:16]: each for each in questions(source, rows)}
+    if not found:
+        raise DataError(source, 0, "there are no prompts to select by")
+    return dict(sorted(found.items())[: select.count])
+
+
+def _give_weights(model: PreTrainedModel, checkpoint: Path) -> None:
+    """Let the model, or the adapter on it, be as it was at this checkpoint."""
+    if isinstance(model, PeftModel):
+        set_peft_model_state_dict(model, load_peft_weights(str(checkpoint)))
+        return
+    then = type(model).from_pretrained(checkpoint, dtype=model.dtype)
+    model.load_state_dict(then.state_dict())
+
+
+def _told(found: Sequence[Measured], best: Measured, select: Select) -> dict[str, Json]:
+    return {
+        "by": select.by if select.by != "suite" else best.suite_metric,
+        "step": best.step,
+        "checkpoints": len(found),
+        "last": found[-1].step,
+        "conditions": dict(best.conditions),
+        "over_optimised": list(over_optimised(found)),
+    }
