@@ -8,6 +8,7 @@ It does not know what the preferences are about.
 
 import json
 from collections.abc import Mapping, Sequence
+from time import sleep
 from typing import Any, cast
 
 import torch
@@ -28,6 +29,8 @@ from trainers.training import common_arguments, save_policy, threads, train
 
 DRAWN_TOGETHER = 256
 """Answers that are drawn in one batch, at most."""
+WAITING = 0.2
+"""Seconds between two looks whether the main process has drawn them."""
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -87,8 +90,13 @@ def length(tokenizer: PreTrainedTokenizerBase, pair: Pair, *, chat: bool) -> int
 
 
 def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> list[Pair]:
-    """Best against worst of the base's own answers; drawn once, then read again from `pairs.jsonl`."""
+    """Best against worst of the base's own answers; drawn once, then read again from `pairs.jsonl`.
+
+    Of several processes the main one draws them, so that they are the ones that one process draws.
+    """
     kept = job.folder / "pairs.jsonl"
+    while not job.is_main and not kept.exists():
+        sleep(WAITING)
     if not kept.exists():
         asked = questions(job.data, job.rows)
         answers = draw(job, settings, tokenizer, asked)

@@ -11,7 +11,6 @@ a changed setting trains anew just what depends on it, and nothing that is there
 It does not know how a stage trains; making a plan imports no model library.
 """
 
-import errno
 import fcntl
 import json
 import sys
@@ -25,26 +24,15 @@ from os import getpid
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from harness.engine.identity import identify
-from harness.errors import ConfigError, DiskFull, ModelError, UnknownName, UsageError
+from harness.errors import ConfigError, ModelError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
 from trainers import completions, history, manifest
 from trainers.data import Source, read
+from trainers.disk import FULL, disk_full_by_name
+from trainers.launching import Launch, check_division, run_launched
 from trainers.settings import STAGE_SETTINGS, Rewarded, Training
 from trainers.stage import Job, RewardSource, StageProgress, run, stage_kind
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""A full disk, a full quota, and the size that a file may have (`ulimit -f`)."""
-NO_SPACE = (
-    "No space left on device",
-    "os error 28",
-    "os error 27",
-    "PytorchStreamWriter failed writing file",
-    "unexpected pos",
-)
-"""How libraries that hide the error number say that a disk is full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,18 +137,23 @@ def produce(
     root: Path,
     on_progress: Callable[[StageProgress], None] | None = None,
     before: Callable[[PlannedStage], None] = lambda stage: None,
+    launch: Launch | None = None,
 ) -> Path:
     """Train what is missing, and return the folder of the pipeline's candidate.
 
-    `before` is called with each stage before it is trained, when all that it depends on is there.
+    `before` is called with each stage before it is trained, when all that it depends on is there. `launch`:
+    train in the processes that it asks for, instead of in this one.
 
     Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped.
     """
     stages = plan(pipelines, models, name, output=output, seed=seed, root=root)
     for stage in stages:
+        if launch is not None and not stage.done:
+            check_division(stage.settings, stage.key, launch.processes)
+    for stage in stages:
         if not stage.done:
             before(stage)
-            _train(stage, on_progress)
+            _train(stage, on_progress, launch)
         if stage.last:
             _link(output / stage.pipeline, stage.folder)
     return stages[-1].folder
@@ -329,18 +322,21 @@ def _function_identity(source: str, root: Path) -> str:
 # ---------------------------------------------------------------- training
 
 
-def _train(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None) -> None:
+def _train(
+    stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None, launch: Launch | None
+) -> None:
     """Train one stage, or wait for another process that is at it.
 
     Raises TrainingError, DiskFull, and UsageError for an output folder that cannot be written.
     """
-    with _disk_full_by_name(stage.folder), _locked(stage.folder):
+    with disk_full_by_name(stage.folder), _locked(stage.folder):
         if stage.done:  # by the process that held the lock
             return
         started = datetime.now(UTC)
         stage.partial.mkdir(exist_ok=True)
-        metrics = run(_job(stage, on_progress))
-        _write_manifest(stage, started, metrics)
+        job = _job(stage, on_progress)
+        metrics = run(job) if launch is None else run_launched(job, launch)
+        _write_manifest(stage, started, metrics, 1 if launch is None else launch.processes)
         stage.partial.rename(stage.folder)
 
 
@@ -365,7 +361,9 @@ def _job(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | Non
     )
 
 
-def _write_manifest(stage: PlannedStage, started: datetime, metrics: Mapping[str, Json]) -> None:
+def _write_manifest(
+    stage: PlannedStage, started: datetime, metrics: Mapping[str, Json], processes: int
+) -> None:
     manifest.write(
         stage.partial,
         identity=stage.identity,
@@ -380,6 +378,7 @@ def _write_manifest(stage: PlannedStage, started: datetime, metrics: Mapping[str
         ],
         started=started,
         metrics=metrics,
+        processes=processes,
     )
 
 
@@ -405,21 +404,6 @@ def _writable_output(folder: Path) -> Iterator[None]:
             f"{folder}: candidates cannot be written here ({error.strerror}); make it a folder you may write "
             "to, or name another one under [project] output"
         ) from error
-
-
-@contextmanager
-def _disk_full_by_name(folder: Path) -> Iterator[None]:
-    """Turn what several libraries say of a full disk into DiskFull."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        if number in FULL or any(said in str(error) for said in NO_SPACE):
-            raise DiskFull(
-                f"the disk is full; {folder} could not be written. Make room and give the same command: "
-                "training goes on from the last whole checkpoint"
-            ) from error
-        raise
 
 
 def _link(link: Path, folder: Path) -> None:

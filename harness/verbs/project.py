@@ -21,6 +21,7 @@ from harness.store import Store
 from harness.toyworld import settings_file
 from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, suite_settings
 from trainers.doctor.findings import Examination
+from trainers.launching import Launch
 from trainers.pipeline import PlannedStage, plan, produce
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import StageProgress
@@ -77,6 +78,8 @@ class Project:
     """Where local models run; None: a GPU where there is one."""
     strict: bool = False
     """Whether a stage is not trained in which the doctor finds an error or a warning."""
+    launch: Launch | None = None
+    """How stages are trained in several processes; None: in this one."""
 
     @cached_property
     def data_root(self) -> Path | None:
@@ -182,6 +185,7 @@ class Project:
             root=registry.project.root,
             on_progress=watcher.training,
             before=partial(self._examine, watcher),
+            launch=self.launch,
         )
 
     def _examine(self, watcher: Watcher, stage: PlannedStage) -> None:
@@ -206,6 +210,7 @@ def open_project(
     device: str | None = None,
     store: str | None = None,
     strict: bool = False,
+    launch: Launch | None = None,
 ) -> Project:
     """Read `file`, or the harness.toml of this folder, or else the embedded toy world's.
 
@@ -225,4 +230,4 @@ def open_project(
         store=settings.store if store is None else store,
     )
     registry = replace(registry, project=settings)
-    return Project(registry=registry, is_toy=is_toy, limit=limit, device=device, strict=strict)
+    return Project(registry=registry, is_toy=is_toy, limit=limit, device=device, strict=strict, launch=launch)

@@ -1,0 +1,88 @@
+"""One of several processes that train a stage: what torchrun or accelerate starts.
+
+    torchrun --nproc-per-node 2 -m trainers.launched FOLDER ALIVE
+
+FOLDER is written by `trainers.launching`; ALIVE is a file whose lock says that whoever started this lives.
+Between the launcher and the stage's module stands nothing but the look whether as many processes run as were
+asked for: a launcher that is told what it cannot do may start one, and say nothing.
+
+It does not know how a stage trains.
+"""
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from traceback import format_exc
+
+import torch
+from accelerate import PartialState
+
+from harness.errors import HarnessError, UsageError
+from trainers.disk import disk_full_by_name
+from trainers.launching import OUTCOME, PROGRESS, read_job, write_error
+from trainers.stage import Job, run
+
+ENDED = 143
+"""What shells say of a program that a plain `kill` has ended."""
+
+
+def main(folder: Path, alive: Path) -> None:
+    """Train, and leave the metrics or the reason in the folder."""
+    Thread(target=end_with, args=(alive,), daemon=True).start()
+    rank = int(os.environ.get("RANK", "0"))
+    job = read_job(folder)
+    try:
+        with disk_full_by_name(job.folder):
+            state = joined(job)
+            metrics = run(
+                replace(
+                    job, is_main=state.is_main_process, on_progress=reporter(folder, state.is_main_process)
+                )
+            )
+            if state.is_main_process:
+                (folder / OUTCOME).write_text(json.dumps(metrics), encoding="utf-8")
+    except HarnessError as error:
+        write_error(folder, rank, error, format_exc())
+        sys.exit(error.exit_code)
+    except BaseException:
+        write_error(folder, rank, None, format_exc())
+        raise
+    state.destroy_process_group()
+
+
+def end_with(alive: Path) -> None:
+    """End this process when the one that started it is gone: only then can its file be locked."""
+    with alive.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+    os._exit(ENDED)
+
+
+def joined(job: Job) -> PartialState:
+    """The group of processes. Raises UsageError where there are not as many as were asked for."""
+    state = PartialState(cpu=not torch.cuda.is_available())
+    if state.num_processes != job.processes:
+        raise UsageError(
+            f"{job.processes} processes were asked for, and {state.num_processes} started. accelerate starts "
+            "one, silently, where its file says `distributed_type: NO` or `MULTI_CPU`; write MULTI_GPU, FSDP "
+            "or DEEPSPEED (on a CPU, too), or use `--launch torchrun`"
+        )
+    return state
+
+
+def reporter(folder: Path, is_main: bool) -> Callable[[int, int, float | None], None]:
+    """Write every step down, for the process that watches."""
+
+    def report(step: int, total: int, loss: float | None) -> None:
+        with (folder / PROGRESS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps([step, total, loss]) + "\n")
+
+    return report if is_main else lambda step, total, loss: None
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
