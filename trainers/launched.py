@@ -9,7 +9,6 @@ asked for: a launcher that is told what it cannot do may start one, and say noth
 It does not know how a stage trains.
 """
 
-import fcntl
 import json
 import os
 import sys
@@ -24,11 +23,8 @@ from accelerate import PartialState
 
 from harness.errors import HarnessError, UsageError
 from trainers.disk import disk_full_by_name
-from trainers.launching import OUTCOME, PROGRESS, read_job, write_error
+from trainers.launching import OUTCOME, PROGRESS, end_with, read_job, write_error
 from trainers.stage import Job, run
-
-ENDED = 143
-"""What shells say of a program that a plain `kill` has ended."""
 
 
 def main(folder: Path, alive: Path) -> None:
@@ -55,13 +51,6 @@ def main(folder: Path, alive: Path) -> None:
     state.destroy_process_group()
 
 
-def end_with(alive: Path) -> None:
-    """End this process when the one that started it is gone: only then can its file be locked."""
-    with alive.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-    os._exit(ENDED)
-
-
 def joined(job: Job) -> PartialState:
     """The group of processes. Raises UsageError where there are not as many as were asked for."""
     state = PartialState(cpu=not torch.cuda.is_available())
@@ -71,6 +60,8 @@ def joined(job: Job) -> PartialState:
             "one, silently, where its file says `distributed_type: NO` or `MULTI_CPU`; write MULTI_GPU, FSDP "
             "or DEEPSPEED (on a CPU, too), or use `--launch torchrun`"
         )
+    if state.device.type == "cpu":
+        state.device = torch.device("cpu")  # not `cpu:0`, which torch.load cannot restore an optimiser to
     return state
 
 

@@ -45,6 +45,8 @@ LOOKING = 0.1
 """Seconds between two looks at what the processes have done."""
 GRACE = 5.0
 """Seconds that a launcher has to end its processes."""
+ENDED = 143
+"""What shells say of a program that a plain `kill` has ended."""
 LAST_LINES = 15
 """Lines of a traceback or of the log that an error repeats."""
 
@@ -175,6 +177,13 @@ def _kept_alive() -> Iterator[Path]:
     with NamedTemporaryFile(prefix="harness-alive-") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield Path(file.name)
+
+
+def end_with(alive: Path) -> None:
+    """End this process when the one that keeps the file locked is gone; waits for that."""
+    with alive.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+    os._exit(ENDED)
 
 
 def _watch(
