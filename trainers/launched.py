@@ -32,6 +32,7 @@ def main(folder: Path, alive: Path) -> None:
     Thread(target=end_with, args=(alive,), daemon=True).start()
     rank = int(os.environ.get("RANK", "0"))
     job = read_job(folder)
+    restore_on_cpu()
     try:
         with disk_full_by_name(job.folder):
             state = joined(job)
@@ -60,9 +61,16 @@ def joined(job: Job) -> PartialState:
             "one, silently, where its file says `distributed_type: NO` or `MULTI_CPU`; write MULTI_GPU, FSDP "
             "or DEEPSPEED (on a CPU, too), or use `--launch torchrun`"
         )
-    if state.device.type == "cpu":
-        state.device = torch.device("cpu")  # not `cpu:0`, which torch.load cannot restore an optimiser to
     return state
+
+
+def restore_on_cpu() -> None:
+    """Let `torch.load` take `cpu:0` for the CPU: so accelerate names it, and an optimiser could not go on."""
+    torch.serialization.register_package(
+        0,
+        tagger=lambda storage: None,
+        deserializer=lambda storage, place: storage if place.startswith("cpu:") else None,
+    )
 
 
 def reporter(folder: Path, is_main: bool) -> Callable[[int, int, float | None], None]:
