@@ -43,8 +43,16 @@ COMPLETE = "complete"
 """Written into a checkpoint's folder when all of it is there; says how the weights were spread."""
 SHARDING = ("FSDP", "DEEPSPEED")
 """Ways in which no process has all weights, as accelerate names them."""
-RESUME_ONLY = ("optimizer*", "scheduler.pt", "rng_state*.pth", "training_args.bin", "global_step*", "latest")
-"""Files and folders of a checkpoint that only going on with the training needs; the last two: DeepSpeed's."""
+RESUME_ONLY = (
+    "optimizer*",
+    "scheduler.pt",
+    "rng_state*.pth",
+    "training_args.bin",
+    "pytorch_model_fsdp.bin",  # FSDP's own copy of the model, beside the usual one
+    "global_step*",  # DeepSpeed's
+    "latest",
+)
+"""Files and folders of a checkpoint that only going on with the training needs."""
 SERVICES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
 """The libraries of which one must be installed for a service."""
 

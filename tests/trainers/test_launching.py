@@ -147,7 +147,7 @@ from tests.trainers.test_launching import TWO, killed
 from tests.trainers.world import World
 
 def die(progress):
-    if progress.step == 8:
+    if progress.step == 4:
         os.kill(os.getpid(), signal.SIGKILL)
 
 World(Path(sys.argv[1])).produce("killed_two", killed(), on_progress=die, launch=TWO)
@@ -155,8 +155,8 @@ World(Path(sys.argv[1])).produce("killed_two", killed(), on_progress=die, launch
 
 
 def killed() -> Any:
-    """A pipeline that is killed in its third epoch."""
-    return pipeline("killed_two", "base", stage("sft", "sft.jsonl", epochs=4, learning_rate=2e-3))
+    """A pipeline that is killed after its first epoch, of 3 steps; the processes do some more meanwhile."""
+    return pipeline("killed_two", "base", stage("sft", "sft.jsonl", epochs=12, learning_rate=2e-3))
 
 
 def test_a_killed_training_ends_all_and_goes_on(world: World, tmp_path: Path) -> None:
@@ -171,11 +171,12 @@ def test_a_killed_training_ends_all_and_goes_on(world: World, tmp_path: Path) ->
     two = world.produce("killed_two", killed(), on_progress=lambda told: seen.append(told.step), launch=TWO)
     alone = run_alone(world, killed().stages[0], str(world.produce("base")), tmp_path / "alone")
 
-    assert [7, 8, 9, 10, 11, 12] == seen
+    assert seen[0] > 3
+    assert list(range(seen[0], 37)) == seen
     assert 2 == planned.manifest["processes"]
     assert not (two / FOLDER).exists()
     one, other = weights(alone), weights(two)
-    assert 2e-6 > max(float((one[name] - other[name]).abs().max()) for name in one)
+    assert 1e-5 > max(float((one[name] - other[name]).abs().max()) for name in one)
 
 
 def environment() -> dict[str, str]:
