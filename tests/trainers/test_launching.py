@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from trainers.data import read
 from trainers.launching import FOLDER, Launch, check_division, read_launch, run_launched, write_job
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import Job, RewardSource
+from trainers.training import COMPLETE
 
 pytestmark = pytest.mark.xdist_group("launching")
 
@@ -31,6 +33,8 @@ STAGES = {
     "dpo": ("sft", stage("dpo", "pairs.jsonl", epochs=2, learning_rate=5e-4)),
     "drawn": ("sft", stage("dpo", "prompts.jsonl", CASE, on_policy=2, max_new_tokens=8)),
     "grpo": ("sft", stage("grpo", "prompts.jsonl", CASE, **GRPO, completions_every=1)),
+    "fsdp": ("base", stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3)),
+    "fsdp_adapter": ("base", stage("sft", "sft.jsonl", learning_rate=5e-2, adapter={"rank": 4, "alpha": 8})),
 }
 
 
@@ -89,9 +93,11 @@ def outcomes(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     }
 
 
-@pytest.mark.parametrize("kind", ["sft", "reward", "dpo"])
+@pytest.mark.parametrize("kind", ["sft", "reward", "dpo", "fsdp", "fsdp_adapter"])
 def test_two_processes_learn_what_one_does(outcomes: dict[str, Outcome], kind: str) -> None:
-    """The same rows in every step: losses and weights differ by the order in which numbers are added."""
+    """The same rows in every step: losses and weights differ by the order in which numbers are added.
+
+    Also with FSDP, under which no process has all weights: they are gathered for the candidate."""
     alone, together = outcomes[kind].alone, outcomes[kind].together
     losses = [[point["loss"] for point in history.read(folder)] for folder in (alone, together)]
     one, two = weights(alone), weights(together)
@@ -99,6 +105,24 @@ def test_two_processes_learn_what_one_does(outcomes: dict[str, Outcome], kind: s
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
     assert one.keys() == two.keys()
     assert 2e-6 > max(float((one[name] - two[name]).abs().max()) for name in one)
+
+
+def test_weights_that_were_spread_make_the_same_candidate(outcomes: dict[str, Outcome]) -> None:
+    """Its configurations are those of one process, and its checkpoints say what can go on with them."""
+    outcome = outcomes["fsdp"]
+    for name in ("config.json", "generation_config.json"):
+        assert (outcome.alone / name).read_text() == (outcome.together / name).read_text()
+    assert "FSDP" == (outcome.together / "checkpoints" / "checkpoint-6" / COMPLETE).read_text()
+
+
+def test_a_checkpoint_goes_on_only_as_it_was_made(
+    outcomes: dict[str, Outcome], world: World, tmp_path: Path
+) -> None:
+    """What FSDP wrote cannot be read without it."""
+    base, asked = STAGES["fsdp"]
+    shutil.copytree(outcomes["fsdp"].together / "checkpoints", tmp_path / "alone" / "checkpoints")
+    with pytest.raises(UsageError, match="was written with FSDP"):
+        run_alone(world, asked, str(world.produce(base)), tmp_path / "alone")
 
 
 def test_drawn_pairs_are_those_of_one_process(outcomes: dict[str, Outcome]) -> None:
