@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
 from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, mkdtemp
 from time import sleep
 from typing import Any, Literal, TextIO, cast
 
@@ -60,6 +60,8 @@ class Launch:
     """On all machines together."""
     config: Path | None = None
     """accelerate's own configuration."""
+    machine: int = 0
+    """Which of several machines this is. The first leads: it plans, locks and writes; the others join it."""
 
     def command(self, folder: Path, alive: Path) -> list[str]:
         """What starts the processes."""
@@ -91,13 +93,11 @@ def read_launch(launcher: str | None, *, processes: int | None, config: Path | N
             "`--launch accelerate` needs `--launch-config FILE`, as `accelerate config --config_file FILE` "
             "writes it"
         )
-    return Launch(
-        launcher="accelerate", processes=processes or _configured_processes(config), config=config.resolve()
-    )
+    return _as_configured(config.resolve(), processes)
 
 
-def _configured_processes(config: Path) -> int:
-    """`num_processes` of accelerate's configuration, read by accelerate. Raises ConfigError."""
+def _as_configured(config: Path, processes: int | None) -> Launch:
+    """What accelerate's configuration says, read by accelerate. Raises ConfigError."""
     # imported here because it brings torch, which takes seconds to load
     from accelerate.commands.config.config_args import load_config_from_file  # noqa: PLC0415
 
@@ -107,9 +107,12 @@ def _configured_processes(config: Path) -> int:
         raise ConfigError(str(config), "", f"accelerate cannot read it: {error}") from error
     except (AttributeError, TypeError) as error:  # what it says of a file that holds no table
         raise ConfigError(str(config), "", "is no configuration of accelerate's") from error
-    if read.num_processes is None or read.num_processes < 1:
+    processes = processes or read.num_processes
+    if processes is None or processes < 1:
         raise ConfigError(str(config), "num_processes", "is missing; write it, or use `--processes`")
-    return int(read.num_processes)
+    return Launch(
+        launcher="accelerate", processes=processes, config=config, machine=int(read.machine_rank or 0)
+    )
 
 
 def check_division(settings: Training, key: str, processes: int) -> None:
@@ -142,10 +145,38 @@ def run_launched(job: Job, launch: Launch) -> Mapping[str, Json]:
     rmtree(folder, ignore_errors=True)
     folder.mkdir()
     write_job(job, launch.processes, folder)
+    try:
+        _run(launch, folder, folder, job.on_progress)
+    finally:
+        (folder / JOB).unlink()  # other machines wait for the next
+    metrics: Mapping[str, Json] = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
+    rmtree(folder)
+    return metrics
+
+
+def join_launched(training: Path, launch: Launch, is_done: Callable[[], bool]) -> None:
+    """On a machine that does not lead: wait until the stage in this folder is launched, and run its part.
+
+    All machines must see the folder under the same path. Raises what `run_launched` does.
+    """
+    folder = training / FOLDER
+    while not (folder / JOB).exists():
+        if is_done():
+            return
+        sleep(LOOKING)
+    own = Path(mkdtemp(prefix="harness-launch-"))
+    _run(launch, folder, own, lambda step, total, loss: None)
+    rmtree(own)
+
+
+def _run(
+    launch: Launch, folder: Path, own: Path, on_progress: Callable[[int, int, float | None], None]
+) -> None:
+    """Start this machine's processes and wait for them; what they print is kept in its `own` folder."""
     with (
         _kept_alive() as alive,
-        (folder / LOG).open("wb") as log,
-        (folder / PROGRESS).open("a+", encoding="utf-8") as progress,
+        (own / LOG).open("wb") as log,
+        (own / PROGRESS).open("a+", encoding="utf-8") as progress,
     ):
         started = Popen(
             launch.command(folder, alive),
@@ -156,14 +187,11 @@ def run_launched(job: Job, launch: Launch) -> Mapping[str, Json]:
             start_new_session=True,  # Ctrl-C reaches this process, which then ends the others
         )
         try:
-            _watch(started, progress, job.on_progress)
+            _watch(started, progress, on_progress)
         finally:
             _end(started)
     if started.returncode != 0:
-        raise _failure(folder, launch)
-    metrics: Mapping[str, Json] = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
-    rmtree(folder)
-    return metrics
+        raise _failure(launch, folder, own)
 
 
 def _environment() -> dict[str, str]:
@@ -266,18 +294,18 @@ def write_error(folder: Path, rank: int, error: HarnessError | None, traceback: 
     file.with_suffix(".new").rename(file)
 
 
-def _failure(folder: Path, launch: Launch) -> HarnessError:
+def _failure(launch: Launch, folder: Path, own: Path) -> HarnessError:
     """An error of ours, where any process raised one; else the first that stopped says why."""
     files = sorted(folder.glob("error-*.json"), key=lambda file: file.stat().st_mtime_ns)
     told = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     for reason in told:
         if reason["error"] is not None:
             return _as_raised(reason)
-    log = (folder / LOG).read_text(encoding="utf-8", errors="replace")
+    log = (own / LOG).read_text(encoding="utf-8", errors="replace")
     last = _last_lines(told[0]["traceback"] if told else log)
     return TrainingError(
         f"the {launch.processes} processes that {launch.launcher} was to start stopped; all they said is in "
-        f"{folder / LOG}, and at last:\n{last}"
+        f"{own / LOG}, and at last:\n{last}"
     )
 
 

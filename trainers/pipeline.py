@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.identity import identify
-from harness.errors import ConfigError, ModelError, UnknownName, UsageError
+from harness.errors import ConfigError, ModelError, TrainingError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
 from trainers import completions, history, manifest
 from trainers.data import Source, read
 from trainers.disk import FULL, disk_full_by_name
-from trainers.launching import Launch, check_division, run_launched
+from trainers.launching import Launch, check_division, join_launched, run_launched
 from trainers.settings import STAGE_SETTINGS, Rewarded, Training
 from trainers.stage import Job, RewardSource, StageProgress, run, stage_kind
 
@@ -150,11 +150,14 @@ def produce(
     for stage in stages:
         if launch is not None and not stage.done:
             check_division(stage.settings, stage.key, launch.processes)
+    leads = launch is None or launch.machine == 0
     for stage in stages:
-        if not stage.done:
+        if launch is not None and not leads:
+            _join(stage, launch)
+        elif not stage.done:
             before(stage)
             _train(stage, on_progress, launch)
-        if stage.last:
+        if stage.last and leads:
             _link(output / stage.pipeline, stage.folder)
     return stages[-1].folder
 
@@ -338,6 +341,17 @@ def _train(
         metrics = run(job) if launch is None else run_launched(job, launch)
         _write_manifest(stage, started, metrics, 1 if launch is None else launch.processes)
         stage.partial.rename(stage.folder)
+
+
+def _join(stage: PlannedStage, launch: Launch) -> None:
+    """Do this machine's part of a stage that another one leads. Raises TrainingError."""
+    join_launched(stage.partial, launch, lambda: stage.done)
+    with _locked(stage.folder):  # until the other has written the candidate, or has given up
+        if not stage.done:
+            raise TrainingError(
+                f"{stage.kind}: the machine that leads did not finish it, and says why; give the same "
+                "command on all machines again"
+            )
 
 
 def _job(stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None) -> Job:

@@ -20,6 +20,7 @@ from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
 from trainers.data import read
 from trainers.launching import FOLDER, Launch, check_division, read_launch, run_launched, write_job
+from trainers.pipeline import PlannedStage
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import Job, RewardSource
 from trainers.training import COMPLETE
@@ -167,33 +168,32 @@ def test_the_main_process_alone_writes(outcomes: dict[str, Outcome]) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.trainers.test_launching import TWO, killed
-from tests.trainers.world import World
+from tests.trainers.world import World, pipeline, stage
+from trainers.launching import Launch
 
 def die(progress):
     if progress.step == 4:
         os.kill(os.getpid(), signal.SIGKILL)
 
-World(Path(sys.argv[1])).produce("killed_two", killed(), on_progress=die, launch=TWO)
+added = pipeline("killed_two", "base", stage("sft", "sft.jsonl", epochs=12, learning_rate=2e-3))
+two = Launch(launcher="torchrun", processes=2)
+World(Path(sys.argv[1])).produce("killed_two", added, on_progress=die, launch=two)
 """
-
-
-def killed() -> Any:
-    """A pipeline that is killed after its first epoch, of 3 steps; the processes do some more meanwhile."""
-    return pipeline("killed_two", "base", stage("sft", "sft.jsonl", epochs=12, learning_rate=2e-3))
 
 
 def test_a_killed_training_ends_all_and_goes_on(world: World, tmp_path: Path) -> None:
     """`kill -9` of the one that watches: the others end by themselves, and the same command goes on with two,
-    from the last whole checkpoint, to the outcome of an uninterrupted run."""
+    from the last whole checkpoint, to the outcome of an uninterrupted run. An epoch has 3 steps, and the
+    processes do some more before they are ended."""
+    killed = pipeline("killed_two", "base", stage("sft", "sft.jsonl", epochs=12, learning_rate=2e-3))
     world.produce("base")
     done = subprocess.run([sys.executable, "-c", KILLED, str(world.root)], env=environment(), check=False)
     assert -signal.SIGKILL == done.returncode
-    planned = world.plan("killed_two", killed())[-1]
+    planned = world.plan("killed_two", killed)[-1]
     assert wait_for(lambda: not running(str(planned.partial)))
     seen: list[int] = []
-    two = world.produce("killed_two", killed(), on_progress=lambda told: seen.append(told.step), launch=TWO)
-    alone = run_alone(world, killed().stages[0], str(world.produce("base")), tmp_path / "alone")
+    two = world.produce("killed_two", killed, on_progress=lambda told: seen.append(told.step), launch=TWO)
+    alone = run_alone(world, killed.stages[0], str(world.produce("base")), tmp_path / "alone")
 
     assert seen[0] > 3
     assert list(range(seen[0], 37)) == seen
@@ -244,9 +244,9 @@ class Script(Launch):
         return [sys.executable, "-c", self.text, str(folder), str(alive)]
 
 
-def scripted(text: str) -> Script:
+def scripted(text: str, machine: int = 0) -> Script:
     """As if torchrun had started it."""
-    return Script(launcher="torchrun", processes=2, text=text)
+    return Script(launcher="torchrun", processes=2, text=text, machine=machine)
 
 
 def small_job(
@@ -333,6 +333,45 @@ def test_whatever_ends_the_watching_process_ends_the_others(tmp_path: Path) -> N
     assert wait_for(lambda: left not in running("end_with"))
 
 
+# ---------------------------------------------------------------- several machines
+
+
+FINISHED = """
+import sys
+from pathlib import Path
+training = Path(sys.argv[1]).parent
+(training / "manifest.json").write_text("{}")
+training.rename(training.with_suffix(""))
+"""
+
+
+def joined(world: World, name: str, text: str) -> PlannedStage:
+    """A stage that another machine has launched, after this one has joined it and done what the text says."""
+    added = pipeline(name, "base", stage("sft", "sft.jsonl", epochs=1, micro_batch=2 if text else 4))
+    planned = world.plan(name, added)[-1]
+    (planned.partial / FOLDER).mkdir(parents=True)
+    (planned.partial / FOLDER / "job.json").touch()
+    world.produce(name, added, launch=scripted(text, machine=1))
+    return planned
+
+
+def test_a_machine_that_does_not_lead_does_its_part(world: World) -> None:
+    """It starts its processes when the stage is launched, and leaves writing to the one that leads."""
+    planned = joined(world, "helped", FINISHED)
+
+    assert planned.done
+    assert not (world.output / "helped").exists()
+
+
+def test_a_machine_that_leads_in_vain_is_named(world: World) -> None:
+    """The others do not wait for ever."""
+    with pytest.raises(TrainingError, match="the machine that leads did not finish it"):
+        joined(world, "deserted", "")
+
+
+# ---------------------------------------------------------------- wrong use
+
+
 def test_fewer_processes_than_asked_are_refused(world: World, tmp_path: Path) -> None:
     """accelerate starts one for `NO`, and says nothing; it is found out before anything is loaded."""
     file = tmp_path / "accelerate.yaml"
@@ -383,6 +422,15 @@ def test_half_a_launch_is_refused(
     """With what is missing."""
     with pytest.raises(UsageError, match=message):
         read_launch(launcher, processes=processes, config=config)
+
+
+def test_the_configuration_says_how_many_and_which_machine(tmp_path: Path) -> None:
+    """What the command says of the number goes before it."""
+    file = tmp_path / "accelerate.yaml"
+    file.write_text("distributed_type: MULTI_GPU\nnum_processes: 8\nnum_machines: 2\nmachine_rank: 1\n")
+    asked = [read_launch("accelerate", processes=processes, config=file) for processes in (None, 4)]
+
+    assert [(8, 1), (4, 1)] == [(launch.processes, launch.machine) for launch in asked if launch]
 
 
 def test_without_a_launcher_this_process_trains() -> None:
