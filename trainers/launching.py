@@ -304,7 +304,7 @@ def _failure(launch: Launch, folder: Path, own: Path) -> HarnessError:
     log = (own / LOG).read_text(encoding="utf-8", errors="replace")
     last = _last_lines(told[0]["traceback"] if told else log)
     return TrainingError(
-        f"the {launch.processes} processes that {launch.launcher} was to start stopped; all they said is in "
+        f"training in {launch.processes} processes stopped; all that {launch.launcher} and they said is in "
         f"{own / LOG}, and at last:\n{last}"
     )
 

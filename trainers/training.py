@@ -103,7 +103,8 @@ def _services(names: Sequence[str]) -> list[str]:
 def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]:
     """Run a trainer, from its last complete checkpoint where there is one. Returns model and metrics.
 
-    Raises ModelError where the base's weights are no numbers; TrainingError where the loss or the trained
+    Raises ModelError where the base's weights are no numbers; UsageError where processes are launched so that
+    they could not go on or not write the candidate; TrainingError where the loss or the trained
     weights are none, or memory does not suffice.
     """
     model = cast(PreTrainedModel, trainer.model)
@@ -111,6 +112,8 @@ def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]
         raise ModelError(f"{job.base}: its weights hold NaN or infinity; nothing can be trained from them")
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Watch(job, spread(trainer)))
+    if spread(trainer) == "DEEPSPEED":
+        check_gathering(trainer.accelerator.state.deepspeed_plugin.deepspeed_config)
     checkpoint = last_checkpoint(job.folder / "checkpoints")
     if checkpoint is not None:
         _check_way(checkpoint, trainer)
@@ -135,6 +138,17 @@ def spread(trainer: Trainer) -> str:
     """How the weights are spread over processes: `FSDP`, `DEEPSPEED`, or, where each has all of them, ``."""
     kind = str(trainer.accelerator.distributed_type.value)
     return kind if kind in SHARDING else ""
+
+
+def check_gathering(deepspeed: Mapping[str, Any]) -> None:
+    """Raise UsageError for a configuration of DeepSpeed's by which no candidate could be written."""
+    zero = deepspeed.get("zero_optimization", {})
+    if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
+        raise UsageError(
+            "DeepSpeed's stage 3 spreads the weights, and is told not to gather them: set "
+            "`zero3_save_16bit_model: true` in accelerate's file, or "
+            "`stage3_gather_16bit_weights_on_model_save` in DeepSpeed's own"
+        )
 
 
 def _check_way(checkpoint: Path, trainer: Trainer) -> None:

@@ -23,7 +23,7 @@ from trainers.launching import FOLDER, Launch, check_division, read_launch, run_
 from trainers.pipeline import PlannedStage
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import Job, RewardSource
-from trainers.training import COMPLETE
+from trainers.training import COMPLETE, check_gathering
 
 pytestmark = pytest.mark.xdist_group("launching")
 
@@ -422,6 +422,17 @@ def test_half_a_launch_is_refused(
     """With what is missing."""
     with pytest.raises(UsageError, match=message):
         read_launch(launcher, processes=processes, config=config)
+
+
+@pytest.mark.parametrize(
+    "zero", [{"stage": 3}, {"stage": 3, "stage3_gather_16bit_weights_on_model_save": False}]
+)
+def test_weights_that_would_not_be_gathered_are_noticed_at_the_start(zero: dict[str, Any]) -> None:
+    """DeepSpeed says so only when the candidate is to be written, after days."""
+    with pytest.raises(UsageError, match="zero3_save_16bit_model"):
+        check_gathering({"zero_optimization": zero})
+    check_gathering({"zero_optimization": {"stage": 2}})
+    check_gathering({"zero_optimization": {"stage": 3, "stage3_gather_16bit_weights_on_model_save": True}})
 
 
 def test_the_configuration_says_how_many_and_which_machine(tmp_path: Path) -> None:
