@@ -1,8 +1,8 @@
 """One of several processes that train a stage: what torchrun or accelerate starts.
 
-    torchrun --nproc-per-node 2 -m trainers.launched FOLDER ALIVE
+    torchrun --nproc-per-node 2 -m trainers.launched FOLDER CONTACT
 
-FOLDER is written by `trainers.launching`; ALIVE is a file whose lock says that whoever started this lives.
+What the two hold, `trainers.launching` says.
 Between the launcher and the stage's module stands nothing but the look whether as many processes run as were
 asked for: a launcher that is told what it cannot do may start one, and say nothing.
 
@@ -10,7 +10,6 @@ It does not know how a stage trains.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,10 +26,9 @@ from trainers.launching import OUTCOME, PROGRESS, end_with, read_job, write_erro
 from trainers.stage import Job, run
 
 
-def main(folder: Path, alive: Path) -> None:
-    """Train, and leave the metrics or the reason in the folder."""
-    Thread(target=end_with, args=(alive,), daemon=True).start()
-    rank = int(os.environ.get("RANK", "0"))
+def main(folder: Path, contact: Path) -> None:
+    """Train, and leave the metrics, or the reason why there are none."""
+    Thread(target=end_with, args=(contact,), daemon=True).start()
     job = read_job(folder)
     restore_on_cpu()
     try:
@@ -44,10 +42,10 @@ def main(folder: Path, alive: Path) -> None:
             if state.is_main_process:
                 (folder / OUTCOME).write_text(json.dumps(metrics), encoding="utf-8")
     except HarnessError as error:
-        write_error(folder, rank, error, format_exc())
+        write_error(contact, error, format_exc())
         sys.exit(error.exit_code)
     except BaseException:
-        write_error(folder, rank, None, format_exc())
+        write_error(contact, None, format_exc())
         raise
     state.destroy_process_group()
 

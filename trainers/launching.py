@@ -6,9 +6,11 @@ and what they have to say comes back through it, so that a machine with another 
 
     FOLDER/job.json, rows.pickle     what is to be trained, and on what
     FOLDER/progress.jsonl            steps, as they are done
-    FOLDER/error-RANK.json           why a process stopped
     FOLDER/outcome.json              the metrics, when the candidate is written
     FOLDER/log.txt                   what the launcher and the processes print
+
+One file more, in the machine's own temporary folder, is where they write why they stop (the disk of the other
+may be full), and is locked as long as the process that watches lives: when it can be locked, they end.
 
 It does not know how a stage trains, nor how processes talk to one another.
 """
@@ -19,7 +21,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -63,9 +65,9 @@ class Launch:
     machine: int = 0
     """Which of several machines this is. The first leads: it plans, locks and writes; the others join it."""
 
-    def command(self, folder: Path, alive: Path) -> list[str]:
+    def command(self, folder: Path, contact: Path) -> list[str]:
         """What starts the processes."""
-        entry = ["-m", "trainers.launched", str(folder), str(alive)]
+        entry = ["-m", "trainers.launched", str(folder), str(contact)]
         if self.launcher == "torchrun":
             started = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes)]
         else:
@@ -174,12 +176,12 @@ def _run(
 ) -> None:
     """Start this machine's processes and wait for them; what they print is kept in its `own` folder."""
     with (
-        _kept_alive() as alive,
+        _contact() as contact,
         (own / LOG).open("wb") as log,
         (own / PROGRESS).open("a+", encoding="utf-8") as progress,
     ):
         started = Popen(
-            launch.command(folder, alive),
+            launch.command(folder, contact),
             stdin=DEVNULL,
             stdout=log,
             stderr=STDOUT,
@@ -190,8 +192,8 @@ def _run(
             _watch(started, progress, on_progress)
         finally:
             _end(started)
-    if started.returncode != 0:
-        raise _failure(launch, folder, own)
+        if started.returncode != 0:
+            raise _failure(launch, contact, own / LOG)
 
 
 def _environment() -> dict[str, str]:
@@ -200,16 +202,16 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def _kept_alive() -> Iterator[Path]:
-    """A file that is locked as long as this process lives: the others wait for it, and then end."""
-    with NamedTemporaryFile(prefix="harness-alive-") as file:
+def _contact() -> Iterator[Path]:
+    """A file that is locked as long as this process lives."""
+    with NamedTemporaryFile(prefix="harness-launch-") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield Path(file.name)
 
 
-def end_with(alive: Path) -> None:
+def end_with(contact: Path) -> None:
     """End this process when the one that keeps the file locked is gone; waits for that."""
-    with alive.open("rb") as file:
+    with suppress(FileNotFoundError), contact.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
     os._exit(ENDED)
 
@@ -281,7 +283,7 @@ def read_job(folder: Path) -> Job:
     return Job(**{**content, **told})
 
 
-def write_error(folder: Path, rank: int, error: HarnessError | None, traceback: str) -> None:
+def write_error(contact: Path, error: HarnessError | None, traceback: str) -> None:
     """Write why a process stops: an error of ours as what it is, anything else as its traceback."""
     content = {
         "error": None if error is None else type(error).__name__,
@@ -289,23 +291,21 @@ def write_error(folder: Path, rank: int, error: HarnessError | None, traceback: 
         "attributes": {} if error is None else vars(error),
         "traceback": traceback,
     }
-    file = folder / f"error-{rank}.json"
-    file.with_suffix(".new").write_text(json.dumps(content), encoding="utf-8")
-    file.with_suffix(".new").rename(file)
+    with contact.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(content) + "\n")
 
 
-def _failure(launch: Launch, folder: Path, own: Path) -> HarnessError:
+def _failure(launch: Launch, contact: Path, log: Path) -> HarnessError:
     """An error of ours, where any process raised one; else the first that stopped says why."""
-    files = sorted(folder.glob("error-*.json"), key=lambda file: file.stat().st_mtime_ns)
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    told = [json.loads(line) for line in contact.read_text(encoding="utf-8").splitlines()]
     for reason in told:
         if reason["error"] is not None:
             return _as_raised(reason)
-    log = (own / LOG).read_text(encoding="utf-8", errors="replace")
-    last = _last_lines(told[0]["traceback"] if told else log)
+    printed = log.read_text(encoding="utf-8", errors="replace")
+    last = _last_lines(told[0]["traceback"] if told else printed)
     return TrainingError(
         f"training in {launch.processes} processes stopped; all that {launch.launcher} and they said is in "
-        f"{own / LOG}, and at last:\n{last}"
+        f"{log}, and at last:\n{last}"
     )
 
 

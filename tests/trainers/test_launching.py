@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import ConfigError, DataError, TrainingError, UsageError
+from harness.errors import ConfigError, DataError, DiskFull, TrainingError, UsageError
 from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
@@ -239,9 +239,9 @@ class Script(Launch):
 
     text: str = ""
 
-    def command(self, folder: Path, alive: Path) -> list[str]:
+    def command(self, folder: Path, contact: Path) -> list[str]:
         """Run the text."""
-        return [sys.executable, "-c", self.text, str(folder), str(alive)]
+        return [sys.executable, "-c", self.text, str(folder), str(contact)]
 
 
 def scripted(text: str, machine: int = 0) -> Script:
@@ -273,8 +273,8 @@ import sys
 from pathlib import Path
 from harness.errors import DataError
 from trainers.launching import write_error
-write_error(Path(sys.argv[1]), 1, None, "RuntimeError: Connection closed by peer")
-write_error(Path(sys.argv[1]), 0, DataError("rows.jsonl", 3, "column `prompt` is missing"), "Traceback")
+write_error(Path(sys.argv[2]), None, "RuntimeError: Connection closed by peer")
+write_error(Path(sys.argv[2]), DataError("rows.jsonl", 3, "column `prompt` is missing"), "Traceback")
 sys.exit(1)
 """
 
@@ -284,6 +284,31 @@ def test_an_error_of_ours_comes_back_as_it_was_raised(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^rows.jsonl, row 3: column `prompt` is missing$") as raised:
         run_launched(small_job(tmp_path), scripted(OURS))
     assert (2, "rows.jsonl", 3) == (raised.value.exit_code, raised.value.file, raised.value.row)
+
+
+FULL = """
+import errno, sys
+from pathlib import Path
+from traceback import format_exc
+from harness.errors import HarnessError
+from trainers.disk import disk_full_by_name
+from trainers.launching import write_error
+try:
+    with disk_full_by_name(Path(sys.argv[1])):
+        raise OSError(errno.ENOSPC, "No space left on device")
+except HarnessError as error:
+    write_error(Path(sys.argv[2]), error, format_exc())
+    sys.exit(1)
+"""
+
+
+def test_a_full_disk_is_told_from_elsewhere(tmp_path: Path) -> None:
+    """The reason does not lie on the disk that is full."""
+    with pytest.raises(DiskFull, match="the disk is full"):
+        run_launched(small_job(tmp_path), scripted(FULL))
+    assert {"log.txt", "progress.jsonl", "rows.pickle"} == {
+        path.name for path in (tmp_path / FOLDER).iterdir()
+    }
 
 
 def test_another_failure_is_told_with_its_last_lines(tmp_path: Path) -> None:
@@ -303,12 +328,12 @@ WORKING = """
 import sys, time
 from pathlib import Path
 from subprocess import Popen
-folder, alive = map(Path, sys.argv[1:3])
+folder, contact = map(Path, sys.argv[1:3])
 waiting = (
     "import sys; from pathlib import Path; from trainers.launching import end_with; "
     "print('waiting', flush=True); end_with(Path(sys.argv[1]))"
 )
-print(Popen([sys.executable, "-c", waiting, str(alive)], start_new_session=True).pid, flush=True)
+print(Popen([sys.executable, "-c", waiting, str(contact)], start_new_session=True).pid, flush=True)
 with (folder / "progress.jsonl").open("a") as progress:
     progress.write("[1, 2, 0.5]\\n[2, 2")
 time.sleep(60)
