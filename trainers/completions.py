@@ -25,11 +25,24 @@ RewardFunction = Callable[..., list[float | None]]
 
 
 class Keeper:
-    """Keeps answers of every `every`-th step in a folder."""
+    """Keeps answers of every `every`-th step in a folder.
 
-    def __init__(self, folder: Path, every: int) -> None:
+    Of several processes, each sees the answers to its own prompts: `gathered` gives each the items of all,
+    and one `writes`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        every: int,
+        *,
+        gathered: Callable[[list[Any]], list[Any]] = lambda items: items,
+        writes: bool = True,
+    ) -> None:
         self._file = folder / FILE
         self._every = every
+        self._gathered = gathered
+        self._writes = writes
         self._given: dict[str, Sequence[float | None]] = {}
 
     def watched(self, function: RewardFunction) -> RewardFunction:
@@ -49,27 +62,34 @@ class Keeper:
         """A reward function that has no opinion, called after the others."""
         step = int(trainer_state.global_step)
         if step % self._every == 0:
-            self._write(step, prompts, completions)
+            lines = self._gathered(self._lines(step, prompts, completions))
+            if self._writes:
+                self._write(step, lines)
         return [None] * len(completions)
 
-    def _write(self, step: int, prompts: Sequence[Any], completions: Sequence[Any]) -> None:
+    def _lines(self, step: int, prompts: Sequence[Any], completions: Sequence[Any]) -> list[dict[str, Any]]:
+        """The first answer to each prompt."""
+        first = {json.dumps(prompt): place for place, prompt in reversed(list(enumerate(prompts)))}
+        return [
+            {
+                "step": step,
+                "prompt": prompts[place],
+                "completion": _text(completions[place]),
+                "rewards": {name: values[place] for name, values in self._given.items()},
+            }
+            for place in sorted(first.values())
+        ]
+
+    def _write(self, step: int, lines: Sequence[Mapping[str, Any]]) -> None:
         """Once per step: a training that goes on from a checkpoint does some steps again."""
         if any(line["step"] == step for line in read(self._file.parent)):
             return
-        first = {json.dumps(prompt): place for place, prompt in reversed(list(enumerate(prompts)))}
-        lines = [
-            json.dumps(
-                {
-                    "step": step,
-                    "prompt": prompts[place],
-                    "completion": _text(completions[place]),
-                    "rewards": {name: values[place] for name, values in self._given.items()},
-                }
-            )
-            for place in sorted(first.values())[:KEPT]
-        ]
+        first: dict[str, Mapping[str, Any]] = {}
+        for line in lines:
+            first.setdefault(json.dumps(line["prompt"]), line)
+        kept = list(first.values())[:KEPT]
         with self._file.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+            file.write("".join(f"{json.dumps(line)}\n" for line in kept))
 
 
 def read(folder: Path) -> list[Mapping[str, Json]]:

@@ -9,6 +9,7 @@ It does not know what the preferences are about.
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from time import sleep
 from typing import Any, cast
 
 from datasets import Dataset
@@ -28,6 +29,9 @@ from trainers.settings import Dpo
 from trainers.stage import Job
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 from trainers.training import common_arguments, evaluating, save_policy, train
+
+WAITING = 0.2
+"""Seconds between two looks whether the main process has drawn the answers."""
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -101,8 +105,13 @@ def length(tokenizer: PreTrainedTokenizerBase, pair: Pair, *, chat: bool) -> int
 
 
 def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> list[Pair]:
-    """Best against worst of the base's own answers; drawn once, then read again from `pairs.jsonl`."""
+    """Best against worst of the base's own answers; drawn once, then read again from `pairs.jsonl`.
+
+    Of several processes the main one draws them, so that they are the ones that one process draws.
+    """
     kept = job.folder / "pairs.jsonl"
+    while not job.is_main and not kept.exists():
+        sleep(WAITING)
     if not kept.exists():
         asked = questions(job.data, job.rows)
         answers = draw(

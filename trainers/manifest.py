@@ -38,8 +38,12 @@ def write(
     rewards: Sequence[Mapping[str, Json]],
     started: datetime,
     metrics: Mapping[str, Json],
+    processes: int,
 ) -> None:
-    """Write what the stage was made from and with. `inputs` are what `identity` is the hash of."""
+    """Write what the stage was made from and with. `inputs` are what `identity` is the hash of.
+
+    `processes` is how many trained it, which changes nothing but the order in which numbers are added.
+    """
     finished = datetime.now(UTC)
     content = {
         "identity": identity,
@@ -48,6 +52,7 @@ def write(
         "parent": parent,
         "rewards": rewards,
         "metrics": metrics,
+        "processes": processes,
         "packages": package_versions(),
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),

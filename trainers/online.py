@@ -6,13 +6,17 @@ template applied to every prompt, prompts of bounded length.
 It does not know what becomes of the rewards, nor what they reward.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, cast
 
+from accelerate.utils import gather_object
 from datasets import Dataset
+from requests import ConnectionError as Unreachable
 
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
 from harness.records import Json
 from trainers.adapters import adapting
 from trainers.completions import Keeper
@@ -43,19 +47,20 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
             f"{len(fitting)} prompts fit into max_length = {settings.max_length} tokens, and a step needs "
             f"prompts_per_step = {settings.prompts_per_step}",
         )
-    trainer = trainer_class(
-        model=base,
-        reward_funcs=_watched(job, reward_functions(job.rewards, fitting)),
-        args=config_class(**arguments(job)),
-        train_dataset=Dataset.from_list(
-            [
-                {"prompt": as_given(question.prompt, chat=chat), "row": row}
-                for row, question in enumerate(fitting)
-            ]
-        ),
-        processing_class=tokenizer,
-        **adapting(job),
-    )
+    with _reached(settings):
+        trainer = trainer_class(
+            model=base,
+            reward_funcs=_watched(job, reward_functions(job.rewards, fitting)),
+            args=config_class(**arguments(job)),
+            train_dataset=Dataset.from_list(
+                [
+                    {"prompt": as_given(question.prompt, chat=chat), "row": row}
+                    for row, question in enumerate(fitting)
+                ]
+            ),
+            processing_class=tokenizer,
+            **adapting(job),
+        )
     model, metrics = train(job, trainer)
     save = partial(save_policy, tokenizer=tokenizer, chat=chat)
     metrics |= choose(job, trainer, save)
@@ -68,6 +73,7 @@ def arguments(job: Job) -> dict[str, Any]:
     settings = cast(Online, job.settings)
     return {
         **common_arguments(job),
+        **_vllm_arguments(settings),
         "logging_steps": 1,  # a step is long, and its reward and KL are what one watches
         "save_strategy": "steps",
         "save_steps": settings.checkpoint_steps,
@@ -80,7 +86,39 @@ def arguments(job: Job) -> dict[str, Any]:
     }
 
 
+def _vllm_arguments(settings: Online) -> dict[str, Any]:
+    """TRL's own fields. Raises UsageError where vLLM is not installed: a server's client is part of it."""
+    asked = settings.vllm
+    if asked is None:
+        return {}
+    if find_spec("vllm") is None:
+        raise UsageError(
+            f'`vllm = {{ mode = "{asked.mode}" }}` needs vLLM: pip install "harness[vllm]", or leave it out'
+        )
+    told: dict[str, Any] = {
+        "use_vllm": True,
+        "vllm_mode": asked.mode,
+        "vllm_server_base_url": asked.url,
+        "vllm_tensor_parallel_size": asked.tensor_parallel,
+        "vllm_max_model_length": settings.max_length + settings.max_new_tokens,
+    }
+    return told if asked.memory is None else told | {"vllm_gpu_memory_utilization": asked.memory}
+
+
+@contextmanager
+def _reached(settings: Online) -> Iterator[None]:
+    """Raise UsageError where vLLM's server does not answer."""
+    try:
+        yield
+    except Unreachable as error:
+        url = None if settings.vllm is None else settings.vllm.url
+        raise UsageError(
+            f"{url}: no vLLM server answers ({error}); start one with `vllm serve`, as TRL documents it"
+        ) from error
+
+
 def _watched(job: Job, rewards: Sequence[Any]) -> list[Any]:
     """The rewards, and the function that keeps answers."""
-    keeper = Keeper(job.folder, cast(Online, job.settings).completions_every)
+    every = cast(Online, job.settings).completions_every
+    keeper = Keeper(job.folder, every, gathered=gather_object, writes=job.is_main)
     return [*(keeper.watched(each) if callable(each) else each for each in rewards), keeper.keep_completions]

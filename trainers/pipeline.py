@@ -11,7 +11,6 @@ a changed setting trains anew just what depends on it, and nothing that is there
 It does not know how a stage trains; making a plan imports no model library.
 """
 
-import errno
 import fcntl
 import json
 import sys
@@ -25,28 +24,17 @@ from os import getpid
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from harness.engine.identity import identify
-from harness.errors import ConfigError, DiskFull, ModelError, UnknownName, UsageError
+from harness.errors import ConfigError, ModelError, TrainingError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
 from trainers import completions, history, manifest, measured
+from trainers.disk import FULL, disk_full_by_name
+from trainers.launching import Launch, check_division, join_launched, run_launched
 from trainers.mixes import no_mix
 from trainers.reading import Source, read
 from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training, learned_shapes
 from trainers.stage import Job, RewardSource, Selecting, StageProgress, SuiteScorer, run, stage_kind
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""A full disk, a full quota, and the size that a file may have (`ulimit -f`)."""
-NO_SPACE = (
-    "No space left on device",
-    "os error 28",
-    "os error 27",
-    "PytorchStreamWriter failed writing file",
-    "unexpected pos",
-)
-"""How libraries that hide the error number say that a disk is full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,22 +167,30 @@ def produce(
     on_progress: Callable[[StageProgress], None] | None = None,
     before: Callable[[PlannedStage], None] = lambda stage: None,
     score: SuiteScorer | None = None,
+    launch: Launch | None = None,
 ) -> Path:
     """Train what is missing, and return the folder of the pipeline's candidate.
 
     `before` is called with each stage before it is trained, when all that it depends on is there. `score`
-    asks the suites that stages select by.
+    asks the suites that stages select by. `launch`: train in the processes that it asks for, instead of in
+    this one.
 
     Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped;
     UsageError for a stage that selects by a suite where nothing can ask one.
     """
     stages = plan(pipelines, models, name, output=output, seed=seed, root=root, mix=mix)
     for stage in stages:
-        if not stage.done:
+        if launch is not None and not stage.done:
+            _check_launched(stage, launch)
+    leads = launch is None or launch.machine == 0
+    for stage in stages:
+        if launch is not None and not leads:
+            _join(stage, launch)
+        elif not stage.done:
             _check_scorer(stage, score)
             before(stage)
-            _train(stage, on_progress, score)
-        if stage.last:
+            _train(stage, on_progress, score, launch)
+        if stage.last and leads:
             _link(output / stage.pipeline, stage.folder)
     return stages[-1].folder
 
@@ -399,21 +395,47 @@ def _check_scorer(stage: PlannedStage, score: SuiteScorer | None) -> None:
         )
 
 
+def _check_launched(stage: PlannedStage, launch: Launch) -> None:
+    """Raise ConfigError for what cannot be trained in several processes as it stands."""
+    check_division(stage.settings, stage.key, launch.processes)
+    if isinstance(stage.settings, Conversational) and stage.settings.select:
+        raise ConfigError(
+            "harness.toml",
+            f"{stage.key}.select",
+            "checkpoints are chosen in one process: leave --launch out for this stage, or `select`",
+        )
+
+
 def _train(
-    stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None, score: SuiteScorer | None
+    stage: PlannedStage,
+    on_progress: Callable[[StageProgress], None] | None,
+    score: SuiteScorer | None,
+    launch: Launch | None,
 ) -> None:
     """Train one stage, or wait for another process that is at it.
 
     Raises TrainingError, DiskFull, and UsageError for an output folder that cannot be written.
     """
-    with _disk_full_by_name(stage.folder), _locked(stage.folder):
+    with disk_full_by_name(stage.folder), _locked(stage.folder):
         if stage.done:  # by the process that held the lock
             return
         started = datetime.now(UTC)
         stage.partial.mkdir(exist_ok=True)
-        metrics = run(_job(stage, on_progress, score))
-        _write_manifest(stage, started, metrics)
+        job = _job(stage, on_progress, score)
+        metrics = run(job) if launch is None else run_launched(job, launch)
+        _write_manifest(stage, started, metrics, 1 if launch is None else launch.processes)
         stage.partial.rename(stage.folder)
+
+
+def _join(stage: PlannedStage, launch: Launch) -> None:
+    """Do this machine's part of a stage that another one leads. Raises TrainingError."""
+    join_launched(stage.partial, launch, lambda: stage.done)
+    with _locked(stage.folder):  # until the other has written the candidate, or has given up
+        if not stage.done:
+            raise TrainingError(
+                f"{stage.kind}: the machine that leads did not finish it, and says why; give the same "
+                "command on all machines again"
+            )
 
 
 def _job(
@@ -450,7 +472,9 @@ def _selecting(planned: PlannedSelection | None, score: SuiteScorer | None) -> S
     )
 
 
-def _write_manifest(stage: PlannedStage, started: datetime, metrics: Mapping[str, Json]) -> None:
+def _write_manifest(
+    stage: PlannedStage, started: datetime, metrics: Mapping[str, Json], processes: int
+) -> None:
     manifest.write(
         stage.partial,
         identity=stage.identity,
@@ -465,6 +489,7 @@ def _write_manifest(stage: PlannedStage, started: datetime, metrics: Mapping[str
         ],
         started=started,
         metrics=metrics,
+        processes=processes,
     )
 
 
@@ -490,21 +515,6 @@ def _writable_output(folder: Path) -> Iterator[None]:
             f"{folder}: candidates cannot be written here ({error.strerror}); make it a folder you may write "
             "to, or name another one under [project] output"
         ) from error
-
-
-@contextmanager
-def _disk_full_by_name(folder: Path) -> Iterator[None]:
-    """Turn what several libraries say of a full disk into DiskFull."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        if number in FULL or any(said in str(error) for said in NO_SPACE):
-            raise DiskFull(
-                f"the disk is full; {folder} could not be written. Make room and give the same command: "
-                "training goes on from the last whole checkpoint"
-            ) from error
-        raise
 
 
 def _link(link: Path, folder: Path) -> None:

@@ -49,8 +49,8 @@ def run(job: Job) -> Mapping[str, Json]:
         data_collator=default_data_collator,
         processing_class=tokenizer,
     )
-    _, metrics = train(job, trainer)
-    save_policy(job, model, tokenizer, chat=False)
+    trained, metrics = train(job, trainer)
+    save_policy(job, trained, tokenizer, chat=False)
     return {"tokens": len(blocks) * settings.max_length, "parameters": model.num_parameters(), **metrics}
 
 

@@ -20,8 +20,10 @@ Part = Annotated[float, Field(gt=0, lt=1)]
 
 TOLD_ONLY = ("report_to", "completions_every")
 """Settings that change what is told of a training, and nothing of its outcome."""
-LATER = ("adapter", "select", "holdout")
+LATER = ("adapter", "select", "holdout", "vllm")
 """Settings that stages did not always have; None: not asked for."""
+OF_THE_MACHINE = {"url", "memory"}
+"""Settings of vLLM's that say where it runs, not what it does."""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -69,7 +71,9 @@ class Training(BaseModel):
 
         What was added later and is not asked for is not among them: stages trained before stay what they are.
         """
-        asked = self.model_dump(mode="json", exclude={"rewards", *TOLD_ONLY})
+        asked = self.model_dump(
+            mode="json", exclude={"vllm": OF_THE_MACHINE, **dict.fromkeys(("rewards", *TOLD_ONLY), True)}
+        )
         return {name: value for name, value in asked.items() if name not in LATER or value is not None}
 
     @model_validator(mode="after")
@@ -240,6 +244,31 @@ class Rewarded(Conversational):
     """Of the model's own samples."""
 
 
+class Vllm(BaseModel):
+    """vLLM writes the answers, as TRL does it (`use_vllm`): much faster than the policy itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["server", "colocate"]
+    """`server`: `vllm serve`, on GPUs of its own. `colocate`: within the training's processes."""
+    url: str | None = None
+    """The server's, as `http://localhost:8000`."""
+    memory: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The share of a GPU's memory that colocated vLLM may take. None: TRL's default, 0.3."""
+    tensor_parallel: PositiveInt = 1
+    """GPUs over which colocated vLLM spreads the model; divides the number of processes."""
+
+    @model_validator(mode="after")
+    def _fits_the_mode(self) -> Self:
+        if self.mode == "server" and self.url is None:
+            raise ValueError('mode = "server" needs the server\'s `url`')
+        if self.mode == "server" and (self.memory is not None or self.tensor_parallel != 1):
+            raise ValueError("a server has its own `memory` and `tensor_parallel`; tell `vllm serve`")
+        if self.mode == "colocate" and self.url is not None:
+            raise ValueError('`url` is for mode = "server"')
+        return self
+
+
 class Online(Rewarded):
     """What stages have that learn from fresh answers. Rows: `prompt`, or `messages` up to a user's turn.
 
@@ -263,6 +292,8 @@ class Online(Rewarded):
     """Steps between checkpoints."""
     completions_every: PositiveInt = 10
     """Steps after which some of the answers are kept, to be read in the report."""
+    vllm: Vllm | None = None
+    """Have vLLM write the answers. None: the policy itself, through transformers."""
 
     @model_validator(mode="after")
     def _selected_by_answers(self) -> Self:

@@ -89,6 +89,10 @@ class Job:
     selecting: Selecting = field(default=Selecting())
     on_progress: Callable[[int, int, float | None], None] = field(default=lambda step, total, loss: None)
     """Called with the steps done, all steps, and the last loss."""
+    processes: int = 1
+    """How many train this stage together, each with its part of every step's rows."""
+    is_main: bool = True
+    """Whether it is this one of them that writes the candidate."""
 
 
 class StageKind(NamedTuple):

@@ -54,9 +54,10 @@ def run(job: Job) -> Mapping[str, Json]:
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
     )
-    _, metrics = train(job, trainer)
-    save_model(job, model, tokenizer)
-    torch.save(detoxify_checkpoint(model, settings), job.folder / CHECKPOINT)
+    trained, metrics = train(job, trainer)
+    save_model(job, trained, tokenizer)
+    if job.is_main:
+        torch.save(detoxify_checkpoint(trained, settings), job.folder / CHECKPOINT)
     return {"rows": len(corpus), "parameters": model.num_parameters(), **metrics}
 
 

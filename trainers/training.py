@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, cast
 
 import datasets
 import torch
 import transformers
-from peft import PeftModel
+from accelerate import PartialState
+from peft import PeftModel, get_peft_model
 from transformers import (
     AutoConfig,
     PreTrainedModel,
@@ -39,9 +41,19 @@ from trainers.tokens import end_tokens
 SMALL = 5_000_000
 """Below so many parameters a second thread costs more than it gives."""
 COMPLETE = "complete"
-"""Written into a checkpoint's folder when all of it is there."""
-RESUME_ONLY = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin")
-"""Files of a checkpoint that only going on with the training needs."""
+"""Written into a checkpoint's folder when all of it is there; says how the weights were spread."""
+SHARDING = ("FSDP", "DEEPSPEED")
+"""Ways in which no process has all weights, as accelerate names them."""
+RESUME_ONLY = (
+    "optimizer*",
+    "scheduler.pt",
+    "rng_state*.pth",
+    "training_args.bin",
+    "pytorch_model_fsdp.bin",  # FSDP's own copy of the model, beside the usual one
+    "global_step*",  # DeepSpeed's
+    "latest",
+)
+"""Files and folders of a checkpoint that only going on with the training needs."""
 SERVICES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
 """The libraries of which one must be installed for a service."""
 
@@ -56,13 +68,14 @@ def common_arguments(job: Job) -> dict[str, Any]:
     """
     settings = job.settings
     cuda = torch.cuda.is_available()
-    micro_batch = settings.micro_batch or settings.rows_per_step
+    rows = settings.rows_per_step // job.processes
+    micro_batch = settings.micro_batch or rows
     return {
         "output_dir": str(job.folder / "checkpoints"),
         "seed": job.seed,
         "data_seed": job.seed,
         "per_device_train_batch_size": micro_batch,
-        "gradient_accumulation_steps": settings.rows_per_step // micro_batch,
+        "gradient_accumulation_steps": rows // micro_batch,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
         "warmup_steps": settings.warmup,
@@ -106,15 +119,20 @@ def _services(names: Sequence[str]) -> list[str]:
 def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]:
     """Run a trainer, from its last complete checkpoint where there is one. Returns model and metrics.
 
-    Raises ModelError where the base's weights are no numbers; TrainingError where the loss or the trained
+    Raises ModelError where the base's weights are no numbers; UsageError where processes are launched so that
+    they could not go on or not write the candidate; TrainingError where the loss or the trained
     weights are none, or memory does not suffice.
     """
     model = cast(PreTrainedModel, trainer.model)
     if not is_finite(model):
         raise ModelError(f"{job.base}: its weights hold NaN or infinity; nothing can be trained from them")
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Watch(job))
+    trainer.add_callback(Watch(job, spread(trainer)))
+    if spread(trainer) == "DEEPSPEED":
+        check_gathering(trainer.accelerator.state.deepspeed_plugin.deepspeed_config)
     checkpoint = last_checkpoint(job.folder / "checkpoints")
+    if checkpoint is not None:
+        _check_way(checkpoint, trainer)
     with threads(model):
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -123,15 +141,67 @@ def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]
                 f"{job.kind}: the GPU's memory does not suffice; set `micro_batch` below "
                 f"{trainer.args.per_device_train_batch_size}, or lower `max_length`"
             ) from error
-    check_weights(job, model)
-    history.write(job.folder, trainer.state.log_history)
-    for complete in (job.folder / "checkpoints").glob(f"checkpoint-*/{COMPLETE}"):
-        forget_optimiser(complete.parent)
+    model = whole(trainer)
+    if job.is_main:
+        check_weights(job, model)
+        history.write(job.folder, trainer.state.log_history)
+        for complete in (job.folder / "checkpoints").glob(f"checkpoint-*/{COMPLETE}"):
+            forget_optimiser(complete.parent)
     return model, {"steps": trainer.state.global_step, **last_logged(trainer.state)}
 
 
+def spread(trainer: Trainer) -> str:
+    """How the weights are spread over processes: `FSDP`, `DEEPSPEED`, or, where each has all of them, ``."""
+    kind = str(trainer.accelerator.distributed_type.value)
+    return kind if kind in SHARDING else ""
+
+
+def check_gathering(deepspeed: Mapping[str, Any]) -> None:
+    """Raise UsageError for a configuration of DeepSpeed's by which no candidate could be written."""
+    zero = deepspeed.get("zero_optimization", {})
+    if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
+        raise UsageError(
+            "DeepSpeed's stage 3 spreads the weights, and is told not to gather them: set "
+            "`zero3_save_16bit_model: true` in accelerate's file, or "
+            "`stage3_gather_16bit_weights_on_model_save` in DeepSpeed's own"
+        )
+
+
+def _check_way(checkpoint: Path, trainer: Trainer) -> None:
+    """Raise UsageError for a checkpoint whose files another way of spreading the weights has written."""
+    before, now = (checkpoint / COMPLETE).read_text(), spread(trainer)
+    if before != now:
+        raise UsageError(
+            f"{checkpoint} was written {f'with {before}' if before else 'without FSDP or DeepSpeed'}, and "
+            "training goes on from it only in the same way; launch it so, or delete the folder to begin anew"
+        )
+
+
+def whole(trainer: Trainer) -> PreTrainedModel:
+    """The trained model with all of its weights, where FSDP or DeepSpeed have spread them over processes.
+
+    Asked for by every process; the main one gets them. Of a base under an adapter they are left out.
+    """
+    accelerator, way = trainer.accelerator, spread(trainer)
+    if not way:
+        return cast(PreTrainedModel, trainer.model)
+    sharded = trainer.model_wrapped if way == "DEEPSPEED" else trainer.model
+    weights = accelerator.get_state_dict(sharded)
+    model = accelerator.unwrap_model(sharded)
+    inner = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
+    with torch.device("meta"):
+        empty = type(inner)(inner.config)
+        again = get_peft_model(empty, model.peft_config["default"]) if isinstance(model, PeftModel) else empty
+    again.load_state_dict(weights, strict=False, assign=True)
+    empty.tie_weights()
+    empty.generation_config = inner.generation_config
+    return cast(PreTrainedModel, again)
+
+
 def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write a candidate in hub layout, in the base's own dtype."""
+    """Write a candidate in hub layout, in the base's own dtype; of several processes, the main one does."""
+    if not job.is_main:
+        return
     if isinstance(model, PeftModel):
         model = merged(job, model)
     if job.base is not None:
@@ -145,6 +215,8 @@ def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
 
 def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
     """Write a candidate that generates: it stops at the tokenizer's end and at the template's end of turn."""
+    if not job.is_main:
+        return
     if isinstance(model, PeftModel):
         model = merged(job, model)
     config = model.generation_config
@@ -158,9 +230,10 @@ def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
 class Watch(TrainerCallback):
     """Reports progress, stops at a loss that is no number, and marks checkpoints that are whole."""
 
-    def __init__(self, job: Job) -> None:
-        """Watch the training of this job."""
+    def __init__(self, job: Job, way: str) -> None:
+        """Watch the training of this job, whose weights are spread in this way."""
         self.job = job
+        self.way = way
         self.loss: float | None = None
 
     def on_step_end(
@@ -193,8 +266,11 @@ class Watch(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Mark the checkpoint whole; from the ones before, only the model is wanted any more."""
+        PartialState().wait_for_everyone()  # each process writes a part
+        if not self.job.is_main:
+            return
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        (folder / COMPLETE).touch()
+        (folder / COMPLETE).write_text(self.way)
         for other in folder.parent.glob("checkpoint-*"):
             if other != folder:
                 forget_optimiser(other)
@@ -213,8 +289,11 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 def forget_optimiser(checkpoint: Path) -> None:
     """Keep a checkpoint's model, and delete what is three times as large and only for going on."""
-    for name in RESUME_ONLY:
-        (checkpoint / name).unlink(missing_ok=True)
+    for path in (path for name in RESUME_ONLY for path in checkpoint.glob(name)):
+        if path.is_dir():
+            rmtree(path)
+        else:
+            path.unlink()
 
 
 def check_weights(job: Job, model: torch.nn.Module) -> None:
@@ -228,7 +307,7 @@ def check_weights(job: Job, model: torch.nn.Module) -> None:
 
 def is_finite(model: torch.nn.Module) -> bool:
     """Whether every weight is a number."""
-    return all(bool(torch.isfinite(weight).all()) for weight in model.parameters())
+    return all(bool(torch.isfinite(weight).all()) for weight in model.parameters() if not weight.is_meta)
 
 
 def last_logged(state: TrainerState) -> dict[str, Json]:

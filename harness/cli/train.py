@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.project import open_project
 from harness.verbs.work import plan_training, train
 from trainers.forecast import Forecast
+from trainers.launching import read_launch
 
 
 def command(
@@ -23,12 +25,27 @@ def command(
     strict: Annotated[
         bool, typer.Option("--strict", help="Do not train a stage in which the doctor finds a mistake.")
     ] = False,
+    launch: Annotated[
+        str | None,
+        typer.Option("--launch", help="Train in several processes, started by `accelerate` or `torchrun`."),
+    ] = None,
+    launch_config: Annotated[
+        Path | None,
+        typer.Option("--launch-config", help="What accelerate is to do: the file of `accelerate config`."),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes", min=1, help="How many, on all machines; default: what --launch-config says."
+        ),
+    ] = None,
     config: Config = None,
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
     """Produce what is missing of these pipelines. A stage that is there is used; a killed one goes on."""
-    project = open_project(config, seed=seed, strict=strict)
+    launched = read_launch(launch, processes=processes, config=launch_config)
+    project = open_project(config, seed=seed, strict=strict, launch=launched)
     introduce(project)
     if plan:
         _show(plan_training(project, names), as_json)

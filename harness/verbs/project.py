@@ -26,6 +26,7 @@ from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, suite_sett
 from suites.judge.settings import JudgeSettings
 from trainers.contamination import Index
 from trainers.doctor.findings import Examination
+from trainers.launching import Launch
 from trainers.mixes import kept_mix
 from trainers.pipeline import PlannedStage, plan, produce
 from trainers.reading import Source
@@ -87,6 +88,8 @@ class Project:
     """Where local models run; None: a GPU where there is one."""
     strict: bool = False
     """Whether a stage is not trained in which the doctor finds an error or a warning."""
+    launch: Launch | None = None
+    """How stages are trained in several processes; None: in this one."""
 
     @cached_property
     def data_root(self) -> Path | None:
@@ -216,6 +219,7 @@ class Project:
             on_progress=watcher.training,
             before=partial(self._examine, watcher),
             score=partial(self._score, watcher),
+            launch=self.launch,
         )
 
     @cached_property
@@ -278,6 +282,7 @@ def open_project(
     device: str | None = None,
     store: str | None = None,
     strict: bool = False,
+    launch: Launch | None = None,
 ) -> Project:
     """Read `file`, or the harness.toml of this folder, or else the embedded toy world's.
 
@@ -297,4 +302,4 @@ def open_project(
         store=settings.store if store is None else store,
     )
     registry = replace(registry, project=settings)
-    return Project(registry=registry, is_toy=is_toy, limit=limit, device=device, strict=strict)
+    return Project(registry=registry, is_toy=is_toy, limit=limit, device=device, strict=strict, launch=launch)

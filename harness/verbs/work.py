@@ -82,7 +82,8 @@ def train(project: Project, names: Sequence[str], *, watcher: Watcher | None = N
     with closing(project.store()) as store:
         for name in names:
             candidates[name] = project.train(name, watcher or Unwatched())
-            _keep_stages(project, name, store)
+            if project.launch is None or project.launch.machine == 0:
+                _keep_stages(project, name, store)
     return candidates
 
 

@@ -40,6 +40,10 @@ def test_unknown_keys_are_refused_and_defaults_are_valid(kind: str) -> None:
         ("dpo", {"loss": ["sigmoid", "sft"], "loss_weights": [1.0]}, "one weight per loss"),
         ("dpo", {"on_policy": 1}, "at least 2 answers"),
         ("sft", {"learning_rate": 0}, "greater than 0"),
+        ("grpo", {"vllm": {"mode": "server"}}, "needs the server's `url`"),
+        ("grpo", {"vllm": {"mode": "server", "url": "http://a", "memory": 0.5}}, "a server has its own"),
+        ("rloo", {"vllm": {"mode": "colocate", "url": "http://a"}}, 'for mode = "server"'),
+        ("rloo", {"vllm": {"mode": "serve"}}, "'server' or 'colocate'"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(kind: str, wrong: dict[str, Any], message: str) -> None:
@@ -54,6 +58,22 @@ def test_known_mistakes_are_not_the_default() -> None:
     assert settings.beta > 0
     assert settings.prompts_per_step > 1
     assert settings.chat_template
+
+
+def test_what_came_later_changes_no_stage_that_has_none() -> None:
+    """A stage that was trained before vLLM could be asked for is still the same stage."""
+    assert "vllm" not in Grpo().identifying()
+
+
+def test_where_vllm_runs_is_no_part_of_a_stage() -> None:
+    """Another server or more memory trains nothing anew; vLLM instead of the policy's own answers does."""
+
+    def identifying(**asked: Any) -> object:
+        return Grpo.model_validate({"vllm": asked}).identifying()["vllm"]
+
+    here, there = (identifying(mode="server", url=url) for url in ("http://a", "http://b"))
+    assert here == there
+    assert identifying(mode="colocate") == identifying(mode="colocate", memory=0.5) != here
 
 
 def test_a_plan_imports_no_model_library() -> None:

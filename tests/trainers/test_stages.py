@@ -1,20 +1,26 @@
 """Each kind of stage, trained for a moment: what it writes, what it is shown, and what it refuses."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import torch
 from detoxify import Detoxify
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.rloo_config import RLOOConfig
 
 from harness.errors import DataError, ModelError, TrainingError, UsageError
 from harness.records import Local, Model, Stage
 from tests.trainers import rewarding
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
-from trainers import dpo
+from trainers import dpo, online
 from trainers.pipeline import produce
+from trainers.settings import Grpo
+from trainers.stage import Job
 from trainers.tokens import answer_ids, prompt_ids
 
 GRPO: dict[str, Any] = {
@@ -312,3 +318,64 @@ def test_a_loss_that_is_no_number_ends_the_training(world: World) -> None:
     with pytest.raises(TrainingError, match="learning_rate"):
         world.produce("wild", wild)
     assert not (world.output / "wild").exists()
+
+
+# ---------------------------------------------------------------- vLLM
+
+
+def vllm_arguments(**asked: Any) -> dict[str, Any]:
+    """What TRL's configuration is told for `vllm = { … }`, as far as it is about vLLM."""
+    job = Job(
+        kind="grpo",
+        folder=Path("folder"),
+        base="base",
+        chat_template=None,
+        data="prompts.jsonl",
+        rows=[],
+        rewards=(),
+        settings=Grpo.model_validate({"vllm": asked}),
+        seed=0,
+    )
+    return {name: value for name, value in online.arguments(job).items() if "vllm" in name}
+
+
+def test_vllm_is_what_trl_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRL's own fields, with room for the longest prompt and answer; what is not asked for stays TRL's."""
+    monkeypatch.setattr("trainers.online.find_spec", lambda name: name == "vllm")
+    server = vllm_arguments(mode="server", url="http://localhost:8000")
+    colocate = vllm_arguments(mode="colocate", memory=0.5, tensor_parallel=2)
+
+    for told in (server, colocate):
+        assert told.keys() <= {field.name for field in dataclasses.fields(GRPOConfig)}
+        assert told.keys() <= {field.name for field in dataclasses.fields(RLOOConfig)}
+    assert {
+        "use_vllm": True,
+        "vllm_mode": "server",
+        "vllm_server_base_url": "http://localhost:8000",
+        "vllm_tensor_parallel_size": 1,
+        "vllm_max_model_length": 1024 + 256,
+    } == server
+    assert ("colocate", 0.5, 2) == (
+        colocate["vllm_mode"],
+        colocate["vllm_gpu_memory_utilization"],
+        colocate["vllm_tensor_parallel_size"],
+    )
+
+
+def test_vllm_that_is_not_installed_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to install."""
+    monkeypatch.setattr("trainers.online.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r'pip install "harness\[vllm\]"'):
+        grpo(world, "vllm", vllm={"mode": "colocate"})
+
+
+def test_a_server_that_does_not_answer_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRL waits for it, and then says so in its own way."""
+
+    def unreachable(**told: Any) -> None:
+        raise requests.ConnectionError("The vLLM server can't be reached")
+
+    monkeypatch.setattr("trainers.online.find_spec", lambda name: name == "vllm")
+    monkeypatch.setattr("trainers.grpo.GRPOTrainer", unreachable)
+    with pytest.raises(UsageError, match="http://localhost:1: no vLLM server answers"):
+        grpo(world, "unreachable", vllm={"mode": "server", "url": "http://localhost:1"})

@@ -178,6 +178,14 @@ def test_init_writes_a_file_that_loads_and_never_replaces_one(
     assert "# mine" == (tmp_path / "harness.toml").read_text()
 
 
+def test_half_a_launch_is_wrong_use(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is read or trained."""
+    assert 2 == run("train", "sft", "--launch", "torchrun")
+    assert "`--launch torchrun` needs `--processes`" in capsys.readouterr().err
+    assert 2 == run("train", "sft", "--launch", "accelerate", "--launch-config", "none.yaml")
+    assert "none.yaml: accelerate cannot read it" in capsys.readouterr().err
+
+
 def test_sample_shows_answers_side_by_side(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`harness sample` asks every model the same, and the answers are kept like any other."""
     assert 0 == run("sample", "one", "two", "-p", "Name a tool.", "--max-tokens", "5", "--json")

@@ -1,0 +1,85 @@
+"""One of several processes that train a stage: what torchrun or accelerate starts.
+
+    torchrun --nproc-per-node 2 -m trainers.launched FOLDER CONTACT
+
+What the two hold, `trainers.launching` says.
+Between the launcher and the stage's module stands nothing but the look whether as many processes run as were
+asked for: a launcher that is told what it cannot do may start one, and say nothing.
+
+It does not know how a stage trains.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from traceback import format_exc
+
+import torch
+from accelerate import PartialState
+
+from harness.errors import HarnessError, UsageError
+from trainers.disk import disk_full_by_name
+from trainers.launching import OUTCOME, PROGRESS, end_with, read_job, write_error
+from trainers.stage import Job, run
+
+
+def main(folder: Path, contact: Path) -> None:
+    """Train, and leave the metrics, or the reason why there are none."""
+    Thread(target=end_with, args=(contact,), daemon=True).start()
+    job = read_job(folder)
+    restore_on_cpu()
+    try:
+        with disk_full_by_name(job.folder):
+            state = joined(job)
+            metrics = run(
+                replace(
+                    job, is_main=state.is_main_process, on_progress=reporter(folder, state.is_main_process)
+                )
+            )
+            if state.is_main_process:
+                (folder / OUTCOME).write_text(json.dumps(metrics), encoding="utf-8")
+    except HarnessError as error:
+        write_error(contact, error, format_exc())
+        sys.exit(error.exit_code)
+    except BaseException:
+        write_error(contact, None, format_exc())
+        raise
+    state.destroy_process_group()
+
+
+def joined(job: Job) -> PartialState:
+    """The group of processes. Raises UsageError where there are not as many as were asked for."""
+    state = PartialState(cpu=not torch.cuda.is_available())
+    if state.num_processes != job.processes:
+        raise UsageError(
+            f"{job.processes} processes were asked for, and {state.num_processes} started. accelerate starts "
+            "one, silently, where its file says `distributed_type: NO` or `MULTI_CPU`; write MULTI_GPU, FSDP "
+            "or DEEPSPEED (on a CPU, too), or use `--launch torchrun`"
+        )
+    return state
+
+
+def restore_on_cpu() -> None:
+    """Let `torch.load` take `cpu:0` for the CPU: so accelerate names it, and an optimiser could not go on."""
+    torch.serialization.register_package(
+        0,
+        tagger=lambda storage: None,
+        deserializer=lambda storage, place: storage if place.startswith("cpu:") else None,
+    )
+
+
+def reporter(folder: Path, is_main: bool) -> Callable[[int, int, float | None], None]:
+    """Write every step down, for the process that watches."""
+
+    def report(step: int, total: int, loss: float | None) -> None:
+        with (folder / PROGRESS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps([step, total, loss]) + "\n")
+
+    return report if is_main else lambda step, total, loss: None
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
