@@ -36,6 +36,8 @@ COLUMNS = (
 )
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that spreadsheets may run."""
+LONGEST = 2**31 - 1
+"""Characters of a cell; csv's own limit of 131,072 is less than a long answer has."""
 
 
 def read_judgements(file: Path) -> list[Judgement]:
@@ -116,6 +118,7 @@ class _Row:
 
 def _rows(file: Path) -> Iterator[_Row]:
     """Rows by the line that each begins in, as an editor counts."""
+    csv.field_size_limit(LONGEST)
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.reader(opened, strict=True)

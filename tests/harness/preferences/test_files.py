@@ -61,6 +61,15 @@ def test_everything_that_may_be_said(tmp_path: Path) -> None:
     ] == read_judgements(file)
 
 
+def test_an_answer_may_be_long(tmp_path: Path) -> None:
+    """Answers longer than csv's own limit for a cell are read."""
+    file = written(tmp_path, f"{HEAD},left_text,right_text", f"q1,ana,a,b,left,{'x' * 200_000},y")
+
+    [judgement] = read_judgements(file)
+
+    assert (200_000, 1) == (judgement.left_length, judgement.right_length)
+
+
 def test_columns_of_others_are_left_alone(tmp_path: Path) -> None:
     """What is not like any known column is nobody's mistake."""
     file = written(tmp_path, f"{HEAD},annotator_age", "q1,ana,sft,dpo,tie,40")
