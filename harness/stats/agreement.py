@@ -216,7 +216,7 @@ def _coefficients(items: Disagreements, weights: Floats) -> tuple[Floats, Floats
     """Of each row of item weights: the coefficient, its linearised standard error, expected disagreement."""
     n = weights.shape[1]
     total, mass = weights @ items.weight, weights @ items.mass
-    usable = (total > 0) & (mass > 1)
+    usable = (total > 0) & (mass > (1 if items.without_return else 0))
     total, mass = np.where(usable, total, 1.0), np.where(usable, mass, 2.0)
     observed = weights @ items.observed / total
     deviations = (items.observed - observed[:, None] * items.weight) / total[:, None]
