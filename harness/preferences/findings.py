@@ -24,7 +24,8 @@ HUMANS = "all humans"
 class Finding:
     """What one rater, or all humans together, prefer between two models.
 
-    Everything but `identical` is about pairs whose answers differ. Both orders of a pair are one choice.
+    Everything but `identical` and `with_identical` is about pairs whose answers differ. Both orders of a
+    pair are one choice.
     """
 
     baseline: str
@@ -36,7 +37,9 @@ class Finding:
     n: int
     """Choices between the two: usable judgements of different answers."""
     identical: int
-    """Pairs of identical answers: ties that are counted here only."""
+    """Pairs of identical answers: ties that only `with_identical` counts besides."""
+    with_identical: float | None
+    """The win rate if they are counted as ties; None: there is no choice."""
     unreadable: Mapping[str, int]
     """Choices without a usable answer, by reason."""
     win_rate: WinRate | None
@@ -59,13 +62,6 @@ class Finding:
     """The win rate if both answers had been equally long; None: not every length is known."""
     corrected: Corrected | None
     """A judge's win rate put right by what humans say of the same items; None: they share none."""
-
-    @property
-    def with_identical(self) -> float | None:
-        """The win rate if pairs of identical answers are counted as ties."""
-        if self.win_rate is None:
-            return None
-        return (self.win_rate.value * self.n + 0.5 * self.identical) / (self.n + self.identical)
 
     def sentence(self) -> str:
         """The preference in one sentence."""

@@ -59,6 +59,7 @@ def _finding(heard: Heard, rater: str, kind: Kind, truth: Mapping[str, float], p
     values, units = _values(kept), [each.unit for each in kept]
     assert heard.models is not None
     baseline, candidate = heard.models
+    identical = sum(each.identical for each in asked)
     numbers = plan.numbers(baseline, candidate, rater)
     return Finding(
         baseline=baseline,
@@ -67,7 +68,8 @@ def _finding(heard: Heard, rater: str, kind: Kind, truth: Mapping[str, float], p
         kind=kind,
         decision=Decision.NO_DIFFERENCE if kept else Decision.NOT_COMPARABLE,
         n=len(kept),
-        identical=sum(each.identical for each in asked),
+        identical=identical,
+        with_identical=fmean([*values, *[TIE] * identical]) if kept else None,
         unreadable=dict(Counter(each.reason or NO_REASON for each in asked if each.value is None)),
         win_rate=win_rate(values, units, **numbers) if kept else None,
         standard_error=_standard_error(values, units),
