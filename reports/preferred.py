@@ -239,7 +239,7 @@ def _agreements(analysis: Analysis) -> Table:
     return Table(
         title="How far raters agree",
         about=ABOUT_AGREEMENT,
-        head=("models", "raters", "judged by both", "agree", "Cohen's κ"),
+        head=("models", "raters", "verdicts compared", "agree", "Cohen's κ"),
         rows=tuple(
             (
                 _models(each.models),

@@ -99,6 +99,7 @@ class RaterAgreement:
     second: str
     """Raters' ids, or `HUMANS`: then every vote of one with every vote of another on the same item."""
     raw: Agreement
+    """Its `items` are pairs of verdicts: of one item as many as there are pairs of such raters."""
     kappa: Agreement
     """Cohen's."""
 
