@@ -14,8 +14,8 @@ answer. The other columns may be there, and any of their cells may be empty:
     seconds                   how long it took
     reason                    why there is no usable answer, or why a tie is one (`identical answers`)
 
-It does not know what judgements mean. Nothing is changed on reading; on writing, a cell that a spreadsheet
-would run as a formula gets an apostrophe before it.
+It does not know what judgements mean. Blanks around a cell do not count; nothing else is changed on reading.
+On writing, a cell that a spreadsheet would run as a formula gets an apostrophe before it.
 """
 
 import csv
