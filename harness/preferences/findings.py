@@ -150,7 +150,8 @@ class Analysis:
     """The baseline first."""
     level: float
     findings: tuple[Finding, ...]
-    """For each pair of models each judge's, each person's, and then those of all humans."""
+    """For each pair of models each judge's, each person's, and then those of all humans; of a crowd no
+    single person's."""
     agreements: tuple[RaterAgreement, ...]
     """Over all pairs of models, where there are several, and then pair by pair."""
     groups: tuple[GroupAgreement, ...]

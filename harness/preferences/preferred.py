@@ -33,14 +33,17 @@ REFITS = 2_000
 
 
 def findings(heard: Heard, plan: Plan) -> Iterator[Finding]:
-    """Of two models: each judge's, each person's, and all humans' together. They are still to be decided."""
+    """Of two models: each judge's, each person's, and all humans' together. They are still to be decided.
+
+    Of a crowd there is only what they say together.
+    """
     judges, humans = heard.raters("judge"), heard.raters("human")
     truth = _means(heard.by(*humans))
     for rater in judges:
         yield _finding(heard.by(rater), rater, "judge", truth, plan)
-    for rater in humans:
+    for rater in heard.people(plan):
         yield _finding(heard.by(rater), rater, "human", {}, plan)
-    if len(humans) > 1:
+    if len(humans) > 1 or (humans and plan.crowd):
         yield _finding(heard.by(*humans), HUMANS, "human", {}, plan)
 
 

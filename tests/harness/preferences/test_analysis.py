@@ -248,6 +248,30 @@ def test_a_judge_stands_beside_people_with_their_own_agreement() -> None:
     assert (HUMANS, 8) == (humans.rater, humans.n)
 
 
+@pytest.mark.parametrize(("people", "told"), [(10, True), (11, False)])
+def test_a_crowd_is_told_together(people: int, told: bool) -> None:
+    """Of more than ten people each judged little: one by one they are in no finding and in no agreement."""
+    names = [f"person {n}" for n in range(people)]
+    votes = [each for name in names for each in said([R, R, L], name)]
+
+    found = analyse([*said([R, L, L], "gpt", kind="judge"), *votes], resamples=20)
+
+    singly = names if told else []
+    assert ["gpt", *singly, HUMANS] == [each.rater for each in found.findings]
+    assert {"gpt", *singly, HUMANS} == {who for each in found.agreements for who in (each.first, each.second)}
+    assert tuple(names) == found.groups[0].raters
+
+
+def test_one_of_a_crowd_speaks_for_it() -> None:
+    """Where only one of many people judged a pair of models, it is still the crowd's finding."""
+    votes = [each for n in range(11) for each in said([R, R, L], f"person {n}")]
+
+    found = analyse([*votes, *said([R, R, L], "person 0", right="grpo")], resamples=20)
+
+    assert [("dpo", HUMANS), ("grpo", HUMANS)] == [(each.candidate, each.rater) for each in found.findings]
+    assert [HUMANS] == [each.rater for each in found.ratings]
+
+
 def test_votes_of_one_item_are_not_independent() -> None:
     """Doubling every person's votes by a twin does not shrink the judge's interval by the root of two."""
     truth, noise = coins(150, 0.5, 1), coins(150, 0.25, 2)
