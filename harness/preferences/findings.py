@@ -59,7 +59,7 @@ class Finding:
     length: Bias | None
     """The share that the longer answer won; None: no length is known."""
     length_controlled: LengthControlled | None
-    """The win rate if both answers had been equally long; None: not every length is known."""
+    """The win rate if both answers had been equally long; None: no length is known."""
     corrected: Corrected | None
     """A judge's win rate put right by what humans say of the same items; None: they share none."""
 

@@ -124,11 +124,17 @@ def _length(kept: Sequence[Choice], numbers: Numbers) -> Bias | None:
 
 
 def _length_controlled(kept: Sequence[Choice], numbers: Numbers) -> LengthControlled | None:
-    longer_by = _longer_by(kept)
-    if not kept or len(longer_by) < len(kept):
+    values, longer_by = _values(kept), _longer_by(kept)
+    if not longer_by:
         return None
+    if len(longer_by) < len(kept):
+        return LengthControlled(
+            value=None, interval=None, raw=fmean(values), length_weight=None, extrapolated=False,
+            method="none",
+            reason=f"of {len(kept) - len(longer_by):,} of {len(kept):,} pairs the lengths are not known",
+        )  # fmt: skip
     fewer = {"resamples": min(numbers["resamples"], REFITS)}
-    return length_controlled(_values(kept), longer_by, [each.unit for each in kept], **numbers | fewer)
+    return length_controlled(values, longer_by, [each.unit for each in kept], **numbers | fewer)
 
 
 def _longer_by(kept: Sequence[Choice]) -> list[int]:

@@ -153,6 +153,16 @@ def test_an_unbiased_judge_is_not_accused() -> None:
     assert finding.length.p > 0.05
 
 
+def test_an_unknown_length_is_told() -> None:
+    """With a length missing there is no win rate at equal length, and the reason for it."""
+    known = said([R, L], left_length=3, right_length=5)
+
+    found = finding_of([*known, *said([R], item="other")]).length_controlled
+
+    assert found is not None
+    assert (None, "of 1 of 3 pairs the lengths are not known") == (found.value, found.reason)
+
+
 def test_a_leaning_to_length_is_found() -> None:
     """A judge that takes the longer answer in half of the pairs."""
     truths, longer, leaning = coins(400, 0.5, 1), coins(400, 0.5, 5), coins(400, 0.5, 6)
@@ -173,6 +183,7 @@ def test_nothing_is_said_of_what_is_not_known() -> None:
     finding = finding_of(said([R, L, R]))
 
     assert (None, None, None) == (finding.position, finding.consistency, finding.length)
+    assert finding.length_controlled is None
 
 
 def test_a_side_that_is_always_one_model_s_tells_no_bias() -> None:
