@@ -45,6 +45,9 @@ COLUMNS = ("judge", "humans", "agreement")
 REASONS = 3
 """As many reasons for having no usable answer are told; a judge's reply may be one of its own."""
 
+NAMED = 12
+"""So many raters are named in one cell; more are counted."""
+
 _Agreed = TypeVar("_Agreed", RaterAgreement, GroupAgreement)
 
 
@@ -239,7 +242,7 @@ def _agreements(analysis: Analysis) -> Table:
     return Table(
         title="How far raters agree",
         about=ABOUT_AGREEMENT,
-        head=("models", "raters", "judged by both", "agree", "Cohen's κ"),
+        head=("models", "raters", "verdicts compared", "agree", "Cohen's κ"),
         rows=tuple(
             (
                 _models(each.models),
@@ -262,7 +265,7 @@ def _groups(analysis: Analysis) -> Table:
         rows=tuple(
             (
                 _models(each.models),
-                ", ".join(each.raters),
+                _among(each.raters),
                 count(each.raw.items),
                 *(_coefficient(found) for found in (each.raw, each.fleiss, each.alpha)),
             )
@@ -286,6 +289,10 @@ def _coefficient(found: Agreement) -> str:
 
 def _models(models: tuple[str, str] | None) -> str:
     return "all pairs" if models is None else f"{models[1]} vs {models[0]}"
+
+
+def _among(raters: Sequence[str]) -> str:
+    return ", ".join(raters) if len(raters) <= NAMED else f"{count(len(raters))} raters"
 
 
 def _both(first: str, second: str) -> str:

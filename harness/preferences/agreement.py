@@ -18,12 +18,15 @@ Verdicts = Mapping[str, Mapping[Pair, Choice]]
 
 
 def agreements(heard: Heard, plan: Plan) -> Iterator[RaterAgreement]:
-    """Of each two raters; of each judge with all humans, and of these with one another, where several are."""
+    """Of each two raters; of each judge with all humans, and of these with one another, where several are.
+
+    Of a crowd there are only the latter.
+    """
     said = _verdicts(heard)
     judges, humans = heard.raters("judge"), heard.raters("human")
-    for pair in combinations([*judges, *humans], 2):
+    for pair in combinations([*judges, *heard.people(plan)], 2):
         yield from _agreement(heard, pair, [pair], said, plan)
-    if len(humans) > 1:
+    if len(humans) > 1 or plan.crowd:
         for judge in judges:
             yield from _agreement(heard, (judge, HUMANS), [(judge, each) for each in humans], said, plan)
         yield from _agreement(heard, (HUMANS, HUMANS), list(combinations(humans, 2)), said, plan)

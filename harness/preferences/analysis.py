@@ -1,8 +1,9 @@
 """Judgements become an analysis: who is preferred, whether it could be chance, and whom to believe.
 
-Each pair of models and each rater is a finding, and so are all humans together where there are several. The
-sign tests of all findings are one family for Holm's correction. BETTER and WORSE need what they need
-everywhere: an adjusted p below 1 - level, and an interval wholly on one side, here of one half.
+Each pair of models and each rater is a finding, and so are all humans together where there are several; of
+more than `FEW_PEOPLE`, a crowd, only they are. The sign tests of all findings are one family for Holm's
+correction. BETTER and WORSE need what they need everywhere: an adjusted p below 1 - level, and an interval
+wholly on one side, here of one half.
 
 Judges and humans are treated alike. It does not know models, prompts or the store: it is given judgements.
 """
@@ -12,7 +13,7 @@ from itertools import combinations
 
 from harness.preferences.agreement import agreements, groups
 from harness.preferences.findings import Analysis
-from harness.preferences.heard import Plan, between, overall
+from harness.preferences.heard import FEW_PEOPLE, Plan, between, overall
 from harness.preferences.judgement import Judgement
 from harness.preferences.preferred import decided, findings
 from harness.preferences.ranked import ranked
@@ -31,7 +32,8 @@ def analyse(
     `baseline` is one of the models; by default it is the first left one. Of two others, the one that is
     named first is the baseline of their pair.
     """
-    plan = Plan(level, resamples, seed)
+    people = {each.rater for each in judgements if each.kind == "human"}
+    plan = Plan(level, resamples, seed, crowd=len(people) > FEW_PEOPLE)
     named = dict.fromkeys(name for each in judgements for name in (each.left, each.right))
     models = tuple(dict.fromkeys([baseline or judgements[0].left, *named]))
     heard = [between(judgements, *pair) for pair in combinations(models, 2)]

@@ -8,13 +8,14 @@ answer. The other columns may be there, and any of their cells may be empty:
     shown_first               the side or the name of the answer that was read first
     share                     from 0 to 1, by which the right one is preferred; the winner may then be empty
     left_length right_length  characters of the answers
-    left_text right_text      the answers, of which the lengths are counted where no length is given
+    left_text right_text      the answers, of which the lengths are counted where no length is given; where
+                              one of the two is empty, that answer was
     cluster                   what items that are not independent share, such as their prompt
     seconds                   how long it took
     reason                    why there is no usable answer, or why a tie is one (`identical answers`)
 
-It does not know what judgements mean. Nothing is changed on reading; on writing, a cell that a spreadsheet
-would run as a formula gets an apostrophe before it.
+It does not know what judgements mean. Blanks around a cell do not count; nothing else is changed on reading.
+On writing, a cell that a spreadsheet would run as a formula gets an apostrophe before it.
 """
 
 import csv
@@ -36,6 +37,8 @@ COLUMNS = (
 )
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that spreadsheets may run."""
+LONGEST = 2**31 - 1
+"""Characters of a cell; csv's own limit of 131,072 is less than a long answer has."""
 
 
 def read_judgements(file: Path) -> list[Judgement]:
@@ -116,6 +119,7 @@ class _Row:
 
 def _rows(file: Path) -> Iterator[_Row]:
     """Rows by the line that each begins in, as an editor counts."""
+    csv.field_size_limit(LONGEST)
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.reader(opened, strict=True)
@@ -206,8 +210,8 @@ def _side(row: _Row, column: str, left: str, right: str, words: tuple[str, ...])
 def _length(row: _Row, side: str) -> int | None:
     given = row.number_in(f"{side}_length", float("inf"))
     if given is None:
-        text = row.cells.get(f"{side}_text", "")
-        return len(text) if text else None
+        text = row.cells.get(f"{side}_text")
+        return len(text) if text is not None and any(map(row.cells.get, TEXTS)) else None
     if given != int(given):
         raise row.mistake(f"{side}_length", f"a whole number was expected, and not {given:g}")
     return int(given)

@@ -24,7 +24,8 @@ HUMANS = "all humans"
 class Finding:
     """What one rater, or all humans together, prefer between two models.
 
-    Everything but `identical` is about pairs whose answers differ. Both orders of a pair are one choice.
+    Everything but `identical` and `with_identical` is about pairs whose answers differ. Both orders of a
+    pair are one choice.
     """
 
     baseline: str
@@ -36,7 +37,9 @@ class Finding:
     n: int
     """Choices between the two: usable judgements of different answers."""
     identical: int
-    """Pairs of identical answers: ties that are counted here only."""
+    """Pairs of identical answers: ties that only `with_identical` counts besides."""
+    with_identical: float | None
+    """The win rate if they are counted as ties; None: there is no choice."""
     unreadable: Mapping[str, int]
     """Choices without a usable answer, by reason."""
     win_rate: WinRate | None
@@ -56,16 +59,9 @@ class Finding:
     length: Bias | None
     """The share that the longer answer won; None: no length is known."""
     length_controlled: LengthControlled | None
-    """The win rate if both answers had been equally long; None: not every length is known."""
+    """The win rate if both answers had been equally long; None: no length is known."""
     corrected: Corrected | None
     """A judge's win rate put right by what humans say of the same items; None: they share none."""
-
-    @property
-    def with_identical(self) -> float | None:
-        """The win rate if pairs of identical answers are counted as ties."""
-        if self.win_rate is None:
-            return None
-        return (self.win_rate.value * self.n + 0.5 * self.identical) / (self.n + self.identical)
 
     def sentence(self) -> str:
         """The preference in one sentence."""
@@ -103,6 +99,7 @@ class RaterAgreement:
     second: str
     """Raters' ids, or `HUMANS`: then every vote of one with every vote of another on the same item."""
     raw: Agreement
+    """Its `items` are pairs of verdicts: of one item as many as there are pairs of such raters."""
     kappa: Agreement
     """Cohen's."""
 
@@ -153,7 +150,8 @@ class Analysis:
     """The baseline first."""
     level: float
     findings: tuple[Finding, ...]
-    """For each pair of models each judge's, each person's, and then those of all humans."""
+    """For each pair of models each judge's, each person's, and then those of all humans; of a crowd no
+    single person's."""
     agreements: tuple[RaterAgreement, ...]
     """Over all pairs of models, where there are several, and then pair by pair."""
     groups: tuple[GroupAgreement, ...]

@@ -13,6 +13,8 @@ from harness.preferences.judgement import Choice, Judgement, Kind, choices
 
 Numbers = dict[str, Any]
 """Keyword arguments of a resampling: level, resamples, seed."""
+FEW_PEOPLE = 10
+"""So many are told one by one. Of a crowd each has judged little, and every test of one costs all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Plan:
     level: float
     resamples: int
     seed: int
+    crowd: bool
+    """Whether there are too many people to be told one by one."""
 
     @property
     def alpha(self) -> float:
@@ -45,6 +49,10 @@ class Heard:
     def raters(self, kind: Kind) -> list[str]:
         """In the order in which they are first heard."""
         return list(dict.fromkeys(each.rater for each in self.judgements if each.kind == kind))
+
+    def people(self, plan: Plan) -> list[str]:
+        """Those who are told one by one: all, or of a crowd nobody."""
+        return [] if plan.crowd else self.raters("human")
 
     def by(self, *raters: str) -> "Heard":
         """What these raters alone said."""

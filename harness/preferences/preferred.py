@@ -33,14 +33,17 @@ REFITS = 2_000
 
 
 def findings(heard: Heard, plan: Plan) -> Iterator[Finding]:
-    """Of two models: each judge's, each person's, and all humans' together. They are still to be decided."""
+    """Of two models: each judge's, each person's, and all humans' together. They are still to be decided.
+
+    Of a crowd there is only what they say together.
+    """
     judges, humans = heard.raters("judge"), heard.raters("human")
     truth = _means(heard.by(*humans))
     for rater in judges:
         yield _finding(heard.by(rater), rater, "judge", truth, plan)
-    for rater in humans:
+    for rater in heard.people(plan):
         yield _finding(heard.by(rater), rater, "human", {}, plan)
-    if len(humans) > 1:
+    if len(humans) > 1 or (humans and plan.crowd):
         yield _finding(heard.by(*humans), HUMANS, "human", {}, plan)
 
 
@@ -59,6 +62,7 @@ def _finding(heard: Heard, rater: str, kind: Kind, truth: Mapping[str, float], p
     values, units = _values(kept), [each.unit for each in kept]
     assert heard.models is not None
     baseline, candidate = heard.models
+    identical = sum(each.identical for each in asked)
     numbers = plan.numbers(baseline, candidate, rater)
     return Finding(
         baseline=baseline,
@@ -67,7 +71,8 @@ def _finding(heard: Heard, rater: str, kind: Kind, truth: Mapping[str, float], p
         kind=kind,
         decision=Decision.NO_DIFFERENCE if kept else Decision.NOT_COMPARABLE,
         n=len(kept),
-        identical=sum(each.identical for each in asked),
+        identical=identical,
+        with_identical=fmean([*values, *[TIE] * identical]) if kept else None,
         unreadable=dict(Counter(each.reason or NO_REASON for each in asked if each.value is None)),
         win_rate=win_rate(values, units, **numbers) if kept else None,
         standard_error=_standard_error(values, units),
@@ -119,11 +124,17 @@ def _length(kept: Sequence[Choice], numbers: Numbers) -> Bias | None:
 
 
 def _length_controlled(kept: Sequence[Choice], numbers: Numbers) -> LengthControlled | None:
-    longer_by = _longer_by(kept)
-    if not kept or len(longer_by) < len(kept):
+    values, longer_by = _values(kept), _longer_by(kept)
+    if not longer_by:
         return None
+    if len(longer_by) < len(kept):
+        return LengthControlled(
+            value=None, interval=None, raw=fmean(values), length_weight=None, extrapolated=False,
+            method="none",
+            reason=f"of {len(kept) - len(longer_by):,} of {len(kept):,} pairs the lengths are not known",
+        )  # fmt: skip
     fewer = {"resamples": min(numbers["resamples"], REFITS)}
-    return length_controlled(_values(kept), longer_by, [each.unit for each in kept], **numbers | fewer)
+    return length_controlled(values, longer_by, [each.unit for each in kept], **numbers | fewer)
 
 
 def _longer_by(kept: Sequence[Choice]) -> list[int]:

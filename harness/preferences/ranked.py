@@ -19,7 +19,7 @@ def ranked(heard: Heard, plan: Plan) -> Iterator[Ratings]:
     for judge in heard.raters("judge"):
         yield from _ratings(heard.by(judge), judge, plan)
     if humans:
-        yield from _ratings(heard.by(*humans), HUMANS if len(humans) > 1 else humans[0], plan)
+        yield from _ratings(heard.by(*humans), HUMANS if len(humans) > 1 or plan.crowd else humans[0], plan)
 
 
 def _ratings(heard: Heard, rater: str, plan: Plan) -> Iterator[Ratings]:

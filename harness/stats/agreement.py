@@ -216,7 +216,7 @@ def _coefficients(items: Disagreements, weights: Floats) -> tuple[Floats, Floats
     """Of each row of item weights: the coefficient, its linearised standard error, expected disagreement."""
     n = weights.shape[1]
     total, mass = weights @ items.weight, weights @ items.mass
-    usable = (total > 0) & (mass > 1)
+    usable = (total > 0) & (mass > (1 if items.without_return else 0))
     total, mass = np.where(usable, total, 1.0), np.where(usable, mass, 2.0)
     observed = weights @ items.observed / total
     deviations = (items.observed - observed[:, None] * items.weight) / total[:, None]
@@ -228,9 +228,8 @@ def _coefficients(items: Disagreements, weights: Floats) -> tuple[Floats, Floats
         scale = mass / (mass - 1) if items.without_return else np.ones(len(mass))
         alike = (left * right).sum(axis=1)
         expected = np.where(usable, scale * (1 - alike), 0.0)
-        shift = (right @ items.left.T + left @ items.right.T - 2 * alike[:, None] * items.mass) / mass[
-            :, None
-        ]
+        shift = right @ items.left.T + left @ items.right.T - 2 * alike[:, None] * items.mass
+        shift /= mass[:, None]
         divisor = np.where(expected > 0, expected, 1.0)[:, None]
         influence = -deviations / divisor - observed[:, None] * scale[:, None] * shift / divisor**2
     inflation = n / (n - 1) if n > 1 else 1.0

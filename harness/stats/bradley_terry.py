@@ -105,9 +105,8 @@ def _fit(wins: Floats, size: int) -> Floats:
     strength = np.ones((len(table), size))
     for _ in range(ROUNDS):
         before = strength.copy()
-        for one in range(
-            size
-        ):  # each from the others' newest: all at once, two candidates would swing for ever
+        # each from the others' newest: all at once, two candidates would swing for ever
+        for one in range(size):
             both = strength[:, one, None] + strength
             gained = (table[:, one] * strength / both).sum(axis=1)
             given = (table[:, :, one] / both).sum(axis=1)

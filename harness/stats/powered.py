@@ -63,12 +63,13 @@ def corrected_win_rate(
     resamples: int = 2_000,
     seed: int | np.random.Generator = 0,
 ) -> Corrected:
-    """`human` and `judge` are both one's shares of the same items, `others` the judge's of further ones."""
+    """People's and the judge's shares of the same items, and `others`, the judge's of further ones.
+
+    All are the candidate's shares of the win, in [0, 1]. Raises ValueError for one outside.
+    """
     rng = np.random.default_rng(seed)
-    people, machine = (
-        by_cluster(as_shares(human), shared_clusters),
-        by_cluster(as_shares(judge), shared_clusters),
-    )
+    people = by_cluster(as_shares(human), shared_clusters)
+    machine = by_cluster(as_shares(judge), shared_clusters)
     shared = people.count
     if shared < FEWEST:
         return _none(f"people judged {shared} of the judge's items, and at least {FEWEST} are needed", shared)

@@ -153,6 +153,16 @@ def test_an_unbiased_judge_is_not_accused() -> None:
     assert finding.length.p > 0.05
 
 
+def test_an_unknown_length_is_told() -> None:
+    """With a length missing there is no win rate at equal length, and the reason for it."""
+    known = said([R, L], left_length=3, right_length=5)
+
+    found = finding_of([*known, *said([R], item="other")]).length_controlled
+
+    assert found is not None
+    assert (None, "of 1 of 3 pairs the lengths are not known") == (found.value, found.reason)
+
+
 def test_a_leaning_to_length_is_found() -> None:
     """A judge that takes the longer answer in half of the pairs."""
     truths, longer, leaning = coins(400, 0.5, 1), coins(400, 0.5, 5), coins(400, 0.5, 6)
@@ -173,6 +183,7 @@ def test_nothing_is_said_of_what_is_not_known() -> None:
     finding = finding_of(said([R, L, R]))
 
     assert (None, None, None) == (finding.position, finding.consistency, finding.length)
+    assert finding.length_controlled is None
 
 
 def test_a_side_that_is_always_one_model_s_tells_no_bias() -> None:
@@ -246,6 +257,30 @@ def test_a_judge_stands_beside_people_with_their_own_agreement() -> None:
     humans = found.humans("dpo")
     assert humans is not None
     assert (HUMANS, 8) == (humans.rater, humans.n)
+
+
+@pytest.mark.parametrize(("people", "told"), [(10, True), (11, False)])
+def test_a_crowd_is_told_together(people: int, told: bool) -> None:
+    """Of more than ten people each judged little: one by one they are in no finding and in no agreement."""
+    names = [f"person {n}" for n in range(people)]
+    votes = [each for name in names for each in said([R, R, L], name)]
+
+    found = analyse([*said([R, L, L], "gpt", kind="judge"), *votes], resamples=20)
+
+    singly = names if told else []
+    assert ["gpt", *singly, HUMANS] == [each.rater for each in found.findings]
+    assert {"gpt", *singly, HUMANS} == {who for each in found.agreements for who in (each.first, each.second)}
+    assert tuple(names) == found.groups[0].raters
+
+
+def test_one_of_a_crowd_speaks_for_it() -> None:
+    """Where only one of many people judged a pair of models, it is still the crowd's finding."""
+    votes = [each for n in range(11) for each in said([R, R, L], f"person {n}")]
+
+    found = analyse([*votes, *said([R, R, L], "person 0", right="grpo")], resamples=20)
+
+    assert [("dpo", HUMANS), ("grpo", HUMANS)] == [(each.candidate, each.rater) for each in found.findings]
+    assert [HUMANS] == [each.rater for each in found.ratings]
 
 
 def test_votes_of_one_item_are_not_independent() -> None:

@@ -61,6 +61,28 @@ def test_everything_that_may_be_said(tmp_path: Path) -> None:
     ] == read_judgements(file)
 
 
+def test_an_answer_may_be_empty(tmp_path: Path) -> None:
+    """Beside a text an empty cell is an answer without characters; else its length is not known."""
+    head = f"{HEAD},left_text"
+    both = written(tmp_path, f"{head},right_text", "q1,ana,a,b,left,one,", "q2,ana,a,b,left,,")
+    lengths = [(each.left_length, each.right_length) for each in read_judgements(both)]
+    alone = written(tmp_path, head, "q1,ana,a,b,left,one")
+
+    [judgement] = read_judgements(alone)
+
+    assert [(3, 0), (None, None)] == lengths
+    assert (3, None) == (judgement.left_length, judgement.right_length)
+
+
+def test_an_answer_may_be_long(tmp_path: Path) -> None:
+    """Answers longer than csv's own limit for a cell are read."""
+    file = written(tmp_path, f"{HEAD},left_text,right_text", f"q1,ana,a,b,left,{'x' * 200_000},y")
+
+    [judgement] = read_judgements(file)
+
+    assert (200_000, 1) == (judgement.left_length, judgement.right_length)
+
+
 def test_columns_of_others_are_left_alone(tmp_path: Path) -> None:
     """What is not like any known column is nobody's mistake."""
     file = written(tmp_path, f"{HEAD},annotator_age", "q1,ana,sft,dpo,tie,40")

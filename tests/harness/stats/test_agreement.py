@@ -68,6 +68,12 @@ def test_one_label_only_is_no_agreement_beyond_chance() -> None:
         assert "the same label" in str(found.reason)
 
 
+def test_one_item_on_which_two_differ() -> None:
+    """Two labels are not one: Cohen expects no agreement there and sees none, Fleiss expects half."""
+    assert 0.0 == cohen_kappa(["left"], ["right"]).value
+    assert -1.0 == fleiss_kappa([["left", "right"]]).value
+
+
 def test_no_shared_item_is_no_agreement() -> None:
     """Raters who never rated the same."""
     found = krippendorff_alpha([["left", None], [None, "right"]])
