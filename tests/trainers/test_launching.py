@@ -503,3 +503,10 @@ def test_what_does_not_divide_is_refused_before_anything_is_trained(world: World
     with pytest.raises(ConfigError, match=r"stages\[1\].batch_size"):
         world.produce("late", late, launch=TWO)
     assert not world.plan("late", late)[-2].partial.exists()
+
+
+def test_checkpoints_are_chosen_in_one_process(world: World) -> None:
+    """A stage that selects is refused before anything starts, and not trained without a choice."""
+    choosing = stage("sft", "sft.jsonl", epochs=2, select={"by": "loss", "holdout": 0.2})
+    with pytest.raises(ConfigError, match=r"stages\[0\].select"):
+        world.produce("choosing", pipeline("choosing", "base", choosing), launch=TWO)
