@@ -18,9 +18,9 @@ from harness.errors import ConfigError, DataError, DiskFull, TrainingError, Usag
 from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
-from trainers.data import read
 from trainers.launching import FOLDER, Launch, check_division, read_launch, run_launched, write_job
 from trainers.pipeline import PlannedStage
+from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import Job, RewardSource
 from trainers.training import COMPLETE, check_gathering
