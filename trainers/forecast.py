@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from harness.records import Json
 from trainers import manifest
-from trainers.pipeline import PlannedStage
+from trainers.planning import PlannedStage
 from trainers.settings import Dpo, Online
 
 SAMPLED = 200

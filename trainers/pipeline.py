@@ -1,158 +1,29 @@
-"""Pipelines: which stages a candidate needs, which of them are there already, and training the rest.
-
-A stage's folder is named by the hash of everything its outcome depends on: kind and version, settings, the
-content of its rows, its parent, its rewards, the seed. So pipelines that begin alike share what they share,
-a changed setting trains anew just what depends on it, and nothing that is there is trained twice.
+"""Pipelines: training the stages that are planned and not there yet, one after the other.
 
     OUTPUT/stages/KIND-HASH/           a finished stage: a candidate in hub layout, and manifest.json
     OUTPUT/stages/KIND-HASH.partial/   one in training, or interrupted: the same command goes on with it
     OUTPUT/PIPELINE                    a link to the pipeline's last stage
 
-It does not know how a stage trains; making a plan imports no model library.
+It does not know what a stage depends on (`trainers.planning`), nor how it trains.
 """
 
 import fcntl
-import json
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from hashlib import sha256
-from importlib.util import find_spec
 from os import getpid
 from pathlib import Path
-from typing import Any
 
-from harness.engine.identity import identify
-from harness.errors import ConfigError, ModelError, TrainingError, UnknownName, UsageError
-from harness.records import Json, Local, Model, Pipeline, Stage
-from harness.registry import MIX
-from trainers import completions, history, manifest, measured
+from harness.errors import ConfigError, TrainingError, UsageError
+from harness.records import Json, Model, Pipeline
+from trainers import manifest
 from trainers.disk import FULL, disk_full_by_name
 from trainers.launching import Launch, check_division, join_launched, run_launched
 from trainers.mixes import no_mix
-from trainers.reading import Source, read
-from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training, learned_shapes
-from trainers.stage import Job, RewardSource, Selecting, StageProgress, SuiteScorer, run, stage_kind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """A model or a finished stage that another stage depends on."""
-
-    folder: Path
-    identity: str
-    chat_template: str | None = None
-    """Replaces the folder's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedReward:
-    """A reward with what it depends on."""
-
-    name: str
-    """As written in the configuration."""
-    source: RewardSource
-    identity: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedSelection:
-    """What a stage's `select` names, with what it depends on."""
-
-    reward: PlannedReward | None
-    prompts: Source | None
-
-    @property
-    def inputs(self) -> dict[str, Json]:
-        """What the choice depends on, the settings apart."""
-        return {
-            "reward": None if self.reward is None else self.reward.identity,
-            "prompts": None if self.prompts is None else self.prompts.hash,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStage:
-    """A stage with all it depends on, and where it is or will be."""
-
-    pipeline: str
-    """The pipeline it was planned for; others may share it."""
-    key: str
-    """Where it stands in the configuration: `pipelines.NAME.stages[0]`."""
-    stage: Stage
-    settings: Training
-    parent: Origin | None
-    sources: tuple[Source, ...]
-    rewards: tuple[PlannedReward, ...]
-    selecting: PlannedSelection | None
-    """None: the last checkpoint is the candidate."""
-    inputs: Mapping[str, Json] = field(repr=False)
-    """Everything the outcome depends on."""
-    identity: str
-    folder: Path
-    seed: int
-    last: bool
-    """Whether it is the pipeline's last, and so what its name stands for."""
-
-    @property
-    def kind(self) -> str:
-        """A name of the stage table."""
-        return self.stage.kind
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """What a finished stage says about itself."""
-        return manifest.read(self.folder)
-
-    @property
-    def history(self) -> Sequence[Mapping[str, Json]]:
-        """What a finished stage logged, step by step."""
-        return history.read(self.folder)
-
-    @property
-    def completions(self) -> Sequence[Mapping[str, Json]]:
-        """What a policy wrote while it was trained."""
-        return completions.read(self.folder)
-
-    @property
-    def selection(self) -> Sequence[Mapping[str, Json]]:
-        """What a finished stage's checkpoints were worth, by step."""
-        return measured.read(self.folder)
-
-    @property
-    def done(self) -> bool:
-        """Whether it is trained."""
-        return manifest.is_finished(self.folder)
-
-    @property
-    def partial(self) -> Path:
-        """Where it is in training."""
-        return self.folder.with_name(f"{self.folder.name}.partial")
-
-
-def plan(
-    pipelines: Mapping[str, Pipeline],
-    models: Mapping[str, Model],
-    name: str,
-    *,
-    output: Path,
-    seed: int,
-    root: Path,
-    mix: Callable[[str], Source] = no_mix,
-) -> list[PlannedStage]:
-    """All stages that a pipeline needs, in the order of training, each once; the last is its candidate.
-
-    `mix` gives the rows of a mix by its name.
-
-    Raises UnknownName, ConfigError, DataError, ModelError, DownloadNeeded.
-    """
-    if str(root) not in sys.path:
-        sys.path.append(str(root))  # reward functions may come from the project's own modules
-    planner = _Planner(pipelines=pipelines, models=models, output=output, seed=seed, root=root, mix=mix)
-    planner.pipeline(name, ())
-    return list(planner.stages.values())
+from trainers.planning import PlannedSelection, PlannedStage, plan
+from trainers.reading import Source
+from trainers.settings import Conversational
+from trainers.stage import Job, Selecting, StageProgress, SuiteScorer, run
 
 
 def produce(
@@ -193,198 +64,6 @@ def produce(
         if stage.last and leads:
             _link(output / stage.pipeline, stage.folder)
     return stages[-1].folder
-
-
-# ---------------------------------------------------------------- planning
-
-
-@dataclass(kw_only=True)
-class _Planner:
-    """One plan in the making. Stages are collected by folder, in the order they must be trained in."""
-
-    pipelines: Mapping[str, Pipeline]
-    models: Mapping[str, Model]
-    output: Path
-    seed: int
-    root: Path
-    mix: Callable[[str], Source]
-    stages: dict[tuple[str, Path], PlannedStage] = field(default_factory=dict)
-    sources: dict[str, Source] = field(default_factory=dict)
-
-    def pipeline(self, name: str, within: tuple[str, ...]) -> PlannedStage:
-        """Plan a pipeline's stages, after all they depend on. Returns the last."""
-        if name not in self.pipelines:
-            raise UnknownName("pipeline", name, self.pipelines)
-        if name in within:
-            raise ConfigError(
-                "harness.toml", f"pipelines.{name}", f"depends on itself: {' → '.join((*within, name))}"
-            )
-        pipeline = self.pipelines[name]
-        origin = None if pipeline.base is None else self.base(pipeline.base, name, (*within, name))
-        last: PlannedStage | None = None
-        for number, stage in enumerate(pipeline.stages):
-            key = f"pipelines.{name}.stages[{number}]"
-            last = self.stage(
-                pipeline, stage, origin, key, number == len(pipeline.stages) - 1, (*within, name)
-            )
-            origin = Origin(folder=last.folder, identity=last.identity)
-        if last is None:
-            raise ConfigError(
-                "harness.toml", f"pipelines.{name}.stages", "a pipeline needs at least one stage"
-            )
-        return last
-
-    def base(self, name: str, pipeline: str, within: tuple[str, ...]) -> Origin:
-        if name in self.pipelines:
-            last = self.pipeline(name, within)
-            if not stage_kind(last.kind).can_follow:
-                raise ConfigError(
-                    "harness.toml",
-                    f"pipelines.{pipeline}.base",
-                    f"{name!r} ends in a {last.kind} stage, which no stage can start from",
-                )
-            return Origin(folder=last.folder, identity=last.identity)
-        return self.model(name)
-
-    def model(self, name: str) -> Origin:
-        if name not in self.models:
-            raise UnknownName("model or pipeline", name, [*self.models, *self.pipelines])
-        model = self.models[name]
-        if isinstance(model.source, Local) and model.source.adapter is not None:
-            raise ModelError(f"model {name!r} has an adapter; merge it into its base to train on")
-        identity = identify(model)
-        return Origin(folder=identity.path, identity=identity.fingerprint, chat_template=model.chat_template)
-
-    def stage(
-        self,
-        pipeline: Pipeline,
-        stage: Stage,
-        parent: Origin | None,
-        key: str,
-        last: bool,
-        within: tuple[str, ...],
-    ) -> PlannedStage:
-        kind = stage_kind(stage.kind)
-        if kind.needs_base and parent is None:
-            raise ConfigError("harness.toml", key, f"a {stage.kind} stage needs a base to start from")
-        if not kind.needs_base and parent is not None:
-            raise ConfigError(
-                "harness.toml", key, f"a {stage.kind} stage starts from nothing, and must come first"
-            )
-        settings = STAGE_SETTINGS[stage.kind].model_validate(stage.settings)
-        rewards = self.rewards(stage, settings, key, within)
-        sources = tuple(self.source(name) for name in stage.data)
-        if not sources:
-            raise ConfigError("harness.toml", f"{key}.data", f"a {stage.kind} stage needs data")
-        for source in sources:
-            _check_shape(stage.kind, settings, source, f"{key}.data")
-        selecting = self.selecting(settings, key, within)
-        inputs: dict[str, Json] = {
-            "kind": stage.kind,
-            "version": kind.version,
-            "settings": settings.identifying(),
-            "data": [source.hash for source in sources],
-            "parent": parent.identity if parent else None,
-            "chat_template": parent.chat_template if parent else None,
-            "rewards": [{"identity": reward.identity, "weight": reward.source.weight} for reward in rewards],
-            "seed": self.seed,
-        }
-        if selecting is not None:
-            inputs["selecting"] = selecting.inputs
-        identity = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-        planned = PlannedStage(
-            pipeline=pipeline.name,
-            key=key,
-            stage=stage,
-            settings=settings,
-            parent=parent,
-            sources=sources,
-            rewards=rewards,
-            selecting=selecting,
-            inputs=inputs,
-            identity=identity,
-            folder=self.output / "stages" / f"{stage.kind}-{identity[:12]}",
-            seed=self.seed,
-            last=last,
-        )
-        return self.stages.setdefault((pipeline.name, planned.folder), planned)
-
-    def source(self, name: str) -> Source:
-        if name not in self.sources:
-            is_mix = name.startswith(MIX)
-            self.sources[name] = self.mix(name.removeprefix(MIX)) if is_mix else read(name, self.root)
-        return self.sources[name]
-
-    def rewards(
-        self, stage: Stage, settings: Training, key: str, within: tuple[str, ...]
-    ) -> tuple[PlannedReward, ...]:
-        named = [(stage.reward, 1.0)] if stage.reward is not None else []
-        if isinstance(settings, Rewarded):
-            named += [(reward.name, reward.weight) for reward in settings.rewards]
-            if stage.reward is not None and settings.rewards:
-                raise ConfigError(
-                    "harness.toml", f"{key}.rewards", "stands beside `reward`; use one of the two"
-                )
-        if settings.asks_for_rewards and not named:
-            raise ConfigError("harness.toml", f"{key}.reward", "this stage needs a reward")
-        if named and not settings.asks_for_rewards:
-            raise ConfigError("harness.toml", f"{key}.reward", "this stage has no use for a reward")
-        return tuple(self.reward(name, weight, key, within) for name, weight in named)
-
-    def selecting(self, settings: Training, key: str, within: tuple[str, ...]) -> PlannedSelection | None:
-        if not isinstance(settings, Conversational) or settings.select is None:
-            return None
-        select, key = settings.select, f"{key}.select"
-        return PlannedSelection(
-            reward=None if select.reward is None else self.reward(select.reward, 1.0, key, within),
-            prompts=None if select.prompts is None else self.source(select.prompts),
-        )
-
-    def reward(self, name: str, weight: float, key: str, within: tuple[str, ...]) -> PlannedReward:
-        if ":" in name:
-            source = RewardSource(source=name, weight=weight, is_function=True)
-            return PlannedReward(name=name, source=source, identity=_function_identity(name, self.root))
-        if name not in self.pipelines and name not in self.models:
-            known = [*self.pipelines, *self.models]
-            raise UnknownName("reward (a pipeline, a model or module:function)", name, known)
-        if name in self.pipelines:
-            last = self.pipeline(name, within)
-            if last.kind != "reward":
-                found = f"{name!r} ends in a {last.kind} stage, not in a reward stage"
-                raise ConfigError("harness.toml", f"{key}.reward", found)
-            origin = Origin(folder=last.folder, identity=last.identity)
-        else:
-            origin = self.model(name)
-        source = RewardSource(source=str(origin.folder), weight=weight)
-        return PlannedReward(name=name, source=source, identity=origin.identity)
-
-
-def _check_shape(kind: str, settings: Training, source: Source, key: str) -> None:
-    """Raise ConfigError for a mix whose rows are not what the stage learns from."""
-    learned = learned_shapes(kind, settings)
-    if source.shape is not None and source.shape not in learned:
-        raise ConfigError(
-            "harness.toml",
-            key,
-            f'{source.name} has rows = "{source.shape}", and this {kind} stage learns from '
-            f"{' or '.join(learned)}",
-        )
-
-
-def _function_identity(source: str, root: Path) -> str:
-    """The hash of a reward function's module and its name; what the module imports is not looked into.
-
-    Raises UsageError where there is no such module.
-    """
-    module, _, function = source.partition(":")
-    with suppress(ModuleNotFoundError, ValueError):
-        spec = find_spec(module)
-        if spec is not None and spec.origin is not None:
-            return sha256(Path(spec.origin).read_bytes() + function.encode()).hexdigest()
-    raise UsageError(f"reward {source!r}: there is no module {module!r}, neither installed nor in {root}")
-
-
-# ---------------------------------------------------------------- training
 
 
 def _check_scorer(stage: PlannedStage, score: SuiteScorer | None) -> None:

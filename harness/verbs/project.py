@@ -28,7 +28,8 @@ from trainers.contamination import Index
 from trainers.doctor.findings import Examination
 from trainers.launching import Launch
 from trainers.mixes import kept_mix
-from trainers.pipeline import PlannedStage, plan, produce
+from trainers.pipeline import produce
+from trainers.planning import PlannedStage, plan
 from trainers.reading import Source
 from trainers.settings import STAGE_SETTINGS, Conversational, Select
 from trainers.stage import StageProgress, SuiteScore

@@ -22,7 +22,7 @@ from trainers.doctor.examination import examine, examine_model
 from trainers.doctor.findings import Finding
 from trainers.doctor.loss import ends, padding_in
 from trainers.doctor.patient import Patient, ReadRow
-from trainers.pipeline import PlannedStage, plan
+from trainers.planning import PlannedStage, plan
 
 RIGHT: dict[str, Stage] = {
     "sft": stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3),

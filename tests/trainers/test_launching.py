@@ -19,7 +19,7 @@ from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
 from trainers.launching import FOLDER, Launch, check_division, read_launch, run_launched, write_job
-from trainers.pipeline import PlannedStage
+from trainers.planning import PlannedStage
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import Job, RewardSource

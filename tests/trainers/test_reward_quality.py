@@ -18,7 +18,7 @@ from trainers.data import Pair, pairs
 from trainers.doctor.examination import examine
 from trainers.doctor.rivals import compared
 from trainers.holdout import held_out
-from trainers.pipeline import PlannedStage, plan
+from trainers.planning import PlannedStage, plan
 from trainers.reading import read
 from trainers.reward_quality import Judged, calibration, calibration_error, figures, lengths, versus
 

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from harness.records import Json, Pipeline, Stage
-from trainers.pipeline import PlannedStage, plan, produce
+from trainers.pipeline import produce
+from trainers.planning import PlannedStage, plan
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
 from trainers.stage import Job, RewardSource, run

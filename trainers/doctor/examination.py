@@ -24,7 +24,7 @@ from trainers.doctor.templates import (
     markers,
     reward_reads_otherwise,
 )
-from trainers.pipeline import PlannedStage
+from trainers.planning import PlannedStage
 from trainers.settings import Conversational
 from trainers.tokens import answer_ids
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from trainers.doctor.findings import Finding
 from trainers.doctor.patient import Patient
-from trainers.pipeline import PlannedStage
+from trainers.planning import PlannedStage
 
 
 def over_optimised(patient: Patient) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from harness.errors import ModelError
 from trainers.data import Demonstration, Pair, Question, Turn, demonstrations, pairs, questions
 from trainers.doctor.findings import Finding
-from trainers.pipeline import PlannedStage
+from trainers.planning import PlannedStage
 from trainers.settings import Conversational, Dpo, Online, Reward, Sft
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 

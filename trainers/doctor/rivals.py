@@ -4,7 +4,7 @@ It does not know what they start from.
 """
 
 from trainers.doctor.findings import Examination, Finding
-from trainers.pipeline import PlannedStage
+from trainers.planning import PlannedStage
 from trainers.reward_quality import kept, versus
 
 
