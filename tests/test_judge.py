@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from transformers import AutoModelForSequenceClassification
 
-from harness.engine import retrying
+from harness.engine.services import retrying
 from harness.records import Preference
 from harness.store import Store
 from tests.harness.engine.test_rewarding import tiny_reward

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.engine import retrying
+from harness.engine.services import retrying
 from tests.serving import FINE, Asked, ModelServer, status
 from tests.suites.rows import write_rows
 from tests.suites.test_truthfulqa_gen import OPEN_QUESTIONS

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.engine import retrying
+from harness.engine.services import retrying
 from tests.serving import FINE, Asked, Fault, ModelServer, status
 from tests.suites.tiny_classifier import tiny_classifier
 

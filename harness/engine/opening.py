@@ -14,7 +14,7 @@ from typing import assert_never, cast
 
 from harness.engine.absent import AbsentEngine
 from harness.engine.identity import Identity, identify, labels_of
-from harness.engine.served import identify_endpoint, identify_gemini, key_of
+from harness.engine.services.served import identify_endpoint, identify_gemini, key_of
 from harness.errors import ModelError, UnknownName, UsageError
 from harness.protocols import Engine
 from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin
@@ -42,12 +42,12 @@ def open_engine(model: Model, *, device: str | None = None) -> Engine:
 
             return open_local(model, model.source, device=device)
         case Endpoint():
-            from harness.engine.endpoint import EndpointEngine  # noqa: PLC0415 - httpx, for those who need it
+            from harness.engine.services.endpoint import EndpointEngine  # noqa: PLC0415 - httpx, for those who need it
 
             return EndpointEngine(model.name, model.source)
         case Gemini():
             _need_extra(model, "gemini")
-            from harness.engine.gemini import GeminiEngine  # noqa: PLC0415 - an extra
+            from harness.engine.services.gemini import GeminiEngine  # noqa: PLC0415 - an extra
 
             return GeminiEngine(model.name, model.source)
         case Plugin():

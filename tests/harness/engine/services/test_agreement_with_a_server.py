@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine.endpoint import EndpointEngine
 from harness.engine.opening import open_engine
+from harness.engine.services.endpoint import EndpointEngine
 from harness.records import Endpoint, Local, Message, Model, Prompt, Sampling
 from tests.tiny_models import SENTENCES, tiny_llama
 

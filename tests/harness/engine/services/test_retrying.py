@@ -6,11 +6,11 @@ from email.utils import format_datetime
 
 import pytest
 
-from harness.engine import retrying
-from harness.engine.retrying import GaveUp, Mendable, Service, asked_wait
+from harness.engine.services import retrying
+from harness.engine.services.retrying import GaveUp, Mendable, Service, asked_wait
 from harness.errors import EngineError, ModelError
 from harness.records import Response, Traffic
-from tests.harness.engine.test_limits import FakeClock
+from tests.harness.engine.services.test_limits import FakeClock
 
 
 class Trying:

@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from harness.engine import flight
-from harness.engine.flight import in_flight
+from harness.engine.services import flight
+from harness.engine.services.flight import in_flight
 from harness.errors import ModelError
 
 Opened = Callable[[], AbstractAsyncContextManager[Callable[[int], Awaitable[str]]]]

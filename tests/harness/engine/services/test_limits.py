@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from harness.engine.limits import Limits
+from harness.engine.services.limits import Limits
 
 
 class FakeClock:

@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx
 
-from harness.engine.retrying import Mendable, asked_wait
-from harness.engine.served import MENDABLE_STATUSES, in_short, key_of
+from harness.engine.services.retrying import Mendable, asked_wait
+from harness.engine.services.served import MENDABLE_STATUSES, in_short, key_of
 from harness.errors import ModelError
 from harness.records import Endpoint
 

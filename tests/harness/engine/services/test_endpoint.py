@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from harness.engine.endpoint import EndpointEngine
 from harness.engine.opening import check_model, identify_model, open_engine, takes_schema
-from harness.engine.served import identify_endpoint
+from harness.engine.services.endpoint import EndpointEngine
+from harness.engine.services.served import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Endpoint, Message, Model, Prompt, Response, Sampling, Traffic
-from tests.harness.engine.test_limits import FakeClock
+from tests.harness.engine.services.test_limits import FakeClock
 from tests.serving import FINE, Asked, Fault, ModelServer, logprob_of, status, tokens
 
 GREEDY = Sampling(max_tokens=20)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from harness.engine.echo import TRIAL, echoes, likelihood
-from harness.engine.retrying import Mendable
+from harness.engine.services.echo import TRIAL, echoes, likelihood
+from harness.engine.services.retrying import Mendable
 from harness.errors import EngineError
 
 Body = dict[str, Any]

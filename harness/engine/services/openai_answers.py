@@ -7,7 +7,7 @@ give both when they stumble. It does not know how a server is reached.
 from collections.abc import Mapping
 from typing import Any
 
-from harness.engine.retrying import Mendable
+from harness.engine.services.retrying import Mendable
 from harness.records import Response, Sampling
 
 Body = Mapping[str, Any]

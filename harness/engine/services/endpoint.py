@@ -2,7 +2,7 @@
 
 Turns go to `/chat/completions`, where the server applies its chat template; a text to be continued goes to
 `/completions`, never disguised as a user's turn. Log-likelihoods come from `/completions` too, where the
-server echoes a prompt with its log-probabilities: see `harness.engine.echo`.
+server echoes a prompt with its log-probabilities: see `harness.engine.services.echo`.
 
 It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
 """
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from harness.engine.echo import TRIAL, echo_request, echoes, likelihood
-from harness.engine.flight import Ask, in_flight
-from harness.engine.limits import Clock
-from harness.engine.openai_answers import response_of, tokens_used
-from harness.engine.openai_http import Body, ContentFiltered, Post, Server, WrongRequest
-from harness.engine.retrying import Attempt, GaveUp, Service, timed
 from harness.engine.rules import request_seed
-from harness.engine.served import CHARACTERS_PER_TOKEN, identify_endpoint
+from harness.engine.services.echo import TRIAL, echo_request, echoes, likelihood
+from harness.engine.services.flight import Ask, in_flight
+from harness.engine.services.limits import Clock
+from harness.engine.services.openai_answers import response_of, tokens_used
+from harness.engine.services.openai_http import Body, ContentFiltered, Post, Server, WrongRequest
+from harness.engine.services.retrying import Attempt, GaveUp, Service, timed
+from harness.engine.services.served import CHARACTERS_PER_TOKEN, identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.records import Endpoint, Json, Likelihood, Message, Prompt, Response, Sampling
 

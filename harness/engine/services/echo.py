@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import Any
 
-from harness.engine.retrying import Mendable
 from harness.engine.rules import spaces_moved
+from harness.engine.services.retrying import Mendable
 from harness.errors import EngineError
 from harness.records import Likelihood
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from harness.engine.limits import Clock, Limits, RealClock
+from harness.engine.services.limits import Clock, Limits, RealClock
 from harness.errors import EngineError
 from harness.records import Response, Traffic
 

@@ -28,10 +28,16 @@ from google.api_core import client_options, exceptions
 from google.protobuf.json_format import ParseError
 from requests import RequestException
 
-from harness.engine.flight import Ask, in_flight
-from harness.engine.limits import Clock
-from harness.engine.retrying import Mendable, Service, asked_wait, timed
-from harness.engine.served import CHARACTERS_PER_TOKEN, MENDABLE_STATUSES, identify_gemini, in_short, key_of
+from harness.engine.services.flight import Ask, in_flight
+from harness.engine.services.limits import Clock
+from harness.engine.services.retrying import Mendable, Service, asked_wait, timed
+from harness.engine.services.served import (
+    CHARACTERS_PER_TOKEN,
+    MENDABLE_STATUSES,
+    identify_gemini,
+    in_short,
+    key_of,
+)
 from harness.errors import ModelError, SchemaRefused, UsageError
 from harness.records import Gemini, Json, Likelihood, Message, Prompt, Response, Sampling
 

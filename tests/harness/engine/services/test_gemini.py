@@ -12,16 +12,16 @@ import pytest
 
 from harness.engine import opening
 from harness.engine.opening import check_model, identify_model, open_engine, takes_schema
-from harness.engine.served import identify_gemini
+from harness.engine.services.served import identify_gemini
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Gemini, Message, Model, Prompt, Response, Sampling, Traffic
-from tests.harness.engine.test_limits import FakeClock
+from tests.harness.engine.services.test_limits import FakeClock
 from tests.serving import FINE, Asked, Fault, ModelServer, status
 
 pytest.importorskip("google.generativeai", reason="the extra `gemini` is not installed")
 
-from harness.engine.gemini import GeminiEngine
+from harness.engine.services.gemini import GeminiEngine
 
 GREEDY = Sampling(max_tokens=20)
 
@@ -264,7 +264,7 @@ def test_what_identifies_it(server: ModelServer) -> None:
 def test_the_end_of_support_is_not_told_over_and_over() -> None:
     """The library warns whenever it is imported; here, and only here, that is silenced."""
     done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", "import harness.engine.gemini"],
+        [sys.executable, "-W", "always", "-c", "import harness.engine.services.gemini"],
         capture_output=True,
         text=True,
         check=True,

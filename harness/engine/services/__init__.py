@@ -1,0 +1,1 @@
+"""Models behind services: OpenAI-compatible servers and Gemini, asked over a network."""
