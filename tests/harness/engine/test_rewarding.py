@@ -13,7 +13,7 @@ from harness.engine.rewarding import RewardEngine
 from harness.errors import EngineError, ModelError, UsageError
 from harness.records import Local, Message, Model, Prompt, Response, Sampling
 from tests.tiny_models import tiny_llama, tiny_tokenizer
-from trainers.rewards import _by_model
+from trainers.rewards import judge
 from trainers.tokens import judged_ids
 
 ANY = Sampling(max_tokens=1)
@@ -72,7 +72,7 @@ def test_the_scores_are_those_of_training(tmp_path: Path) -> None:
     folder = tiny_reward(tmp_path / "reward")
     found = scores(opened(folder), [conversation(*talk) for talk in TALKS])
     prompts = [[{"role": "user", "content": prompt}] for prompt, _ in TALKS]
-    expected = _by_model(str(folder), prompts, [answer for _, answer in TALKS], chat=True)
+    expected = judge(str(folder), prompts, [answer for _, answer in TALKS], chat=True)
     assert expected == pytest.approx([float(each.text) for each in found], abs=1e-5)
     tokenizer = tiny_tokenizer()
     lengths = [
@@ -91,7 +91,7 @@ def test_without_a_template_a_text_is_rated_as_it_is(tmp_path: Path) -> None:
     assert engine.chat_template is None
     found = scores(engine, [Prompt(content=prompt + answer) for prompt, answer in TALKS])
     prompts = [[{"role": "user", "content": prompt}] for prompt, _ in TALKS]
-    expected = _by_model(str(folder), prompts, [answer for _, answer in TALKS], chat=False)
+    expected = judge(str(folder), prompts, [answer for _, answer in TALKS], chat=False)
     assert expected == pytest.approx([float(each.text) for each in found], abs=1e-5)
 
 
