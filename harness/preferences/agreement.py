@@ -18,10 +18,15 @@ Verdicts = Mapping[str, Mapping[Pair, Choice]]
 
 
 def agreements(heard: Heard, plan: Plan) -> Iterator[RaterAgreement]:
-    """Of each two raters; of each judge with all humans, and of these with one another, where several are."""
+    """Of each two raters; of each judge with all humans, and of these with one another, where several are.
+
+    A jury only repeats its judges, so its agreement with judges is none.
+    """
     said = _verdicts(heard)
     judges, humans = heard.raters("judge"), heard.raters("human")
     for pair in combinations([*judges, *humans], 2):
+        if pair[1] in judges and any(each.startswith(JURY) for each in pair):
+            continue
         yield from _agreement(heard, pair, [pair], said, plan)
     if len(humans) > 1:
         for judge in judges:
