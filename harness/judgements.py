@@ -59,6 +59,28 @@ def outdated(
     return _chosen(store, names, fingerprints)[1]
 
 
+def caveats(
+    store: Store,
+    names: Sequence[str] = (),
+    *,
+    fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> list[str]:
+    """What whoever reads these judgements must know: what is left out, and whom not to rely on."""
+    chosen, earlier = _chosen(store, names, fingerprints)
+    heard = {each.rater for each in chosen}
+    notes = []
+    if earlier:
+        notes.append(f"{earlier} preferences are about earlier answers of these models, and are left out")
+    for rater in store.raters():
+        flags = rater.details.get("flags")
+        if rater.id in heard and isinstance(flags, Sequence) and flags:
+            told = "; ".join(map(str, flags))
+            notes.append(
+                f"{rater.id}: the audit advises not to rely on these votes, which count here: {told}"
+            )
+    return notes
+
+
 def _chosen(
     store: Store, names: Sequence[str], fingerprints: Mapping[str, Collection[str]]
 ) -> tuple[list[Preference], int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.judgements import judgements, outdated
+from harness.judgements import caveats, judgements, outdated
 from harness.preferences import IDENTICAL
 from harness.records import Preference, Rater, Response, Row, Sample, Study, Vote
 from harness.store import Store
@@ -167,3 +167,17 @@ def test_a_sealed_blind_test_says_nothing(store: Store) -> None:
 
     assert [] == judgements(store, ["sft", "dpo"])
     assert [] == judgements(store, [dpo.model, sft.model])
+
+
+def test_whom_the_audit_flagged_is_told(store: Store) -> None:
+    """Votes of a flagged rater count, and nobody reads them without knowing; others are not named."""
+    sft, dpo = keep_answers(store, "sft", ["a"]), keep_answers(store, "dpo", ["b"])
+    for rater, flags in [("human:first:ana", ["2 of 3 checks missed"]), ("human:first:bia", [])]:
+        judged(store, sft, dpo, ["left"], rater=rater)
+        store.keep_rater(Rater(id=rater, kind="human", name=rater, details={"flags": flags}))
+
+    (note,) = caveats(store, ["sft", "dpo"])
+
+    assert note.startswith("human:first:ana: the audit advises not to rely on these votes")
+    assert note.endswith("2 of 3 checks missed")
+    assert [] == caveats(store, ["sft", "other"])
