@@ -1,17 +1,19 @@
-"""Judgements out of the store: what raters said about the newest runs of some models.
+"""Judgements out of the store: what raters said about the newest answers of some models.
 
-A model's newest whole run of each set of prompts counts, as in every report: what was said about an earlier
-one is about other answers. A blind test that is still sealed has no preferences in the store.
+A model's newest whole run of each set of prompts says how it is asked now, as in every report. What was said
+about a run that was asked otherwise is about other answers, and so is what was said about a prompt or a text
+that has changed since. A run of fewer prompts, or of more, takes nothing away: what was said about the same
+answers counts, and once. A blind test that is still sealed has no preferences in the store.
 
 It does not know what judgements mean.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from harness.preferences import Judgement
-from harness.records import Preference, Rater, Response, Run
+from harness.records import Message, Preference, Rater, Response, Run
 from harness.store import Store
 
 
@@ -19,7 +21,9 @@ from harness.store import Store
 class _Asked:
     """What a run adds to a judgement about one of its samples."""
 
-    length: int | None
+    prompt: str | tuple[Message, ...]
+    answer: str | None
+    """None: there is no text."""
     cluster: str
 
 
@@ -33,10 +37,7 @@ def judgements(
 
     `fingerprints` are those of what a model's name stands for now; other runs of it do not count then.
     """
-    runs = {run.id: run for run in store.runs()}
-    newest = set(_newest(runs.values(), fingerprints))
-    chosen = [each for each in _between(store, runs, names) if {each.left_run, each.right_run} <= newest]
-    return told(store, chosen)
+    return told(store, _chosen(store, names, fingerprints)[0])
 
 
 def told(store: Store, chosen: Sequence[Preference]) -> list[Judgement]:
@@ -55,9 +56,62 @@ def outdated(
     fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> int:
     """How many judgements between these models are about earlier answers, and so not among `judgements`."""
+    return _chosen(store, names, fingerprints)[1]
+
+
+def caveats(
+    store: Store,
+    names: Sequence[str] = (),
+    *,
+    fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> list[str]:
+    """What whoever reads these judgements must know: what is left out, and whom not to rely on."""
+    chosen, earlier = _chosen(store, names, fingerprints)
+    heard = {each.rater for each in chosen}
+    notes = []
+    if earlier:
+        notes.append(f"{earlier} preferences are about earlier answers of these models, and are left out")
+    for rater in store.raters():
+        flags = rater.details.get("flags")
+        if rater.id in heard and isinstance(flags, Sequence) and flags:
+            told = "; ".join(map(str, flags))
+            notes.append(
+                f"{rater.id}: the audit advises not to rely on these votes, which count here: {told}"
+            )
+    return notes
+
+
+def _chosen(
+    store: Store, names: Sequence[str], fingerprints: Mapping[str, Collection[str]]
+) -> tuple[list[Preference], int]:
+    """What was said about the newest answers, each judgement once; and how many are about earlier ones.
+
+    The same pair may be judged in a run of few prompts and in one of many, and with the models named either
+    way round: a rater's word on it in one order is one judgement, that of the newest runs.
+    """
     runs = {run.id: run for run in store.runs()}
-    newest = set(_newest(runs.values(), fingerprints))
-    return sum(not {each.left_run, each.right_run} <= newest for each in _between(store, runs, names))
+    said = _between(store, runs, names)
+    judged = {(runs[run].model, runs[run].suite) for each in said for run in (each.left_run, each.right_run)}
+    ranked = _alike([run for run in runs.values() if (run.model, run.suite) in judged], fingerprints)
+    rank = {run.id: place for place, run in enumerate(ranked)}
+    known = [each for each in said if each.left_run in rank and each.right_run in rank]
+    asked = {run.id: _asked(store, run.id) for run in ranked}
+    newest = _newest(ranked, asked)
+    found: dict[tuple[object, ...], Preference] = {}
+    earlier = len(said) - len(known)
+    for each in sorted(known, key=lambda one: (rank[one.left_run], rank[one.right_run])):
+        sides = [
+            (runs[run].model, runs[run].suite, each.sample, asked[run][each.sample])
+            for run in (each.left_run, each.right_run)
+        ]
+        if all(newest[side[:3]] == (side[3].prompt, side[3].answer) for side in sides):
+            first = sides[0 if each.shown_first == "left" else 1][0]
+            models = frozenset(side[0] for side in sides)
+            found.setdefault((each.rater, sides[0][1:3], models, first), each)
+        else:
+            earlier += 1
+    counted = {id(each) for each in found.values()}
+    return [each for each in said if id(each) in counted], earlier
 
 
 def _between(store: Store, runs: Mapping[str, Run], names: Sequence[str]) -> list[Preference]:
@@ -70,21 +124,42 @@ def _between(store: Store, runs: Mapping[str, Run], names: Sequence[str]) -> lis
     return found
 
 
-def _newest(runs: Iterable[Run], fingerprints: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """The ids of each model's newest whole run of each suite."""
-    by_what: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        if run.finished is not None and run.fingerprint in fingerprints.get(run.model, (run.fingerprint,)):
-            by_what.setdefault((run.model, run.suite), []).append(run)
-    for same in by_what.values():
-        yield max(same, key=lambda run: (run.finished or "", run.started)).id
+def _alike(runs: Sequence[Run], fingerprints: Mapping[str, Collection[str]]) -> list[Run]:
+    """The whole runs that were asked as each model's newest one of the same suite was, newest first."""
+    whole = [
+        run
+        for run in runs
+        if run.finished is not None and run.fingerprint in fingerprints.get(run.model, (run.fingerprint,))
+    ]
+    whole.sort(key=lambda run: (run.finished or "", run.started), reverse=True)
+    now: dict[tuple[str, str], Run] = {}
+    for run in whole:
+        now.setdefault((run.model, run.suite), run)
+    return [run for run in whole if _conditions(run) == _conditions(now[run.model, run.suite])]
+
+
+def _conditions(run: Run) -> tuple[object, ...]:
+    """What an answer depends on besides its prompt."""
+    return run.fingerprint, run.suite_version, run.settings, run.seed
+
+
+def _newest(
+    ranked: Sequence[Run], asked: Mapping[str, Mapping[str, _Asked]]
+) -> dict[tuple[str, str, str], tuple[str | tuple[Message, ...], str | None]]:
+    """By model, suite and sample: the prompt and the answer of the newest run that holds the sample."""
+    found: dict[tuple[str, str, str], tuple[str | tuple[Message, ...], str | None]] = {}
+    for run in ranked:
+        for sample, each in asked[run.id].items():
+            found.setdefault((run.model, run.suite, sample), (each.prompt, each.answer))
+    return found
 
 
 def _asked(store: Store, run: str) -> Mapping[str, _Asked]:
     """By sample."""
     return {
         row.sample.id: _Asked(
-            next((len(answer.text) for answer in row.responses if isinstance(answer, Response)), None),
+            row.sample.prompt,
+            next((answer.text for answer in row.responses if isinstance(answer, Response)), None),
             row.sample.cluster or row.sample.id,
         )
         for row in store.rows(run)
@@ -109,7 +184,11 @@ def _judgement(
         cluster=f"{left.suite}/{answer.cluster}",
         shown_first=chosen.shown_first if rater.sees_an_order else None,
         reason=chosen.reason,
-        left_length=answer.length,
-        right_length=asked[right.id][chosen.sample].length,
+        left_length=_length(answer.answer),
+        right_length=_length(asked[right.id][chosen.sample].answer),
         seconds=chosen.seconds,
     )
+
+
+def _length(text: str | None) -> int | None:
+    return None if text is None else len(text)

@@ -447,6 +447,10 @@ def test_a_service_that_does_not_say_what_it_took(project: Judged) -> None:
             "a budget needs the price of judge 'brief': give it in [prices.",
         ),
         (["--by", "served", "--until-decided", "--level", "95"], "--level 95: a level lies between 0 and 1"),
+        (
+            ["--by", "served", "--level", "0.9"],
+            "--level says when --until-decided stops, which was not asked for",
+        ),
         (["--by", "two_labels"], "is a classifier with 2 labels, and one that rates answers has 1"),
         (["--by", "locked"], "the environment variable NOT_SET_ANYWHERE, which `key_env` names, is not set"),
     ],

@@ -185,3 +185,16 @@ def test_an_empty_store(working: Working, store: Store) -> None:
     """It says what makes preferences; a report still asks for runs."""
     assert "holds no preference" in working.complaint(2, "preferences")
     assert "holds no finished run" in working.complaint(2, "report")
+
+
+def test_names_of_a_file_do_nothing_to_a_terminal(working: Working) -> None:
+    """Control characters of names, raters and reasons are written out, in results and in messages."""
+    name, rater = "b\x1b[31m\u202e", "r\x1b]0;x\x07"
+    rows = [f"{i},{rater},a,{name},right,no\x1b[2J" for i in range(3)] + [f"3,{rater},a,{name},,no\x1b[2J"]
+    Path("votes.csv").write_text("\n".join([f"{HEAD},reason", *rows]), encoding="utf-8")
+
+    for arguments, code in [((), 0), (("a", "c"), 2)]:
+        found, shown, complaints = working.run("preferences", "--from", "votes.csv", *arguments)
+        assert code == found
+        assert not {"\x1b", "\x07", "\u202e"} & set(shown + complaints)
+        assert "b␛[31m⟨U+202E⟩" in shown + complaints

@@ -1,6 +1,9 @@
 """`harness blind`: human blind tests. It does not know how they are drawn, sealed, audited or served."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +19,8 @@ from harness.cli.terminal import console, introduce, print_json
 from harness.errors import UsageError
 from harness.records import Sampling
 from harness.verbs import blind
-from harness.verbs.project import open_project
+from harness.verbs.project import Project, open_project
+from suites.blind.ballots import BallotBox
 from suites.blind.design import Plan
 
 Study = Annotated[
@@ -125,9 +129,7 @@ def rate(
     """Rate in this terminal. Every vote is kept at once, and the same command goes on from there."""
     project = open_project(config)
     introduce(project)
-    with blind.ballot_box(project, study) as box:
-        if not box.is_sealed:
-            raise UsageError(f"the blind test {box.study!r} is unsealed: votes are closed")
+    with _open_votes(project, study) as box:
         rate_in_terminal(box, rater)
 
 
@@ -153,8 +155,18 @@ def serve(
         from suites.blind.web import serve as serve_page  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UsageError("the rating page needs an extra: pip install 'harness[blind]'") from error
+    with _open_votes(project, study) as box:
+        # flushed, for links that wait in a pipe or a log file until the server ends help nobody
+        serve_page(box, host=host, port=port, public=public, tell=partial(print, flush=True))
+
+
+@contextmanager
+def _open_votes(project: Project, study: str | None) -> Iterator[BallotBox]:
+    """The ballot box of a blind test that takes votes. Raises UsageError after unsealing."""
     with blind.ballot_box(project, study) as box:
-        serve_page(box, host=host, port=port, public=public)
+        if not box.is_sealed:
+            raise UsageError(f"the blind test {box.study!r} is unsealed: votes are closed")
+        yield box
 
 
 @command.command(short_help="Show how far raters are.")
@@ -166,6 +178,8 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json([standing_as_json(each) for each in found])
         return
+    if not found:
+        console.print("no blind test yet; `harness blind new A B` makes one")
     for each in found:
         table = Table("rater", "done", "of", title=Text(each.study.name), title_justify="left")
         for rater, progress in each.raters.items():

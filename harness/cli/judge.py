@@ -21,6 +21,7 @@ from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judge
 from harness.verbs.judge_estimates import Estimate, Estimates, estimate
 from harness.verbs.project import Project, open_project
 from harness.verbs.work import FailedAnswers, failed_answers
+from harness.visible import visible
 from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
 from suites.judge.templates import CRITERIA, TEMPLATES, sentence_of, template_named
@@ -93,6 +94,10 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Have judges prefer between models' answers. What is answered or judged already is used as it is."""
+    if level is not None and not until_decided:
+        raise UsageError(
+            "--level says when --until-decided stops, which was not asked for; add it, or drop --level"
+        )
     project = open_project(config, seed=seed, limit=limit, device=device)
     introduce(project)
     judging = Judging(
@@ -169,9 +174,9 @@ def _print(judged: Judged) -> None:
         if each.stopping is not None:
             console.print(Text(_decided(each, each.stopping)))
         for reason, count in _unusable(each.session.preferences).items():
-            console.print(Text(f"no verdict by {each.rater.id}: {count} × {reason}", style="yellow"))
+            console.print(Text(visible(f"no verdict by {each.rater.id}: {count} × {reason}"), style="yellow"))
     for note in judged.notes:
-        console.print(Text(f"note: {note}", style="yellow"))
+        console.print(Text(visible(f"note: {note}"), style="yellow"))
     if judged.spent is not None:
         console.print(f"spent on judges: {judged.spent:.6g} {escape(judged.currency)}")
 

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from harness.cli.options import AsJson, Baseline, Config
 from harness.cli.preferred import whole
 from harness.cli.terminal import console, introduce, print_json
-from harness.verbs.preferences import preferences, preferences_from
+from harness.verbs.preferences import notes, preferences, preferences_from
 from harness.verbs.project import open_project
+from harness.visible import visible
 
 
 def command(
@@ -27,14 +29,18 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Say what judges and humans preferred, how sure that is, and how far they agree."""
+    told: list[str] = []
     if file is None:
         project = open_project(config)
         introduce(project)
         found = preferences(project, names or (), baseline=baseline)
+        told = notes(project, names or (), baseline=baseline)
     else:
         found = preferences_from(file, names or (), baseline=baseline)
     if as_json:
-        print_json(asdict(found))
-    else:
-        for part in whole(found):
-            console.print(part)
+        print_json({**asdict(found), "notes": told})
+        return
+    for part in whole(found):
+        console.print(part)
+    for note in told:
+        console.print(Text(visible(f"note: {note}"), style="yellow"))

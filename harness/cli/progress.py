@@ -1,10 +1,11 @@
 """Progress bars with estimates, on standard error, for training and asking.
 
-Where nobody watches (a pipe, a log file) it says one line per finished piece instead. It does not know what
-the work is.
+Where nobody watches (a pipe, a log file) it says one line per finished piece instead; a piece that is asked
+in many rounds, as judges are until it is decided, is one. It does not know what the work is.
 """
 
 import time
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.progress import (
@@ -39,6 +40,8 @@ class ProgressBars:
         self._tasks: dict[str, TaskID] = {}
         self._begun: dict[str, float] = {}
         self._loading: TaskID | None = None
+        self._shown = ""
+        self._finished: _Finished | None = None
 
     def __enter__(self) -> "ProgressBars":
         self._progress.start()
@@ -48,6 +51,7 @@ class ProgressBars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+        self._tell()
 
     def training(self, progress: StageProgress) -> None:
         """Show a stage's steps and its last loss."""
@@ -77,5 +81,26 @@ class ProgressBars:
             self._tasks[what] = self._progress.add_task(what, total=total, detail=detail)
             self._begun[what] = time.monotonic()
         self._progress.update(self._tasks[what], completed=done, total=total, detail=detail)
-        if done == total and not errors.is_terminal:
-            errors.print(f"{what}: {total} in {time.monotonic() - self._begun[what]:.1f} s", markup=False)
+        if what != self._shown:
+            self._tell()
+        self._shown = what
+        if done == total:
+            before = self._finished.count if self._finished else 0
+            seconds = time.monotonic() - self._begun[what]
+            self._finished = _Finished(what, before + total, seconds)
+
+    def _tell(self) -> None:
+        """Say what was finished last, now that nothing more of it comes."""
+        if self._finished is not None and not errors.is_terminal:
+            each = self._finished
+            errors.print(f"{each.what}: {each.count} in {each.seconds:.1f} s", markup=False)
+        self._finished = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A piece of work, all rounds of it so far."""
+
+    what: str
+    count: int
+    seconds: float

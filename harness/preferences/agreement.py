@@ -20,11 +20,13 @@ Verdicts = Mapping[str, Mapping[Pair, Choice]]
 def agreements(heard: Heard, plan: Plan) -> Iterator[RaterAgreement]:
     """Of each two raters; of each judge with all humans, and of these with one another, where several are.
 
-    Of a crowd there are only the latter.
+    Of a crowd there are only the latter. A jury only repeats its judges, so its agreement with judges is none.
     """
     said = _verdicts(heard)
     judges, humans = heard.raters("judge"), heard.raters("human")
     for pair in combinations([*judges, *heard.people(plan)], 2):
+        if pair[1] in judges and any(each.startswith(JURY) for each in pair):
+            continue
         yield from _agreement(heard, pair, [pair], said, plan)
     if len(humans) > 1 or plan.crowd:
         for judge in judges:

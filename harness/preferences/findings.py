@@ -11,7 +11,7 @@ from harness.records import Decision
 from harness.stats.agreement import Agreement
 from harness.stats.bradley_terry import Rating
 from harness.stats.length_control import LengthControlled
-from harness.stats.powered import Corrected
+from harness.stats.prediction_powered import Corrected
 from harness.stats.preferences import Bias, Consistency, SignTest, WinRate
 
 JURY = "jury:"

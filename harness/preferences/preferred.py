@@ -16,7 +16,7 @@ from harness.records import Decision
 from harness.stats.clusters import by_cluster
 from harness.stats.length_control import LengthControlled, length_controlled
 from harness.stats.multiplicity import holm
-from harness.stats.powered import Corrected, corrected_win_rate
+from harness.stats.prediction_powered import Corrected, corrected_win_rate
 from harness.stats.preferences import (
     TIE,
     Bias,

@@ -34,6 +34,9 @@ from harness.stats.preferences import as_shares
 FEWEST = 10
 """Items that people must have judged; fewer say too little of how they differ from the judge."""
 
+ROUNDING = 1e-9
+"""A standard error below it is none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corrected:
@@ -65,7 +68,8 @@ def corrected_win_rate(
 ) -> Corrected:
     """People's and the judge's shares of the same items, and `others`, the judge's of further ones.
 
-    All are the candidate's shares of the win, in [0, 1]. Raises ValueError for one outside.
+    All are the candidate's shares of the win, in [0, 1]. Where there is no spread to weigh the judge by, its
+    weight is 0, and people's labels alone say everything. Raises ValueError for one outside.
     """
     rng = np.random.default_rng(seed)
     people = by_cluster(as_shares(human), shared_clusters)
@@ -82,20 +86,16 @@ def corrected_win_rate(
     sample = _Shared(people, machine)
     far, far_error = further.mean, further.standard_error
     value, error, weight = (float(each[0]) for each in sample.corrected(np.ones((1, shared)), far, far_error))
+    if error < ROUNDING:  # people all say the same, or the judge repeats them: its worth cannot be told
+        return _corrected(people.mean, alone, alone, 0.0, shared, further.count)
     t = []
     for weights in resamplings(shared, resamples, 8 * shared, rng):
         drawn = far + far_error * rng.standard_normal(len(weights))
         values, errors, _ = sample.corrected(weights, drawn, far_error)
-        t.append(np.where(errors > 1e-9, (values - value) / np.maximum(errors, 1e-9), np.inf))
+        t.append(np.where(errors > ROUNDING, (values - value) / np.maximum(errors, ROUNDING), np.inf))
     half = t_reach(np.concatenate(t), level) * error
-    return Corrected(
-        value=min(max(value, 0.0), 1.0),
-        interval=Interval(low=max(value - half, 0.0), high=min(value + half, 1.0), level=level),
-        human=alone,
-        weight=weight,
-        shared=shared,
-        judged=further.count,
-    )
+    interval = Interval(low=max(value - half, 0.0), high=min(value + half, 1.0), level=level)
+    return _corrected(min(max(value, 0.0), 1.0), interval, alone, weight, shared, further.count)
 
 
 class _Shared:
@@ -120,6 +120,12 @@ class _Shared:
         weight = np.clip(both / np.maximum(spread, 1e-12), 0.0, 1.0)
         variance = var_people - 2 * weight * both + weight**2 * spread
         return of_people + weight * (far - of_machine), np.sqrt(np.maximum(variance, 0.0)), weight
+
+
+def _corrected(
+    value: float, interval: Interval, human: Interval, weight: float, shared: int, judged: int
+) -> Corrected:
+    return Corrected(value=value, interval=interval, human=human, weight=weight, shared=shared, judged=judged)
 
 
 def _none(reason: str, shared: int) -> Corrected:

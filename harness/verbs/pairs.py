@@ -22,6 +22,7 @@ from harness.store import Store
 from harness.verbs.project import Project, Unwatched, Watcher
 from harness.verbs.selecting import left_out
 from harness.verbs.work import runs_of
+from harness.visible import visible
 from suites.answers import Answers
 from suites.prompts import OFFICIAL, hub_prompts, read_prompts
 
@@ -163,7 +164,7 @@ def _suite(
     if prompts is None or prompts in OFFICIAL:
         label, samples = _official(project, tuple(OFFICIAL) if prompts is None else (prompts,))
     elif Path(prompts).is_file():
-        label, samples = Path(prompts).name.split(".")[0], read_prompts(Path(prompts))
+        label, samples = visible(Path(prompts).name.split(".")[0]), read_prompts(Path(prompts))
     elif project.knows_suite(prompts):
         return project.suite(prompts, watcher, lambda: store)
     elif "/" in prompts and not Path(prompts).suffix:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from harness.errors import UnknownName, UsageError
-from harness.judgements import judgements
+from harness.judgements import caveats, judgements
 from harness.preferences import Analysis, Judgement, analyse, read_judgements
 from harness.store import Store
 from harness.verbs.project import Project
@@ -34,6 +34,12 @@ def preferences(project: Project, names: Sequence[str] = (), *, baseline: str | 
         resamples=settings.resamples,
         seed=project.registry.project.seed,
     )
+
+
+def notes(project: Project, names: Sequence[str] = (), *, baseline: str | None = None) -> list[str]:
+    """What to know of what `preferences` says: what is left out, and whom not to rely on."""
+    with closing(project.store()) as store:
+        return caveats(store, _named(names, baseline) if names else [])
 
 
 def preferences_from(file: Path, names: Sequence[str] = (), *, baseline: str | None = None) -> Analysis:

@@ -23,7 +23,7 @@ from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
 from harness.evaluation import rescore as from_kept_answers
-from harness.judgements import judgements, outdated
+from harness.judgements import caveats, judgements
 from harness.preferences import Analysis, analyse
 from harness.price import with_margin
 from harness.protocols import Suite
@@ -304,7 +304,7 @@ def _outcome(
     candidates = {name: theirs for name, theirs in scored.items() if name != baseline}
     seed = project.registry.project.seed
     level, resamples = settings.level, settings.resamples
-    said, earlier = _preferences(project, store, runs)
+    said, notes = _preferences(project, store, runs)
     board = build(
         store,
         _with_judged(store, runs) if said else runs,
@@ -318,7 +318,7 @@ def _outcome(
             scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
         ),
         preferences=said,
-        notes=earlier,
+        notes=notes,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         label=project.registry.project.label,
         level=level,
@@ -343,11 +343,9 @@ def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, l
 def _preferences(
     project: Project, store: Store, runs: Mapping[str, Sequence[Run]]
 ) -> tuple[Analysis | None, list[str]]:
-    """What is said of these models' newest answers, None for nothing; a note of what is said of earlier."""
+    """What is said of these models' newest answers, None for nothing; and notes of what to know of it."""
     now = {name: {run.fingerprint for run in theirs} for name, theirs in runs.items() if theirs}
     found = judgements(store, list(runs), fingerprints=now)
-    earlier = outdated(store, list(runs), fingerprints=now)
-    note = f"{earlier} preferences are about earlier answers of these models, and are left out"
     settings = project.registry.compare
     analysis = None
     if found:
@@ -358,7 +356,7 @@ def _preferences(
             resamples=settings.resamples,
             seed=project.registry.project.seed,
         )
-    return analysis, [note] if earlier else []
+    return analysis, caveats(store, list(runs), fingerprints=now)
 
 
 def _with_margin(project: Project, run: Run) -> Run:

@@ -1,15 +1,17 @@
 """Judgements out of the store: whose, of which runs, and with what a judgement needs of the answers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.judgements import judgements, outdated
+from harness.judgements import caveats, judgements, outdated
 from harness.preferences import IDENTICAL
-from harness.records import Study, Vote
+from harness.records import Preference, Rater, Response, Row, Sample, Study, Vote
 from harness.store import Store
 from tests.harness.preferences.kept import judged, keep_answers
+from tests.reports.boards import run_of
 
 
 @pytest.fixture
@@ -63,6 +65,67 @@ def test_only_the_newest_answers_count(store: Store) -> None:
     assert (2, 0) == (outdated(store), outdated(store, ["dpo", "grpo"]))
 
 
+def test_a_run_of_fewer_prompts_hides_nothing(store: Store) -> None:
+    """What was said of the same answers counts, whichever run it is about; of those in both, once."""
+    for run_id, finished, answers in [
+        ("all", "2026-01-01T00:00:00+00:00", ["a", "b", "c"]),
+        ("few", "2026-01-02T00:00:00+00:00", ["a", "B"]),
+    ]:
+        sft, dpo = (
+            keep_answers(store, name, answers, run_id=f"{name}-{run_id}", finished=finished)
+            for name in ("sft", "dpo")
+        )
+        judged(store, sft, dpo, ["left", "right", "right"][: len(answers)])
+
+    found = judgements(store)
+
+    assert [("q0", "left"), ("q1", "right"), ("q2", "right")] == sorted(
+        (each.item.partition("/")[2], str(each.winner)) for each in found
+    )
+    assert 1 == outdated(store)  # the text of q1 has changed since
+
+
+def test_runs_that_were_asked_otherwise_are_not_joined(store: Store) -> None:
+    """Answers of another sampling are others, though the newest run lacks their prompts."""
+    for name in ("sft", "dpo"):
+        old = replace(run_of(name, "prompts:tried", run_id=f"{name}-old"), settings={"temperature": 1.0})
+        store.keep_model(name, old.fingerprint, {"path": name}, {}, None)
+        store.begin_run(replace(old, finished=None))
+        row = Row(
+            sample=Sample(id="q1", prompt="p"), responses=(Response(text="x", stopped="end"),), scores=()
+        )
+        store.keep_rows(old.id, [(0, row)])
+        store.finish_run(old.id, "2026-01-01T00:00:00+00:00")
+        keep_answers(store, name, ["a"], run_id=f"{name}-new", finished="2026-01-02T00:00:00+00:00")
+    said = Preference(
+        sample="q1",
+        left_run="sft-old",
+        right_run="dpo-old",
+        shown_first="left",
+        winner="left",
+        rater="judge:gpt",
+    )
+    store.keep_rater(Rater(id="judge:gpt", kind="judge", name="gpt"))
+    store.keep_preferences([said])
+
+    assert ([], 1) == (judgements(store), outdated(store))
+
+
+def test_the_same_order_of_a_pair_is_one_judgement(store: Store) -> None:
+    """Judged as sft and dpo, and again as dpo and sft, a pair was shown in each order once."""
+    sft, dpo = keep_answers(store, "sft", ["a"]), keep_answers(store, "dpo", ["b"])
+    for left, right, winner in [(sft, dpo, "left"), (dpo, sft, "right")]:
+        for shown_first in ("left", "right"):
+            judged(store, left, right, [winner], shown_first=shown_first)
+
+    found = [each.facing("sft") for each in judgements(store)]
+
+    assert [("left", "left"), ("right", "left")] == sorted(
+        (str(each.shown_first), str(each.winner)) for each in found
+    )
+    assert 0 == outdated(store)
+
+
 def test_a_name_that_stands_for_other_weights_now(store: Store) -> None:
     """Where it is known what a name stands for, what was said of the former model does not count."""
     sft, dpo = keep_answers(store, "sft", ["a"]), keep_answers(store, "dpo", ["b"])
@@ -104,3 +167,17 @@ def test_a_sealed_blind_test_says_nothing(store: Store) -> None:
 
     assert [] == judgements(store, ["sft", "dpo"])
     assert [] == judgements(store, [dpo.model, sft.model])
+
+
+def test_whom_the_audit_flagged_is_told(store: Store) -> None:
+    """Votes of a flagged rater count, and nobody reads them without knowing; others are not named."""
+    sft, dpo = keep_answers(store, "sft", ["a"]), keep_answers(store, "dpo", ["b"])
+    for rater, flags in [("human:first:ana", ["2 of 3 checks missed"]), ("human:first:bia", [])]:
+        judged(store, sft, dpo, ["left"], rater=rater)
+        store.keep_rater(Rater(id=rater, kind="human", name=rater, details={"flags": flags}))
+
+    (note,) = caveats(store, ["sft", "dpo"])
+
+    assert note.startswith("human:first:ana: the audit advises not to rely on these votes")
+    assert note.endswith("2 of 3 checks missed")
+    assert [] == caveats(store, ["sft", "other"])

@@ -176,3 +176,11 @@ def test_answers_that_never_came_are_missing(project: Project, tmp_path: Path) -
     assert all((pair.missing or "").startswith("failed: no connection") for pair in pairs)
     with Store.open(f"sqlite:///{tmp_path}/harness.db") as store:
         assert {"one", "dead"} == {run.model for run in store.runs()}
+
+
+def test_a_file_s_name_does_nothing_to_a_terminal(project: Project, tmp_path: Path) -> None:
+    """What names the prompts everywhere has no control characters, whatever the file is called."""
+    file = tmp_path / "h\x1b[31m.jsonl"
+    file.write_text('{"prompt": "Name a tool."}\n', encoding="utf-8")
+
+    assert "prompts:h␛[31m" == paired(project, "one", "two", prompts=str(file)).prompts

@@ -145,6 +145,32 @@ def test_wrong_use_is_one_message(
     assert "Traceback" not in shown
 
 
+def test_an_unsealed_test_is_not_served(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No link is given out that takes no vote."""
+    run(*NEW)
+    run("blind", "unseal", "--now")
+    capsys.readouterr()
+    assert 2 == run("blind", "serve", "--port", "0")
+    told = capsys.readouterr()
+    assert ("", True) == (told.out, "is unsealed: votes are closed" in told.err)
+
+
+def test_links_can_be_read_from_a_pipe_at_once(project: Path) -> None:
+    """Whoever serves in the background finds the links in the log while raters rate."""
+    run(*NEW)
+    code = "import sys\nfrom harness.cli import main\nmain(['blind', 'serve', '--port', '0'])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONUNBUFFERED", None)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment) as server:
+        assert server.stdout
+        try:
+            ready, _, _ = select.select([server.stdout], [], [], 30)
+            assert ready
+            assert server.stdout.readline().startswith(b"ana: http://127.0.0.1:")
+        finally:
+            server.terminate()
+
+
 def test_without_a_blind_test_it_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a store nor a study: what to do is named, and no store is made."""
     assert 2 == run("blind", "audit")

@@ -429,3 +429,14 @@ def test_one_judgement_is_enough() -> None:
         finding.adjusted_p,
         finding.decision,
     )
+
+
+def test_a_jury_is_not_compared_with_its_judges() -> None:
+    """It repeats them: only its agreement with people says anything."""
+    judges = [*said([R, R, L], "judge:a", kind="judge"), *said([R, L, L], "judge:b", kind="judge")]
+    found = analyse(
+        [*judges, *said([R, R, L], "jury:ab", kind="judge"), *said([R, R, L], "ana")], resamples=100
+    )
+
+    pairs = {(each.first, each.second) for each in found.agreements}
+    assert {("judge:a", "judge:b"), ("judge:a", "ana"), ("judge:b", "ana"), ("jury:ab", "ana")} == pairs

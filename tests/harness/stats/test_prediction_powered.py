@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from harness.stats.powered import FEWEST, corrected_win_rate
+from harness.stats.prediction_powered import FEWEST, corrected_win_rate
 
 
 def labelled(agree: float, bias: float, n: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -71,3 +70,19 @@ def test_too_few_labels_give_no_number() -> None:
     assert (None, None) == (few.value, alone.value)
     assert f"at least {FEWEST}" in str(few.reason)
     assert "nothing but" in str(alone.reason)
+
+
+@pytest.mark.parametrize(
+    ("people", "judge", "others"),
+    [([1.0] * 20, [0.0, 1.0] * 10, [0.0, 1.0] * 50), ([0.0, 1.0] * 10, [0.0, 1.0] * 10, [1.0] * 100)],
+)
+def test_without_spread_people_alone_say_everything(
+    people: list[float], judge: list[float], others: list[float]
+) -> None:
+    """Where people all say the same, or nothing is uncertain with the judge: weight 0, and no NaN."""
+    found = corrected_win_rate(people, judge, range(20), others, range(100))
+
+    assert (sum(people) / 20, 0.0) == (found.value, found.weight)
+    assert found.human is not None
+    assert found.human == found.interval
+    assert 0 <= found.human.low < found.human.high <= 1
