@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from harness.stats.prediction_powered import Corrected
-
 from harness.preferences import Analysis, Finding, GroupAgreement, RaterAgreement, Ratings
 from harness.stats.agreement import Agreement
 from harness.stats.length_control import LengthControlled
+from harness.stats.prediction_powered import Corrected
 from harness.stats.preferences import Bias, WinRate
 from reports.board import Preferred
 from reports.wording import MARKS, between, count, number, signed

@@ -20,7 +20,7 @@ Verdicts = Mapping[str, Mapping[Pair, Choice]]
 def agreements(heard: Heard, plan: Plan) -> Iterator[RaterAgreement]:
     """Of each two raters; of each judge with all humans, and of these with one another, where several are.
 
-    Of a crowd there are only the latter. A jury only repeats its judges, so its agreement with judges is none.
+    Of a crowd there are only the latter. A jury repeats its judges: its agreement with judges is left out.
     """
     said = _verdicts(heard)
     judges, humans = heard.raters("judge"), heard.raters("human")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from harness.stats.prediction_powered import FEWEST, corrected_win_rate
 
 
