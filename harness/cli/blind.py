@@ -1,7 +1,5 @@
 """`harness blind`: human blind tests. It does not know how they are drawn, sealed, audited or served."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -19,8 +17,7 @@ from harness.cli.terminal import console, introduce, print_json
 from harness.errors import UsageError
 from harness.records import Sampling
 from harness.verbs import blind
-from harness.verbs.project import Project, open_project
-from suites.blind.ballots import BallotBox
+from harness.verbs.project import open_project
 from suites.blind.design import Plan
 
 Study = Annotated[
@@ -129,7 +126,7 @@ def rate(
     """Rate in this terminal. Every vote is kept at once, and the same command goes on from there."""
     project = open_project(config)
     introduce(project)
-    with _open_votes(project, study) as box:
+    with blind.open_votes(project, study) as box:
         rate_in_terminal(box, rater)
 
 
@@ -155,18 +152,9 @@ def serve(
         from suites.blind.web import serve as serve_page  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UsageError("the rating page needs an extra: pip install 'harness[blind]'") from error
-    with _open_votes(project, study) as box:
+    with blind.open_votes(project, study) as box:
         # flushed, for links that wait in a pipe or a log file until the server ends help nobody
         serve_page(box, host=host, port=port, public=public, tell=partial(print, flush=True))
-
-
-@contextmanager
-def _open_votes(project: Project, study: str | None) -> Iterator[BallotBox]:
-    """The ballot box of a blind test that takes votes. Raises UsageError after unsealing."""
-    with blind.ballot_box(project, study) as box:
-        if not box.is_sealed:
-            raise UsageError(f"the blind test {box.study!r} is unsealed: votes are closed")
-        yield box
 
 
 @command.command(short_help="Show how far raters are.")

@@ -77,6 +77,15 @@ def ballot_box(project: Project, study: str | None) -> Iterator[BallotBox]:
         yield BallotBox(store, study)
 
 
+@contextmanager
+def open_votes(project: Project, study: str | None) -> Iterator[BallotBox]:
+    """The same of a blind test that takes votes. Raises UsageError after unsealing."""
+    with ballot_box(project, study) as box:
+        if not box.is_sealed:
+            raise UsageError(f"the blind test {box.study!r} is unsealed: votes are closed")
+        yield box
+
+
 def standings(project: Project) -> list[Standing]:
     """Every blind test, oldest first, and how far its raters are."""
     with _opened(project) as store:
@@ -119,9 +128,10 @@ def unseal_study(
 def export_ballots(project: Project, study: str | None, file: Path, raters: Sequence[str] = ()) -> int:
     """Write the open ballots of these raters, or of all, as CSV; how many.
 
-    Raises UsageError where there is such a file, which somebody may have filled in, and as `written` does.
+    Raises UsageError where there is such a file, which somebody may have filled in, and after unsealing; and
+    as `written` does.
     """
-    with ballot_box(project, study) as box:
+    with open_votes(project, study) as box:
         text, count = written(box, raters or list(box.links()))
     try:
         with file.open("x", encoding="utf-8-sig", newline="") as new:

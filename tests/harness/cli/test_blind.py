@@ -145,12 +145,15 @@ def test_wrong_use_is_one_message(
     assert "Traceback" not in shown
 
 
-def test_an_unsealed_test_is_not_served(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No link is given out that takes no vote."""
+@pytest.mark.parametrize("arguments", [["serve", "--port", "0"], ["export", "-o", "ballots.csv"]])
+def test_an_unsealed_test_gives_out_no_ballots(
+    project: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No link and no file is given out on which nobody can vote."""
     run(*NEW)
     run("blind", "unseal", "--now")
     capsys.readouterr()
-    assert 2 == run("blind", "serve", "--port", "0")
+    assert 2 == run("blind", *arguments)
     told = capsys.readouterr()
     assert ("", True) == (told.out, "is unsealed: votes are closed" in told.err)
 
