@@ -4,7 +4,6 @@ Both kinds are a server over a real socket, which is spoken to over httpx, and b
 """
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import nltk
 import pytest
 
 from harness.cli import main
@@ -281,7 +281,7 @@ def test_official_suites(
     project: Working, model: str, official_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What generates runs against a service that can only chat, in turns; TruthfulQA says what it lacks."""
-    monkeypatch.setenv("NLTK_DATA", os.environ.get("NLTK_DATA", str(official_data / "nltk_data")))
+    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(official_data / "nltk_data")])
     project.server.completions = False
     code, out, err = project.run("eval", model, "-s", "ifeval", "--limit", "12", "--json")
     assert 0 == code, err
