@@ -12,9 +12,8 @@ from harness.bounds import observed_bounds
 from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Model, Observation, Plugin, Run
 from harness.stats import mean_interval
 from harness.store import Store
-from harness.verbs.project import Project
+from harness.verbs.project import DEFAULT_SUITES, Project
 from harness.verbs.selecting import left_out
-from harness.verbs.work import DEFAULT_SUITES
 from suites.catalogue import known_suites
 from trainers import manifest
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from trainers.doctor.patient import Check
 
 CONFIGURATION = "harness.toml"
+DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
+"""What is asked where neither the command nor `[compare] suites` names any."""
 
 
 class Watcher(Protocol):
@@ -225,17 +227,16 @@ class Project:
 
     @cached_property
     def checks(self) -> "tuple[Check, ...]":
-        """The doctor's check against what the compared suites ask, as far as their data are here."""
+        """The doctor's check against what the compared suites ask; none where their data cannot be read."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
         from trainers.doctor.contaminated import kept_apart  # noqa: PLC0415
 
-        against = EvaluationPrompts(self.registry, self.data_root, self.registry.compare.suites)
+        suites = self.registry.compare.suites or DEFAULT_SUITES
         try:
-            return (kept_apart(Index(against.asked.prompts)),)
-        except (
-            UsageError
-        ):  # a suite's data cannot be read: whoever evaluates is told, who only trains need not
+            asked = EvaluationPrompts(self.registry, self.data_root, suites).asked
+        except UsageError:  # whoever evaluates is told of it; who only trains need not have the data
             return ()
+        return (kept_apart(Index(asked.prompts)),)
 
     def _score(self, watcher: Watcher, folder: Path, select: Select) -> SuiteScore:
         """What a checkpoint scores on the part of a suite that selects. Its answers are kept."""

@@ -31,15 +31,12 @@ from harness.recorded import recalled, recorded
 from harness.records import Message, Model, Prompt, Response, Run, Sampling, Verdict
 from harness.selection import LeftOut
 from harness.store import Failures, KeptStage, Store
-from harness.verbs.project import Project, Unwatched, Watcher
+from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
 from harness.verbs.selecting import left_out
 from reports.leaderboard import Leaderboard, build, latest
 from reports.training import trained_stages
 from reports.writing import write
 from trainers.forecast import Forecast, forecast
-
-DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
-"""What is asked where neither the command nor `[compare] suites` names any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
