@@ -203,16 +203,27 @@ class Response:
     """A generated answer."""
 
     text: str
-    stopped: Literal["end", "length", "refused", "failed"]
+    """The answer alone, without the thoughts before it."""
+    stopped: Literal["end", "length", "thinking", "refused", "failed"]
+    """`thinking`: its tokens ran out before the thought ended, so there is no answer."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
     truncated: int = 0
     """Tokens cut from the left of the prompt because it did not fit."""
     reason: str | None = None
-    """Why, where it was refused or failed."""
+    """Why, where there is no answer."""
+    thought: str | None = None
+    """What the model wrote before its answer, for people who read the report. None: it wrote none."""
     key: str = ""
     """The hash it is kept under in the store; empty where it is not kept."""
+
+    @property
+    def unanswered(self) -> str | None:
+        """Why there is nothing to score, judge or rate; None where there is an answer, cut or whole."""
+        if self.stopped in ("end", "length"):
+            return None
+        return f"{self.stopped}: {self.reason or 'no reason given'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,8 +388,8 @@ class Pair:
     def missing(self) -> str | None:
         """Why there is no pair to show; None where both answers are there."""
         for answer in (self.left, self.right):
-            if answer.stopped in ("refused", "failed"):
-                return f"{answer.stopped}: {answer.reason or 'no reason given'}"
+            if answer.unanswered is not None:
+                return answer.unanswered
         return None
 
 

@@ -264,6 +264,4 @@ def _part(judged: Judged) -> Score:
 
 def _unanswered(response: Response) -> str | None:
     """Why there is nothing to judge; None where there is."""
-    if response.stopped in ("refused", "failed"):
-        return f"{response.stopped}: {response.reason or 'no reason given'}"
-    return None if response.text.strip() else "empty continuation"
+    return response.unanswered or (None if response.text.strip() else "empty continuation")

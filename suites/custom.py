@@ -165,9 +165,8 @@ class GeneratedSuite(_Custom):
         )
 
     def _score(self, item: CustomRow, response: Response) -> Score:
-        if response.stopped in ("refused", "failed"):
-            reason = f"{response.stopped}: {response.reason or 'no reason given'}"
-            return Score(metric=self._metric, value=None, reason=reason)
+        if response.unanswered is not None:
+            return Score(metric=self._metric, value=None, reason=response.unanswered)
         if isinstance(self.rule, FunctionRule):
             return self.rule.score(response.text, item.written, item.where)
         return Score(metric=self._metric, value=float(self.rule.holds(response.text, item.targets)))

@@ -28,7 +28,7 @@ from harness.adaptors.extras import need
 from harness.errors import UsageError
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
-from suites.judging import SPEAKERS, Judge, unanswered
+from suites.judging import SPEAKERS, Judge
 from suites.official import OfficialRow, checked, hash_rows, read_jsonl
 from suites.settings import DeepEvalSettings, Surroundings, template_applied
 
@@ -216,4 +216,4 @@ class DeepEvalSuite:
 
 def _nothing_to_judge(answer: Response) -> str | None:
     """Why an answer is not judged; None where it is."""
-    return unanswered(answer) or (None if answer.text.strip() else "the answer is empty")
+    return answer.unanswered or (None if answer.text.strip() else "the answer is empty")

@@ -68,22 +68,14 @@ class Judge:
         return [answers[place] for place in range(len(texts))]
 
 
-def unanswered(response: Response) -> str | None:
-    """Why there is nothing to score; None where there is an answer."""
-    if response.stopped in ("refused", "failed"):
-        return f"{response.stopped}: {response.reason or 'no reason given'}"
-    return None
-
-
 def verdict(metric: str, reply: Response) -> Score:
     """1 for a reply that ends in yes, 0 for one that ends in no, else none and why.
 
     The last line must be the verdict alone, and no line before it another verdict. What a model thought
     before it replied does not count.
     """
-    nothing = unanswered(reply)
-    if nothing is not None:
-        return Score(metric=metric, value=None, reason=f"the judge gave no reply ({nothing})")
+    if reply.unanswered is not None:
+        return Score(metric=metric, value=None, reason=f"the judge gave no reply ({reply.unanswered})")
     if reply.stopped == "length":
         return Score(metric=metric, value=None, reason="the judge's reply was cut at its longest length")
     lines = reply.text.rpartition(END_OF_THOUGHT)[2].strip().splitlines()

@@ -286,10 +286,9 @@ def _content(text: str, chat_template: bool) -> str | tuple[Message, ...]:
 
 
 def _instruction_scores(instruction: ToyInstruction, response: Response) -> tuple[Score, ...]:
-    if response.stopped in ("refused", "failed"):
-        reason = f"{response.stopped}: {response.reason or 'no reason given'}"
+    if response.unanswered is not None:
         names = ["prompt_strict", *["instruction_strict"] * (1 + len(instruction.constraints))]
-        return tuple(Score(metric=name, value=None, reason=reason) for name in names)
+        return tuple(Score(metric=name, value=None, reason=response.unanswered) for name in names)
     kept = verdicts(response.text, instruction.topic, instruction.constraints)
     return (
         Score(metric="prompt_strict", value=float(all(kept))),

@@ -39,7 +39,7 @@ from pydantic import field_validator
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.categories import GENERATION
-from suites.judging import SPEAKERS, Judge, unanswered
+from suites.judging import SPEAKERS, Judge
 from suites.lm_eval_task import official_task
 from suites.official import OfficialRow, hash_rows, official_rows
 from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied
@@ -166,7 +166,7 @@ class TruthfulQAGen:
                 yield self._row(index, response, ())
             return
         responses = dict(sorted(answers))
-        asked = {index: one.text for index, one in responses.items() if unanswered(one) is None}
+        asked = {index: one.text for index, one in responses.items() if one.unanswered is None}
         replies = self._replies(self._judges, asked)
         for index, response in responses.items():
             yield self._row(index, response, replies.get(index, ()))
@@ -233,7 +233,7 @@ class TruthfulQAGen:
     def _row(self, index: int, response: Response, replies: Sequence[Response]) -> Row:
         """The responses are the answer, then the judges' replies on truth and informativeness."""
         question = self.questions[index]
-        nothing = unanswered(response)
+        nothing = response.unanswered
         if nothing is not None:
             scores = [Score(metric=metric.name, value=None, reason=nothing) for metric in self.metrics]
         else:

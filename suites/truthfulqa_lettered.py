@@ -27,7 +27,7 @@ from harness.errors import DataError
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.categories import kinds
-from suites.judging import END_OF_THOUGHT, unanswered
+from suites.judging import END_OF_THOUGHT
 from suites.official import hash_rows, official_rows
 from suites.settings import LetteredSettings, Surroundings, template_applied
 from suites.truthfulqa import ORIGIN, Question
@@ -153,7 +153,7 @@ def wording(question: str, choices: Sequence[str]) -> str:
 
 def score(response: Response, choices: Sequence[str], target: str) -> Score:
     """1 for the target's letter, 0 for another choice's, none for anything else."""
-    nothing = unanswered(response)
+    nothing = response.unanswered
     if nothing is not None:
         return Score(metric=METRIC, value=None, reason=nothing)
     chosen = chosen_choice(response.text, choices)

