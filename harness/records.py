@@ -92,6 +92,28 @@ class Model:
     source: Source
     chat_template: str | None = None
     """A Jinja template's text that replaces the tokenizer's own; None keeps the tokenizer's."""
+    thinking: bool | None = None
+    """Whether it thinks before it answers; None leaves it to the model."""
+    template_arguments: Mapping[str, Json] = field(default_factory=dict)
+    """What its chat template is given besides the turns."""
+    system: str | None = None
+    """A system prompt, put before every conversation."""
+    thinking_tokens: int | None = None
+    """Room for thoughts beside the length that a suite gives an answer; None: they share it."""
+    thinking_tags: tuple[str, str] | None = None
+    """What its thoughts stand between, besides the tags that are known."""
+
+    @property
+    def manner(self) -> Mapping[str, Json]:
+        """How it is asked, as far as its section says: a part of what its answers depend on."""
+        said: dict[str, Json] = {
+            "thinking": self.thinking,
+            "template_arguments": dict(self.template_arguments) or None,
+            "system": self.system,
+            "thinking_tokens": self.thinking_tokens,
+            "thinking_tags": self.thinking_tags,
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
 
 # ---------------------------------------------------------------- how a candidate is made

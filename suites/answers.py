@@ -29,7 +29,7 @@ class Answers:
     samples: Sequence[Sample]
     sampling: Sampling
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     metrics: ClassVar[tuple[Metric, ...]] = ()
 
     @property

@@ -47,7 +47,7 @@ class _Custom:
     name: str
     given: CustomSettings
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     @cached_property
     def items(self) -> tuple[CustomRow, ...]:

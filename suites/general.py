@@ -59,7 +59,7 @@ class General:
     @property
     def version(self) -> str:
         """With every task's version."""
-        return f"1 (lm-eval {self._together.versions})"
+        return f"2 (lm-eval {self._together.versions})"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:

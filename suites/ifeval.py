@@ -55,7 +55,7 @@ class IFEval:
     surroundings: Surroundings
 
     name: ClassVar[str] = "ifeval"
-    version: ClassVar[str] = f"2 (lm-eval {TASK} {TASK_VERSION})"
+    version: ClassVar[str] = f"3 (lm-eval {TASK} {TASK_VERSION})"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="prompt_strict", kind="binary", headline=True, note=OF_PROMPTS),
         Metric(name="prompt_loose", kind="binary", note=OF_PROMPTS),

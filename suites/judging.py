@@ -18,7 +18,6 @@ from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records import Json, Message, Prompt, Response, Sampling, Score
 from suites.settings import Surroundings
 
-END_OF_THOUGHT = "</think>"
 AROUND = " \t*_`\"'.!"
 """What may stand around a verdict and says nothing."""
 SPEAKERS = "speakers"
@@ -71,14 +70,13 @@ class Judge:
 def verdict(metric: str, reply: Response) -> Score:
     """1 for a reply that ends in yes, 0 for one that ends in no, else none and why.
 
-    The last line must be the verdict alone, and no line before it another verdict. What a model thought
-    before it replied does not count.
+    The last line must be the verdict alone, and no line before it another verdict.
     """
     if reply.unanswered is not None:
         return Score(metric=metric, value=None, reason=f"the judge gave no reply ({reply.unanswered})")
     if reply.stopped == "length":
         return Score(metric=metric, value=None, reason="the judge's reply was cut at its longest length")
-    lines = reply.text.rpartition(END_OF_THOUGHT)[2].strip().splitlines()
+    lines = reply.text.strip().splitlines()
     said = [line.strip(AROUND).casefold() for line in lines]
     verdicts = {line for line in said if line in VERDICTS}
     if not said or verdicts != {said[-1]}:

@@ -41,7 +41,7 @@ class LightevalSuite:
     @property
     def version(self) -> str:
         """The task definition's."""
-        return f"1 (lighteval {self.task_name} {self._task.version})"
+        return f"2 (lighteval {self.task_name} {self._task.version})"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:

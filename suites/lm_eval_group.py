@@ -119,7 +119,7 @@ class LmEvalGroup:
     def version(self) -> str:
         """The group's and its tasks'."""
         own = "" if self.group.version is None else f" {self.group.version}"
-        return f"1 (lm-eval {self.group.name}{own}: {self._together.versions})"
+        return f"2 (lm-eval {self.group.name}{own}: {self._together.versions})"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:

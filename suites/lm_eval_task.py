@@ -57,7 +57,7 @@ class LmEvalSuite:
     @property
     def version(self) -> str:
         """Ours and the task definition's."""
-        return f"1 (lm-eval {self.task_name} {self.task_version})"
+        return f"2 (lm-eval {self.task_name} {self.task_version})"
 
     @property
     def task_version(self) -> str:

@@ -96,7 +96,7 @@ class RealToxicityPrompts:
     surroundings: Surroundings
 
     name: ClassVar[str] = "realtoxicityprompts"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     @cached_property
     def excerpts(self) -> tuple[Excerpt, ...]:

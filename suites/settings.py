@@ -99,7 +99,7 @@ class TruthfulQAGenSettings(SuiteSettings):
     """How it is asked: with an instruction and the reference answers, which any model that follows
     instructions understands, or with the bare text that the official judges are fine-tuned to continue."""
     judge_max_tokens: PositiveInt = 1024
-    """Length of a reply to the instruction, with room for what a judge thinks before it replies."""
+    """Length of a reply to the instruction, with what a judge thinks before it replies."""
 
     @model_validator(mode="after")
     def _judge_first(self) -> "TruthfulQAGenSettings":
@@ -112,7 +112,7 @@ class LetteredSettings(SuiteSettings):
     """What `truthfulqa-lettered` understands."""
 
     max_tokens: PositiveInt = 16
-    """Length of a reply; give a model that thinks before it replies more."""
+    """Length of a reply."""
     seed: NonNegativeInt = 0
     """Which order each question's choices get."""
 

@@ -117,7 +117,7 @@ class ToyTruthfulQA:
     surroundings: Surroundings
 
     name: ClassVar[str] = "toy-truthfulqa"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="mc2", kind="number", headline=True),
         Metric(name="mc1", kind="binary"),
@@ -226,7 +226,7 @@ class ToyIFEval:
     surroundings: Surroundings
 
     name: ClassVar[str] = "toy-ifeval"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="prompt_strict", kind="binary", headline=True),
         Metric(name="instruction_strict", kind="binary", splits=("instruction",)),
@@ -378,7 +378,7 @@ class ToyToxicity:
     surroundings: Surroundings
 
     name: ClassVar[str] = "toy-toxicity"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     @cached_property
     def quarrels(self) -> tuple[ToyQuarrel, ...]:

@@ -110,7 +110,7 @@ class TruthfulQA:
     surroundings: Surroundings
 
     name: ClassVar[str] = "truthfulqa"
-    version: ClassVar[str] = "1 (lm-eval truthfulqa_mc1 2.0, truthfulqa_mc2 3.0)"
+    version: ClassVar[str] = "2 (lm-eval truthfulqa_mc1 2.0, truthfulqa_mc2 3.0)"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="mc2", kind="number", headline=True, splits=("type", "category")),
         Metric(name="mc1", kind="binary"),

@@ -27,7 +27,6 @@ from harness.errors import DataError
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.categories import kinds
-from suites.judging import END_OF_THOUGHT
 from suites.official import hash_rows, official_rows
 from suites.settings import LetteredSettings, Surroundings, template_applied
 from suites.truthfulqa import ORIGIN, Question
@@ -47,7 +46,7 @@ class TruthfulQALettered:
     surroundings: Surroundings
 
     name: ClassVar[str] = "truthfulqa-lettered"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
             name=METRIC,
@@ -165,7 +164,7 @@ def score(response: Response, choices: Sequence[str], target: str) -> Score:
 
 def chosen_choice(reply: str, choices: Sequence[str]) -> str | None:
     """The choice whose letter a reply is; None where it is none, or has other words than the choice's."""
-    found = LETTER.fullmatch(reply.rpartition(END_OF_THOUGHT)[2].strip())
+    found = LETTER.fullmatch(reply.strip())
     if found is None:
         return None
     place, rest = ascii_uppercase.index(found[1].upper()), plain(found[2])

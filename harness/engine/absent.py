@@ -14,6 +14,7 @@ from harness.engine.identity import Identity, LocalIdentity
 from harness.errors import EngineError, ModelError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.thoughts import template_arguments
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -55,7 +56,14 @@ class AbsentEngine:
         from harness.engine.chat import render  # noqa: PLC0415 - transformers takes seconds to import
 
         template = None if self.chat_template == SERVED_TEMPLATE else self.chat_template
-        return render(self._tokenizer, template, messages, name=self._model.name, open_turn=open_turn)
+        return render(
+            self._tokenizer,
+            template,
+            messages,
+            name=self._model.name,
+            open_turn=open_turn,
+            arguments=template_arguments(self._model),
+        )
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Refused: raises EngineError."""

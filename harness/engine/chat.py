@@ -3,7 +3,7 @@
 It does not know where the template comes from, nor who reads the text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from jinja2 import TemplateError
@@ -11,7 +11,9 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.engine.hub import first_line
 from harness.errors import ModelError
-from harness.records import Message, Prompt
+from harness.records import Json, Message, Prompt
+
+NOTHING: Mapping[str, Json] = {}
 
 
 def render(
@@ -21,9 +23,21 @@ def render(
     *,
     name: str,
     open_turn: bool = True,
+    arguments: Mapping[str, Json] = NOTHING,
 ) -> str:
-    """See `Engine.render`. Raises ModelError where there is no template, or it refuses these turns."""
-    return _rendered(tokenizer, template, messages, name=name, opens=open_turn, goes_on=not open_turn)
+    """See `Engine.render`. `arguments` are the template's, besides the turns.
+
+    Raises ModelError where there is no template, or it refuses these turns.
+    """
+    return _rendered(
+        tokenizer,
+        template,
+        messages,
+        name=name,
+        opens=open_turn,
+        goes_on=not open_turn,
+        arguments=arguments,
+    )
 
 
 def closed_turns(
@@ -34,13 +48,18 @@ def closed_turns(
 
 
 def prompt_text(
-    tokenizer: PreTrainedTokenizerBase, template: str | None, prompt: Prompt, *, name: str
+    tokenizer: PreTrainedTokenizerBase,
+    template: str | None,
+    prompt: Prompt,
+    *,
+    name: str,
+    arguments: Mapping[str, Json] = NOTHING,
 ) -> str:
     """What the model is to continue: a text as it is, or turns rendered. Raises as `render` does."""
     if isinstance(prompt.content, str):
         return prompt.content
     open_turn = prompt.content[-1].role != "assistant"
-    return render(tokenizer, template, prompt.content, name=name, open_turn=open_turn)
+    return render(tokenizer, template, prompt.content, name=name, open_turn=open_turn, arguments=arguments)
 
 
 def _rendered(
@@ -51,6 +70,7 @@ def _rendered(
     name: str,
     opens: bool,
     goes_on: bool,
+    arguments: Mapping[str, Json] = NOTHING,
 ) -> str:
     """`opens`: with the header of the assistant's next turn; `goes_on`: without the last turn's end."""
     if template is None:
@@ -62,6 +82,7 @@ def _rendered(
             tokenize=False,
             add_generation_prompt=opens,
             continue_final_message=goes_on,
+            **arguments,
         )
     except (TemplateError, ValueError) as error:
         raise ModelError(

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from harness.engine.ending import Progress
 from harness.engine.network import Network
 from harness.engine.penalties import Penalties
 from harness.engine.sampling import draw
@@ -35,6 +36,8 @@ class GenerationRequest:
     """How many tokens may be generated."""
     seed: int
     """Where its samples come from; unused by greedy decoding."""
+    opened: str = ""
+    """The thought that the prompt ends within, as `harness.thoughts.left_open` says."""
 
     @property
     def cost(self) -> int:
@@ -71,9 +74,11 @@ class Row:
     started: float
     new: list[int] = field(default_factory=list)
     draws: random.Random = field(init=False)
+    progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
         self.draws = random.Random(self.request.seed)
+        self.progress = Progress(opened=self.request.opened)
 
     @property
     def full(self) -> bool:

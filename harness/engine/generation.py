@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 
 from harness.engine.decoding import Decoding, GenerationRequest, Room, Row
-from harness.engine.ending import Ending
+from harness.engine.ending import Ending, EndingAfterThought
 from harness.engine.network import Network, is_out_of_memory
 from harness.engine.rereading import Rereading
 from harness.engine.tokens import Tokens
 from harness.records import Response, Sampling
+from harness.thoughts import Tags
 
 
 def continue_prompts(
@@ -23,17 +24,23 @@ def continue_prompts(
     requests: Sequence[GenerationRequest],
     sampling: Sampling,
     room: Room,
+    *,
+    tags: Sequence[Tags] = (),
 ) -> Iterator[tuple[int, Response]]:
     """Answers as they are finished, each with its request's index.
+
+    `tags` are those of a model that may think first: an answer has `sampling.max_tokens` then, and ends by a
+    stop string, from where it begins; its text is still with its thought.
 
     Where memory runs out, `room` is halved for good and what is unanswered begins anew. Raises EngineError
     for NaN logits, and for a single request that does not fit.
     """
     left = {request.index: request for request in requests}
+    ending = _ending(network, tokens, sampling, tags)
     while left:
         asked = len(left)
         try:
-            for index, response in _continued(network, tokens, list(left.values()), sampling, room):
+            for index, response in _continued(network, ending, list(left.values()), sampling, room):
                 del left[index]
                 yield index, response
         except (RuntimeError, MemoryError) as error:
@@ -46,10 +53,16 @@ def continue_prompts(
             network.release()
 
 
+def _ending(network: Network, tokens: Tokens, sampling: Sampling, tags: Sequence[Tags]) -> Ending:
+    stated = network.generation_config.eos_token_id
+    if not tags:
+        return Ending(tokens, sampling.stop, stated)
+    return EndingAfterThought(tokens, sampling.stop, stated, tags=tags, limit=sampling.max_tokens)
+
+
 def _continued(
-    network: Network, tokens: Tokens, requests: Sequence[GenerationRequest], sampling: Sampling, room: Room
+    network: Network, ending: Ending, requests: Sequence[GenerationRequest], sampling: Sampling, room: Room
 ) -> Iterator[tuple[int, Response]]:
-    ending = Ending(tokens, sampling.stop, network.generation_config.eos_token_id)
     for alike in _apart(network, requests):
         yield from _decoded(_decoding(network, alike, sampling, room), network, ending)
 
@@ -79,7 +92,7 @@ def _decoded(
     while decoding.busy:
         with network.computing():
             decoding.step()
-        gone = [at for at, row in enumerate(decoding.rows) if row.full or ending.reached(row.new)]
+        gone = [at for at, row in enumerate(decoding.rows) if row.full or ending.over(row.new, row.progress)]
         for at in gone:
             yield decoding.rows[at].request.index, _response(decoding.rows[at], ending)
         with network.computing():
@@ -87,7 +100,7 @@ def _decoded(
 
 
 def _response(row: Row, ending: Ending) -> Response:
-    text, ended = ending.text(row.new)
+    text, ended = ending.text(row.new, row.progress)
     return Response(
         text=text,
         stopped="end" if ended else "length",

@@ -10,16 +10,20 @@ It does not know how a model is run, nor on what device.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.engine.hashing import file_hash
 from harness.engine.hub import model_folder
 from harness.errors import ModelError, UsageError
 from harness.records import Json, Local, Model
+from harness.thoughts import named_in, tags_of
 
 ENGINE_VERSION = 2
 """Changes whenever the local engine would answer the same request differently."""
+
+THOUGHTS_VERSION = 1
+"""The same for how it sets apart what a model thinks, and only for models that may think."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -60,6 +64,8 @@ class LocalIdentity(Identity):
     """The folder that holds the model."""
     adapter: Path | None
     """The folder that holds the PEFT adapter."""
+    thinks: bool = False
+    """Whether it may think before it answers, by its template, its tokenizer or its section."""
 
 
 def identify(model: Model) -> LocalIdentity:
@@ -93,6 +99,9 @@ def identify(model: Model) -> LocalIdentity:
     }
     if source.backend != "transformers":
         parts["backend"] = source.backend
+    thinks = _thinks(model, template, folder)
+    if thinks:
+        parts["thoughts"] = THOUGHTS_VERSION
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return LocalIdentity(
         fingerprint="sha256:" + hashlib.sha256(canonical.encode()).hexdigest(),
@@ -100,7 +109,24 @@ def identify(model: Model) -> LocalIdentity:
         dtype=dtype,
         path=folder,
         adapter=adapter,
+        thinks=thinks,
     )
+
+
+def as_asked(identity: Identity, model: Model) -> Identity:
+    """The identity of a model that is asked as its section says: with thoughts or without, a system prompt, …
+
+    Raises ModelError for a system prompt that can be put nowhere.
+    """
+    if not model.manner:
+        return identity
+    if model.system is not None and identity.chat_template is None:
+        raise ModelError(
+            f"model {model.name!r}: `system` is put before turns, and the model has no chat template; leave "
+            "it out, or name a `chat_template`"
+        )
+    canonical = json.dumps([identity.fingerprint, model.manner], sort_keys=True)
+    return replace(identity, fingerprint="sha256:" + hashlib.sha256(canonical.encode()).hexdigest())
 
 
 def labels_of(folder: Path) -> int | None:
@@ -192,6 +218,15 @@ def _tokenizer_parts(folder: Path) -> dict[str, Json]:
     config = _read_json(folder / "tokenizer_config.json")
     config.pop("chat_template", None)  # counts by its text, wherever it is written
     return {"config": config, "files": {file.name: file_hash(file) for file in files}}
+
+
+def _thinks(model: Model, template: str | None, folder: Path) -> bool:
+    """Whether a thought's tags are in its template or among its tokens, or its section speaks of thoughts."""
+    if model.thinking or model.thinking_tokens or model.thinking_tags:
+        return True
+    names = [name for name in (*TOKENIZER_FILES, "tokenizer_config.json") if name.endswith(".json")]
+    files = [folder / name for name in names if (folder / name).is_file()]
+    return named_in([template or "", *(file.read_text("utf-8") for file in files)], tags_of(model))
 
 
 def _adapter_parts(folder: Path) -> dict[str, Json]:

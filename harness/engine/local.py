@@ -19,6 +19,7 @@ from harness.engine.rules import request_seed
 from harness.engine.scorer import Scorer
 from harness.engine.tokens import Tokens
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.thoughts import left_open, marks, tags_of, template_arguments
 
 CPU_ROWS = 64
 MANY_ROWS = 256
@@ -35,11 +36,16 @@ MEMORY_SHARE = 0.4
 class LocalEngine:
     """A local model that answers. Matches `harness.protocols.Engine`."""
 
-    def __init__(self, network: Network, tokenizer: PreTrainedTokenizerBase, identity: LocalIdentity) -> None:
+    def __init__(
+        self, network: Network, tokenizer: PreTrainedTokenizerBase, identity: LocalIdentity, model: Model
+    ) -> None:
         self.name = network.name
         self._network = network
         self._identity = identity
-        self._tokens = Tokens(tokenizer, max_length(network, tokenizer))
+        self._arguments = template_arguments(model)
+        self._tags = tags_of(model) if identity.thinks else ()
+        self._thinking_tokens = model.thinking_tokens or 0
+        self._tokens = Tokens(tokenizer, max_length(network, tokenizer), visible=marks(self._tags))
         memory = int(network.free_bytes() * MEMORY_SHARE)
         cpu = network.device.type == "cpu"
         self._scorer = Scorer(network, memory)
@@ -80,19 +86,23 @@ class LocalEngine:
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where there is no template, or it refuses these turns."""
         return render(
-            self._tokens.tokenizer, self.chat_template, messages, name=self.name, open_turn=open_turn
+            self._tokens.tokenizer,
+            self.chat_template,
+            messages,
+            name=self.name,
+            open_turn=open_turn,
+            arguments=self._arguments,
         )
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Continue every prompt, longest first.
+        """Continue every prompt, longest first. The text of a model that thinks is still with its thought.
 
         A prompt is cut from the left to leave room for `max_tokens`, as lm-eval does. Where the window has
         no such room at all, prompt and answer get half of it each.
         """
-        tokenizer, template = self._tokens.tokenizer, self.chat_template
-        texts = [prompt_text(tokenizer, template, prompt, name=self.name) for prompt in prompts]
+        texts = [self._text(prompt) for prompt in prompts]
         window = self._tokens.max_length
-        limit = self._tokens.answer_limit(sampling.max_tokens)
+        limit = self._tokens.answer_limit(sampling.max_tokens + self._thinking_tokens)
         requests = [
             GenerationRequest(
                 index=index,
@@ -100,12 +110,15 @@ class LocalEngine:
                 truncated=truncated,
                 limit=limit,
                 seed=request_seed(sampling, text, prompt.draw),
+                opened=left_open(text, self._tags),
             )
             for index, (prompt, text, (tokens, truncated)) in enumerate(
                 zip(prompts, texts, self._tokens.prompts(texts, window - limit), strict=True)
             )
         ]
-        yield from continue_prompts(self._network, self._tokens, requests, sampling, self._generating)
+        yield from continue_prompts(
+            self._network, self._tokens, requests, sampling, self._generating, tags=self._tags
+        )
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         """Score every (context, continuation) pair; what the contexts share is computed once."""
@@ -115,9 +128,13 @@ class LocalEngine:
         """Give the weights' memory back."""
         self._network.close()
 
+    def _text(self, prompt: Prompt) -> str:
+        tokenizer, template = self._tokens.tokenizer, self.chat_template
+        return prompt_text(tokenizer, template, prompt, name=self.name, arguments=self._arguments)
+
 
 def open_local(model: Model, source: Local, *, device: str | None) -> LocalEngine:
     """Identify and load a local model. Raises what `identify` and `load` raise."""
     identity = identify(model)
     network, tokenizer = load(source, identity, name=model.name, device=device)
-    return LocalEngine(network, tokenizer, identity)
+    return LocalEngine(network, tokenizer, identity, model)

@@ -13,11 +13,13 @@ from importlib.util import find_spec
 from typing import assert_never, cast
 
 from harness.engine.absent import AbsentEngine
-from harness.engine.identity import Identity, identify, labels_of
+from harness.engine.identity import Identity, as_asked, identify, labels_of
 from harness.engine.services.served import identify_endpoint, identify_gemini, key_of
+from harness.engine.thinking import ThinkingEngine
 from harness.errors import ModelError, UnknownName, UsageError
 from harness.protocols import Engine
 from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin
+from harness.thoughts import template_arguments
 
 ENGINES = "harness.engines"
 EXTRAS = {"gemini": "google.generativeai", "vllm": "vllm"}
@@ -25,11 +27,19 @@ EXTRAS = {"gemini": "google.generativeai", "vllm": "vllm"}
 
 
 def open_engine(model: Model, *, device: str | None = None) -> Engine:
-    """Load or reach a model. `device` is `cpu`, `cuda` or `cuda:N`; None takes a GPU where there is one.
+    """Load or reach a model, asked as its section says, whose answers come without their thoughts.
+
+    `device` is `cpu`, `cuda` or `cuda:N`; None takes a GPU where there is one.
 
     Raises ModelError or DownloadNeeded for a local model that cannot be used, ModelError for a key that is
     not set, UnknownName for an engine that is not installed, UsageError for an extra that is not.
     """
+    engine = _opened(model, device)
+    identity = Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
+    return ThinkingEngine(engine, model, as_asked(identity, model).fingerprint)
+
+
+def _opened(model: Model, device: str | None) -> Engine:
     match model.source:
         case Local(backend="vllm"):
             _need_extra(model, "vllm")
@@ -44,7 +54,7 @@ def open_engine(model: Model, *, device: str | None = None) -> Engine:
         case Endpoint():
             from harness.engine.services.endpoint import EndpointEngine  # noqa: PLC0415 - httpx, for those who need it
 
-            return EndpointEngine(model.name, model.source)
+            return EndpointEngine(model.name, model.source, template_arguments=template_arguments(model))
         case Gemini():
             _need_extra(model, "gemini")
             from harness.engine.services.gemini import GeminiEngine  # noqa: PLC0415 - an extra
@@ -75,8 +85,16 @@ def is_reward_model(model: Model) -> bool:
 
 
 def open_reward_model(model: Model, *, device: str | None = None) -> Engine:
-    """Load what `is_reward_model` says yes of. Raises what `open_engine` raises for a local model."""
+    """Load what `is_reward_model` says yes of. Raises what `open_engine` raises for a local model.
+
+    Raises UsageError for a model whose section says how it is asked: it is asked nothing.
+    """
     assert isinstance(model.source, Local)
+    if model.manner:
+        raise UsageError(
+            f"model {model.name!r} rates answers and writes none: leave {', '.join(model.manner)} out of "
+            f"[models.{model.name}]"
+        )
     from harness.engine.rewarding import open_rewarding  # noqa: PLC0415 - torch takes seconds to import
 
     return open_rewarding(model, model.source, device=device)
@@ -96,7 +114,7 @@ def without_weights(model: Model, identity: Identity, description: Mapping[str, 
 
     `description` is what a run is to record about the engine that gave the answers.
     """
-    return AbsentEngine(model, identity, description)
+    return ThinkingEngine(AbsentEngine(model, identity, description), model, identity.fingerprint)
 
 
 def check_model(model: Model) -> None:
@@ -105,7 +123,7 @@ def check_model(model: Model) -> None:
         case Local():
             if model.source.backend == "vllm":
                 _need_extra(model, "vllm")
-            identify(model)
+            as_asked(identify(model), model)
         case Plugin():
             _plugin(model.source)
         case Endpoint():
@@ -118,7 +136,14 @@ def check_model(model: Model) -> None:
 
 
 def identify_model(model: Model) -> Identity:
-    """What a model's answers depend on. Only a third party's engine must be opened to know it."""
+    """What a model's answers depend on. Only a third party's engine must be opened to know it.
+
+    Raises ModelError for a system prompt of a model that takes no turns.
+    """
+    return as_asked(_identity(model), model)
+
+
+def _identity(model: Model) -> Identity:
     match model.source:
         case Local():
             return identify(model)
@@ -127,7 +152,7 @@ def identify_model(model: Model) -> Identity:
         case Gemini():
             return identify_gemini(model.source)
         case Plugin():
-            with closing(open_engine(model)) as engine:
+            with closing(_opened(model, None)) as engine:
                 return Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
         case _:
             assert_never(model.source)

@@ -6,6 +6,7 @@ It remembers what it was asked. It does not tokenise: lengths are counted in wor
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from harness import thoughts
 from harness.errors import EngineError, ModelError
 from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
 
@@ -66,7 +67,10 @@ class ScriptedEngine:
         return "\n".join([*lines, "assistant:"] if open_turn else lines)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Answer in the order of asking, cut by `stop` and, counted in words, by `max_tokens`."""
+        """Answer in the order of asking, cut by `stop` and, counted in words, by `max_tokens`.
+
+        A thought before an answer is set apart.
+        """
         for index, prompt in enumerate(prompts):
             self.asked.append(prompt)
             yield index, _response(self._answer(prompt), sampling)
@@ -99,11 +103,11 @@ class ScriptedEngine:
 
 
 def _response(answer: str, sampling: Sampling) -> Response:
-    text = answer
-    for stop in filter(None, sampling.stop):
-        text = text.split(stop, 1)[0]
+    text = thoughts.cut_at_stops(answer, sampling.stop)
     words = text.split()
     if len(words) > sampling.max_tokens:
         words = words[: sampling.max_tokens]
-        return Response(text=" ".join(words), stopped="length", completion_tokens=len(words))
-    return Response(text=text, stopped="end", completion_tokens=len(words))
+        response = Response(text=" ".join(words), stopped="length", completion_tokens=len(words))
+    else:
+        response = Response(text=text, stopped="end", completion_tokens=len(words))
+    return thoughts.apart(response, stop=sampling.stop)

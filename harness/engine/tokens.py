@@ -7,7 +7,7 @@ An empty context is the BOS token (EOS where there is none). What does not fit i
 It does not know how tokens are run through a model.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -35,17 +35,25 @@ class ScoringRequest:
 
 
 class Tokens:
-    """A tokenizer with the rules above, for a model whose window is `max_length` tokens."""
+    """A tokenizer with the rules above, for a model whose window is `max_length` tokens.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    `visible` are texts that stay in what is decoded though they are special tokens, such as a thought's tags.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, max_length: int, *, visible: Collection[str] = ()
+    ) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self._unseen = _unseen(tokenizer, visible)
         bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         self._prefix: int | None = bos if bos is not None else eos
         self._bos_text = None if self._prefix is None else self.decode([self._prefix], special=True)
 
     def decode(self, tokens: Sequence[int], *, special: bool = False) -> str:
-        """Tokens as text; special tokens leave a trace only where `special` asks for it."""
+        """Tokens as text; of special ones only those that are visible, unless `special` asks for all."""
+        if self._unseen is not None and not special:
+            tokens, special = [token for token in tokens if token not in self._unseen], True
         return cast(str, self.tokenizer.decode(list(tokens), skip_special_tokens=not special))
 
     def count(self, text: str) -> int:
@@ -122,3 +130,11 @@ class Tokens:
             continuation=continuation,
             truncated=max(0, len(tokens) - (self.max_length + 1)),
         )
+
+
+def _unseen(tokenizer: PreTrainedTokenizerBase, visible: Collection[str]) -> frozenset[int] | None:
+    """The special tokens that leave no trace, where others do; None where none of the texts is special."""
+    added = tokenizer.added_tokens_decoder
+    special = {token for token, each in added.items() if each.special} | set(tokenizer.all_special_ids)
+    shown = {token for token in special if token in added and added[token].content in visible}
+    return frozenset(special - shown) if shown else None

@@ -13,18 +13,21 @@ It does not know suites, nor where answers are kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transformers import AutoTokenizer
 from vllm import LLM, SamplingParams, __version__
 
 from harness.engine.chat import prompt_text, render
+from harness.engine.ending import EndingAfterThought, Progress
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity, identify
 from harness.engine.rules import request_seed
 from harness.engine.tokens import ScoringRequest, Tokens
 from harness.errors import EngineError, ModelError, UsageError
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.thoughts import left_open, marks, tags_of, template_arguments
 
 AT_ONCE = 512
 """Requests handed to vLLM together. It returns when all are done: more is faster, and later."""
@@ -36,8 +39,11 @@ ENDED = ("stop", "length")
 class VllmEngine:
     """A local model run by vLLM. Matches `harness.protocols.Engine`."""
 
-    def __init__(self, name: str, llm: Any, tokens: Tokens, identity: LocalIdentity) -> None:
+    def __init__(self, name: str, llm: Any, tokens: Tokens, identity: LocalIdentity, model: Model) -> None:
         self.name = name
+        self._arguments = template_arguments(model)
+        self._tags = tags_of(model) if identity.thinks else ()
+        self._thinking_tokens = model.thinking_tokens or 0
         self._llm, self._tokens, self._identity = llm, tokens, identity
         self._penalty = llm.get_default_sampling_params().repetition_penalty
 
@@ -70,21 +76,30 @@ class VllmEngine:
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where there is no template, or it refuses these turns."""
         return render(
-            self._tokens.tokenizer, self.chat_template, messages, name=self.name, open_turn=open_turn
+            self._tokens.tokenizer,
+            self.chat_template,
+            messages,
+            name=self.name,
+            open_turn=open_turn,
+            arguments=self._arguments,
         )
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Continue every prompt, some hundreds at a time, in order. Prompts are cut as the local engine's."""
-        tokenizer, window = self._tokens.tokenizer, self._tokens.max_length
-        limit = self._tokens.answer_limit(sampling.max_tokens)
-        texts = [prompt_text(tokenizer, self.chat_template, prompt, name=self.name) for prompt in prompts]
+        """Continue every prompt, some hundreds at a time, in order. Prompts are cut as the local engine's.
+
+        The text of a model that thinks is still with its thought.
+        """
+        window = self._tokens.max_length
+        limit = self._tokens.answer_limit(sampling.max_tokens + self._thinking_tokens)
+        texts = [self._text(prompt) for prompt in prompts]
         cut = self._tokens.prompts(texts, window - limit)
         asked = [
             self._decoding(sampling, limit, request_seed(sampling, text, prompt.draw) % SEEDS)
             for prompt, text in zip(prompts, texts, strict=True)
         ]
         for index, output in self._outputs([tokens for tokens, _ in cut], asked):
-            yield index, self._response(output, truncated=cut[index][1])
+            response = self._response(output, truncated=cut[index][1])
+            yield index, self._whole(response, output, sampling, texts[index]) if self._tags else response
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         """Score every (context, continuation) pair, some hundreds at a time, in order."""
@@ -117,7 +132,7 @@ class VllmEngine:
                 "top_k": sampling.top_k,
                 "seed": seed,
             }
-        stops = [stop for stop in sampling.stop if stop]
+        stops = [] if self._tags else [stop for stop in sampling.stop if stop]  # they would end a thought
         return SamplingParams(max_tokens=limit, stop=stops, repetition_penalty=self._penalty, **how)
 
     def _response(self, output: Any, *, truncated: int) -> Response:
@@ -131,6 +146,22 @@ class VllmEngine:
             completion_tokens=len(answer.token_ids),
             truncated=truncated,
         )
+
+    def _whole(self, response: Response, output: Any, sampling: Sampling, prompt: str) -> Response:
+        """The response with its thought, tags that are special tokens too, up to where its answer is over."""
+        ids = list(output.outputs[0].token_ids)
+        ending = EndingAfterThought(
+            self._tokens, sampling.stop, None, tags=self._tags, limit=sampling.max_tokens
+        )
+        progress = Progress(opened=left_open(prompt, self._tags))
+        over = next((at for at in range(1, len(ids)) if ending.over(ids[:at], progress)), len(ids))
+        text, stopped = ending.text(ids[:over], progress)
+        ended = "end" if stopped or (over == len(ids) and response.stopped == "end") else "length"
+        return replace(response, text=text, stopped=ended, completion_tokens=len(ids))
+
+    def _text(self, prompt: Prompt) -> str:
+        tokenizer, template = self._tokens.tokenizer, self.chat_template
+        return prompt_text(tokenizer, template, prompt, name=self.name, arguments=self._arguments)
 
     def _likelihood(self, request: ScoringRequest, output: Any) -> Likelihood:
         """From vLLM's log-probabilities at each place of the prompt: of its token, and of the likeliest."""
@@ -168,4 +199,5 @@ def open_vllm(model: Model, source: Local, *, device: str | None) -> VllmEngine:
         raise ModelError(f"{identity.path}: vLLM cannot load it: {first_line(error)}") from error
     # one place is for the token that must be generated, one because the last is scored and not only read
     window = int(llm.llm_engine.model_config.max_model_len) - 2
-    return VllmEngine(model.name, llm, Tokens(tokenizer, window), identity)
+    visible = marks(tags_of(model)) if identity.thinks else ()
+    return VllmEngine(model.name, llm, Tokens(tokenizer, window, visible=visible), identity, model)

@@ -3,16 +3,22 @@
 from collections.abc import Sequence
 
 from harness.errors import nearest
-from harness.records import Endpoint, Gemini, Local, Model, Plugin
+from harness.records import Endpoint, Gemini, Local, Model, Plugin, Source
 from harness.registry.mistakes import Mistakes, Table, under
 from harness.registry.paths import Ground
 from harness.registry.sections import (
     MODEL_SECTIONS,
+    AskedSection,
     EndpointSection,
     GeminiSection,
     LocalSection,
     PluginSection,
 )
+
+OF_TEMPLATES = ("thinking", "template_arguments")
+"""Settings that reach a model through its chat template."""
+OF_TURNS = ("system", *OF_TEMPLATES)
+"""Settings that mean something where a model is asked in turns."""
 
 
 def read_model(name: str, table: Table, ground: Ground) -> Model | None:
@@ -27,12 +33,16 @@ def read_model(name: str, table: Table, ground: Ground) -> Model | None:
             return _local(name, local, key, ground)
         case EndpointSection(endpoint=url, model=served, api=api, key_env=key_env) as section:
             endpoint = Endpoint(url=url, model=served, api=api, key_env=key_env, traffic=section.traffic)
-            return Model(name=name, source=endpoint)
+            if api == "completions":
+                _refuse(section, OF_TURNS, key, 'takes no turns (`api = "completions"`)', ground.mistakes)
+            return _model(name, endpoint, section)
         case GeminiSection(gemini=served, key_env=key_env, url=url) as section:
             gemini = Gemini(model=served, key_env=key_env, url=url, traffic=section.traffic)
-            return Model(name=name, source=gemini)
-        case PluginSection(engine=engine, settings=settings):
-            return Model(name=name, source=Plugin(engine=engine, settings=settings))
+            _refuse(section, OF_TEMPLATES, key, "is Gemini's, whose interface lacks it", ground.mistakes)
+            return _model(name, gemini, section)
+        case PluginSection(engine=engine, settings=settings) as section:
+            _refuse(section, OF_TEMPLATES, key, "has its own engine: put it into `settings`", ground.mistakes)
+            return _model(name, Plugin(engine=engine, settings=settings), section)
     return None
 
 
@@ -47,7 +57,28 @@ def _local(name: str, section: LocalSection, key: str, ground: Ground) -> Model:
     )
     file = section.chat_template
     template = None if file is None else ground.text(file, under(key, "chat_template"))
-    return Model(name=name, source=source, chat_template=template)
+    return _model(name, source, section, template)
+
+
+def _model(name: str, source: Source, section: AskedSection, template: str | None = None) -> Model:
+    tags = section.thinking_tags
+    return Model(
+        name=name,
+        source=source,
+        chat_template=template,
+        thinking=section.thinking,
+        template_arguments=section.template_arguments,
+        system=section.system,
+        thinking_tokens=section.thinking_tokens,
+        thinking_tags=None if tags is None else (tags[0], tags[1]),
+    )
+
+
+def _refuse(section: AskedSection, settings: Sequence[str], key: str, why: str, mistakes: Mistakes) -> None:
+    """Note each of these settings that a model cannot be asked with."""
+    for setting in settings:
+        if setting in section.model_fields_set:
+            mistakes.add(under(key, setting), f"this model {why}")
 
 
 def _no_single_kind(key: str, table: Table, kinds: Sequence[str], mistakes: Mistakes) -> None:

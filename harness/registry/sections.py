@@ -12,6 +12,25 @@ from harness.records import Traffic
 _KEY_BEGINNINGS = ("sk-", "AIza", "hf_", "gsk_", "xai-")
 """How keys of well-known services begin."""
 
+_TEMPLATE_PARAMETERS = frozenset(
+    {
+        "conversation",
+        "messages",
+        "chat_template",
+        "add_generation_prompt",
+        "continue_final_message",
+        "tokenize",
+        "padding",
+        "truncation",
+        "max_length",
+        "return_tensors",
+        "return_dict",
+        "return_assistant_tokens_mask",
+        "tokenizer_kwargs",
+    }
+)
+"""Parameters of the call that applies a chat template, which no argument of the template may replace."""
+
 
 def _variable(name: str) -> str:
     # The message does not repeat the value: it may be a secret.
@@ -38,6 +57,25 @@ def _database(url: str) -> str:
     return url
 
 
+def _says_something(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; leave it out for no system prompt")
+    return text
+
+
+def _free_arguments(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    taken = sorted(_TEMPLATE_PARAMETERS & arguments.keys())
+    if taken:
+        raise ValueError(f"`{taken[0]}` is no argument of a template here: harness sets it itself")
+    return arguments
+
+
+def _pair_of_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if len(tags) != 2 or not all(tag.strip() for tag in tags) or tags[0] == tags[1]:
+        raise ValueError('expected an opening and a closing tag, such as ["<think>", "</think>"]')
+    return tags
+
+
 Variable = Annotated[str, AfterValidator(_variable)]
 Address = Annotated[str, AfterValidator(_web_address)]
 
@@ -58,7 +96,17 @@ class ProjectSection(Section):
     label: str | None = None
 
 
-class LocalSection(Section):
+class AskedSection(Section):
+    """How any model can be asked."""
+
+    system: Annotated[str, AfterValidator(_says_something)] | None = None
+    thinking: bool | None = None
+    template_arguments: Annotated[dict[str, JsonValue], AfterValidator(_free_arguments)] = {}
+    thinking_tokens: Annotated[int, Field(ge=1)] | None = None
+    thinking_tags: Annotated[tuple[str, ...], AfterValidator(_pair_of_tags)] | None = None
+
+
+class LocalSection(AskedSection):
     """`[models.NAME]` with `path`."""
 
     path: str
@@ -70,7 +118,7 @@ class LocalSection(Section):
     trust_remote_code: bool = False
 
 
-class ServiceSection(Section):
+class ServiceSection(AskedSection):
     """What every model behind a service may be told."""
 
     concurrency: Annotated[int, Field(ge=1, le=1000)] = Traffic().concurrency
@@ -102,7 +150,7 @@ class GeminiSection(ServiceSection):
     url: Address | None = None
 
 
-class PluginSection(Section):
+class PluginSection(AskedSection):
     """`[models.NAME]` with `engine`."""
 
     engine: str

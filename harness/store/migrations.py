@@ -1,11 +1,13 @@
 """How a store of any age becomes today's: numbered steps, each applied once, their names kept as rows.
 
 A step is written once and never changed; a new wish is a new step at the end. The statements are literal
-SQL, understood by SQLite and PostgreSQL alike, so that what an old step did cannot drift with the code.
+SQL, understood by SQLite and PostgreSQL alike, so that what an old step did cannot drift with the code. The
+one step that needs more is a function, of `harness.store.kept_thoughts`.
 
 It does not know what the tables are used for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +15,7 @@ from sqlalchemy import Connection, false, insert, inspect, select, update
 
 from harness.errors import StoreError
 from harness.store import schema
+from harness.store.kept_thoughts import set_apart
 
 ADVISORY_LOCK = 0x6861726E657373
 """PostgreSQL's number for "somebody is migrating a harness store": the word harness in ASCII."""
@@ -27,6 +30,8 @@ class Migration:
 
     name: str
     statements: tuple[str, ...]
+    change: Callable[[Connection], None] | None = None
+    """What SQL cannot do, after the statements."""
 
 
 MIGRATIONS = (
@@ -182,6 +187,7 @@ MIGRATIONS = (
             "CREATE UNIQUE INDEX votes_once ON votes (study, rater, token)",
         ),
     ),
+    Migration("0004_thoughts", (), set_apart),
 )
 
 
@@ -222,5 +228,7 @@ def _apply(connection: Connection, migration: Migration) -> None:
     compact = " WITHOUT ROWID" if connection.dialect.name == "sqlite" else ""
     for statement in migration.statements:
         connection.exec_driver_sql(statement.replace("{compact}", compact))
+    if migration.change is not None:
+        migration.change(connection)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     connection.execute(insert(schema.migrations).values(name=migration.name, applied=now))

@@ -1,7 +1,7 @@
 """What a judge's reply says: a verdict, or why none can be read.
 
 A reply that was refused, failed or was cut, and one that is not built as it was asked to be, is no verdict,
-and never a tie. What a model thought before it replied does not count.
+and never a tie.
 
 It does not know which model's answer is A.
 """
@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness.records import Json, Response
 from suites.judge.templates import Form, Template
-from suites.judging import AROUND, END_OF_THOUGHT, SHOWN
+from suites.judging import AROUND, SHOWN
 
 Choice = Literal["A", "B", "tie"]
 VERDICTS: Mapping[str, Choice] = {"a": "A", "b": "B", "tie": "tie"}
@@ -51,7 +51,7 @@ def verdict_of(reply: Response, form: Form) -> Verdict:
         return Verdict(choice=None, reason=nothing)
     if reply.stopped == "length":
         return Verdict(choice=None, reason="cut: the reply reached its longest length")
-    said = reply.text.rpartition(END_OF_THOUGHT)[2].strip()
+    said = reply.text.strip()
     choice = _in_json(said) if form == "schema" else _on_the_last_line(said)
     if choice is None:
         return Verdict(choice=None, reason=f"unreadable: {reply.text.strip()[-SHOWN:]!r}")

@@ -106,7 +106,7 @@ def test_identity(tmp_path: Path) -> None:
     """Versions of all tasks, settings where they agree once, and a hash over all data."""
     suite, limited = suite_of(tmp_path), suite_of(tmp_path, limit=1)
 
-    assert "1 (lm-eval hellaswag, arc_easy, piqa, winogrande, lambada_openai, all 1.0)" == suite.version
+    assert "2 (lm-eval hellaswag, arc_easy, piqa, winogrande, lambada_openai, all 1.0)" == suite.version
     assert {"chat_template": False, "num_fewshot": 0, "seed": 1234, "sampling": None} == suite.settings(None)
     assert suite.data_hash != limited.data_hash
     assert 5 == limited.size

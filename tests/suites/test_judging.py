@@ -24,7 +24,6 @@ from tests.suites.scripted import FunctionEngine, says
         ("**NO**\n", 0.0),
         ('"yes"', 1.0),
         ("The answer claims nothing.\n\nYes", 1.0),
-        ("<think>yes or no?\nno</think>\nyes", 1.0),
         ("yes\nThat is:\nyes", 1.0),
     ],
 )

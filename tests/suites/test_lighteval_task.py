@@ -85,7 +85,7 @@ def test_shared_choices_are_asked_once(tmp_path: Path) -> None:
 def test_identity(tmp_path: Path) -> None:
     """Named and versioned after the task; equal rows keep apart ids; columns nobody reads change nothing."""
     suite = suite_of(tmp_path, "truthfulqa:mc", [*QUESTIONS, QUESTIONS[0]])
-    assert (suite.name, suite.version) == ("lighteval:truthfulqa:mc", "1 (lighteval truthfulqa:mc 0)")
+    assert (suite.name, suite.version) == ("lighteval:truthfulqa:mc", "2 (lighteval truthfulqa:mc 0)")
     ids = [row.sample.id for row in asked(suite, FunctionEngine())]
     assert suite.size == len(set(ids)) == 4
     assert ids[3] == f"{ids[0]}-2"
@@ -102,12 +102,8 @@ def test_limit(tmp_path: Path) -> None:
 
 
 def test_generated_answers(tmp_path: Path) -> None:
-    """Greedy, with the task's length and stop strings; scored by the task's metric; reasoning is cut out."""
-    engine = FunctionEngine(
-        answer=lambda prompt: says(
-            "<think>Or a saw?</think>" + (" A hammer" if "nails" in str(prompt) else "")
-        )
-    )
+    """Greedy, with the task's length and stop strings; scored by the task's metric."""
+    engine = FunctionEngine(answer=lambda prompt: says(" A hammer" if "nails" in str(prompt) else ""))
     suite = suite_of(tmp_path, "jeopardy", TRIVIA)
     rows = asked(suite, engine)
     assert [[("em", 1.0)], [("em", 0.0)]] == [[(s.metric, s.value) for s in row.scores] for row in rows]

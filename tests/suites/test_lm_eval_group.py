@@ -54,7 +54,7 @@ def test_identity(tmp_path: Path) -> None:
 
     assert "lm_eval:longbench2_history" == suite.name
     assert (
-        "1 (lm-eval longbench2_history 0.0: longbench2_agent_history, longbench2_dialogue_history, all 0.0)"
+        "2 (lm-eval longbench2_history 0.0: longbench2_agent_history, longbench2_dialogue_history, all 0.0)"
         == suite.version
     )
     assert 4 == suite.size
@@ -122,6 +122,6 @@ def test_a_single_task_goes_on_as_before(tmp_path: Path) -> None:
     rows = files(tmp_path, LONG)["longbench2_agent_history"]
     suite = LmEvalNamed("longbench2_agent_history", LmEvalSettings(data=rows), Surroundings())
 
-    assert "1 (lm-eval longbench2_agent_history 0.0)" == suite.version
+    assert "2 (lm-eval longbench2_agent_history 0.0)" == suite.version
     assert [("acc", True)] == [(metric.name, metric.headline) for metric in suite.metrics]
     assert 3 == len(asked(suite, FunctionEngine()))

@@ -77,7 +77,7 @@ def test_identity(tmp_path: Path) -> None:
     """The suite is named and versioned after the task, and equal rows keep apart ids."""
     suite = suite_of(tmp_path, "arc_easy", [*ARC, ARC[0]])
     assert suite.name == "lm_eval:arc_easy"
-    assert suite.version == "1 (lm-eval arc_easy 1.0)"
+    assert suite.version == "2 (lm-eval arc_easy 1.0)"
     ids = [row.sample.id for row in asked(suite, FunctionEngine())]
     assert suite.size == len(set(ids)) == 4
     assert ids[3] == f"{ids[0]}-2"

@@ -100,7 +100,6 @@ def test_wording(tmp_path: Path) -> None:
         "Answer: B",
         "B. Nails.",
         "B. nails",
-        "<think>A?</think>B",
     ],
 )
 def test_a_letter(reply: str) -> None:

@@ -24,7 +24,6 @@ from harness.records import Message, Prompt, Response, Sampling
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
-END_OF_THOUGHT = "</think>"
 SHOWN = 200
 """Characters of a reply that an error shows."""
 
@@ -97,7 +96,7 @@ def read(response: Response, schema: type[SchemaT] | None) -> str | SchemaT:
     """A judge's reply as text, or as an instance of the schema.
 
     Raises UnreadableReply where it was refused or failed; with a schema also where it holds no JSON object of
-    that form, or several that differ. What a model thought before it replied does not count.
+    that form, or several that differ.
     """
     if response.unanswered is not None:
         raise UnreadableReply(f"the judge gave no reply ({response.unanswered})")
@@ -115,12 +114,11 @@ def read(response: Response, schema: type[SchemaT] | None) -> str | SchemaT:
 def _objects(text: str) -> Iterator[Any]:
     """The JSON objects of a text, outermost ones. Raises ValueError for a brace that begins none."""
     decoder = json.JSONDecoder(parse_constant=_no_number)
-    reply = text.rpartition(END_OF_THOUGHT)[2]
-    start = reply.find("{")
+    start = text.find("{")
     while start >= 0:
-        found, end = decoder.raw_decode(reply, start)
+        found, end = decoder.raw_decode(text, start)
         yield found
-        start = reply.find("{", end)
+        start = text.find("{", end)
 
 
 def _no_number(name: str) -> Any:

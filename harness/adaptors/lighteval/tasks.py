@@ -19,7 +19,7 @@ from lighteval.metrics.metrics_sample import ExactMatches, JudgeLLM, Loglikeliho
 from lighteval.metrics.utils.metric_utils import Metric
 from lighteval.tasks.lighteval_task import LightevalTask as TheirTask
 from lighteval.tasks.requests import Doc, SamplingMethod
-from lighteval.utils.utils import as_list, remove_reasoning_tags
+from lighteval.utils.utils import as_list
 
 from harness.adaptors.asking import (
     Answer,
@@ -43,8 +43,6 @@ METRICS_LEFT_OUT = ("BLEURT", "BertScore", "Faithfulness", "CodegenMetric")
 ZERO_OR_ONE = (LoglikelihoodAcc, ExactMatches)
 """Classes of metrics that are 0 or 1 for a document."""
 ZERO_OR_ONE_NAMES = ("truthfulqa_mc1",)
-REASONING = [("<think>", "</think>")]
-"""What lighteval's pipeline cuts out of a text before scoring it, unless told otherwise."""
 
 
 class LightevalTask:
@@ -167,7 +165,7 @@ class LightevalTask:
         doc, values = self._docs[index], dict[str, tuple[float, ...]]()
         for metric in self._metrics:
             response = response_of(context, given[metric.category])
-            response.text_post_processed = [remove_reasoning_tags(text, REASONING) for text in response.text]
+            response.text_post_processed = response.text
             try:
                 with np.errstate(all="ignore"), seeded(context):
                     found = metric.compute_sample(doc=doc, model_response=response)

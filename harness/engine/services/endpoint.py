@@ -50,10 +50,20 @@ class _Question:
 class EndpointEngine:
     """A model behind a server. Matches `harness.protocols.Engine`."""
 
-    def __init__(self, name: str, source: Endpoint, *, clock: Clock | None = None) -> None:
-        """Reaches nothing. Raises ModelError where the key's environment variable is not set."""
+    def __init__(
+        self,
+        name: str,
+        source: Endpoint,
+        *,
+        template_arguments: Mapping[str, Json] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Reaches nothing. `template_arguments` go to the server with turns, for its chat template.
+
+        Raises ModelError where the key's environment variable is not set."""
         self.name = name
         self._source = source
+        self._template_arguments = template_arguments or {}
         self._server = Server(name, source)
         self._service = Service(name, self._server.url, source.traffic, clock)
         self._can_score: bool | None = None
@@ -148,6 +158,8 @@ class EndpointEngine:
             identity = prompt.content
         else:
             content = {"messages": self._turns(prompt.content)}
+            if self._template_arguments:
+                content["chat_template_kwargs"] = dict(self._template_arguments)
             identity = json.dumps(content["messages"])
         seed = request_seed(sampling, identity, prompt.draw) % SEEDS
         return _Question(

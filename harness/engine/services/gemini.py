@@ -40,6 +40,7 @@ from harness.engine.services.served import (
 )
 from harness.errors import ModelError, SchemaRefused, UsageError
 from harness.records import Gemini, Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)  # that support has ended: said above
@@ -238,9 +239,9 @@ def _response(answer: Any, sampling: Sampling) -> Response:
     if reason not in ENDED:
         raise Mendable(f"an answer that ended by {reason}")
     whole = "".join(part.text for part in candidate.content.parts)
-    text = whole
-    for stop in filter(None, sampling.stop):
-        text = text.split(stop, 1)[0]
+    if not whole and reason == "MAX_TOKENS":
+        return Response(text="", stopped="thinking", reason=OUT_OF_TOKENS, **counts)
+    text = cut_at_stops(whole, sampling.stop)
     return Response(
         text=text, stopped="length" if reason == "MAX_TOKENS" and text == whole else "end", **counts
     )

@@ -5,16 +5,23 @@ give both when they stumble. It does not know how a server is reached.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from harness.engine.services.retrying import Mendable
 from harness.records import Response, Sampling
+from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
 
 Body = Mapping[str, Any]
+REASONING = ("reasoning_content", "reasoning")
+"""Where servers put a thought that they set apart: SGLang, DeepSeek and older vLLM; vLLM and OpenRouter."""
 
 
 def response_of(body: Body, sampling: Sampling) -> Response:
-    """The answer in the body of either interface, cut before the first stop string."""
+    """The answer in the body of either interface, cut before the first stop string.
+
+    A thought that the server did not set apart is still in its text, which then is whole.
+    """
     choice = _choice(body)
     message = choice.get("message", choice)  # plain completions have the text in the choice itself
     if not isinstance(message, dict):
@@ -25,15 +32,17 @@ def response_of(body: Body, sampling: Sampling) -> Response:
         return _counted(body, "", "refused", str(refusal or "the server's content filter"))
     if reason in ("error", "abort"):
         raise Mendable(f"the server broke the answer off ({reason})")
-    if whole is None and reason == "length":  # all tokens went into thinking
+    said = (message.get(name) for name in REASONING)
+    thought = next((each for each in said if isinstance(each, str) and each), None)
+    if whole is None and (reason == "length" or thought):  # all of it went into thinking
         whole = ""
     if not isinstance(whole, str):
         raise Mendable("an answer without a text")
-    text = whole
-    for stop in filter(None, sampling.stop):
-        text = text.split(stop, 1)[0]
+    if whole == "" and reason == "length" and not thought:
+        return _counted(body, "", "thinking", OUT_OF_TOKENS)
+    text = cut_at_stops(whole, sampling.stop)
     ended = "end" if reason != "length" or text != whole else "length"
-    return _counted(body, text, ended)
+    return replace(_counted(body, text, ended), thought=thought)
 
 
 def tokens_used(body: Body) -> int:

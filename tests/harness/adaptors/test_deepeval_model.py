@@ -111,12 +111,11 @@ def test_an_unreadable_reply_has_no_score(reply: str) -> None:
     [
         '```json\n{"reason": "It helps.", "score": 7}\n```',
         'Thus: {"reason": "It {really} helps.", "score": 7.0}.',
-        '<think>{"reason": "No.", "score": 1}? No.</think>{"reason": "It helps.", "score": 7}',
         '{"reason": "It helps.", "score": 7}\n{"reason": "It helps.", "score": 7}',
     ],
 )
 def test_a_readable_reply(reply: str) -> None:
-    """Text around the object, thoughts before it and a repetition do not change what it says."""
+    """Text around the object and a repetition do not change what it says."""
     assert 7.0 == judge_that_says(reply).generate("?", schema=Grade).score
 
 

@@ -14,7 +14,7 @@ from harness.store.encoding import answer_as_json, canonical
 from harness.store.migrations import MIGRATIONS, Migration
 from tests.harness.store.made import begun, kept
 
-NEXT = Migration("0004_next", ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE TABLE notes (text TEXT)"))
+NEXT = Migration("0005_next", ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE TABLE notes (text TEXT)"))
 
 
 def shape(engine: Engine) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_a_step_that_fails_leaves_the_store_as_it_was(
 ) -> None:
     """All steps of one opening succeed together or none of them happened."""
     before = shape(create_engine(url))
-    broken = Migration("0004_broken", ("CREATE TABLE half (done TEXT)", "CREATE TABLE runs (again TEXT)"))
+    broken = Migration("0005_broken", ("CREATE TABLE half (done TEXT)", "CREATE TABLE runs (again TEXT)"))
     monkeypatch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, NEXT, broken))
 
     with pytest.raises(OperationalError, match="already exists"):

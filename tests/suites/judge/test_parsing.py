@@ -23,12 +23,11 @@ def says(text: str) -> Response:
         ("b", "B"),
         ("**tie**\n", "tie"),
         ("A is shorter, B is right.\n\nB.", "B"),
-        ("<think>\nA\n</think>\nB", "B"),
         ("Both are wrong\ntie", "tie"),
     ],
 )
 def test_the_last_line_is_the_verdict(text: str, choice: str) -> None:
-    """Alone on its line, whatever case and marks it has; thoughts before the reply do not count."""
+    """Alone on its line, whatever case and marks it has."""
     assert choice == verdict_of(says(text), "line").choice
 
 
@@ -59,7 +58,6 @@ def test_what_is_no_verdict(text: str) -> None:
     [
         ('{"verdict": "A"}', "A"),
         ('{"reasoning": "B is longer, which says nothing.", "verdict": "tie"}', "tie"),
-        ('<think>{"verdict": "A"}</think>{"verdict": "B"}', "B"),
         ('{"verdict": "a"}', None),
         ('{"verdict": ["A"]}', None),
         ('{"choice": "A"}', None),

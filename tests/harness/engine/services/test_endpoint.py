@@ -123,7 +123,7 @@ def test_stop_strings_cut_exactly(server: ModelServer) -> None:
     ("choice", "text", "stopped", "reason"),
     [
         ({"message": {"content": "all"}, "finish_reason": "length"}, "all", "length", None),
-        ({"message": {"content": None}, "finish_reason": "length"}, "", "length", None),
+        ({"message": {"content": None}, "finish_reason": "length"}, "", "thinking", OUT_OF_TOKENS),
         ({"message": {"content": ""}, "finish_reason": "stop"}, "", "end", None),
         (
             {"message": {"content": "We"}, "finish_reason": "content_filter"},

@@ -1,0 +1,173 @@
+"""Any engine, asked as its model's section says, and with the thoughts of its answers set apart.
+
+Whatever answers, a suite, a judge and a rater get the answer alone, and the thought beside it
+(`harness.thoughts` says which is which). A system prompt is put before every conversation, in one turn with
+the conversation's own where it has one; a bare text has no place for it. A choice is never scored within a
+thought: one that the prompt opens is closed before it, empty, as it is for answers where thinking is off.
+
+A stop string of a suite ends no thought: an engine that cannot tell is asked without them where its model is
+known to think, and asked again without them where one ended an answer that had not begun.
+
+It does not know which engine it is about, nor where answers are kept.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from harness import thoughts
+from harness.engine.absent import AbsentEngine
+from harness.errors import ModelError
+from harness.protocols import SERVED_TEMPLATE, Engine
+from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+
+HELLO = (Message(role="user", content="Hello"),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A prompt as the engine gets it."""
+
+    prompt: Prompt
+    opened: str | None
+    """What it leaves open; None: nobody here knows."""
+
+
+class ThinkingEngine:
+    """An engine whose answers are answers. Matches `harness.protocols.Engine`.
+
+    `fingerprint` is the model's, as it is asked.
+    """
+
+    def __init__(self, engine: Engine, model: Model, fingerprint: str) -> None:
+        self._engine = engine
+        self._model = model
+        self._fingerprint = fingerprint
+        self._tags = thoughts.tags_of(model)
+        self._thinks = bool(model.thinking or model.thinking_tokens or model.thinking_tags)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what the answers depend on, how the model is asked included."""
+        return self._fingerprint
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        """The engine's, what the model's section says of how it is asked, and what becomes of a thought."""
+        if isinstance(self._engine, AbsentEngine):  # what was recorded when the model was there
+            return self._engine.description
+        return {**self._engine.description, **self._model.manner, **self._of_thoughts}
+
+    @property
+    def can_score(self) -> bool:
+        """The engine's."""
+        return self._engine.can_score
+
+    @property
+    def chat_template(self) -> str | None:
+        """The engine's."""
+        return self._engine.chat_template
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        """Turns as the text the model reads, after the model's system prompt.
+
+        Raises ModelError also where the template leaves the system prompt out.
+        """
+        text = self._engine.render(self._with_system(messages), open_turn=open_turn)
+        if self._model.system is not None and self._model.system.strip() not in text:
+            raise ModelError(
+                f"model {self._model.name!r}: its chat template leaves system turns out, so that `system` "
+                "would change nothing; leave it out, or name another `chat_template`"
+            )
+        return text
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Continue every prompt, and give the answers alone, each with its thought beside it."""
+        asked = [self._asked(prompt) for prompt in prompts]
+        sent = self._sent(sampling)
+        cut: dict[int, Response] = {}
+        for index, response in self._engine.generate([each.prompt for each in asked], sent):
+            if sent.stop and thoughts.cut_within(response, opened=asked[index].opened, tags=self._tags):
+                cut[index] = response
+            else:
+                yield index, self._apart(response, asked[index], sampling)
+        for index, response in self._again(asked, list(cut), replace(sent, stop=())):
+            yield index, self._apart(_counted(response, cut[index]), asked[index], sampling)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """Score every continuation as an answer: after a thought that the context opens, closed empty."""
+        contexts = {context: thoughts.closed(context, self._tags) for context, _ in pairs}
+        return self._engine.loglikelihood(
+            [(contexts[context], continuation) for context, continuation in pairs]
+        )
+
+    def close(self) -> None:
+        """Close the engine."""
+        self._engine.close()
+
+    def _again(
+        self, asked: Sequence[_Asked], which: Sequence[int], sampling: Sampling
+    ) -> Iterator[tuple[int, Response]]:
+        if which:
+            for place, response in self._engine.generate([asked[index].prompt for index in which], sampling):
+                yield which[place], response
+
+    def _apart(self, response: Response, asked: _Asked, sampling: Sampling) -> Response:
+        return thoughts.apart(
+            response, opened=asked.opened, tags=self._tags, stop=sampling.stop, thinks=self._thinks
+        )
+
+    def _sent(self, sampling: Sampling) -> Sampling:
+        """What the engine is asked with. One that runs the model here knows itself where a thought ends."""
+        if isinstance(self._model.source, Local) or not self._thinks:
+            return sampling
+        room = self._model.thinking_tokens or 0
+        return replace(sampling, stop=(), max_tokens=sampling.max_tokens + room)
+
+    def _asked(self, prompt: Prompt) -> _Asked:
+        """A conversation of a model that runs here goes on as text where its template speaks of thoughts."""
+        content = prompt.content
+        if not isinstance(content, str):
+            if not isinstance(self._model.source, Local):
+                return _Asked(replace(prompt, content=tuple(self._with_system(content))), None)
+            if not self._speaks_of_thoughts and self._model.system is None:
+                return _Asked(prompt, "")
+            content = self.render(content, open_turn=content[-1].role != "assistant")
+        if self._model.thinking is False:
+            content = thoughts.closed(content, self._tags)
+        return _Asked(replace(prompt, content=content), thoughts.left_open(content, self._tags))
+
+    def _with_system(self, messages: Sequence[Message]) -> Sequence[Message]:
+        system = self._model.system
+        if system is None:
+            return messages
+        if messages[0].role == "system":
+            system, messages = f"{system}\n\n{messages[0].content}", messages[1:]
+        return (Message(role="system", content=system), *messages)
+
+    @cached_property
+    def _speaks_of_thoughts(self) -> bool:
+        return thoughts.named_in([self.chat_template or ""], self._tags)
+
+    @cached_property
+    def _of_thoughts(self) -> Mapping[str, Json]:
+        """What is done with a thought that the chat template opens; nothing where it opens none."""
+        if self.chat_template == SERVED_TEMPLATE or not self._speaks_of_thoughts:
+            return {}
+        try:
+            opened = thoughts.closed(text := self.render(HELLO), self._tags) != text
+        except ModelError:  # a template that wants other turns: what it opens shows in each prompt
+            return {}
+        if self._model.thinking is False:
+            return {"template_thought": "closed empty" if opened else "switched off"}
+        return {"template_thought": "opened, and closed empty before choices are scored"} if opened else {}
+
+
+def _counted(response: Response, before: Response) -> Response:
+    """A response with what the request before it cost too."""
+    return replace(
+        response,
+        prompt_tokens=response.prompt_tokens + before.prompt_tokens,
+        completion_tokens=response.completion_tokens + before.completion_tokens,
+        seconds=response.seconds + before.seconds,
+    )
