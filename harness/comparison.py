@@ -30,6 +30,15 @@ from harness.stats.paired import PairedTest, mcnemar, sign_flip
 from harness.stats.power import detectable
 
 HEADLINE, EXPLORATORY = "headline", "exploratory"
+MANNER: Mapping[str, tuple[str, str]] = {
+    "thinking": ("thinking", "left to the model"),
+    "system": ("system prompt", "none"),
+    "template_arguments": ("arguments of the chat template", "none"),
+    "thinking_tokens": ("tokens for thoughts beside the answer's", "none"),
+    "thinking_tags": ("tags of thoughts", "the usual"),
+    "template_thought": ("a thought in the chat template", "none"),
+}
+"""What a run records of how its model is asked: in words, and what it means where nothing is recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +154,39 @@ def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
     notes = [
         *_differing("chat template applied", *templates, names),
         *_differing("seed", baseline.seed, candidate.seed, names),
+        *_asked_differently(baseline, candidate),
         *_differing_keys("", _conditions(baseline), _conditions(candidate), names),
+        *(note for note in map(unused_system, (baseline, candidate)) if note),
         *(f"the run of {run.model} is not finished" for run in (baseline, candidate) if run.finished is None),
     ]
     return blocking, notes
+
+
+def unused_system(run: Run) -> str | None:
+    """What to know of a run whose model has a system prompt, and was asked in bare texts; None for others."""
+    if run.settings.get("chat_template") is not False or "system" not in _engine(run):
+        return None
+    return (
+        f"the system prompt of {run.model} stands before no prompt of {run.suite}, which asks in bare texts, "
+        "without a chat template"
+    )
+
+
+def _asked_differently(baseline: Run, candidate: Run) -> Iterator[str]:
+    """How the models' sections say that they are asked, where they differ."""
+    names = (baseline.model, candidate.model)
+    for key, (what, unset) in MANNER.items():
+        mine, theirs = (_in_plain(_engine(run).get(key, unset)) for run in (baseline, candidate))
+        yield from _differing(what, mine, theirs, names)
+
+
+def _in_plain(value: Json) -> Json:
+    return ("on" if value else "off") if isinstance(value, bool) else value
+
+
+def _engine(run: Run) -> Mapping[str, Json]:
+    recorded = run.environment.get("engine")
+    return recorded if isinstance(recorded, Mapping) else {}
 
 
 def _conditions(run: Run) -> dict[str, Json]:

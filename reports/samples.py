@@ -10,9 +10,9 @@ counted. The layout is private to this file and `templates/leaderboard.js`:
     target   = text | null                    flips   = one of "won" "lost" "equal" "unscored" null per model
     answers  = per model null | [responses, scores]
     speakers = [text], who gave each response; empty where it was always the model
-    response = [text, stopped, truncated, reason] | [logprob, greedy, truncated]
+    response = [text, stopped, truncated, reason, thought] | [logprob, greedy, truncated]
     score    = [metric, value, reason]
-Every text, metric, reason and id is an index into `texts`.
+Every text, metric, reason, thought and id is an index into `texts`.
 
 It does not know HTML: making the JSON harmless inside a page is `reports.html`.
 """
@@ -90,7 +90,9 @@ def _texts(shown: SideBySide) -> Iterator[str]:
     yield from sample.choices
     for row in shown.rows:
         if row:
-            yield from (answer.text for answer in row.responses if isinstance(answer, Response))
+            answers = [answer for answer in row.responses if isinstance(answer, Response)]
+            yield from (answer.text for answer in answers)
+            yield from (answer.thought for answer in answers if answer.thought is not None)
 
 
 def _payload(board: Leaderboard, section: Section, chosen: Sequence[SideBySide]) -> Payload:
@@ -151,7 +153,8 @@ def _answer(answer: Response | Likelihood, texts: Texts) -> Json:
     match answer:
         case Response():
             reason = None if answer.reason is None else texts.add(answer.reason)
-            return [texts.add(answer.text), answer.stopped, answer.truncated, reason]
+            thought = None if answer.thought is None else texts.add(answer.thought)
+            return [texts.add(answer.text), answer.stopped, answer.truncated, reason, thought]
         case Likelihood():
             return [_number(answer.logprob), answer.greedy, answer.truncated]
 

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json
+from harness.comparison import unused_system
 from harness.verbs.overview import Measured, left_out_notes, means
 from harness.verbs.project import open_project
 from harness.verbs.work import evaluate, failed_answers
@@ -46,7 +47,7 @@ def command(
         print_json([asdict(line) for line in measured])
     else:
         console.print(_table(measured))
-        for note in left_out_notes(project, asked):
+        for note in [*left_out_notes(project, asked), *filter(None, map(unused_system, asked))]:
             console.print(note, markup=False)
     complain_of_failures(failed_answers(project, asked))
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.cli.options import AsJson, Config, Device, Names, Seed
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import complain_of_failures, console, introduce, print_json
+from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json
 from harness.records import Response, Sampling
 from harness.verbs.project import open_project
 from harness.verbs.work import sample
@@ -39,6 +39,10 @@ def command(
     sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed or 0)
     with ProgressBars() as watcher:
         answers = sample(project, names, prompt, sampling, chat=chat, watcher=watcher)
+    models = project.registry.models
+    for name in names if chat is False else ():
+        if name in models and models[name].system is not None:
+            errors.print(f"{name}: its system prompt is not put before a bare text (--raw)", markup=False)
     if as_json:
         print_json({name: asdict(answer) for name, answer in answers.items()})
     else:
@@ -53,7 +57,7 @@ def _side_by_side(answers: Mapping[str, Response]) -> Columns:
     return Columns(
         [
             Panel(
-                Text(answer.text or answer.reason or ""),
+                _text(answer),
                 title=Text(name),
                 subtitle=answer.stopped,
                 width=width,
@@ -61,3 +65,11 @@ def _side_by_side(answers: Mapping[str, Response]) -> Columns:
             for name, answer in answers.items()
         ]
     )
+
+
+def _text(answer: Response) -> Text:
+    """The answer, or why there is none; before it, dimmed, what the model thought."""
+    text = Text()
+    if answer.thought is not None:
+        text.append(f"thought: {answer.thought}\n\n", style="dim")
+    return text.append(answer.text or answer.reason or "")

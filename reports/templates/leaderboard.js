@@ -50,7 +50,9 @@ function textBlock(text, className) {
 }
 
 const SAYS = { won: ["▲", "won"], lost: ["▼", "lost"], unscored: ["–", "unscored"] };
-const STOPPED = { length: "cut off at the token limit", refused: "refused", failed: "failed" };
+const STOPPED = {
+  length: "cut off at the token limit", thinking: "no answer", refused: "refused", failed: "failed",
+};
 
 class Browser {
   constructor(root, data) {
@@ -90,7 +92,7 @@ class Browser {
       const [id, prompt, choices, , target, , answers] = sample;
       const parts = [id, ...(Array.isArray(prompt) ? prompt.map((turn) => turn[1]) : [prompt]), ...choices];
       if (target !== null) parts.push(target);
-      for (const answer of answers) if (answer) for (const r of answer[0]) if (r.length === 4) parts.push(r[0]);
+      for (const answer of answers) if (answer) for (const r of answer[0]) if (r.length === 5) parts.push(r[0]);
       found = parts.map((i) => this.texts[i]).join("\n").toLowerCase();
       this.haystacks.set(sample, found);
     }
@@ -261,7 +263,7 @@ class Browser {
       return block;
     }
     const [responses, scores] = answer;
-    const texts = responses.filter((r) => r.length === 4);
+    const texts = responses.filter((r) => r.length === 5);
     const drawn = texts.length > 1 ? this.perDraw(scores, texts.length) : new Map();
     const chips = this.scores(scores);
     const allCut = texts.length > 1 && texts.every((r) => r[1] === "length");
@@ -299,7 +301,7 @@ class Browser {
     return i < speakers.length ? this.texts[speakers[i]] : `#${i + 1}`;
   }
 
-  draw([text, stopped, truncated, reason], place, scores, allCut) {
+  draw([text, stopped, truncated, reason, thought], place, scores, allCut) {
     const meta = make("div", "meta");
     if (place) meta.append(place);
     for (const score of scores) meta.append(this.chip([score]));
@@ -308,7 +310,14 @@ class Browser {
       meta.append(make("span", stopped === "length" ? "chip" : "chip warned", says));
     }
     if (truncated) meta.append(make("span", "chip warned", `${plural(truncated, "token")} cut from the prompt`));
-    return make("div", "draw", meta.childNodes.length ? meta : null, textBlock(this.texts[text]));
+    const thoughts = thought === null ? null : this.thought(this.texts[thought]);
+    return make("div", "draw", meta.childNodes.length ? meta : null, thoughts, textBlock(this.texts[text]));
+  }
+
+  // What the model thought before its answer: folded, and never searched or scored.
+  thought(text) {
+    const summary = make("summary", "", `Thought before the answer (${plural(text.length, "character")})`);
+    return make("details", "thought", summary, textBlock(text));
   }
 
   scores(scores) {

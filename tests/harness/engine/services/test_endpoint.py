@@ -14,6 +14,7 @@ from harness.engine.services.served import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Endpoint, Message, Model, Prompt, Response, Sampling, Traffic
+from harness.thoughts import OUT_OF_TOKENS
 from tests.harness.engine.services.test_limits import FakeClock
 from tests.serving import FINE, Asked, Fault, ModelServer, logprob_of, status, tokens
 
