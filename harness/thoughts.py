@@ -118,7 +118,7 @@ def apart(
 def cut_within(response: Response, *, opened: str | None = None, tags: Sequence[Tags] = KNOWN) -> bool:
     """Whether something other than the limit ended a response before it came to its answer."""
     if response.stopped != "end":
-        return False
+        return response.reason == ENDED_WITHIN
     parted = part(response.text, opened=opened if response.thought is None else "", tags=tags)
     thought = response.thought or parted.thought
     return not parted.ended or (thought is not None and not parted.answer.strip())

@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     BloomConfig,
     BloomForCausalLM,
     Gemma2Config,
@@ -42,6 +43,8 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 BOS, EOS, PAD, TURN_START, TURN_END = "<bos>", "<eos>", "<pad>", "<turn>", "<end>"
+
+THOUGHT_MARKS = ("<think>", "</think>", "<|channel|>", "<|message|>", "<|start|>", "<|end|>")
 
 SENTENCES = (
     "Question: What is the capital of France? Answer: The capital of France is Paris.",
@@ -106,6 +109,19 @@ def tiny_llama(
         chat_template=chat_template,
         seed=seed,
     )
+
+
+def thinking_llama(folder: Path, *, seed: int = 0, max_length: int = 256) -> Path:
+    """A model whose template opens a thought; its tags, and gpt-oss' marks, are special tokens."""
+    tiny_llama(folder, seed=seed, max_length=max_length)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": [TURN_START, TURN_END, *THOUGHT_MARKS]})
+    tokenizer.chat_template = CHAT_TEMPLATE.replace("assistant\n", "assistant\n<think>\n")
+    tokenizer.save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(folder)
+    return folder
 
 
 def tiny_qwen2(

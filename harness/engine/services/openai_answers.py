@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.engine.services.retrying import Mendable
 from harness.records import Response, Sampling
-from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
+from harness.thoughts import ENDED_WITHIN, OUT_OF_TOKENS, cut_at_stops
 
 Body = Mapping[str, Any]
 REASONING = ("reasoning_content", "reasoning")
@@ -34,7 +34,10 @@ def response_of(body: Body, sampling: Sampling) -> Response:
         raise Mendable(f"the server broke the answer off ({reason})")
     said = (message.get(name) for name in REASONING)
     thought = next((each for each in said if isinstance(each, str) and each), None)
-    if whole is None and (reason == "length" or thought):  # all of it went into thinking
+    if whole is None and thought:
+        within = OUT_OF_TOKENS if reason == "length" else ENDED_WITHIN
+        return replace(_counted(body, "", "thinking", within), thought=thought)
+    if whole is None and reason == "length":  # all tokens went into thinking
         whole = ""
     if not isinstance(whole, str):
         raise Mendable("an answer without a text")

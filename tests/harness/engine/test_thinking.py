@@ -1,0 +1,313 @@
+"""Engines asked as a model's section says, whose answers come without their thoughts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from harness.engine import decoding, identity
+from harness.engine.identity import Identity, as_asked
+from harness.engine.opening import identify_model, open_engine, open_reward_model, without_weights
+from harness.engine.thinking import ThinkingEngine
+from harness.errors import ModelError, UsageError
+from harness.protocols import SERVED_TEMPLATE
+from harness.records import Endpoint, Local, Message, Model, Plugin, Prompt, Response, Sampling
+from harness.thoughts import ENDED_WITHIN
+from tests.serving import Asked, Fault, ModelServer
+from tests.suites.scripted import FunctionEngine, says
+from tests.tiny_models import EOS, thinking_llama, tiny_llama
+
+SHORT = Sampling(max_tokens=8)
+HELLO = Prompt(content=(Message(role="user", content="Hello"),))
+SERVED = Endpoint(url="http://localhost/v1", model="m")
+
+
+def around(engine: FunctionEngine, source: Any = SERVED, **asked: Any) -> ThinkingEngine:
+    """The engine as `open_engine` gives it for a model with this section."""
+    return ThinkingEngine(engine, Model(name="m", source=source, **asked), "f")
+
+
+def answer(engine: Any, prompt: Prompt = HELLO, sampling: Sampling = SHORT) -> Response:
+    """The one answer to one prompt."""
+    [(index, found)] = engine.generate([prompt], sampling)
+    assert index == 0
+    return found
+
+
+# ---------------------------------------------------------------- any engine
+
+
+def test_the_system_prompt_comes_first() -> None:
+    """In the conversation's own system turn, where it has one; never before a bare text."""
+    inner = FunctionEngine(chat_template=SERVED_TEMPLATE)
+    engine = around(inner, system="Be brief.")
+    own = Prompt(content=(Message(role="system", content="Be kind."), *HELLO.content))  # type: ignore[misc]
+    for prompt in (HELLO, own, Prompt(content="bare")):
+        answer(engine, prompt)
+
+    system = Message(role="system", content="Be brief.")
+    first, second, bare = (prompt.content for prompt in inner.prompts)
+    assert (system, *HELLO.content) == first
+    assert Message(role="system", content="Be brief.\n\nBe kind.") == second[0]
+    assert ("bare", 2) == (bare, len(second))
+
+
+def test_a_template_that_leaves_system_turns_out_is_no_way_to_put_one() -> None:
+    """What would change nothing is refused, with the setting."""
+
+    class Deaf(FunctionEngine):
+        def render(self, messages: Any, *, open_turn: bool = True) -> str:
+            return super().render(messages[-1:], open_turn=open_turn)
+
+    engine = around(Deaf(chat_template="t"), Local(path="p"), system="Be brief.")
+    with pytest.raises(ModelError, match="leaves system turns out, so that `system` would change nothing"):
+        answer(engine)
+
+
+def test_a_model_that_takes_no_turns_has_no_system_prompt() -> None:
+    """It is found before anything is loaded."""
+    model = Model(name="m", source=Local(path="p"), system="Be brief.")
+    with pytest.raises(
+        ModelError, match="'m': `system` is put before turns, and the model has no chat templ"
+    ):
+        as_asked(Identity(fingerprint="f", chat_template=None), model)
+
+
+def test_a_model_that_thinks_is_asked_without_stop_strings() -> None:
+    """They cut its answer here, and it has room for its thoughts beside the suite's length."""
+    inner = FunctionEngine(answer=lambda prompt: says("One.\n\nTwo.\n</think>\nParis\n\nRome"))
+    inner.chat_template = SERVED_TEMPLATE
+    engine = around(inner, thinking=True, thinking_tokens=100)
+
+    found = answer(engine, sampling=replace(SHORT, stop=("\n\n",)))
+
+    assert [Sampling(max_tokens=108)] == inner.samplings
+    assert ("Paris", "One.\n\nTwo.", "end") == (found.text, found.thought, found.stopped)
+
+
+def test_a_thought_that_a_stop_string_ended_is_asked_again_without() -> None:
+    """Of a model that nobody said thinks; what both requests cost is counted."""
+    whole = "<think>One.\n\nTwo.</think>\n\nParis\n\nRome"
+
+    def cut(prompt: Prompt) -> Response:
+        text = whole if not inner.samplings[-1].stop else whole.split("\n\n")[0]
+        return Response(text=text, stopped="end", completion_tokens=5)
+
+    inner = FunctionEngine(answer=cut, chat_template=SERVED_TEMPLATE)
+
+    found = answer(around(inner), sampling=replace(SHORT, stop=("\n\n",)))
+
+    assert [("\n\n",), ()] == [sampling.stop for sampling in inner.samplings]
+    assert ("Paris", "end", 10) == (found.text, found.stopped, found.completion_tokens)
+
+
+def test_an_answer_that_a_stop_string_ended_is_asked_once() -> None:
+    """Only thoughts are asked again."""
+    inner = FunctionEngine(
+        answer=lambda prompt: says("<think>One.</think>Paris"), chat_template=SERVED_TEMPLATE
+    )
+    assert "Paris" == answer(around(inner), sampling=replace(SHORT, stop=("\n",))).text
+    assert 1 == len(inner.prompts)
+
+
+def test_a_plugin_answers_without_its_thoughts() -> None:
+    """A third party's engine need know nothing of them."""
+    inner = FunctionEngine(answer=lambda prompt: says("<think>One."), chat_template="lines")
+    found = answer(around(inner, Plugin(engine="e")))
+    assert ("", f"thinking: {ENDED_WITHIN}") == (found.text, found.unanswered)
+
+
+def test_choices_are_scored_after_a_thought_that_is_closed() -> None:
+    """Where the context opens one, and nowhere else; each pair keeps its place."""
+    inner = FunctionEngine()
+    pairs = [("<a>\n<think>\n", "yes"), ("Is it?", " no"), ("<a>\n<think>\n", "no")]
+    assert {0, 1, 2} == {index for index, _ in around(inner).loglikelihood(pairs)}
+    closed = "<a>\n<think>\n\n</think>\n\n"
+    assert [(closed, "yes"), ("Is it?", " no"), (closed, "no")] == inner.pairs
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"thinking": True},
+        {"thinking": False},
+        {"template_arguments": {"date": "x"}},
+        {"system": "Be brief."},
+        {"thinking_tokens": 9},
+        {"thinking_tags": ("<a>", "</a>")},
+    ],
+    ids=str,
+)
+def test_how_a_model_is_asked_is_a_part_of_what_it_is(asked: Mapping[str, Any]) -> None:
+    """Each setting makes other answers; none leaves the fingerprint as it was."""
+    plain, other = (Model(name="m", source=SERVED, **each) for each in ({}, asked))
+    identity = Identity(fingerprint="f", chat_template=SERVED_TEMPLATE)
+    assert identity == as_asked(identity, plain)
+    assert "f" != as_asked(identity, other).fingerprint
+    assert (
+        identify_model(other).fingerprint
+        == open_engine(other).fingerprint
+        != identify_model(plain).fingerprint
+    )
+    assert asked.items() <= open_engine(other).description.items()
+
+
+# ---------------------------------------------------------------- servers
+
+
+def test_a_server_is_told_how_to_render_turns() -> None:
+    """`chat_template_kwargs` go with turns, and with no text."""
+    with ModelServer() as server:
+        model = Model(
+            name="m",
+            source=Endpoint(url=server.url, model="m"),
+            thinking=False,
+            template_arguments={"date": "today"},
+        )
+        engine = open_engine(model)
+        answer(engine)
+        answer(engine, Prompt(content="bare"))
+    turns, bare = (asked.body for asked in server.asked)
+    assert {"enable_thinking": False, "thinking": False, "date": "today"} == turns["chat_template_kwargs"]
+    assert "chat_template_kwargs" not in bare
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize(
+    ("content", "reason", "text", "stopped"),
+    [
+        ("Paris", "stop", "Paris", "end"),
+        (None, "length", "", "thinking"),
+        ("", "length", "", "thinking"),
+        (None, "stop", "", "thinking"),
+    ],
+)
+def test_a_server_that_sets_thoughts_apart(
+    field: str, content: str | None, reason: str, text: str, stopped: str
+) -> None:
+    """Its field is the thought, whatever it is called; without content there is no answer."""
+    choice = {"message": {"content": content, field: "One."}, "finish_reason": reason}
+
+    def wrong(asked: Asked) -> Fault:
+        return Fault(body=json.dumps({"choices": [choice]}).encode())
+
+    with ModelServer(wrong=wrong) as server:
+        found = answer(open_engine(Model(name="m", source=Endpoint(url=server.url, model="m"))))
+    assert (text, "One.", stopped) == (found.text, found.thought, found.stopped)
+
+
+# ---------------------------------------------------------------- models on this machine
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose template opens the thought, and whose tags are special tokens."""
+    return thinking_llama(tmp_path_factory.mktemp("thinking") / "m")
+
+
+def writing(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, **asked: Any) -> Any:
+    """The model's engine, which now writes this text whatever its weights say."""
+    tokens = AutoTokenizer.from_pretrained(folder)(text + EOS, add_special_tokens=False)["input_ids"]
+    choose = decoding.Chosen._choose
+
+    def scripted(self: Any, scores: Any) -> Any:
+        chosen = choose(self, scores)
+        for place, row in enumerate(self.rows):
+            row.new[-1] = chosen[place] = tokens[len(row.new) - 1]
+        return chosen
+
+    monkeypatch.setattr(decoding.Chosen, "_choose", scripted)
+    return open_engine(Model(name="m", source=Local(path=str(folder)), **asked), device="cpu")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "One.\n\nTwo, three, four.</think>\n\nA hammer drives nails",
+        "<think>One.\n\nTwo, three, four.</think>\n\nA hammer drives nails",
+        "<|channel|>analysis<|message|>One.\n\nTwo, three, four.<|end|><|start|>assistant<|channel|>final"
+        "<|message|>A hammer drives nails",
+    ],
+)
+def test_a_local_model_answers_without_its_thought(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, text: str
+) -> None:
+    """Though its tags are special tokens, and though stop strings of the suite stand in the thought."""
+    turns = HELLO if text.startswith("One") else Prompt(content="Hello")
+    found = answer(
+        writing(monkeypatch, folder, text), turns, Sampling(max_tokens=100, stop=("\n\n", " nails"))
+    )
+    assert ("A hammer drives", "end") == (found.text, found.stopped)
+    assert "One.\n\nTwo, three, four." == found.thought
+
+
+def test_an_answer_has_its_own_length(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """`thinking_tokens` is room for thoughts: an answer is no longer for it, and ends where others end."""
+    thought = "One. Two, three, four. " * 3
+    text = f"{thought}</think>\n\nA hammer drives nails. It is heavy, and the dog sleeps on."
+    engine = writing(monkeypatch, folder, text, thinking_tokens=150)
+    found = answer(engine, sampling=Sampling(max_tokens=6))
+    assert ("length", thought.strip()) == (found.stopped, found.thought)
+    assert found.text
+    assert "A hammer drives nails. It is heavy".startswith(found.text)
+    assert found.completion_tokens < 150
+
+    plain = writing(monkeypatch, folder, "</think>A hammer drives nails. It is heavy, and the dog sleeps.")
+    assert found.text == answer(plain, sampling=Sampling(max_tokens=7)).text
+
+
+def test_a_local_thought_that_is_cut(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Without a tag in its text, since its template opened it."""
+    found = answer(writing(monkeypatch, folder, "One, two, three.\n\nFour, five, six."), sampling=SHORT)
+    assert ("", "thinking") == (found.text, found.stopped)
+    assert found.thought
+    assert "its tokens ran out" in str(found.unanswered)
+
+
+def test_a_thought_is_closed_where_thinking_is_off(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """The template has no switch: its thought is closed in the prompt, and the run says so."""
+    engine = writing(monkeypatch, folder, "A hammer", thinking=False)
+    assert ("A hammer", None) == ((found := answer(engine)).text, found.thought)
+    assert "closed empty" == engine.description["template_thought"]
+
+
+def test_choices_of_a_local_model_are_never_thoughts(folder: Path) -> None:
+    """They are scored as after a closed thought, by an engine that renders as its unloaded twin does."""
+    model = Model(name="m", source=Local(path=str(folder)), system="Be brief.")
+    engine = open_engine(model, device="cpu")
+    absent = without_weights(model, identify_model(model), {"engine": "local"})
+    context = engine.render(HELLO.content)  # type: ignore[arg-type]
+    assert context == absent.render(HELLO.content)  # type: ignore[arg-type]
+    assert context.endswith("<think>\n")
+    assert engine.fingerprint == absent.fingerprint
+    pairs = [(context, "yes"), (context.rstrip() + "\n\n</think>\n\n", "yes")]
+    (_, left), (_, right) = sorted(engine.loglikelihood(pairs), key=lambda found: found[0])
+    assert left.logprob == right.logprob
+    assert "opened, and closed empty before choices are scored" == engine.description["template_thought"]
+    assert {"engine": "local"} == absent.description
+
+
+def test_models_that_may_think_have_another_fingerprint(folder: Path, tmp_path: Path) -> None:
+    """Answers that were kept before thoughts were set apart serve no new run; other models keep theirs."""
+    thinker = Model(name="m", source=Local(path=str(folder)))
+    plain = Model(name="m", source=Local(path=str(tiny_llama(tmp_path / "plain"))))
+    before = {model.source.path: identify_model(model).fingerprint for model in (thinker, plain)}  # type: ignore[union-attr]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(identity, "THOUGHTS_VERSION", 0)
+        changed = [
+            path
+            for path, found in before.items()
+            if found != identify_model(Model(name="m", source=Local(path=path))).fingerprint
+        ]
+    assert [str(folder)] == changed
+
+
+def test_a_reward_model_is_asked_nothing(tmp_path: Path) -> None:
+    """So how it would be asked is refused, by its key."""
+    model = Model(name="r", source=Local(path=str(tmp_path)), thinking=True)
+    with pytest.raises(UsageError, match=r"leave thinking out of \[models\.r\]"):
+        open_reward_model(model)
