@@ -9,10 +9,11 @@ from sqlalchemy import Engine, create_engine, inspect
 from sqlalchemy.exc import OperationalError
 
 from harness.errors import StoreError
-from harness.store import Store, migrations, schema
+from harness.records import Preference, Rater, Response
+from harness.store import Store, answer_key, migrations, schema
 from harness.store.encoding import answer_as_json, canonical
 from harness.store.migrations import MIGRATIONS, Migration
-from tests.harness.store.made import begun, kept
+from tests.harness.store.made import FINGERPRINT, begun, kept, row
 
 NEXT = Migration("0005_next", ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE TABLE notes (text TEXT)"))
 
@@ -82,6 +83,69 @@ def test_a_first_store_keeps_its_answers(tmp_path: Path) -> None:
     with Store.open(url) as store:
         assert {answer.key: replace(answer.answer, key=answer.key)} == store.known_answers([answer.key])
         assert [] == store.verify()
+
+
+LENGTH = Response(text="<think>One", stopped="length", completion_tokens=9)
+
+
+def test_kept_thoughts_are_set_apart(url: str, store: Store) -> None:
+    """Answers that were kept with their thoughts are answers alone, and what never came is unanswered."""
+    texts = ("<think>One.</think>\n\nParis", "One.\n</think>\nParis", "Paris, I think.")
+    answers = [*(kept(text, asked=text) for text in texts), replace(kept("", asked="cut"), answer=LENGTH)]
+    empty = replace(kept("", asked="empty"), answer=replace(LENGTH, text=""))
+    store.keep_answers([*answers, empty])
+    before_step_four(url)
+
+    with Store.open(url) as opened:
+        found = opened.known_answers([each.key for each in (*answers, empty)])
+        assert [] == opened.verify()
+
+    said = [(each.text, each.thought, each.stopped) for each in found.values() if isinstance(each, Response)]
+    assert [
+        ("Paris", "One.", "end"),
+        ("Paris", "One.", "end"),
+        ("Paris, I think.", None, "end"),
+        ("", "One", "thinking"),
+        ("", None, "thinking"),
+    ] == said
+
+
+def test_thoughts_that_a_stop_string_cut_are_asked_anew(url: str, store: Store) -> None:
+    """Nobody finds such an answer any more, and the runs that hold it show it as it now is."""
+    long = "question " * 50
+    request = {"kind": "generate", "prompt": long, "sampling": {"stop": ["\n\n"], "max_tokens": 9}}
+    answer = replace(kept("<think>One."), key=answer_key(FINGERPRINT, request), request=request)
+    whole = replace(kept("<think>One.</think>Paris"), key=answer_key(FINGERPRINT, {**request, "draw": 1}))
+    whole = replace(whole, request={**request, "draw": 1})
+    store.keep_answers([answer, whole])
+    begun(store)
+    store.keep_rows("run", [(0, row(0, *(replace(each.answer, key=each.key) for each in (answer, whole))))])
+    store.keep_rater(Rater(id="judge", kind="judge", name="j"))
+    begun(store, "other", model="dpo")
+    store.keep_rows("other", [(0, row(0, replace(whole.answer, key=whole.key)))])
+    said = Preference(
+        sample="sample-0", left_run="run", right_run="other", shown_first="left", winner=None,
+        rater="judge", reply=answer.key, reason="unreadable",
+    )  # fmt: skip
+    store.keep_preferences([said])
+    before_step_four(url)
+
+    with Store.open(url) as opened:
+        assert [whole.key] == list(opened.known_answers([answer.key, whole.key]))
+        assert [] == opened.verify()
+        (kept_row,) = opened.rows("run")
+        (preference,) = opened.preferences()
+    first, second = kept_row.responses
+    assert isinstance(first, Response)
+    assert ("", "One.", "thinking") == (first.text, first.thought, first.stopped)
+    assert first.key == preference.reply != answer.key
+    assert whole.key == second.key
+
+
+def before_step_four(url: str) -> None:
+    """The store as if it had been kept before that step."""
+    with create_engine(url).begin() as connection:
+        connection.exec_driver_sql("DELETE FROM migrations WHERE name = '0004_thoughts'")
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(
