@@ -247,7 +247,7 @@ def test_no_judge_no_ballot_and_no_file_holds_a_thought(
     raters = ("--raters", "ana,bia", "--per-rater", "12", "--overlap", "4", "--repeats", "1", "--checks", "1")
     for command in (
         ("compare", "plain", "thinker", "-s", "words"),
-        ("judge", "plain", "thinker", "--judges", "judge", "--prompts", "prompts.txt"),
+        ("judge", "plain", "thinker", "--by", "judge", "--prompts", "prompts.txt"),
         ("blind", "new", "plain", "thinker", "--prompts", "prompts.txt", *raters),
         ("blind", "export", "--rater", "ana", "-o", "ballots.csv"),
         ("preferences", "--json"),
