@@ -4,7 +4,7 @@ It does not know where the template comes from, nor who reads the text.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -82,7 +82,7 @@ def _rendered(
             tokenize=False,
             add_generation_prompt=opens,
             continue_final_message=goes_on,
-            **arguments,
+            **cast("dict[str, Any]", arguments),
         )
     except (TemplateError, ValueError) as error:
         raise ModelError(

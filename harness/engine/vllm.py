@@ -156,8 +156,9 @@ class VllmEngine:
         progress = Progress(opened=left_open(prompt, self._tags))
         over = next((at for at in range(1, len(ids)) if ending.over(ids[:at], progress)), len(ids))
         text, stopped = ending.text(ids[:over], progress)
-        ended = "end" if stopped or (over == len(ids) and response.stopped == "end") else "length"
-        return replace(response, text=text, stopped=ended, completion_tokens=len(ids))
+        whole = replace(response, text=text, completion_tokens=len(ids))
+        ended = stopped or (over == len(ids) and response.stopped == "end")
+        return replace(whole, stopped="end" if ended else "length")
 
     def _text(self, prompt: Prompt) -> str:
         tokenizer, template = self._tokens.tokenizer, self.chat_template

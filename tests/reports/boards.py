@@ -334,7 +334,14 @@ def hostile_board() -> Leaderboard:
         rows = tuple(
             Row(
                 sample=sample,
-                responses=(Response(text=text, stopped="end", truncated=3 if i == 1 else 0),),
+                responses=(
+                    Response(
+                        text=text,
+                        stopped="end",
+                        truncated=3 if i == 1 else 0,
+                        thought=f"pondering {text}" if i == 0 else None,
+                    ),
+                ),
                 scores=(Score(metric=metric.name, value=value),),
             )
             for value in (float(i % 3 == 0), float(i % 2 == 0))

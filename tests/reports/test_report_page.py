@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from harness.visible import visible
 from reports.writing import write
@@ -97,6 +97,19 @@ def test_hostile_answers_are_shown_as_they_are(browser: Browser, hostile_file: P
     for text in HOSTILE:
         assert (visible(text) or "(empty)") in shown
     assert "cand_<img src=x onerror=alert(7)>" in seen.page.locator(".ranked").inner_text()
+
+
+def test_a_thought_is_folded(browser: Browser, hostile_file: Path) -> None:
+    """Beside its answer, as it is, shown when it is opened, and not found by the search of answers."""
+    seen = visit(browser, hostile_file)
+    thought = seen.page.locator("#suite-0 .draw details.thought").first
+
+    assert 2 == seen.page.locator("#suite-0 details.thought").count()
+    assert not thought.locator(".text").is_visible()
+    thought.locator("summary").click()
+    assert f"pondering {HOSTILE[0]}" == thought.locator(".text").inner_text()
+    seen.page.locator("#suite-0 input[type=search]").fill("pondering")
+    expect(seen.page.locator("#suite-0 .status[role=status]")).to_have_text("No sample matches.")
 
 
 def test_a_long_answer_is_folded_until_asked_for(browser: Browser, hostile_file: Path) -> None:
