@@ -26,6 +26,8 @@ AT_MOST = 512
 """Answers that may wait for each other before they are written."""
 AT_LONGEST = 0.25
 """Seconds that an answer may wait before it is written."""
+LOOKING = 0.1
+"""Seconds between two looks at whether a signal has come: one that comes just before a wait does not end it."""
 COMMIT_SHARE = 0.002
 """The part of the time that the engine may wait for commits before answers start to wait for each other."""
 
@@ -262,7 +264,8 @@ class _Waiting(Generic[A]):
     def _end_writes(self) -> None:
         """Wait for the writes under way. Interrupted, they are still under way, and are waited for again."""
         self._enough.set()
-        wait(self._writes)
+        while wait(self._writes, LOOKING).not_done:
+            pass
         while self._writes:
             self._add(self._writes.popleft().result())
 
