@@ -2,11 +2,10 @@
 
     python -m tests.trials.signals --moments 100
 
-Each moment is a run of its own, which begins with an empty store and is struck after moment of the
-first seconds after its first request. A
-thread holds the interpreter busy in every second run. Reported are exits that came late (more than 5 seconds after the
-signal), exits with another code than the signal's, and answers that came before the signal by more than half
-a second and are not in the store.
+Each moment is a run of its own, which begins with an empty store and is struck so long after its first
+request; a fifth of them in the first 50 ms. A thread holds the interpreter busy in every second run. Reported
+are exits that came late (more than 5 seconds after the signal), exits with another code than the signal's,
+and answers that came more than half a second before the signal and are not in the store.
 
 It says nothing about signals before the command line is loaded, which end the process as they end any.
 """

@@ -13,7 +13,7 @@ It does not know what is asked, nor of whom. It does not retry.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from queue import Empty, SimpleQueue
@@ -34,7 +34,7 @@ LOOKING = 0.1
 
 def in_flight(
     opened: Callable[[], AbstractAsyncContextManager[Ask[R, A]]], requests: Sequence[R], at_once: int
-) -> Iterator[tuple[int, A]]:
+) -> Generator[tuple[int, A]]:
     """Every request's answer with its index, as it arrives. Raises what `ask` raises.
 
     `opened` is entered in the background loop, for connections that belong to it, and gives what asks one
