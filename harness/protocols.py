@@ -52,8 +52,11 @@ class Engine(Protocol):
         """Continue every prompt, in any order. Turns go through the model's chat template first."""
         ...
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
-        """Score every (context, continuation) pair of texts, in any order."""
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
+        """Score every (context, continuation) pair of texts, in any order.
+
+        A pair that a service refuses has a Response that says why.
+        """
         ...
 
     def close(self) -> None:

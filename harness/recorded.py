@@ -4,6 +4,8 @@ Every answer is kept under the hash of the engine's fingerprint and the request 
 killed run resumes where it stopped, a changed scorer re-scores without asking, and one model's answer can
 never be served for another's. An answer is committed before anybody sees it: no row can outlive its answers.
 
+An answer that a service refused is known too, and asked for again only where that is wanted.
+
 It does not know what is asked, nor how answers are scored. It does not retry.
 """
 
@@ -26,20 +28,29 @@ AT_MOST = 512
 """Answers that may wait for each other before they are written."""
 AT_LONGEST = 0.25
 """Seconds that an answer may wait before it is written."""
+LOOKING = 0.1
+"""Seconds between two looks at whether a signal has come, which may not end a wait by itself."""
 COMMIT_SHARE = 0.002
 """The part of the time that the engine may wait for commits before answers start to wait for each other."""
 
 OnAnswer = Callable[[int, int], None]
 """Called with how many requests of the running call are answered, and how many it has."""
 
-A = TypeVar("A", Response, Likelihood)
+A = TypeVar("A", bound=Answer)
 Ask = Callable[[list[int]], Iterator[tuple[int, A]]]
 """Asks the engine the requests of these indices; answers carry their place in that list."""
 
 
-def recorded(engine: Engine, store: Store, *, on_answer: OnAnswer | None = None) -> Engine:
-    """The engine, with the store as its memory."""
-    return _Recorded(engine=engine, store=store, on_answer=on_answer or (lambda done, total: None))
+def recorded(
+    engine: Engine, store: Store, *, on_answer: OnAnswer | None = None, ask_refused: bool = False
+) -> Engine:
+    """The engine, with the store as its memory. `ask_refused`: what was refused is asked again."""
+    return _Recorded(
+        engine=engine,
+        store=store,
+        on_answer=on_answer or (lambda done, total: None),
+        ask_refused=ask_refused,
+    )
 
 
 def recalled(engine: Engine, store: Store, *, on_answer: OnAnswer | None = None) -> Engine:
@@ -48,6 +59,17 @@ def recalled(engine: Engine, store: Store, *, on_answer: OnAnswer | None = None)
     Raises AnswersMissing before it gives any answer of a call of which the store lacks one.
     """
     return _Recalled(engine=engine, store=store, on_answer=on_answer or (lambda done, total: None))
+
+
+def known_answers(store: Store, keys: Sequence[str], *, ask_refused: bool = False) -> dict[str, Answer]:
+    """The answers kept under these keys, by key; without those that are to be asked for again."""
+    known = store.known_answers(keys)
+    return {key: answer for key, answer in known.items() if not (ask_refused and is_refused(answer))}
+
+
+def is_refused(answer: Answer) -> bool:
+    """Whether a service would not answer."""
+    return isinstance(answer, Response) and answer.stopped == "refused"
 
 
 def generation(prompt: Prompt, sampling: Sampling) -> dict[str, Json]:
@@ -98,6 +120,7 @@ class _Recorded:
     engine: Engine
     store: Store
     on_answer: OnAnswer
+    ask_refused: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -128,7 +151,7 @@ class _Recorded:
             keys, requests, lambda new: self.engine.generate([prompts[i] for i in new], sampling)
         )
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
         requests = [scoring(*pair) for pair in pairs]
         return self._answers(
             scoring_keys(self.fingerprint, pairs),
@@ -154,8 +177,8 @@ class _Recorded:
         self, places: Mapping[str, list[int]], requests: Sequence[dict[str, Json]], ask: Ask[A]
     ) -> Iterator[tuple[str, A]]:
         """Each distinct request's answer once, by key."""
-        known = self.store.known_answers(list(places))
-        yield from cast("dict[str, A]", known).items()  # the kind of answer is part of the key
+        known = known_answers(self.store, list(places), ask_refused=self.ask_refused)
+        yield from cast("dict[str, A]", known).items()  # the kind of request is part of the key
         new = {key: indices[0] for key, indices in places.items() if key not in known}
         if new:
             yield from self._asked(new, requests, ask)
@@ -262,7 +285,8 @@ class _Waiting(Generic[A]):
     def _end_writes(self) -> None:
         """Wait for the writes under way. Interrupted, they are still under way, and are waited for again."""
         self._enough.set()
-        wait(self._writes)
+        while wait(self._writes, LOOKING).not_done:
+            pass
         while self._writes:
             self._add(self._writes.popleft().result())
 

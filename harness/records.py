@@ -47,6 +47,8 @@ class Traffic:
     """Seconds for one whole answer."""
     retries: int = 6
     """Further tries of a request that failed in a way that may mend."""
+    max_reply_megabytes: float = 32.0
+    """No more of one answer is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from harness.adaptors.asking import Answer, failure_of, logprobs_of
 from harness.errors import UsageError
 from harness.protocols import Engine, Suite
-from harness.records import Json, Likelihood, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.custom_rows import CustomRow, CustomSettings, read_rows
 from suites.official import hash_rows
 from suites.rules import CHOICE, TEXTUAL, FunctionRule, TextRule, load_function
@@ -219,7 +220,7 @@ class ChoiceSuite(_Custom):
         applied = self._applied(engine.chat_template, scored=True)
         asked = [(place, choice) for place, item in enumerate(self.items) for choice in item.choices]
         pairs = [_pair(engine, self.items[place], choice, applied) for place, choice in asked]
-        scored: dict[int, dict[str, Likelihood]] = {}
+        scored: dict[int, dict[str, Answer]] = {}
         for index, likelihood in engine.loglikelihood(pairs):
             place, choice = asked[index]
             of_item = scored.setdefault(place, {})
@@ -227,19 +228,30 @@ class ChoiceSuite(_Custom):
             if len(of_item) == len(self.items[place].choices):
                 yield self._row(place, scored.pop(place))
 
-    def _row(self, place: int, likelihoods: Mapping[str, Likelihood]) -> Row:
+    def _row(self, place: int, answers: Mapping[str, Answer]) -> Row:
         item = self.items[place]
-        likeliest = max(item.choices, key=lambda choice: likelihoods[choice].logprob)
-        per_character = max(item.choices, key=lambda choice: likelihoods[choice].logprob / len(choice))
         return Row(
             sample=self._sample(item),
-            responses=tuple(likelihoods[choice] for choice in item.choices),
-            scores=(
-                Score(metric="choice", value=float(likeliest in item.targets)),
-                Score(metric="choice_per_character", value=float(per_character in item.targets)),
-            ),
+            responses=tuple(answers[choice] for choice in item.choices),
+            scores=_chosen(item, answers),
             position=place,
         )
+
+
+def _chosen(item: CustomRow, answers: Mapping[str, Answer]) -> tuple[Score, ...]:
+    """Whether the likeliest choice is right; no values where one of the choices could not be scored."""
+    failure = failure_of(answers.values())
+    if failure is not None:
+        return tuple(
+            Score(metric=name, value=None, reason=failure) for name in ("choice", "choice_per_character")
+        )
+    logprobs = logprobs_of(answers)
+    likeliest = max(item.choices, key=lambda choice: logprobs[choice])
+    per_character = max(item.choices, key=lambda choice: logprobs[choice] / len(choice))
+    return (
+        Score(metric="choice", value=float(likeliest in item.targets)),
+        Score(metric="choice_per_character", value=float(per_character in item.targets)),
+    )
 
 
 def _pair(engine: Engine, item: CustomRow, choice: str, chat_template: bool) -> tuple[str, str]:

@@ -17,9 +17,10 @@ from typing import ClassVar, TypeVar
 
 from pydantic import Field, PositiveInt, model_validator
 
+from harness.adaptors.asking import Answer, failure_of, logprobs_of
 from harness.errors import nearest
 from harness.protocols import Engine
-from harness.records import Json, Likelihood, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.toyworld import evaluation_set
 from harness.toyworld.instructions import BRACKETS, COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import TOPICS
@@ -153,7 +154,7 @@ class ToyTruthfulQA:
         applied = template_applied(self.given.chat_template, engine.chat_template, scored=True)
         asked = [(place, choice) for place, each in enumerate(self.questions) for choice in each.choices]
         pairs = [_pair(engine, self.questions[place].question, choice, applied) for place, choice in asked]
-        scored: dict[int, dict[str, Likelihood]] = {}
+        scored: dict[int, dict[str, Answer]] = {}
         for index, likelihood in engine.loglikelihood(pairs):
             place, choice = asked[index]
             of_question = scored.setdefault(place, {})
@@ -161,19 +162,29 @@ class ToyTruthfulQA:
             if len(of_question) == len(set(self.questions[place].choices)):
                 yield self._row(place, scored.pop(place))
 
-    def _row(self, place: int, likelihoods: Mapping[str, Likelihood]) -> Row:
+    def _row(self, place: int, answers: Mapping[str, Answer]) -> Row:
         question = self.questions[place]
-        logprobs = {choice: likelihoods[choice].logprob for choice in question.choices}
-        truth = question.choices[question.target]
+        failure = failure_of(answers.values())
+        scores = _unscored(failure) if failure else _scores(question, logprobs_of(answers))
         return Row(
             sample=question.sample,
-            responses=tuple(likelihoods[choice] for choice in question.choices),
-            scores=(
-                Score(metric="mc2", value=true_share(question.truths, logprobs)),
-                Score(metric="mc1", value=float(max(logprobs, key=logprobs.__getitem__) == truth)),
-            ),
+            responses=tuple(answers[choice] for choice in question.choices),
+            scores=scores,
             position=place,
         )
+
+
+def _scores(question: ToyQuestion, logprobs: Mapping[str, float]) -> tuple[Score, ...]:
+    truth = question.choices[question.target]
+    likeliest = max(question.choices, key=lambda choice: logprobs[choice])
+    return (
+        Score(metric="mc2", value=true_share(question.truths, logprobs)),
+        Score(metric="mc1", value=float(likeliest == truth)),
+    )
+
+
+def _unscored(reason: str) -> tuple[Score, ...]:
+    return tuple(Score(metric=metric, value=None, reason=reason) for metric in ("mc2", "mc1"))
 
 
 def _pair(engine: Engine, question: str, choice: str, chat_template: bool) -> tuple[str, str]:

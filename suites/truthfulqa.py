@@ -27,7 +27,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from harness.adaptors.asking import Answered
+from harness.adaptors.asking import Answered, logprobs_of
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample, Score
 from suites.categories import kinds
@@ -162,16 +162,13 @@ class TruthfulQA:
 
     def _row(self, mc1: Answered, mc2: Answered) -> Row:
         question = self.questions[mc1.index]
-        by_choice = dict(zip(question.mc1_targets.choices, mc1.likelihoods, strict=True))
-        by_choice |= dict(zip(question.mc2_targets.choices, mc2.likelihoods, strict=True))
-        logprobs = {choice: likelihood.logprob for choice, likelihood in by_choice.items()}
+        by_choice = dict(zip(question.mc1_targets.choices, mc1.responses, strict=True))
+        by_choice |= dict(zip(question.mc2_targets.choices, mc2.responses, strict=True))
+        value = None if mc2.failure else true_share(question.mc2_targets, logprobs_of(by_choice))
         return Row(
             sample=self._sample(question),
             responses=tuple(by_choice[choice] for choice in question.choices),
-            scores=(
-                Score(metric="mc2", value=true_share(question.mc2_targets, logprobs)),
-                *scores_of("mc1", mc1, "acc"),
-            ),
+            scores=(Score(metric="mc2", value=value, reason=mc2.failure), *scores_of("mc1", mc1, "acc")),
             position=mc1.index,
         )
 

@@ -17,6 +17,8 @@ from threading import Lock, Thread
 from typing import Any, Self
 
 Json = dict[str, Any]
+Columns = dict[str, list[Any]]
+"""A prompt's tokens as a server echoes them: one list for each thing that is said of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ class ModelServer:
     """A server with one model, `m`. Use it as a context manager; `url` is the address to configure.
 
     `wrong` says what goes wrong with a request, `answer` what the model says; without `completions` the
-    server can only chat, and with `echo` it gives a prompt's log-probabilities.
+    server can only chat, and with `echo` it gives a prompt's log-probabilities, as `distorted` leaves them.
     """
 
     def __init__(
@@ -90,10 +92,12 @@ class ModelServer:
         wrong: Callable[[Asked], Fault] = lambda asked: FINE,
         completions: bool = True,
         echo: bool = False,
+        distorted: Callable[[Columns], Columns] = lambda columns: columns,
         finish_reason: str = "stop",
     ) -> None:
         self.answer, self.wrong = answer, wrong
         self.completions, self.echo, self.finish_reason = completions, echo, finish_reason
+        self.distorted = distorted
         self.asked: list[Asked] = []
         """Every request, in the order of arrival."""
         self.answered: Counter[str] = Counter()
@@ -176,10 +180,16 @@ class ModelServer:
             message = {"role": "assistant", "content": self.answer(asked)}
             return 200, self._openai({"message": message}, asked.text, message["content"])
         if asked.path == "/v1/completions" and self.completions:
-            echoed = asked.body.get("echo") and self.echo
-            choice = _echoed(asked.text) if echoed else {"text": self.answer(asked), "logprobs": None}
-            return 200, self._openai(choice, asked.text, "" if echoed else choice["text"])
+            choice = self._completed(asked)
+            return 200, self._openai(choice, asked.text, "" if asked.body.get("echo") else choice["text"])
         return 404, {"error": {"message": f"nothing at {asked.path}"}}
+
+    def _completed(self, asked: Asked) -> Json:
+        if not self.echo or "logprobs" not in asked.body:
+            return {"text": self.answer(asked), "logprobs": None}
+        if asked.body.get("echo"):
+            return {"text": f"{asked.text} and", "logprobs": self.distorted(_echoed(asked.text))}
+        return _continued(asked.text, asked.body["max_tokens"])
 
     def _openai(self, choice: Json, prompt: str, text: str) -> Json:
         choice = {"index": 0, "finish_reason": self.finish_reason, **choice}
@@ -192,13 +202,69 @@ def tokens(text: str) -> list[str]:
     return re.findall(r"\s*\S+|\s+$", text)
 
 
-def logprob_of(before: str, token: str) -> float:
+def logprob_of(before: str, token: str, model: str = "") -> float:
     """What the server's model thinks of a token after a text: a number between -4 and 0, always the same."""
-    digest = hashlib.sha256(f"{before}\0{token}".encode()).digest()
+    digest = hashlib.sha256(f"{model}{before}\0{token}".encode()).digest()
     return -4 * digest[0] / 255
 
 
-def _echoed(text: str) -> Json:
+WORDS = (" blue", " wide", " green", " and", " the", " deep", " old", " far")
+"""What the server's model goes on with."""
+
+
+def likeliest(before: str) -> str:
+    """The word that the server's model likes best after a text."""
+    return max(WORDS, key=lambda word: logprob_of(before, word))
+
+
+def _continued(text: str, count: int) -> Json:
+    """So many of the likeliest words, with their log-probabilities."""
+    found: list[str] = []
+    logprobs = []
+    for _ in range(count):
+        before = text + "".join(found)
+        found.append(likeliest(before))
+        logprobs.append(logprob_of(before, found[-1]))
+    columns = {
+        "tokens": found,
+        "text_offset": [len(text) + sum(map(len, found[:place])) for place in range(count)],
+        "token_logprobs": logprobs,
+        "top_logprobs": [{token: value} for token, value in zip(found, logprobs, strict=True)],
+    }
+    return {"text": "".join(found), "logprobs": columns}
+
+
+def rounded(columns: Columns) -> Columns:
+    """As a server that gives four decimals and computes in bfloat16, a hundred tokens at a time."""
+    noisy = [
+        None if value is None else round(value + (0.05 if place % 3 else -0.05), 4)
+        for place, value in enumerate(columns["token_logprobs"])
+    ]
+    return {**columns, "token_logprobs": noisy}
+
+
+def moved(columns: Columns) -> Columns:
+    """Every token has what belongs to the token after it."""
+    values = columns["token_logprobs"]
+    return {**columns, "token_logprobs": [None, *values[2:], values[-1]]}
+
+
+def of_the_next_place(columns: Columns) -> Columns:
+    """As llama-cpp-python 0.3.36: every token is looked up in what was computed to predict its follower."""
+    texts = ["".join(columns["tokens"][1 : place + 1]) for place in range(len(columns["tokens"]))]
+    values = [logprob_of(text, token) for text, token in zip(texts, columns["tokens"], strict=True)]
+    foreseen = [{likeliest(text): logprob_of(text, likeliest(text))} for text in texts]
+    return {**columns, "token_logprobs": [None, *values[1:]], "top_logprobs": [None, *foreseen[1:]]}
+
+
+def of_another_model(columns: Columns) -> Columns:
+    """As a proxy that sends what is echoed to other weights than what is generated."""
+    tokens = columns["tokens"]
+    values = [logprob_of("".join(tokens[1:place]), tokens[place], "other") for place in range(len(tokens))]
+    return {**columns, "token_logprobs": [None, *values[1:]]}
+
+
+def _echoed(text: str) -> Columns:
     """As vLLM has it: a BOS token's text stands before the prompt's, and one token is generated after it."""
     found = ["<s>", *tokens(text), " and"]
     offsets = [sum(map(len, found[:place])) for place in range(len(found))]
@@ -208,8 +274,7 @@ def _echoed(text: str) -> Json:
         logprob = logprob_of("".join(found[1:place]), token)
         logprobs.append(logprob)
         top.append({token: logprob} if logprob > -2 else {" the": -0.1, token: logprob})
-    columns = {"tokens": found, "text_offset": offsets, "token_logprobs": logprobs, "top_logprobs": top}
-    return {"text": f"{text} and", "logprobs": columns}
+    return {"tokens": found, "text_offset": offsets, "token_logprobs": logprobs, "top_logprobs": top}
 
 
 def _gemini(text: str, prompt: str) -> Json:

@@ -22,8 +22,6 @@ from tests.serving import FINE, Asked, Fault, ModelServer, status
 from tests.suites.tiny_classifier import tiny_classifier
 
 QUESTIONS = 24
-AT_ONCE = 4
-"""The `concurrency` below."""
 SUITE = "toy-ifeval"
 KINDS = ["served", "judge"]
 
@@ -262,18 +260,19 @@ def test_kill_9(project: Working) -> None:
     assert sum(paid) - QUESTIONS <= 2 * 4
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("model", KINDS)
-def test_ctrl_c(project: Working, model: str) -> None:
-    """Ends at once with 130, however long the answers would have taken, when as many as may be are asked."""
+def test_a_signal(project: Working, model: str, number: signal.Signals, code: int) -> None:
+    """Ends at once, at the earliest moment and however long the answers would have taken."""
     project.server.wrong = lambda asked: Fault(delay=20)
     running = project.start("eval", model, "-s", SUITE)
-    while running.poll() is None and len(project.server.asked) < AT_ONCE:
-        time.sleep(0.01)
+    while running.poll() is None and not project.server.asked:
+        time.sleep(0.001)
     started = time.monotonic()
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, err = running.communicate()
     assert time.monotonic() - started < 15
-    assert 130 == running.returncode
+    assert code == running.returncode
     assert "harness: stopped; what was done is kept, and the same command goes on from there\n" == err
 
 

@@ -24,6 +24,7 @@ Request = tuple[str, str] | tuple[Prompt, Sampling]
 Answer = Likelihood | Response
 DocumentT = TypeVar("DocumentT", bound=Hashable)
 """What names a document among those asked together."""
+NameT = TypeVar("NameT", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +49,6 @@ class Answered:
     """By metric: one value, or several where the task gives a list. Empty where an answer failed."""
     failure: str | None = None
     """Why there are no values."""
-
-    @property
-    def likelihoods(self) -> tuple[Likelihood, ...]:
-        """The responses, where they are log-likelihoods."""
-        return tuple(response for response in self.responses if isinstance(response, Likelihood))
 
 
 def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
@@ -109,6 +105,11 @@ def failure_of(answers: Iterable[Answer]) -> str | None:
         if isinstance(answer, Response) and answer.unanswered is not None:
             return answer.unanswered
     return None
+
+
+def logprobs_of(answers: Mapping[NameT, Answer]) -> dict[NameT, float]:
+    """The log-likelihoods among the answers, by their names."""
+    return {name: answer.logprob for name, answer in answers.items() if isinstance(answer, Likelihood)}
 
 
 class Turns(str):

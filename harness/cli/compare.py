@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import AsJson, Baseline, Config, Device, Folder, Force, Limit, Names, Seed, Suites
+from harness.cli.options import (
+    AsJson,
+    AskRefused,
+    Baseline,
+    Config,
+    Device,
+    Folder,
+    Force,
+    Limit,
+    Names,
+    Seed,
+    Suites,
+)
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, introduce, outcome_as_json, print_json, print_outcome
 from harness.errors import UsageError
@@ -48,6 +60,7 @@ def command(
     config: Config = None,
     seed: Seed = None,
     device: Device = None,
+    ask_refused: AskRefused = False,
     as_json: AsJson = False,
 ) -> None:
     """Train and evaluate what is missing, compare each name with the baseline, write the leaderboards.
@@ -58,7 +71,7 @@ def command(
         raise UsageError(
             "a comparison needs two different names, the baseline first: harness compare sft grpo_dpo"
         )
-    project = open_project(config, seed=seed, limit=limit, device=device)
+    project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
     introduce(project)
     with ProgressBars() as watcher:
         outcome = compare(

@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
+from harness.cli.options import AsJson, AskRefused, Config, Device, Limit, Names, Seed, Suites
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import complain_of_failures, console, introduce, print_json
+from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
 from harness.comparison import unused_system
+from harness.errors import UsageError
 from harness.verbs.overview import Measured, left_out_notes, means
 from harness.verbs.project import open_project
-from harness.verbs.work import evaluate, failed_answers
+from harness.verbs.work import evaluate, failed_answers, refused_answers
 from reports.wording import could_be
 
 Rescore = Annotated[
@@ -34,10 +35,13 @@ def command(
     seed: Seed = None,
     device: Device = None,
     rescore: Rescore = False,
+    ask_refused: AskRefused = False,
     as_json: AsJson = False,
 ) -> None:
     """Run suites on models and keep every answer. Pipelines are trained first; what is answered is used."""
-    project = open_project(config, seed=seed, limit=limit, device=device)
+    if rescore and ask_refused:
+        raise UsageError("--rescore asks the models nothing, and --ask-refused does; leave one of them out")
+    project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
     introduce(project)
     with ProgressBars() as watcher:
         runs = evaluate(project, names, suites=suites or (), rescore=rescore, watcher=watcher)
@@ -49,6 +53,7 @@ def command(
         console.print(_table(measured))
         for note in [*left_out_notes(project, asked), *filter(None, map(unused_system, asked))]:
             console.print(note, markup=False)
+        print_refused(refused_answers(project, asked))
     complain_of_failures(failed_answers(project, asked))
 
 

@@ -10,17 +10,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed
+from harness.cli.options import AsJson, AskRefused, Config, Device, Limit, Names, Seed
 from harness.cli.preferred import whole
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import complain_of_failures, console, introduce, print_json
+from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
 from harness.errors import BudgetReached, UsageError
 from harness.preferences import IDENTICAL
 from harness.records import Preference, Sampling
 from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges, settings_of
 from harness.verbs.judge_estimates import Estimate, Estimates, estimate
 from harness.verbs.project import Project, open_project
-from harness.verbs.work import FailedAnswers, failed_answers
+from harness.verbs.work import FailedAnswers, failed_answers, refused_answers
 from harness.visible import visible
 from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
@@ -91,6 +91,7 @@ def command(
     config: Config = None,
     seed: Seed = None,
     device: Device = None,
+    ask_refused: AskRefused = False,
     as_json: AsJson = False,
 ) -> None:
     """Have judges prefer between models' answers. What is answered or judged already is used as it is."""
@@ -98,7 +99,7 @@ def command(
         raise UsageError(
             "--level says when --until-decided stops, which was not asked for; add it, or drop --level"
         )
-    project = open_project(config, seed=seed, limit=limit, device=device)
+    project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
     introduce(project)
     judging = Judging(
         judges=named_judges(project, judges or ()),
@@ -117,6 +118,7 @@ def command(
         print_json(_as_json(judged))
     else:
         _print(judged)
+        print_refused(refused_answers(project, judged.answered.runs.values()))
     _complain(judged, failed_answers(project, judged.answered.runs.values()))
 
 

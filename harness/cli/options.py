@@ -28,6 +28,9 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Instead of [pro
 Device = Annotated[
     str | None, typer.Option("--device", help="`cpu`, `cuda`, `cuda:1`; default: a GPU where there is one.")
 ]
+AskRefused = Annotated[
+    bool, typer.Option("--ask-refused", help="Ask again what a service refused to answer.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 Baseline = Annotated[
     str | None,

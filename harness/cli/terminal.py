@@ -79,8 +79,15 @@ def print_outcome(outcome: Outcome) -> None:
         console.print(said)
     for note in outcome.board.notes:
         console.print(Text(f"note: {note}", style="yellow"))
+    print_refused(outcome.refused)
     for file in outcome.files:
         console.print(f"written: {escape(str(file))}")
+
+
+def print_refused(refused: Iterable[object]) -> None:
+    """What services would not answer, and how to ask it again."""
+    for each in refused:
+        console.print(Text(visible(f"note: {each}"), style="yellow"))
 
 
 def complain_of_failures(failed: Iterable[object]) -> None:

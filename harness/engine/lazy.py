@@ -48,7 +48,7 @@ class LazyEngine:
         if prompts:
             yield from self._engine.generate(prompts, sampling)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
         """Opens the engine where there is a pair."""
         if pairs:
             yield from self._engine.loglikelihood(pairs)

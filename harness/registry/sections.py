@@ -126,6 +126,7 @@ class ServiceSection(AskedSection):
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
     timeout: Annotated[float, Field(gt=0)] = Traffic().timeout
     retries: Annotated[int, Field(ge=0, le=100)] = Traffic().retries
+    max_reply_megabytes: Annotated[float, Field(gt=0)] = Traffic().max_reply_megabytes
 
     @property
     def traffic(self) -> Traffic:

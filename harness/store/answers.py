@@ -6,9 +6,9 @@ It does not know runs: an answer belongs to a request and an engine, and to as m
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, update
 
-from harness.records import Json
+from harness.records import Json, Response
 from harness.store import schema
 from harness.store.database import Values, insert_missing
 from harness.store.encoding import (
@@ -66,7 +66,8 @@ def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answ
 def keep_answers(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[str, Answer]:
     """Keep answers and return what is now kept under their keys.
 
-    The first answer under a key stays: where another process was faster, its answer is the one returned.
+    The first answer under a key stays: where another process was faster, its answer is the one returned. One
+    that was refused gives way to one that was not.
     Rows are written in the order of their keys, so that two writers never wait for each other in a circle.
     """
     texts: dict[str, str] = {}
@@ -77,8 +78,25 @@ def keep_answers(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[
     insert_missing(connection, schema.texts, shared)
     inserted = insert_missing(connection, schema.answers, values)
     if inserted < len(answers):
-        return known_answers(connection, [kept.key for kept in answers])
+        return _kept_before(connection, answers)
     return {kept.key: replace(kept.answer, key=kept.key) for kept in answers}
+
+
+def _kept_before(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[str, Answer]:
+    """What is kept under these keys, after answers have taken the place of refusals."""
+    known = known_answers(connection, [kept.key for kept in answers])
+    better = [kept for kept in answers if _is_refused(known[kept.key]) and not _is_refused(kept.answer)]
+    for kept in better:
+        connection.execute(
+            update(schema.answers)
+            .where(schema.answers.c.key == kept.key)
+            .values(answer=answer_as_json(kept.answer))
+        )
+    return known | {kept.key: replace(kept.answer, key=kept.key) for kept in better}
+
+
+def _is_refused(answer: Answer) -> bool:
+    return isinstance(answer, Response) and answer.stopped == "refused"
 
 
 def _values(kept: KeptAnswer, texts: dict[str, str]) -> Values:

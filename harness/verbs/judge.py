@@ -147,7 +147,10 @@ def judge(
         for name in judging.judges:
             opened = open_judge(project, name, judging.settings, watcher)
             on_answer = partial(watcher.asking, name, f"pairs of {answered.prompts}")
-            with closing(recorded(opened.engine(), store, on_answer=on_answer)) as engine:
+            remembering = recorded(
+                opened.engine(), store, on_answer=on_answer, ask_refused=project.ask_refused
+            )
+            with closing(remembering) as engine:
                 asking = Asking(
                     opened.judge,
                     engine,
@@ -156,6 +159,7 @@ def judge(
                     purse=purse,
                     at_once=opened.at_once,
                     seed=project.registry.project.seed,
+                    ask_refused=project.ask_refused,
                 )
                 sessions += _sessions(asking, answered, judging.until_decided)
             notes += [*asking.notes, *_of_stopping(sessions, name)]

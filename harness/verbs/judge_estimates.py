@@ -14,6 +14,7 @@ from statistics import fmean
 from harness.engine.identity import Identity
 from harness.engine.opening import identify_model, is_reward_model
 from harness.engine.services.served import CHARACTERS_PER_TOKEN
+from harness.recorded import known_answers
 from harness.records import Local, Model, Pair, Response, Sample
 from harness.store import Store
 from harness.verbs.judge import Judging, check, judge_of
@@ -102,7 +103,7 @@ def _estimate(project: Project, judge: Judge, kept: Kept, names: tuple[str, str]
         for pair in to_ask
         for key, prompt in zip(keys_about(judge, pair), judge.prompts(pair), strict=True)
     }
-    known = store.known_answers(list(prompts))
+    known = known_answers(store, list(prompts), ask_refused=project.ask_refused)
     new = [prompt for key, prompt in prompts.items() if key not in known]
     price = project.registry.prices.of.get(judge.name)
     prompt_tokens, completion_tokens = sum(map(usual_tokens, new)), judge.usual_tokens * len(new)

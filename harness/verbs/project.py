@@ -89,6 +89,8 @@ class Project:
     """Ask only the first rows of every suite."""
     device: str | None = None
     """Where local models run; None: a GPU where there is one."""
+    ask_refused: bool = False
+    """Whether what a service refused to answer is asked again."""
     strict: bool = False
     """Whether a stage is not trained in which the doctor finds an error or a warning."""
     launch: Launch | None = None
@@ -129,7 +131,8 @@ class Project:
 
         def judge(of: str) -> Engine:
             opened = LazyEngine(identify_model(self.model(of, watcher)), partial(self._load, of, watcher))
-            return recorded(opened, store(), on_answer=partial(watcher.asking, of, name))
+            watched = partial(watcher.asking, of, name)
+            return recorded(opened, store(), on_answer=watched, ask_refused=self.ask_refused)
 
         return open_suite(
             name,
@@ -283,6 +286,7 @@ def open_project(
     limit: int | None = None,
     device: str | None = None,
     store: str | None = None,
+    ask_refused: bool = False,
     strict: bool = False,
     launch: Launch | None = None,
 ) -> Project:
@@ -304,4 +308,12 @@ def open_project(
         store=settings.store if store is None else store,
     )
     registry = replace(registry, project=settings)
-    return Project(registry=registry, is_toy=is_toy, limit=limit, device=device, strict=strict, launch=launch)
+    return Project(
+        registry=registry,
+        is_toy=is_toy,
+        limit=limit,
+        device=device,
+        ask_refused=ask_refused,
+        strict=strict,
+        launch=launch,
+    )

@@ -7,6 +7,7 @@ again, and then no model library is loaded.
 It does not know how any of it is shown.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from harness.preferences import Analysis, analyse
 from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
-from harness.records import Message, Model, Prompt, Response, Run, Sampling, Verdict
+from harness.records import Message, Model, Prompt, Response, Row, Run, Sampling, Verdict
 from harness.selection import LeftOut
 from harness.store import Failures, KeptStage, Store
 from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
@@ -55,6 +56,22 @@ class FailedAnswers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedAnswers:
+    """Samples of one run that lack a score because a service would not answer."""
+
+    run: Run
+    samples: int
+    reason: str
+    """The commonest."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.samples} of {self.run.size} samples of {self.run.model!r} and {self.run.suite!r} have no "
+            f"score because a service would not answer (mostly: {self.reason}); --ask-refused asks again"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a comparison found, and where it is written."""
 
@@ -62,6 +79,8 @@ class Outcome:
     files: tuple[Path, ...]
     failed: tuple[FailedAnswers, ...] = ()
     """What a command that asks would ask again."""
+    refused: tuple[RefusedAnswers, ...] = ()
+    """What it would ask again only where that is wanted."""
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -143,7 +162,11 @@ def runs_of(
         _keep_stages(project, name, store)
     identity = identify_model(model)
     planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in suites]
-    whole = {run.id: run for run in map(store.run, (run.id for run in planned)) if _is_whole(run, store)}
+    whole = {
+        run.id: run
+        for run in map(store.run, (run.id for run in planned))
+        if _is_whole(run, store) and not (project.ask_refused and _refused(store, run))
+    }
     missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
     if missing and rescored:
         whole |= _score_again(model, identity, missing, store, watcher)
@@ -151,7 +174,8 @@ def runs_of(
         watcher.loading(name)
         with closing(open_engine(model, device=project.device)) as engine:
             for run, suite in missing:
-                remembering = recorded(engine, store, on_answer=partial(watcher.asking, name, suite.name))
+                watched = partial(watcher.asking, name, suite.name)
+                remembering = recorded(engine, store, on_answer=watched, ask_refused=project.ask_refused)
                 whole[run.id] = ask(run, model, suite, remembering, store)
     return [whole[run.id] for run in planned]
 
@@ -160,6 +184,12 @@ def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers
     """What of these runs never was answered: the same evaluation again asks just that."""
     with closing(project.store()) as store:
         return _failed(store, runs)
+
+
+def refused_answers(project: Project, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
+    """What of these runs a service would not answer."""
+    with closing(project.store()) as store:
+        return _all_refused(store, runs)
 
 
 def compare(
@@ -285,6 +315,33 @@ def _failed(store: Store, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
     return tuple(FailedAnswers(run=run, failures=failures) for run, failures in found if failures)
 
 
+def _all_refused(store: Store, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
+    found = (_refused(store, run) for run in runs)
+    return tuple(refused for refused in found if refused)
+
+
+def _refused(store: Store, run: Run) -> RefusedAnswers | None:
+    """The samples of a run that lack an answer or a score because a service refused; None: there are none."""
+    scored = [reason for reasons in store.unscored(run.id).values() for reason in reasons]
+    if run.metrics and not any(map(_is_refusal, scored)):
+        return None
+    reasons = [reason for row in store.rows(run.id) if (reason := _refusal(row))]
+    if not reasons:
+        return None
+    return RefusedAnswers(run=run, samples=len(reasons), reason=Counter(reasons).most_common(1)[0][0])
+
+
+def _refusal(row: Row) -> str | None:
+    """Why a row has an answer or a score too few: a service refused."""
+    answers = [answer.unanswered for answer in row.responses if isinstance(answer, Response)]
+    said = [*answers, *(score.reason for score in row.scores if score.value is None)]
+    return next(filter(_is_refusal, said), None)
+
+
+def _is_refusal(reason: str | None) -> bool:
+    return reason is not None and "refused: " in reason
+
+
 def _outcome(
     project: Project,
     store: Store,
@@ -327,6 +384,7 @@ def _outcome(
             board, folder or project.registry.project.reports, trained=trained_stages(store, list(runs))
         ),
         failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
+        refused=_all_refused(store, (run for theirs in runs.values() for run in theirs)),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 from harness.errors import SchemaRefused
 from harness.protocols import Engine
+from harness.recorded import is_refused, known_answers
 from harness.records import Pair, Preference, Prompt, Response
 from harness.registry import TokenPrice
 from harness.store import Store
@@ -74,12 +75,13 @@ class Asking:
         purse: Purse,
         at_once: int,
         seed: int,
+        ask_refused: bool = False,
     ) -> None:
         self.judge = judge
         self.notes: list[str] = []
         self._engine, self._store = engine, store
         self._price, self._purse = price, purse
-        self._at_once, self._seed = at_once, seed
+        self._at_once, self._seed, self._ask_refused = at_once, seed, ask_refused
 
     def about(self, pairs: Sequence[Pair], stopping: Stopping | None = None) -> Session:
         """Ask about pairs of the same two models, and keep every preference. Raises as the engine does."""
@@ -165,9 +167,12 @@ class Asking:
         return asked
 
     def _pay(self, prompt: Prompt, reply: Response, tally: "_Tally") -> None:
-        """Where a service does not say what a reply took, the budget is charged with the most it can be."""
+        """Where a service does not say what a reply took, the budget is charged with the most it can be.
+
+        What was refused without a word of tokens was not paid.
+        """
         cost = cost_of(reply, self._price)
-        if cost is None and reply.stopped != "failed":
+        if cost is None and reply.stopped not in ("failed", "refused"):
             cost = most_cost(prompt, self.judge.sampling.max_tokens, self._price)
         self._purse.spent += cost or 0.0
         tally.cost += cost or 0.0
@@ -190,11 +195,13 @@ class Asking:
 
     def _known_keys(self, pairs: Iterable[Pair]) -> set[str]:
         keys = [key for pair in pairs for key in keys_about(self.judge, pair)]
-        return set(self._store.known_answers(keys))
+        return set(known_answers(self._store, keys, ask_refused=self._ask_refused))
 
     def _has_replied(self, pairs: Sequence[Pair]) -> bool:
         """Whether anything about these pairs was answered in the form that is asked for now."""
-        return bool(self._known_keys(pair for pair in pairs if without_asking(self.judge, pair) is None))
+        asked = [pair for pair in pairs if without_asking(self.judge, pair) is None]
+        keys = [key for pair in asked for key in keys_about(self.judge, pair)]
+        return not all(map(is_refused, self._store.known_answers(keys).values()))
 
 
 @dataclass(slots=True, kw_only=True)

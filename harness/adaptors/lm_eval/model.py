@@ -38,7 +38,10 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
         self._render = renderer(engine)
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        """(log-likelihood, whether greedy decoding gives it) of every (context, continuation)."""
+        """(log-likelihood, whether greedy decoding gives it) of every (context, continuation).
+
+        Raises EngineError where a service refused one.
+        """
         found = self._scored([(context, continuation) for context, continuation in _arguments(requests)])
         return [(likelihood.logprob, likelihood.greedy) for likelihood in found]
 
@@ -71,11 +74,7 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
             first = (Prompt(content=context), sampling)
             asked.append((Prompt(content=context, draw=drawn[first]), sampling))
             drawn[first] += 1
-        answers = self._answered(asked)
-        failure = failure_of(answers)
-        if failure is not None:
-            raise EngineError(f"lm-eval cannot leave an answer unscored, and one is missing: {failure}")
-        return [cast(Response, answer).text for answer in answers]
+        return [cast(Response, answer).text for answer in self._answered(asked)]
 
     def apply_chat_template(
         self, chat_history: list[dict[str, Any]], add_generation_prompt: bool = True
@@ -105,8 +104,14 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
         return [cast(Likelihood, answer) for answer in self._answered(pairs)]
 
     def _answered(self, requests: Sequence[Request]) -> list[Answer]:
-        """An answer for each request, in their order; equal ones are asked once."""
+        """An answer for each request, in their order; equal ones are asked once.
+
+        Raises EngineError where one is missing.
+        """
         answers = dict(answers_of(self._engine, dict.fromkeys(requests)))
+        failure = failure_of(answers.values())
+        if failure is not None:
+            raise EngineError(f"lm-eval cannot leave an answer unscored, and one is missing: {failure}")
         return [answers[request] for request in requests]
 
 

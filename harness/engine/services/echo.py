@@ -11,7 +11,8 @@ tokenizers spell a word without the space before it, and a token that is a part 
 its own. So texts are compared without spaces, and the boundary is looked for from the end, from the start,
 and by the offsets, in turn; where none of them fits, the pair is refused rather than guessed.
 
-It does not know how a server is reached.
+What a server echoes is compared with what it generates before it is believed: see
+`harness.engine.services.echo_check`. It does not know how a server is reached.
 """
 
 import math
@@ -26,8 +27,16 @@ from harness.engine.services.retrying import Mendable
 from harness.errors import EngineError
 from harness.records import Likelihood
 
+
+class Unscorable(EngineError):
+    """A pair that cannot be scored from an echo. Never leaves the engines."""
+
+
 TRIAL = "one two three four"
 """A prompt of several tokens in any tokenizer, to find out whether a server echoes."""
+
+
+COLUMNS = ("tokens", "text_offset", "token_logprobs", "top_logprobs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,19 +71,19 @@ def echoes(body: Mapping[str, Any]) -> bool:
 def likelihood(body: Mapping[str, Any], context: str, continuation: str) -> Likelihood:
     """The likelihood of the continuation, from the answer for both together.
 
-    Raises Mendable for an answer that is not whole, EngineError for a pair that cannot be scored this way.
+    Raises Mendable for an answer that is not whole, Unscorable for a pair that cannot be scored this way.
     """
     context, continuation = spaces_moved(context, continuation)
     echoed = echoed_tokens(body, context + continuation)
-    first = _boundary(echoed, context, continuation)
+    first = boundary(echoed, context, continuation)
     scored = echoed.logprobs[first:]
     if not scored:
-        raise EngineError(
+        raise Unscorable(
             f"the continuation {continuation!r} cannot be scored: it is the end of a token that begins in "
             "its context, and a server's echo does not tell them apart"
         )
     if None in scored:
-        raise EngineError(
+        raise Unscorable(
             f"the continuation {continuation!r} cannot be scored: its context is empty, and the server gives "
             "no log-probability for a first token"
         )
@@ -89,14 +98,7 @@ def likelihood(body: Mapping[str, Any], context: str, continuation: str) -> Like
 
 def echoed_tokens(body: Mapping[str, Any], text: str) -> EchoedTokens:
     """The prompt's tokens in an answer. Raises Mendable where they are not there, or not whole."""
-    try:
-        found = body["choices"][0]["logprobs"]
-        columns = [list(found[name]) for name in ("tokens", "text_offset", "token_logprobs", "top_logprobs")]
-    except (KeyError, IndexError, TypeError) as error:
-        raise Mendable("an answer without the prompt's log-probabilities") from error
-    tokens, offsets, logprobs, top = columns
-    if not tokens or any(len(column) != len(tokens) for column in columns):
-        raise Mendable("an answer whose log-probabilities are not one per token")
+    tokens, offsets, logprobs, top = token_columns(body)
     count = _prompt_tokens(tokens, text, body.get("usage"))
     if count == 0:
         raise Mendable("an answer that does not echo the prompt")
@@ -106,6 +108,36 @@ def echoed_tokens(body: Mapping[str, Any], text: str) -> EchoedTokens:
         logprobs=logprobs[:count],
         top=top[:count],
     )
+
+
+def token_columns(
+    body: Mapping[str, Any],
+) -> tuple[list[str], list[int], list[float | None], list[Mapping[str, float] | None]]:
+    """An answer's tokens: texts, offsets, log-probabilities and the likeliest ones at each place.
+
+    Raises Mendable where they are not there, or not whole.
+    """
+    try:
+        found = body["choices"][0]["logprobs"]
+        tokens, offsets, logprobs, top = (list(found[name]) for name in COLUMNS)
+    except (KeyError, IndexError, TypeError) as error:
+        raise Mendable("an answer without the prompt's log-probabilities") from error
+    if not tokens or any(len(column) != len(tokens) for column in (offsets, logprobs, top)):
+        raise Mendable("an answer whose log-probabilities are not one per token")
+    likeliest = [value for each in top if isinstance(each, Mapping) for value in each.values()]
+    if not (
+        all(isinstance(token, str) for token in tokens)
+        and all(isinstance(offset, int) for offset in offsets)
+        and all(value is None or _is_number(value) for value in logprobs)
+        and all(each is None or isinstance(each, Mapping) for each in top)
+        and all(map(_is_number, likeliest))
+    ):
+        raise Mendable("an answer whose log-probabilities are no numbers")
+    return tokens, offsets, logprobs, top
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not math.isnan(value)
 
 
 def _prompt_tokens(tokens: Sequence[str], text: str, usage: object) -> int:
@@ -118,8 +150,8 @@ def _prompt_tokens(tokens: Sequence[str], text: str, usage: object) -> int:
     return len(tokens) if stated == len(tokens) else len(tokens) - 1
 
 
-def _boundary(echoed: EchoedTokens, context: str, continuation: str) -> int:
-    """The place of the continuation's first token. Raises EngineError where nothing shows it."""
+def boundary(echoed: EchoedTokens, context: str, continuation: str) -> int:
+    """The place of the continuation's first token. Raises Unscorable where nothing shows it."""
     tokens = [_without_spaces(token) for token in echoed.tokens]
     # A token without a text, such as a single space's, is the continuation's: no context ends with spaces.
     wanted = _without_spaces(continuation)
@@ -137,7 +169,7 @@ def _boundary(echoed: EchoedTokens, context: str, continuation: str) -> int:
         echoed.offsets[0],
         len(echoed.tokens[0]),
     ):
-        raise EngineError(
+        raise Unscorable(
             f"the continuation {continuation!r} cannot be scored: the texts of the server's tokens do not "
             "add up to it, nor to its context, and their offsets do not fit"
         )

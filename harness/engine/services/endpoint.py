@@ -2,24 +2,27 @@
 
 Turns go to `/chat/completions`, where the server applies its chat template; a text to be continued goes to
 `/completions`, never disguised as a user's turn. Log-likelihoods come from `/completions` too, where the
-server echoes a prompt with its log-probabilities: see `harness.engine.services.echo`.
+server echoes a prompt with its log-probabilities: see `harness.engine.services.echo`. Before the first, it is
+checked that they are right (`echo_check`).
 
 It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
 from harness.engine.rules import request_seed
-from harness.engine.services.echo import TRIAL, echo_request, echoes, likelihood
+from harness.engine.services import echo_check
+from harness.engine.services.echo import TRIAL, Unscorable, echo_request, echoes, likelihood
 from harness.engine.services.flight import Ask, in_flight
 from harness.engine.services.limits import Clock
 from harness.engine.services.openai_answers import response_of, tokens_used
 from harness.engine.services.openai_http import Body, ContentFiltered, Post, Server, WrongRequest
+from harness.engine.services.refusals import SHORT_TEXT, RequestRefused, told_apart
 from harness.engine.services.retrying import Attempt, GaveUp, Service, timed
 from harness.engine.services.served import CHARACTERS_PER_TOKEN, identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
@@ -46,6 +49,17 @@ class _Question:
     tokens: int
     """How many it may use, roughly."""
 
+    @property
+    def with_short_text(self) -> "_Question":
+        """The same with a short text in the place of its own; the system's turn stays."""
+        if "prompt" in self.body:
+            return replace(self, body={**self.body, "prompt": SHORT_TEXT})
+        turns = [
+            turn if turn["role"] == "system" else {**turn, "content": SHORT_TEXT}
+            for turn in self.body["messages"]
+        ]
+        return replace(self, body={**self.body, "messages": turns})
+
 
 class EndpointEngine:
     """A model behind a server. Matches `harness.protocols.Engine`."""
@@ -67,6 +81,8 @@ class EndpointEngine:
         self._server = Server(name, source)
         self._service = Service(name, self._server.url, source.traffic, clock)
         self._can_score: bool | None = None
+        self._echo_doubt: str | None = None
+        self._echo_is_checked = False
 
     @property
     def fingerprint(self) -> str:
@@ -112,24 +128,35 @@ class EndpointEngine:
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, as answers arrive.
 
-        An answer that never came is `failed`, one that was filtered away `refused`. A sampled answer has a
-        seed of its own, which the server may or may not heed. Raises UsageError for `top_k`, which the
-        interface lacks, and for turns that end with the assistant's; SchemaRefused where the server does
-        not take a request with a schema.
+        An answer that never came is `failed`; one that was filtered away, or that the server would not give,
+        `refused`. A sampled answer has a seed of its own, which the server may or may not heed. Raises
+        UsageError for `top_k`, which the interface lacks, and for turns that end with the assistant's;
+        ModelError where every request is refused, and SchemaRefused where that may be for its schema.
         """
         questions = [self._question(prompt, sampling) for prompt in prompts]
 
-        async def ask(post: Post, question: _Question) -> Response:
+        async def ask(post: Post, question: _Question) -> Response | RequestRefused:
             attempt = partial(_answered, post, question, sampling)
-            return await self._service.response(partial(timed, attempt), question.tokens)
+            try:
+                return await self._service.response(partial(timed, attempt), question.tokens)
+            except RequestRefused as refused:
+                return refused
 
-        return self._asked(ask, questions)
+        def with_short_text(index: int) -> Response:
+            [(_, answer)] = self._asked(ask, [questions[index].with_short_text])
+            if isinstance(answer, RequestRefused):
+                raise answer.error
+            if answer.stopped == "failed":
+                raise self._unanswered(answer.reason)
+            return answer
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
-        """Score every pair, as answers arrive.
+        return told_apart(self._asked(ask, questions), with_short_text)
 
-        Raises ModelError where the server gives no log-probabilities of a prompt, EngineError for a pair
-        that cannot be scored or never was answered.
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
+        """Score every pair, as answers arrive. A pair that cannot be scored has a `refused` response.
+
+        Raises ModelError where the server gives no log-probabilities of a prompt, or wrong ones; EngineError
+        for a pair that never was answered.
         """
         if not self.can_score:
             raise ModelError(
@@ -137,6 +164,7 @@ class EndpointEngine:
                 "of a prompt (`/completions` with `echo` and `logprobs`), so it cannot give log-likelihoods; "
                 "ask it suites that generate, or score a model that this machine loads (`path`)"
             )
+        self._check_echo()
         return self._asked(self._scored, pairs)
 
     def close(self) -> None:
@@ -144,7 +172,7 @@ class EndpointEngine:
 
     def _asked(
         self, ask: Callable[[Post, R], Awaitable[A]], requests: Sequence[R]
-    ) -> Iterator[tuple[int, A]]:
+    ) -> Generator[tuple[int, A]]:
         @asynccontextmanager
         async def opened() -> AsyncIterator[Ask[R, A]]:
             async with self._server.connected() as post:
@@ -195,32 +223,69 @@ class EndpointEngine:
         stops = [stop for stop in sampling.stop if stop]
         return decoding | ({"stop": stops[:STOPS]} if stops else {})
 
-    async def _scored(self, post: Post, pair: tuple[str, str]) -> Likelihood:
+    def _check_echo(self) -> None:
+        """Raise ModelError where what the server echoes is not what it generates. It is asked once."""
+        if not self._echo_is_checked:
+            found = self._asked(self._compared, echo_check.TEXTS)
+            self._echo_doubt = echo_check.doubt([token for _, tokens in found for token in tokens])
+            self._echo_is_checked = True
+        if self._echo_doubt is not None:
+            raise ModelError(
+                f"model {self.name!r}: the server at {self._server.url} cannot be asked for log-likelihoods: "
+                f"{self._echo_doubt}; ask it suites that generate, or score a model that this machine loads "
+                "(`path`)"
+            )
+
+    async def _compared(self, post: Post, text: str) -> list[echo_check.Token]:
+        """What the server says of the tokens that it continues a text with; none where it says nothing."""
+        model = self._source.model
+        try:
+            continued = await self._sent(post, echo_check.continuation_request(model, text))
+            continuation = echo_check.continuation_of(continued)
+            echoed = await self._sent(post, echo_request(model, text + continuation))
+        except (RequestRefused, ContentFiltered):
+            return []
+        return echo_check.compared(continued, echoed, text)
+
+    async def _scored(self, post: Post, pair: tuple[str, str]) -> Likelihood | Response:
         async def attempt() -> tuple[Likelihood, int]:
             body = await post("/completions", echo_request(self._source.model, "".join(pair)))
             return likelihood(body, *pair), tokens_used(body)
 
-        return await self._insisted(attempt, "".join(pair))
+        try:
+            return await self._insisted(attempt, "".join(pair))
+        except RequestRefused as refused:
+            return refused.answer
+        except (ContentFiltered, Unscorable) as error:
+            return Response(text="", stopped="refused", reason=str(error))
 
     async def _echoes(self, post: Post, text: str) -> bool:
-        async def attempt() -> tuple[bool, int]:
-            body = await post("/completions", echo_request(self._source.model, text))
-            return echoes(body), tokens_used(body)
-
         try:
-            return await self._insisted(attempt, text)
-        except (WrongRequest, ContentFiltered):
+            return echoes(await self._sent(post, echo_request(self._source.model, text)))
+        except (WrongRequest, RequestRefused, ContentFiltered):
             return False
+
+    async def _sent(self, post: Post, body: Body) -> Body:
+        """What comes back for a body of `/completions`."""
+
+        async def attempt() -> tuple[Body, int]:
+            answer = await post("/completions", body)
+            return answer, tokens_used(answer)
+
+        return await self._insisted(attempt, body["prompt"])
 
     async def _insisted(self, attempt: Attempt[A], text: str) -> A:
         """An answer that cannot be done without. Raises EngineError where it never came."""
         try:
             return await self._service.insist(attempt, len(text) // CHARACTERS_PER_TOKEN + 1)
         except GaveUp as error:
-            raise EngineError(
-                f"model {self.name!r}: {self._server.url} did not answer: {error}; what was answered is "
-                "kept, and the same command goes on from there"
-            ) from error
+            raise self._unanswered(str(error)) from error
+
+    def _unanswered(self, reason: str | None) -> EngineError:
+        return EngineError(
+            f"model {self.name!r}: {self._server.url} did not answer: {reason}; what was answered is kept, "
+            "and the same command goes on from there"
+        )
 
 
 def _held_to(schema: str) -> dict[str, Any]:
@@ -235,7 +300,14 @@ async def _answered(post: Post, question: _Question, sampling: Sampling) -> tupl
     except ContentFiltered as error:
         return Response(text="", stopped="refused", reason=str(error)), 0
     except WrongRequest as error:
-        if FORMAT in question.body and error.status in SCHEMA_STATUSES:
-            raise SchemaRefused(str(error)) from error
-        raise
+        raise _blamed(error, question) from error
+    except RequestRefused as refused:
+        raise RequestRefused(refused.reason, _blamed(refused.error, question)) from refused
     return response_of(body, sampling), tokens_used(body)
+
+
+def _blamed(error: ModelError, question: _Question) -> ModelError:
+    """The error, or that the schema was refused, where there is one and it may be its fault."""
+    if FORMAT in question.body and isinstance(error, WrongRequest) and error.status in SCHEMA_STATUSES:
+        return SchemaRefused(str(error))
+    return error

@@ -5,15 +5,18 @@ iterator. When the iteration ends early, by Ctrl-C or because the caller has eno
 cancelled at once. When a request fails for good, no new one starts, and what is on its way may still arrive:
 it is paid for.
 
+No wait is endless: a signal that arrives just before a wait begins does not end that wait, and Python acts
+on it only when the wait is over.
+
 It does not know what is asked, nor of whom. It does not retry.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
@@ -25,11 +28,13 @@ LANDING = 30.0
 """Seconds that requests on their way are given to arrive, when another has failed for good."""
 UNWINDING = 5.0
 """Seconds that cancelled requests are given to close their connections."""
+LOOKING = 0.1
+"""Seconds between two looks at whether a signal has come."""
 
 
 def in_flight(
     opened: Callable[[], AbstractAsyncContextManager[Ask[R, A]]], requests: Sequence[R], at_once: int
-) -> Iterator[tuple[int, A]]:
+) -> Generator[tuple[int, A]]:
     """Every request's answer with its index, as it arrives. Raises what `ask` raises.
 
     `opened` is entered in the background loop, for connections that belong to it, and gives what asks one
@@ -43,10 +48,19 @@ def in_flight(
         room = asyncio.Semaphore(2 * at_once)
         flight = asyncio.run_coroutine_threadsafe(_fly(opened, requests, at_once, room, arrived), loop)
         flight.add_done_callback(arrived.put)
-        while not isinstance(answer := arrived.get(), Future):
+        while not isinstance(answer := _next(arrived), Future):
             yield answer
             loop.call_soon_threadsafe(room.release)
         flight.result()
+
+
+def _next(arrived: SimpleQueue[A]) -> A:
+    """What arrives next, however long that takes."""
+    while True:
+        try:
+            return arrived.get(timeout=LOOKING)
+        except Empty:
+            continue
 
 
 async def _fly(
@@ -92,8 +106,9 @@ def _background_loop() -> Iterator[asyncio.AbstractEventLoop]:
         with suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(UNWINDING)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        thread.join(UNWINDING)
+        if not thread.is_alive():
+            loop.close()
 
 
 async def _cancel_all() -> None:

@@ -30,16 +30,19 @@ from requests import RequestException
 
 from harness.engine.services.flight import Ask, in_flight
 from harness.engine.services.limits import Clock
-from harness.engine.services.retrying import Mendable, Service, asked_wait, timed
+from harness.engine.services.refusals import SHORT_TEXT, STATUSES, RequestRefused, told_apart
+from harness.engine.services.retrying import GaveUp, Mendable, Service, timed
 from harness.engine.services.served import (
     CHARACTERS_PER_TOKEN,
+    MEGABYTE,
     MENDABLE_STATUSES,
     identify_gemini,
     in_short,
     key_of,
 )
-from harness.errors import ModelError, SchemaRefused, UsageError
-from harness.records import Gemini, Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.engine.services.waits import TOO_MANY_REQUESTS, asked_wait, duration
+from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
+from harness.records import Gemini, Json, Likelihood, Message, Prompt, Response, Sampling, Traffic
 from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
 
 with warnings.catch_warnings():
@@ -51,6 +54,9 @@ ADDRESS = "https://generativelanguage.googleapis.com"
 STOPS = 5
 """Stop strings that the interface takes. The others cut the answer here."""
 ENDED = {"STOP": "end", "MAX_TOKENS": "length"}
+CALLED_TOOLS = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS")
+PER_DAY = "PerDay"
+"""What stands in the name of a quota that is not free again in a while."""
 REFUSED = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY")
 
 A = TypeVar("A")
@@ -69,6 +75,8 @@ class GeminiEngine:
         self._key = str(key_of(name, source.key_env))
         configure(api_key=self._key, transport="rest", client_options=options)
         self._client = get_default_generative_client()  # this engine's own: `configure` forgets the last one
+        # replies are read by the transport's session, which has no public name
+        self._client.transport._session.hooks["response"].append(partial(_capped, source.traffic))
         # threads beyond its pool's size make urllib3 speak of connections that it does not keep
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
@@ -104,20 +112,34 @@ class GeminiEngine:
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Answer every prompt, as answers arrive; one that never came is `failed`, a blocked one `refused`.
 
-        Raises UsageError for a text to be continued, and for turns that end with the assistant's;
-        SchemaRefused where the service does not take a request with a schema.
+        Raises UsageError for a text to be continued, and for turns that end with the assistant's; ModelError
+        where every request is refused, and SchemaRefused where that may be for its schema.
         """
         requests = [self._request(prompt, sampling) for prompt in prompts]
 
-        async def ask(request: Any) -> Response:
+        async def ask(request: Any) -> Response | RequestRefused:
             attempt = partial(self._answered, request, sampling)
-            return await self._service.response(partial(timed, attempt), _guess(request, sampling))
+            try:
+                return await self._service.response(partial(timed, attempt), _guess(request, sampling))
+            except RequestRefused as refused:
+                return refused
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[Ask[Any, Response]]:
+        async def opened() -> AsyncIterator[Ask[Any, Response | RequestRefused]]:
             yield ask
 
-        return in_flight(opened, requests, self._source.traffic.concurrency)
+        def with_short_text(index: int) -> Response:
+            [(_, answer)] = in_flight(opened, [_with_short_text(requests[index])], 1)
+            if isinstance(answer, RequestRefused):
+                raise answer.error
+            if answer.stopped == "failed":
+                raise EngineError(
+                    f"model {self.name!r}: {self._where} did not answer: {answer.reason}; what was answered "
+                    "is kept, and the same command goes on from there"
+                )
+            return answer
+
+        return told_apart(in_flight(opened, requests, self._source.traffic.concurrency), with_short_text)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         """Always refused. Raises ModelError."""
@@ -166,7 +188,7 @@ class GeminiEngine:
             # the library's message begins with addresses of its own, and ends with what happened
             what = str(error).rpartition(": ")[2].strip("'\")")
             raise Mendable(f"no connection, or it broke off: {in_short(what)}") from error
-        except ParseError as error:
+        except (ParseError, RecursionError) as error:
             raise Mendable(f"an answer that is not what it should be: {in_short(str(error))}") from error
         except exceptions.RetryError as error:
             raise Mendable(f"no answer within {timeout:g} seconds") from error
@@ -175,8 +197,13 @@ class GeminiEngine:
         return _response(answer, sampling), answer.usage_metadata.total_token_count
 
     def _complain(self, error: exceptions.GoogleAPICallError, *, with_schema: bool) -> NoReturn:
-        """What an error of the service means: Mendable, or ModelError that says what to mend."""
+        """What an error of the service means: it may mend, one request is refused, or something is wrong."""
         status, words = error.code, in_short(f"{error.code} {_own_words(error)}".replace(self._key, "…"))
+        if status == TOO_MANY_REQUESTS and PER_DAY in str(error.details):
+            raise EngineError(
+                f"model {self.name!r}: {self._where} answers nothing more today: the quota is used up "
+                f"({words}); what was answered is kept, and the same command goes on from there"
+            ) from error
         if status in MENDABLE_STATUSES:
             raise Mendable(words, after=_asked_wait(error)) from error
         about_key = status in (401, 403) or "API key" in words
@@ -184,10 +211,21 @@ class GeminiEngine:
         if not about_key:
             mend = "`gemini`, the model's name" if status == 404 else "what is asked of it"
         kind = SchemaRefused if status == 400 and with_schema and not about_key else ModelError
-        raise kind(
+        wrong = kind(
             f"model {self.name!r}: {self._where} does not answer for {self._source.model!r}: mend {mend} "
             f"({words})"
-        ) from error
+        )
+        if status in STATUSES and not about_key:
+            raise RequestRefused(words, wrong) from error
+        raise wrong from error
+
+
+def _with_short_text(request: Any) -> Any:
+    """The request with a short text in the place of its own; the system's instruction stays."""
+    shortened = genai.protos.GenerateContentRequest(request)
+    for turn in shortened.contents:
+        turn.parts[0].text = SHORT_TEXT
+    return shortened
 
 
 def _decoding(sampling: Sampling) -> dict[str, Any]:
@@ -236,6 +274,10 @@ def _response(answer: Any, sampling: Sampling) -> Response:
     reason = candidate.finish_reason.name
     if reason in REFUSED:
         return Response(text="", stopped="refused", reason=f"the answer was blocked ({reason})", **counts)
+    if reason in CALLED_TOOLS or any("function_call" in part for part in candidate.content.parts):
+        return Response(
+            text="", stopped="refused", reason="the model called tools and wrote no text", **counts
+        )
     if reason not in ENDED:
         raise Mendable(f"an answer that ended by {reason}")
     whole = "".join(part.text for part in candidate.content.parts)
@@ -260,11 +302,38 @@ def _own_words(error: exceptions.GoogleAPICallError) -> str:
 
 
 def _asked_wait(error: exceptions.GoogleAPICallError) -> float | None:
-    """Seconds that the service asks to wait, in its header or in the error's details."""
-    header = None if error.response is None else error.response.headers.get("Retry-After")
+    """Seconds that the service asks to wait, in its headers or in the error's details."""
+    asked = None if error.response is None else asked_wait(error.response.headers, int(error.code or 0))
+    if asked is not None:
+        return asked
     details = (detail for detail in error.details if isinstance(detail, Mapping))  # as JSON, over REST
-    stated = [str(detail["retryDelay"]).removesuffix("s") for detail in details if "retryDelay" in detail]
-    return asked_wait(header or next(iter(stated), None))
+    stated = [str(detail["retryDelay"]) for detail in details if "retryDelay" in detail]
+    return duration(next(iter(stated), None))
+
+
+class _Capped:
+    """A reply of which no more is read than may be; raises GaveUp where there is more."""
+
+    def __init__(self, raw: Any, most: float) -> None:
+        self._raw, self._most = raw, most
+
+    def stream(self, *arguments: Any, **named: Any) -> Iterator[bytes]:
+        """What `requests` reads."""
+        size = 0
+        for chunk in self._raw.stream(*arguments, **named):
+            size += len(chunk)
+            if size > self._most * MEGABYTE:
+                raise GaveUp(f"an answer of more than {self._most:g} MB (`max_reply_megabytes`)")
+            yield chunk
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the reply's own."""
+        return getattr(self._raw, name)
+
+
+def _capped(traffic: Traffic, response: Any, *arguments: Any, **named: Any) -> None:
+    """Bound what will be read of a reply whose headers have come."""
+    response.raw = _Capped(response.raw, traffic.max_reply_megabytes)
 
 
 async def _in_a_thread(call: Callable[[], A]) -> A:

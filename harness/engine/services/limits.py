@@ -4,11 +4,12 @@ Each limit is spread evenly: what is used up now moves the earliest moment of th
 minute holds more than the limit, and nothing comes in bursts. Tokens are known only afterwards: a request
 reserves what it may use, and gives back what it did not.
 
-It does not know what is asked. It is used from one event loop only, and needs no lock.
+It does not know what is asked. Several event loops may use it at once.
 """
 
 import asyncio
 import time
+from threading import Lock
 from typing import Protocol
 
 
@@ -63,6 +64,7 @@ class Limits:
         self._requests = None if requests_per_minute is None else Pace(requests_per_minute)
         self._tokens = None if tokens_per_minute is None else Pace(tokens_per_minute)
         self._held = 0.0
+        self._lock = Lock()
 
     async def admit(self, tokens: int) -> None:
         """Wait until a request that may use so many tokens is allowed."""
@@ -74,16 +76,19 @@ class Limits:
 
     def _reserve(self, tokens: int) -> float:
         paces = [(pace, units) for pace, units in ((self._requests, 1), (self._tokens, tokens)) if pace]
-        start = max([self._clock.now(), self._held, *(pace.free for pace, _ in paces)])
-        for pace, units in paces:
-            pace.take(start, units)
+        with self._lock:
+            start = max([self._clock.now(), self._held, *(pace.free for pace, _ in paces)])
+            for pace, units in paces:
+                pace.take(start, units)
         return start
 
     def settle(self, reserved: int, used: int) -> None:
         """A request has used so many of the tokens that it had reserved."""
         if self._tokens is not None:
-            self._tokens.give_back(reserved - used)
+            with self._lock:
+                self._tokens.give_back(reserved - used)
 
     def hold(self, seconds: float) -> None:
         """Admit nobody for so long: the service has asked for it."""
-        self._held = max(self._held, self._clock.now() + seconds)
+        with self._lock:
+            self._held = max(self._held, self._clock.now() + seconds)

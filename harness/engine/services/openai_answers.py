@@ -15,6 +15,8 @@ from harness.thoughts import ENDED_WITHIN, OUT_OF_TOKENS, cut_at_stops
 Body = Mapping[str, Any]
 REASONING = ("reasoning_content", "reasoning")
 """Where servers put a thought that they set apart: SGLang, DeepSeek and older vLLM; vLLM and OpenRouter."""
+TEXTS = ("text", "output_text")
+"""Kinds of parts whose text is the answer's."""
 
 
 def response_of(body: Body, sampling: Sampling) -> Response:
@@ -26,7 +28,7 @@ def response_of(body: Body, sampling: Sampling) -> Response:
     message = choice.get("message", choice)  # plain completions have the text in the choice itself
     if not isinstance(message, dict):
         raise Mendable("an answer without a message")
-    whole = message.get("content" if message is not choice else "text")
+    whole = _text(message.get("content" if message is not choice else "text"))
     reason, refusal = choice.get("finish_reason"), message.get("refusal")
     if reason == "content_filter" or refusal:
         return _counted(body, "", "refused", str(refusal or "the server's content filter"))
@@ -39,13 +41,35 @@ def response_of(body: Body, sampling: Sampling) -> Response:
         return replace(_counted(body, "", "thinking", within), thought=thought)
     if whole is None and reason == "length":  # all tokens went into thinking
         whole = ""
-    if not isinstance(whole, str):
+    if whole is None and not reason:
         raise Mendable("an answer without a text")
+    if whole is None:
+        return _counted(body, "", "refused", _why_no_text(message, reason))
     if whole == "" and reason == "length" and not thought:
         return _counted(body, "", "thinking", OUT_OF_TOKENS)
     text = cut_at_stops(whole, sampling.stop)
     ended = "end" if reason != "length" or text != whole else "length"
     return replace(_counted(body, text, ended), thought=thought)
+
+
+def _text(content: object) -> str | None:
+    """The text of a content, which may be a list of parts; None where there is none.
+
+    Raises Mendable for what is neither.
+    """
+    if isinstance(content, list):
+        texts = [part["text"] for part in content if isinstance(part, dict) and part.get("type") in TEXTS]
+        content = "".join(map(str, texts)) if texts else None
+    if content is not None and not isinstance(content, str):
+        raise Mendable("an answer without a text")
+    return content
+
+
+def _why_no_text(message: Mapping[str, Any], finish_reason: object) -> str:
+    """What a server gave in the place of a text. Asked again it would give the same, and be paid again."""
+    if message.get("tool_calls") or message.get("function_call"):
+        return "the model called tools and wrote no text"
+    return f"the server gave no text (finish_reason {finish_reason!r})"
 
 
 def tokens_used(body: Body) -> int:
@@ -74,4 +98,4 @@ def _choice(body: Body) -> Mapping[str, Any]:
 def _count(body: Body, name: str) -> int:
     usage = body.get("usage")
     count = usage.get(name) if isinstance(usage, dict) else None
-    return count if isinstance(count, int) else 0
+    return max(0, count) if isinstance(count, int) else 0

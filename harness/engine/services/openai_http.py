@@ -1,9 +1,10 @@
 """An OpenAI-compatible server over HTTP: one request, its body, and what its errors mean. Speaks httpx.
 
 Errors that may mend are `Mendable`: no connection, no answer in time, an answer that breaks off or is not
-what was asked for, and the statuses 408, 429, 500, 502, 503 and 504. Every other status says that something
-must be changed here, and is a ModelError that names the model, the address and the key to mend. The key is
-read from its environment variable when a server is opened, and appears in no message.
+what was asked for, and the statuses 408, 429, 500, 502, 503 and 504. 400, 413 and 422 may be about one
+request alone, and are `RequestRefused`; a quota that is used up is an EngineError. Every other status says
+that something must be changed here, and is a ModelError that names the model, the address and the key to
+mend. The key is read from its environment variable when a server is opened, and appears in no message.
 
 It does not know what is asked, and does not retry.
 """
@@ -13,18 +14,28 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from harness.engine.services.retrying import Mendable, asked_wait
-from harness.engine.services.served import MENDABLE_STATUSES, in_short, key_of
-from harness.errors import ModelError
+from harness.engine.services.refusals import STATUSES, RequestRefused
+from harness.engine.services.retrying import GaveUp, Mendable
+from harness.engine.services.served import MEGABYTE, MENDABLE_STATUSES, in_short, key_of
+from harness.engine.services.waits import asked_wait
+from harness.errors import EngineError, ModelError
 from harness.records import Endpoint
 
 Body = Mapping[str, Any]
 Post = Callable[[str, Body], Awaitable[Body]]
 """Sends a JSON object to a path under the server's address, and gives the JSON object that comes back."""
+
+FILTERED = ("content_filter", "content_policy_violation")
+"""What errors call a request that was refused for what it says."""
+USED_UP = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
+"""What errors call an account that has nothing left to spend; waiting does not help."""
+PAYMENT_REQUIRED = 402
 
 
 class ContentFiltered(Exception):
@@ -37,6 +48,26 @@ class WrongRequest(ModelError):
     def __init__(self, message: str, status: int) -> None:
         self.status = status
         super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reply:
+    """What came back, whole."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The JSON it holds. Raises ValueError, also for brackets too deep to be read."""
+        try:
+            return json.loads(self.content)
+        except RecursionError as error:
+            raise ValueError("its brackets are nested too deeply") from error
 
 
 class Server:
@@ -66,11 +97,13 @@ class Server:
 
             yield post
 
-    async def _sent(self, client: httpx.AsyncClient, path: str, body: Body) -> httpx.Response:
+    async def _sent(self, client: httpx.AsyncClient, path: str, body: Body) -> _Reply:
         try:
             async with asyncio.timeout(self._source.traffic.timeout):
                 # ASCII JSON, because half of a surrogate pair, which texts may hold, is no UTF-8
-                return await client.post(f"{self.url}{path}", content=json.dumps(body))
+                content = json.dumps(body)
+                async with client.stream("POST", self._address(path), content=content) as response:
+                    return await self._received(response)
         except TimeoutError as error:
             raise Mendable(f"no answer within {self._source.traffic.timeout:g} seconds") from error
         except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError) as error:
@@ -82,29 +115,52 @@ class Server:
                 f"model {self._name!r}: {self.url} cannot be asked ({_words(error)}); mend its `endpoint`"
             ) from error
 
-    def _read(self, path: str, response: httpx.Response) -> Body:
-        if not response.is_success:
-            raise self._complaint(path, response)
+    def _address(self, path: str) -> str:
+        """A path under the server's address, before whatever query that has (Azure's `api-version`)."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))
+
+    async def _received(self, response: httpx.Response) -> _Reply:
+        """The whole reply, of which no more is read than may be."""
+        most = self._source.traffic.max_reply_megabytes
+        content = bytearray()
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > most * MEGABYTE:
+                raise GaveUp(f"an answer of more than {most:g} MB (`max_reply_megabytes`)")
+        return _Reply(status=response.status_code, headers=response.headers, content=bytes(content))
+
+    def _read(self, path: str, reply: _Reply) -> Body:
+        if not httpx.codes.is_success(reply.status):
+            raise self._complaint(path, reply)
         try:
-            body = response.json()
+            body = reply.json()
         except ValueError as error:
-            raise Mendable(f"an answer that is not JSON: {in_short(response.text)!r}") from error
+            raise Mendable(f"an answer that is not JSON: {in_short(reply.text)!r}") from error
         if not isinstance(body, dict):
-            raise Mendable(f"an answer that is no JSON object: {in_short(response.text)!r}")
+            raise Mendable(f"an answer that is no JSON object: {in_short(reply.text)!r}")
         return body
 
-    def _complaint(self, path: str, response: httpx.Response) -> Exception:
+    def _complaint(self, path: str, reply: _Reply) -> Exception:
         """The error that a status stands for."""
-        status, said, code = response.status_code, *_said(response)
+        status, (said, codes) = reply.status, _said(reply)
         if self._key is not None:
             said = said.replace(self._key, "…")
         words = f"{status} {said}".strip()
+        if status == PAYMENT_REQUIRED or not codes.isdisjoint(USED_UP):
+            return EngineError(
+                f"model {self._name!r}: {self.url} answers nothing more: the account has nothing left to "
+                f"spend ({words}); what was answered is kept, and the same command goes on from there"
+            )
         if status in MENDABLE_STATUSES:
-            return Mendable(words, after=asked_wait(response.headers.get("Retry-After")))
-        if code == "content_filter":
+            return Mendable(words, after=asked_wait(reply.headers, status))
+        if not codes.isdisjoint(FILTERED):
             return ContentFiltered(said)
-        message = f"model {self._name!r}: {self.url}{path} {self._blame(status, path)} ({words})"
-        return ModelError(message) if status in (401, 403) else WrongRequest(message, status)
+        message = f"model {self._name!r}: {self._address(path)} {self._blame(status, path)} ({words})"
+        if status in (401, 403):
+            return ModelError(message)
+        wrong = WrongRequest(message, status)
+        return RequestRefused(words, wrong) if status in STATUSES else wrong
 
     def _blame(self, status: int, path: str) -> str:
         """What to mend, by the status."""
@@ -119,20 +175,25 @@ class Server:
                 if path == "/completions"
                 else ""
             )
+        if status in STATUSES:
+            return (
+                "refuses every request, whatever it says: correct `model`, `endpoint`, or what is sent with "
+                "each (`max_tokens`, `temperature`, a system prompt, …)"
+            )
         return f"will not answer this request: mend `model`, `endpoint` or what is asked of {path}"
 
 
-def _said(response: httpx.Response) -> tuple[str, str]:
-    """The server's own words for an error, and its code."""
+def _said(reply: _Reply) -> tuple[str, set[str]]:
+    """The server's own words for an error, and what it calls it."""
     try:
-        body = response.json()
+        body = reply.json()
     except ValueError:
-        return in_short(response.text), ""
+        return in_short(reply.text), set()
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
-        return in_short(error if isinstance(error, str) else json.dumps(error)), ""
-    words = error.get("message") or error.get("detail") or json.dumps(error)
-    return in_short(str(words)), str(error.get("code"))
+        return in_short(error if isinstance(error, str) else reply.text), set()
+    words = error.get("message") or error.get("detail") or reply.text
+    return in_short(str(words)), {str(error.get("code")), str(error.get("type"))}
 
 
 def _words(error: Exception) -> str:

@@ -12,8 +12,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from harness.engine.services.limits import Clock, Limits, RealClock
@@ -40,7 +38,7 @@ class Mendable(Exception):
 
 
 class GaveUp(Exception):
-    """Every try has failed; the message is why the last one did. Never leaves the engines."""
+    """Every try has failed, or no other would do better; the message is why. Never leaves the engines."""
 
 
 class Service:
@@ -117,21 +115,6 @@ async def timed(attempt: Attempt[Response]) -> tuple[Response, int]:
     started = time.perf_counter()
     answer, used = await attempt()
     return replace(answer, seconds=time.perf_counter() - started), used
-
-
-def asked_wait(value: str | None) -> float | None:
-    """A Retry-After header in seconds, from seconds or an HTTP date; None where there is none to be read."""
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _tries(reason: str, number: int) -> str:

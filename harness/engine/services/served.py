@@ -18,6 +18,7 @@ MENDABLE_STATUSES = (408, 429, 500, 502, 503, 504)
 """HTTP statuses after which the same request may be answered."""
 CHARACTERS_PER_TOKEN = 4
 """A guess, for limits in tokens per minute; what the service then says it used takes its place."""
+MEGABYTE = 1_000_000
 SHOWN = 300
 """Characters of a service's own words in a message."""
 

@@ -1,5 +1,6 @@
 """An OpenAI-compatible server over a real socket: what is sent, what comes back, and all that goes wrong."""
 
+import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -9,14 +10,28 @@ from typing import Any
 import pytest
 
 from harness.engine.opening import check_model, identify_model, open_engine, takes_schema
+from harness.engine.services.echo_check import TEXTS
 from harness.engine.services.endpoint import EndpointEngine
 from harness.engine.services.served import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records import Endpoint, Message, Model, Prompt, Response, Sampling, Traffic
+from harness.records import Endpoint, Likelihood, Message, Model, Prompt, Response, Sampling, Traffic
 from harness.thoughts import OUT_OF_TOKENS
 from tests.harness.engine.services.test_limits import FakeClock
-from tests.serving import FINE, Asked, Fault, ModelServer, logprob_of, status, tokens
+from tests.serving import (
+    FINE,
+    Asked,
+    Columns,
+    Fault,
+    ModelServer,
+    logprob_of,
+    moved,
+    of_another_model,
+    of_the_next_place,
+    rounded,
+    status,
+    tokens,
+)
 
 GREEDY = Sampling(max_tokens=20)
 DRAWN = Sampling(max_tokens=20, temperature=0.7, top_p=0.9, seed=3)
@@ -127,6 +142,36 @@ def test_stop_strings_cut_exactly(server: ModelServer) -> None:
         ({"message": {"content": None}, "finish_reason": "length"}, "", "thinking", OUT_OF_TOKENS),
         ({"message": {"content": ""}, "finish_reason": "stop"}, "", "end", None),
         (
+            {"message": {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}},
+            "ab",
+            "end",
+            None,
+        ),
+        (
+            {"message": {"content": [{"type": "thinking", "text": "hm"}]}, "finish_reason": "stop"},
+            "",
+            "refused",
+            "the server gave no text (finish_reason 'stop')",
+        ),
+        (
+            {"message": {"content": None}, "finish_reason": "stop"},
+            "",
+            "refused",
+            "the server gave no text (finish_reason 'stop')",
+        ),
+        (
+            {"message": {"content": None, "tool_calls": [{"id": "1"}]}, "finish_reason": "tool_calls"},
+            "",
+            "refused",
+            "the model called tools and wrote no text",
+        ),
+        (
+            {"message": {"content": "Paris", "tool_calls": [{"id": "1"}]}, "finish_reason": "tool_calls"},
+            "Paris",
+            "end",
+            None,
+        ),
+        (
             {"message": {"content": "We"}, "finish_reason": "content_filter"},
             "",
             "refused",
@@ -212,7 +257,10 @@ MENDING: dict[str, Callable[[Asked], Fault]] = {
     "no choices": lambda asked: Fault(body=b'{"choices": []}'),
     "an error in an answer": lambda asked: Fault(body=b'{"error": {"message": "overloaded"}}'),
     "no message": lambda asked: Fault(body=b'{"choices": [{"message": 3}]}'),
-    "no text": lambda asked: Fault(body=b'{"choices": [{"message": {}, "finish_reason": "stop"}]}'),
+    "no text": lambda asked: Fault(body=b'{"choices": [{"message": {}}]}'),
+    "brackets without end": lambda asked: Fault(body=b"[" * 5_000),
+    "an error with brackets without end": lambda asked: Fault(status=503, body=b'{"error": ' + b"[" * 5_000),
+    "5,000 digits": lambda asked: Fault(body=b'{"choices": ' + b"9" * 5_000 + b"}"),
     "broken off by the server": lambda asked: Fault(
         body=b'{"choices": [{"message": {"content": "I"}, "finish_reason": "error"}]}'
     ),
@@ -283,22 +331,167 @@ def test_a_server_that_is_not_there(server: ModelServer) -> None:
         answers(engine(server, traffic=Traffic(concurrency=2, retries=1)), *map(str, range(50)))
 
 
+def test_brackets_without_end_are_one_failed_answer(server: ModelServer) -> None:
+    """However often they come; the others are answered."""
+    server.wrong = lambda asked: Fault(body=b"[" * 5_000) if asked.text == "b" else FINE
+    found = answers(engine(server, traffic=Traffic(retries=1)), "a", "b", "c")
+    assert ["end", "failed", "end"] == [found[text].stopped for text in "abc"]
+    assert "an answer that is not JSON" in str(found["b"].reason)
+
+
+def test_a_reply_without_end(server: ModelServer) -> None:
+    """No more than `max_reply_megabytes` of it is read; it is not asked again, and the answer has failed."""
+    server.wrong = lambda asked: Fault(body=b"[" * 300_000) if asked.text == "b" else FINE
+    found = answers(engine(server, traffic=Traffic(max_reply_megabytes=0.2)), "a", "b")
+    assert ["end", "failed"] == [found[text].stopped for text in "ab"]
+    assert "an answer of more than 0.2 MB (`max_reply_megabytes`)" == found["b"].reason
+    assert 1 == server.texts["b"]
+
+
+def test_a_small_reply_that_grows_when_it_is_unpacked(server: ModelServer) -> None:
+    """What is counted is what it takes here."""
+    packed = gzip.compress(b"[" * 3_000_000)
+    server.wrong = lambda asked: Fault(body=packed, headers={"Content-Encoding": "gzip"})
+    [answer] = answers(engine(server, traffic=Traffic(max_reply_megabytes=1)), "a").values()
+    assert "an answer of more than 1 MB (`max_reply_megabytes`)" == answer.reason
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry_After_Ms": "2500", "Retry_After": "60"}, 2.5),
+        ({"X_RateLimit_Reset_Requests": "6m0s", "X_RateLimit_Remaining_Requests": "0"}, 360),
+        ({"X_RateLimit_Reset_Requests": "6m0s", "X_RateLimit_Remaining_Requests": "10"}, 360),
+        (
+            {
+                "X_RateLimit_Reset_Requests": "6m0s",
+                "X_RateLimit_Remaining_Requests": "10",
+                "X_RateLimit_Reset_Tokens": "20ms",
+                "X_RateLimit_Remaining_Tokens": "0",
+            },
+            0.02,
+        ),
+        ({"Retry_After": "1", "X_RateLimit_Reset_Tokens": "6m0s"}, 1),
+        ({"X_RateLimit_Reset_Tokens": "soon"}, 0),
+    ],
+)
+def test_other_waits_that_are_asked_for(server: ModelServer, headers: dict[str, str], seconds: float) -> None:
+    """In milliseconds, or until a limit is free again: the one that is used up, where that is said."""
+    clock = FakeClock()
+    server.wrong = lambda asked: status(429, **headers) if asked.tries == 0 else FINE
+    answers(engine(server, clock=clock), "a")
+    assert seconds <= sum(clock.slept) <= seconds + 1
+
+
+def test_limits_are_named_in_every_answer(server: ModelServer) -> None:
+    """When they are free again is nothing to wait for where another error came."""
+    clock = FakeClock()
+    server.wrong = lambda asked: status(500, X_RateLimit_Reset_Tokens="6m0s") if asked.tries == 0 else FINE
+    answers(engine(server, clock=clock), "a")
+    assert sum(clock.slept) <= 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (429, {"message": "check your plan", "code": "insufficient_quota"}),
+        (429, {"message": "check your plan", "type": "insufficient_quota", "code": None}),
+        (402, {"message": "check your plan"}),
+    ],
+)
+def test_a_quota_that_is_used_up(server: ModelServer, code: int, error: dict[str, Any]) -> None:
+    """It ends the work, which can be resumed, at once: no wait fills an account."""
+    server.wrong = lambda asked: Fault(status=code, body=json.dumps({"error": error}).encode())
+    with pytest.raises(EngineError, match=rf"nothing left to spend \({code} check your plan\)"):
+        answers(engine(server), "a")
+    assert 1 == len(server.asked)
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize("code", [400, 413, 422])
+def test_one_request_that_is_refused(server: ModelServer, code: int) -> None:
+    """Its answer is refused with the server's words, the others are answered, and nothing is asked twice."""
+    server.wrong = lambda asked: status(code, "8 tokens at most") if asked.text == "b" else FINE
+    found = answers(engine(server), "a", "b", "c")
+    assert ["end", "refused", "end"] == [found[text].stopped for text in "abc"]
+    assert f"{code} 8 tokens at most" == found["b"].reason
+    assert {"a": 1, "b": 1, "c": 1} == {text: server.texts[text] for text in "abc"}
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_all_that_is_asked_is_refused_for_what_it_says(server: ModelServer, count: int) -> None:
+    """One request more, with a short text and everything else alike, shows that others would be answered.
+
+    Its tokens are paid, and counted.
+    """
+    server.wrong = lambda asked: status(400, "too long") if "long" in asked.text else FINE
+    prompts = [
+        Prompt(content=(Message(role="system", content="Be brief."), *turn(f"long {number}").content))
+        for number in range(count)
+    ]
+    found = dict(engine(server).generate(prompts, replace(GREEDY, stop=("\n",))))
+    assert {"refused"} == {answer.stopped for answer in found.values()}
+    assert set(range(count)) == set(found)
+    assert count + 1 == len(server.asked)
+    [short] = [asked.body for asked in server.asked if "long" not in asked.text]
+    long = server.asked[0].body
+    assert long["messages"][0] == short["messages"][0]
+    assert {**long, "messages": None} == {**short, "messages": None}
+    assert [(2, 2)] == [
+        (answer.prompt_tokens, answer.completion_tokens) for answer in found.values() if answer.prompt_tokens
+    ]
+
+
+def test_a_text_to_be_continued_is_refused(server: ModelServer) -> None:
+    """Alike."""
+    server.wrong = lambda asked: status(400, "too long") if "long" in asked.text else FINE
+    [(_, answer)] = engine(server).generate([Prompt(content="very long")], GREEDY)
+    assert ("refused", "400 too long") == (answer.stopped, answer.reason)
+
+
+def test_whatever_is_asked_is_refused(server: ModelServer) -> None:
+    """A parameter that the server does not take: nothing is an answer, and soon nothing more is asked."""
+    server.wrong = lambda asked: status(400, "'max_tokens' is not supported")
+    found = []
+    with pytest.raises(ModelError, match=r"refuses every request.*\(400 'max_tokens' is not supported\)"):
+        found.extend(engine(server).generate([turn(str(number)) for number in range(100)], GREEDY))
+    assert [] == found
+    assert len(server.asked) < 40
+
+
+def test_failed_answers_vouch_for_nothing(server: ModelServer) -> None:
+    """Only an answer shows that requests are taken."""
+    server.wrong = lambda asked: status(503 if asked.text == "a" else 400)
+    with pytest.raises(ModelError, match="refuses every request"):
+        answers(engine(server, traffic=Traffic(retries=0)), "a", "b")
+
+
+def test_a_short_text_that_is_never_answered(server: ModelServer) -> None:
+    """Then it is not known whether all is refused: nothing is kept, and the work can be resumed."""
+    server.wrong = lambda asked: status(400 if "long" in asked.text else 503)
+    with pytest.raises(EngineError, match="did not answer: 503 not now"):
+        answers(engine(server, traffic=Traffic(retries=1)), "long")
+
+
 # ---------------------------------------------------------------- what must be mended
 
 
 WRONG: dict[int, str] = {
-    400: "will not answer this request",
+    400: "refuses every request",
     401: r"does not accept the key in the environment variable SERVED_KEY \(`key_env`\)",
     403: r"does not accept the key in the environment variable SERVED_KEY \(`key_env`\)",
     404: "knows no model 'm' there: mend `model` or `endpoint`",
-    422: "will not answer this request",
+    413: "refuses every request",
+    422: "refuses every request",
     301: "will not answer this request",
 }
 
 
 @pytest.mark.parametrize("code", WRONG)
 def test_what_will_not_mend_is_told(server: ModelServer, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the first try: the model, the address, what to mend, the server's words, and never the key."""
+    """Without further tries: the model, the address, what to mend, the server's words, and never the key."""
     monkeypatch.setenv("SERVED_KEY", "sk-secret")
     server.wrong = lambda asked: status(code, "no use of sk-secret")
     with pytest.raises(
@@ -307,7 +500,7 @@ def test_what_will_not_mend_is_told(server: ModelServer, code: int, monkeypatch:
         answers(engine(server, key_env="SERVED_KEY"), "a")
     assert f"({code} no use of …)" in str(told.value)
     assert 2 == told.value.exit_code
-    assert 1 == len(server.asked)
+    assert (2 if code in (400, 413, 422) else 1) == len(server.asked)
 
 
 def test_a_key_that_is_wanted(server: ModelServer) -> None:
@@ -384,6 +577,10 @@ def test_log_likelihoods_where_the_server_echoes() -> None:
         asked = engine(server)
         found = dict(asked.loglikelihood(pairs))
         assert asked.can_score
+        once = 1 + 2 * len(TEXTS)
+        assert once + len(pairs) == len(server.asked)
+        list(asked.loglikelihood([("a", " b")]))
+        assert once + len(pairs) + 1 == len(server.asked), "whether it can score, and rightly, is asked once"
     for index, (context, continuation) in enumerate(pairs):
         before = context.rstrip()
         expected = []
@@ -393,7 +590,6 @@ def test_log_likelihoods_where_the_server_echoes() -> None:
         assert sum(expected) == pytest.approx(found[index].logprob)
         assert all(value > -2 for value in expected) == found[index].greedy
         assert len(expected) == found[index].tokens
-    assert 1 + len(pairs) == len(server.asked), "whether it can score is asked once"
 
 
 @pytest.mark.parametrize("completions", [True, False])
@@ -413,6 +609,63 @@ def test_a_key_is_not_mistaken_for_a_missing_echo(server: ModelServer) -> None:
     server.wrong = lambda asked: status(401)
     with pytest.raises(ModelError, match="wants a key"):
         _ = engine(server).can_score
+
+
+@pytest.mark.parametrize("distorted", [rounded, lambda columns: columns])
+def test_an_echo_that_is_right(distorted: Callable[[Columns], Columns]) -> None:
+    """Decimals that are cut and the noise of batches are no fault."""
+    with ModelServer(echo=True, distorted=distorted) as server:
+        [(_, found)] = engine(server).loglikelihood([("the sky is", " blue")])
+    assert isinstance(found, Likelihood)
+    assert logprob_of("the sky is", " blue") == pytest.approx(found.logprob, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("distorted", "fault"),
+    [
+        (moved, "are shifted by one place: for '"),
+        (of_the_next_place, "are shifted by one place: for '"),
+        (of_another_model, "are not those of the tokens that it generates: for '"),
+    ],
+)
+def test_an_echo_that_is_wrong(distorted: Callable[[Columns], Columns], fault: str) -> None:
+    """Numbers of another place or another model are not believed, and none is asked for."""
+    with ModelServer(echo=True, distorted=distorted) as server:
+        asked = engine(server)
+        for _ in range(2):
+            with pytest.raises(
+                ModelError, match=f"model 'served': .* cannot be asked for log-likelihoods: .* {fault}"
+            ):
+                asked.loglikelihood([("the sky is", " blue")])
+        assert 1 + 2 * len(TEXTS) == len(server.asked)
+
+
+def test_an_echo_that_cannot_be_checked() -> None:
+    """A server that says nothing of what it generates is not believed what it echoes."""
+
+    def dumb(asked: Asked) -> Fault:
+        mute = {"choices": [{"text": " blue", "finish_reason": "stop", "logprobs": None}]}
+        return FINE if "echo" in asked.body else Fault(body=json.dumps(mute).encode())
+
+    with (
+        ModelServer(echo=True, wrong=dumb) as server,
+        pytest.raises(ModelError, match=r"that it echoes could not be checked: .* 0 tokens came back"),
+    ):
+        engine(server).loglikelihood([("the sky is", " blue")])
+
+
+def test_pairs_that_are_refused() -> None:
+    """One that is too long, filtered, or cannot be told from its context is a refused response."""
+    error = {"error": {"message": "no such talk", "code": "content_filter"}}
+    faults = {"c d": status(400, "too long"), "e f": Fault(status=400, body=json.dumps(error).encode())}
+    with ModelServer(echo=True, wrong=lambda asked: faults.get(asked.text, FINE)) as server:
+        found = dict(engine(server).loglikelihood([("a", " b"), ("c", " d"), ("e", " f"), ("g", "h")]))
+    assert isinstance(found[0], Likelihood)
+    assert ["400 too long", "no such talk"] == [
+        answer.reason for answer in (found[1], found[2]) if isinstance(answer, Response)
+    ]
+    assert isinstance(found[3], Response)
+    assert "it is the end of a token that begins in its context" in str(found[3].reason)
 
 
 def test_a_pair_that_is_never_answered_ends_the_work() -> None:
@@ -451,6 +704,16 @@ def test_an_answer_is_held_to_a_schema(server: ModelServer) -> None:
         "json_schema": {"name": "answer", "strict": True, "schema": json.loads(SCHEMA)},
     }
     assert "response_format" not in bodies["ho"]
+
+
+def test_a_refused_pair_is_no_refused_schema(server: ModelServer) -> None:
+    """Where others are answered by the schema, or would be, it is the one request that is refused."""
+    server.wrong = lambda asked: status(400, "too long") if "long" in asked.text else FINE
+    for texts in (["a", "long", "b"], ["long"]):
+        held = [replace(turn(text), schema=SCHEMA) for text in texts]
+        found = dict(engine(server).generate(held, GREEDY))
+        assert "refused" == found[texts.index("long")].stopped
+    assert all("response_format" in asked.body for asked in server.asked)
 
 
 @pytest.mark.parametrize("code", [400, 422, 501])

@@ -1,6 +1,7 @@
 """Many requests at once: the bound, the order, an early end, and what happens when one fails for good."""
 
 import asyncio
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -114,3 +115,32 @@ def test_every_failure_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ModelError):
         list(in_flight(Sleepy(bad=[1]).opened, [1, 1, 1], 3))
     assert [] == caplog.records
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_wakes_nobody_is_seen(number: signal.Signals) -> None:
+    """One that another thread takes does not end this thread's wait, as one does not that comes just before.
+
+    Threads that hold the interpreter busy delay it a little.
+    """
+    calm = threading.Event()
+
+    def spin() -> None:
+        while not calm.is_set():
+            pass
+
+    def strike() -> None:
+        time.sleep(0.2)
+        signal.pthread_kill(threading.get_ident(), number)
+
+    before = signal.signal(number, signal.default_int_handler)
+    for work in (spin, spin, strike):
+        threading.Thread(target=work, daemon=True).start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(in_flight(Sleepy().opened, [1500], 1))
+    finally:
+        calm.set()
+        signal.signal(number, before)
+    assert time.monotonic() - began < 5

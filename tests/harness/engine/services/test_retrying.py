@@ -7,7 +7,8 @@ from email.utils import format_datetime
 import pytest
 
 from harness.engine.services import retrying
-from harness.engine.services.retrying import GaveUp, Mendable, Service, asked_wait
+from harness.engine.services.retrying import GaveUp, Mendable, Service
+from harness.engine.services.waits import retry_after
 from harness.errors import EngineError, ModelError
 from harness.records import Response, Traffic
 from tests.harness.engine.services.test_limits import FakeClock
@@ -151,11 +152,11 @@ def test_tokens_that_were_used_take_the_place_of_the_guess() -> None:
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
     """Seconds are read, nonsense is not."""
-    assert seconds == asked_wait(value)
+    assert seconds == retry_after(value)
 
 
 @pytest.mark.parametrize(("later", "seconds"), [(90, 90), (-90, 0)])
 def test_retry_after_as_a_date(later: int, seconds: int) -> None:
     """An HTTP date is so many seconds from now; one that is past is no wait."""
     moment = datetime.now(UTC) + timedelta(seconds=later)
-    assert seconds == pytest.approx(asked_wait(format_datetime(moment, usegmt=True)), abs=2)
+    assert seconds == pytest.approx(retry_after(format_datetime(moment, usegmt=True)), abs=2)

@@ -1,0 +1,74 @@
+"""Requests that a service refuses (400, 413, 422): one that cannot be answered, or all of them.
+
+A prompt that is too long, or that a policy forbids, is refused for what it says: its answer is `refused`,
+which is data, and the work goes on. A wrong model name or a parameter that the service does not know is
+refused with the same statuses, and then nothing that is asked will ever be answered. So refusals are held
+back until an answer shows that such requests are taken. Where none comes, the same request is sent with a
+short text in the place of its own: if that is refused too, the way the service is asked must be corrected,
+and nothing is kept.
+"""
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import replace
+
+from harness.errors import ModelError
+from harness.records import Response
+
+STATUSES = (400, 413, 422)
+"""What services say of a request that they will not answer as it is."""
+HELD = 8
+"""Refusals with no answer before them, after which the short text is tried."""
+SHORT_TEXT = "Say yes."
+
+
+class RequestRefused(Exception):
+    """A request was refused. Never leaves the engines.
+
+    `reason` is the service's, `error` what to raise where requests with a short text are refused too.
+    """
+
+    def __init__(self, reason: str, error: ModelError) -> None:
+        self.reason, self.error = reason, error
+        super().__init__(reason)
+
+    @property
+    def answer(self) -> Response:
+        """What becomes of the request where others are answered."""
+        return Response(text="", stopped="refused", reason=self.reason)
+
+
+def told_apart(
+    answers: Generator[tuple[int, Response | RequestRefused]], with_short_text: Callable[[int], Response]
+) -> Generator[tuple[int, Response]]:
+    """The answers, refused ones among them, as soon as it is clear that not everything is refused.
+
+    `with_short_text` asks the request of an index anew, and raises where that is refused as well. The tokens
+    that this takes are counted to the first refused answer.
+    """
+    held: list[tuple[int, Response]] = []
+    taken = False
+    with closing(answers):
+        for index, answer in answers:
+            if isinstance(answer, RequestRefused):
+                held.append((index, answer.answer))
+            else:
+                yield index, answer
+                taken = taken or answer.stopped != "failed"
+            if len(held) == HELD and not taken:
+                held[0] = _tried(held[0], with_short_text)
+                taken = True
+            if taken:
+                yield from held
+                held.clear()
+    if held:
+        held[0] = _tried(held[0], with_short_text)
+        yield from held
+
+
+def _tried(refused: tuple[int, Response], with_short_text: Callable[[int], Response]) -> tuple[int, Response]:
+    index, answer = refused
+    trial = with_short_text(index)
+    return index, replace(
+        answer, prompt_tokens=trial.prompt_tokens, completion_tokens=trial.completion_tokens
+    )
