@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import AsJson, Baseline, Config, Device, Folder, Force, Limit, Names, Seed, Suites
-from harness.cli.progress import ProgressBars
+from harness.cli.progress import FEWER_SAMPLES, ProgressBars
 from harness.cli.terminal import complain_of_failures, introduce, outcome_as_json, print_json, print_outcome
 from harness.errors import UsageError
 from harness.records import Decision, Price, Verdict
@@ -60,7 +60,7 @@ def command(
         )
     project = open_project(config, seed=seed, limit=limit, device=device)
     introduce(project)
-    with ProgressBars() as watcher:
+    with ProgressBars(shorten=FEWER_SAMPLES) as watcher:
         outcome = compare(
             project,
             names,

@@ -8,7 +8,7 @@ import typer
 from rich.table import Column, Table
 
 from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
-from harness.cli.progress import ProgressBars
+from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json
 from harness.verbs.overview import Measured, left_out_notes, means
 from harness.verbs.project import open_project
@@ -38,7 +38,7 @@ def command(
     """Run suites on models and keep every answer. Pipelines are trained first; what is answered is used."""
     project = open_project(config, seed=seed, limit=limit, device=device)
     introduce(project)
-    with ProgressBars() as watcher:
+    with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
         runs = evaluate(project, names, suites=suites or (), rescore=rescore, watcher=watcher)
     asked = [run for theirs in runs.values() for run in theirs]
     measured = means(project, asked)
