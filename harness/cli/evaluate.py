@@ -9,12 +9,21 @@ from rich.table import Column, Table
 
 from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
-from harness.cli.terminal import complain_of_failures, console, introduce, print_json
+from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json
 from harness.verbs.overview import Measured, left_out_notes, means
 from harness.verbs.project import open_project
-from harness.verbs.work import evaluate, failed_answers
+from harness.verbs.work import evaluate, failed_answers, length_notes
+from harness.visible import visible
 from reports.wording import could_be
 
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        min=1,
+        help="Length of an answer, in place of the suites' own. Such a run is another run than a usual one.",
+    ),
+]
 Rescore = Annotated[
     bool,
     typer.Option(
@@ -29,6 +38,7 @@ def command(
     names: Names,
     suites: Suites = None,
     limit: Limit = None,
+    max_tokens: MaxTokens = None,
     config: Config = None,
     seed: Seed = None,
     device: Device = None,
@@ -36,8 +46,10 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Run suites on models and keep every answer. Pipelines are trained first; what is answered is used."""
-    project = open_project(config, seed=seed, limit=limit, device=device)
+    project = open_project(config, seed=seed, limit=limit, max_tokens=max_tokens, device=device)
     introduce(project)
+    for note in length_notes(project, suites or ()):
+        errors.print(visible(note), markup=False)
     with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
         runs = evaluate(project, names, suites=suites or (), rescore=rescore, watcher=watcher)
     asked = [run for theirs in runs.values() for run in theirs]
@@ -45,13 +57,14 @@ def command(
     if as_json:
         print_json([asdict(line) for line in measured])
     else:
-        console.print(_table(measured))
+        console.print(measured_table(measured))
         for note in left_out_notes(project, asked):
             console.print(note, markup=False)
     complain_of_failures(failed_answers(project, asked))
 
 
-def _table(measured: Sequence[Measured]) -> Table:
+def measured_table(measured: Sequence[Measured]) -> Table:
+    """Every metric of some runs, with its interval."""
     table = Table("model", "suite", Column("metric", no_wrap=True))
     for heading in ("value", "interval", "n", "unscored"):
         table.add_column(heading, justify="right")

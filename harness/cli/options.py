@@ -28,6 +28,7 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Instead of [pro
 Device = Annotated[
     str | None, typer.Option("--device", help="`cpu`, `cuda`, `cuda:1`; default: a GPU where there is one.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it, and do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 Baseline = Annotated[
     str | None,

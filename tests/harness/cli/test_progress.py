@@ -170,7 +170,7 @@ def test_loading_is_not_charged_to_the_answers(watched: Watched) -> None:
 
 
 def test_a_long_asking_says_what_shortens_it(watched: Watched) -> None:
-    """After the first answers of more than ten minutes' work, a line says how long, and which option helps."""
+    """After the first answers of more than ten minutes' work, a line says how long, and what shortens it."""
     for done in range(1, 5):
         watched.bars.asking("sft", "ifeval", done, 541)
         watched.wait(6)
