@@ -67,7 +67,7 @@ def remove_folder(each: StageFolder) -> bool:
 def links_to(output: Path, gone: Collection[Path]) -> list[Path]:
     """The links of candidates, in the folder above, that lead to one of these folders."""
     targets = {folder.resolve() for folder in gone}
-    return [link for link in sorted(output.iterdir()) if link.is_symlink() and link.resolve() in targets]
+    return [link for link in sorted(output.glob("*")) if link.is_symlink() and link.resolve() in targets]
 
 
 def _is_stage(folder: Path) -> bool:

@@ -15,6 +15,8 @@ AT_LEAST = 10
 """Looks at a piece that count, however long ago they are."""
 SILENT = 20.0
 """Seconds without anything that are worth a word."""
+FIRST = 3
+"""Answers on which an estimate rests, at least, where tokens tell something too."""
 APART = 0.5
 """Seconds between two looks that are remembered."""
 
@@ -45,6 +47,11 @@ class Pace:
         """How many the pace rests on."""
         return self._looks[-1][1] - self._looks[0][1] if self._looks else 0
 
+    @property
+    def done(self) -> int:
+        """How much was done at the last look."""
+        return self._looks[-1][1] if self._looks else 0
+
     def per_second(self, now: float) -> float | None:
         """The pace; None where nothing came that could tell it. What is overdue makes it slower."""
         if not self.counted:
@@ -58,6 +65,31 @@ class Pace:
         """Seconds for so many more; None where that is not known."""
         pace = self.per_second(now)
         return None if pace is None else left / pace
+
+
+@dataclass(slots=True)
+class Writing:
+    """Tokens that are being written, of which no answer may be whole yet."""
+
+    pace: Pace
+    left: int
+    """How many more it may be, at most."""
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds for all of these; None where that is not known."""
+        return self.pace.remaining(now, self.left)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How long something takes yet."""
+
+    seconds: float
+    is_bound: bool
+    """Whether it is the most that it can take at this pace."""
+
+    def __str__(self) -> str:
+        return f"{'at most' if self.is_bound else 'about'} {duration(self.seconds)}"
 
 
 @dataclass(slots=True)
@@ -77,6 +109,7 @@ class Piece:
     seconds: float = 0.0
     """Spent on it and on nothing else."""
     detail: str = ""
+    writing: Writing | None = None
 
     @property
     def finished(self) -> bool:
@@ -90,9 +123,28 @@ class Piece:
         self.done, self.total, self.last = done, total, now
         self.pace.note(now, self.before + done)
 
-    def remaining(self, now: float) -> float | None:
-        """Seconds until its round is over; None where that is not known."""
-        return None if self.total is None else self.pace.remaining(now, self.total - self.done)
+    def write(self, now: float, written: int, left: int) -> None:
+        """So many tokens of a round are written."""
+        if self.writing is None or written < self.writing.pace.done:
+            self.writing = Writing(Pace(now), left)
+        self.writing.pace.note(now, written)
+        self.writing.left = left
+
+    def remaining(self, now: float) -> Estimate | None:
+        """How long its round takes yet; None where that is not known.
+
+        Answers that are written together come late and together, and then their tokens tell more.
+        """
+        by_tokens = self.writing.remaining(now) if self.writing and self.writing.left else None
+        by_answers = None if self.total is None else self.pace.remaining(now, self.total - self.done)
+        if by_answers is not None and (by_tokens is None or (self._is_known and by_answers < by_tokens)):
+            return Estimate(by_answers, is_bound=False)
+        return None if by_tokens is None else Estimate(by_tokens, is_bound=True)
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether enough answers came to tell how long others take."""
+        return self.pace.counted >= FIRST
 
     def summary(self) -> str:
         """What it took."""
@@ -100,16 +152,19 @@ class Piece:
 
     def status(self, now: float) -> str:
         """How far it is, for a log."""
-        if self.total is None:
+        if self.total is None and self.writing is None:
             return f"{self.what}: {duration(now - self.last)} so far"
-        parts = [f"{self.done} of {self.total} {self.unit}"]
+        parts = ["no answer yet"] if self.total is None else [f"{self.done} of {self.total} {self.unit}"]
         if self.before:
             parts[0] += f" ({self.before} before)"
-        pace, remaining = self.pace.per_second(now), self.remaining(now)
-        if pace is not None and remaining is not None:
-            parts.append(_per_time(pace))
-            parts.append(f"about {duration(remaining)} left")
-        if now - self.last >= SILENT:
+        if self.writing is not None and self.writing.left:
+            parts += _pace(self.writing.pace.per_second(now), "tokens ")
+        else:
+            parts += _pace(self.pace.per_second(now), "")
+        remaining = self.remaining(now)
+        if remaining is not None:
+            parts.append(f"{remaining} left")
+        if self.total is not None and now - self.last >= SILENT:
             parts.append(f"none for {duration(now - self.last)}")
         if self.detail:
             parts.append(self.detail)
@@ -131,8 +186,11 @@ def clock_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _per_time(per_second: float) -> str:
-    for seconds, unit in ((1, "second"), (60, "minute")):
+def _pace(per_second: float | None, unit: str) -> list[str]:
+    """A pace in the unit of time in which it is at least one; nothing where it is not known."""
+    if per_second is None:
+        return []
+    for seconds, time in ((1, "second"), (60, "minute")):
         if per_second * seconds >= 1:
-            return f"{per_second * seconds:.1f} a {unit}"
-    return f"{per_second * 3600:.1f} an hour"
+            return [f"{per_second * seconds:.1f} {unit}a {time}"]
+    return [f"{per_second * 3600:.1f} {unit}an hour"]

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from harness.cli.pace import Pace, Piece, clock_time, duration
 from harness.cli.terminal import errors, print_findings
+from harness.engine.steps import watching_steps
 from harness.visible import visible
 from trainers.doctor.findings import Examination
 from trainers.stage import StageProgress
@@ -29,10 +30,12 @@ SETTLED = 1.0
 """Seconds after which a finished piece is reported: until then another round may follow at once."""
 LONG = 600.0
 """Seconds: where the rest takes longer, it is said how to shorten it."""
-FIRST = 3
-"""Answers on which such an estimate rests, at least."""
+KNOWN_AFTER = 20.0
+"""Seconds of work on which that rests, at least."""
 
 
+STEPS = "steps"
+"""What is counted in training."""
 FEWER_SAMPLES = "--limit N asks fewer samples"
 SHORTER_ANSWERS = f"{FEWER_SAMPLES}, --max-tokens N writes shorter answers"
 """By which options of a command an asking becomes shorter."""
@@ -60,22 +63,27 @@ class ProgressBars:
         self._tasks: dict[str, TaskID] = {}
         self._pieces: dict[str, Piece] = {}
         self._current: Piece | None = None
+        self._loaded = False
+        """Whether the model that is being loaded has begun to write."""
         self._unreported = False
         """Whether the current piece was finished and no line has said so."""
         self._hinted: set[str] = set()
         self._counted_until = self._last_line = self._began = clock()
         self._lock = threading.RLock()
         self._over = threading.Event()
+        self._steps = watching_steps(self._write)
         self._looking = threading.Thread(target=self._look, name="progress", daemon=True)
 
     def __enter__(self) -> "ProgressBars":
         self._progress.start()
         self._looking.start()
+        self._steps.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._steps.__exit__(kind, error, trace)
         self._over.set()
         self._looking.join()
         self._progress.stop()
@@ -89,7 +97,7 @@ class ProgressBars:
         detail = "" if progress.loss is None else f"loss {progress.loss:.3f}"
         what = f"train {progress.pipeline} · {progress.stage}"
         with self._lock:
-            self._advance(what, "steps", progress.step, progress.total, detail)
+            self._advance(what, STEPS, progress.step, progress.total, detail)
 
     def examined(self, examination: Examination) -> None:
         """Say what would make a training's outcome false; notes are for `harness doctor`."""
@@ -130,23 +138,37 @@ class ProgressBars:
         while not self._over.wait(LOOK_EVERY):
             self.look()
 
+    def _write(self, written: int, left: int) -> None:
+        """A local model has written so many tokens of what it was asked, and writes at most `left` more."""
+        with self._lock:
+            piece, now = self._current, self._clock()
+            if piece is None:
+                return
+            if piece.total is None and not self._loaded:
+                self._loaded, self._counted_until = True, now
+            piece.write(now, written, left)
+            self.look()
+
     def _advance(self, what: str, unit: str, done: int, total: int, detail: str) -> None:
         """Something of a piece was done."""
         now, before = self._clock(), self._current
         piece = self._turn_to(what, unit)
-        if before is None or before.total is not None:  # else the model was being loaded until now
+        if before is None or before.total is not None or self._loaded:  # else it was being loaded until now
             piece.seconds += now - self._counted_until
+        if before is not None and before.total is None:
+            piece.writing, self._loaded = before.writing, False
         self._counted_until = now
         piece.advance(now, done, total)
         piece.detail = detail
         self._unreported = piece.finished
+        remaining = piece.remaining(now)
         self._progress.update(
             self._tasks[what],
             completed=done,
             total=total,
             detail=detail or unit,
             seconds=piece.seconds,
-            remaining=piece.remaining(now),
+            remaining=None if remaining is None else remaining.seconds,
             now=now,
             finished=piece.finished,
         )
@@ -181,14 +203,14 @@ class ProgressBars:
     def _hint(self, now: float) -> None:
         """Say once of a long asking how long it takes, and what would shorten it."""
         piece = self._current
-        if piece is None or piece.total is None or piece.what in self._hinted or not self._shorten:
+        if piece is None or piece.unit == STEPS or piece.what in self._hinted or not self._shorten:
             return
+        begun = (piece.writing or piece).pace.begun
         remaining = piece.remaining(now)
-        if remaining is not None and remaining > LONG and piece.pace.counted >= FIRST:
+        if remaining is not None and remaining.seconds > LONG and now - begun >= KNOWN_AFTER:
             self._hinted.add(piece.what)
             self._line(
-                f"{piece.what}: by the first answers, the other {piece.total - piece.done} take about "
-                f"{duration(remaining)}; {self._shorten}",
+                f"{piece.what}: {remaining} left at this pace; what is answered is kept, and {self._shorten}",
                 on_terminal=True,
             )
 

@@ -1,6 +1,7 @@
 """Progress where nobody watches: a line per piece of work, and one at least every 30 seconds."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from rich.console import Console
 from harness.cli import progress
 from harness.cli.pace import Pace, clock_time, duration
 from harness.cli.progress import FEWER_SAMPLES, ProgressBars
+from harness.engine.steps import Steps, watching_steps
 from trainers.doctor.findings import Examination, Finding
 from trainers.stage import StageProgress
 
@@ -175,7 +177,7 @@ def test_a_long_asking_says_what_shortens_it(watched: Watched) -> None:
         watched.bars.asking("sft", "ifeval", done, 541)
         watched.wait(6)
     assert [
-        "ask sft · ifeval: by the first answers, the other 537 take about 54 min; "
+        "ask sft · ifeval: about 54 min left at this pace; what is answered is kept, and "
         "--limit N asks fewer samples"
     ] == watched.lines()
     for done in range(5, 9):
@@ -190,6 +192,41 @@ def test_a_short_asking_says_nothing_of_the_kind(watched: Watched) -> None:
         watched.bars.asking("sft", "ifeval", done, 100)
         watched.wait(6)
     assert [] == watched.lines()
+
+
+def test_tokens_tell_how_far_answers_are(watched: Watched) -> None:
+    """Answers that are written together come late and together: until then their tokens are the progress."""
+    with watching_steps(watched.bars._write):
+        watched.bars.loading("sft")
+        watched.wait(10)
+        steps = Steps(30 * 100)
+        for _ in range(50):
+            steps.taken(30, 0)
+            watched.wait(1)
+    first, second = watched.lines()
+    assert re.fullmatch(r"load sft: no answer yet, (28|29|30)\.\d tokens a second, at most 8\d s left", first)
+    assert re.fullmatch(r"load sft: no answer yet, (29|30)\.\d tokens a second, at most 5\d s left", second)
+    watched.bars.asking("sft", "ifeval", 1, 30)
+    watched.wait(20)
+    [third] = watched.lines()
+    assert re.fullmatch(
+        r"ask sft · ifeval: 1 of 30 answers, 2\d\.\d tokens a second, at most \d+ s left", third
+    )
+
+
+def test_known_answers_say_more_than_tokens(watched: Watched) -> None:
+    """Answers that end long before their limit need not wait for the most that it could be."""
+    steps = Steps(541 * 1000)
+    with watching_steps(watched.bars._write):
+        for done in range(1, 15):
+            watched.bars.asking("sft", "ifeval", done, 60)
+            for _ in range(4):
+                steps.taken(10, 0)
+                watched.wait(1)
+    last = watched.lines()[-1]
+    assert re.fullmatch(
+        r"ask sft · ifeval: 14 of 60 answers, \d+\.\d tokens a second, about 3 min left", last
+    )
 
 
 def test_known_answers_are_no_pace() -> None:
