@@ -229,7 +229,8 @@ class ProgressBars:
         fields = task.fields
         if fields["remaining"] is None:
             return None
-        return max(0.0, float(fields["remaining"]) - (self._clock() - fields["now"]))
+        since = self._clock() - float(fields["now"])
+        return max(0.0, float(fields["remaining"]) - since)
 
 
 class _Seconds(ProgressColumn):
