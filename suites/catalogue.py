@@ -136,6 +136,13 @@ def suite_settings() -> Mapping[str, type[BaseModel]]:
     return {name: entry.settings for name, entry in known_suites().items()} | families
 
 
+def settings_of(name: str) -> type[BaseModel]:
+    """The schema of the suite of this name; of a name that is nobody else's, that of a user's own suite."""
+    entry = known_suites().get(labelled(name, known_suites()) or name)
+    family = FAMILIES.get(name.partition(":")[0])
+    return entry.settings if entry else family.settings if family else OWN
+
+
 def open_suite(
     name: str,
     settings: Mapping[str, Json],

@@ -153,4 +153,6 @@ class LmEvalSuite:
 
         file, limit = self._file, self.given.limit
         rows = None if file is None else uniform_rows(file)
-        return load_task(self.task_name, rows, source=str(file), limit=limit)
+        return load_task(
+            self.task_name, rows, source=str(file), limit=limit, max_tokens=self.given.max_tokens
+        )

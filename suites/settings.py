@@ -190,6 +190,8 @@ class LmEvalSettings(AnySettings):
     """A JSONL file that replaces the task's own data, or one for each task of a group, by its name."""
     num_fewshot: NonNegativeInt | None = None
     """Worked examples before each question; None: as many as the task says."""
+    max_tokens: PositiveInt | None = None
+    """Length of a generated answer; None: the task's."""
     seed: NonNegativeInt = 1234
     """Which examples are drawn, and sampled answers; 1234 is lm-eval's for examples."""
 

@@ -32,6 +32,9 @@ VERBS = {
     "sample": ("harness.cli.sample", "Show answers to one prompt side by side."),
     "doctor": ("harness.cli.doctor", "Find what would make a model's or pipeline's numbers false."),
     "list": ("harness.cli.overview", "List what is defined, trained and evaluated."),
+    "runs": ("harness.cli.runs", "List the runs in the store, show one, drop some."),
+    "prune": ("harness.cli.prune", "Free disk: stages and room that are needed no more."),
+    "store": ("harness.cli.store", "Look after the results store: verify it."),
     "init": ("harness.cli.init", "Write a commented harness.toml to start from."),
 }
 """Every verb: the module with its `command`, or with a Typer of several, and its line in the help."""

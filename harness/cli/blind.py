@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.cli.blind_results import made_as_json, print_made, sealed_or_when, show_audit, standing_as_json
 from harness.cli.options import AsJson, Config, Device, Limit, Names
-from harness.cli.progress import ProgressBars
+from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.rating import rate as rate_in_terminal
 from harness.cli.terminal import console, introduce, print_json
 from harness.errors import UsageError
@@ -97,7 +97,7 @@ def new(
         repeats=repeats,
         checks=checks,
     )
-    with ProgressBars() as watcher:
+    with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
         study, design = blind.new_study(
             project,
             names,

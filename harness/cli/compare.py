@@ -19,7 +19,7 @@ from harness.cli.options import (
     Seed,
     Suites,
 )
-from harness.cli.progress import ProgressBars
+from harness.cli.progress import FEWER_SAMPLES, ProgressBars
 from harness.cli.terminal import complain_of_failures, introduce, outcome_as_json, print_json, print_outcome
 from harness.errors import UsageError
 from harness.records import Decision, Price, Verdict
@@ -73,7 +73,7 @@ def command(
         )
     project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
     introduce(project)
-    with ProgressBars() as watcher:
+    with ProgressBars(shorten=FEWER_SAMPLES) as watcher:
         outcome = compare(
             project,
             names,

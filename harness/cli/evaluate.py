@@ -8,15 +8,31 @@ import typer
 from rich.table import Column, Table
 
 from harness.cli.options import AsJson, AskRefused, Config, Device, Limit, Names, Seed, Suites
-from harness.cli.progress import ProgressBars
-from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
+from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
+from harness.cli.terminal import (
+    complain_of_failures,
+    console,
+    errors,
+    introduce,
+    print_json,
+    print_refused,
+)
 from harness.comparison import unused_system
 from harness.errors import UsageError
 from harness.verbs.overview import Measured, left_out_notes, means
 from harness.verbs.project import open_project
-from harness.verbs.work import evaluate, failed_answers, refused_answers
+from harness.verbs.work import evaluate, failed_answers, length_notes, refused_answers
+from harness.visible import visible
 from reports.wording import could_be
 
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        min=1,
+        help="Length of an answer, in place of the suites' own. Such a run is another run than a usual one.",
+    ),
+]
 Rescore = Annotated[
     bool,
     typer.Option(
@@ -31,6 +47,7 @@ def command(
     names: Names,
     suites: Suites = None,
     limit: Limit = None,
+    max_tokens: MaxTokens = None,
     config: Config = None,
     seed: Seed = None,
     device: Device = None,
@@ -41,23 +58,28 @@ def command(
     """Run suites on models and keep every answer. Pipelines are trained first; what is answered is used."""
     if rescore and ask_refused:
         raise UsageError("--rescore asks the models nothing, and --ask-refused does; leave one of them out")
-    project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
+    project = open_project(
+        config, seed=seed, limit=limit, max_tokens=max_tokens, device=device, ask_refused=ask_refused
+    )
     introduce(project)
-    with ProgressBars() as watcher:
+    for note in length_notes(project, suites or ()):
+        errors.print(visible(note), markup=False)
+    with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
         runs = evaluate(project, names, suites=suites or (), rescore=rescore, watcher=watcher)
     asked = [run for theirs in runs.values() for run in theirs]
     measured = means(project, asked)
     if as_json:
         print_json([asdict(line) for line in measured])
     else:
-        console.print(_table(measured))
+        console.print(measured_table(measured))
         for note in [*left_out_notes(project, asked), *filter(None, map(unused_system, asked))]:
             console.print(note, markup=False)
         print_refused(refused_answers(project, asked))
     complain_of_failures(failed_answers(project, asked))
 
 
-def _table(measured: Sequence[Measured]) -> Table:
+def measured_table(measured: Sequence[Measured]) -> Table:
+    """Every metric of some runs, with its interval."""
     table = Table("model", "suite", Column("metric", no_wrap=True))
     for heading in ("value", "interval", "n", "unscored"):
         table.add_column(heading, justify="right")

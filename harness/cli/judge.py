@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.cli.options import AsJson, AskRefused, Config, Device, Limit, Names, Seed
 from harness.cli.preferred import whole
-from harness.cli.progress import ProgressBars
+from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
 from harness.errors import BudgetReached, UsageError
 from harness.preferences import IDENTICAL
@@ -112,7 +112,7 @@ def command(
     if dry_run:
         _show_estimates(estimate(project, names, judging), as_json=as_json)
         return
-    with ProgressBars() as watcher:
+    with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
         judged = judge(project, names, judging, watcher=watcher)
     if as_json:
         print_json(_as_json(judged))

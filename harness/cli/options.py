@@ -31,6 +31,7 @@ Device = Annotated[
 AskRefused = Annotated[
     bool, typer.Option("--ask-refused", help="Ask again what a service refused to answer.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it, and do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 Baseline = Annotated[
     str | None,

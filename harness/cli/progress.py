@@ -1,106 +1,248 @@
-"""Progress bars with estimates, on standard error, for training and asking.
+"""Progress with estimates, on standard error, for training and asking.
 
-Where nobody watches (a pipe, a log file) it says one line per finished piece instead; a piece that is asked
-in many rounds, as judges are until it is decided, is one. It does not know what the work is.
+On a terminal it is a bar. Where nobody watches (a pipe, a batch job's log) it is a line whenever a piece is
+finished, and at least one in LINE_EVERY seconds, whether or not anything has come: a thread looks after
+that. The time between two things that happen is spent on the later one, so that all times add up to the
+whole. It does not know what the work is.
 """
 
+import signal
+import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import TracebackType
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
+from harness.cli.pace import Pace, Piece, clock_time, duration
 from harness.cli.terminal import errors, print_findings
+from harness.engine.steps import watching_steps
+from harness.visible import visible
 from trainers.doctor.findings import Examination
 from trainers.stage import StageProgress
 
+LINE_EVERY = 28.0
+"""Seconds between two lines in a log, at most: with LOOK_EVERY, less than 30."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks whether a line is due."""
+SETTLED = 1.0
+"""Seconds after which a finished piece is reported: until then another round may follow at once."""
+LONG = 600.0
+"""Seconds: where the rest takes longer, it is said how to shorten it."""
+KNOWN_AFTER = 20.0
+"""Seconds of work on which that rests, at least."""
+
+
+STEPS = "steps"
+"""What is counted in training."""
+FEWER_SAMPLES = "--limit N asks fewer samples"
+SHORTER_ANSWERS = f"{FEWER_SAMPLES}, --max-tokens N writes shorter answers"
+"""By which options of a command an asking becomes shorter."""
+
 
 class ProgressBars:
-    """A Watcher (see `harness.verbs`) that draws; a context manager, so that the terminal is left clean."""
+    """A Watcher (see `harness.verbs`) that draws; a context manager, so that the terminal is left clean.
 
-    def __init__(self) -> None:
+    `shorten` says by which options a long asking is shortened. `clock` gives seconds.
+    """
+
+    def __init__(self, *, shorten: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self._shorten = shorten
+        self._clock = clock
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(compact=True),
+            _Seconds(self._spent),
+            _Seconds(self._remaining),
             TextColumn("{task.fields[detail]}", markup=False, style="dim"),
             console=errors,
             disable=not errors.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._begun: dict[str, float] = {}
-        self._loading: TaskID | None = None
-        self._shown = ""
-        self._finished: _Finished | None = None
+        self._pieces: dict[str, Piece] = {}
+        self._current: Piece | None = None
+        self._loaded = False
+        """Whether the model that is being loaded has begun to write."""
+        self._unreported = False
+        """Whether the current piece was finished and no line has said so."""
+        self._hinted: set[str] = set()
+        self._counted_until = self._last_line = self._began = clock()
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._steps = watching_steps(self._write)
+        self._looking = threading.Thread(target=self._look, name="progress", daemon=True)
 
     def __enter__(self) -> "ProgressBars":
         self._progress.start()
+        self._looking.start()
+        self._steps.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._steps.__exit__(kind, error, trace)
+        self._over.set()
+        self._looking.join()
         self._progress.stop()
-        self._tell()
+        self._report_finished()
+        if error is not None and self._current and self._current.total and not self._current.finished:
+            each = self._current
+            self._line(f"{each.what}: stopped at {each.done} of {each.total} {each.unit}")
 
     def training(self, progress: StageProgress) -> None:
         """Show a stage's steps and its last loss."""
         detail = "" if progress.loss is None else f"loss {progress.loss:.3f}"
-        self._show(f"train {progress.pipeline} · {progress.stage}", progress.step, progress.total, detail)
+        what = f"train {progress.pipeline} · {progress.stage}"
+        with self._lock:
+            self._advance(what, STEPS, progress.step, progress.total, detail)
 
     def examined(self, examination: Examination) -> None:
         """Say what would make a training's outcome false; notes are for `harness doctor`."""
         grave = [finding for finding in examination.findings if finding.severity != "note"]
         if grave:
-            errors.print(f"{examination.name}, before it is trained:", markup=False)
-            print_findings(errors, grave)
+            with self._lock:
+                self._report_finished()
+                errors.print(f"{visible(examination.name)}, before it is trained:", markup=False)
+                print_findings(errors, grave)
 
     def loading(self, model: str) -> None:
         """Show that something happens before the first answer comes."""
-        self._loading = self._progress.add_task(f"load {model}", total=None, detail="")
+        with self._lock:
+            self._turn_to(f"load {model}", "")
 
     def asking(self, model: str, suite: str, done: int, total: int) -> None:
         """Show how many of a request's answers are there."""
-        if self._loading is not None:
-            self._progress.remove_task(self._loading)
-            self._loading = None
-        self._show(f"ask {model} · {suite}", done, total, "answers")
+        with self._lock:
+            self._advance(f"ask {model} · {suite}", "answers", done, total, "")
 
-    def _show(self, what: str, done: int, total: int, detail: str) -> None:
-        if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total, detail=detail)
-            self._begun[what] = time.monotonic()
-        self._progress.update(self._tasks[what], completed=done, total=total, detail=detail)
-        if what != self._shown:
-            self._tell()
-        self._shown = what
-        if done == total:
-            before = self._finished.count if self._finished else 0
-            seconds = time.monotonic() - self._begun[what]
-            self._finished = _Finished(what, before + total, seconds)
+    def look(self) -> None:
+        """Write the line that is due, if there is one: nothing else may happen for a long time."""
+        with self._lock:
+            now, piece = self._clock(), self._current
+            is_due = now - self._last_line >= LINE_EVERY
+            if self._unreported and piece is not None:
+                if is_due or (not piece.before and now - piece.last >= SETTLED):
+                    self._report_finished()
+            elif is_due and (piece is None or piece.finished):
+                self._line(f"still working, {duration(now - self._began)} so far")
+            elif is_due and piece is not None:
+                self._line(piece.status(now))
+            self._hint(now)
 
-    def _tell(self) -> None:
-        """Say what was finished last, now that nothing more of it comes."""
-        if self._finished is not None and not errors.is_terminal:
-            each = self._finished
-            errors.print(f"{each.what}: {each.count} in {each.seconds:.1f} s", markup=False)
-        self._finished = None
+    def _look(self) -> None:
+        # signals are for the main thread, which may wait in a call that only they end
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        while not self._over.wait(LOOK_EVERY):
+            self.look()
+
+    def _write(self, written: int, left: int) -> None:
+        """A local model has written so many tokens of what it was asked, and writes at most `left` more."""
+        with self._lock:
+            piece, now = self._current, self._clock()
+            if piece is None:
+                return
+            if piece.total is None and not self._loaded:
+                self._loaded, self._counted_until = True, now
+            piece.write(now, written, left)
+            self.look()
+
+    def _advance(self, what: str, unit: str, done: int, total: int, detail: str) -> None:
+        """Something of a piece was done."""
+        now, before = self._clock(), self._current
+        piece = self._turn_to(what, unit)
+        if before is None or before.total is not None or self._loaded:  # else it was being loaded until now
+            piece.seconds += now - self._counted_until
+        if before is not None and before.total is None:
+            piece.writing, self._loaded = before.writing, False
+        self._counted_until = now
+        piece.advance(now, done, total)
+        piece.detail = detail
+        self._unreported = piece.finished
+        remaining = piece.remaining(now)
+        self._progress.update(
+            self._tasks[what],
+            completed=done,
+            total=total,
+            detail=detail or unit,
+            seconds=piece.seconds,
+            remaining=None if remaining is None else remaining.seconds,
+            now=now,
+            finished=piece.finished,
+        )
+        self.look()
+
+    def _turn_to(self, what: str, unit: str) -> Piece:
+        """The piece that is worked on from here."""
+        if self._current is None or self._current.what != what:
+            self._report_finished()
+            self._let_go_of_loading()
+        if what not in self._pieces:
+            now = self._clock()
+            self._pieces[what] = Piece(what=what, unit=unit, pace=Pace(now), last=now)
+            self._tasks[what] = self._progress.add_task(
+                visible(what), total=None, detail="", seconds=0.0, remaining=None, now=now, finished=False
+            )
+        self._current = self._pieces[what]
+        return self._current
+
+    def _let_go_of_loading(self) -> None:
+        """Nothing is loaded any more: from here on the next piece is shown."""
+        if self._current is not None and self._current.total is None:
+            self._progress.remove_task(self._tasks.pop(self._current.what))
+            del self._pieces[self._current.what]
+
+    def _report_finished(self) -> None:
+        """Say what was finished last."""
+        if self._unreported and self._current is not None:
+            self._line(self._current.summary())
+        self._unreported = False
+
+    def _hint(self, now: float) -> None:
+        """Say once of a long asking how long it takes, and what would shorten it."""
+        piece = self._current
+        if piece is None or piece.unit == STEPS or piece.what in self._hinted or not self._shorten:
+            return
+        begun = (piece.writing or piece).pace.begun
+        remaining = piece.remaining(now)
+        if remaining is not None and remaining.seconds > LONG and now - begun >= KNOWN_AFTER:
+            self._hinted.add(piece.what)
+            self._line(
+                f"{piece.what}: {remaining} left at this pace; what is answered is kept, and {self._shorten}",
+                on_terminal=True,
+            )
+
+    def _line(self, text: str, *, on_terminal: bool = False) -> None:
+        if on_terminal or not errors.is_terminal:
+            errors.print(visible(text), markup=False, soft_wrap=True)
+            self._last_line = self._clock()
+
+    def _spent(self, task: Task) -> float:
+        """What was spent on a piece until now. Called in rich's thread: all that it looks at are fields."""
+        fields = task.fields
+        return float(fields["seconds"]) + (0.0 if fields["finished"] else self._clock() - fields["now"])
+
+    def _remaining(self, task: Task) -> float | None:
+        """What remained of a piece when something of it was done last, less the time since."""
+        fields = task.fields
+        if fields["remaining"] is None:
+            return None
+        since = self._clock() - float(fields["now"])
+        return max(0.0, float(fields["remaining"]) - since)
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """A piece of work, all rounds of it so far."""
+class _Seconds(ProgressColumn):
+    """A time of a task, by what says how long it is; a dash where that is not known."""
 
-    what: str
-    count: int
-    seconds: float
+    max_refresh = 0.5
+
+    def __init__(self, seconds: Callable[[Task], float | None]) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def render(self, task: Task) -> Text:
+        """The time as a clock shows it."""
+        seconds = self._seconds(task)
+        return Text("-:--" if seconds is None else clock_time(seconds), style="progress.remaining")

@@ -64,8 +64,8 @@ def print_findings(where: Console, findings: Sequence[Finding]) -> None:
 
 
 def print_json(value: Mapping[str, Any] | Iterable[Any]) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+    """One JSON document on standard output, before what standard error says next."""
+    print(json.dumps(value, indent=2, allow_nan=False), flush=True)
 
 
 def print_outcome(outcome: Outcome) -> None:

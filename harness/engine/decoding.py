@@ -85,6 +85,11 @@ class Row:
         """Whether it has all tokens it may have."""
         return len(self.new) >= self.request.limit
 
+    @property
+    def unused(self) -> int:
+        """How many more tokens it might have."""
+        return max(0, self.request.limit - len(self.new))
+
 
 @dataclass(slots=True)
 class _Computed:

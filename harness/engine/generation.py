@@ -13,6 +13,7 @@ from harness.engine.decoding import Decoding, GenerationRequest, Room, Row
 from harness.engine.ending import Ending, EndingAfterThought
 from harness.engine.network import Network, is_out_of_memory
 from harness.engine.rereading import Rereading
+from harness.engine.steps import Steps
 from harness.engine.tokens import Tokens
 from harness.records import Response, Sampling
 from harness.thoughts import Tags
@@ -63,8 +64,9 @@ def _ending(network: Network, tokens: Tokens, sampling: Sampling, tags: Sequence
 def _continued(
     network: Network, ending: Ending, requests: Sequence[GenerationRequest], sampling: Sampling, room: Room
 ) -> Iterator[tuple[int, Response]]:
+    steps = Steps(sum(request.limit for request in requests))
     for alike in _apart(network, requests):
-        yield from _decoded(_decoding(network, alike, sampling, room), network, ending)
+        yield from _decoded(_decoding(network, alike, sampling, room), network, ending, steps)
 
 
 def _apart(network: Network, requests: Sequence[GenerationRequest]) -> list[list[GenerationRequest]]:
@@ -87,12 +89,13 @@ def _decoding(
 
 
 def _decoded(
-    decoding: Decoding | Rereading, network: Network, ending: Ending
+    decoding: Decoding | Rereading, network: Network, ending: Ending, steps: Steps
 ) -> Iterator[tuple[int, Response]]:
     while decoding.busy:
         with network.computing():
             decoding.step()
         gone = [at for at, row in enumerate(decoding.rows) if row.full or ending.over(row.new, row.progress)]
+        steps.taken(len(decoding.rows), sum(decoding.rows[at].unused for at in gone))
         for at in gone:
             yield decoding.rows[at].request.index, _response(decoding.rows[at], ending)
         with network.computing():

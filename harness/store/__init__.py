@@ -3,6 +3,7 @@
 from harness.store.answers import KeptAnswer, answer_key, key_of
 from harness.store.encoding import Answer, canonical, digest
 from harness.store.models import KeptModel
+from harness.store.removal import Removal
 from harness.store.runs import Failures
 from harness.store.stages import KeptStage
 from harness.store.store import Store
@@ -13,6 +14,7 @@ __all__ = [
     "KeptAnswer",
     "KeptModel",
     "KeptStage",
+    "Removal",
     "Store",
     "answer_key",
     "canonical",

@@ -120,6 +120,24 @@ class Database:
         done.set_result(work())
         return done
 
+    def unused_bytes(self) -> int:
+        """What of a file holds nothing; 0 on a server, which sees to that itself."""
+        with self.reading() as connection:
+            if connection.dialect.name != "sqlite":
+                return 0
+            pages, size = (
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("freelist_count", "page_size")
+            )
+            return int(pages * size)
+
+    def compact(self) -> None:
+        """Rewrite a file without its unused pages, which takes as much disk again; not on a server."""
+        with self._engine.execution_options(begins=False).connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close every connection, once what is done beside has ended."""
         if self._thread is not None:
@@ -235,7 +253,10 @@ def _entered_wal(connection: DBAPIConnection, deadline: float) -> bool:
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
+    options = connection.get_execution_options()
+    if not options.get("begins", True):  # VACUUM wants no transaction around it
+        return
+    writes = options.get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

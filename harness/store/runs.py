@@ -108,6 +108,12 @@ def rows_after(connection: Connection, run_id: str, position: int, limit: int) -
     return [_row(record, answers, scores.get(record.sample, [])) for record in page]
 
 
+def count_rows(connection: Connection, run_id: str) -> int:
+    """How many rows of a run are here."""
+    table = schema.rows
+    return connection.scalar(select(func.count()).select_from(table).where(table.c.run == run_id)) or 0
+
+
 def observations(connection: Connection, run_id: str) -> dict[str, list[Observation]]:
     """Every score of a run by metric, in the order of rows and parts."""
     scores, rows, samples = schema.scores, schema.rows, schema.samples

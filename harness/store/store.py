@@ -12,12 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from harness.records import Json, Observation, Preference, Rater, Row, Run, Study, Vote
-from harness.store import answers, models, preferences, runs, stages, studies, verify
+from harness.store import answers, models, preferences, removal, runs, stages, studies, verify
 from harness.store.answers import KeptAnswer
 from harness.store.database import Database, exists
 from harness.store.encoding import Answer
 from harness.store.migrations import bring_forward
 from harness.store.models import KeptModel
+from harness.store.removal import Removal
 from harness.store.runs import Failures
 from harness.store.stages import KeptStage
 
@@ -148,6 +149,21 @@ class Store:
         with self._database.reading() as connection:
             return runs.latest_run(connection, model, suite)
 
+    def plan_removal(self, run_id: str) -> Removal:
+        """What would go with a run that is here: see `harness.store.removal`."""
+        with self._database.reading() as connection:
+            return removal.plan_removal(connection, run_id)
+
+    def remove_run(self, run_id: str) -> None:
+        """Take a run out, with what nothing else holds. Its model must not be asked for it meanwhile."""
+        with self._database.writing() as connection:
+            removal.remove_run(connection, run_id)
+
+    def rows_of(self, run_id: str) -> int:
+        """How many rows of a run are here."""
+        with self._database.reading() as connection:
+            return runs.count_rows(connection, run_id)
+
     def observations(self, run_id: str) -> dict[str, list[Observation]]:
         """Every score of a run by metric, unscored ones too, in the order of rows and parts."""
         with self._database.reading() as connection:
@@ -263,3 +279,16 @@ class Store:
         """One line per request, sample, key or row that is not as its hash says; empty where all is well."""
         with self._database.reading() as connection:
             return list(verify.complaints(connection))
+
+    def counts(self) -> dict[str, int]:
+        """How many of everything that `verify` looks at is here, by table."""
+        with self._database.reading() as connection:
+            return verify.counts(connection)
+
+    def unused_bytes(self) -> int:
+        """What of the file holds nothing, and is filled before it grows again; 0 on a server."""
+        return self._database.unused_bytes()
+
+    def compact(self) -> None:
+        """Give the file's unused space back. Raises DiskFull: until it is done, the file is there twice."""
+        self._database.compact()

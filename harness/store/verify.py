@@ -1,61 +1,113 @@
 """Whether a store still holds what its hashes promise.
 
 It does not repair anything, and it cannot tell whether an answer is the one the model gave: only that
-requests, samples and keys are whole, and that rows name answers that are there.
+requests, samples and keys are whole, that rows and preferences name answers that are there, and that a file
+is sound as the database sees it.
 """
 
+import json
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Column, Connection, Text, func, select, type_coerce
 
 from harness.records import Json
 from harness.store import schema
 from harness.store.answers import answer_key
-from harness.store.encoding import digest, references_in, unpacked
+from harness.store.encoding import answer_from_json, digest_of_text, references_in, unpacked
 
 AT_ONCE = 1000
 """Requests whose texts are read together."""
+CHECKED = (schema.answers, schema.texts, schema.samples, schema.rows, schema.scores, schema.preferences)
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many of everything that is looked at there are, by table."""
+    return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in CHECKED}
 
 
 def complaints(connection: Connection) -> Iterator[str]:
-    """One line per thing that is not as its hash says."""
+    """One line per thing that is not as it should be."""
+    yield from _damaged_file(connection)
     yield from _changed_content(connection)
     yield from _wrong_keys(connection)
     yield from _missing_answers(connection)
 
 
+def _damaged_file(connection: Connection) -> Iterator[str]:
+    """What SQLite says of its own file; a server looks after its files itself."""
+    if connection.dialect.name != "sqlite":
+        return
+    for (line,) in connection.exec_driver_sql("PRAGMA quick_check"):
+        if line != "ok":
+            yield f"file: {line}"
+    for table, _, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        yield f"{table}: a row names one of {parent} that is not kept"
+
+
 def _changed_content(connection: Connection) -> Iterator[str]:
     texts, samples = schema.texts, schema.samples
     for table, content in ((texts, texts.c.text), (samples, samples.c.content)):
-        for kept, found in connection.execute(select(table.c.hash, content)):
-            if digest(found) != kept:
+        for kept, found in connection.execute(select(table.c.hash, _written(content))):
+            if digest_of_text(found) != kept:
                 yield f"{table.name}: the content under {kept} was changed"
 
 
 def _wrong_keys(connection: Connection) -> Iterator[str]:
     answers = schema.answers.c
-    kept = connection.execute(select(answers.key, answers.fingerprint, answers.request))
-    for some in kept.partitions(AT_ONCE):
-        texts = _texts(connection, [text for *_, request in some for text in references_in(request)])
-        for key, fingerprint, request in some:
-            lost = [text for text in references_in(request) if text not in texts]
-            if lost:
-                yield f"answers: the request of {key} refers to the text {lost[0]}, which is not kept"
-            elif answer_key(fingerprint, cast("dict[str, Json]", unpacked(request, texts))) != key:
-                yield f"answers: {key} is not the key of its model and request"
+    columns = answers.key, answers.fingerprint, _written(answers.request), _written(answers.answer)
+    for some in connection.execute(select(*columns)).partitions(AT_ONCE):
+        requests = {key: _read(request) for key, _, request, _ in some}
+        texts = _texts(connection, [text for request in requests.values() for text in references_in(request)])
+        for key, fingerprint, _, answer in some:
+            yield from _wrong_answer(key, fingerprint, requests[key], answer, texts)
+
+
+def _wrong_answer(
+    key: str, fingerprint: str, request: Json, answer: str, texts: dict[str, str]
+) -> Iterator[str]:
+    lost = [text for text in references_in(request) if text not in texts]
+    if lost:
+        yield f"answers: the request of {key} refers to the text {lost[0]}, which is not kept"
+    elif answer_key(fingerprint, cast("dict[str, Json]", unpacked(request, texts))) != key:
+        yield f"answers: {key} is not the key of its model and request"
+    try:
+        answer_from_json(json.loads(answer))
+    except (ValueError, KeyError, TypeError):
+        yield f"answers: the answer under {key} cannot be read"
 
 
 def _texts(connection: Connection, hashes: Sequence[str]) -> dict[str, str]:
     texts = schema.texts
-    found = connection.execute(select(texts.c.hash, texts.c.text).where(texts.c.hash.in_(hashes)))
-    return {kept: text for kept, text in found}  # noqa: C416 - dict() of rows, which mypy takes for no pairs
+    found = connection.execute(select(texts.c.hash, _written(texts.c.text)).where(texts.c.hash.in_(hashes)))
+    return {kept: cast(str, _read(text)) for kept, text in found}
 
 
 def _missing_answers(connection: Connection) -> Iterator[str]:
     kept = set(connection.scalars(select(schema.answers.c.key)))
-    rows = schema.rows.c
-    for run, sample, answers in connection.execute(select(rows.run, rows.sample, rows.answers)):
+    rows, preferences = schema.rows.c, schema.preferences.c
+    for run, sample, written in connection.execute(select(rows.run, rows.sample, _written(rows.answers))):
+        answers = _read(written)
+        if not isinstance(answers, list):
+            yield f"rows: the answers of sample {sample!r} of run {run} cannot be read"
+            continue
         for reference in answers:
             if isinstance(reference, str) and reference not in kept:
                 yield f"rows: sample {sample!r} of run {run} names the answer {reference}, which is not kept"
+    replies = select(preferences.rater, preferences.sample, preferences.reply)
+    for rater, sample, reply in connection.execute(replies.where(preferences.reply != "")):
+        if reply not in kept:
+            yield f"preferences: {rater} on sample {sample!r} names the reply {reply}, which is not kept"
+
+
+def _written(column: Column[Any]) -> Any:
+    """A column of JSON as the text that it is, which damage may have made unreadable."""
+    return type_coerce(column, Text)
+
+
+def _read(written: str) -> Json:
+    """The JSON of a text; None, which no request and no list of answers is, where it cannot be read."""
+    try:
+        return cast(Json, json.loads(written))
+    except ValueError:
+        return None

@@ -22,7 +22,7 @@ from harness.store import Store
 from harness.toyworld import settings_file
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from harness.verbs.selecting import score_part, selecting_metric
-from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, suite_settings
+from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, settings_of, suite_settings
 from suites.judge.settings import JudgeSettings
 from trainers.contamination import Index
 from trainers.doctor.findings import Examination
@@ -87,6 +87,8 @@ class Project:
     """Whether it is the embedded toy world, because there was no harness.toml."""
     limit: int | None = None
     """Ask only the first rows of every suite."""
+    max_tokens: int | None = None
+    """The length of an answer to every suite that has such a setting, instead of the suite's."""
     device: str | None = None
     """Where local models run; None: a GPU where there is one."""
     ask_refused: bool = False
@@ -121,6 +123,8 @@ class Project:
             raise UnknownName("suite with settings of its own", name, self.registry.suites)
         if self.limit is not None:
             settings["limit"] = self.limit
+        if self.max_tokens is not None and self.takes_max_tokens(name):
+            settings["max_tokens"] = self.max_tokens
         self.check([str(settings[key]) for key in JUDGES if settings.get(key) is not None])
 
         def folder(of: str) -> Path | None:
@@ -143,6 +147,16 @@ class Project:
             root=self.registry.project.root,
             own=self.registry.suites.keys() - known_suites().keys(),
         )
+
+    def takes_max_tokens(self, name: str) -> bool:
+        """Whether the length of a suite's answers can be set; where nothing is generated it cannot."""
+        return "max_tokens" in settings_of(name).model_fields
+
+    def usual_max_tokens(self, name: str) -> str:
+        """The length of a suite's answers if the project sets none, in words."""
+        usual = settings_of(name).model_fields["max_tokens"].default
+        set_here = self.registry.suites.get(name, {}).get("max_tokens")
+        return str(set_here or usual or "each task's own")
 
     def knows_suite(self, name: str) -> bool:
         """Whether `suite` would find one of this name."""
@@ -251,9 +265,9 @@ class Project:
                 return score_part(suite, recorded(engine, store, on_answer=watched), select)
 
     def _selecting_suite(self, watcher: Watcher, select: Select, store: Store) -> Suite:
-        """Whole: a limit of what is asked now is no part of what the stage is."""
+        """Whole: limits of what is asked now are no part of what the stage is."""
         assert select.suite is not None
-        return replace(self, limit=None).suite(select.suite, watcher, lambda: store)
+        return replace(self, limit=None, max_tokens=None).suite(select.suite, watcher, lambda: store)
 
     def _check_selecting(self, watcher: Watcher, stage: PlannedStage) -> None:
         """Raise what is wrong with the suite that a stage selects by, before it is trained."""
@@ -284,6 +298,7 @@ def open_project(
     *,
     seed: int | None = None,
     limit: int | None = None,
+    max_tokens: int | None = None,
     device: str | None = None,
     store: str | None = None,
     ask_refused: bool = False,
@@ -312,6 +327,7 @@ def open_project(
         registry=registry,
         is_toy=is_toy,
         limit=limit,
+        max_tokens=max_tokens,
         device=device,
         ask_refused=ask_refused,
         strict=strict,

@@ -121,7 +121,7 @@ def evaluate(
     runs stay. Raises UsageError where a candidate's answer is missing.
     """
     watcher = watcher or Unwatched()
-    asked = list(suites or project.registry.compare.suites or DEFAULT_SUITES)
+    asked = asked_suites(project, suites)
     if rescore:
         _need_candidates(project, names)
     else:
@@ -133,6 +133,32 @@ def evaluate(
             _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
         store = opening()
         return {name: runs_of(project, name, opened, store, watcher, rescored=rescore) for name in names}
+
+
+def asked_suites(project: Project, suites: Sequence[str] = ()) -> list[str]:
+    """The suites named, or else the project's."""
+    return list(suites or project.registry.compare.suites or DEFAULT_SUITES)
+
+
+def length_notes(project: Project, suites: Sequence[str] = ()) -> list[str]:
+    """What the project's `max_tokens` changes of each suite that is asked; nothing where it is None.
+
+    Raises UsageError where it changes nothing at all.
+    """
+    asked = asked_suites(project, suites)
+    if project.max_tokens is None:
+        return []
+    if not any(map(project.takes_max_tokens, asked)):
+        raise UsageError(
+            f"--max-tokens is the length of what a model writes, and {', '.join(asked)} "
+            f"{'has' if len(asked) == 1 else 'have'} no such setting; leave it out, or name another suite"
+        )
+    return [
+        f"{suite}: max_tokens = {project.max_tokens} instead of {project.usual_max_tokens(suite)}"
+        if project.takes_max_tokens(suite)
+        else f"{suite}: has no max_tokens, and is asked as usual"
+        for suite in asked
+    ]
 
 
 def plan_training(project: Project, names: Sequence[str]) -> list[Forecast]:

@@ -96,6 +96,17 @@ def test_generated_answers(tmp_path: Path) -> None:
     assert suite.settings(None)["sampling"]["stop"] == sampling.stop
 
 
+def test_another_length(tmp_path: Path) -> None:
+    """`max_tokens` replaces the task's length, and is part of the conditions; nothing else changes."""
+    engine = FunctionEngine(answer=lambda prompt: says("1"))
+    usual = suite_of(tmp_path, "gsm8k", GSM, num_fewshot=0)
+    shorter = suite_of(tmp_path, "gsm8k", GSM, num_fewshot=0, max_tokens=7)
+    asked(shorter, engine)
+    (sampling,) = engine.samplings
+    assert 7 == sampling.max_tokens
+    assert usual.settings(None)["sampling"] | {"max_tokens": 7} == shorter.settings(None)["sampling"]
+
+
 def test_failed_answer_is_unscored(tmp_path: Path) -> None:
     """A failure has no value in any metric."""
     failed = Response(text="", stopped="refused", reason="policy")

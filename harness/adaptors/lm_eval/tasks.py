@@ -14,7 +14,7 @@ import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,12 @@ ZERO_OR_ONE = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exa
 class LmEvalTask:
     """A task of lm-eval with its documents."""
 
-    def __init__(self, name: str, task: ConfigurableTask, limit: int | None) -> None:
+    def __init__(
+        self, name: str, task: ConfigurableTask, limit: int | None, max_tokens: int | None = None
+    ) -> None:
+        """`limit` documents, or all; `max_tokens` replaces the length of a generated answer."""
         self.name = name
+        self._max_tokens = max_tokens
         self._task = task
         self._filters = [ensemble.name for ensemble in task._filters]
         with seeded(name), quiet("lm_eval"):  # documents may be prepared only now, with a progress bar
@@ -94,7 +98,7 @@ class LmEvalTask:
         """How answers are drawn; None for a task that is scored by log-likelihood."""
         if self._task.OUTPUT_TYPE != "generate_until":
             return None
-        return sampling_of(self.name, self._task.config.generation_kwargs, seed)
+        return self._sampling(self._task.config.generation_kwargs, seed)
 
     def question(self, index: int) -> str:
         """What a document asks, before few-shot text or a chat template is put around it."""
@@ -175,8 +179,12 @@ class LmEvalTask:
             return ((context, continuation),)
         context, kwargs = instance.args
         content = context.messages if isinstance(context, Turns) else context
-        sampling = sampling_of(self.name, kwargs, seed)
+        sampling = self._sampling(kwargs, seed)
         return tuple((Prompt(content=content, draw=draw), sampling) for draw in range(instance.repeats))
+
+    def _sampling(self, kwargs: Mapping[str, Any], seed: int) -> Sampling:
+        sampling = sampling_of(self.name, kwargs, seed)
+        return sampling if self._max_tokens is None else replace(sampling, max_tokens=self._max_tokens)
 
     def _answered(
         self, index: int, instances: list[Instance], answers: Mapping[Request, Answer], seed: int
@@ -268,11 +276,13 @@ def load_task(
     *,
     source: str = "",
     limit: int | None = None,
+    max_tokens: int | None = None,
     **overrides: Any,
 ) -> LmEvalTask:
     """A task by lm-eval's name, over these documents, or over its own from the hub where there are none.
 
-    `source` is what errors call the documents; `overrides` replace keys of the task's definition. Raises
+    `source` is what errors call the documents; `max_tokens` replaces the length of a generated answer, and
+    `overrides` replace keys of the task's definition. Raises
     UnknownName; UsageError for a group, or a task that needs pictures, sound, running generated code, rolling
     log-likelihoods or a package that is missing; DataError for rows that the task cannot use; DownloadNeeded.
     """
@@ -298,7 +308,7 @@ def load_task(
             raise
         raise DataError(source, 0, f"lm-eval's task {name!r} cannot use these rows: {error!r}") from error
     _check_supported(name, task)
-    return LmEvalTask(name, task, limit)
+    return LmEvalTask(name, task, limit, max_tokens)
 
 
 def _dataset(rows: Sequence[Mapping[str, Any]], source: str) -> Dataset:

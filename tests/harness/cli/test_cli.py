@@ -103,6 +103,37 @@ def test_a_second_comparison_loads_no_model_library(project: Path) -> None:
     assert set() == heavy & loaded_by("compare", "one", "two", folder=project)
 
 
+def test_another_length_of_answers_is_another_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--max-tokens` sets the length for suites that have one, and says of which it changes nothing."""
+    suites = ("--suite", "toy-truthfulqa", "--suite", "toy-ifeval")
+    assert 0 == run("eval", "one", *suites)
+    capsys.readouterr()
+    assert 0 == run("eval", "one", *suites, "--max-tokens", "3")
+    said = capsys.readouterr().err.splitlines()
+    assert "toy-truthfulqa: has no max_tokens, and is asked as usual" in said
+    assert "toy-ifeval: max_tokens = 3 instead of 32" in said
+    assert 0 == run("runs", "--json")
+    found = [(each["suite"], each["settings"]) for each in json.loads(capsys.readouterr().out)]
+    assert [("toy-truthfulqa", {}), ("toy-ifeval", {}), ("toy-ifeval", {"max_tokens": 3})] == found
+    assert 0 == run("runs", "show", json_ids(capsys)[-1], "--json", "-n", "6")
+    shown = json.loads(capsys.readouterr().out)
+    assert all(row["responses"][0]["completion_tokens"] <= 3 for row in shown["answers"])
+
+
+def json_ids(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The ids of all runs."""
+    assert 0 == run("runs", "--json")
+    return [each["id"] for each in json.loads(capsys.readouterr().out)]
+
+
+def test_a_length_of_what_is_never_written_is_wrong_use(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no suite that is asked has a length, `--max-tokens` is refused before anything is loaded."""
+    assert 2 == run("eval", "one", "--suite", "toy-truthfulqa", "--max-tokens", "3")
+    assert "toy-truthfulqa has no such setting" in capsys.readouterr().err
+
+
 def test_report_says_the_same_as_compare(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`harness report` gives from the store alone what the comparison gave."""
     assert 0 == run("compare", "one", "two", "--json")

@@ -1,8 +1,63 @@
-"""Progress where nobody watches: a line per piece of work."""
+"""Progress where nobody watches: a line per piece of work, and one at least every 30 seconds."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from queue import Queue
 
 import pytest
+from rich.console import Console
 
-from harness.cli.progress import ProgressBars
+from harness.cli import progress
+from harness.cli.pace import Pace, clock_time, duration
+from harness.cli.progress import FEWER_SAMPLES, ProgressBars
+from harness.engine.steps import Steps, watching_steps
+from trainers.doctor.findings import Examination, Finding
+from trainers.stage import StageProgress
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+class Watched:
+    """Progress whose time passes when a test says so, as its thread would see it."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], **options: str) -> None:
+        self.clock = Clock()
+        self.bars = ProgressBars(clock=self.clock, **options)
+        self._capsys = capsys
+
+    def wait(self, seconds: int) -> None:
+        """Nothing happens for so long."""
+        for _ in range(seconds):
+            self.clock.now += 1.0
+            self.bars.look()
+
+    def lines(self) -> list[str]:
+        """What was written since the last look."""
+        return self._capsys.readouterr().err.splitlines()
+
+
+@pytest.fixture
+def watched(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    """Progress with a clock of the test's, and a thread that never looks by itself."""
+    monkeypatch.setattr(progress, "LOOK_EVERY", 1000.0)
+    found = Watched(capsys, shorten=FEWER_SAMPLES)
+    with found.bars:
+        yield found
 
 
 def test_rounds_of_one_piece_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,3 +71,251 @@ def test_rounds_of_one_piece_are_one_line(capsys: pytest.CaptureFixture[str]) ->
 
     said = [line.partition(" in ")[0] for line in capsys.readouterr().err.splitlines()]
     assert ["ask sft · prompts: 2", "ask judge · pairs: 12"] == said
+
+
+def test_a_finished_piece_is_reported_at_once(watched: Watched) -> None:
+    """The line of a finished piece does not wait until the next one has its first answer."""
+    watched.bars.asking("sft", "ifeval", 1, 2)
+    watched.clock.now += 5
+    watched.bars.asking("sft", "ifeval", 2, 2)
+    watched.wait(2)
+    assert ["ask sft · ifeval: 2 in 5.0 s"] == watched.lines()
+
+
+def test_slow_rounds_are_reported_every_30_seconds(watched: Watched) -> None:
+    """A piece whose rounds take seconds says how much is done in all, and not once a round."""
+    for _ in range(20):
+        watched.wait(4)
+        watched.bars.asking("judge", "pairs", 4, 4)
+    lines = watched.lines()
+    assert 3 <= len(lines) <= 4
+    assert "ask judge · pairs: 32 in 32.0 s" == lines[1]
+
+
+def test_a_line_comes_every_30_seconds(watched: Watched) -> None:
+    """Done, total, pace and remaining time stand in a log at least every 30 seconds while answers come."""
+    for done in range(1, 31):
+        watched.bars.asking("sft", "ifeval", done, 40)
+        watched.wait(10)
+    lines = watched.lines()
+    assert len(lines) >= 300 // 30
+    assert "ask sft · ifeval: 28 of 40 answers, 6.0 a minute, about 2 min left" == lines[-1]
+
+
+def test_a_line_comes_although_no_answer_does(watched: Watched) -> None:
+    """A slow generation says that it is still waited for, and for how long; loading does too."""
+    watched.bars.loading("sft")
+    watched.wait(60)
+    assert ["load sft: 28 s so far", "load sft: 56 s so far"] == watched.lines()
+    watched.bars.asking("sft", "ifeval", 1, 30)
+    watched.wait(120)
+    assert [
+        "ask sft · ifeval: 1 of 30 answers, none for 24 s",
+        "ask sft · ifeval: 1 of 30 answers, none for 52 s",
+        "ask sft · ifeval: 1 of 30 answers, none for 80 s",
+        "ask sft · ifeval: 1 of 30 answers, none for 2 min",
+    ] == watched.lines()
+
+
+def test_work_that_is_not_counted_says_that_it_goes_on(watched: Watched) -> None:
+    """Before the first piece and after the last one, a log still gets its lines."""
+    watched.wait(30)
+    watched.bars.asking("sft", "ifeval", 1, 1)
+    watched.wait(40)
+    assert [
+        "still working, 28 s so far",
+        "ask sft · ifeval: 1 in 30.0 s",
+        "still working, 59 s so far",
+    ] == watched.lines()
+
+
+def test_training_says_its_steps(watched: Watched) -> None:
+    """A training's lines have its steps, its remaining time and its last loss."""
+    for step in range(1, 8):
+        watched.bars.training(StageProgress(pipeline="sft", stage="sft", step=step, total=20, loss=1.5))
+        watched.wait(5)
+    assert ["train sft · sft: 6 of 20 steps, 12.0 a minute, about 70 s left, loss 1.500"] == watched.lines()
+
+
+def test_lines_stand_in_the_order_of_what_happened(watched: Watched) -> None:
+    """What was finished stands before what is found next, on the same stream."""
+    watched.bars.asking("sft", "ifeval", 2, 2)
+    finding = Finding(severity="error", check="loss", evidence="e", where="w", mend="m")
+    watched.bars.examined(Examination(name="dpo \x1b[2J", findings=(finding,)))
+    first, second, *_ = watched.lines()
+    assert "ask sft · ifeval: 2 in 0.0 s" == first
+    assert "dpo ␛[2J, before it is trained:" == second
+
+
+def test_times_of_turns_add_up(watched: Watched) -> None:
+    """A judge that is asked between two models is charged its own time only, however long the models take."""
+    for model in ("one", "two"):
+        watched.wait(10)
+        watched.bars.asking(model, "prompts", 1, 1)
+        watched.wait(1)
+        watched.bars.asking("judge", "prompts", 1, 1)
+    watched.bars.asking("last", "prompts", 1, 2)
+    lines = watched.lines()
+    assert "ask judge · prompts: 2 in 2.0 s" == lines[-1]
+    assert "ask two · prompts: 1 in 10.0 s" in lines
+
+
+def test_loading_is_not_charged_to_the_answers(watched: Watched) -> None:
+    """The time until a loaded model's first answer is nobody's."""
+    watched.bars.loading("sft")
+    watched.wait(20)
+    watched.bars.asking("sft", "ifeval", 1, 2)
+    watched.wait(3)
+    watched.bars.asking("sft", "ifeval", 2, 2)
+    watched.wait(2)
+    assert ["ask sft · ifeval: 2 in 3.0 s"] == watched.lines()
+
+
+def test_a_long_asking_says_what_shortens_it(watched: Watched) -> None:
+    """After the first answers of more than ten minutes' work, a line says how long, and what shortens it."""
+    for done in range(1, 5):
+        watched.bars.asking("sft", "ifeval", done, 541)
+        watched.wait(6)
+    assert [
+        "ask sft · ifeval: about 54 min left at this pace; what is answered is kept, and "
+        "--limit N asks fewer samples"
+    ] == watched.lines()
+    for done in range(5, 9):
+        watched.bars.asking("sft", "ifeval", done, 541)
+        watched.wait(1)
+    assert [] == watched.lines()
+
+
+def test_a_short_asking_says_nothing_of_the_kind(watched: Watched) -> None:
+    """Ten minutes are not long."""
+    for done in range(1, 5):
+        watched.bars.asking("sft", "ifeval", done, 100)
+        watched.wait(6)
+    assert [] == watched.lines()
+
+
+def test_tokens_tell_how_far_answers_are(watched: Watched) -> None:
+    """Answers that are written together come late and together: until then their tokens are the progress."""
+    with watching_steps(watched.bars._write):
+        watched.bars.loading("sft")
+        watched.wait(10)
+        steps = Steps(30 * 100)
+        for _ in range(50):
+            steps.taken(30, 0)
+            watched.wait(1)
+    first, second = watched.lines()
+    assert re.fullmatch(r"load sft: no answer yet, (28|29|30)\.\d tokens a second, at most 8\d s left", first)
+    assert re.fullmatch(r"load sft: no answer yet, (29|30)\.\d tokens a second, at most 5\d s left", second)
+    watched.bars.asking("sft", "ifeval", 1, 30)
+    watched.wait(28)
+    [third] = watched.lines()
+    assert re.fullmatch(
+        r"ask sft · ifeval: 1 of 30 answers, \d\d\.\d tokens a second, at most \d\d s left, none for 2\d s",
+        third,
+    )
+
+
+def test_known_answers_say_more_than_tokens(watched: Watched) -> None:
+    """Answers that end long before their limit need not wait for the most that it could be."""
+    steps = Steps(541 * 1000)
+    with watching_steps(watched.bars._write):
+        for done in range(1, 15):
+            watched.bars.asking("sft", "ifeval", done, 60)
+            for _ in range(4):
+                steps.taken(10, 0)
+                watched.wait(1)
+    last = watched.lines()[-1]
+    assert re.fullmatch(
+        r"ask sft · ifeval: 14 of 60 answers, \d+\.\d tokens a second, about 3 min left", last
+    )
+
+
+def test_known_answers_are_no_pace() -> None:
+    """Answers that the store knew come at once, and promise nothing for those that must be written."""
+    pace = Pace(0.0)
+    for done in range(500):
+        pace.note(done / 1000, done)
+    assert pace.per_second(10.0) is None
+    pace.note(10.5, 501)
+    pace.note(20.5, 502)
+    assert 0.14 < (pace.per_second(20.5) or 0) < 0.16
+
+
+def test_an_overdue_answer_slows_the_pace() -> None:
+    """While an answer is overdue, the remaining time grows instead of standing still."""
+    pace = Pace(0.0)
+    for seconds in range(3, 30, 3):
+        pace.note(float(seconds), seconds // 3)
+    usual, late = pace.remaining(27.0, 10), pace.remaining(87.0, 10)
+    assert usual == pytest.approx(30.0)
+    assert late is not None
+    assert late > 2 * 30.0
+
+
+def test_times_in_words() -> None:
+    """Seconds below 100 are seconds, minutes below 100 are minutes; a clock shows both."""
+    assert ["40 s", "12 min", "3 h 5 min"] == [duration(seconds) for seconds in (40.2, 700, 11100)]
+    assert ["0:40", "12:05", "3:05:00"] == [clock_time(seconds) for seconds in (40.2, 725, 11100)]
+
+
+def test_what_was_interrupted_says_how_far_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    """The log of a stopped command ends with how many answers it had."""
+
+    def interrupted() -> None:
+        with ProgressBars() as watcher:
+            watcher.asking("sft", "ifeval", 12, 30)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert ["ask sft · ifeval: stopped at 12 of 30 answers"] == capsys.readouterr().err.splitlines()
+
+
+def test_the_remaining_time_stays_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal the remaining time is shown until the end, also where answers take longer than 30 s."""
+    terminal = Console(force_terminal=True, width=100, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115
+    monkeypatch.setattr(progress, "errors", terminal)
+    clock = Clock()
+    bars = ProgressBars(clock=clock)
+    shown = []
+    for done in range(1, 6):
+        bars.asking("sft", "ifeval", done, 6)
+        clock.now += 45
+        with terminal.capture() as captured:
+            terminal.print(bars._progress.get_renderable())
+        shown.append(captured.get().split("answers")[0].split()[-1])
+    assert ["-:--", "2:15", "1:30", "0:45", "0:00"] == shown
+
+
+def test_the_thread_leaves_signals_to_the_main_one() -> None:
+    """Ctrl-C ends a command whose main thread waits in a call, while the progress's thread is writing."""
+    code = (
+        "import threading, time\n"
+        "from harness.cli import progress\n"
+        "progress.LOOK_EVERY = progress.LINE_EVERY = 0.001\n"
+        "with progress.ProgressBars():\n"
+        "    print('begun', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    assert "begun\n" == process.stdout.readline()
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == -signal.SIGINT
+    process.stdout.close()
+
+
+def test_the_thread_ends_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lines come by themselves, it takes no signal, and it is not left behind."""
+    monkeypatch.setattr(progress, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    masks: Queue[set[signal.Signals]] = Queue()
+    monkeypatch.setattr(
+        ProgressBars, "_line", lambda self, text: masks.put(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    )
+    with ProgressBars():
+        assert {signal.SIGINT, signal.SIGTERM} <= masks.get(timeout=5)
+    assert "progress" not in {thread.name for thread in threading.enumerate()}

@@ -1,0 +1,93 @@
+"""`harness prune`: what takes disk and is needed no more. It does not know what is needed."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.options import AsJson, Config, Seed, Yes
+from harness.cli.terminal import console, introduce, print_json
+from harness.verbs.project import open_project
+from harness.verbs.prune import Candidate, Pruning, plan_pruning, prune
+from harness.visible import visible
+
+
+def command(
+    unused: Annotated[
+        bool,
+        typer.Option(
+            "--unused-stages",
+            help="Also finished stages that no pipeline of the file needs with the seed it has now.",
+        ),
+    ] = False,
+    yes: Yes = False,
+    config: Config = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what of the disk can be freed, and with --yes free it.
+
+    Interrupted stages that no pipeline would go on with go, and unused room in the store's file. What
+    another process trains now, and what a pipeline needs, stays.
+    """
+    project = open_project(config, seed=seed)
+    introduce(project)
+    pruning = plan_pruning(project, unused=unused)
+    if not as_json:
+        _print(pruning)
+    gone = prune(project, pruning) if yes else []
+    if as_json:
+        print_json(_as_json(pruning, done=yes, gone=gone))
+    elif not pruning.size:
+        console.print("there is nothing to free")
+    elif yes:
+        freed = sum(each.folder.size for each in gone) + pruning.store_size
+        console.print(f"freed: {decimal(freed)}")
+    else:
+        console.print(f"would free: {decimal(pruning.size)}; nothing was removed: add --yes")
+
+
+def _print(pruning: Pruning) -> None:
+    table = Table("", "stage", "last changed (UTC)", "why")
+    table.add_column("size", justify="right")
+    for each in sorted(pruning.stages, key=lambda each: not each.goes):
+        table.add_row(
+            "goes" if each.goes else "stays",
+            Text(visible(each.folder.folder.name)),
+            _moment(each.folder.changed),
+            Text(visible(each.why)),
+            decimal(each.folder.size),
+        )
+    if table.row_count:
+        console.print(table)
+    if pruning.store_size:
+        console.print(
+            Text(visible(f"goes: {decimal(pruning.store_size)} of unused room in {pruning.store}")),
+            soft_wrap=True,
+        )
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _as_json(pruning: Pruning, *, done: bool, gone: list[Candidate]) -> dict[str, object]:
+    return {
+        "done": done,
+        "size": pruning.size,
+        "store": {"name": pruning.store, "unused": pruning.store_size},
+        "stages": [
+            {
+                **asdict(each.folder),
+                "folder": str(each.folder.folder),
+                "goes": each.goes,
+                "gone": each in gone,
+                "why": each.why,
+            }
+            for each in pruning.stages
+        ],
+    }

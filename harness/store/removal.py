@@ -1,0 +1,159 @@
+"""Taking a run out of the store, with what nothing else holds: its rows, scores, and its model's answers.
+
+Questions stay, for other runs ask them too. What judges replied stays: it was paid for, and is not asked
+again where the run is made again. An answer goes only if no other run and no preference names it, and no
+unfinished run of the same model may be about to.
+
+It does not know blind tests: whose design names a run, that run must stay.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+)
+
+from harness.store import schema
+from harness.store.answers import KEYS_AT_ONCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What a run holds, and what of it goes with it."""
+
+    rows: int
+    scores: int
+    answers: int
+    """Answers of its model that go."""
+    shared: int
+    """Answers of its model that stay, for others use them or may."""
+    replies: int
+    """Judges' replies, which stay."""
+    preferences: dict[str, int]
+    """Choices about its answers that go with it, by rater."""
+    size: int
+    """Characters of everything that goes, which is about bytes."""
+
+
+def plan_removal(connection: Connection, run_id: str) -> Removal:
+    """What would go with this run."""
+    named = _Named.of(connection, run_id)
+    rows, scores, preferences = schema.rows.c, schema.scores.c, schema.preferences.c
+    row_count, row_size = _weighed(connection, rows.run == run_id, rows.answers, rows.sample)
+    score_count, score_size = _weighed(connection, scores.run == run_id, scores.metric, scores.sample)
+    by_rater = select(preferences.rater, func.count()).where(_about(run_id)).group_by(preferences.rater)
+    return Removal(
+        rows=row_count,
+        scores=score_count,
+        answers=len(named.going),
+        shared=len(named.own) - len(named.going),
+        replies=len(named.replies),
+        preferences={rater: count for rater, count in connection.execute(by_rater)},  # noqa: C416 - see `verify`
+        size=row_size + score_size + _size_of(connection, named.going),
+    )
+
+
+def remove_run(connection: Connection, run_id: str) -> None:
+    """Take the run out, with what `plan_removal` says goes with it."""
+    going = _Named.of(connection, run_id).going
+    runs, models = schema.runs.c, schema.models.c
+    name, fingerprint = connection.execute(
+        select(runs.model, runs.fingerprint).where(runs.id == run_id)
+    ).one()
+    connection.execute(delete(schema.preferences).where(_about(run_id)))
+    connection.execute(delete(schema.scores).where(schema.scores.c.run == run_id))
+    connection.execute(delete(schema.rows).where(schema.rows.c.run == run_id))
+    connection.execute(delete(schema.runs).where(runs.id == run_id))
+    for some in _parts(going):
+        connection.execute(delete(schema.answers).where(schema.answers.c.key.in_(some)))
+    is_asked = select(runs.id).where(runs.model == name, runs.fingerprint == fingerprint)
+    if connection.execute(is_asked).first() is None:
+        its_model = (models.name == name) & (models.fingerprint == fingerprint)
+        connection.execute(delete(schema.models).where(its_model))
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The keys of the answers that a run's rows name."""
+
+    own: frozenset[str]
+    """Its model's."""
+    replies: frozenset[str]
+    """Others', which are judges'."""
+    going: frozenset[str]
+    """Its model's that nothing else needs."""
+
+    @classmethod
+    def of(cls, connection: Connection, run_id: str) -> "_Named":
+        rows, runs, answers = schema.rows.c, schema.runs.c, schema.answers.c
+        fingerprint = connection.scalar(select(runs.fingerprint).where(runs.id == run_id))
+        keys = _keys(connection, select(rows.answers).where(rows.run == run_id))
+        own: set[str] = set()
+        for some in _parts(keys):
+            theirs = answers.key.in_(some) & (answers.fingerprint == fingerprint)
+            own |= set(connection.scalars(select(answers.key).where(theirs)))
+        going = own - _needed(connection, run_id, str(fingerprint), own)
+        return cls(frozenset(own), frozenset(keys - own), frozenset(going))
+
+
+def _needed(connection: Connection, run_id: str, fingerprint: str, own: set[str]) -> set[str]:
+    """Which of a run's answers something else names; all, where another run of its model is under way."""
+    runs, rows, preferences = schema.runs.c, schema.rows.c, schema.preferences.c
+    of_its_model = (runs.id != run_id) & (runs.fingerprint == fingerprint)
+    under_way = select(runs.id).where(of_its_model, runs.finished.is_(None))
+    if connection.execute(under_way).first() is not None:
+        return own
+    in_rows = _keys(connection, select(rows.answers).where(rows.run != run_id))
+    replies = select(preferences.reply).where(preferences.reply.is_not(None), ~_about(run_id))
+    return own & (in_rows | set(connection.scalars(replies)))
+
+
+def _about(run_id: str) -> ColumnElement[bool]:
+    """Preferences in which a run's answers were compared."""
+    preferences = schema.preferences.c
+    return or_(preferences.left_run == run_id, preferences.right_run == run_id)
+
+
+def _keys(connection: Connection, query: Select[tuple[Any]]) -> set[str]:
+    """The keys that rows name."""
+    return {
+        reference
+        for references in connection.scalars(query)
+        for reference in references
+        if isinstance(reference, str)
+    }
+
+
+def _weighed(
+    connection: Connection, which: ColumnElement[bool], *columns: ColumnElement[Any]
+) -> tuple[int, int]:
+    """How many rows of a table these are, and how many characters their columns have."""
+    characters = sum((func.length(type_coerce(column, Text)) for column in columns), literal(0))
+    count, size = connection.execute(select(func.count(), func.sum(characters)).where(which)).one()
+    return count, size or 0
+
+
+def _size_of(connection: Connection, keys: Collection[str]) -> int:
+    answers = schema.answers.c
+    return sum(
+        _weighed(connection, answers.key.in_(some), answers.answer, answers.request)[1]
+        for some in _parts(keys)
+    )
+
+
+def _parts(keys: Collection[str]) -> Iterator[list[str]]:
+    """Keys in their order, as many as go into a query."""
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), KEYS_AT_ONCE):
+        yield ordered[start : start + KEYS_AT_ONCE]

@@ -1,0 +1,117 @@
+"""What takes disk and is needed no more: partial and unused stages, and room in the store's file.
+
+A partial stage is needed while a pipeline of today's file would go on with it. A finished one is needed while
+a pipeline consists of it, or a model of the file lies in it; others were trained with another seed, other
+settings or from another file, and go only where that is asked for.
+
+It does not know how any of it is shown, and loads no model.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError, UsageError
+from harness.records import Local
+from harness.registry.names import STAGES_FOLDER
+from harness.store import Store
+from harness.verbs.project import Project
+from trainers.pruning import StageFolder, links_to, remove_folder, stage_folders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A folder of a stage, and why it goes or stays."""
+
+    folder: StageFolder
+    goes: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruning:
+    """What there is to remove, and what is kept."""
+
+    stages: Sequence[Candidate]
+    store: str
+    store_size: int
+    """Unused bytes in the store's file."""
+
+    @property
+    def going(self) -> list[Candidate]:
+        """The folders that go."""
+        return [stage for stage in self.stages if stage.goes]
+
+    @property
+    def size(self) -> int:
+        """Bytes that are freed."""
+        return sum(stage.folder.size for stage in self.going) + self.store_size
+
+
+def plan_pruning(project: Project, *, unused: bool = False) -> Pruning:
+    """What can be removed, and why. Nothing is.
+
+    `unused`: also finished stages that nothing of the file needs. Raises UsageError where a pipeline cannot
+    be planned: which stages it needs is then not known.
+    """
+    needed = dict(_needed(project))
+    stages = stage_folders(project.registry.project.output / STAGES_FOLDER)
+    url = project.registry.project.store
+    size, name = 0, url
+    if Store.exists(url):
+        with closing(project.store()) as store:
+            size, name = store.unused_bytes(), store.name
+    return Pruning(
+        stages=[_judged(stage, needed, unused=unused) for stage in stages], store=name, store_size=size
+    )
+
+
+def prune(project: Project, pruning: Pruning) -> list[Candidate]:
+    """Remove what goes, with the links that lead there; what a process has taken up meanwhile stays.
+
+    Returns the folders that are gone. Raises UsageError for one that cannot be removed, DiskFull where the
+    store has no room to be rewritten.
+    """
+    links = links_to(project.registry.project.output, [each.folder.folder for each in pruning.going])
+    gone = [each for each in pruning.going if remove_folder(each.folder)]
+    for link in links:
+        if not link.exists():
+            link.unlink()
+    if pruning.store_size:
+        with closing(project.store()) as store:
+            store.compact()
+    return gone
+
+
+def _needed(project: Project) -> Iterator[tuple[Path, str]]:
+    """The finished stages' folders that something of the file needs, each with what that is."""
+    registry = project.registry
+    for name, model in registry.models.items():
+        if isinstance(model.source, Local):
+            yield Path(model.source.path).resolve(), f"model {name!r} lies in it"
+    for name in registry.pipelines:
+        try:
+            planned = project.plan(name)
+        except HarnessError as error:
+            raise UsageError(
+                f"pipeline {name!r} cannot be planned, so that it is not known which stages it needs, and "
+                f"nothing was removed: {error}"
+            ) from error
+        for stage in planned:
+            yield stage.folder.resolve(), f"pipeline {name!r} needs it"
+
+
+def _judged(stage: StageFolder, needed: dict[Path, str], *, unused: bool) -> Candidate:
+    """Whether a folder goes, and why."""
+    of = stage.folder.with_name(stage.stage).resolve()
+    if stage.in_use:
+        return Candidate(folder=stage, goes=False, why="is being trained now")
+    if stage.finished:
+        why = needed.get(of, "trained with another seed, other settings or from another file")
+        return Candidate(folder=stage, goes=unused and of not in needed, why=why)
+    if of.exists():
+        return Candidate(folder=stage, goes=True, why="left over: the stage is finished")
+    if of in needed:
+        return Candidate(folder=stage, goes=False, why=f"{needed[of]}: training goes on with it")
+    return Candidate(folder=stage, goes=True, why="interrupted, and no pipeline would go on with it")

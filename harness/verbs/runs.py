@@ -1,0 +1,241 @@
+"""The runs that the store holds: listed, shown with their answers, and dropped.
+
+It does not know how any of it is shown, and loads no model.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from harness.errors import UnknownName, UsageError
+from harness.records import Json, Metric, Observation, Row, Run
+from harness.selection import LeftOut
+from harness.store import Failures, Removal, Store
+from harness.verbs.overview import Measured, means
+from harness.verbs.project import Project
+from harness.verbs.selecting import left_out
+from suites.catalogue import settings_of
+
+SHOWN_OF_ID = 8
+"""Characters of a run's id that are shown, where they tell it from all others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRun:
+    """A run as a list shows it."""
+
+    id: str
+    short: str
+    """So much of the id as tells it from every other."""
+    model: str
+    suite: str
+    version: str
+    settings: Mapping[str, Json]
+    """Those that are not the suite's own."""
+    rows: int
+    """Samples that are there."""
+    size: int
+    """Samples of the whole run."""
+    started: str
+    finished: str | None
+    """None: not whole yet."""
+    headlines: Mapping[str, float | None]
+    """The mean of each headline metric, over what was scored."""
+    unscored: int
+    """Samples with a headline, or else any metric, that has no value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownRun:
+    """A run with its conditions, its numbers and some of its answers."""
+
+    run: Run
+    measured: Sequence[Measured]
+    unscored: Mapping[str, Mapping[str, int]]
+    """By metric, the reasons with their counts."""
+    failures: Failures | None
+    rows: int
+    """Samples that are there."""
+    answers: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """A run that is to be dropped, and what goes with it."""
+
+    run: Run
+    removal: Removal
+
+
+def listed_runs(project: Project) -> list[KeptRun]:
+    """Every run in the store, oldest first."""
+    if not Store.exists(project.registry.project.store):
+        return []
+    with closing(project.store()) as store:
+        runs = store.runs()
+        short = _short_ids([run.id for run in runs])
+        reserved = left_out(project.registry, store, (run.model for run in runs))
+        return [_listed(store, run, short[run.id], reserved) for run in runs]
+
+
+def show_run(project: Project, named: str, *, answers: int = 0, worst_first: bool = False) -> ShownRun:
+    """One run by the beginning of its id, with its first answers.
+
+    `worst_first`: unscored samples come first, then those with the worst headline, then all others; else
+    they come in the suite's order. Raises UnknownName, and UsageError where several runs begin so.
+    """
+    with _opened(project) as store:
+        run = _found(store, named)
+        rows = sorted(store.rows(run.id), key=_worth(run)) if worst_first else store.rows(run.id)
+        return ShownRun(
+            run=run,
+            measured=means(project, [run]),
+            unscored=store.unscored(run.id),
+            failures=store.failures(run.id),
+            rows=store.rows_of(run.id),
+            answers=[row for row, _ in zip(rows, range(answers), strict=False)],
+        )
+
+
+def plan_drops(project: Project, named: Sequence[str]) -> list[Drop]:
+    """The runs that begin so, and what would go with each of them.
+
+    Raises what `show_run` does, and UsageError for a run whose answers a blind test shows: its sealed design
+    names them, and could never be unsealed.
+    """
+    with _opened(project) as store:
+        runs = {run.id: run for run in (_found(store, name) for name in named)}
+        for study in store.studies():
+            shown = _runs_of(study.design)
+            for run in runs.values():
+                if run.id in shown:
+                    raise UsageError(
+                        f"run {run.id[:SHOWN_OF_ID]} ({run.model!r}, {run.suite!r}) cannot be dropped: the "
+                        f"blind test {study.name!r} shows its answers, and its sealed design names the run"
+                    )
+        return [Drop(run=run, removal=store.plan_removal(run.id)) for run in runs.values()]
+
+
+def drop_runs(project: Project, drops: Sequence[Drop]) -> None:
+    """Take these runs out of the store, with what nothing else holds."""
+    with closing(project.store()) as store:
+        for drop in drops:
+            store.remove_run(drop.run.id)
+
+
+@contextmanager
+def _opened(project: Project) -> Iterator[Store]:
+    """The project's store, which must be there: looking makes none."""
+    url = project.registry.project.store
+    if not Store.exists(url):
+        raise UsageError(f"{url}: there is no results store here yet; `harness eval` makes one")
+    with closing(project.store()) as store:
+        yield store
+
+
+def _found(store: Store, named: str) -> Run:
+    """The one run whose id begins so."""
+    runs = store.runs()
+    found = [run for run in runs if run.id.startswith(named)]
+    if not found:
+        raise UnknownName("run", named, [run.id[:SHOWN_OF_ID] for run in runs])
+    if len(found) > 1:
+        alike = ", ".join(f"{run.id} ({run.model!r}, {run.suite!r})" for run in found[:10])
+        raise UsageError(f"{len(found)} runs begin with {named!r}; write more of the id: {alike}")
+    return found[0]
+
+
+def _short_ids(ids: Sequence[str]) -> dict[str, str]:
+    """So much of each id as tells it from all others, and at least SHOWN_OF_ID characters."""
+    length = SHOWN_OF_ID
+    while len({run_id[:length] for run_id in ids}) < len(ids):
+        length += 1
+    return {run_id: run_id[:length] for run_id in ids}
+
+
+def _listed(store: Store, run: Run, short: str, reserved: LeftOut) -> KeptRun:
+    observations = {
+        metric: reserved.without(run.suite, observed)
+        for metric, observed in store.observations(run.id).items()
+    }
+    headlines = [metric for metric in run.metrics if metric.headline]
+    counted = headlines or run.metrics
+    unscored = {
+        seen.sample for metric in counted for seen in observations.get(metric.name, ()) if seen.value is None
+    }
+    return KeptRun(
+        id=run.id,
+        short=short,
+        model=run.model,
+        suite=run.suite,
+        version=run.suite_version,
+        settings=own_settings(run),
+        rows=run.size if run.finished else store.rows_of(run.id),
+        size=run.size,
+        started=run.started,
+        finished=run.finished,
+        headlines={metric.name: _mean(observations.get(metric.name, ())) for metric in headlines},
+        unscored=len(unscored),
+    )
+
+
+def _mean(observed: Sequence[Observation]) -> float | None:
+    values = [seen.value for seen in observed if seen.value is not None]
+    return fmean(values) if values else None
+
+
+# ---------------------------------------------------------------- what is not usual about a run
+
+
+def own_settings(run: Run) -> dict[str, Json]:
+    """The settings of a run that are not its suite's own, by the names that `[suites.NAME]` has for them.
+
+    What the schema leaves to the data or the model, such as the chat template, has no value of its own, and
+    is shown where it was decided otherwise than usual: no template, or worked examples.
+    """
+    usual = {"num_fewshot": 0} | _defaults(run.suite)
+    sampling = run.settings.get("sampling")
+    given = {**(sampling if isinstance(sampling, Mapping) else {}), **run.settings}
+    found = {key: value for key, value in given.items() if key in usual and usual[key] != value}
+    if given.get("chat_template") is False:
+        found["chat_template"] = False
+    return found | ({"seed": run.seed} if run.seed else {})
+
+
+def _defaults(suite: str) -> dict[str, Json]:
+    """The values that a suite's schema gives by itself, where they are plain."""
+    plain = (bool, int, float, str)
+    fields = settings_of(suite).model_fields.items()
+    return {name: field.default for name, field in fields if isinstance(field.default, plain)}
+
+
+# ---------------------------------------------------------------- which answers come first
+
+
+def _worth(run: Run) -> Any:
+    """What rows are sorted by for the worst to come first: unscored, then the headline, then their order."""
+    metric = _first_metric(run.metrics)
+
+    def worth(row: Row) -> tuple[bool, float, int]:
+        if metric is None:
+            return (True, 0.0, row.position)
+        values = [score.value for score in row.scores if score.metric == metric.name]
+        scored = [value for value in values if value is not None]
+        if len(scored) < len(values) or not values:
+            return (False, 0.0, row.position)
+        mean = fmean(scored)
+        return (True, mean if metric.higher_is_better else -mean, row.position)
+
+    return worth
+
+
+def _first_metric(metrics: Sequence[Metric]) -> Metric | None:
+    """The first headline, or else the first of all."""
+    return next((metric for metric in metrics if metric.headline), next(iter(metrics), None))
+
+
+def _runs_of(design: Mapping[str, Any]) -> set[str]:
+    """The ids of the runs whose answers a blind test shows."""
+    return set(design["runs"].values())

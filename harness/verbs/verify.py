@@ -1,0 +1,30 @@
+"""Whether the results store still holds what its hashes promise. It does not know how to repair it."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+from harness.errors import UsageError
+from harness.store import Store
+from harness.verbs.project import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What was looked at, and what is wrong with it."""
+
+    name: str
+    """The store's."""
+    checked: Mapping[str, int]
+    """How many of what there are, by table."""
+    complaints: tuple[str, ...]
+    """A line for each thing that is not as it should be."""
+
+
+def verify_store(project: Project) -> Verified:
+    """Check everything that has a hash. Raises UsageError where there is no store yet."""
+    url = project.registry.project.store
+    if not Store.exists(url):
+        raise UsageError(f"{url}: there is no results store here yet; `harness eval` makes one")
+    with closing(project.store()) as store:
+        return Verified(name=store.name, checked=store.counts(), complaints=tuple(store.verify()))

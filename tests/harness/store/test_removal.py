@@ -1,0 +1,183 @@
+"""Taking a run out of the store: what goes with it, and what others still need."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from harness.records import Preference, Rater, Response, Score
+from harness.store import Store
+from tests.harness.store.made import FINGERPRINT, begun, kept, row
+
+JUDGE = "sha256:judge"
+
+
+def ran(store: Store, run_id: str, *texts: str, finished: bool = True, **changes: str) -> None:
+    """A run with one answer for each text, each with a score."""
+    run = begun(store, run_id, **changes)
+    given = [kept(text, asked=text[:20], fingerprint=run.fingerprint) for text in texts]
+    answers = store.keep_answers(given)
+    for position, each in enumerate(given):
+        answer = answers[each.key]
+        assert isinstance(answer, Response)
+        scores = (Score(metric="mc1", value=1.0),)
+        store.keep_rows(run_id, [(position, row(position, answer, scores=scores))])
+    if finished:
+        store.finish_run(run_id, "2026-11-22T11:00:00+00:00")
+
+
+def preferred(store: Store, *, rater: str, left: str, right: str, reply: str | None = None) -> None:
+    """What a rater said about the first sample of two runs."""
+    store.keep_rater(Rater(id=rater, kind="judge", name=rater))
+    choice = Preference(
+        sample="sample-0",
+        left_run=left,
+        right_run=right,
+        shown_first="left",
+        winner="left",
+        rater=rater,
+        reply=reply,
+    )
+    store.keep_preferences([choice])
+
+
+def test_a_run_goes_with_what_it_alone_holds(store: Store) -> None:
+    """Rows, scores and answers go; the other run's stay, and so do the answers and questions of both."""
+    ran(store, "first", "a", "b", "c")
+    ran(store, "second", "b", "c", "d")
+
+    planned = store.plan_removal("first")
+    store.remove_run("first")
+
+    assert (3, 3, 1, 2) == (planned.rows, planned.scores, planned.answers, planned.shared)
+    assert ["second"] == [run.id for run in store.runs()]
+    assert 3 == len(list(store.rows("second")))
+    assert 3 == store.counts()["answers"]
+    assert [] == store.verify()
+
+
+def test_what_is_planned_is_what_goes(store: Store) -> None:
+    """The numbers beforehand are those of the tables afterwards."""
+    ran(store, "first", "a", "b")
+    ran(store, "second", "b", "c", model="dpo", fingerprint="sha256:other")
+    before = store.counts()
+    planned = store.plan_removal("first")
+
+    store.remove_run("first")
+
+    after = store.counts()
+    gone = {table: before[table] - after[table] for table in ("rows", "scores", "answers")}
+    assert {"rows": planned.rows, "scores": planned.scores, "answers": planned.answers} == gone
+    assert planned.size > 100
+
+
+def test_preferences_about_its_answers_go(store: Store) -> None:
+    """A choice between two runs is nothing without one of them; choices between others stay."""
+    for run_id in ("one", "two", "three"):
+        ran(store, run_id, "a")
+    preferred(store, rater="judge", left="one", right="two")
+    preferred(store, rater="jury", left="two", right="three")
+
+    assert {"judge": 1} == store.plan_removal("one").preferences
+    store.remove_run("one")
+
+    assert ["jury"] == [each.rater for each in store.preferences()]
+    assert [] == store.verify()
+
+
+def test_what_judges_replied_stays(store: Store) -> None:
+    """A judge's reply in a run's rows, or behind a preference, was paid for."""
+    reply = kept("A", asked="which?", fingerprint=JUDGE)
+    [said] = store.keep_answers([reply]).values()
+    assert isinstance(said, Response)
+    ran(store, "one", "a")
+    ran(store, "two", "b")
+    store.keep_rows("one", [(1, row(1, said))])
+    preferred(store, rater="judge", left="one", right="two", reply=reply.key)
+
+    assert 1 == store.plan_removal("one").replies
+    store.remove_run("one")
+
+    assert reply.key in store.known_answers([reply.key])
+
+
+def test_an_answer_that_is_a_reply_elsewhere_stays(store: Store) -> None:
+    """A model may be a judge too: what it said of others is needed by their preferences."""
+    ran(store, "own", "a")
+    ran(store, "one", "b", fingerprint="sha256:one")
+    ran(store, "two", "c", fingerprint="sha256:two")
+    preferred(store, rater="own", left="one", right="two", reply=kept("a", asked="a").key)
+
+    assert (0, 1) == (store.plan_removal("own").answers, store.plan_removal("own").shared)
+    store.remove_run("own")
+    assert [] == store.verify()
+
+
+def test_a_run_under_way_may_need_its_models_answers(store: Store) -> None:
+    """A command that is at another run of this model has looked up what it will name in its rows."""
+    ran(store, "first", "a", "b")
+    ran(store, "going", finished=False)
+
+    assert (0, 2) == (store.plan_removal("first").answers, store.plan_removal("first").shared)
+    store.remove_run("first")
+
+    assert 2 == store.counts()["answers"]
+
+
+def test_an_interrupted_run_can_go(store: Store) -> None:
+    """It keeps no answer of its own from going with it."""
+    ran(store, "going", "a", finished=False)
+    store.remove_run("going")
+    assert 0 == store.counts()["answers"]
+
+
+def test_a_model_goes_with_its_last_run(store: Store) -> None:
+    """What a name stood for is kept while a run names it."""
+    ran(store, "first", "a")
+    ran(store, "second", "a", suite="ifeval")
+
+    store.remove_run("first")
+    assert store.model("sft", FINGERPRINT) is not None
+    store.remove_run("second")
+    assert store.model("sft", FINGERPRINT) is None
+
+
+def test_the_file_gets_smaller(store: Store, url: str, tmp_path: Path) -> None:
+    """Room that is freed stays in the file until it is rewritten, and nothing else is lost by that."""
+    ran(store, "kept", "stays")
+    ran(store, "large", *(f"{number} {'x' * 2000}" for number in range(200)))
+    file = tmp_path / "store.db"
+
+    store.remove_run("large")
+    unused = store.unused_bytes()
+    store.compact()
+
+    assert unused > 200 * 2000
+    assert 0 == store.unused_bytes()
+    assert file.stat().st_size < unused
+    assert [] == store.verify()
+    with Store.open(url) as again:
+        assert ["kept"] == [run.id for run in again.runs()]
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        ("UPDATE answers SET answer = '{'", "cannot be read"),
+        ('UPDATE answers SET answer = \'{"kind": "response"}\'', "cannot be read"),
+        ("UPDATE answers SET request = '{'", "is not the key of its model and request"),
+        ("UPDATE rows SET answers = '['", "rows: the answers of sample 'sample-0' of run one cannot be read"),
+        ("UPDATE samples SET content = 'x'", "samples: the content under"),
+        ("UPDATE preferences SET reply = 'sha256:lost'", "names the reply sha256:lost, which is not kept"),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM runs", "rows: a row names one of runs that is not kept"),
+    ],
+)
+def test_verify_finds_damage_of_any_kind(store: Store, tmp_path: Path, damage: str, complaint: str) -> None:
+    """Text that is no JSON, a lost reply and a row without its run are lines, and not errors."""
+    ran(store, "one", "a")
+    ran(store, "two", "b")
+    preferred(store, rater="judge", left="one", right="two")
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.executescript(damage)
+
+    assert any(complaint in line for line in store.verify()), store.verify()

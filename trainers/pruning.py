@@ -1,0 +1,104 @@
+"""What lies in the folder of stages, what of it is still needed, and removing the rest.
+
+    KIND-HASH            a finished stage
+    KIND-HASH.partial    one in training, or interrupted
+    KIND-HASH.lock       held by the process that trains it; it stays, for another may be waiting for it
+
+It does not know which stages a project needs.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+from trainers import manifest
+
+PARTIAL = ".partial"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFolder:
+    """A folder of a stage, finished or not."""
+
+    folder: Path
+    finished: bool
+    size: int
+    """Bytes on the disk."""
+    changed: float
+    """When something in it was changed last, in seconds since 1970."""
+    in_use: bool
+    """Whether a process is training it now."""
+
+    @property
+    def stage(self) -> str:
+        """The finished stage's name, which is the partial one's too."""
+        return self.folder.name.removesuffix(PARTIAL)
+
+
+def stage_folders(stages: Path) -> list[StageFolder]:
+    """Every folder of a stage, by name. `stages` is the folder that holds them."""
+    if not stages.is_dir():
+        return []
+    folders = (folder for folder in stages.iterdir() if folder.is_dir() and not folder.is_symlink())
+    return [_looked_at(folder) for folder in sorted(folders) if _is_stage(folder)]
+
+
+def remove_folder(each: StageFolder) -> bool:
+    """Remove it, unless a process has begun to train it; whether it is gone.
+
+    Raises UsageError where it cannot be removed.
+    """
+    with _lock(each.folder) as locked:
+        if not locked:
+            return False
+        try:
+            shutil.rmtree(each.folder)
+        except OSError as error:
+            raise UsageError(
+                f"{each.folder} cannot be removed: {error.strerror} ({error.filename})"
+            ) from error
+    return True
+
+
+def links_to(output: Path, gone: Collection[Path]) -> list[Path]:
+    """The links of candidates, in the folder above, that lead to one of these folders."""
+    targets = {folder.resolve() for folder in gone}
+    return [link for link in sorted(output.glob("*")) if link.is_symlink() and link.resolve() in targets]
+
+
+def _is_stage(folder: Path) -> bool:
+    """Whether this is a folder of ours, and not something that a user put there."""
+    return folder.name.endswith(PARTIAL) or manifest.is_finished(folder)
+
+
+def _looked_at(folder: Path) -> StageFolder:
+    """With no process at it, this one holds its lock for a moment only."""
+    files = [path.lstat() for path in folder.rglob("*")] or [folder.lstat()]
+    with _lock(folder) as locked:
+        return StageFolder(
+            folder=folder,
+            finished=not folder.name.endswith(PARTIAL),
+            size=sum(file.st_blocks for file in files) * 512,
+            changed=max(file.st_mtime for file in files),
+            in_use=not locked,
+        )
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Whether no other process holds the stage's lock, which this one then does; none is made."""
+    lock = folder.with_name(f"{folder.name.removesuffix(PARTIAL)}.lock")
+    if not lock.exists():
+        yield True
+        return
+    with lock.open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
