@@ -18,7 +18,7 @@ from harness.engine.hub import model_folder
 from harness.errors import ModelError, UsageError
 from harness.records import Json, Local, Model
 
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 """Changes whenever the local engine would answer the same request differently."""
 
 DTYPES = ("float32", "bfloat16", "float16")
