@@ -103,6 +103,7 @@ def _made_up(network: Network, depth: int) -> _MadeUp:
 def _in_narrow_format(network: Network, depth: int, budget: PassBudget) -> Outcome:
     """The structure in float32, and whether the masks are heeded in 16 bits too."""
     shallow = _made_up(network, min(depth, SHALLOW))
+    alone = _alone(network, shallow)  # first: numbers that exceed the format are its fault
     try:
         with network.in_float32() as wide:
             fault = _structural_fault(wide, _made_up(network, depth), budget)
@@ -112,7 +113,7 @@ def _in_narrow_format(network: Network, depth: int, budget: PassBudget) -> Outco
             raise
         lasting = not is_out_of_memory(error)
         return Outcome(fault=f"it could not be tried out in float32 ({_said(error)})", lasting=lasting)
-    return Outcome(fault=fault or _fault_in_own_format(network, shallow, expected))
+    return Outcome(fault=fault or _fault_in_own_format(network, shallow, alone, expected))
 
 
 def _structural_fault(network: Network, made_up: _MadeUp, budget: PassBudget) -> str | None:
@@ -122,11 +123,12 @@ def _structural_fault(network: Network, made_up: _MadeUp, budget: PassBudget) ->
     return _fault(network, made_up, budget, expected, allowed)
 
 
-def _fault_in_own_format(network: Network, made_up: _MadeUp, expected: Sequence[float]) -> str | None:
+def _fault_in_own_format(
+    network: Network, made_up: _MadeUp, alone: Sequence[float], expected: Sequence[float]
+) -> str | None:
     """What is wrong with a shallow tree's numbers in 16 bits, beside those in float32."""
-    budget = PassBudget(tokens=SHALLOW, scored=SHALLOW)
-    allowed = NOISIER * max(_apart(_alone(network, made_up), expected), ROUNDING * pstdev(expected))
-    return _fault(network, made_up, budget, expected, allowed)
+    allowed = NOISIER * max(_apart(alone, expected), ROUNDING * pstdev(expected))
+    return _fault(network, made_up, PassBudget(tokens=SHALLOW, scored=SHALLOW), expected, allowed)
 
 
 def _fault(

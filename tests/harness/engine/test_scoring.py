@@ -23,6 +23,7 @@ from harness.engine.trial import Outcome, try_tree
 from harness.errors import EngineError
 from harness.protocols import Engine
 from harness.records import Likelihood, Local, Model
+from tests.real_models import smollm2_folder
 from tests.tiny_models import (
     SENTENCES,
     tiny_adapter,
@@ -350,7 +351,7 @@ def test_a_trial_without_memory_is_no_verdict(llama_folder: Path, monkeypatch: p
 def test_without_trees_the_numbers_are_the_same_and_that_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A model whose attention takes no tree is scored in ordinary batches, after one warning with the reason."""
+    """A model whose attention takes no tree is scored in padded batches, after one warning that says why."""
     folder = tiny_bloom(tmp_path / "bloom")
     engine = _engine(folder)
     pairs = [(text[:cut], text[cut:]) for text in SENTENCES for cut in (9, 20, 31)]
@@ -430,7 +431,7 @@ def test_another_format_or_configuration_is_tried_for_itself(
 def test_a_remembered_fault_is_said_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A later process does not try, and says the same; what is shallower than the fault is tried for itself."""
+    """A later process does not try, and says the same; shallower requests are tried for themselves."""
     folder = tiny_gemma3(tmp_path / "gemma", window=40)
     monkeypatch.setattr("harness.engine.scoring.windows", lambda network: windows(_unwindowed(network)))
     list(_engine(folder).loglikelihood([("a", " dog" * 80)]))
@@ -538,3 +539,28 @@ def test_answers_come_pass_by_pass(llama_folder: Path, monkeypatch: pytest.Monke
     assert 1 == len(seen)
     assert 199 == len(list(answers))
     assert len(seen) > 1
+
+
+# ---------------------------------------------------------------- a real model
+
+
+@pytest.fixture(scope="module", params=DTYPES)
+def smollm2(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """SmolLM2 in each number format."""
+    folder = smollm2_folder(tmp_path_factory.mktemp("smollm2"), getattr(torch, request.param))
+    return _network(folder, dtype=request.param)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("depth", [16, 48])
+def test_rounding_on_real_weights_is_no_fault(smollm2: Network, depth: int) -> None:
+    """Trained weights round far more than random ones; tests/trials/trees.py does this a thousand times."""
+    assert Outcome(fault=None) == try_tree(smollm2, depth, PassBudget(tokens=32, scored=32))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_are_found_on_real_weights(smollm2: Network, fault: str) -> None:
+    """In every number format, also where they are smaller than its rounding."""
+    with FAULTS[fault]():
+        assert not _takes_trees(smollm2, 24)
