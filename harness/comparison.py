@@ -192,7 +192,7 @@ def _engine(run: Run) -> Mapping[str, Json]:
 def _conditions(run: Run) -> dict[str, Json]:
     """What of the environment can move a number: package versions and what the engine computes with."""
     recorded = _flat(run.environment)
-    telling = ("engine.device", "engine.dtype", "processor")
+    telling = ("engine.device", "engine.dtype", "engine.scoring", "processor")
     return {key: value for key, value in recorded.items() if key.startswith("packages.") or key in telling}
 
 

@@ -10,7 +10,7 @@ engine, and only where `Store.run` shows that something is left to ask.
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -18,10 +18,13 @@ from harness.engine.identity import Identity
 from harness.environment import environment
 from harness.errors import AnswersMissing, UsageError, WorkFailed
 from harness.protocols import Engine, Suite
-from harness.records import Json, Metric, Model, Row, Run
+from harness.records import Json, Likelihood, Metric, Model, Row, Run
 from harness.store import Store
 
 SECONDS_BETWEEN_WRITES = 1.0
+
+SCORING = "scoring"
+"""Under this key an engine's description says in which way it scored, once it has."""
 
 
 def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Run:
@@ -87,24 +90,40 @@ def rescore(run: Run, model: Model, suite: Suite, engine: Engine, store: Store) 
 
 
 def _keep(run: Run, model: Model, engine: Engine, store: Store, rows: Iterable[Row]) -> Run:
-    started = replace(run, started=_now(), environment={**environment(), "engine": dict(engine.description)})
-    store.keep_model(
-        model.name, run.fingerprint, asdict(model.source), engine.description, engine.chat_template
-    )
+    known = _way_of_scoring(store, model, run)
+    about = {key: value for key, value in engine.description.items() if key != SCORING}
+    started = replace(run, started=_now(), environment={**environment(), "engine": about})
+    _keep_model(store, model, run, engine, known)
     store.begin_run(started)
-    kept = 0
+    kept, scored = 0, False
     for batch in _in_batches(rows):
         store.keep_rows(run.id, [(row.position, row) for row in batch])
         kept += len(batch)
+        scored = scored or any(isinstance(each, Likelihood) for row in batch for each in row.responses)
     if kept != run.size:
         raise WorkFailed(
             f"suite {run.suite!r} gave {kept} rows and promised {run.size}; the answers are kept, "
             "and the run stays unfinished"
         )
-    store.finish_run(run.id, _now())
+    _keep_model(store, model, run, engine, known)
+    way = _way_of_scoring(store, model, run) if scored else {}
+    store.finish_run(run.id, _now(), way)
     finished = store.run(run.id)
     assert finished is not None
     return finished
+
+
+def _keep_model(store: Store, model: Model, run: Run, engine: Engine, known: Mapping[str, Json]) -> None:
+    """Keep what the engine says, and of its way of scoring what was known where it has not scored."""
+    description = {**known, **engine.description}
+    store.keep_model(model.name, run.fingerprint, asdict(model.source), description, engine.chat_template)
+
+
+def _way_of_scoring(store: Store, model: Model, run: Run) -> dict[str, Json]:
+    """In which way this model's log-likelihoods were computed last, as far as that is known."""
+    kept = store.model(model.name, run.fingerprint)
+    said = {} if kept is None else kept.description
+    return {SCORING: said[SCORING]} if SCORING in said else {}
 
 
 def _identifying(metric: Metric) -> dict[str, Json]:

@@ -19,7 +19,7 @@ from harness.errors import ModelError, UsageError
 from harness.records import Json, Local, Model
 from harness.thoughts import named_in, tags_of
 
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 """Changes whenever the local engine would answer the same request differently."""
 
 THOUGHTS_VERSION = 1

@@ -59,7 +59,6 @@ class LocalEngine:
             **network.describe(),
             "adapter": identity.adapter is not None,
             "max_length": self._tokens.max_length,
-            **self._scorer.description,
             "batch_rows": self._generating.rows,
         }
 
@@ -70,8 +69,8 @@ class LocalEngine:
 
     @property
     def description(self) -> Mapping[str, Json]:
-        """Device, dtype, parameters, window, attention, threads and batch sizes."""
-        return self._description
+        """Device, dtype, parameters, window, attention, threads, batch sizes, and the way of scoring."""
+        return {**self._description, **self._scorer.description}
 
     @property
     def can_score(self) -> bool:

@@ -3,8 +3,10 @@
 It does not know texts: tokens go in and logits come out.
 """
 
+import copy
 import gc
 import inspect
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -28,6 +30,7 @@ from transformers import (
 from harness.engine.grouped import share_keys
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity
+from harness.engine.widening import computing_in_float32
 from harness.errors import EngineError, ModelError, UsageError
 from harness.records import Json, Local
 
@@ -48,6 +51,9 @@ HIDDEN_STATE = ("recurrent_gemma",)
 
 DEVICE_FAILED = ("CUDA error", "cuDNN error")
 """How torch begins to say that a device-side assertion failed, or memory was read that is not there."""
+
+NAMES_AND_TOKENS = ("_name_or_path", "_version", "token_id")
+"""How the keys of a configuration end that say where a model is from, or what its tokens are for."""
 
 Mask = torch.Tensor | Mapping[str, torch.Tensor]
 """Which positions are seen: batch × length for padding, or a finished additive mask
@@ -100,8 +106,6 @@ class Network:
         `keep` selects the positions whose logits are wanted: the last so many, or these indices.
         Returns logits (batch × kept × vocabulary) in the model's dtype, and the cache.
         """
-        if self._model is None:
-            raise EngineError(f"{self.name}: the engine is closed")
         asked: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask, "use_cache": use_cache}
         if positions is not None and "position_ids" in self._accepts:
             asked["position_ids"] = positions
@@ -109,11 +113,25 @@ class Network:
             asked["past_key_values"] = cache
         if "logits_to_keep" in self._accepts:
             asked["logits_to_keep"] = keep
-        output = self._model(**asked)
+        output = self._open_model(**asked)
         logits = output.logits
         if "logits_to_keep" not in self._accepts:
             logits = logits[:, -keep:] if isinstance(keep, int) else logits[:, keep]
         return logits, output.get("past_key_values")
+
+    @contextmanager
+    def in_float32(self) -> Iterator["Network"]:
+        """The network as it computes in float32, on the same weights; it computes nothing else meanwhile."""
+        with computing_in_float32(self._open_model):
+            wide = copy.copy(self)
+            wide.dtype = torch.float32
+            yield wide
+
+    @property
+    def _open_model(self) -> PreTrainedModel | PeftModel:
+        if self._model is None:
+            raise EngineError(f"{self.name}: the engine is closed")
+        return self._model
 
     def not_finite(self) -> EngineError:
         """The error for logits that are NaN or infinite."""
@@ -163,6 +181,22 @@ class Network:
             text, "original_max_position_embeddings", None
         )
         return float(original or text.max_position_embeddings)
+
+    @cached_property
+    def structure(self) -> dict[str, Json] | None:
+        """What decides how it computes, besides weights; None for code that came with them and may change."""
+        model = self._open_model
+        base = model.get_base_model() if isinstance(model, PeftModel) else model
+        if not type(base).__module__.startswith("transformers.models."):
+            return None
+        config = json.loads(base.config.to_json_string(use_diff=False))
+        adapter = model.active_peft_config.to_dict() if isinstance(model, PeftModel) else {}
+        described = self.describe()
+        return {
+            **{key: described[key] for key in ("device", "dtype", "attention")},
+            "config": {key: value for key, value in config.items() if not key.endswith(NAMES_AND_TOKENS)},
+            "adapter": str(adapter.get("peft_type")),
+        }
 
     def logits_bytes(self) -> int:
         """Bytes that the logits of one position take, in the model's dtype and in float32."""

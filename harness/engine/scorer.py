@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from harness.engine.network import Network
 from harness.engine.padded import PaddedBudget, score_padded
-from harness.engine.scoring import PassBudget, score_tree, takes_trees
+from harness.engine.scoring import PassBudget, score_tree
 from harness.engine.tokens import ScoringRequest
+from harness.engine.verdicts import Verdicts
 from harness.records import Json, Likelihood
 
 CPU_PASS = 256
@@ -20,8 +21,8 @@ CPU_PADDED = 4_096
 CUDA_PADDED = 65_536
 """Positions in one padded batch, at most."""
 
-SHALLOWEST = 32
-"""Tokens that trees are tried out with at least."""
+SHARED = "shared prefixes"
+PADDED = "padded batches"
 
 logger = logging.getLogger(__name__)
 
@@ -36,35 +37,37 @@ class Scorer:
         self._network = network
         self._passes = PassBudget(tokens=tokens, scored=max(1, min(tokens, positions)))
         self._padded = PaddedBudget(positions=max(1, min(CPU_PADDED if cpu else CUDA_PADDED, positions)))
-        self._deepest = 0
-        """Up to how many tokens deep a tree is known to give right numbers."""
-        self._takes_none = False
+        self._verdicts = Verdicts(network)
+        self._ways: set[str] = set()
+        """In which requests were scored so far."""
 
     @property
     def description(self) -> dict[str, Json]:
-        """The sizes of a pass."""
-        return {"pass_tokens": self._passes.tokens, "pass_scored": self._passes.scored}
+        """The sizes of a pass, and in which way requests were scored, once that has shown."""
+        sizes: dict[str, Json] = {"pass_tokens": self._passes.tokens, "pass_scored": self._passes.scored}
+        return sizes | ({"scoring": " and ".join(sorted(self._ways, reverse=True))} if self._ways else {})
 
     def likelihoods(
         self, requests: Sequence[ScoringRequest], window: int
     ) -> Iterator[tuple[int, Likelihood]]:
         """Every request's likelihood, by its index, for a model that reads `window` tokens at most."""
-        if self._takes_trees(max((request.cost for request in requests), default=0), window):
+        if not requests:
+            return iter(())
+        depth = max(request.cost for request in requests)
+        fault = self._verdicts.fault(depth, window, self._passes)
+        if fault is None:
+            self._ways.add(SHARED)
             return score_tree(self._network, requests, self._passes)
+        self._say_once(fault)
+        self._ways.add(PADDED)
         return score_padded(self._network, requests, self._padded)
 
-    def _takes_trees(self, depth: int, window: int) -> bool:
-        """Whether requests this deep can share prefixes. Says once why it takes longer where they cannot."""
-        if self._takes_none or depth <= self._deepest:
-            return not self._takes_none
-        deeper = min(window, max(SHALLOWEST, depth + depth // 4))  # not again for every longer request
-        if takes_trees(self._network, deeper, self._passes):
-            self._deepest = deeper
-            return True
-        self._takes_none = True
-        logger.warning(
-            "%s: it takes no tree-shaped attention mask, so shared prefixes are computed again for every "
-            "request; the numbers are the same, and come more slowly",
-            self._network.name,
-        )
-        return False
+    def _say_once(self, fault: str) -> None:
+        """Why it takes longer."""
+        if PADDED not in self._ways:
+            logger.warning(
+                "%s: requests share no prefixes, and are scored in padded batches: %s; the numbers are "
+                "right, and come more slowly",
+                self._network.name,
+                fault,
+            )

@@ -4,18 +4,12 @@ The tree (`harness.engine.prefix`) is walked in passes of a bounded number of ne
 the key-value cache holds the path to the next token and nothing else. The vocabulary projection is taken at
 scored positions only, since with a large vocabulary it is most of the memory.
 
-Not every model can do this: one that carries a state from token to token, or that counts distances by place
-instead of by position, sees its neighbours in the pass. So it is tried out on made-up requests that are as
-deep as the real ones, and `takes_trees` says whether the numbers are those of ordinary batches.
-
-It does not know texts, nor what is done for a model that takes no trees.
+Not every model can do this: `harness.engine.trial` tries it out.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from random import Random
-from statistics import fmean, pstdev
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -24,24 +18,13 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from harness.engine.attention import tree_mask, windows
-from harness.engine.network import Network, is_device_failure, is_out_of_memory
+from harness.engine.network import Network, is_out_of_memory
 from harness.engine.prefix import Integers, Tree, grow
 from harness.engine.tokens import ScoringRequest
-from harness.errors import EngineError
 from harness.records import Likelihood
 
 NORMALISED_BYTES = 1 << 22
 """Logits in float32 that are looked at in one go: what a CPU's cache holds."""
-
-BRANCH = 8
-"""Tokens of the branches with which trees are tried out."""
-
-NOISE = {torch.float32: 1e-3}
-LOW_PRECISION_NOISE = 0.05
-"""How far apart log-probabilities may be in the two ways of computing, by their own spread."""
-
-FOREIGN = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
-"""What model code raises, each in its own way, for masks or caches it was not written for."""
 
 
 @dataclass(slots=True)
@@ -90,36 +73,6 @@ def score_tree(
             request, own = requests[tree.order[at]], slice(tree.offsets[at], tree.offsets[at + 1])
             yield request.index, _likelihood(request, logprobs[own], hits[own])
         told = whole
-
-
-def takes_trees(network: Network, depth: int, budget: PassBudget) -> bool:
-    """Whether requests of so many tokens get the same numbers from passes of this size as alone.
-
-    Branches on a common stem are made up, and the last of them is scored both ways, at every one of its
-    tokens. The others fill a whole pass before it, so that a model that counts by place in the pass, or that
-    sees the others or less than all of the stem, gives it other numbers. Raises EngineError where there is
-    not even memory for that branch alone, or its logits are not finite.
-    """
-    if not network.takes_cache or depth < 2 * BRANCH or depth > network.uniform_length:
-        return False
-    stem, branch = _made_up(network, depth - BRANCH)
-    try:
-        expected = _alone(network, stem, branch)
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise network.out_of_memory() from error
-        raise
-    if not all(map(math.isfinite, expected)):
-        raise network.not_finite()
-    requests = _requests(stem, branch) + _others(network, stem, budget.tokens)
-    try:
-        found = dict(score_tree(network, requests, replace(budget)))
-    except (*FOREIGN, EngineError) as error:
-        if is_device_failure(error):
-            raise
-        return False
-    apart = math.sqrt(fmean((found[at].logprob - value) ** 2 for at, value in enumerate(expected)))
-    return apart <= NOISE.get(network.dtype, LOW_PRECISION_NOISE) * max(pstdev(expected), 1e-3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,48 +187,3 @@ def _likelihood(request: ScoringRequest, logprobs: np.ndarray, hits: np.ndarray)
         tokens=len(request.continuation),
         truncated=request.truncated,
     )
-
-
-def _made_up(network: Network, stem: int) -> list[list[int]]:
-    """A stem and a branch of tokens drawn from the whole vocabulary; the branch stands last in the tree."""
-    drawn = Random(stem)
-    vocabulary = network.config.get_text_config().vocab_size
-    common, branch = ([drawn.randrange(vocabulary) for _ in range(size)] for size in (stem, BRANCH + 1))
-    return [common, [vocabulary - 1, *branch[1:]]]
-
-
-def _alone(network: Network, stem: list[int], branch: list[int]) -> list[float]:
-    """The log-probability of every token of the branch but its first, without a tree."""
-    with network.computing():
-        tokens = torch.tensor([stem + branch[:-1]], device=network.device)
-        logits, _ = network.forward(tokens, torch.ones_like(tokens), keep=BRANCH)
-        wanted = torch.tensor(branch[1:], device=network.device)
-        return [float(value) for value in logits[0].float().log_softmax(dim=-1).gather(1, wanted[:, None])]
-
-
-def _requests(stem: list[int], branch: list[int]) -> list[ScoringRequest]:
-    """The same as requests, one for every such token."""
-    return [
-        ScoringRequest(index=at, tokens=stem + branch[: at + 1], continuation=[branch[at + 1]], truncated=0)
-        for at in range(BRANCH)
-    ]
-
-
-def _others(network: Network, stem: list[int], tokens: int) -> list[ScoringRequest]:
-    """Branches before it: so many that a last pass of so many tokens is full, and lies behind the stem.
-
-    There are no more than the vocabulary has first tokens for.
-    """
-    drawn = Random(len(stem))
-    vocabulary = network.config.get_text_config().vocab_size
-    wanted = -(-(len(stem) + tokens) // tokens) * tokens - len(stem) - BRANCH
-    lengths = [BRANCH] * (wanted // BRANCH) + ([wanted % BRANCH] if wanted % BRANCH else [])
-    return [
-        ScoringRequest(
-            index=BRANCH + first,
-            tokens=[*stem, first, *(drawn.randrange(vocabulary) for _ in range(length - 1))],
-            continuation=[first],
-            truncated=0,
-        )
-        for first, length in enumerate(lengths[: vocabulary - 1])
-    ]

@@ -8,6 +8,7 @@ It does not know how scores are compared, nor what a run's identity is made of.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, type_coerce, update
@@ -51,10 +52,17 @@ def begin_run(connection: Connection, run: Run) -> None:
     insert_missing(connection, schema.runs, [values])
 
 
-def finish_run(connection: Connection, run_id: str, finished: str) -> None:
-    """Say that a run is whole. The first time stays."""
-    unfinished = (schema.runs.c.id == run_id) & schema.runs.c.finished.is_(None)
-    connection.execute(update(schema.runs).where(unfinished).values(finished=finished))
+def finish_run(
+    connection: Connection, run_id: str, finished: str, engine: Mapping[str, Json] = MappingProxyType({})
+) -> None:
+    """Say that a run is whole, and what its engine says of itself only now. The first time stays."""
+    table = schema.runs
+    unfinished = (table.c.id == run_id) & table.c.finished.is_(None)
+    for environment in connection.scalars(select(table.c.environment).where(unfinished)).all():
+        said = (
+            {**environment, "engine": {**environment.get("engine", {}), **engine}} if engine else environment
+        )
+        connection.execute(update(table).where(unfinished).values(finished=finished, environment=said))
 
 
 def find_runs(

@@ -8,7 +8,7 @@ It does not know how answers come about, nor what they mean.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from harness.records import Json, Observation, Preference, Rater, Row, Run, Study, Vote
@@ -129,10 +129,15 @@ class Store:
         with self._database.writing() as connection:
             runs.keep_rows(connection, run_id, rows)
 
-    def finish_run(self, run_id: str, finished: str) -> None:
-        """Say when a run became whole (ISO 8601, UTC). The first time stays."""
+    def finish_run(
+        self, run_id: str, finished: str, engine: Mapping[str, Json] = MappingProxyType({})
+    ) -> None:
+        """Say when a run became whole (ISO 8601, UTC), and what its engine says of itself only now.
+
+        The first time stays.
+        """
         with self._database.writing() as connection:
-            runs.finish_run(connection, run_id, finished)
+            runs.finish_run(connection, run_id, finished, engine)
 
     def run(self, run_id: str) -> Run | None:
         """The run of this id."""

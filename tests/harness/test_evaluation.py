@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.engine.identity import Identity
-from harness.evaluation import plan_run
+from harness.engine.scripted import ScriptedEngine
+from harness.evaluation import evaluate, plan_run
 from harness.protocols import Engine
-from harness.records import Json, Local, Metric, Model, Row
+from harness.recorded import recorded
+from harness.records import Json, Local, Metric, Model, Prompt, Row, Sample, Sampling, Score
+from harness.store import Store
 
 MODEL = Model(name="sft", source=Local(path="folder"))
+IDENTITY = Identity(fingerprint="sha256:model", chat_template=None)
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,7 @@ class Quiz:
 def run_id(**metric: object) -> str:
     """The id of a run of one metric."""
     made = Metric(name="right", kind="binary", **metric)  # type: ignore[arg-type]  # a test's own words
-    identity = Identity(fingerprint="sha256:model", chat_template=None)
-    return plan_run(MODEL, identity, Quiz((made,)), seed=0).id
+    return plan_run(MODEL, IDENTITY, Quiz((made,)), seed=0).id
 
 
 def test_a_run_keeps_the_id_of_before_there_were_splits() -> None:
@@ -43,3 +47,50 @@ def test_a_run_keeps_the_id_of_before_there_were_splits() -> None:
 def test_what_is_split_makes_another_run() -> None:
     """A suite that begins to declare a split is scored anew, so that its samples get their tags."""
     assert 3 == len({run_id(), run_id(splits=("kind",)), run_id(splits=("kind", "topic"))})
+
+
+class Scoring(Quiz):
+    """Its row is a log-likelihood."""
+
+    def rows(self, engine: Engine) -> Iterator[Row]:
+        for _, answer in engine.loglikelihood([("a", "b")]):
+            yield Row(sample=Sample(id="a", prompt="a"), responses=(answer,), scores=())
+
+
+class Writing(Quiz):
+    """Its row is a text."""
+
+    def rows(self, engine: Engine) -> Iterator[Row]:
+        for _, answer in engine.generate([Prompt(content="a")], Sampling(max_tokens=1)):
+            score = Score(metric="right", value=1.0)
+            yield Row(sample=Sample(id="a", prompt="a"), responses=(answer,), scores=(score,))
+
+
+class Sharing(ScriptedEngine):
+    """Says in which way it scored, once it has."""
+
+    fingerprint = "sha256:model"  # type: ignore[assignment]  # a test's own
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        scored = any(isinstance(asked, tuple) for asked in self.asked)
+        return {"engine": "scripted"} | ({"scoring": "shared prefixes"} if scored else {})
+
+
+def _engine_of_run(suite: Quiz, engine: Engine, store: Store) -> Any:
+    """What a run of the suite records of its engine."""
+    run = plan_run(MODEL, IDENTITY, suite, seed=0)
+    return evaluate(run, MODEL, suite, recorded(engine, store), store).environment["engine"]
+
+
+def test_a_run_says_in_which_way_its_log_likelihoods_were_computed() -> None:
+    """It shows only when the engine scores; texts have no such way, and kept answers keep theirs."""
+    metrics = (Metric(name="right", kind="binary"),)
+    engine = Sharing(["b"], likelihood=lambda context, continuation: -1.0)
+    with Store.open("sqlite://") as store:
+        scored = _engine_of_run(Scoring(metrics, name="scoring"), engine, store)
+        written = _engine_of_run(Writing(metrics, name="writing"), engine, store)
+        again = _engine_of_run(Scoring(metrics, name="once more"), Sharing(), store)
+
+    assert {"engine": "scripted", "scoring": "shared prefixes"} == scored == again
+    assert {"engine": "scripted"} == written

@@ -17,11 +17,13 @@ from harness.engine.network import Network, load
 from harness.engine.opening import open_engine
 from harness.engine.prefix import grow
 from harness.engine.scorer import Scorer
-from harness.engine.scoring import PassBudget, score_tree, takes_trees
+from harness.engine.scoring import PassBudget, score_tree
 from harness.engine.tokens import ScoringRequest
+from harness.engine.trial import Outcome, try_tree
 from harness.errors import EngineError
 from harness.protocols import Engine
 from harness.records import Likelihood, Local, Model
+from tests.real_models import smollm2_folder
 from tests.tiny_models import (
     SENTENCES,
     tiny_adapter,
@@ -37,10 +39,12 @@ from tests.tiny_models import (
     tiny_opt,
     tiny_qwen2,
 )
+from tests.trials.planted_faults import FAULTS
 
 FAMILIES = [tiny_llama, tiny_qwen2, tiny_gemma2, tiny_gemma3, tiny_mistral, tiny_gpt2, tiny_opt]
 """Rotary and learned positions, grouped heads, tied embeddings, soft caps, windows in some layers or all."""
 PASS = PassBudget(tokens=256, scored=256)
+DTYPES = ["float32", "bfloat16", "float16"]
 WINDOW = 16
 """Of those that have one: shorter than the requests."""
 
@@ -49,6 +53,10 @@ def _network(folder: Path, **source: str) -> Network:
     model = Model(name="tiny", source=Local(path=str(folder), **source))
     assert isinstance(model.source, Local)
     return load(model.source, identify(model), name="tiny", device="cpu")[0]
+
+
+def _takes_trees(network: Network, depth: int) -> bool:
+    return try_tree(network, depth, PASS).fault is None
 
 
 @pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.__name__)
@@ -135,7 +143,7 @@ def test_eager_attention_gives_the_same(folder: Path) -> None:
 
     found = _tree(network, requests, tokens=30)
 
-    assert takes_trees(network, 60, PASS)
+    assert _takes_trees(network, 60)
     for index, (logprob, _) in _alone(folder, requests, "eager").items():
         assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
 
@@ -148,7 +156,7 @@ def test_low_precision_is_as_near_as_its_own_noise(folder: Path, dtype: str) -> 
 
     found = _tree(network, requests, tokens=30)
 
-    assert takes_trees(network, 60, PASS)
+    assert _takes_trees(network, 60)
     apart = [found[index].logprob - logprob for index, (logprob, _) in _alone(folder, requests).items()]
     assert math.sqrt(sum(error**2 for error in apart) / len(apart)) < 0.3
 
@@ -163,7 +171,7 @@ def test_an_adapter_is_part_of_the_model(llama_folder: Path, tmp_path: Path) -> 
     alone = {request.index: _tree(network, [request])[request.index] for request in requests}
     plain = _alone(llama_folder, requests)
 
-    assert takes_trees(network, 60, PASS)
+    assert _takes_trees(network, 60)
     for index, likelihood in alone.items():
         assert pytest.approx(likelihood.logprob, abs=1e-4) == together[index].logprob
         assert plain[index][0] != pytest.approx(likelihood.logprob, abs=1e-4)
@@ -193,10 +201,28 @@ def test_the_order_of_requests_changes_nothing(network: Network) -> None:
 # ---------------------------------------------------------------- models that take no trees
 
 
-def test_a_model_that_takes_no_tree_is_found_out(tmp_path: Path) -> None:
-    """Distances counted by place in the batch would give other numbers, however short requests are."""
-    network = _network(tiny_bloom(tmp_path / "bloom"))
-    assert not any(takes_trees(network, depth, PASS) for depth in (16, 20, 24, 40))
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("family", [tiny_bloom, tiny_mpt], ids=lambda each: each.__name__)
+def test_a_model_that_takes_no_tree_is_found_out(
+    family: Callable[[Path], Path], dtype: str, tmp_path: Path
+) -> None:
+    """Distances counted by place would give other numbers, however short requests are, in every format."""
+    network = _network(family(tmp_path / "checkpoint"), dtype=dtype)
+    assert not any(_takes_trees(network, depth) for depth in (16, 20, 24, 40))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_window_that_counts_by_place_is_found_out(dtype: str, tmp_path: Path) -> None:
+    """GPT-Neo's local layers look back by place: behind others in a pass, a stem is out of their sight."""
+    network = _network(tiny_gpt_neo(tmp_path / "checkpoint"), dtype=dtype)
+    assert not any(_takes_trees(network, depth) for depth in (32, 120, 200))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_turns_that_depend_on_the_pass_are_found_out(dtype: str, tmp_path: Path) -> None:
+    """ "longrope" turns all positions otherwise in passes that reach beyond 64 tokens."""
+    network = _network(tiny_longrope(tmp_path / "checkpoint"), dtype=dtype)
+    assert [True, False] == [_takes_trees(network, depth) for depth in (60, 65)]
 
 
 @pytest.mark.parametrize("family", [tiny_mpt, tiny_gpt_neo, tiny_longrope], ids=lambda each: each.__name__)
@@ -214,6 +240,7 @@ def test_whatever_the_architecture_the_numbers_are_right(
         assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     "error",
     [
@@ -224,27 +251,30 @@ def test_whatever_the_architecture_the_numbers_are_right(
     ids=str,
 )
 def test_a_failed_device_is_not_taken_for_a_model_without_trees(
-    llama_folder: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+    llama_folder: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError, dtype: str
 ) -> None:
     """What fails while trees are tried out shows, where it says nothing about the model's attention."""
-    network = _network(llama_folder)
+    network = _network(llama_folder, dtype=dtype)
 
     def failing(*asked: object) -> Iterator[tuple[int, Likelihood]]:
         raise error
 
-    monkeypatch.setattr("harness.engine.scoring.score_tree", failing)
+    monkeypatch.setattr("harness.engine.trial.score_tree", failing)
 
     with pytest.raises(type(error), match=str(error)):
-        takes_trees(network, 40, PASS)
+        try_tree(network, 40, PASS)
 
 
-def test_a_window_that_is_not_heeded_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_window_that_is_not_heeded_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
     """What matters only deeper than a window is tried out as deep as the requests are."""
-    network = _network(tiny_gemma3(tmp_path / "gemma", window=WINDOW))
+    network = _network(tiny_gemma3(tmp_path / "gemma", window=WINDOW), dtype=dtype)
     monkeypatch.setattr("harness.engine.scoring.windows", lambda network: windows(_unwindowed(network)))
 
-    assert takes_trees(network, WINDOW, PASS)
-    assert not takes_trees(network, 4 * WINDOW, PASS)
+    assert _takes_trees(network, WINDOW)
+    assert not _takes_trees(network, 4 * WINDOW)
 
 
 def _unwindowed(network: Network) -> Any:
@@ -254,10 +284,74 @@ def _unwindowed(network: Network) -> Any:
     return Other
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_are_found_in_every_format(llama_folder: Path, dtype: str, fault: str) -> None:
+    """Neighbours seen, masks ignored, windows by place and miscounted positions, however rough the format."""
+    network = _network(llama_folder, dtype=dtype)
+
+    with FAULTS[fault]():
+        outcome = try_tree(network, 40, PASS)
+
+    assert outcome.fault is not None
+    assert outcome.fault.startswith("in a made-up tree of 40 tokens in float32, its log-probabilities are")
+
+
+@pytest.mark.parametrize("fault", ["mask ignored", "neighbours seen"])
+def test_a_mask_that_only_the_narrow_format_ignores_is_found(llama_folder: Path, fault: str) -> None:
+    """Kernels differ by format: the model's own is looked at too, and the message says which it is."""
+    network = _network(llama_folder, dtype="bfloat16")
+
+    with FAULTS[fault](torch.bfloat16):
+        outcome = try_tree(network, 40, PASS)
+
+    assert outcome.fault is not None
+    assert outcome.fault.startswith("in a made-up tree of 32 tokens in bfloat16, its log-probabilities are")
+
+
+def test_the_weights_are_untouched_by_the_trial(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is widened for the trial is as before, in place and to the bit, also where it breaks off."""
+    network = _network(llama_folder, dtype="bfloat16")
+    assert network._model is not None
+    tensors = [*network._model.parameters(), *network._model.buffers()]
+    before = [(tensor, tensor.dtype, tensor.clone()) for tensor in tensors]
+    seen = []
+
+    def interrupted(module: torch.nn.Module, *_: Any) -> None:
+        seen.append(next(module.parameters()).dtype)
+        raise KeyboardInterrupt
+
+    hook = network._model.model.layers[1].mlp.register_forward_pre_hook(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        try_tree(network, 40, PASS)
+    hook.remove()
+    assert _takes_trees(network, 40)
+
+    assert [torch.float32] == seen
+    after = [*network._model.parameters(), *network._model.buffers()]
+    for (tensor, dtype, content), now in zip(before, after, strict=True):
+        assert tensor is now
+        assert dtype == now.dtype
+        assert torch.equal(content, now)
+
+
+def test_a_trial_without_memory_is_no_verdict(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a layer in float32 does not fit, prefixes are not shared, and another process tries again."""
+    network = _network(llama_folder, dtype="bfloat16")
+
+    def failing(tensor: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("harness.engine.widening._widened", failing)
+
+    expected = "it could not be tried out in float32 (OutOfMemoryError: CUDA out of memory)"
+    assert Outcome(fault=expected, lasting=False) == try_tree(network, 40, PASS)
+
+
 def test_without_trees_the_numbers_are_the_same_and_that_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A model whose attention takes no tree is scored in ordinary batches, after one warning."""
+    """A model whose attention takes no tree is scored in padded batches, after one warning that says why."""
     folder = tiny_bloom(tmp_path / "bloom")
     engine = _engine(folder)
     pairs = [(text[:cut], text[cut:]) for text in SENTENCES for cut in (9, 20, 31)]
@@ -270,26 +364,88 @@ def test_without_trees_the_numbers_are_the_same_and_that_is_said_once(
     for index, (logprob, greedy) in _alone(folder, requests).items():
         assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
         assert greedy == found[index].greedy
-    assert ["tiny: it takes no tree-shaped attention mask"] == [
-        record.getMessage().split(",")[0] for record in caplog.records
-    ]
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(
+        "tiny: requests share no prefixes, and are scored in padded batches: its code refuses"
+    )
+    assert "padded batches" == engine.description["scoring"]
+
+
+# ---------------------------------------------------------------- what is remembered
+
+
+def _noted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The depths that are tried from now on."""
+    tried: list[int] = []
+
+    def noted(network: Network, depth: int, budget: PassBudget) -> Outcome:
+        tried.append(depth)
+        return try_tree(network, depth, budget)
+
+    monkeypatch.setattr("harness.engine.verdicts.try_tree", noted)
+    return tried
 
 
 def test_a_deeper_request_is_tried_out_again(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was shown for short requests is not believed of longer ones, and is tried once per depth."""
     engine = _engine(llama_folder)
-    tried: list[int] = []
+    tried = _noted(monkeypatch)
 
-    def noted(network: Network, depth: int, budget: PassBudget) -> bool:
-        tried.append(depth)
-        return takes_trees(network, depth, budget)
-
-    monkeypatch.setattr("harness.engine.scorer.takes_trees", noted)
     for length in (4, 4, 40, 39):
         list(engine.loglikelihood([("a", " dog" * length)]))
 
     assert 2 == len(tried)
     assert tried[0] < 40 <= tried[1]
+
+
+def test_another_process_does_not_try_again(
+    llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdict is remembered for the architecture: other weights of it are scored in the same way."""
+    list(_engine(llama_folder).loglikelihood([("a", " dog")]))
+    tried = _noted(monkeypatch)
+
+    other = _engine(tiny_llama(tmp_path / "other", seed=1))
+    list(other.loglikelihood([("a", " dog")]))
+
+    assert [] == tried
+    assert "shared prefixes" == other.description["scoring"]
+
+
+@pytest.mark.parametrize("source", [{"dtype": "bfloat16"}, {"max_length": 128}], ids=str)
+def test_another_format_or_configuration_is_tried_for_itself(
+    llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: dict[str, Any]
+) -> None:
+    """What was shown for one says nothing about another."""
+    list(_engine(llama_folder).loglikelihood([("a", " dog")]))
+    tried = _noted(monkeypatch)
+    shape = {key: value for key, value in source.items() if key == "max_length"}
+    folder = tiny_llama(tmp_path / "other", **shape)
+
+    other = Local(path=str(folder), dtype=source.get("dtype", "auto"))
+    list(open_engine(Model(name="tiny", source=other), device="cpu").loglikelihood([("a", " dog")]))
+
+    assert 1 == len(tried)
+
+
+def test_a_remembered_fault_is_said_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A later process does not try, and says the same; shallower requests are tried for themselves."""
+    folder = tiny_gemma3(tmp_path / "gemma", window=40)
+    monkeypatch.setattr("harness.engine.scoring.windows", lambda network: windows(_unwindowed(network)))
+    list(_engine(folder).loglikelihood([("a", " dog" * 80)]))
+    said = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+    tried = _noted(monkeypatch)
+
+    engine = _engine(folder)
+    list(engine.loglikelihood([("a", " dog" * 90)]))
+    list(engine.loglikelihood([("a", " dog" * 20)]))
+
+    assert [32] == tried
+    assert [said[0]] == [record.getMessage() for record in caplog.records]
+    assert "shared prefixes and padded batches" == engine.description["scoring"]
 
 
 # ---------------------------------------------------------------- memory
@@ -383,3 +539,28 @@ def test_answers_come_pass_by_pass(llama_folder: Path, monkeypatch: pytest.Monke
     assert 1 == len(seen)
     assert 199 == len(list(answers))
     assert len(seen) > 1
+
+
+# ---------------------------------------------------------------- a real model
+
+
+@pytest.fixture(scope="module", params=DTYPES)
+def smollm2(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """SmolLM2 in each number format."""
+    folder = smollm2_folder(tmp_path_factory.mktemp("smollm2"), getattr(torch, request.param))
+    return _network(folder, dtype=request.param)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("depth", [16, 48])
+def test_rounding_on_real_weights_is_no_fault(smollm2: Network, depth: int) -> None:
+    """Trained weights round far more than random ones; tests/trials/trees.py does this a thousand times."""
+    assert Outcome(fault=None) == try_tree(smollm2, depth, PassBudget(tokens=32, scored=32))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_are_found_on_real_weights(smollm2: Network, fault: str) -> None:
+    """In every number format, also where they are smaller than its rounding."""
+    with FAULTS[fault]():
+        assert not _takes_trees(smollm2, 24)
