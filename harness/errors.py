@@ -65,7 +65,7 @@ class DataError(UsageError):
     """A data file that cannot be used. `row` counts from 1, as an editor does; 0 is the whole file."""
 
     def __init__(self, file: str, row: int, message: str) -> None:
-        self.file, self.row = file, row
+        self.file, self.row, self.message = file, row, message
         super().__init__(f"{file}, row {row}: {message}" if row else f"{file}: {message}")
 
 

@@ -134,7 +134,16 @@ class StageSection(Section):
 
 
 Column = Literal[
-    "text", "messages", "prompt", "completion", "chosen", "rejected", "instruction", "input", "output"
+    "text",
+    "messages",
+    "conversations",
+    "prompt",
+    "completion",
+    "chosen",
+    "rejected",
+    "instruction",
+    "input",
+    "output",
 ]
 """What training rows' schemas call their columns."""
 
