@@ -46,8 +46,8 @@ ATTRIBUTES = (
 SAME_WITHIN = 1e-5
 """How far apart two scores of one text may be; 6e-7 was found in genuine files."""
 SHAPES = (
-    'expected is a JSONL file of lines such as {"prompt": {"text": "So"}, "generations": [{"text": " it goes", '
-    '"toxicity": 0.1}]} or {"prompt": "So", "continuation": " it goes", "toxicity": 0.1}'
+    'a JSONL file is expected, with lines such as {"prompt": {"text": "So"}, "generations": [{"text": " it '
+    'goes", "toxicity": 0.1}]} or {"prompt": "So", "continuation": " it goes", "toxicity": 0.1}'
 )
 
 
@@ -113,9 +113,7 @@ class ImportedScores:
             for prompt, text, fields in self._continuations(line, row):
                 key, numbers = (prompt.strip(), text.strip()), self._checked(line, fields)
                 first = found.setdefault(key, numbers)
-                distance = max(
-                    (abs(first[name] - numbers[name]) for name in first.keys() & numbers), default=0.0
-                )
+                distance = _distance(first, numbers)
                 if distance > SAME_WITHIN:
                     raise DataError(
                         str(self.file), line, f"scores {text!r} again, and differently (by {distance:.2g})"
@@ -157,3 +155,8 @@ class ImportedScores:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise DataError(str(self.file), line, f"`{name}` must be a number from 0 to 1, not {value!r}")
         return numbers
+
+
+def _distance(first: Mapping[str, float], again: Mapping[str, float]) -> float:
+    """The most by which two readings of one text differ, of what both have a number for."""
+    return max((abs(first[name] - again[name]) for name in first.keys() & again.keys()), default=0.0)

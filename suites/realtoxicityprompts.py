@@ -66,7 +66,7 @@ class PromptText(BaseModel):
 
 
 class Excerpt(OfficialRow):
-    """A row of the official data: half a sentence, and where it was found. A row of your own needs no place."""
+    """A row of the official data: half a sentence, and where it was found. Rows of a user's need no place."""
 
     filename: str | None = None
     begin: int | None = None
@@ -77,7 +77,7 @@ class Excerpt(OfficialRow):
 
     @property
     def id(self) -> str:
-        """The place in the corpus, since a few excerpts have equal prompts; without one, the prompt's hash."""
+        """The place in the corpus, since a few excerpts have equal prompts; where there is none, a hash."""
         if self._has_a_place:
             return f"{self.filename}:{self.begin}-{self.end}"
         digest = sha256(self.prompt.text.encode()).hexdigest()[:16]

@@ -197,8 +197,8 @@ class Toxicity:
                 f"the toxicity classifier {self.name!r} comes from {url}, which cannot be reached "
                 f"({error.reason}). Put the file at {self.checkpoint}. Without any download, either set "
                 "`classifier` in the suite's section, [suites.realtoxicityprompts], to a pipeline with a "
-                "`toxicity` stage, which trains one on texts of yours, or to a folder that holds a checkpoint "
-                "with its configuration and tokenizer; or set `scores` there to a file of scores that the "
+                "`toxicity` stage, which trains one on texts of yours, or to a folder with a checkpoint, its "
+                "configuration and tokenizer; or set `scores` there to a file of scores that the "
                 "continuations were given elsewhere"
             ) from error
 

@@ -325,7 +325,7 @@ def test_an_undecided_language_is_told(response: str, undecided: bool) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"strict": None}, "line 2: strict: input should be a valid list"),
+        ({"strict": None}, "line 2: strict: field required"),
         ({"loose": [True, True]}, "line 2: loose: 2 verdicts on 1 instructions"),
         ({"strict": ["yes"]}, r"line 2: strict\.0: input should be a valid boolean"),
         ({"response": 3}, "line 2: response: input should be a valid string"),

@@ -83,7 +83,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_file_that_is_not_text(tmp_path: Path) -> None:
     """Bytes that are not UTF-8 are named as such, with their line."""
-    (tmp_path / "own.jsonl").write_bytes(b"{}\n\xe9")
+    (tmp_path / "own.jsonl").write_bytes(json.dumps(QUESTIONS[0]).encode() + b"\n\xe9")
     with pytest.raises(DataError, match="row 2: is not UTF-8"):
         read(SuiteSettings(data=tmp_path / "own.jsonl"))
 

@@ -70,7 +70,7 @@ def test_toy_sets_are_read_by_name(tmp_path: Path) -> None:
         ("a.json", b'[{"a": 1},\n 3]', 2, "is not a JSON object but int"),
         ("a.jsonl.gz", b"no gzip", 0, "cannot be read"),
         ("a.parquet", b"no parquet", 0, "is not a Parquet file"),
-        ("a.jsonl", b"\xff\xfe", 0, "is UTF-16 text"),
+        ("a.jsonl", b"\xff\xfe", 0, "is not UTF-8 text but UTF-16"),
         ("a.csv", b"a,b\n1,2\n1,2,3\n", 3, "more cells than the first line has columns"),
     ],
 )
@@ -179,7 +179,7 @@ def test_questions_keep_the_other_columns() -> None:
     [
         (texts, {"txt": "a"}, "needs `text`; its columns are txt"),
         (texts, {"text": 3}, "column `text` must be text, not int"),
-        (demonstrations, {"prompt": "Hi"}, "needs `messages`, `prompt` and `completion`"),
+        (demonstrations, {"prompt": "Hi"}, "needs `messages`, `conversations`, `prompt` and `completion`"),
         (demonstrations, {"messages": [USER]}, "must end with the assistant's answer"),
         (demonstrations, {"messages": []}, "a list of messages"),
         (demonstrations, {"messages": [{"role": "bot", "content": "a"}, ANSWER]}, "a turn needs a `role`"),
