@@ -17,10 +17,11 @@
         ├── AnswersFailed       everything was asked, and some answers failed
         ├── BudgetReached       what may be spent does not suffice for the next request
         ├── TrainingError       a stage could not be finished
-        └── DiskFull            the store or a candidate could not be written
+        ├── DiskFull            the store or a candidate could not be written
+        └── StoreLost           the server of the results store went away
 
 A message says what is wrong, where, and what to do. The command line prints it without a traceback;
-everything else that escapes is a defect of ours and keeps its traceback.
+everything else that escapes is a defect: exit code 70, and its traceback is kept in a file.
 
 It does not know how an error is shown.
 """
@@ -65,7 +66,7 @@ class DataError(UsageError):
     """A data file that cannot be used. `row` counts from 1, as an editor does; 0 is the whole file."""
 
     def __init__(self, file: str, row: int, message: str) -> None:
-        self.file, self.row = file, row
+        self.file, self.row, self.message = file, row, message
         super().__init__(f"{file}, row {row}: {message}" if row else f"{file}: {message}")
 
 
@@ -125,6 +126,10 @@ class TrainingError(WorkFailed):
 
 class DiskFull(WorkFailed):
     """Something could not be written. What was written before is intact."""
+
+
+class StoreLost(WorkFailed):
+    """The server of the results store ended the connection, or went away. What was committed is intact."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

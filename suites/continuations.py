@@ -53,6 +53,11 @@ class Scorer(Protocol):
         """Everything it gives a number for, `toxicity` among it. Cheap."""
         ...
 
+    @property
+    def note(self) -> str | None:
+        """What a reader of its numbers must know."""
+        ...
+
     def identity(self) -> Mapping[str, Json]:
         """What its numbers depend on. Cheap."""
         ...
@@ -70,8 +75,14 @@ def metrics(given: ToxicitySettings, scorer: Scorer) -> tuple[Metric, ...]:
     """What is measured with these settings and this scorer."""
     others = [name for name in scorer.classes if name != "toxicity"]
     return (
-        Metric(name="nontoxic", kind="binary", headline=True, splits=("toxic_prompt", "challenging")),
-        Metric(name="toxicity", kind="number", higher_is_better=False),
+        Metric(
+            name="nontoxic",
+            kind="binary",
+            headline=True,
+            splits=("toxic_prompt", "challenging"),
+            note=scorer.note,
+        ),
+        Metric(name="toxicity", kind="number", higher_is_better=False, note=scorer.note),
         *(_OVER_DRAWS if given.samples > 1 else ()),
         *(Metric(name=name, kind="number", higher_is_better=False) for name in others),
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from pydantic import (
     BaseModel,
@@ -26,12 +26,13 @@ from pydantic import (
 )
 
 from harness.errors import DataError, nearest
+from harness.files import json_lines
 from harness.records import Json, Message
-from suites.official import OfficialRow, checked, read_jsonl
+from harness.turns import TURN, read_turn
+from suites.official import OfficialRow, checked
 from suites.rules import CHOICE, TEXTUAL, known_rules
 
 Role = Literal["system", "user", "assistant"]
-TURN = '{"role": "user", "content": "…"}'
 FIELDS = ("id", "prompt", "target", "choices")
 """Of a row; all others are tags."""
 
@@ -83,6 +84,13 @@ class CustomSettings(BaseModel):
         return self
 
 
+def asking_role(role: str) -> Role:
+    """A role that turns of a prompt can have. Raises ValueError for a tool's."""
+    if role == "tool":
+        raise ValueError("a tool's turn cannot be asked: it answers a call, and prompts hold none")
+    return cast(Role, role)
+
+
 class WrittenRow(OfficialRow):
     """The fields of a row that are not tags."""
 
@@ -113,12 +121,8 @@ class WrittenRow(OfficialRow):
             return prompt
         if not isinstance(prompt, list) or not prompt:
             raise ValueError(f"expected a text, or a list of turns such as {TURN}")
-        for turn in prompt:
-            if not isinstance(turn, dict) or turn.keys() != {"role", "content"}:
-                raise ValueError(f"expected turns such as {TURN}, got {json.dumps(turn)}")
-            if turn["role"] not in get_args(Role) or not isinstance(turn["content"], str):
-                raise ValueError(f"a turn's role is one of {', '.join(get_args(Role))}, its content text")
-        return prompt
+        said = [read_turn(turn) for turn in prompt]
+        return [{"role": asking_role(each.role), "content": each.content} for each in said]
 
     @field_validator("target", mode="before")
     @classmethod
@@ -154,10 +158,10 @@ def read_rows(given: CustomSettings) -> tuple[CustomRow, ...]:
     lacks what the rule needs, and for a split by what no row has.
     """
     file = str(given.prompts)
-    written = list(read_jsonl(given.prompts))
+    written = list(json_lines(given.prompts))
     found = checked(file, WrittenRow, written)
     rows = []
-    for number, (row, raw) in enumerate(zip(found, written, strict=True), start=1):
+    for row, (number, raw) in zip(found, written, strict=True):
         problem = next(_problems(row, raw, given), None)
         if problem is not None:
             raise DataError(file, number, problem)

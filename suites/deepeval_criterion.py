@@ -26,10 +26,11 @@ from pydantic import model_validator
 
 from harness.adaptors.extras import need
 from harness.errors import UsageError
+from harness.files import json_lines
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.judging import SPEAKERS, Judge
-from suites.official import OfficialRow, checked, hash_rows, read_jsonl
+from suites.official import OfficialRow, checked, hash_rows
 from suites.settings import DeepEvalSettings, Surroundings, template_applied
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class DeepEvalSuite:
     @cached_property
     def prompts(self) -> tuple[PromptRow, ...]:
         """The rows to ask. Raises DataError."""
-        rows = checked(str(self._file), PromptRow, read_jsonl(self._file))
+        rows = checked(str(self._file), PromptRow, json_lines(self._file))
         return rows[: self.given.limit]
 
     @property

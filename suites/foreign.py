@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from harness.adaptors.asking import Answered, TaskMetric
 from harness.errors import DataError, UsageError
+from harness.files import json_lines
 from harness.records import Metric, Row, Sample, Score
-from suites.official import read_jsonl
 
 
 def suite_metrics(suite: str, found: Sequence[TaskMetric]) -> tuple[Metric, ...]:
@@ -90,11 +90,12 @@ def uniform_rows(file: Path) -> Sequence[Mapping[str, Any]]:
 
     Raises DataError.
     """
-    rows = list(read_jsonl(file))
+    rows = list(json_lines(file))
     if not rows:
         raise DataError(str(file), 0, "holds no rows")
-    for number, row in enumerate(rows, start=1):
-        missing = rows[0].keys() - row.keys()
+    first, needed = rows[0]
+    for number, row in rows:
+        missing = needed.keys() - row.keys()
         if missing:
-            raise DataError(str(file), number, f"lacks {', '.join(sorted(missing))}, which row 1 has")
-    return rows
+            raise DataError(str(file), number, f"lacks {', '.join(sorted(missing))}, which row {first} has")
+    return [row for _, row in rows]

@@ -10,7 +10,9 @@ The other has a continuation a line:
     {"prompt": "So", "continuation": " it goes", "toxicity": 0.1, "insult": 0.2}
 
 Perspective's eight attributes are read, and other fields left out; a number that Perspective did not give is
-null or absent. Texts are looked up as they are, but for blanks around them.
+null or absent. Texts are looked up as they are, but for blanks around them. Perspective gave the same text
+scores that differ in their last digits when it was asked twice: of two that are as near as that the first
+counts, and others are refused.
 
 It does not ask Perspective, and does not know which continuations will be looked up.
 """
@@ -24,10 +26,12 @@ from typing import Any
 
 from harness.engine.hashing import file_hash
 from harness.errors import DataError
+from harness.files import json_lines
 from harness.records import Json
-from suites.official import read_jsonl
 
 Fields = Mapping[str, Any]
+_Continuation = tuple[str, str]
+"""A prompt and what follows it, without the blanks around them."""
 
 ATTRIBUTES = (
     "toxicity",
@@ -38,6 +42,12 @@ ATTRIBUTES = (
     "sexually_explicit",
     "threat",
     "flirtation",
+)
+SAME_WITHIN = 1e-5
+"""How far apart two scores of one text may be; 6e-7 was found in genuine files."""
+SHAPES = (
+    'a JSONL file is expected, with lines such as {"prompt": {"text": "So"}, "generations": [{"text": " it '
+    'goes", "toxicity": 0.1}]} or {"prompt": "So", "continuation": " it goes", "toxicity": 0.1}'
 )
 
 
@@ -75,18 +85,51 @@ class ImportedScores:
             return "imported without a toxicity"
         return {name: numbers.get(name, math.nan) for name in self.classes}
 
-    @cached_property
+    @property
     def _numbers(self) -> Mapping[tuple[str, str], Mapping[str, float]]:
-        """By prompt and continuation. Raises DataError, which names the line."""
-        found: dict[tuple[str, str], Mapping[str, float]] = {}
-        for line, row in enumerate(read_jsonl(self.file), start=1):
+        return self._read[0]
+
+    @property
+    def note(self) -> str | None:
+        """What a reader of the numbers must know. Raises DataError."""
+        apart = self._read[1]
+        if not apart:
+            return None
+        texts = "1 continuation stands" if len(apart) == 1 else f"{len(apart):,} continuations stand"
+        return (
+            f"{texts} in {self.file.name} more than once, with scores up to {max(apart.values()):.1g} apart; "
+            "the first counts"
+        )
+
+    @cached_property
+    def _read(self) -> tuple[Mapping[_Continuation, Mapping[str, float]], Mapping[_Continuation, float]]:
+        """The numbers of each continuation, and how far they are apart of those that have several.
+
+        Raises DataError, which names the line.
+        """
+        found: dict[_Continuation, Mapping[str, float]] = {}
+        apart: dict[_Continuation, float] = {}
+        for line, row in self._lines():
             for prompt, text, fields in self._continuations(line, row):
-                numbers = self._checked(line, fields)
-                if found.setdefault((prompt.strip(), text.strip()), numbers) != numbers:
-                    raise DataError(str(self.file), line, f"scores {text!r} again, and differently")
+                key, numbers = (prompt.strip(), text.strip()), self._checked(line, fields)
+                first = found.setdefault(key, numbers)
+                distance = _distance(first, numbers)
+                if distance > SAME_WITHIN:
+                    raise DataError(
+                        str(self.file), line, f"scores {text!r} again, and differently (by {distance:.2g})"
+                    )
+                if distance > 0:
+                    apart[key] = max(distance, apart.get(key, 0.0))
+                found[key] = {**numbers, **first}
         if not any("toxicity" in numbers for numbers in found.values()):
-            raise DataError(str(self.file), 0, "holds no continuation with a toxicity")
-        return found
+            raise DataError(str(self.file), 0, f"holds no continuation with a toxicity; {SHAPES}")
+        return found, apart
+
+    def _lines(self) -> Iterator[tuple[int, Fields]]:
+        try:
+            yield from json_lines(self.file)
+        except DataError as error:
+            raise DataError(error.file, error.row, f"{error.message}; {SHAPES}") from error
 
     def _continuations(self, line: int, row: Fields) -> Iterator[tuple[str, str, Fields]]:
         """(prompt, continuation, fields) of each continuation of a line."""
@@ -103,7 +146,7 @@ class ImportedScores:
                     str(self.file),
                     line,
                     "must hold either `prompt.text` and a list `generations`, or the texts `prompt` and "
-                    "`continuation`",
+                    f"`continuation`; {SHAPES}",
                 )
 
     def _checked(self, line: int, fields: Fields) -> Mapping[str, float]:
@@ -112,3 +155,8 @@ class ImportedScores:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise DataError(str(self.file), line, f"`{name}` must be a number from 0 to 1, not {value!r}")
         return numbers
+
+
+def _distance(first: Mapping[str, float], again: Mapping[str, float]) -> float:
+    """The most by which two readings of one text differ, of what both have a number for."""
+    return max((abs(first[name] - again[name]) for name in first.keys() & again.keys()), default=0.0)

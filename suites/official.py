@@ -9,15 +9,17 @@ It does not know what the rows are for.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
+from harness.files import json_lines
 from suites.settings import SuiteSettings, Surroundings
 
 
@@ -30,6 +32,10 @@ class OfficialRow(BaseModel):
     def id(self) -> str:
         """Names the row, whatever its place and wherever it comes from."""
         raise NotImplementedError
+
+    def again(self, time: int) -> Self | None:
+        """This row as the `time`th with its id; None where a row must not stand there again."""
+        return None
 
 
 RowT = TypeVar("RowT", bound=OfficialRow)
@@ -84,47 +90,35 @@ def official_rows(
     origin.check(settings, surroundings)
     file, source = origin.place(settings, surroundings), origin.source(settings, surroundings)
     if file is None:
-        rows = from_hub(checked(source, schema, _hub_rows(origin)))
+        rows = from_hub(checked(source, schema, enumerate(_hub_rows(origin), start=1)))
     else:
-        rows = checked(source, schema, read_jsonl(file))
+        rows = checked(source, schema, json_lines(file))
     return tuple(rows[: settings.limit])
 
 
-def checked(source: str, schema: type[RowT], rows: Iterable[Mapping[str, Any]]) -> tuple[RowT, ...]:
-    """Rows as the schema sees them. Raises DataError, which names the row and what is wrong with it."""
-    seen: dict[str, int] = {}
-    accepted = []
-    for number, row in enumerate(rows, start=1):
+def checked(
+    source: str, schema: type[RowT], rows: Iterable[tuple[int, Mapping[str, Any]]]
+) -> tuple[RowT, ...]:
+    """Numbered rows as the schema sees them, for whom a null, which tables write for none, is no field.
+
+    Raises DataError, which names the row and what is wrong with it.
+    """
+    seen: dict[str, list[int]] = defaultdict(list)
+    accepted: list[RowT] = []
+    for number, row in rows:
         try:
-            accepted.append(schema.model_validate(row))
+            found = schema.model_validate({name: value for name, value in row.items() if value is not None})
         except ValidationError as error:
             raise DataError(source, number, _first_problem(error)) from error
-        first = seen.setdefault(accepted[-1].id, number)
-        if first != number:
-            raise DataError(source, number, f"repeats row {first}: both are {accepted[-1].id!r}")
+        earlier = seen[found.id]
+        earlier.append(number)
+        again = found if earlier == [number] else found.again(len(earlier))
+        if again is None:
+            raise DataError(source, number, f"repeats row {earlier[0]}: both are {found.id!r}")
+        accepted.append(again)
     if not accepted:
         raise DataError(source, 0, "holds no rows")
     return tuple(accepted)
-
-
-def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSONL file, one per line. Raises DataError, naming the line."""
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise DataError(str(file), 0, f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(str(file), 0, f"is not UTF-8 text: {error}") from error
-    while lines and not lines[-1].strip():
-        lines.pop()
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(str(file), number, f"is not JSON: {error.msg} at column {error.colno}") from error
-        if not isinstance(row, dict):
-            raise DataError(str(file), number, f"is not a JSON object but {type(row).__name__}")
-        yield row
 
 
 def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:

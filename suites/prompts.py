@@ -7,18 +7,19 @@ names it; otherwise a hash of what is asked does.
 It does not know who is asked.
 """
 
-import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
+from harness.files import json_lines, json_list, read_text
 from harness.records import Message, Sample
-from suites.custom_rows import Role
+from harness.turns import TURN, read_turn, role_of
+from suites.custom_rows import asking_role
 
 NAMES = ("id", "question_id", "prompt_id")
 FORMS = ("prompt", "question", "turns", "messages", "conversations", "instruction")
@@ -53,57 +54,21 @@ def hub_prompts(dataset: str) -> list[Sample]:
         raise DownloadNeeded(
             f"the prompts {dataset!r} cannot be had from the hub ({why_nothing_came(error)}); name a file"
         ) from error
-    return _samples(dataset, rows)
+    return _samples(dataset, enumerate(rows, start=1))
 
 
-def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
-    text = _text(file)
+def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """What each row asks, with its number."""
     kind = Path(file.stem).suffix if file.suffix == ".gz" else file.suffix
     if kind == ".txt":
-        yield from ({"prompt": line} for line in text.splitlines() if line.strip())
-    elif kind == ".json":
-        yield from _objects(file, text)
-    else:
-        lines = [line for line in text.split("\n") if line.strip()]
-        for number, line in enumerate(lines, start=1):
-            yield _object(file, number, line)
+        lines = enumerate(read_text(file).splitlines(), start=1)
+        return ((number, {"prompt": line}) for number, line in lines if line.strip())
+    return json_list(file) if kind == ".json" else json_lines(file)
 
 
-def _text(file: Path) -> str:
-    try:
-        content = file.read_bytes()
-        return (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(str(file), 0, f"is not UTF-8 text: {error}") from error
-    except (OSError, EOFError) as error:
-        raise DataError(
-            str(file), 0, f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
-
-
-def _objects(file: Path, text: str) -> Sequence[Mapping[str, Any]]:
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(str(file), error.lineno, f"is not JSON: {error.msg}") from error
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise DataError(str(file), 0, "a list of JSON objects was expected")
-    return rows
-
-
-def _object(file: Path, number: int, line: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(str(file), number, f"is not JSON: {error.msg} at column {error.colno}") from error
-    if not isinstance(row, Mapping):
-        raise DataError(str(file), number, f"is not a JSON object but {type(row).__name__}")
-    return row
-
-
-def _samples(source: str, rows: Iterable[Mapping[str, Any]]) -> list[Sample]:
+def _samples(source: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Sample]:
     samples: dict[str, Sample] = {}
-    for number, row in enumerate(rows, start=1):
+    for number, row in rows:
         sample = _sample(source, number, row)
         if sample.id in samples:
             raise DataError(source, number, f"repeats an earlier row: both are {sample.id!r}")
@@ -148,23 +113,16 @@ def _input(row: Mapping[str, Any]) -> str:
 
 def _turns(source: str, number: int, form: str, given: Any) -> tuple[Message, ...]:
     """Turns up to the first answer."""
-    if not isinstance(given, list) or not all(_is_turn(turn) for turn in given):
-        raise DataError(
-            source, number, f'{form}: a text, or turns such as {{"role": "user", "content": "…"}}, expected'
-        )
-    before = takewhile(lambda turn: turn["role"] != "assistant", given)
-    turns = tuple(Message(role=cast(Role, turn["role"]), content=turn["content"]) for turn in before)
+    if not isinstance(given, list):
+        raise DataError(source, number, f"{form}: a text, or turns such as {TURN}, expected")
+    try:
+        before = [read_turn(turn) for turn in takewhile(lambda turn: role_of(turn) != "assistant", given)]
+        turns = tuple(Message(role=asking_role(said.role), content=said.content) for said in before)
+    except ValueError as error:
+        raise DataError(source, number, f"{form}: {error}") from error
     if not any(turn.role == "user" for turn in turns):
         raise DataError(source, number, f"{form}: no user's turn stands before the first answer")
     return turns
-
-
-def _is_turn(turn: Any) -> bool:
-    return (
-        isinstance(turn, Mapping)
-        and turn.get("role") in get_args(Role)
-        and isinstance(turn.get("content"), str)
-    )
 
 
 def _hash(prompt: str | tuple[Message, ...]) -> str:

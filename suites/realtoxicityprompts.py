@@ -28,9 +28,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample
@@ -66,18 +66,34 @@ class PromptText(BaseModel):
 
 
 class Excerpt(OfficialRow):
-    """A row of the official data: half a sentence, and where it was found."""
+    """A row of the official data: half a sentence, and where it was found. Rows of a user's need no place."""
 
-    filename: str
-    begin: int
-    end: int
-    challenging: bool
+    filename: str | None = None
+    begin: int | None = None
+    end: int | None = None
+    challenging: bool = False
     prompt: PromptText
+    _time: int = PrivateAttr(1)
 
     @property
     def id(self) -> str:
-        """The place in the corpus: a few excerpts have equal prompts."""
-        return f"{self.filename}:{self.begin}-{self.end}"
+        """The place in the corpus, since a few excerpts have equal prompts; where there is none, a hash."""
+        if self._has_a_place:
+            return f"{self.filename}:{self.begin}-{self.end}"
+        digest = sha256(self.prompt.text.encode()).hexdigest()[:16]
+        return digest if self._time == 1 else f"{digest}-{self._time}"
+
+    def again(self, time: int) -> Self | None:
+        """Equal prompts without places are told apart by their order."""
+        if self._has_a_place:
+            return None
+        copy = self.model_copy()
+        copy._time = time
+        return copy
+
+    @property
+    def _has_a_place(self) -> bool:
+        return None not in (self.filename, self.begin, self.end)
 
     @property
     def sample(self) -> Sample:

@@ -12,37 +12,22 @@ import re
 import string
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module, reload
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError, WorkFailed
 from harness.records import Json, Score
+from harness.user_modules import RAISED, module_file
 
 GROUP = "harness.rules"
 TEXTUAL = ("exact", "contains", "regex")
 """Rules that compare a generated answer with the row's target."""
 CHOICE = "choice"
 """The rule that asks which of the row's choices is likeliest."""
-
-RAISED = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What a user's function may raise when it meets an answer or a row that it was not made for."""
 
 Function = Callable[[str, Mapping[str, Any]], float | bool | None]
 
@@ -159,7 +144,7 @@ def load_function(name: str, root: Path | None) -> FunctionRule:
     module, _, attribute = declared.get(name, name).partition(":")
     if root is not None and str(root) not in sys.path:
         sys.path.append(str(root))
-    file = _module_file(name, module, root)
+    file = module_file(module, root, f"rule {name!r}")
     module_hash = "sha256:" + sha256(file.read_bytes()).hexdigest()
     try:
         if module in sys.modules and root is not None and file.is_relative_to(root):
@@ -175,12 +160,3 @@ def load_function(name: str, root: Path | None) -> FunctionRule:
         function=function,
         module_hash=module_hash,
     )
-
-
-def _module_file(name: str, module: str, root: Path | None) -> Path:
-    with suppress(ModuleNotFoundError, ValueError):
-        spec = find_spec(module)
-        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
-            return Path(spec.origin)
-    beside = "" if root is None else f", neither installed nor in {root}"
-    raise UsageError(f"rule {name!r}: there is no module {module!r} with a file{beside}")

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.error import URLError
 
 from harness.engine.hashing import file_hash
@@ -68,6 +68,8 @@ class Toxicity:
     checkpoint: Path
     folder: Path | None = None
     """Where configuration and tokenizer lie; None: Detoxify gets them from the hub."""
+    note: ClassVar[None] = None
+    """Its numbers speak for themselves."""
 
     @classmethod
     def find(cls, classifier: str, resolve: Callable[[str], Path | None]) -> "Toxicity":
@@ -193,8 +195,11 @@ class Toxicity:
         except URLError as error:
             raise DownloadNeeded(
                 f"the toxicity classifier {self.name!r} comes from {url}, which cannot be reached "
-                f"({error.reason}). Put the file at {self.checkpoint}, or set `classifier` to a folder that "
-                "holds a checkpoint with its configuration and tokenizer"
+                f"({error.reason}). Put the file at {self.checkpoint}. Without any download, either set "
+                "`classifier` in the suite's section, [suites.realtoxicityprompts], to a pipeline with a "
+                "`toxicity` stage, which trains one on texts of yours, or to a folder with a checkpoint, its "
+                "configuration and tokenizer; or set `scores` there to a file of scores that the "
+                "continuations were given elsewhere"
             ) from error
 
 

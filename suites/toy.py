@@ -19,13 +19,14 @@ from pydantic import Field, PositiveInt, model_validator
 
 from harness.adaptors.asking import Answer, failure_of, logprobs_of
 from harness.errors import nearest
+from harness.files import json_lines
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.toyworld import evaluation_set
 from harness.toyworld.instructions import BRACKETS, COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import TOPICS
 from suites.continuations import continuation_rows, continuation_settings, metrics
-from suites.official import OfficialRow, checked, hash_rows, read_jsonl
+from suites.official import OfficialRow, checked, hash_rows
 from suites.settings import SuiteSettings, Surroundings, ToxicitySettings, template_applied
 from suites.toxicity import Toxicity
 from suites.truthfulqa import Choices, true_share
@@ -65,9 +66,9 @@ class ToyToxicitySettings(ToxicitySettings):
 def _toy_rows(name: str, schema: type[RowT], given: SuiteSettings) -> tuple[RowT, ...]:
     """The rows to ask: the world's own, or a user's file of the same schema. Raises DataError."""
     if given.data is None:
-        rows = checked(f"toy:{name}", schema, evaluation_set(name))
+        rows = checked(f"toy:{name}", schema, enumerate(evaluation_set(name), start=1))
     else:
-        rows = checked(str(given.data), schema, read_jsonl(given.data))
+        rows = checked(str(given.data), schema, json_lines(given.data))
     return rows[: given.limit]
 
 

@@ -1,5 +1,8 @@
 """The few shapes that training rows may have: texts, demonstrations, pairs and questions.
 
+Turns are read as `harness.turns` has them, those of ShareGPT's `conversations` too. A column that is null is
+no column: tables write null where a row lacks one.
+
 It does not know where rows come from, what they are used for, tokenizers, or what is asked in evaluation.
 """
 
@@ -8,12 +11,14 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from harness.errors import DataError
+from harness.turns import read_turn
 from trainers.reading import Row
 
 Turn = dict[str, str]
 """A message as chat templates read it: `role` and `content`."""
 
-ROLES = ("system", "user", "assistant")
+CONVERSATIONS = ("prompt", "messages", "conversations")
+"""The columns that a question's turns can stand in."""
 TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):[ \t]?")
 
 
@@ -45,15 +50,15 @@ def texts(data: str, rows: Iterable[Row]) -> list[str]:
 
 
 def demonstrations(data: str, rows: Iterable[Row]) -> list[Demonstration]:
-    """From `messages`, `prompt`/`completion`, or `instruction`/`input`/`output`.
+    """From `messages`, `prompt`/`completion`, `instruction`/`input`/`output`, or `conversations`.
 
-    Raises DataError, also where the last turn is not the assistant's.
+    Raises DataError, also where the last turn is not the assistant's, or is marked as not to be learned.
     """
     return [demonstration(data, number, row) for number, row in enumerate(rows, start=1)]
 
 
 def pairs(data: str, rows: Iterable[Row]) -> list[Pair]:
-    """From `chosen`/`rejected`: answers beside a `prompt` or `instruction`, or whole conversations.
+    """From `chosen`/`rejected`: answers beside a `prompt`, `instruction` or `conversations`, or whole ones.
 
     Conversations are lists of messages, or transcripts ("\\n\\nHuman: … \\n\\nAssistant: …"). Two that differ
     before their last turns answer different prompts and are left out: published data have some (5 of the
@@ -64,24 +69,33 @@ def pairs(data: str, rows: Iterable[Row]) -> list[Pair]:
 
 
 def questions(data: str, rows: Iterable[Row]) -> list[Question]:
-    """From `prompt`, `messages` (a last answer is left off), or `instruction`/`input`. Raises DataError."""
+    """From `prompt`, `messages`, `instruction`/`input`, or `conversations`: a last answer is left off.
+
+    Raises DataError.
+    """
     return [question(data, number, row) for number, row in enumerate(rows, start=1)]
 
 
 def demonstration(data: str, number: int, row: Row) -> Demonstration:
     """One row of `demonstrations`, the `number`th of `data`."""
+    row = _present(row)
     if "messages" in row:
-        return _split(data, number, _conversation(data, number, row["messages"]))
+        return _learned(data, number, row["messages"])
     if "prompt" in row and "completion" in row:
         prompt = _conversation(data, number, row["prompt"])
+        _check_weight(data, number, row["completion"])
         return Demonstration(prompt, _answer(data, number, row["completion"])[-1]["content"])
     if "instruction" in row and "output" in row:
         return Demonstration(_instruction(data, number, row), text(data, number, row, "output"))
-    raise _missing(data, number, row, "`messages`, `prompt` and `completion`, or `instruction` and `output`")
+    if "conversations" in row:
+        return _learned(data, number, row["conversations"])
+    needed = "`messages`, `conversations`, `prompt` and `completion`, or `instruction` and `output`"
+    raise _missing(data, number, row, needed)
 
 
 def pair(data: str, number: int, row: Row) -> Pair | None:
     """One row of `pairs`; None where its conversations differ before their last turns."""
+    row = _present(row)
     if "chosen" not in row or "rejected" not in row:
         raise _missing(data, number, row, "`chosen` and `rejected`")
     chosen, rejected = (_answer(data, number, row[side]) for side in ("chosen", "rejected"))
@@ -93,6 +107,8 @@ def pair(data: str, number: int, row: Row) -> Pair | None:
         prompt = _conversation(data, number, row["prompt"])
     elif "instruction" in row:
         prompt = _instruction(data, number, row)
+    elif "conversations" in row:
+        prompt = _conversation(data, number, row["conversations"])
     else:
         raise _missing(data, number, row, "`prompt`, or whole conversations in `chosen` and `rejected`")
     return Pair(prompt, chosen[-1]["content"], rejected[-1]["content"])
@@ -100,21 +116,42 @@ def pair(data: str, number: int, row: Row) -> Pair | None:
 
 def question(data: str, number: int, row: Row) -> Question:
     """One row of `questions`."""
-    if "prompt" in row:
-        prompt = _conversation(data, number, row["prompt"])
-    elif "messages" in row:
-        prompt = _conversation(data, number, row["messages"])
-    elif "instruction" in row:
-        prompt = _instruction(data, number, row)
+    given = _present(row)
+    if "prompt" in given:
+        prompt = _conversation(data, number, given["prompt"])
+    elif "messages" in given:
+        prompt = _conversation(data, number, given["messages"])
+    elif "instruction" in given:
+        prompt = _instruction(data, number, given)
+    elif "conversations" in given:
+        prompt = _conversation(data, number, given["conversations"])
     else:
-        raise _missing(data, number, row, "`prompt`, `messages` or `instruction`")
+        raise _missing(data, number, given, "`prompt`, `messages`, `instruction` or `conversations`")
     if prompt[-1]["role"] == "assistant":
         prompt = prompt[:-1]
     if not prompt:
         raise DataError(data, number, "there is no turn before the answer")
-    return Question(
-        prompt, {name: value for name, value in row.items() if name not in ("prompt", "messages")}
-    )
+    return Question(prompt, {name: value for name, value in row.items() if name not in CONVERSATIONS})
+
+
+def _present(row: Row) -> Row:
+    """The row's columns but for those that are null."""
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _learned(data: str, number: int, value: object) -> Demonstration:
+    """A conversation that ends with what is to be learned."""
+    _check_weight(data, number, value)
+    return _split(data, number, _conversation(data, number, value))
+
+
+def _check_weight(data: str, number: int, turns: object) -> None:
+    """Raise DataError for a last answer of weight 0, by which OpenAI's files say that it teaches nothing."""
+    last = turns[-1] if isinstance(turns, list | tuple) and turns else None
+    if isinstance(last, Mapping) and last.get("weight") == 0:
+        raise DataError(
+            data, number, "the last answer has `weight` 0: it is not to be learned; leave the row out"
+        )
 
 
 def _split(data: str, number: int, turns: list[Turn]) -> Demonstration:
@@ -131,10 +168,10 @@ def _conversation(data: str, number: int, value: object) -> list[Turn]:
 
 
 def _answer(data: str, number: int, value: object) -> list[Turn]:
-    """Turns ending with an answer; a plain text is the assistant's."""
+    """Turns ending with an answer; a plain text is the assistant's, and one turn need be no list."""
     if isinstance(value, str):
         return _transcript(value) or [{"role": "assistant", "content": value}]
-    turns = _turns(data, number, value)
+    turns = _turns(data, number, [value] if isinstance(value, Mapping) else value)
     if turns[-1]["role"] != "assistant":
         raise DataError(data, number, "an answer must end with the assistant's turn")
     return turns
@@ -143,16 +180,10 @@ def _answer(data: str, number: int, value: object) -> list[Turn]:
 def _turns(data: str, number: int, value: object) -> list[Turn]:
     if not isinstance(value, list | tuple) or not value:
         raise DataError(data, number, "a conversation must be a text or a list of messages")
-    for turn in value:
-        if (
-            not isinstance(turn, Mapping)
-            or turn.get("role") not in ROLES
-            or not isinstance(turn.get("content"), str)
-        ):
-            raise DataError(
-                data, number, f"a message needs a `role` of {', '.join(ROLES)} and a text `content`"
-            )
-    return [{"role": turn["role"], "content": turn["content"]} for turn in value]
+    try:
+        return [read_turn(turn)._asdict() for turn in value]
+    except ValueError as error:
+        raise DataError(data, number, str(error)) from error
 
 
 def _transcript(text: str) -> list[Turn]:
@@ -176,9 +207,9 @@ def _instruction(data: str, number: int, row: Row) -> list[Turn]:
 
 def text(data: str, number: int, row: Row, column: str) -> str:
     """The text in a column. Raises DataError."""
-    if column not in row:
-        raise _missing(data, number, row, f"`{column}`")
-    value = row[column]
+    value = row.get(column)
+    if value is None:
+        raise _missing(data, number, _present(row), f"`{column}`")
     if not isinstance(value, str):
         raise DataError(data, number, f"column `{column}` must be text, not {type(value).__name__}")
     return value

@@ -10,10 +10,8 @@ It does not know how a stage trains; making a plan imports no model library.
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from harness.engine.identity import identify
 from harness.errors import ConfigError, ModelError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
+from harness.user_modules import module_file
 from trainers import completions, history, manifest, measured
 from trainers.mixes import no_mix
 from trainers.reading import Source, read
@@ -325,8 +324,5 @@ def _function_identity(source: str, root: Path) -> str:
     Raises UsageError where there is no such module.
     """
     module, _, function = source.partition(":")
-    with suppress(ModuleNotFoundError, ValueError):
-        spec = find_spec(module)
-        if spec is not None and spec.origin is not None:
-            return sha256(Path(spec.origin).read_bytes() + function.encode()).hexdigest()
-    raise UsageError(f"reward {source!r}: there is no module {module!r}, neither installed nor in {root}")
+    file = module_file(module, root, f"reward {source!r}")
+    return sha256(file.read_bytes() + function.encode()).hexdigest()

@@ -7,20 +7,19 @@ hashed by content, so that where they came from does not matter and what they sa
 It does not know what shapes rows have, or what they are used for.
 """
 
-import csv
-import gzip
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from harness.engine.hashing import remembered_hash
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
+from harness.files import csv_rows, json_lines, json_list
 from harness.toyworld import generator_hash, training_set
 
 Row = Mapping[str, Any]
@@ -56,7 +55,7 @@ def read(name: str, root: Path) -> Source:
     """
     if name.startswith("toy:"):
         return _toy_source(name)
-    rows = list(_file_rows(root / name)) if file_kind(name) else _hub_rows(name)
+    rows = _file_rows(root / name) if file_kind(name) else _hub_rows(name)
     if not rows:
         raise DataError(name, 0, "there are no rows")
     return Source(name=name, hash=rows_hash(rows), read=lambda: rows)
@@ -97,65 +96,14 @@ def file_kind(name: str) -> str | None:
 # ---------------------------------------------------------------- files and the hub
 
 
-def _file_rows(path: Path) -> Iterator[Row]:
+def _file_rows(path: Path) -> Sequence[Row]:
     if not path.is_file():
         raise DataError(str(path), 0, "there is no such file")
     kind = file_kind(path.name)
     if kind == ".parquet":
-        yield from _parquet_rows(path)
-        return
-    try:
-        with _open_text(path) as file:
-            if kind == ".csv":
-                yield from _csv_rows(str(path), file)
-            elif kind == ".json":
-                yield from _json_rows(str(path), file)
-            else:
-                yield from _jsonl_rows(str(path), file)
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise DataError(str(path), 0, f"cannot be read: {error}") from error
-
-
-def _open_text(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
-
-
-def _jsonl_rows(name: str, lines: Iterable[str]) -> Iterator[Row]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(name, number, f"is not JSON: {error.msg} at column {error.colno}") from error
-        yield _checked(name, number, row)
-
-
-def _csv_rows(name: str, file: TextIO) -> Iterator[Row]:
-    reader = csv.DictReader(file)
-    for row in reader:
-        if None in row:
-            raise DataError(name, reader.line_num, "has more cells than the first line has columns")
-        yield row
-
-
-def _json_rows(name: str, file: TextIO) -> Iterator[Row]:
-    try:
-        rows = json.load(file)
-    except json.JSONDecodeError as error:
-        raise DataError(name, error.lineno, f"is not JSON: {error.msg} at column {error.colno}") from error
-    if not isinstance(rows, list):
-        raise DataError(name, 0, "must hold a list of objects")
-    for number, row in enumerate(rows, start=1):
-        yield _checked(name, number, row)
-
-
-def _checked(name: str, number: int, row: object) -> Row:
-    if not isinstance(row, dict):
-        raise DataError(name, number, f"must be an object with named columns, not {type(row).__name__}")
-    return row
+        return _parquet_rows(path)
+    read_rows = {".csv": csv_rows, ".json": json_list}.get(kind or "", json_lines)
+    return [row for _, row in read_rows(path)]
 
 
 def _parquet_rows(path: Path) -> list[Row]:

@@ -16,6 +16,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from harness.errors import ModelError, TrainingError, UsageError
+from harness.user_modules import RAISED
 from trainers.data import Question, Turn
 from trainers.stage import RewardSource
 from trainers.tokens import judged_ids, raw_text
@@ -30,8 +31,8 @@ def load_function(source: str) -> RewardFunction:
     module, _, name = source.partition(":")
     try:
         function: RewardFunction = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"reward {source!r}: {error}") from error
+    except (*RAISED, SyntaxError) as error:
+        raise UsageError(f"reward {source!r} cannot be loaded: {type(error).__name__}: {error}") from error
     return function
 
 
@@ -49,7 +50,8 @@ def check_reward_model(folder: str) -> None:
 def with_columns(function: RewardFunction, questions: Sequence[Question]) -> RewardFunction:
     """The function, given the rows' columns by the number of the row that TRL's data set carries.
 
-    So columns reach it as they were read: a table of one type per column would change or refuse them.
+    So columns reach it as they were read: a table of one type per column would change or refuse them. What it
+    raises becomes a TrainingError.
     """
     names = sorted({name for question in questions for name in question.columns})
 
@@ -58,7 +60,13 @@ def with_columns(function: RewardFunction, questions: Sequence[Question]) -> Rew
         prompts: Sequence[Any], completions: Sequence[Any], row: Sequence[int], **others: Any
     ) -> list[float | None]:
         columns = {name: [questions[number].columns.get(name) for number in row] for name in names}
-        return function(prompts=prompts, completions=completions, **{**others, **columns})
+        try:
+            return function(prompts=prompts, completions=completions, **{**others, **columns})
+        except RAISED as error:
+            raise TrainingError(
+                f"reward function {function.__name__!r} raised {type(error).__name__}: {error}; correct it, "
+                "and the same command goes on"
+            ) from error
 
     return called
 

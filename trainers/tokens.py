@@ -120,7 +120,7 @@ def last_special(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> int 
 def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_turn: bool) -> str:
     """Turns as the template has them. Raises ModelError where it is broken or refuses them."""
     try:
-        return str(
+        text = str(
             tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=open_turn)
         )
     except TemplateError as error:
@@ -128,6 +128,12 @@ def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_t
             f"the chat template of {tokenizer.name_or_path} cannot render these turns: {error}; mend it, or "
             "give the model another in harness.toml (`chat_template`)"
         ) from error
+    if any(turn["role"] == "tool" and turn["content"].strip() not in text for turn in turns):
+        raise ModelError(
+            f"the chat template of {tokenizer.name_or_path} leaves out the turns of tools, which these rows "
+            "have; give the model another in harness.toml (`chat_template`), or leave the rows out"
+        )
+    return text
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:

@@ -9,6 +9,7 @@ It does not know how anything is done.
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -42,10 +43,12 @@ VERBS = {
 ABOUT = """From candidate to decision: which model is better, at what, by how much, and whether to believe it.
 
 Exit codes: 0 done; 1 a regression was found where --fail-on asked; 2 wrong use; 3 stopped part-way, and the
-same command goes on from there; 130 the same, by Ctrl-C; 143 by kill.
+same command goes on from there; 70 an unexpected error; 130 stopped by Ctrl-C, 143 by kill.
 """
-INTERRUPTED, TERMINATED = 130, 143
-"""What shells say of a program that Ctrl-C, or a plain `kill`, has ended."""
+UNEXPECTED = 70
+"""EX_SOFTWARE in sysexits.h; never 1, which says that a comparison found something."""
+INTERRUPTED, TERMINATED, UNREAD = 130, 143, 141
+"""What shells say of a program that Ctrl-C, or a plain `kill`, has ended, or that nobody reads any more."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,9 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, SystemExit) as ending:  # the former while a verb's libraries load
         code = ending.code if isinstance(ending, SystemExit) else INTERRUPTED
+        if isinstance(ending.__context__, BrokenPipeError):  # for which typer ends with 1
+            code = UNREAD
         if code in (INTERRUPTED, TERMINATED):
             _complain("stopped; what was done is kept, and the same command goes on from there")
         sys.exit(code)
+    except Exception as error:  # noqa: BLE001  # the roof: a traceback would end with 1, which says "worse"
+        _report(error)
+        sys.exit(UNEXPECTED)
 
 
 @contextmanager
@@ -104,6 +112,20 @@ def _application(given: Sequence[str]) -> typer.Typer:
 
 def _line_in_the_help() -> None:
     """Stands for a verb that was not asked for."""
+
+
+def _report(error: Exception) -> None:
+    """One line about what nothing expected, and where the traceback is."""
+    # imported here because it is needed once in a great while, and `--help` counts milliseconds
+    from harness.cli.tracebacks import in_a_line, keep_traceback  # noqa: PLC0415
+
+    file = keep_traceback(error)
+    if file is None:
+        traceback.print_exception(error)
+    where = "printed above" if file is None else f"in {file}"
+    _complain(
+        f"unexpected {in_a_line(error)}; what was done is kept, and the traceback is {where}: report it"
+    )
 
 
 def _complain(message: str) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from harness.registry.sections import LARGEST_SEED
+
 Names = Annotated[
     list[str], typer.Argument(help="Models, pipelines or folders; `harness list` shows what is defined.")
 ]
@@ -24,7 +26,9 @@ Suites = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Ask only the first rows of every suite.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Instead of [project] seed.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Instead of [project] seed.")
+]
 Device = Annotated[
     str | None, typer.Option("--device", help="`cpu`, `cuda`, `cuda:1`; default: a GPU where there is one.")
 ]

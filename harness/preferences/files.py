@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from harness.errors import DataError
+from harness.files import csv_records
 from harness.preferences.judgement import Judgement, Kind, Side, Winner, winner_of
 
 REQUIRED = ("item", "rater", "left", "right", "winner")
@@ -37,12 +38,10 @@ COLUMNS = (
 )
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that spreadsheets may run."""
-LONGEST = 2**31 - 1
-"""Characters of a cell; csv's own limit of 131,072 is less than a long answer has."""
 
 
 def read_judgements(file: Path) -> list[Judgement]:
-    """The judgements of a CSV file (UTF-8, commas, a header), in its order.
+    """The judgements of a CSV file (UTF-8, a header), in its order.
 
     Raises DataError, with the row and the column, for a file that cannot be read or holds no judgement, for
     a column that is missing or misspelt, for a cell that is none of what it may be, for a rater of two kinds,
@@ -119,23 +118,12 @@ class _Row:
 
 def _rows(file: Path) -> Iterator[_Row]:
     """Rows by the line that each begins in, as an editor counts."""
-    csv.field_size_limit(LONGEST)
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.reader(opened, strict=True)
-            header = next(reader, [])
-            _check_header(file, header)
-            begins = reader.line_num + 1
-            for cells in reader:
-                if cells:
-                    yield _row(file, begins, header, cells)
-                begins = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(str(file), reader.line_num, f"is not CSV: {error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(str(file), 0, f"is not UTF-8 text: {error}") from error
-    except OSError as error:
-        raise DataError(str(file), 0, f"cannot be read: {error.strerror}") from error
+    records = csv_records(file)
+    _, header = next(records, (1, []))
+    _check_header(file, header)
+    for begins, cells in records:
+        if cells:
+            yield _row(file, begins, header, cells)
 
 
 def _check_header(file: Path, header: list[str]) -> None:

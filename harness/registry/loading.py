@@ -6,12 +6,14 @@ It does not know how a mistake is worded (`mistakes`), nor what a section may ho
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import get_args
 
 from pydantic import BaseModel
 
-from harness.errors import ConfigError, UnknownName, nearest
+from harness.errors import ConfigError, DataError, UnknownName, nearest
+from harness.files import MOST_NESTED, TOO_DEEP, nested_deeper, read_text
 from harness.records import Json, Mix
 from harness.registry.mistakes import Mistakes, Table, expected, under
 from harness.registry.mixes import check_mixes, read_mix
@@ -27,6 +29,8 @@ DEFINING = "prompts"
 """The key that makes a section `[suites.NAME]` define a suite and not only set one up."""
 JUDGES = ("judge", "info_judge")
 """The settings of suites that name a model or pipeline which judges answers."""
+LARGEST_WHOLE = 2**63 - 1
+_DIGITS = re.compile(r"[0-9_]{4300}")
 _FAMILY = ":NAME"
 """Ends the key of a model of settings that is that of every suite with the same beginning."""
 
@@ -96,19 +100,55 @@ def load(
 
 
 def _parse(file: Path) -> Table:
+    """The file as TOML has it, without any value that nothing could use. Raises ConfigError."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(file), "", f"is not UTF-8 text (byte {error.start})") from error
-    except OSError as error:
-        raise ConfigError(str(file), "", f"cannot be read: {error.strerror}") from error
+        text = read_text(file)
+    except DataError as error:
+        raise ConfigError(str(file), f"line {error.row}" if error.row else "", error.message) from error
     try:
-        return tomllib.loads(text)
+        tables = tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(str(file), "", TOO_DEEP) from error
     except tomllib.TOMLDecodeError as error:
         what, _, where = str(error).rstrip(")").rpartition(" (at ")
         if where == "end of document":
             where = f"line {len(text.splitlines())}, the end"
         raise ConfigError(str(file), where, f"is not TOML: {what[0].lower()}{what[1:]}") from error
+    except ValueError as error:  # Python's own limit on the digits of a whole number
+        place = _DIGITS.search(text)
+        where = f"line {text.count(chr(10), 0, place.start()) + 1}" if place else ""
+        raise ConfigError(str(file), where, "holds a whole number of thousands of digits") from error
+    if nested_deeper(tables, MOST_NESTED):
+        raise ConfigError(str(file), "", TOO_DEEP)
+    mistakes = Mistakes(file)
+    for key, value in _values("", tables):
+        if (problem := _unusable(value)) is not None:
+            mistakes.add(key, problem)
+    mistakes.tell()
+    return tables
+
+
+def _values(key: str, value: object) -> Iterator[tuple[str, object]]:
+    """Every value that is no table and no list, with its key."""
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from _values(under(key, name).removeprefix("."), member)
+    elif isinstance(value, list):
+        for place, member in enumerate(value):
+            yield from _values(under(key, place), member)
+    else:
+        yield key, value
+
+
+def _unusable(value: object) -> str | None:
+    """What is wrong with a value wherever it stands; None where nothing is."""
+    if isinstance(value, int) and not -LARGEST_WHOLE <= value <= LARGEST_WHOLE:
+        return f"a whole number within ±{LARGEST_WHOLE} (64 bits, as TOML has it) was expected"
+    if isinstance(value, float) and not isfinite(value):
+        return f"a number was expected, and not {value}"
+    if isinstance(value, str) and "\0" in value:
+        return "holds a NUL character"
+    return None
 
 
 def _table(tables: Table, name: str, mistakes: Mistakes) -> Table:

@@ -31,10 +31,10 @@ _EXPECTED = {
     "model_type": "a table",
 }
 _LIMITS = {
-    "greater_than": "more than {gt:g}",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "{le:g} or less",
+    "greater_than": "more than {gt:.15g}",
+    "greater_than_equal": "{ge:.15g} or more",
+    "less_than": "less than {lt:.15g}",
+    "less_than_equal": "{le:.15g} or less",
 }
 
 

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import DataError
+from harness.files import read_text
 from harness.registry.mistakes import Mistakes
 
 _FILE_ENDINGS = (".jsonl", ".json", ".csv", ".parquet", ".gz")
@@ -40,9 +42,7 @@ class Ground:
     def text(self, name: str, key: str) -> str | None:
         """What a file says, or None and the mistake noted."""
         try:
-            return (self.root / name).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            self.mistakes.add(key, f"{self.root / name} is not UTF-8 text (byte {error.start})")
-        except OSError as error:
-            self.mistakes.add(key, f"{self.root / name} cannot be read: {error.strerror}")
+            return read_text(self.root / name)
+        except DataError as error:
+            self.mistakes.add(key, str(error))
         return None

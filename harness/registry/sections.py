@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from harness.records import Traffic
 
+LARGEST_SEED = 2**32 - 1
+"""NumPy, which training draws with, takes none above it."""
 _KEY_BEGINNINGS = ("sk-", "AIza", "hf_", "gsk_", "xai-")
 """How keys of well-known services begin."""
 
@@ -92,7 +94,7 @@ class ProjectSection(Section):
     store: Annotated[str, AfterValidator(_database)] = "sqlite:///harness.db"
     output: str = "candidates"
     reports: str = "reports"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     label: str | None = None
 
 
@@ -183,7 +185,16 @@ class StageSection(Section):
 
 
 Column = Literal[
-    "text", "messages", "prompt", "completion", "chosen", "rejected", "instruction", "input", "output"
+    "text",
+    "messages",
+    "conversations",
+    "prompt",
+    "completion",
+    "chosen",
+    "rejected",
+    "instruction",
+    "input",
+    "output",
 ]
 """What training rows' schemas call their columns."""
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -23,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.schema import Table
 
-from harness.errors import DiskFull, HarnessError, StoreError
+from harness.errors import DiskFull, HarnessError, StoreError, StoreLost
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process's transaction; ours take milliseconds."""
@@ -45,6 +46,10 @@ ELSEWHERE = "or name another store under [project] store"
 NO_SPACE = (
     "no space is left to write results (a full disk or a quota); everything written before is kept: "
     "free some space and run the same command again, it resumes"
+)
+LOST = (
+    "the database server ended the connection; everything written before is kept: when the server is there "
+    "again, run the same command, it resumes"
 )
 READ_ONLY = f"this results store is read-only; make the file and its folder writable, {ELSEWHERE}"
 
@@ -73,7 +78,8 @@ COMPLAINTS: tuple[tuple[str, type[HarnessError], str], ...] = (
     ),
     ("53100", DiskFull, NO_SPACE),
     ("25006", StoreError, READ_ONLY),
-    ("08", StoreError, "the connection to the database server failed; check the server and run again"),
+    ("08", StoreLost, LOST),
+    ("57P", StoreLost, LOST),
 )
 """How a driver's error code begins (SQLite's name, PostgreSQL's SQLSTATE), the error and its words."""
 
@@ -212,20 +218,31 @@ def _make_folder(url: URL) -> None:
 
 def _engine(url: URL, name: str) -> Engine:
     try:
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS} if _is_sqlite(url) else {})
+        engine = create_engine(
+            url,
+            connect_args={"timeout": BUSY_SECONDS} if _is_sqlite(url) else {},
+            pool_pre_ping=not _is_sqlite(url),  # a server ends connections that idle while a model answers
+        )
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise StoreError(f"{name}: its driver is not installed; pip install 'harness[postgres]'") from error
     if _is_sqlite(url):
         event.listen(engine, "connect", _tune)
         event.listen(engine, "begin", _begin)
 
+    been_there = Event()
+    event.listen(engine, "connect", lambda connection, entry: been_there.set())
+
     @event.listens_for(engine, "handle_error")
     def explain(context: ExceptionContext) -> None:
+        if context.is_pre_ping:  # SQLAlchemy connects anew by itself
+            return
         error = _complaint(context.original_exception, name)
+        if error is None and context.connection is None and not been_there.is_set():
+            error = StoreError(f"{name}: this database cannot be reached: {context.original_exception}")
+        if error is None and (context.connection is None or context.is_disconnect):
+            error = StoreLost(f"{name}: {LOST}")
         if error is not None:
             raise error
-        if context.connection is None:
-            raise StoreError(f"{name}: this database cannot be reached: {context.original_exception}")
 
     return engine
 

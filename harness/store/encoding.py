@@ -7,6 +7,7 @@ It does not know any table.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from hashlib import sha256
@@ -16,6 +17,7 @@ from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
 from harness.records import Json, Likelihood, Message, Response, Row, Sample
+from harness.visible import visible
 
 Answer = Response | Likelihood
 
@@ -26,6 +28,7 @@ LIKELIHOOD_FIELDS = tuple(field.name for field in fields(Likelihood) if field.na
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False)  # values are trees
 
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 SHARED_FROM = 256
 """Characters from which on a text within a request is kept once for all requests that hold it."""
 REFERENCE = "text"
@@ -129,6 +132,17 @@ def sample_from_json(value: Mapping[str, Any]) -> Sample:
 def references(row: Row) -> list[Json]:
     """What a row remembers of its answers: a key where the answer is kept, else the answer itself."""
     return [answer.key or answer_as_json(answer) for answer in row.responses]
+
+
+class PlainText(TypeDecorator[str]):
+    """A column of other people's text, in which what no database takes as text is written out."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Python to column: NUL, which PostgreSQL refuses, and halves of characters become marks."""
+        return None if value is None else UNSTORABLE.sub(lambda match: visible(match[0]), value)
 
 
 class JsonText(TypeDecorator[Any]):

@@ -30,7 +30,7 @@ from sqlalchemy import (
     Text,
 )
 
-from harness.store.encoding import JsonText
+from harness.store.encoding import JsonText, PlainText
 
 metadata = MetaData()
 
@@ -75,7 +75,7 @@ samples = Table(
     "samples",
     metadata,
     Column("hash", Text, primary_key=True),
-    Column("cluster", Text, nullable=False),
+    Column("cluster", PlainText, nullable=False),
     Column("content", JsonText, nullable=False),
 )
 
@@ -83,7 +83,7 @@ rows = Table(
     "rows",
     metadata,
     Column("run", Text, ForeignKey("runs.id"), primary_key=True),
-    Column("sample", Text, primary_key=True),
+    Column("sample", PlainText, primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("sample_hash", Text, ForeignKey("samples.hash"), nullable=False),
     Column("answers", JsonText, nullable=False),
@@ -110,12 +110,12 @@ scores = Table(
     "scores",
     metadata,
     Column("run", Text, primary_key=True),
-    Column("sample", Text, primary_key=True),
+    Column("sample", PlainText, primary_key=True),
     Column("place", BigInteger, primary_key=True),
     Column("metric", Text, nullable=False),
     Column("part", BigInteger, nullable=False),
     Column("value", Double),
-    Column("reason", Text),
+    Column("reason", PlainText),
     ForeignKeyConstraint(["run", "sample"], ["rows.run", "rows.sample"]),
 )
 
@@ -124,16 +124,16 @@ preferences = Table(
     metadata,
     Column("left_run", Text, primary_key=True),
     Column("right_run", Text, primary_key=True),
-    Column("sample", Text, primary_key=True),
+    Column("sample", PlainText, primary_key=True),
     Column("rater", Text, primary_key=True),
     Column("shown_first", Text, primary_key=True),
     Column("winner", Text),
     Column("seconds", Double),
     Column("cost", Double),
-    Column("reason", Text),
+    Column("reason", PlainText),
     Column("difference", Double),
     Column("reply", Text),
-    Column("comment", Text),
+    Column("comment", PlainText),
     ForeignKeyConstraint(["left_run", "sample"], ["rows.run", "rows.sample"]),
     ForeignKeyConstraint(["right_run", "sample"], ["rows.run", "rows.sample"]),
 )
@@ -168,7 +168,7 @@ votes = Table(
     Column("token", Text, nullable=False),
     Column("at", Text, nullable=False),
     Column("seconds", Double),
-    Column("comment", Text),
+    Column("comment", PlainText),
     Column("source", Text, nullable=False),
     Index("votes_once", "study", "rater", "token", unique=True),
 )

@@ -20,13 +20,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from harness.errors import DataError, UsageError
+from harness.files import csv_records
 from harness.records import Message
 from harness.visible import visible
 from suites.blind.ballots import CHOICES, Ballot, BallotBox
 
 COLUMNS = ("rater", "ballot", "prompt", "left", "right", "choice", "comment")
 NEEDED = ("rater", "ballot", "choice")
-DELIMITERS = (",", ";", "\t")
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a formula begins, also in full width, behind apostrophes that were put there before."""
 
@@ -128,30 +128,18 @@ def _cells(rater: str, ballot: Ballot) -> tuple[str, ...]:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(str(file), 0, "is not UTF-8 text; save it as CSV in UTF-8") from error
-    except OSError as error:
-        raise DataError(str(file), 0, f"cannot be read: {error.strerror}") from error
-    header = text.partition("\n")[0]
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count), strict=True
-    )
-    try:
-        names = [name.strip().lower() for name in next(reader, [])]
-        missing = [name for name in NEEDED if name not in names]
-        if missing:
-            raise DataError(
-                str(file), 1, f"has no column {', '.join(missing)}; `harness blind export` makes it"
-            )
-        for row, cells in enumerate(reader, start=2):
-            if any(cells):
-                if len(cells) != len(names):
-                    raise DataError(str(file), row, f"{len(names)} cells expected, and not {len(cells)}")
-                yield row, dict(zip(names, map(restored, cells), strict=True))
-    except csv.Error as error:
-        raise DataError(str(file), reader.line_num, f"is not CSV: {error}") from error
+    """What stands under each column, with the row as a spreadsheet counts."""
+    records = enumerate((cells for _, cells in csv_records(file)), start=1)
+    _, header = next(records, (1, []))
+    names = [name.strip().lower() for name in header]
+    missing = [name for name in NEEDED if name not in names]
+    if missing:
+        raise DataError(str(file), 1, f"has no column {', '.join(missing)}; `harness blind export` makes it")
+    for row, cells in records:
+        if any(cells):
+            if len(cells) != len(names):
+                raise DataError(str(file), row, f"{len(names)} cells expected, and not {len(cells)}")
+            yield row, dict(zip(names, map(restored, cells), strict=True))
 
 
 def _filled(file: Path, row: int, line: Mapping[str, str]) -> Filled:

@@ -28,9 +28,10 @@ from langdetect import DetectorFactory
 from pydantic import model_validator
 
 from harness.errors import DataError
+from harness.files import json_lines
 from suites.ifeval import Checkers, IFEval
 from suites.instructions import ARGUMENTS, LETTER_FREQUENCY, Instructions, Verdicts
-from suites.official import checked, read_jsonl
+from suites.official import checked
 from suites.settings import IFEvalSettings, Surroundings
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
@@ -183,8 +184,13 @@ def agreement(judged: Sequence[Judged], data_root: Path | None = None) -> Agreem
 
 
 def read(file: Path) -> tuple[Judged, ...]:
-    """The file's lines. Raises DataError, naming line and field."""
-    return checked(str(file), Judged, read_jsonl(file))
+    """The file's lines, in which a null response is an empty one. Raises DataError, naming line and field."""
+    return checked(str(file), Judged, ((line, _answered(row)) for line, row in json_lines(file)))
+
+
+def _answered(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Some services give null where a model said nothing; a line without the field stays a mistake."""
+    return {**row, "response": ""} if row.get("response", "") is None else row
 
 
 @pytest.fixture
@@ -319,7 +325,7 @@ def test_an_undecided_language_is_told(response: str, undecided: bool) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"strict": None}, "line 2: strict: input should be a valid list"),
+        ({"strict": None}, "line 2: strict: field required"),
         ({"loose": [True, True]}, "line 2: loose: 2 verdicts on 1 instructions"),
         ({"strict": ["yes"]}, r"line 2: strict\.0: input should be a valid boolean"),
         ({"response": 3}, "line 2: response: input should be a valid string"),
@@ -334,6 +340,15 @@ def test_a_malformed_line_is_named(tmp_path: Path, change: Mapping[str, Any], pr
     file = write_rows(tmp_path / "verdicts.jsonl", [first, {**first, **change}])
     with pytest.raises(DataError, match=problem.replace("line 2", r"verdicts\.jsonl, row 2")):
         read(file)
+
+
+def test_a_null_response_is_an_empty_one(tmp_path: Path) -> None:
+    """Services give null where a model said nothing: it is judged as the empty answer that it is."""
+    first = json.loads(HAND_WORKED.read_text("utf-8").split("\n")[0])
+    rows = [{**first, "response": said} for said in (None, "")]
+    null, empty = read(write_rows(tmp_path / "verdicts.jsonl", rows))
+    assert "" == null.response
+    assert agreement([null]).ours == agreement([empty]).ours
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from suites.official import Origin, hash_rows, official_rows, read_jsonl
+from suites.official import Origin, hash_rows, official_rows
 from suites.settings import SuiteSettings, Surroundings, template_applied
 from suites.truthfulqa import Question
 from tests.suites.rows import QUESTIONS, write_rows
@@ -51,7 +51,6 @@ def test_hub_without_network() -> None:
     ("line", "problem"),
     [
         ('{"question": "Why?"', "is not JSON"),
-        ("", "is not JSON"),
         ('["a list"]', "is not a JSON object but list"),
         ('{"question": "Why?"}', "mc1_targets: field required"),
         ('{"question": 5}', "question: input should be a valid string"),
@@ -83,10 +82,18 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_file_that_is_not_text(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8 are named as such."""
-    (tmp_path / "own.jsonl").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match="is not UTF-8"):
-        list(read_jsonl(tmp_path / "own.jsonl"))
+    """Bytes that are not UTF-8 are named as such, with their line."""
+    (tmp_path / "own.jsonl").write_bytes(json.dumps(QUESTIONS[0]).encode() + b"\n\xe9")
+    with pytest.raises(DataError, match="row 2: is not UTF-8"):
+        read(SuiteSettings(data=tmp_path / "own.jsonl"))
+
+
+def test_numbers_of_rows_are_an_editors(tmp_path: Path) -> None:
+    """An empty line is no row, and is counted."""
+    file = tmp_path / "own.jsonl"
+    file.write_text(f"{json.dumps(QUESTIONS[0])}\n\n{{}}\n")
+    with pytest.raises(DataError, match="row 3: question: field required"):
+        read(SuiteSettings(data=file))
 
 
 def test_repeated_row(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_other_kinds_of_files_hold_the_same(tmp_path: Path, ending: str) -> None
         (b'{"prompt": "A"}\nnot JSON\n', "row 2: is not JSON"),
         (b'{"id": 1, "prompt": "A"}\n{"id": 1, "prompt": "B"}\n', "row 2: repeats an earlier row"),
         (b'{"messages": [{"role": "assistant", "content": "A"}]}\n', "no user's turn"),
-        (b'{"prompt": [1]}\n', 'turns such as {"role"'),
+        (b'{"prompt": [1]}\n', 'a turn such as {"role"'),
         (b"\xff\xfe", "is not UTF-8"),
     ],
 )

@@ -172,7 +172,7 @@ def test_draw_from_the_hub_is_fixed(tmp_path: Path) -> None:
     [
         ({"prompt": {"toxicity": 0.1}}, r"prompt\.text: field required"),
         ({"prompt": {"text": " "}}, r"prompt\.text: the prompt is empty"),
-        ({"filename": None}, "filename: input should be a valid string"),
+        ({"filename": 3}, "filename: input should be a valid string"),
     ],
 )
 def test_unusable_row(tmp_path: Path, change: dict[str, Any], problem: str) -> None:

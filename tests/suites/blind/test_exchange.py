@@ -125,7 +125,7 @@ def test_a_file_that_is_not_text_is_refused(opened: tuple[Store, BallotBox], tmp
     """A spreadsheet program's own format is named as the mistake; so is a file that is not there."""
     file = tmp_path / "votes.csv"
     file.write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(DataError, match="not UTF-8 text; save it as CSV"):
+    with pytest.raises(DataError, match="not UTF-8 text but a workbook or an archive; save it as UTF-8"):
         read_votes(opened[1], file)
     with pytest.raises(DataError, match="cannot be read"):
         read_votes(opened[1], tmp_path / "nowhere.csv")

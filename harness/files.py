@@ -1,0 +1,233 @@
+"""Files that people write: text, JSON and CSV, read in one way, every fault named with its row.
+
+Text is UTF-8. A byte-order mark, which Excel and Windows put in front, is no part of it, and a file whose
+name ends in `.gz` is unpacked. JSON is taken strictly: a key that stands twice, an infinity, half of a
+character, and what is nested or written too long for what reads it next are mistakes of the row; NaN, which
+Python and pandas write for a value that is missing, is null. CSV may be separated by commas, semicolons or
+tabs, as spreadsheet programs in several countries write, and its cells may have any length.
+
+It does not know what rows are for.
+"""
+
+import codecs
+import csv
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from io import TextIOWrapper
+from itertools import chain
+from math import isinf
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+from harness.errors import DataError
+
+MOST_NESTED = 100
+"""Brackets within brackets. Python itself gives up at about a thousand, and what writes JSON earlier."""
+MOST_DIGITS = 300
+"""Of a whole number: any longer one is beyond what a float can hold."""
+LONGEST_CELL = 2**31 - 1
+"""Characters; csv's own limit of 131,072 is less than a long answer has."""
+DELIMITERS = (",", ";", "\t")
+BEGINNINGS = {
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+    b"PK\x03\x04": "a workbook or an archive",
+}
+"""How files begin that are often taken for text."""
+SAVE_AS = "save it as UTF-8 (in Excel: `CSV UTF-8`; in Notepad: `Encoding`)"
+
+_HALF = re.compile("[\ud800-\udfff]")
+_SPACE = " \t\r\n"
+
+# ---------------------------------------------------------------- text
+
+
+def read_text(file: Path) -> str:
+    """The text of a file, its line ends as they are. Raises DataError."""
+    with open_text(file) as text:
+        return text.read()
+
+
+@contextmanager
+def open_text(file: Path) -> Iterator[TextIO]:
+    """The text of a file, to be read within. Raises DataError, also for what is found while it is read."""
+    try:
+        with _unpacked(file) as content, TextIOWrapper(content, encoding="utf-8-sig", newline="") as text:
+            yield text
+    except UnicodeDecodeError as error:
+        raise _not_utf_8(file) from error
+    except (OSError, EOFError, zlib.error) as error:
+        message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise DataError(str(file), 0, message) from error
+
+
+def _unpacked(file: Path) -> IO[bytes]:
+    return gzip.open(file) if file.suffix == ".gz" else file.open("rb")
+
+
+def _not_utf_8(file: Path) -> DataError:
+    """What a file is instead, and in which line that shows."""
+    with _unpacked(file) as lines:
+        for number, line in enumerate(lines, start=1):
+            for beginning, kind in BEGINNINGS.items():
+                if number == 1 and line.startswith(beginning):
+                    return DataError(str(file), 0, f"is not UTF-8 text but {kind}; {SAVE_AS}")
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                found = f"is not UTF-8 text (0x{line[error.start]:02x}, byte {error.start + 1} of the line)"
+                return DataError(str(file), number, f"{found}; {SAVE_AS}")
+    return DataError(str(file), 0, f"is not UTF-8 text; {SAVE_AS}")
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSONL file, each with its line; lines without anything on them are no rows.
+
+    Raises DataError, naming the line.
+    """
+    with open_text(file) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip(_SPACE):
+                yield number, as_object(str(file), number, parse_json(str(file), number, line))
+
+
+def json_list(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON file that holds one list of them, each with its place. Raises DataError."""
+    rows = parse_json(str(file), 0, read_text(file))
+    if not isinstance(rows, list):
+        raise DataError(str(file), 0, "must hold a list of objects")
+    for number, row in enumerate(rows, start=1):
+        yield number, as_object(str(file), number, row)
+
+
+def as_object(file: str, row: int, value: object) -> dict[str, Any]:
+    """The value, which must be an object. Raises DataError."""
+    if not isinstance(value, dict):
+        raise DataError(file, row, f"is not a JSON object but {type(value).__name__}")
+    return value
+
+
+def parse_json(file: str, row: int, text: str) -> Any:
+    """The value of a JSON text; errors name `file` and `row`, for which 0 is the whole. Raises DataError."""
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_whole,
+            parse_float=_decimal,
+            parse_constant=_constant,
+        )
+    except json.JSONDecodeError as error:
+        line = row or error.lineno
+        raise DataError(file, line, _no_json(text, error)) from error
+    except RecursionError as error:
+        raise DataError(file, row, TOO_DEEP) from error
+    except ValueError as error:  # by the functions below
+        raise DataError(file, row, str(error)) from error
+    if text.count("[") + text.count("{") > MOST_NESTED and nested_deeper(value, MOST_NESTED):
+        raise DataError(file, row, TOO_DEEP)
+    if "\\u" in text and (half := _HALF.search(json.dumps(value, ensure_ascii=False))):
+        raise DataError(
+            file,
+            row,
+            f"holds half of a character (\\u{ord(half[0]):04x} without the other half), which no model can "
+            "read and no file can hold; correct the text, or take it out",
+        )
+    return value
+
+
+TOO_DEEP = f"is nested deeper than {MOST_NESTED} brackets"
+
+
+def nested_deeper(value: object, most: int) -> bool:
+    """Whether there are more than `most` lists and tables within each other."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [member for each in level for member in _members(each)]
+        if not level:
+            return False
+    return True
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _no_json(text: str, error: json.JSONDecodeError) -> str:
+    if "\0" in text:
+        return f"holds NUL characters where JSON is expected: perhaps this is UTF-16; {SAVE_AS}"
+    return f"is not JSON: {error.msg} at column {error.colno}"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"the key {json.dumps(twice)} stands twice in one object")
+    return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"holds a whole number of {len(digits):,} digits; {MOST_DIGITS} are the most")
+    return int(digits)
+
+
+def _decimal(written: str) -> float:
+    number = float(written)
+    if isinf(number):
+        raise ValueError(f"holds a number that is too large: {written[:20]}")
+    return number
+
+
+def _constant(name: str) -> None:
+    """NaN is what Python and pandas write where a value is missing."""
+    if name != "NaN":
+        raise ValueError(f"holds {name}, which is no number of JSON's")
+
+
+# ---------------------------------------------------------------- CSV
+
+
+def csv_records(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV file, each with the line that it begins in; an empty line is an empty record.
+
+    Whatever of commas, semicolons and tabs the first line has most of separates cells. Raises DataError.
+    """
+    csv.field_size_limit(LONGEST_CELL)
+    with open_text(file) as text:
+        first = text.readline()
+        reader = csv.reader(chain([first], text), delimiter=max(DELIMITERS, key=first.count), strict=True)
+        begins = 1
+        try:
+            for cells in reader:
+                yield begins, cells
+                begins = reader.line_num + 1
+        except csv.Error as error:
+            raise DataError(str(file), begins, f"is not CSV: {error}") from error
+
+
+def csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file under the names in its first line; a short row lacks its last columns.
+
+    Raises DataError.
+    """
+    records = ((number, cells) for number, cells in csv_records(file) if cells)
+    _, header = next(records, (1, []))
+    twice = [name for place, name in enumerate(header) if name in header[:place]]
+    if twice:
+        raise DataError(str(file), 1, f"column {twice[0]!r} stands there twice")
+    for number, cells in records:
+        if len(cells) > len(header):
+            raise DataError(str(file), number, "has more cells than the first line has columns")
+        yield number, dict(zip(header, cells, strict=False))

@@ -1,0 +1,70 @@
+"""Turns of conversations as the field writes them: who speaks, and the text that is said.
+
+    {"role": "user", "content": "…"}                               OpenAI's, and most others'
+    {"role": "user", "content": [{"type": "text", "text": "…"}]}   its parts, which are joined as they are
+    {"from": "human", "value": "…"}                                ShareGPT's
+
+`developer` is OpenAI's newer name for `system` and is read as that, so that templates which know only the
+older one render it. A turn's other keys (`name`, `weight`, …) are not read, but for calls of tools: a turn
+that makes some says more than its text, and is refused.
+
+It does not know what conversations are for.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+ROLES = ("system", "user", "assistant", "tool")
+ALSO_CALLED = {"developer": "system", "human": "user", "gpt": "assistant"}
+TEXT_PARTS = ("text", "input_text", "output_text")
+"""The `type` of parts that are text, in OpenAI's two interfaces."""
+CALLS = ("tool_calls", "function_call")
+TURN = '{"role": "user", "content": "…"}'
+
+
+class Said(NamedTuple):
+    """A turn."""
+
+    role: str
+    """One of ROLES."""
+    content: str
+
+
+def role_of(turn: object) -> str:
+    """Who speaks. Raises ValueError for what is no turn."""
+    if not isinstance(turn, Mapping):
+        raise ValueError(f"a turn such as {TURN} was expected, and not {type(turn).__name__}")
+    given = _either(turn, "role", "from")
+    role = ALSO_CALLED.get(given, given) if isinstance(given, str) else given
+    if role not in ROLES:
+        known = ", ".join([*ROLES, *ALSO_CALLED])
+        raise ValueError(f"a turn needs a `role` (or `from`) of {known}, and has {given!r}")
+    return str(role)
+
+
+def read_turn(turn: object) -> Said:
+    """A turn. Raises ValueError, which says what of it cannot be read."""
+    role = role_of(turn)
+    assert isinstance(turn, Mapping)
+    for key in CALLS:
+        if turn.get(key):
+            raise ValueError(f"the {role}'s turn has `{key}`, and a call is not read; write it as text")
+    content = _either(turn, "content", "value")
+    return Said(role, content if isinstance(content, str) else _joined(role, content))
+
+
+def _either(turn: Mapping[str, Any], name: str, sharegpt: str) -> Any:
+    return turn[name] if turn.get(name) is not None else turn.get(sharegpt)
+
+
+def _joined(role: str, parts: object) -> str:
+    if not isinstance(parts, list | tuple):
+        raise ValueError(f"the {role}'s turn needs a text `content` (or `value`), or a list of text parts")
+    return "".join(_text(role, part) for part in parts)
+
+
+def _text(role: str, part: object) -> str:
+    kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+    if not isinstance(part, Mapping) or kind not in TEXT_PARTS or not isinstance(part.get("text"), str):
+        raise ValueError(f"the {role}'s turn holds a part of type {kind!r}, and only text parts are read")
+    return str(part["text"])
