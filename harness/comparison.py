@@ -154,7 +154,14 @@ def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
 def _conditions(run: Run) -> dict[str, Json]:
     """What of the environment can move a number: package versions and what the engine computes with."""
     recorded = _flat(run.environment)
-    telling = ("engine.device", "engine.dtype", "processor")
+    telling = (
+        "engine.device",
+        "engine.dtype",
+        "engine.gguf",
+        "engine.tokenizer",
+        "engine.chat_template_date",
+        "processor",
+    )
     return {key: value for key, value in recorded.items() if key.startswith("packages.") or key in telling}
 
 
