@@ -1,4 +1,4 @@
-"""What a stage starts from, written as an ordinary folder where it is none: a GGUF file, a base with an adapter.
+"""What stages start from, written as an ordinary folder: a GGUF file, or a base with an adapter.
 
     OUTPUT/bases/HASH/    the model, its weights unpacked or its adapter merged, with the tokenizer that it is
                           asked with; named by the hash of what it is made from, and made once

@@ -27,7 +27,6 @@ from trainers.reading import Source, read
 from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training, learned_shapes
 from trainers.stage import RewardSource, stage_kind
 
-
 BASES = "bases"
 """In the output folder: what stages start from where it had to be written first."""
 
@@ -313,8 +312,8 @@ class _Planner:
             origin = self.model(name)
             if origin.written_from is not None:
                 raise ModelError(
-                    f"model {name!r}: a reward model is read from a folder of its own; merge its adapter into its "
-                    "base, or take its weights as safetensors, and name that folder"
+                    f"model {name!r}: a reward model is read from a folder of its own; merge its adapter "
+                    "into its base, or take its weights as safetensors, and name that folder"
                 )
         source = RewardSource(source=str(origin.folder), weight=weight)
         return PlannedReward(name=name, source=source, identity=origin.identity)

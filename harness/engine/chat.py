@@ -19,7 +19,6 @@ from harness.engine.identity import CLOCK, FIXED_DATE
 from harness.errors import ModelError
 from harness.records import Message, Prompt
 
-
 BY_TEMPLATES = (
     TemplateError,
     ArithmeticError,

@@ -111,8 +111,8 @@ def _downloading(path: str, revision: str | None, what: str) -> Iterator[None]:
         ) from error
     except OSError as error:  # the hub's own errors, a missing network, and a full disk are all OSErrors
         raise DownloadNeeded(
-            f"{path}: there is no such folder, it is not in the hub's cache{_at(revision)}, and it could "
-            f"not be downloaded ({first_line(error)}). Connect to the network and run again, name a folder, or "
+            f"{path}: there is no such folder, it is not in the hub's cache{_at(revision)}, and it could not "
+            f"be downloaded ({first_line(error)}). Connect to the network and run again, name a folder, or "
             f"run `hf download {what}` where there is a network and copy its cache here"
         ) from error
 

@@ -188,7 +188,7 @@ def _template(model: Model, adapter: Path | None, base: _Base) -> str | None:
     template = theirs if theirs is not None else base.template
     if template is None and (names := named_templates(base.folder)):
         raise ModelError(
-            f"{base.folder}: it has chat templates named {', '.join(names)}, and none that is used by itself; "
+            f"{base.folder}: it has chat templates named {', '.join(names)}, and none without a name; "
             'write the one to be used into a file, and name that (`chat_template = "FILE"` in harness.toml)'
         )
     return template
@@ -253,7 +253,7 @@ def own_chat_template(folder: Path) -> str | None:
 
 
 def stated_ends(folder: Path) -> tuple[int, ...]:
-    """The tokens that end a text by a model folder's generation_config.json and config.json, in this order."""
+    """The tokens that end a text, by a model folder's generation_config.json and then its config.json."""
     config = _read_json(folder / "config.json")
     text = config.get("text_config")
     parts = (_read_json(folder / "generation_config.json"), config, text if isinstance(text, Mapping) else {})
@@ -266,7 +266,7 @@ def stated_ends(folder: Path) -> tuple[int, ...]:
 
 
 def named_templates(folder: Path) -> tuple[str, ...]:
-    """The names of chat templates that a folder has besides, or instead of, the one that is used by itself."""
+    """The names of the chat templates that a folder has beside, or instead of, the default one."""
     listed = _read_json(folder / "tokenizer_config.json").get("chat_template")
     names = (
         [str(entry["name"]) for entry in listed if isinstance(entry, Mapping)]

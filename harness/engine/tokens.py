@@ -1,8 +1,8 @@
 """Texts to tokens and back, by the rules of lm-eval's `hf` backend (0.4.13), so that numbers agree with it.
 
-One rule is ours alone: what a tokenizer puts behind every text (EOS, where `add_eos_token` is set) is left off.
-A text that is to be continued has not ended, and lm-eval, which leaves it on, scores the end of a context
-beside its continuation, and asks models to go on after their end.
+One rule is ours alone: what a tokenizer puts behind every text (EOS, with `add_eos_token`) is left off. What
+is to be continued has not ended. lm-eval leaves it on: it asks models to go on after their end, and
+scores continuations without their first token and with the end.
 
 The rules: a text that already begins with the BOS token's text gets no second one. Spaces at a context's end
 belong to the continuation, and the boundary between the two is where the tokens of the context alone end.
@@ -19,7 +19,6 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.engine.rules import spaces_moved
 from harness.errors import EngineError
-
 
 SOME_TEXT = "a"
 """Any text would do."""

@@ -149,7 +149,7 @@ class VllmEngine:
 def open_vllm(model: Model, source: Local, *, device: str | None) -> VllmEngine:
     """Identify and load a local model. Raises what `identify` raises, ModelError where vLLM cannot load it.
 
-    Raises UsageError for an adapter, for a GGUF file, and for a device other than the GPU that vLLM takes by itself.
+    Raises UsageError for an adapter, a GGUF file, and a device other than the GPU that vLLM takes by itself.
     """
     if source.adapter is not None:
         raise UsageError(

@@ -150,7 +150,7 @@ class Project:
         return name in self.registry.suites or name in known_suites() or beginning in FAMILIES
 
     def model(self, name: str, watcher: Watcher) -> Model:
-        """The model of this name. A pipeline is trained first; a folder or GGUF file is one by its own path."""
+        """The model of this name. A pipeline is trained first; a folder or GGUF file needs no name."""
         if name in self.registry.pipelines:
             path = self.train(name, watcher)
             return Model(name=name, source=Local(path=str(path)))
@@ -278,7 +278,7 @@ class Project:
 
 
 def _no_model(name: str, known: Sequence[str]) -> UsageError:
-    """The error for a name that stands for no model: a misspelt one, a folder that is not there, or a hub id."""
+    """The error for what stands for no model: a misspelt name, a folder that is not there, or a hub id."""
     unknown = UnknownName("model, pipeline or folder", name, known)
     if "/" in name and not HUB_ID.fullmatch(name):
         return UsageError(f"{name}: there is no such folder or GGUF file")

@@ -85,8 +85,8 @@ def stops(model: ExaminedModel) -> Iterator[Finding]:
             check="end of turn never stopped on",
             severity="error",
             where=str(model.identity.gguf or model.identity.path / "generation_config.json"),
-            evidence=f"the template ends an answer with {model.named(end)}, and eos_token_id is {stated}: answers "
-            "go on to their longest length",
+            evidence=f"the template ends an answer with {model.named(end)}, and eos_token_id is {stated}: "
+            "answers go on to their longest length",
             mend=f'"eos_token_id": {sorted({*known, end})}',
         )
 
@@ -100,8 +100,8 @@ def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
             check="end of text read wrongly by transformers",
             severity="warning",
             where=str(model.place),
-            evidence=f"the file ends a text with {model.named(own)}, and transformers reads {str(read)!r}: other "
-            "tools that read the file with it go on after the end, or render that token in turns",
+            evidence=f"the file ends a text with {model.named(own)}, and transformers reads {str(read)!r}: "
+            "other tools that read the file with it go on after the end, or render that token in turns",
             mend="nothing here: the file's own is used, and candidates are written with it",
         )
     elif own is not None and stated and own not in stated:
@@ -112,8 +112,8 @@ def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
             severity="warning",
             where=str(model.identity.tokenizer / "tokenizer_config.json"),
             evidence=f"the tokenizer's end of text is {model.named(own)}, and the model's "
-            f"{' or '.join(map(model.named, stated))}: an answer stops at any of them here, and other tools know "
-            "only some",
+            f"{' or '.join(map(model.named, stated))}: an answer stops at any of them here, and other tools "
+            "know only some",
             mend=f'"eos_token": "{model.tokenizer.convert_ids_to_tokens(right)}"'
             if end != own
             else f'"eos_token_id": {sorted({*stated, own})} in generation_config.json',
@@ -128,8 +128,8 @@ def appends(model: ExaminedModel) -> Iterator[Finding]:
             check="tokenizer appends to every text",
             severity="warning",
             where=str(model.identity.tokenizer / "tokenizer_config.json"),
-            evidence=f"every text ends with {' '.join(map(model.named, behind))}: left off here in training and "
-            "evaluation, and other tools (lm-eval) ask with it and score it",
+            evidence=f"every text ends with {' '.join(map(model.named, behind))}: left off here in training "
+            "and evaluation, and other tools (lm-eval) ask with it and score it",
             mend='"add_eos_token": false, or take it out of `post_processor` in tokenizer.json',
         )
 
@@ -141,8 +141,8 @@ def clock(model: ExaminedModel) -> Iterator[Finding]:
             check="chat template reads the clock",
             severity="note",
             where=str(model.identity.tokenizer),
-            evidence=f"it calls `strftime_now`, which says {model.identity.date} here on every day, in training "
-            "and evaluation; other tools render today's date",
+            evidence=f"it calls `strftime_now`, which says {model.identity.date} here on every day, in "
+            "training and evaluation; other tools render today's date",
             mend="nothing; or write the date that you want into a template (`chat_template` in harness.toml)",
         )
 
@@ -164,8 +164,8 @@ def adapters_own(model: ExaminedModel) -> Iterator[Finding]:
             check="tokens without weights",
             severity="error",
             where=str(model.identity.tokenizer),
-            evidence=f"{', '.join(map(model.named, missing[:8]))} have no embeddings, neither in the base nor in "
-            "the adapter: they are the mean of all others, and mean nothing",
+            evidence=f"{', '.join(map(model.named, missing[:8]))} have no embeddings, neither in the base nor "
+            "in the adapter: they are the mean of all others",
             mend="save the adapter with its embeddings (`save_embedding_layers=True`)",
         )
 
