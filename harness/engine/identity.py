@@ -253,16 +253,15 @@ def own_chat_template(folder: Path) -> str | None:
 
 
 def stated_ends(folder: Path) -> tuple[int, ...]:
-    """The tokens that end a text, by a model folder's generation_config.json and then its config.json."""
+    """The tokens that end a text by a model folder's generation_config.json, or else by its config.json."""
     config = _read_json(folder / "config.json")
     text = config.get("text_config")
-    parts = (_read_json(folder / "generation_config.json"), config, text if isinstance(text, Mapping) else {})
-    found: list[int] = []
-    for stated in (part.get("eos_token_id") for part in parts):
-        found += [
-            number for number in (stated if isinstance(stated, list) else [stated]) if isinstance(number, int)
-        ]
-    return tuple(dict.fromkeys(found))
+    for part in (_read_json(folder / "generation_config.json"), config, text):
+        stated = part.get("eos_token_id") if isinstance(part, Mapping) else None
+        numbers = stated if isinstance(stated, list) else [stated]
+        if found := tuple(number for number in numbers if isinstance(number, int)):
+            return found
+    return ()
 
 
 def named_templates(folder: Path) -> tuple[str, ...]:

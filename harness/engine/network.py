@@ -339,9 +339,9 @@ def loading(part: str, name: str, identity: LocalIdentity) -> Iterator[None]:
             raise EngineError(f"{name}: the model does not fit into memory") from error
         if isinstance(error, NOT_TENSORS) and (pickles := _pickles(identity)):
             raise ModelError(
-                f"{', '.join(map(str, pickles))}: torch opens a pickle only of tensors, and "
-                "this one holds something else, such as code, or is damaged; take the weights as safetensors, "
-                "or, if you trust their source, load and save them with transformers (`save_pretrained`)"
+                f"{', '.join(map(str, pickles))}: torch opens a pickle only of tensors, and this one holds "
+                "something else, such as code, or is damaged; take the weights as safetensors, or, if you "
+                "trust their source, load and save them with transformers (`save_pretrained`)"
             ) from error
         said = f"no {error} in its files" if isinstance(error, KeyError) else first_line(error)
         place = identity.gguf or identity.path

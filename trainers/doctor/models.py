@@ -93,7 +93,7 @@ def stops(model: ExaminedModel) -> Iterator[Finding]:
 
 def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
     """A tokenizer that ends, or fills up, texts with another token than the model's configuration names."""
-    own, stated = model.tokenizer.eos_token_id, model.ends
+    own, stated, end = model.tokenizer.eos_token_id, model.ends, _end_of_turn(model)
     read = model.tokenizer.init_kwargs.get("eos_token")
     if model.identity.gguf is not None and own is not None and str(read) != model.tokenizer.eos_token:
         yield Finding(
@@ -104,8 +104,7 @@ def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
             "other tools that read the file with it go on after the end, or render that token in turns",
             mend="nothing here: the file's own is used, and candidates are written with it",
         )
-    elif own is not None and stated and own not in stated:
-        end = _end_of_turn(model)
+    elif own is not None and stated and own not in stated and end in (None, *stated):
         right = end if end in stated else stated[0]
         yield Finding(
             check="tokenizer and configuration end texts differently",
@@ -114,9 +113,7 @@ def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
             evidence=f"the tokenizer's end of text is {model.named(own)}, and the model's "
             f"{' or '.join(map(model.named, stated))}: an answer stops at any of them here, and other tools "
             "know only some",
-            mend=f'"eos_token": "{model.tokenizer.convert_ids_to_tokens(right)}"'
-            if end != own
-            else f'"eos_token_id": {sorted({*stated, own})} in generation_config.json',
+            mend=f'"eos_token": "{model.tokenizer.convert_ids_to_tokens(right)}"',
         )
 
 
@@ -164,8 +161,8 @@ def adapters_own(model: ExaminedModel) -> Iterator[Finding]:
             check="tokens without weights",
             severity="error",
             where=str(model.identity.tokenizer),
-            evidence=f"{', '.join(map(model.named, missing[:8]))} have no embeddings, neither in the base nor "
-            "in the adapter: they are the mean of all others",
+            evidence=f"{', '.join(map(model.named, missing[:8]))} have no embeddings, neither in the base "
+            "nor in the adapter: they are the mean of all others",
             mend="save the adapter with its embeddings (`save_embedding_layers=True`)",
         )
 
