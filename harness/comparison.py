@@ -40,6 +40,13 @@ MANNER: Mapping[str, tuple[str, str]] = {
 }
 """What a run records of how its model is asked: in words, and what it means where nothing is recorded."""
 
+UNLESS_RECORDED: Mapping[str, Json] = {
+    "engine.chat_template_date": "none",
+    "engine.gguf": "none",
+    "engine.tokenizer": "the model's",
+}
+"""What holds where a run's environment says nothing of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRun:
@@ -191,8 +198,8 @@ def _engine(run: Run) -> Mapping[str, Json]:
 
 def _conditions(run: Run) -> dict[str, Json]:
     """What of the environment can move a number: package versions and what the engine computes with."""
-    recorded = _flat(run.environment)
-    telling = ("engine.device", "engine.dtype", "engine.scoring", "processor")
+    recorded = {**UNLESS_RECORDED, **_flat(run.environment)}
+    telling = ("engine.device", "engine.dtype", "engine.scoring", "processor", *UNLESS_RECORDED)
     return {key: value for key, value in recorded.items() if key.startswith("packages.") or key in telling}
 
 

@@ -134,5 +134,6 @@ def run(job: Job) -> Mapping[str, Json]:
     module, _, function = stage_kind(job.kind).run.partition(":")
     train: Callable[[Job], Mapping[str, Json]] = getattr(import_module(module), function)
     quiet: Callable[[], AbstractContextManager[None]] = import_module("trainers.training").quiet
-    with quiet():
+    fixed_clock: Callable[[], AbstractContextManager[None]] = import_module("harness.engine.chat").fixed_clock
+    with quiet(), fixed_clock():
         return train(job)

@@ -30,6 +30,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from harness.engine.identity import stated_ends
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
 from trainers import history
@@ -219,12 +220,28 @@ def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
         return
     if isinstance(model, PeftModel):
         model = merged(job, model)
+    _agree_on_the_end(job, model, tokenizer, chat=chat)
     config = model.generation_config
     known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     ends = [*end_tokens(tokenizer, chat=chat), *(number for number in known if number is not None)]
     config.eos_token_id = list(dict.fromkeys(ends))
     config.pad_token_id = tokenizer.pad_token_id
     save_model(job, model, tokenizer)
+
+
+def _agree_on_the_end(
+    job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool
+) -> None:
+    """Let the tokenizer end a text where the base's configuration and the template do.
+
+    Some name another token, and a tool that looks at the tokenizer alone would go on after the end of an
+    answer. Where configuration and template disagree too, nothing says which of the three is right.
+    """
+    stated = stated_ends(Path(str(job.base)))
+    end = end_tokens(tokenizer, chat=chat)[-1]
+    if stated and tokenizer.eos_token_id not in stated and end in stated:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+        model.config.eos_token_id = end
 
 
 class Watch(TrainerCallback):

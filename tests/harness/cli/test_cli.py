@@ -228,6 +228,11 @@ def test_sample_shows_answers_side_by_side(project: Path, capsys: pytest.Capture
     [
         (["compare", "one"], "a comparison needs two different names"),
         (["compare", "one", "tow"], "there is no model, pipeline or folder named 'tow'; did you mean 'two'?"),
+        (
+            ["eval", "HuggingFaceTB/SmolLM2-135M"],
+            'a hub id belongs into harness.toml: [models.smollm2-135m] path = "HuggingFaceTB/SmolLM2-135M"',
+        ),
+        (["eval", "./chekpoint"], "./chekpoint: there is no such folder or GGUF file"),
         (["compare", "one", "two", "--suite", "toy-ifevall"], "did you mean 'toy-ifeval'?"),
         (["train", "sftt"], "there is no pipeline named 'sftt'"),
         (["list", "--config", "nowhere.toml"], "nowhere.toml: no such file"),
