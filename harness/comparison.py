@@ -22,6 +22,7 @@ import numpy as np
 
 from harness import price
 from harness.bounds import difference_bounds
+from harness.counted import counted
 from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
@@ -30,6 +31,8 @@ from harness.stats.paired import PairedTest, mcnemar, sign_flip
 from harness.stats.power import detectable
 
 HEADLINE, EXPLORATORY = "headline", "exploratory"
+SHOWN = 0.001
+"""The smallest difference that three decimals can show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +227,7 @@ def _without_numbers(
         metric=metric,
         decision=Decision.NOT_COMPARABLE,
         n=0,
+        scores=0,
         clusters=0,
         unscored=0,
         unpaired=0,
@@ -274,7 +278,8 @@ def _compared(
     )
     return replace(
         _without_numbers(*names, suite, metric, notes),
-        n=len(pairs.clusters),
+        n=pairs.samples,
+        scores=len(pairs.clusters),
         clusters=differences.count,
         unscored=pairs.unscored,
         unpaired=pairs.unpaired,
@@ -412,12 +417,13 @@ def _in_words(comparison: Comparison) -> str:
     if comparison.difference is None or comparison.interval is None:
         return f"{where}): {', '.join(comparison.notes)}"
     low, high = comparison.interval.low, comparison.interval.high
-    found = f"{where} {comparison.difference:+.3f} [{low:+.3f}, {high:+.3f}])"
+    found = f"{where} {comparison.difference:+z.3f} [{low:+z.3f}, {high:+z.3f}])"
     if comparison.could_turn and comparison.could_be is not None:
         least, most = comparison.could_be
-        return f"{found}, though what is unscored could make it {least:+.3f} to {most:+.3f}"
+        return f"{found}, though what is unscored could make it {least:+z.3f} to {most:+z.3f}"
     if comparison.decision != Decision.NO_DIFFERENCE:
         return found
     if comparison.detectable is None:
-        return f"{found}: {comparison.clusters} samples cannot show any"
-    return f"{found}: {comparison.clusters} samples would have shown ±{comparison.detectable:.3f}"
+        return f"{found}: {counted(comparison.clusters, 'sample')} cannot show any"
+    least = f"±{comparison.detectable:.3f}" if comparison.detectable >= SHOWN else f"less than ±{SHOWN}"
+    return f"{found}: {counted(comparison.clusters, 'sample')} would have shown {least}"

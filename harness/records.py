@@ -304,6 +304,9 @@ class Metric:
 
     How results are read, and no part of a run: it can change afterwards, and nothing is asked again.
     """
+    excerpt: bool = False
+    """Whether it is of excerpts, cut at a length that belongs to the protocol. Of all other metrics, reports
+    count the answers that were cut. No part of a run either."""
 
 
 # ---------------------------------------------------------------- what was done
@@ -525,9 +528,11 @@ class Comparison:
     metric: Metric
     decision: Decision
     n: int
-    """Scores that both runs have, paired by sample and part."""
+    """Samples with a score in both runs."""
+    scores: int
+    """Scores that both runs have, paired by sample and part: several for a sample, where it has several."""
     clusters: int
-    """Independent units among them."""
+    """Independent units among the samples."""
     unscored: int
     """Pairs that at least one of the runs left unscored."""
     unpaired: int
@@ -567,8 +572,8 @@ class Comparison:
         if self.difference is None or self.interval is None or self.adjusted_p is None:
             return f"{where}: {self.decision}: {'; '.join(self.notes) or 'no paired scores'}"
         return (
-            f"{where}: {self.decision}: {self.difference:+.3f} "
-            f"[{self.interval.low:+.3f}, {self.interval.high:+.3f}], "
+            f"{where}: {self.decision}: {self.difference:+z.3f} "
+            f"[{self.interval.low:+z.3f}, {self.interval.high:+z.3f}], "
             f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n}"
         )
 

@@ -96,6 +96,7 @@ def _environment() -> Environment:
         span=_span,
         between=wording.between,
         could_be=wording.could_be,
+        cut_short=wording.cut_short,
         signed_between=wording.signed_between,
         evidence=wording.evidence,
         outside=wording.outside,

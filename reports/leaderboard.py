@@ -15,7 +15,7 @@ from harness.preferences import HUMANS, Analysis
 from harness.records import Comparison, Metric, Row, Run, Sample, Score, Verdict
 from harness.selection import NOTHING, LeftOut, cluster_of
 from harness.stats import mean_interval
-from harness.store import Store
+from harness.store import CutAnswers, Store
 from reports.board import (
     Cell,
     Column,
@@ -69,6 +69,7 @@ def build(
     models = tuple(runs)
     suites = dict.fromkeys(run.suite for theirs in runs.values() for run in theirs if run.metrics)
     rows = {suite: _rows(store, suite, runs) for suite in suites}
+    cut = {run.id: store.cut_answers(run.id) for theirs in runs.values() for run in theirs}
     reserved = [left_out.note(suite, _clusters(found)) for suite, found in rows.items()]
     sections = tuple(
         _section(
@@ -86,6 +87,7 @@ def build(
             verdicts,
             [b for b in breakdowns if b.suite == suite],
             level,
+            cut,
         )
         for suite, found in rows.items()
     )
@@ -153,6 +155,7 @@ def _section(
     verdicts: Sequence[Verdict],
     breakdowns: Sequence[Breakdown],
     level: float,
+    cut: Mapping[str, CutAnswers | None],
 ) -> Section:
     asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
     found = {(v.candidate, c.metric.name): c for v in verdicts for c in v.comparisons if c.suite == suite}
@@ -161,7 +164,10 @@ def _section(
         MetricLine(
             metric=metric,
             cells=tuple(
-                _bounded(metric, list(rows[model].values()), found.get((model, metric.name)), level)
+                replace(
+                    _bounded(metric, list(rows[model].values()), found.get((model, metric.name)), level),
+                    cut=None if metric.excerpt else cut[asked[model].id],
+                )
                 if model in asked
                 else None
                 for model in runs

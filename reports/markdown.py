@@ -23,6 +23,7 @@ from reports.wording import (
     between,
     could_be,
     count,
+    cut_short,
     evidence,
     members,
     number,
@@ -101,6 +102,7 @@ def _cell(cell: Cell | None) -> str:
     missing = sum(cell.unscored.values())
     left_out = f", {count(missing)} unscored" if missing else ""
     left_out += f"<br>{could_be(cell.bounds)}" if cell.bounds else ""
+    left_out += f"<br>{cut_short(cell.cut)}" if cell.cut else ""
     return f"{_figures(cell)}<br>n = {count(cell.n)}{left_out}"
 
 

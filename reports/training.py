@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.records import Json
+from harness.counted import counted
 from harness.store import KeptStage, Store
+from reports.wording import toml
 
 CURVES = (
     ("loss", "loss"),
@@ -99,12 +100,12 @@ def _folder(stage: KeptStage) -> str:
 
 
 def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "data", ", ".join(f"{each['source']} ({each['rows']:,} rows)" for each in manifest["data"])
+    yield "data", ", ".join(f"{each['source']} ({counted(each['rows'], 'row')})" for each in manifest["data"])
     if manifest["rewards"]:
         rewards = (f"{each['weight']:g} × {each['reward']}" for each in manifest["rewards"])
         yield "rewards", ", ".join(rewards)
     settings = manifest["inputs"]["settings"]
-    yield "settings", ", ".join(f"{name} {_shown(value)}" for name, value in settings.items() if value)
+    yield "settings", ", ".join(f"{name} = {toml(value)}" for name, value in settings.items() if value)
     yield from _selected(manifest["metrics"].get("selected"))
     yield from _held_out(manifest["metrics"].get("held_out"))
     if (steps := manifest["metrics"].get("steps")) is not None:
@@ -127,7 +128,10 @@ def _held_out(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     if found is None:
         return
     low, high = found["accuracy_interval"]
-    yield "held-out accuracy", f"{found['accuracy']:.0%} [{low:.0%}, {high:.0%}] of {found['pairs']:,} pairs"
+    yield (
+        "held-out accuracy",
+        f"{found['accuracy']:.0%} [{low:.0%}, {high:.0%}] of {counted(found['pairs'], 'pair')}",
+    )
     table = (
         f"{each['low']:.1f}–{each['high']:.1f}: said {each['said']:.2f}, was {each['was']:.2f} "
         f"({each['pairs']:,})"
@@ -139,15 +143,8 @@ def _held_out(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
         yield (
             "longer answers",
             f"given more in {lengths['rewarded']:.0%} and better in {lengths['preferred']:.0%} of "
-            f"{lengths['pairs']:,} pairs (difference [{low:+.0%}, {high:+.0%}])",
+            f"{counted(lengths['pairs'], 'pair')} (difference [{low:+z.0%}, {high:+z.0%}])",
         )
-
-
-def _shown(value: Json) -> str:
-    if isinstance(value, Mapping):
-        return f"({', '.join(f'{name} {_shown(each)}' for name, each in value.items() if each)})"
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:

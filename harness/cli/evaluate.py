@@ -13,7 +13,7 @@ from harness.cli.terminal import complain_of_failures, console, introduce, print
 from harness.verbs.overview import Measured, left_out_notes, means
 from harness.verbs.project import open_project
 from harness.verbs.work import evaluate, failed_answers
-from reports.wording import could_be
+from reports.wording import between, could_be, cut_short, number
 
 Rescore = Annotated[
     bool,
@@ -52,12 +52,14 @@ def command(
 
 
 def _table(measured: Sequence[Measured]) -> Table:
+    some_cut = any(line.cut for line in measured)
     table = Table("model", "suite", Column("metric", no_wrap=True))
-    for heading in ("value", "interval", "n", "unscored"):
+    for heading in ("value", "interval", "n", "unscored", *(["answers"] if some_cut else [])):
         table.add_column(heading, justify="right")
     for line in measured:
-        interval = f"{line.interval.low:.3f} – {line.interval.high:.3f}" if line.interval else "–"
-        value = "–" if line.value is None else f"{line.value:.3f}"
+        interval = between(line.interval) if line.interval else "–"
+        value = "–" if line.value is None else number(line.value)
         missing = f"{line.unscored} ({could_be(line.bounds)})" if line.bounds else str(line.unscored)
-        table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), missing)
+        cut = [cut_short(line.cut) if line.cut else ""] if some_cut else []
+        table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), missing, *cut)
     return table

@@ -5,7 +5,7 @@ any number was made.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,13 +16,13 @@ from rich.text import Text
 
 from harness.cli.preferred import beside_verdicts
 from harness.errors import AnswersFailed
-from harness.records import Decision, Json, Verdict
+from harness.records import Decision, Interval, Json, Verdict
 from harness.verbs.project import Project
 from harness.verbs.work import Outcome
 from harness.visible import visible
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
-from reports.wording import price
+from reports.wording import between, cut_short, number, percent, price, signed, signed_between
 from trainers.doctor.findings import Finding
 
 console = Console(highlight=False)
@@ -133,7 +133,7 @@ def _group_cell_as_json(cell: Cell) -> dict[str, Json]:
     """A model's mean in a group, and its comparison: what is the same for every group is left out."""
     whole = asdict(cell)
     compared = whole.pop("comparison")
-    kept = ("n", "clusters", "difference", "interval", "p", "adjusted_p", "decision", "family")
+    kept = ("n", "scores", "clusters", "difference", "interval", "p", "adjusted_p", "decision", "family")
     return {**whole, "comparison": compared and {name: compared[name] for name in kept}}
 
 
@@ -175,8 +175,8 @@ def _prices(board: Leaderboard) -> Table:
     for each in board.prices:
         estimate = Text("–")
         if each.difference is not None and each.interval is not None:
-            around = f"\n[{each.interval.low:+.3f}, {each.interval.high:+.3f}]"
-            estimate = Text.assemble(f"{each.difference:+.3f}", (around, "dim"))
+            around = f"\n{signed_between(each.interval)}"
+            estimate = Text.assemble(signed(each.difference), (around, "dim"))
         table.add_row(
             escape(each.candidate),
             escape(f"{each.suite} {each.metric.name}"),
@@ -194,30 +194,29 @@ def _cell(cell: Cell | None) -> Text:
     return Text.assemble(
         _estimate(cell.score),
         (f"\n{missing} unscored" if missing else "", "yellow"),
+        (f"\n{cut_short(cell.cut)}" if cell.cut else "", "yellow"),
     )
 
 
 def _estimate(estimate: Estimate | None) -> Text:
     if estimate is None:
         return Text("–")
-    return Text.assemble(f"{estimate.value:.3f}", (_around(estimate, ".3f"), "dim"))
+    return Text.assemble(number(estimate.value), (_around(estimate, between), "dim"))
 
 
 def _mean(standing: Standing) -> Text:
     if standing.mean is None:
         return Text("–")
-    mean = f"{standing.mean.value:.3f}"
+    mean = number(standing.mean.value)
     if standing.difference is None:
         return Text.assemble(mean, ("\nbaseline" if standing.verdict is None else "", "dim"))
-    relative = "" if standing.relative is None else f" ({standing.relative:+.0%})"
-    return Text.assemble(
-        mean, f"\n{standing.difference.value:+.3f}{relative}", (_around(standing.difference, "+.3f"), "dim")
-    )
+    relative = "" if standing.relative is None else f" ({percent(standing.relative, 0)})"
+    difference = f"\n{signed(standing.difference.value)}{relative}"
+    return Text.assemble(mean, difference, (_around(standing.difference, signed_between), "dim"))
 
 
-def _around(estimate: Estimate, form: str) -> str:
-    interval = estimate.interval
-    return f"\n[{interval.low:{form}}, {interval.high:{form}}]" if interval else ""
+def _around(estimate: Estimate, words: Callable[[Interval], str]) -> str:
+    return f"\n{words(estimate.interval)}" if estimate.interval else ""
 
 
 def _verdict(verdict: Verdict) -> Text:

@@ -10,7 +10,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, type_coerce, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    type_coerce,
+    update,
+)
 
 from harness.errors import StoreError
 from harness.records import Json, Metric, Observation, Row, Run, Score
@@ -29,7 +45,10 @@ from harness.store.encoding import (
 FAILED = '%"stopped":"failed"%'
 """What stands in a row's answers where one of them failed; no model's text can hold its bare quotes."""
 
-METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note", "margin")
+GENERATED, CUT, THINKING = '%"kind":"response"%', '%"stopped":"length"%', '%"stopped":"thinking"%'
+"""What stands in an answer that is a text, in one cut at its limit, and in one cut within its thought."""
+
+METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note", "margin", "excerpt")
 RUN_FIELDS = tuple(column.name for column in schema.runs.c)
 
 
@@ -42,6 +61,18 @@ class Failures:
     """Samples with at least one of them."""
     reason: str
     """The commonest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutAnswers:
+    """How many of the texts that a run's model wrote ended because their tokens ran out."""
+
+    cut: int
+    """Within the answer, which is scored as far as it goes."""
+    thinking: int
+    """Within the thought before it: there is no answer, and nothing to score."""
+    answers: int
+    """Of how many; a judge's replies are not among them."""
 
 
 def begin_run(connection: Connection, run: Run) -> None:
@@ -164,6 +195,34 @@ def failures(connection: Connection, run_id: str) -> Failures | None:
     if not total:
         return None
     return Failures(answers=total.total(), samples=len(reasons), reason=total.most_common(1)[0][0])
+
+
+def cut_answers(connection: Connection, run_id: str) -> CutAnswers | None:
+    """Counted where the answers are, so that none of them is read; None where none was cut."""
+    rows, runs, answers = schema.rows, schema.runs, schema.answers
+    kept = type_coerce(answers.c.answer, Text)
+    members = _members(connection, rows.c.answers)
+    query = (
+        select(_how_many(kept.like(CUT)), _how_many(kept.like(THINKING)), func.count())
+        .select_from(rows)
+        .join(runs, runs.c.id == rows.c.run)
+        .join(members, true())
+        .join(answers, answers.c.key == members.c.value)
+        .where(rows.c.run == run_id, answers.c.fingerprint == runs.c.fingerprint, kept.like(GENERATED))
+    )
+    cut, thinking, total = connection.execute(query).one()
+    return CutAnswers(cut=cut, thinking=thinking, answers=total) if cut or thinking else None
+
+
+def _members(connection: Connection, listed: ColumnElement[Any]) -> TableValuedAlias:
+    """The members of a column of JSON lists, each a row with its `value`."""
+    if connection.dialect.name == "postgresql":
+        return func.json_array_elements_text(cast(type_coerce(listed, Text), JSON)).table_valued("value")
+    return func.json_each(listed).table_valued("value")
+
+
+def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
 def _run(record: Mapping[Any, Any]) -> Run:

@@ -18,7 +18,7 @@ from harness.store.database import Database, exists
 from harness.store.encoding import Answer
 from harness.store.migrations import bring_forward
 from harness.store.models import KeptModel
-from harness.store.runs import Failures
+from harness.store.runs import CutAnswers, Failures
 from harness.store.stages import KeptStage
 
 if TYPE_CHECKING:
@@ -167,6 +167,11 @@ class Store:
         """How many answers of a run failed, and why; None where none did."""
         with self._database.reading() as connection:
             return runs.failures(connection, run_id)
+
+    def cut_answers(self, run_id: str) -> CutAnswers | None:
+        """How many of a run's generated answers ended because their tokens ran out; None where none did."""
+        with self._database.reading() as connection:
+            return runs.cut_answers(connection, run_id)
 
     def rows(self, run_id: str) -> Iterator[Row]:
         """A run's rows by position, answers and scores included, read as they are asked for."""

@@ -11,7 +11,7 @@ from statistics import fmean
 from harness.bounds import observed_bounds
 from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Model, Observation, Plugin, Run
 from harness.stats import mean_interval
-from harness.store import Store
+from harness.store import CutAnswers, Store
 from harness.verbs.project import DEFAULT_SUITES, Project
 from harness.verbs.selecting import left_out
 from suites.catalogue import known_suites
@@ -28,10 +28,15 @@ class Measured:
     value: float | None
     interval: Interval | None
     n: int
-    """Scores that the mean is of."""
+    """Samples with at least one score."""
+    scores: int
+    """Scores that the mean is of: several for a sample, where it has several."""
     unscored: int
+    """Scores that are missing."""
     bounds: tuple[float, float] | None
     """The lowest and the highest mean that were possible if nothing were unscored (`harness.bounds`)."""
+    cut: CutAnswers | None
+    """The answers that were cut at their limit; None where none was, and where that says nothing."""
 
 
 def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
@@ -47,8 +52,9 @@ def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
                 metric: reserved.without(run.suite, observed)
                 for metric, observed in store.observations(run.id).items()
             }
+            cut = store.cut_answers(run.id)
             for metric in run.metrics:
-                lines.append(_measured(run, metric, observations, project))
+                lines.append(_measured(run, metric, observations, None if metric.excerpt else cut, project))
     return lines
 
 
@@ -65,7 +71,11 @@ def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
 
 
 def _measured(
-    run: Run, metric: Metric, observations: Mapping[str, Sequence[Observation]], project: Project
+    run: Run,
+    metric: Metric,
+    observations: Mapping[str, Sequence[Observation]],
+    cut: CutAnswers | None,
+    project: Project,
 ) -> Measured:
     observed = observations.get(metric.name, ())
     scored = [(o.value, o.cluster) for o in observed if o.value is not None]
@@ -86,9 +96,11 @@ def _measured(
         metric=metric.name,
         value=fmean(values) if values else None,
         interval=interval,
-        n=len(scored),
+        n=len({o.sample for o in observed if o.value is not None}),
+        scores=len(scored),
         unscored=len(observed) - len(scored),
         bounds=observed_bounds(metric, observations),
+        cut=cut,
     )
 
 

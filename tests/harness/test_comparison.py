@@ -202,7 +202,8 @@ def test_parts_pair_by_place_and_form_a_cluster():
 
     found = only(compare_runs(drawn("a", 3), drawn("b", 5)))
 
-    assert (300, 12, None) == (found.n, found.clusters, found.flips)
+    assert (12, 300, 12, None) == (found.n, found.scores, found.clusters, found.flips)
+    assert found.sentence().endswith("n = 12")
     assert 2 / 2**12 == found.p
     assert found.method.startswith("sign-flip permutation test, exact")
 
@@ -384,6 +385,27 @@ def test_what_is_unscored_may_turn_a_verdict(unscored: int, turns: bool):
     assert expected == (comparison.could_be and pytest.approx(comparison.could_be))
     assert turns == comparison.could_turn
     assert turns == verdict.reason.endswith("though what is unscored could make it -0.058 to +0.173")
+
+
+def test_no_minus_before_zeros():
+    """A difference that rounds to nothing has no sign of its own, nor do the ends of its interval."""
+    before = [0.5, 0.6] * 20
+    found = only(compare_runs(scored("a", before, SCORE), scored("b", [x - 1e-7 for x in before], SCORE)))
+
+    assert found.difference is not None
+    assert found.difference < 0
+    assert "-0.000" not in found.sentence()
+
+
+def test_what_could_have_been_shown_is_never_nothing():
+    """Scores that hardly vary can show less than three decimals have room for; one sample is no samples."""
+    before = [0.5, 0.6] * 20
+    noise = [x + 1e-6 * (-1) ** (n // 2) for n, x in enumerate(before)]
+    [verdict] = compare_all([scored("a", before, SCORE)], {"b": [scored("b", noise, SCORE)]})
+    [alone] = compare_all([scored("a", [1.0])], {"b": [scored("b", [1.0])]})
+
+    assert verdict.reason.endswith("40 samples would have shown less than ±0.001")
+    assert alone.reason.endswith("1 sample cannot show any")
 
 
 def test_the_same_seed_gives_the_same_numbers():

@@ -146,12 +146,13 @@ def test_lower_is_better_counts_against_the_mean() -> None:
     assert pytest.approx(second.difference.value) == -0.3
 
 
-def test_equal_means_share_a_rank() -> None:
-    """1, 1, 3: nobody is put below another by the alphabet."""
+@pytest.mark.parametrize("other", [0.7, 0.1 + 0.6, 0.69999, 0.7004])
+def test_equal_means_share_a_rank(other: float) -> None:
+    """1, 1, 3: nobody is put below another by the alphabet, nor by digits that nobody sees."""
     metric = Metric(name="right", kind="binary", headline=True)
     cells = tuple(
         Cell(score=Estimate(value=v, interval=None), n=9, unscored={}, comparison=None)
-        for v in (0.5, 0.7, 0.7)
+        for v in (0.5, 0.7, other)
     )
     section = Section(
         suite="quiz", lines=(MetricLine(metric=metric, cells=cells),), decided_by=metric, samples=()
