@@ -15,6 +15,7 @@ It does not know models, suites or the store: it is given scores.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +32,7 @@ from harness.stats.paired import PairedTest, mcnemar, sign_flip
 from harness.stats.power import detectable
 
 HEADLINE, EXPLORATORY = "headline", "exploratory"
+_HASH = re.compile(r"[0-9a-f]{40,}")
 SHOWN = 0.001
 """The smallest difference that three decimals can show."""
 
@@ -128,6 +130,19 @@ def compare_family(
     return _adjusted([replace(each, family=family) for each in found], plan)
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is not the same for two runs."""
+
+    what: str
+    baseline: str
+    candidate: str
+
+    def between(self, baseline: str, candidate: str) -> str:
+        """In words, with the names of the two models."""
+        return f"{self.what}: {self.baseline} for {baseline} but {self.candidate} for {candidate}"
+
+
 def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
     """What forbids comparing two runs, and what a reader must know though it does not forbid it.
 
@@ -135,23 +150,39 @@ def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
     belongs to the candidate, as its weights do: there a difference is only noted, as are other seeds,
     package versions and devices, and a run that is not finished.
     """
-    names = (baseline.model, candidate.model)
-    mine, theirs = _flat(baseline.settings), _flat(candidate.settings)
-    templates = mine.pop("chat_template", None), theirs.pop("chat_template", None)
-    blocking = [
-        *_differing("suite", baseline.suite, candidate.suite, names),
-        *_differing("suite version", baseline.suite_version, candidate.suite_version, names),
-        *_differing("data", baseline.data_hash, candidate.data_hash, names),
-        *_differing("number of samples", baseline.size, candidate.size, names),
-        *_differing_keys("setting ", mine, theirs, names),
+    names = baseline.model, candidate.model
+    noted = [each.between(*names) for each in _noted(baseline, candidate)]
+    unfinished = [run.model for run in (baseline, candidate) if run.finished is None]
+    return (
+        [each.between(*names) for each in incomparable(baseline, candidate)],
+        [*noted, *(f"the run of {model} is not finished" for model in unfinished)],
+    )
+
+
+def incomparable(baseline: Run, candidate: Run) -> list[Difference]:
+    """What forbids comparing two runs."""
+    mine, theirs = _settings(baseline), _settings(candidate)
+    return [
+        *_differing("suite", baseline.suite, candidate.suite),
+        *_differing("suite version", baseline.suite_version, candidate.suite_version),
+        *_differing("data", baseline.data_hash, candidate.data_hash),
+        *_differing("number of samples", baseline.size, candidate.size),
+        *_differing_keys("setting ", mine, theirs),
     ]
-    notes = [
-        *_differing("chat template applied", *templates, names),
-        *_differing("seed", baseline.seed, candidate.seed, names),
-        *_differing_keys("", _conditions(baseline), _conditions(candidate), names),
-        *(f"the run of {run.model} is not finished" for run in (baseline, candidate) if run.finished is None),
+
+
+def _noted(baseline: Run, candidate: Run) -> list[Difference]:
+    templates = (run.settings.get("chat_template") for run in (baseline, candidate))
+    return [
+        *_differing("chat template applied", *templates),
+        *_differing("seed", baseline.seed, candidate.seed),
+        *_differing_keys("", _conditions(baseline), _conditions(candidate)),
     ]
-    return blocking, notes
+
+
+def _settings(run: Run) -> dict[str, Json]:
+    """All but whether a chat template is applied."""
+    return {key: value for key, value in _flat(run.settings).items() if key != "chat_template"}
 
 
 def _conditions(run: Run) -> dict[str, Json]:
@@ -172,16 +203,19 @@ def _flat(tree: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
     return flat
 
 
-def _differing_keys(
-    prefix: str, left: Mapping[str, Json], right: Mapping[str, Json], names: tuple[str, str]
-) -> Iterator[str]:
+def _differing_keys(prefix: str, left: Mapping[str, Json], right: Mapping[str, Json]) -> Iterator[Difference]:
     for key in sorted(left.keys() | right.keys()):
-        yield from _differing(prefix + key, left.get(key), right.get(key), names)
+        yield from _differing(prefix + key, left.get(key), right.get(key))
 
 
-def _differing(what: str, left: Json, right: Json, names: tuple[str, str]) -> Iterator[str]:
+def _differing(what: str, left: Json, right: Json) -> Iterator[Difference]:
     if _canonical(left) != _canonical(right):
-        yield f"{what}: {_canonical(left)} for {names[0]} but {_canonical(right)} for {names[1]}"
+        yield Difference(what, _short(_canonical(left)), _short(_canonical(right)))
+
+
+def _short(value: str) -> str:
+    """A hash needs no more digits in a sentence than tell two apart; the conditions have all of them."""
+    return _HASH.sub(lambda found: found[0][:12], value)
 
 
 def _canonical(value: Json) -> str:

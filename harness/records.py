@@ -9,7 +9,7 @@ It does not know who answers, where results are kept, or what a difference means
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, cast
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -312,6 +312,22 @@ class Metric:
 # ---------------------------------------------------------------- what was done
 
 
+ASKED = "asked"
+"""Under which key of a run's environment it stands as what the run was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a run was asked for as, the last time that an evaluation named it."""
+
+    at: str
+    """ISO 8601, UTC."""
+    settings: Mapping[str, Json]
+    """The suite's in the configuration, defaults included."""
+    rows: int | None = None
+    """How many the suite has, where only the first were asked."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One suite asked of one model: everything needed to answer "were the conditions the same?"."""
@@ -330,13 +346,19 @@ class Run:
     """What answers and scores depend on besides model and data: sampling, few-shot, template, scorer."""
     seed: int
     environment: Mapping[str, Json]
-    """Package versions, hardware, device. Recorded, and not part of the identity."""
+    """Package versions, hardware, device, and as what it was asked for. Not part of the identity."""
     size: int
     """How many samples the run has when it is whole."""
     started: str
     """ISO 8601, UTC."""
     finished: str | None = None
     """None: not whole yet."""
+
+    @property
+    def asked(self) -> Asked | None:
+        """As what it was asked for last; None for a run of before that was recorded."""
+        kept = self.environment.get(ASKED)
+        return Asked(**cast(Any, kept)) if isinstance(kept, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,7 @@ def _environment() -> Environment:
         price=wording.price,
         breakable=_breakable,
         short=conditions.short,
+        samples=conditions.samples,
         moment=conditions.moment,
         duration=conditions.duration,
         safe_svg=Markup,

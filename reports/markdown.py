@@ -13,7 +13,7 @@ from html import escape
 from harness.records import Comparison, Metric, Verdict
 from harness.visible import visible
 from reports.board import Cell, Estimate, Leaderboard, Standing
-from reports.conditions import Group, duration, environments, moment, settings, short
+from reports.conditions import Group, duration, environments, moment, samples, settings, short
 from reports.preferred import COLUMNS, cells, tables
 from reports.wording import (
     ABOUT_GROUPS,
@@ -258,7 +258,7 @@ def _conditions(board: Leaderboard) -> Iterable[str]:
             escaped(short(run.data_hash)),
             escaped(short(run.fingerprint)),
             str(run.seed),
-            count(run.size),
+            samples(run),
             moment(run.started),
             duration(run),
         ]

@@ -136,6 +136,17 @@ def suite_settings() -> Mapping[str, type[BaseModel]]:
     return {name: entry.settings for name, entry in known_suites().items()} | families
 
 
+def whole_settings(name: str, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+    """These settings of a suite with the defaults of those that are left out, as JSON.
+
+    What changes no run is not among them.
+    """
+    family = FAMILIES.get(name.partition(":")[0])
+    entry = known_suites().get(labelled(name, known_suites()) or name)
+    schema = entry.settings if entry else family.settings if family else OWN
+    return schema.model_validate(settings).model_dump(mode="json", exclude={"margin"})
+
+
 def open_suite(
     name: str,
     settings: Mapping[str, Json],

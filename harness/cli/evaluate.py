@@ -13,6 +13,7 @@ from harness.cli.terminal import complain_of_failures, console, introduce, print
 from harness.verbs.overview import Measured, left_out_notes, means
 from harness.verbs.project import open_project
 from harness.verbs.work import evaluate, failed_answers
+from reports.conditions import limits
 from reports.wording import between, could_be, cut_short, number
 
 Rescore = Annotated[
@@ -46,7 +47,7 @@ def command(
         print_json([asdict(line) for line in measured])
     else:
         console.print(_table(measured))
-        for note in left_out_notes(project, asked):
+        for note in [*limits(asked), *left_out_notes(project, asked)]:
             console.print(note, markup=False)
     complain_of_failures(failed_answers(project, asked))
 
@@ -55,7 +56,7 @@ def _table(measured: Sequence[Measured]) -> Table:
     some_cut = any(line.cut for line in measured)
     table = Table("model", "suite", Column("metric", no_wrap=True))
     for heading in ("value", "interval", "n", "unscored", *(["answers"] if some_cut else [])):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=heading in ("value", "interval"))
     for line in measured:
         interval = between(line.interval) if line.interval else "–"
         value = "–" if line.value is None else number(line.value)

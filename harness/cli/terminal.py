@@ -16,7 +16,7 @@ from rich.text import Text
 
 from harness.cli.preferred import beside_verdicts
 from harness.errors import AnswersFailed
-from harness.records import Decision, Interval, Json, Verdict
+from harness.records import Decision, Interval, Json, Run, Verdict
 from harness.verbs.project import Project
 from harness.verbs.work import Outcome
 from harness.visible import visible
@@ -102,8 +102,16 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
         "verdicts": [asdict(verdict) for verdict in board.verdicts],
         "preferences": None if board.preferences is None else asdict(board.preferences),
         "notes": list(board.notes),
+        "runs": [_run_as_json(run) for run in board.runs],
         "files": [str(file) for file in outcome.files],
     }
+
+
+def _run_as_json(run: Run) -> dict[str, Json]:
+    """The conditions of a run, hashes whole."""
+    whole = asdict(run)
+    del whole["metrics"]
+    return whole
 
 
 def _groups_as_json(table: GroupTable, models: Sequence[str]) -> dict[str, Json]:

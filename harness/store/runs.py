@@ -7,7 +7,7 @@ It does not know how scores are compared, nor what a run's identity is made of.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from harness.errors import StoreError
-from harness.records import Json, Metric, Observation, Row, Run, Score
+from harness.records import ASKED, Asked, Json, Metric, Observation, Row, Run, Score
 from harness.store import schema
 from harness.store.answers import known_answers
 from harness.store.database import Values, insert_missing, insert_or_replace
@@ -86,6 +86,14 @@ def finish_run(connection: Connection, run_id: str, finished: str) -> None:
     """Say that a run is whole. The first time stays."""
     unfinished = (schema.runs.c.id == run_id) & schema.runs.c.finished.is_(None)
     connection.execute(update(schema.runs).where(unfinished).values(finished=finished))
+
+
+def keep_asked(connection: Connection, run_id: str, asked: Asked) -> None:
+    """Say as what a run was asked for now. Whatever it was asked for before is forgotten."""
+    table = schema.runs
+    found = connection.execute(select(table.c.environment).where(table.c.id == run_id)).scalar_one()
+    environment = {**found, ASKED: asdict(asked)}
+    connection.execute(update(table).where(table.c.id == run_id).values(environment=environment))
 
 
 def find_runs(

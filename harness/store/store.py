@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from harness.records import Json, Observation, Preference, Rater, Row, Run, Study, Vote
+from harness.records import Asked, Json, Observation, Preference, Rater, Row, Run, Study, Vote
 from harness.store import answers, models, preferences, runs, stages, studies, verify
 from harness.store.answers import KeptAnswer
 from harness.store.database import Database, exists
@@ -132,6 +132,11 @@ class Store:
         """Say when a run became whole (ISO 8601, UTC). The first time stays."""
         with self._database.writing() as connection:
             runs.finish_run(connection, run_id, finished)
+
+    def keep_asked(self, run_id: str, asked: Asked) -> None:
+        """Keep as what a run was asked for now, so that a report finds the one that is meant."""
+        with self._database.writing() as connection:
+            runs.keep_asked(connection, run_id, asked)
 
     def run(self, run_id: str) -> Run | None:
         """The run of this id."""

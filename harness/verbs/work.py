@@ -9,7 +9,7 @@ It does not know how any of it is shown.
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -28,11 +28,13 @@ from harness.preferences import Analysis, analyse
 from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
-from harness.records import Message, Model, Prompt, Response, Run, Sampling, Verdict
+from harness.records import ASKED, Asked, Message, Model, Prompt, Response, Run, Sampling, Verdict
 from harness.selection import LeftOut
 from harness.store import Failures, KeptStage, Store
+from harness.verbs.choosing import chosen_runs
 from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
 from harness.verbs.selecting import left_out
+from reports.conditions import limits
 from reports.leaderboard import Leaderboard, build, latest
 from reports.training import trained_stages
 from reports.writing import write
@@ -153,7 +155,20 @@ def runs_of(
             for run, suite in missing:
                 remembering = recorded(engine, store, on_answer=partial(watcher.asking, name, suite.name))
                 whole[run.id] = ask(run, model, suite, remembering, store)
-    return [whole[run.id] for run in planned]
+    return [_asked_now(project, whole[run.id], store, watcher) for run in planned]
+
+
+def _asked_now(project: Project, run: Run, store: Store, watcher: Watcher) -> Run:
+    """The run, of which the store now says as what it was asked for: a report finds it by that."""
+    if not project.knows_suite(run.suite):
+        return run
+    asked = Asked(
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        settings=project.asked_settings(run.suite),
+        rows=project.rows_without_limit(run.suite, watcher, lambda: store),
+    )
+    store.keep_asked(run.id, asked)
+    return replace(run, environment={**run.environment, ASKED: asdict(asked)})
 
 
 def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
@@ -192,7 +207,7 @@ def report(
     force: bool = False,
     folder: Path | None = None,
 ) -> Outcome:
-    """Write the leaderboard again from the store alone: the newest whole run of each model and suite.
+    """Write the leaderboard again from the store alone: of each model and suite the run that is meant now.
 
     Without names, every model that has a run; without suites, every suite that has one.
     """
@@ -210,8 +225,15 @@ def report(
                 raise UnknownName("evaluated model", name, evaluated)
         default = project.registry.compare.baseline if not names else None
         ordered = _baseline_first(names or evaluated, baseline or default)
-        asked = list(suites) or list(dict.fromkeys(run.suite for run in whole))
-        return _outcome(project, store, latest(store, ordered, asked), force=force, folder=folder)
+        chosen = chosen_runs(project, store, ordered, suites or _in_order(project, whole))
+        return _outcome(project, store, chosen.runs, notes=chosen.notes, force=force, folder=folder)
+
+
+def _in_order(project: Project, runs: Iterable[Run]) -> list[str]:
+    """The suites of these runs as a comparison orders them, and others behind."""
+    found = dict.fromkeys(run.suite for run in runs)
+    first = [suite for suite in project.registry.compare.suites or DEFAULT_SUITES if suite in found]
+    return list(dict.fromkeys([*first, *found]))
 
 
 def sample(
@@ -292,6 +314,7 @@ def _outcome(
     *,
     force: bool,
     folder: Path | None,
+    notes: Sequence[str] = (),
 ) -> Outcome:
     settings = project.registry.compare
     runs = {name: [_with_margin(project, run) for run in theirs] for name, theirs in runs.items()}
@@ -301,7 +324,7 @@ def _outcome(
     candidates = {name: theirs for name, theirs in scored.items() if name != baseline}
     seed = project.registry.project.seed
     level, resamples = settings.level, settings.resamples
-    said, notes = _preferences(project, store, runs)
+    said, known = _preferences(project, store, runs)
     board = build(
         store,
         _with_judged(store, runs) if said else runs,
@@ -315,7 +338,7 @@ def _outcome(
             scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
         ),
         preferences=said,
-        notes=notes,
+        notes=[*notes, *limits(run for theirs in runs.values() for run in theirs), *known],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         label=project.registry.project.label,
         level=level,
