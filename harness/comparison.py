@@ -24,6 +24,7 @@ import numpy as np
 from harness import price
 from harness.bounds import difference_bounds
 from harness.counted import counted
+from harness.environment import packages_behind
 from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
@@ -186,10 +187,11 @@ def _settings(run: Run) -> dict[str, Json]:
 
 
 def _conditions(run: Run) -> dict[str, Json]:
-    """What of the environment can move a number: package versions and what the engine computes with."""
-    recorded = _flat(run.environment)
-    telling = ("engine.device", "engine.dtype", "processor")
-    return {key: value for key, value in recorded.items() if key.startswith("packages.") or key in telling}
+    """What of the environment can move a number: the packages behind it and what the engine computes with."""
+    engine = run.environment.get("engine")
+    packages = packages_behind(run.suite, engine if isinstance(engine, Mapping) else {})
+    telling = {"engine.device", "engine.dtype", "processor", *(f"packages.{name}" for name in packages)}
+    return {key: value for key, value in _flat(run.environment).items() if key in telling}
 
 
 def _flat(tree: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
@@ -243,10 +245,7 @@ def _over_metrics(baseline: ScoredRun, candidate: ScoredRun, plan: _Plan) -> lis
     metrics = {metric.name: metric for metric in (*candidate.run.metrics, *baseline.run.metrics)}
     if blocking and not plan.force:
         names = baseline.run.model, candidate.run.model
-        return [
-            _without_numbers(*names, baseline.run.suite, metric, [*blocking, *notes])
-            for metric in metrics.values()
-        ]
+        return [_without_numbers(*names, baseline.run.suite, metric, blocking) for metric in metrics.values()]
     told = [*(f"forced: {reason}" for reason in blocking), *notes]
     return [_compared(baseline, candidate, metric, told, plan) for metric in metrics.values()]
 
@@ -435,23 +434,34 @@ def _reason(headlines: Sequence[Comparison], prices: Sequence[str]) -> str:
         Decision.BETTER: "better on",
         Decision.WORSE: "worse on",
         Decision.NO_DIFFERENCE: "no difference shown on",
-        Decision.NOT_COMPARABLE: "not comparable on",
     }
     clauses = [] if headlines or prices else ["no headline metric was compared"]
     for decision, opening in words.items():
         told = [_in_words(each) for each in headlines if each.decision == decision]
         if told:
             clauses.append(f"{opening} {', '.join(told)}")
+    refused = list(_refused([each for each in headlines if each.decision is Decision.NOT_COMPARABLE]))
+    if refused:
+        clauses.append(f"not comparable on {', '.join(refused)}")
     forced = dict.fromkeys(note for each in headlines for note in each.notes if note.startswith("forced: "))
     return "; ".join([*clauses, *prices, *forced])
 
 
+def _refused(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Why, once for all metrics of a suite of which it is the same."""
+    metrics: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for each in comparisons:
+        metrics.setdefault((each.suite, each.notes), []).append(each.metric.name)
+    for (suite, notes), names in metrics.items():
+        yield f"{suite} ({', '.join(names)}): {', '.join(notes)}"
+
+
 def _in_words(comparison: Comparison) -> str:
-    where = f"{comparison.suite} ({comparison.metric.name}"
-    if comparison.difference is None or comparison.interval is None:
-        return f"{where}): {', '.join(comparison.notes)}"
-    low, high = comparison.interval.low, comparison.interval.high
-    found = f"{where} {comparison.difference:+z.3f} [{low:+z.3f}, {high:+z.3f}])"
+    """What was found on a metric that has numbers."""
+    interval = comparison.interval
+    assert interval is not None
+    size = f"{comparison.difference:+z.3f} [{interval.low:+z.3f}, {interval.high:+z.3f}]"
+    found = f"{comparison.suite} ({comparison.metric.name} {size})"
     if comparison.could_turn and comparison.could_be is not None:
         least, most = comparison.could_be
         return f"{found}, though what is unscored could make it {least:+z.3f} to {most:+z.3f}"
@@ -459,5 +469,5 @@ def _in_words(comparison: Comparison) -> str:
         return found
     if comparison.detectable is None:
         return f"{found}: {counted(comparison.clusters, 'sample')} cannot show any"
-    least = f"±{comparison.detectable:.3f}" if comparison.detectable >= SHOWN else f"less than ±{SHOWN}"
-    return f"{found}: {counted(comparison.clusters, 'sample')} would have shown {least}"
+    least_shown = f"±{comparison.detectable:.3f}" if comparison.detectable >= SHOWN else f"less than ±{SHOWN}"
+    return f"{found}: {counted(comparison.clusters, 'sample')} would have shown {least_shown}"

@@ -128,9 +128,19 @@ def _preferred(preferences: Analysis | None, model: str) -> Preferred | None:
 
 
 def _told(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """What comparisons note and no verdict says: once, with the candidates and suites of which it is so."""
+    candidates: dict[tuple[str, bool, str], list[str]] = {}
     for verdict in verdicts:
-        for comparison in verdict.comparisons:
-            yield from (f"{comparison.suite}: {note}" for note in comparison.notes)
+        ending = f" for {verdict.candidate}"
+        for each in verdict.comparisons:
+            for note in (note for note in each.notes if note not in verdict.reason):
+                place = note.removesuffix(ending), note.endswith(ending), each.suite
+                candidates.setdefault(place, []).append(verdict.candidate)
+    suites: dict[str, list[str]] = {}
+    for (note, is_of_one, suite), found in candidates.items():
+        whole = f"{note} for {', '.join(dict.fromkeys(found))}" if is_of_one else note
+        suites.setdefault(whole, []).append(suite)
+    yield from (f"{', '.join(where)}: {note}" for note, where in suites.items())
 
 
 # ---------------------------------------------------------------- one suite
