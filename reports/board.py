@@ -61,6 +61,8 @@ class Column:
 
     suite: str
     metric: Metric
+    scorer: str | None = None
+    """Who gave the numbers, where a model did: a classifier's or judge's name, rows and hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

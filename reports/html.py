@@ -21,7 +21,8 @@ from harness.visible import visible
 from reports import conditions, preferred, wording
 from reports.board import Cell, Leaderboard
 from reports.charts import CLASSES, panels
-from reports.curves import curve, graph
+from reports.curves import curve
+from reports.lineage import graph
 from reports.samples import Payload, payloads
 from reports.training import TrainedStage
 

@@ -31,6 +31,7 @@ from reports.board import (
     Standing,
 )
 from reports.ranking import rank
+from reports.scorers import CLASSIFIED, hardly_varies, scorer
 
 __all__ = ["Cell", "Column", "Estimate", "Leaderboard", "Standing", "build", "latest"]
 
@@ -69,7 +70,8 @@ def build(
     models = tuple(runs)
     suites = dict.fromkeys(run.suite for theirs in runs.values() for run in theirs if run.metrics)
     rows = {suite: _rows(store, suite, runs) for suite in suites}
-    cut = {run.id: store.cut_answers(run.id) for theirs in runs.values() for run in theirs}
+    every = [run for theirs in runs.values() for run in theirs]
+    cut = {run.id: store.cut_answers(run.id) for run in every}
     reserved = [left_out.note(suite, _clusters(found)) for suite, found in rows.items()]
     sections = tuple(
         _section(
@@ -91,9 +93,14 @@ def build(
         )
         for suite, found in rows.items()
     )
+    scorers = {suite: _scorer(store, [run for run in every if run.suite == suite]) for suite in suites}
     columns = tuple(
-        Column(suite=s.suite, metric=x.metric) for s in sections for x in s.lines if x.metric.headline
+        Column(suite=s.suite, metric=x.metric, scorer=scorers[s.suite])
+        for s in sections
+        for x in s.lines
+        if x.metric.headline
     )
+    alike = [hardly_varies(suite, _classified(found)) for suite, found in rows.items() if scorers[suite]]
     return Leaderboard(
         title=title,
         created=created,
@@ -107,8 +114,8 @@ def build(
         ),
         verdicts=tuple(verdicts),
         sections=sections,
-        notes=tuple(dict.fromkeys([*notes, *filter(None, reserved), *_told(verdicts)])),
-        runs=tuple(run for theirs in runs.values() for run in theirs),
+        notes=tuple(dict.fromkeys([*notes, *filter(None, [*reserved, *alike]), *_told(verdicts)])),
+        runs=tuple(every),
         preferences=preferences,
     )
 
@@ -155,6 +162,18 @@ def _rows(store: Store, suite: str, runs: Mapping[str, Sequence[Run]]) -> dict[s
 def _clusters(rows: Mapping[str, Mapping[str, Row]]) -> dict[str, str]:
     """Every sample's, by its id."""
     return {name: cluster_of(row.sample) for theirs in rows.values() for name, row in theirs.items()}
+
+
+def _scorer(store: Store, runs: Sequence[Run]) -> str | None:
+    """Who gave a suite's numbers; of several, all."""
+    return " or ".join(dict.fromkeys(name for run in runs if (name := scorer(store, run)))) or None
+
+
+def _classified(rows: Mapping[str, Mapping[str, Row]]) -> Iterator[float | None]:
+    """What the classifier said of every model's texts."""
+    for theirs in rows.values():
+        for row in theirs.values():
+            yield from (score.value for score in row.scores if score.metric == CLASSIFIED)
 
 
 def _section(

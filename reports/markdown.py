@@ -25,6 +25,7 @@ from reports.wording import (
     count,
     cut_short,
     evidence,
+    heading,
     members,
     number,
     outside,
@@ -73,7 +74,7 @@ def _head(board: Leaderboard) -> Iterable[str]:
 
 
 def _ranked(board: Leaderboard) -> str:
-    columns = [f"{escaped(c.suite)}<br>{escaped(c.metric.name)}" for c in board.columns]
+    columns = ["<br>".join(map(escaped, heading(column))) for column in board.columns]
     preferred = COLUMNS if board.preferences else ()
     head = ["#", "model", *columns, "mean", *preferred]
     return _table(head, [_standing(board, standing) for standing in board.standings], numbers_from=2)

@@ -4,7 +4,7 @@ It does not know how a stage trains, and judges no curve.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.counted import counted
@@ -45,6 +45,8 @@ class TrainedStage:
     """The models of the report that it ends."""
     parent: str | None
     """The identity of the stage it starts from; None: from nothing, or from a model not trained here."""
+    base: str | None
+    """The name of the model it starts from, where that was not trained here."""
     rewards: tuple[str, ...]
     """The identities of the stages that gave it rewards."""
     facts: Mapping[str, str]
@@ -54,14 +56,21 @@ class TrainedStage:
     """What the choice among its checkpoints showed that a reader must know."""
     completions: tuple[Mapping[str, Any], ...]
     """Answers of the policy in training: step, prompt, completion, rewards."""
+    scores: tuple[str, ...] = ()
+    """The suites of the report that it is the classifier of."""
 
 
-def trained_stages(store: Store, models: Sequence[str]) -> tuple[TrainedStage, ...]:
+def trained_stages(
+    store: Store, models: Sequence[str], classifiers: Mapping[str, Sequence[str]] | None = None
+) -> tuple[TrainedStage, ...]:
     """Every stage that these models and what they depend on are made of; none where none was trained here.
 
-    In the order of training. A stage that several models share stands once.
+    In the order of training. A stage that several models share stands once. `classifiers` are the suites of
+    the report by the identity of the stage that trained their classifier.
     """
+    scoring = classifiers or {}
     kept = [stage for model in models for stage in _newest(store.stages(model))]
+    kept += [stage for stage in store.stages() if stage.identity in scoring]
     ends: dict[str, list[str]] = {}
     for model in models:
         if theirs := _newest(store.stages(model)):
@@ -69,7 +78,11 @@ def trained_stages(store: Store, models: Sequence[str]) -> tuple[TrainedStage, .
     unique = {stage.identity: stage for stage in kept}
     by_folder = {_folder(stage): stage.identity for stage in unique.values()}
     return tuple(
-        _trained(stage, ends.get(stage.identity, ()), by_folder, unique) for stage in unique.values()
+        replace(
+            _trained(stage, ends.get(stage.identity, ()), by_folder, unique),
+            scores=tuple(scoring.get(stage.identity, ())),
+        )
+        for stage in unique.values()
     )
 
 
@@ -87,6 +100,7 @@ def _trained(
         name=f"{manifest.get('pipeline', stage.pipeline)} · {stage.kind}",
         candidates=tuple(ends),
         parent=by_folder.get(str(manifest["parent"])),
+        base=manifest.get("base"),
         rewards=tuple(each["identity"] for each in manifest["rewards"] if each["identity"] in known),
         facts=dict(_facts(manifest)),
         curves=(*_curves(manifest.get("history", ())), *_selection(manifest.get("selection", ()))),

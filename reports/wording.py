@@ -10,7 +10,7 @@ from harness.counted import counted
 from harness.price import at_best
 from harness.records import Comparison, Decision, Interval, Json, Loss, Price
 from harness.store import CutAnswers
-from reports.board import GroupTable
+from reports.board import Column, GroupTable
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -99,6 +99,11 @@ def between(interval: Interval) -> str:
 def could_be(bounds: tuple[float, float]) -> str:
     """How far what is unscored could move a mean."""
     return f"could be {number(bounds[0])} to {number(bounds[1])}"
+
+
+def heading(column: Column) -> list[str]:
+    """What stands above a column: suite, metric, and who gave the numbers where a model did."""
+    return [column.suite, column.metric.name, *([f"by {column.scorer}"] if column.scorer else [])]
 
 
 def cut_short(cut: CutAnswers) -> str:

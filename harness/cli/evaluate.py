@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed, Suites
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json
-from harness.verbs.overview import Measured, left_out_notes, means
+from harness.verbs.overview import Measured, classifier_notes, left_out_notes, means
 from harness.verbs.project import open_project
 from harness.verbs.work import evaluate, failed_answers
 from reports.conditions import limits
@@ -47,20 +47,19 @@ def command(
         print_json([asdict(line) for line in measured])
     else:
         console.print(_table(measured))
-        for note in [*limits(asked), *left_out_notes(project, asked)]:
+        for note in [*limits(asked), *left_out_notes(project, asked), *classifier_notes(project, asked)]:
             console.print(note, markup=False)
     complain_of_failures(failed_answers(project, asked))
 
 
 def _table(measured: Sequence[Measured]) -> Table:
-    some_cut = any(line.cut for line in measured)
     table = Table("model", "suite", Column("metric", no_wrap=True))
-    for heading in ("value", "interval", "n", "unscored", *(["answers"] if some_cut else [])):
-        table.add_column(heading, justify="right", no_wrap=heading in ("value", "interval"))
+    for heading in ("value", "interval", "n", "unscored"):
+        table.add_column(heading, justify="right")
     for line in measured:
         interval = between(line.interval) if line.interval else "–"
         value = "–" if line.value is None else number(line.value)
+        cut = f"\n{cut_short(line.cut)}" if line.cut else ""
         missing = f"{line.unscored} ({could_be(line.bounds)})" if line.bounds else str(line.unscored)
-        cut = [cut_short(line.cut) if line.cut else ""] if some_cut else []
-        table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), missing, *cut)
+        table.add_row(line.model, line.suite, line.metric, value + cut, interval, str(line.n), missing)
     return table

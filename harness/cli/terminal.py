@@ -22,7 +22,7 @@ from harness.verbs.work import Outcome
 from harness.visible import visible
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
-from reports.wording import between, cut_short, number, percent, price, signed, signed_between
+from reports.wording import between, cut_short, heading, number, percent, price, signed, signed_between
 from trainers.doctor.findings import Finding
 
 console = Console(highlight=False)
@@ -96,7 +96,10 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
     return {
         "baseline": board.baseline,
         "label": board.label,
-        "columns": [{"suite": column.suite, "metric": column.metric.name} for column in board.columns],
+        "columns": [
+            {"suite": column.suite, "metric": column.metric.name, "scorer": column.scorer}
+            for column in board.columns
+        ],
         "standings": [_standing_as_json(standing) for standing in board.standings],
         "groups": [_groups_as_json(table, board.models) for table in board.groups],
         "verdicts": [asdict(verdict) for verdict in board.verdicts],
@@ -160,7 +163,7 @@ def _leaderboard(board: Leaderboard) -> Table:
     table.add_column("#", justify="right")
     table.add_column("model")
     for column in board.columns:
-        table.add_column(f"{escape(column.suite)}\n{column.metric.name}", justify="right")
+        table.add_column(escape("\n".join(heading(column))), justify="right")
     table.add_column(f"mean\nvs {escape(board.baseline)}", justify="right")
     for standing in board.standings:
         table.add_row(

@@ -77,8 +77,7 @@ class CutAnswers:
 
 def begin_run(connection: Connection, run: Run) -> None:
     """Keep a run. A run that is there already stays as it is: a killed one continues under its id."""
-    metrics = [{name: getattr(metric, name) for name in METRIC_FIELDS} for metric in run.metrics]
-    values = {name: getattr(run, name) for name in RUN_FIELDS} | {"metrics": metrics}
+    values = {name: getattr(run, name) for name in RUN_FIELDS} | {"metrics": _metrics_as_json(run.metrics)}
     insert_missing(connection, schema.runs, [values])
 
 
@@ -88,12 +87,12 @@ def finish_run(connection: Connection, run_id: str, finished: str) -> None:
     connection.execute(update(schema.runs).where(unfinished).values(finished=finished))
 
 
-def keep_asked(connection: Connection, run_id: str, asked: Asked) -> None:
-    """Say as what a run was asked for now. Whatever it was asked for before is forgotten."""
+def keep_asked(connection: Connection, run_id: str, asked: Asked, metrics: Sequence[Metric]) -> None:
+    """Say as what a run was asked for now, and how its metrics are read, in place of what was said before."""
     table = schema.runs
     found = connection.execute(select(table.c.environment).where(table.c.id == run_id)).scalar_one()
-    environment = {**found, ASKED: asdict(asked)}
-    connection.execute(update(table).where(table.c.id == run_id).values(environment=environment))
+    changed = {"environment": {**found, ASKED: asdict(asked)}, "metrics": _metrics_as_json(metrics)}
+    connection.execute(update(table).where(table.c.id == run_id).values(changed))
 
 
 def find_runs(
@@ -235,6 +234,10 @@ def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 def _run(record: Mapping[Any, Any]) -> Run:
     return Run(**{**record, "metrics": tuple(_metric(metric) for metric in record["metrics"])})
+
+
+def _metrics_as_json(metrics: Sequence[Metric]) -> list[Values]:
+    return [{name: getattr(metric, name) for name in METRIC_FIELDS} for metric in metrics]
 
 
 def _metric(kept: Mapping[str, Any]) -> Metric:

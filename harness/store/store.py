@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from harness.records import Asked, Json, Observation, Preference, Rater, Row, Run, Study, Vote
+from harness.records import Asked, Json, Metric, Observation, Preference, Rater, Row, Run, Study, Vote
 from harness.store import answers, models, preferences, runs, stages, studies, verify
 from harness.store.answers import KeptAnswer
 from harness.store.database import Database, exists
@@ -133,10 +133,13 @@ class Store:
         with self._database.writing() as connection:
             runs.finish_run(connection, run_id, finished)
 
-    def keep_asked(self, run_id: str, asked: Asked) -> None:
-        """Keep as what a run was asked for now, so that a report finds the one that is meant."""
+    def keep_asked(self, run_id: str, asked: Asked, metrics: Sequence[Metric]) -> None:
+        """Keep as what a run was asked for now, so that a report finds the one that is meant.
+
+        `metrics` are the run's as the suite has them now: what is no part of a run may have changed.
+        """
         with self._database.writing() as connection:
-            runs.keep_asked(connection, run_id, asked)
+            runs.keep_asked(connection, run_id, asked, metrics)
 
     def run(self, run_id: str) -> Run | None:
         """The run of this id."""

@@ -14,6 +14,7 @@ from harness.stats import mean_interval
 from harness.store import CutAnswers, Store
 from harness.verbs.project import DEFAULT_SUITES, Project
 from harness.verbs.selecting import left_out
+from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from suites.catalogue import known_suites
 from trainers import manifest
 
@@ -68,6 +69,22 @@ def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
                 clusters.setdefault(run.suite, {}).update((seen.sample, seen.cluster) for seen in observed)
     told = (reserved.note(suite, theirs) for suite, theirs in clusters.items())
     return [note for note in told if note is not None]
+
+
+def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:
+    """What a reader of their `means` must know of classifiers: which they are, and that one hardly varies."""
+    notes = []
+    with closing(project.store()) as store:
+        for suite in dict.fromkeys(run.suite for run in runs):
+            asked = [run for run in runs if run.suite == suite]
+            named = dict.fromkeys(name for run in asked if (name := scorer(store, run)))
+            if named:
+                seen = [each for run in asked for each in store.observations(run.id).get(CLASSIFIED, ())]
+                notes += [
+                    f"{suite}: scored by {' or '.join(named)}",
+                    hardly_varies(suite, (o.value for o in seen)),
+                ]
+    return [note for note in notes if note is not None]
 
 
 def _measured(

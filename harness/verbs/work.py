@@ -28,7 +28,7 @@ from harness.preferences import Analysis, analyse
 from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
-from harness.records import ASKED, Asked, Message, Model, Prompt, Response, Run, Sampling, Verdict
+from harness.records import ASKED, Asked, Json, Message, Model, Prompt, Response, Run, Sampling, Verdict
 from harness.selection import LeftOut
 from harness.store import Failures, KeptStage, Store
 from harness.verbs.choosing import chosen_runs
@@ -36,9 +36,11 @@ from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
 from harness.verbs.selecting import left_out
 from reports.conditions import limits
 from reports.leaderboard import Leaderboard, build, latest
+from reports.scorers import CHECKPOINT, classifier_stage
 from reports.training import trained_stages
 from reports.writing import write
 from trainers.forecast import Forecast, forecast
+from trainers.planning import PlannedStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +157,9 @@ def runs_of(
             for run, suite in missing:
                 remembering = recorded(engine, store, on_answer=partial(watcher.asking, name, suite.name))
                 whole[run.id] = ask(run, model, suite, remembering, store)
-    return [_asked_now(project, whole[run.id], store, watcher) for run in planned]
+    return [
+        _asked_now(project, replace(whole[run.id], metrics=run.metrics), store, watcher) for run in planned
+    ]
 
 
 def _asked_now(project: Project, run: Run, store: Store, watcher: Watcher) -> Run:
@@ -167,7 +171,8 @@ def _asked_now(project: Project, run: Run, store: Store, watcher: Watcher) -> Ru
         settings=project.asked_settings(run.suite),
         rows=project.rows_without_limit(run.suite, watcher, lambda: store),
     )
-    store.keep_asked(run.id, asked)
+    store.keep_asked(run.id, asked, run.metrics)
+    _keep_classifier(project, asked.settings.get("classifier"), run.settings.get("sha256"), store)
     return replace(run, environment={**run.environment, ASKED: asdict(asked)})
 
 
@@ -347,10 +352,22 @@ def _outcome(
     return Outcome(
         board=board,
         files=write(
-            board, folder or project.registry.project.reports, trained=trained_stages(store, list(runs))
+            board,
+            folder or project.registry.project.reports,
+            trained=trained_stages(store, list(runs), _classifiers(store, runs)),
         ),
         failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
     )
+
+
+def _classifiers(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[str]]:
+    """The suites by the identity of the stage that trained their classifier."""
+    found: dict[str, list[str]] = {}
+    for run in (run for theirs in runs.values() for run in theirs):
+        stage = classifier_stage(store, run)
+        if stage is not None and run.suite not in found.setdefault(stage.identity, []):
+            found[stage.identity].append(run.suite)
+    return found
 
 
 def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
@@ -401,8 +418,28 @@ def _baseline_first(names: Sequence[str], baseline: str | None) -> list[str]:
     return list(dict.fromkeys([baseline, *names] if baseline else names))
 
 
-def _keep_stages(project: Project, name: str, store: Store) -> None:
-    """Record what was trained for a pipeline, so that a report knows it from the store alone."""
+def _keep_classifier(project: Project, name: Json, checkpoint: Json, store: Store) -> None:
+    """Record what was trained for a suite's classifier, with the hash by which runs name it."""
+    if not isinstance(name, str) or name not in project.registry.pipelines:
+        return
+    if all(stage.manifest.get(CHECKPOINT) != checkpoint for stage in store.stages(name)):
+        _keep_stages(project, name, store, {CHECKPOINT: checkpoint})
+
+
+def _base_model(project: Project, stage: PlannedStage) -> str | None:
+    """The name of the model that a stage starts from; None where that is a stage, or nothing."""
+    pipelines = project.registry.pipelines
+    base = pipelines[stage.pipeline].base
+    while base in pipelines:
+        base = pipelines[base].base
+    return None if stage.manifest["parent"] is not None else base
+
+
+def _keep_stages(project: Project, name: str, store: Store, also: Mapping[str, Json] | None = None) -> None:
+    """Record what was trained for a pipeline, so that a report knows it from the store alone.
+
+    `also` is to be known of the pipeline's last stage.
+    """
     for position, stage in enumerate(project.plan(name)):
         store.keep_stage(
             KeptStage(
@@ -414,9 +451,11 @@ def _keep_stages(project: Project, name: str, store: Store) -> None:
                 manifest={
                     **stage.manifest,
                     "pipeline": stage.pipeline,
+                    "base": _base_model(project, stage),
                     "history": stage.history,
                     "completions": stage.completions,
                     "selection": stage.selection,
+                    **(also or {} if stage.last else {}),
                 },
                 started=stage.manifest["started"],
                 finished=stage.manifest["finished"],
