@@ -25,7 +25,7 @@ from harness import price
 from harness.bounds import difference_bounds
 from harness.counted import counted
 from harness.environment import packages_behind
-from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
+from harness.records import Alike, Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
 from harness.stats.multiplicity import holm
@@ -46,6 +46,8 @@ class ScoredRun:
     observations: Mapping[str, Sequence[Observation]]
     tags: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """Of each sample, by its id; only results by group need them."""
+    alike: Alike | None = None
+    """A candidate's with the baseline's run, where nearly all answers are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +328,7 @@ def _compared(
         method=f"{test.method}; {estimate.method}",
         could_be=difference_bounds(metric, baseline.observations, candidate.observations),
         loss=loss,
+        alike=candidate.alike,
     )
 
 
@@ -408,8 +411,16 @@ def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -
         baseline=baseline,
         decision=price.overall(prices) if prices else _overall({each.decision for each in headlines}),
         comparisons=tuple(comparisons),
-        reason=_reason([*headlines, *incomparable], price.clauses(comparisons)),
+        reason="; ".join(
+            [_reason([*headlines, *incomparable], price.clauses(comparisons)), *_alike(comparisons)]
+        ),
     )
+
+
+def _alike(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Each suite on which the candidate hardly is another model than the baseline."""
+    found = {each.suite: each.alike for each in comparisons if each.alike is not None}
+    yield from (alike.in_words(suite) for suite, alike in found.items())
 
 
 def _overall(decisions: set[Decision]) -> Decision:

@@ -541,6 +541,26 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """How many samples of a suite the candidate answered as the baseline did, where that is nearly all."""
+
+    equal: int
+    samples: int
+    """That both answered."""
+    answers: int
+    """Of a sample; it is equal where all of them are."""
+    of_texts: bool
+    """Whether answers are texts, and not log-likelihoods."""
+
+    def in_words(self, suite: str) -> str:
+        """The same as a clause."""
+        if self.of_texts and self.answers == 1:
+            return f"{self.equal:,} of {self.samples:,} answers on {suite} equal the baseline's"
+        what = "answers" if self.of_texts else "log-likelihoods"
+        return f"on {suite} all {what} to {self.equal:,} of {self.samples:,} samples equal the baseline's"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """A candidate against a baseline on one metric of one suite."""
 
@@ -581,6 +601,8 @@ class Comparison:
     """The lowest and highest difference, had every pair a score. None: all have, or no range is known."""
     loss: Loss | None = None
     """Where the metric has a margin and there are numbers."""
+    alike: Alike | None = None
+    """Where nearly all answers equal the baseline's."""
 
     @property
     def could_turn(self) -> bool:

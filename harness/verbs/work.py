@@ -19,6 +19,7 @@ from harness.breakdown import break_down
 from harness.comparison import ScoredRun, compare_all
 from harness.engine.identity import Identity
 from harness.engine.opening import identify_model, open_engine, without_weights
+from harness.equal_answers import equal_answers
 from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
@@ -28,8 +29,8 @@ from harness.preferences import Analysis, analyse
 from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
-from harness.records import ASKED, Asked, Json, Message, Model, Prompt, Response, Run, Sampling, Verdict
-from harness.selection import LeftOut
+from harness.records import ASKED, Asked, Json, Message, Model, Prompt, Response, Row, Run, Sampling, Verdict
+from harness.selection import LeftOut, cluster_of
 from harness.store import Failures, KeptStage, Store
 from harness.verbs.choosing import chosen_runs
 from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
@@ -326,7 +327,11 @@ def _outcome(
     reserved = left_out(project.registry, store, runs)
     scored = {name: [_scored(store, run, reserved) for run in theirs] for name, theirs in runs.items()}
     baseline = next(iter(runs))
-    candidates = {name: theirs for name, theirs in scored.items() if name != baseline}
+    candidates = {
+        name: [_with_alike(store, each, scored[baseline], reserved) for each in theirs]
+        for name, theirs in scored.items()
+        if name != baseline
+    }
     seed = project.registry.project.seed
     level, resamples = settings.level, settings.resamples
     said, known = _preferences(project, store, runs)
@@ -414,6 +419,20 @@ def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:
     )
 
 
+def _with_alike(
+    store: Store, scored: ScoredRun, baseline: Sequence[ScoredRun], reserved: LeftOut
+) -> ScoredRun:
+    """A candidate's run that knows whether its answers are nearly those of the baseline."""
+
+    def is_left_out(row: Row) -> bool:
+        return reserved.holds(scored.run.suite, cluster_of(row.sample))
+
+    other = next((each.run for each in baseline if each.run.suite == scored.run.suite), None)
+    if other is None:
+        return scored
+    return replace(scored, alike=equal_answers(store, other, scored.run, left_out=is_left_out))
+
+
 def _baseline_first(names: Sequence[str], baseline: str | None) -> list[str]:
     return list(dict.fromkeys([baseline, *names] if baseline else names))
 
@@ -430,7 +449,7 @@ def _base_model(project: Project, stage: PlannedStage) -> str | None:
     """The name of the model that a stage starts from; None where that is a stage, or nothing."""
     pipelines = project.registry.pipelines
     base = pipelines[stage.pipeline].base
-    while base in pipelines:
+    while base is not None and base in pipelines:
         base = pipelines[base].base
     return None if stage.manifest["parent"] is not None else base
 
