@@ -15,6 +15,7 @@ It does not know models, suites or the store: it is given scores.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,7 +23,9 @@ import numpy as np
 
 from harness import price
 from harness.bounds import difference_bounds
-from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
+from harness.counted import counted
+from harness.environment import packages_behind
+from harness.records import Alike, Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
 from harness.stats.multiplicity import holm
@@ -46,6 +49,9 @@ UNLESS_RECORDED: Mapping[str, Json] = {
     "engine.tokenizer": "the model's",
 }
 """What holds where a run's environment says nothing of it."""
+_HASH = re.compile(r"[0-9a-f]{40,}")
+SHOWN = 0.001
+"""The smallest difference that three decimals can show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,8 @@ class ScoredRun:
     observations: Mapping[str, Sequence[Observation]]
     tags: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """Of each sample, by its id; only results by group need them."""
+    alike: Alike | None = None
+    """A candidate's with the baseline's run, where nearly all answers are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,19 @@ def compare_family(
     return _adjusted([replace(each, family=family) for each in found], plan)
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is not the same for two runs."""
+
+    what: str
+    baseline: str
+    candidate: str
+
+    def between(self, baseline: str, candidate: str) -> str:
+        """In words, with the names of the two models."""
+        return f"{self.what}: {self.baseline} for {baseline} but {self.candidate} for {candidate}"
+
+
 def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
     """What forbids comparing two runs, and what a reader must know though it does not forbid it.
 
@@ -148,25 +169,44 @@ def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
     belongs to the candidate, as its weights do: there a difference is only noted, as are other seeds,
     package versions and devices, and a run that is not finished.
     """
-    names = (baseline.model, candidate.model)
-    mine, theirs = _flat(baseline.settings), _flat(candidate.settings)
-    templates = mine.pop("chat_template", None), theirs.pop("chat_template", None)
-    blocking = [
-        *_differing("suite", baseline.suite, candidate.suite, names),
-        *_differing("suite version", baseline.suite_version, candidate.suite_version, names),
-        *_differing("data", baseline.data_hash, candidate.data_hash, names),
-        *_differing("number of samples", baseline.size, candidate.size, names),
-        *_differing_keys("setting ", mine, theirs, names),
+    names = baseline.model, candidate.model
+    noted = [each.between(*names) for each in _noted(baseline, candidate)]
+    unfinished = [run.model for run in (baseline, candidate) if run.finished is None]
+    return (
+        [each.between(*names) for each in incomparable(baseline, candidate)],
+        [
+            *noted,
+            *filter(None, map(unused_system, (baseline, candidate))),
+            *(f"the run of {model} is not finished" for model in unfinished),
+        ],
+    )
+
+
+def incomparable(baseline: Run, candidate: Run) -> list[Difference]:
+    """What forbids comparing two runs."""
+    mine, theirs = _settings(baseline), _settings(candidate)
+    return [
+        *_differing("suite", baseline.suite, candidate.suite),
+        *_differing("suite version", baseline.suite_version, candidate.suite_version),
+        *_differing("data", baseline.data_hash, candidate.data_hash),
+        *_differing("number of samples", baseline.size, candidate.size),
+        *_differing_keys("setting ", mine, theirs),
     ]
-    notes = [
-        *_differing("chat template applied", *templates, names),
-        *_differing("seed", baseline.seed, candidate.seed, names),
+
+
+def _noted(baseline: Run, candidate: Run) -> list[Difference]:
+    templates = (run.settings.get("chat_template") for run in (baseline, candidate))
+    return [
+        *_differing("chat template applied", *templates),
+        *_differing("seed", baseline.seed, candidate.seed),
         *_asked_differently(baseline, candidate),
-        *_differing_keys("", _conditions(baseline), _conditions(candidate), names),
-        *(note for note in map(unused_system, (baseline, candidate)) if note),
-        *(f"the run of {run.model} is not finished" for run in (baseline, candidate) if run.finished is None),
+        *_differing_keys("", _conditions(baseline), _conditions(candidate)),
     ]
-    return blocking, notes
+
+
+def _settings(run: Run) -> dict[str, Json]:
+    """All but whether a chat template is applied."""
+    return {key: value for key, value in _flat(run.settings).items() if key != "chat_template"}
 
 
 def unused_system(run: Run) -> str | None:
@@ -179,12 +219,11 @@ def unused_system(run: Run) -> str | None:
     )
 
 
-def _asked_differently(baseline: Run, candidate: Run) -> Iterator[str]:
+def _asked_differently(baseline: Run, candidate: Run) -> Iterator[Difference]:
     """How the models' sections say that they are asked, where they differ."""
-    names = (baseline.model, candidate.model)
     for key, (what, unset) in MANNER.items():
         mine, theirs = (_in_plain(_engine(run).get(key, unset)) for run in (baseline, candidate))
-        yield from _differing(what, mine, theirs, names)
+        yield from _differing(what, mine, theirs)
 
 
 def _in_plain(value: Json) -> Json:
@@ -197,10 +236,18 @@ def _engine(run: Run) -> Mapping[str, Json]:
 
 
 def _conditions(run: Run) -> dict[str, Json]:
-    """What of the environment can move a number: package versions and what the engine computes with."""
+    """What of the environment can move a number: the packages behind it and what the engine computes with."""
+    packages = packages_behind(run.suite, _engine(run))
     recorded = {**UNLESS_RECORDED, **_flat(run.environment)}
-    telling = ("engine.device", "engine.dtype", "engine.scoring", "processor", *UNLESS_RECORDED)
-    return {key: value for key, value in recorded.items() if key.startswith("packages.") or key in telling}
+    telling = {
+        "engine.device",
+        "engine.dtype",
+        "engine.scoring",
+        "processor",
+        *UNLESS_RECORDED,
+        *(f"packages.{name}" for name in packages),
+    }
+    return {key: value for key, value in recorded.items() if key in telling}
 
 
 def _flat(tree: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
@@ -214,16 +261,19 @@ def _flat(tree: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
     return flat
 
 
-def _differing_keys(
-    prefix: str, left: Mapping[str, Json], right: Mapping[str, Json], names: tuple[str, str]
-) -> Iterator[str]:
+def _differing_keys(prefix: str, left: Mapping[str, Json], right: Mapping[str, Json]) -> Iterator[Difference]:
     for key in sorted(left.keys() | right.keys()):
-        yield from _differing(prefix + key, left.get(key), right.get(key), names)
+        yield from _differing(prefix + key, left.get(key), right.get(key))
 
 
-def _differing(what: str, left: Json, right: Json, names: tuple[str, str]) -> Iterator[str]:
+def _differing(what: str, left: Json, right: Json) -> Iterator[Difference]:
     if _canonical(left) != _canonical(right):
-        yield f"{what}: {_canonical(left)} for {names[0]} but {_canonical(right)} for {names[1]}"
+        yield Difference(what, _short(_canonical(left)), _short(_canonical(right)))
+
+
+def _short(value: str) -> str:
+    """A hash needs no more digits in a sentence than tell two apart; the conditions have all of them."""
+    return _HASH.sub(lambda found: found[0][:12], value)
 
 
 def _canonical(value: Json) -> str:
@@ -251,10 +301,7 @@ def _over_metrics(baseline: ScoredRun, candidate: ScoredRun, plan: _Plan) -> lis
     metrics = {metric.name: metric for metric in (*candidate.run.metrics, *baseline.run.metrics)}
     if blocking and not plan.force:
         names = baseline.run.model, candidate.run.model
-        return [
-            _without_numbers(*names, baseline.run.suite, metric, [*blocking, *notes])
-            for metric in metrics.values()
-        ]
+        return [_without_numbers(*names, baseline.run.suite, metric, blocking) for metric in metrics.values()]
     told = [*(f"forced: {reason}" for reason in blocking), *notes]
     return [_compared(baseline, candidate, metric, told, plan) for metric in metrics.values()]
 
@@ -269,6 +316,7 @@ def _without_numbers(
         metric=metric,
         decision=Decision.NOT_COMPARABLE,
         n=0,
+        scores=0,
         clusters=0,
         unscored=0,
         unpaired=0,
@@ -319,7 +367,8 @@ def _compared(
     )
     return replace(
         _without_numbers(*names, suite, metric, notes),
-        n=len(pairs.clusters),
+        n=pairs.samples,
+        scores=len(pairs.clusters),
         clusters=differences.count,
         unscored=pairs.unscored,
         unpaired=pairs.unpaired,
@@ -333,6 +382,7 @@ def _compared(
         method=f"{test.method}; {estimate.method}",
         could_be=difference_bounds(metric, baseline.observations, candidate.observations),
         loss=loss,
+        alike=candidate.alike,
     )
 
 
@@ -415,8 +465,16 @@ def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -
         baseline=baseline,
         decision=price.overall(prices) if prices else _overall({each.decision for each in headlines}),
         comparisons=tuple(comparisons),
-        reason=_reason([*headlines, *incomparable], price.clauses(comparisons)),
+        reason="; ".join(
+            [_reason([*headlines, *incomparable], price.clauses(comparisons)), *_alike(comparisons)]
+        ),
     )
+
+
+def _alike(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Each suite on which the candidate hardly is another model than the baseline."""
+    found = {each.suite: each.alike for each in comparisons if each.alike is not None}
+    yield from (alike.in_words(suite) for suite, alike in found.items())
 
 
 def _overall(decisions: set[Decision]) -> Decision:
@@ -441,28 +499,40 @@ def _reason(headlines: Sequence[Comparison], prices: Sequence[str]) -> str:
         Decision.BETTER: "better on",
         Decision.WORSE: "worse on",
         Decision.NO_DIFFERENCE: "no difference shown on",
-        Decision.NOT_COMPARABLE: "not comparable on",
     }
     clauses = [] if headlines or prices else ["no headline metric was compared"]
     for decision, opening in words.items():
         told = [_in_words(each) for each in headlines if each.decision == decision]
         if told:
             clauses.append(f"{opening} {', '.join(told)}")
+    refused = list(_refused([each for each in headlines if each.decision is Decision.NOT_COMPARABLE]))
+    if refused:
+        clauses.append(f"not comparable on {', '.join(refused)}")
     forced = dict.fromkeys(note for each in headlines for note in each.notes if note.startswith("forced: "))
     return "; ".join([*clauses, *prices, *forced])
 
 
+def _refused(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Why, once for all metrics of a suite of which it is the same."""
+    metrics: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for each in comparisons:
+        metrics.setdefault((each.suite, each.notes), []).append(each.metric.name)
+    for (suite, notes), names in metrics.items():
+        yield f"{suite} ({', '.join(names)}): {', '.join(notes)}"
+
+
 def _in_words(comparison: Comparison) -> str:
-    where = f"{comparison.suite} ({comparison.metric.name}"
-    if comparison.difference is None or comparison.interval is None:
-        return f"{where}): {', '.join(comparison.notes)}"
-    low, high = comparison.interval.low, comparison.interval.high
-    found = f"{where} {comparison.difference:+.3f} [{low:+.3f}, {high:+.3f}])"
+    """What was found on a metric that has numbers."""
+    interval = comparison.interval
+    assert interval is not None
+    size = f"{comparison.difference:+z.3f} [{interval.low:+z.3f}, {interval.high:+z.3f}]"
+    found = f"{comparison.suite} ({comparison.metric.name} {size})"
     if comparison.could_turn and comparison.could_be is not None:
         least, most = comparison.could_be
-        return f"{found}, though what is unscored could make it {least:+.3f} to {most:+.3f}"
+        return f"{found}, though what is unscored could make it {least:+z.3f} to {most:+z.3f}"
     if comparison.decision != Decision.NO_DIFFERENCE:
         return found
     if comparison.detectable is None:
-        return f"{found}: {comparison.clusters} samples cannot show any"
-    return f"{found}: {comparison.clusters} samples would have shown ±{comparison.detectable:.3f}"
+        return f"{found}: {counted(comparison.clusters, 'sample')} cannot show any"
+    least_shown = f"±{comparison.detectable:.3f}" if comparison.detectable >= SHOWN else f"less than ±{SHOWN}"
+    return f"{found}: {counted(comparison.clusters, 'sample')} would have shown {least_shown}"

@@ -8,6 +8,7 @@ It does not know the device a model runs on: that is the engine's to say.
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -29,6 +30,41 @@ PACKAGES = (
     "numpy",
     "scipy",
 )
+
+OF_ENGINES: Mapping[str, tuple[str, ...]] = {
+    "local": ("torch", "transformers", "tokenizers"),
+    "vllm": ("torch", "transformers", "tokenizers", "vllm"),
+    "reward model": ("torch", "transformers", "tokenizers"),
+    "endpoint": (),
+    "gemini": (),
+}
+"""By what its description calls itself, the packages that an engine's answers depend on.
+
+An engine that is not among them is a third party's, and may depend on what a local one does.
+"""
+OF_SUITES: Mapping[str, tuple[str, ...]] = {
+    "truthfulqa": ("lm_eval",),
+    "truthfulqa-gen": ("lm_eval",),
+    "ifeval": ("lm_eval",),
+    "general": ("lm_eval",),
+    "lm_eval": ("lm_eval",),
+    "lighteval": ("lighteval",),
+    "deepeval": ("deepeval",),
+    "realtoxicityprompts": ("detoxify", "torch", "transformers", "tokenizers"),
+    "toy-toxicity": ("detoxify", "torch", "transformers", "tokenizers"),
+}
+"""By the suite, or what stands before a colon in its name, the packages by which it asks and scores."""
+
+
+def packages_behind(suite: str, engine: Mapping[str, Json]) -> frozenset[str]:
+    """The packages that a run of this suite depends on, asked of an engine with this description.
+
+    Not those that train, read data or compute statistics: weights and data have hashes, and statistics are
+    computed when a report is made.
+    """
+    answering = OF_ENGINES.get(str(engine.get("engine")), OF_ENGINES["local"])
+    adapting = ("peft",) if engine.get("adapter") else ()
+    return frozenset(["harness", *answering, *adapting, *OF_SUITES.get(suite.partition(":")[0], ())])
 
 
 def environment() -> dict[str, Json]:

@@ -131,9 +131,9 @@ def _identifying(metric: Metric) -> dict[str, Json]:
 
     What it is split by is a part, so that a suite that declares a split is scored anew, from the answers in
     the store, and its samples get their tags; where nothing is declared the run keeps the id it had before
-    there were splits. Its note only tells, and its margin is for whoever compares.
+    there were splits. Its note, its margin and whether it is of excerpts are for those who read its numbers.
     """
-    left_out = ("note", "margin")
+    left_out = ("note", "margin", "excerpt")
     return {name: value for name, value in asdict(metric).items() if name not in left_out and value != ()}
 
 

@@ -145,7 +145,7 @@ def _in_words(comparison: Comparison) -> str:
     assert interval is not None
     assert loss is not None
     beyond = ", beyond the margin of" if at_best(comparison) < -loss.margin else ", margin"
-    size = f"{comparison.difference:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+    size = f"{comparison.difference:+z.3f} [{interval.low:+z.3f}, {interval.high:+z.3f}]"
     return f"{comparison.suite} ({comparison.metric.name} {size}{beyond} {loss.margin:g})"
 
 

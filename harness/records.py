@@ -9,7 +9,7 @@ It does not know who answers, where results are kept, or what a difference means
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, cast
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -328,9 +328,28 @@ class Metric:
 
     How results are read, and no part of a run: it can change afterwards, and nothing is asked again.
     """
+    excerpt: bool = False
+    """Whether it is of excerpts, cut at a length that belongs to the protocol. Of all other metrics, reports
+    count the answers that were cut. No part of a run either."""
 
 
 # ---------------------------------------------------------------- what was done
+
+
+ASKED = "asked"
+"""Under which key of a run's environment it stands as what the run was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a run was asked for as, the last time that an evaluation named it."""
+
+    at: str
+    """ISO 8601, UTC."""
+    settings: Mapping[str, Json]
+    """The suite's in the configuration, defaults included."""
+    rows: int | None = None
+    """How many the suite has, where only the first were asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,13 +370,19 @@ class Run:
     """What answers and scores depend on besides model and data: sampling, few-shot, template, scorer."""
     seed: int
     environment: Mapping[str, Json]
-    """Package versions, hardware, device. Recorded, and not part of the identity."""
+    """Package versions, hardware, device, and as what it was asked for. Not part of the identity."""
     size: int
     """How many samples the run has when it is whole."""
     started: str
     """ISO 8601, UTC."""
     finished: str | None = None
     """None: not whole yet."""
+
+    @property
+    def asked(self) -> Asked | None:
+        """As what it was asked for last; None for a run of before that was recorded."""
+        kept = self.environment.get(ASKED)
+        return Asked(**cast(Any, kept)) if isinstance(kept, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -540,6 +565,26 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """How many samples of a suite the candidate answered as the baseline did, where that is nearly all."""
+
+    equal: int
+    samples: int
+    """That both answered."""
+    answers: int
+    """Of a sample; it is equal where all of them are."""
+    of_texts: bool
+    """Whether answers are texts, and not log-likelihoods."""
+
+    def in_words(self, suite: str) -> str:
+        """The same as a clause."""
+        if self.of_texts and self.answers == 1:
+            return f"{self.equal:,} of {self.samples:,} answers on {suite} equal the baseline's"
+        what = "answers" if self.of_texts else "log-likelihoods"
+        return f"on {suite} all {what} to {self.equal:,} of {self.samples:,} samples equal the baseline's"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """A candidate against a baseline on one metric of one suite."""
 
@@ -549,9 +594,11 @@ class Comparison:
     metric: Metric
     decision: Decision
     n: int
-    """Scores that both runs have, paired by sample and part."""
+    """Samples with a score in both runs."""
+    scores: int
+    """Scores that both runs have, paired by sample and part: several for a sample, where it has several."""
     clusters: int
-    """Independent units among them."""
+    """Independent units among the samples."""
     unscored: int
     """Pairs that at least one of the runs left unscored."""
     unpaired: int
@@ -578,6 +625,8 @@ class Comparison:
     """The lowest and highest difference, had every pair a score. None: all have, or no range is known."""
     loss: Loss | None = None
     """Where the metric has a margin and there are numbers."""
+    alike: Alike | None = None
+    """Where nearly all answers equal the baseline's."""
 
     @property
     def could_turn(self) -> bool:
@@ -591,8 +640,8 @@ class Comparison:
         if self.difference is None or self.interval is None or self.adjusted_p is None:
             return f"{where}: {self.decision}: {'; '.join(self.notes) or 'no paired scores'}"
         return (
-            f"{where}: {self.decision}: {self.difference:+.3f} "
-            f"[{self.interval.low:+.3f}, {self.interval.high:+.3f}], "
+            f"{where}: {self.decision}: {self.difference:+z.3f} "
+            f"[{self.interval.low:+z.3f}, {self.interval.high:+z.3f}], "
             f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n}"
         )
 

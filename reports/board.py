@@ -9,6 +9,7 @@ from typing import Literal
 
 from harness.preferences import Analysis, Finding, RaterAgreement
 from harness.records import Comparison, Interval, Metric, Row, Run, Sample, Verdict
+from harness.store import CutAnswers
 
 Flip = Literal["won", "lost", "equal", "unscored"]
 """How a candidate's headline score on one sample stands against the baseline's."""
@@ -34,6 +35,8 @@ class Cell:
     """Scores that are missing, counted by reason."""
     comparison: Comparison | None
     """Against the baseline; None for the baseline itself, and where no verdict speaks of it."""
+    cut: CutAnswers | None = None
+    """The answers that were cut at their limit; None where none was, and where that says nothing."""
     bounds: tuple[float, float] | None = None
     """The lowest and the highest mean that were possible if nothing were unscored (`harness.bounds`)."""
 
@@ -58,6 +61,8 @@ class Column:
 
     suite: str
     metric: Metric
+    scorer: str | None = None
+    """Who gave the numbers, where a model did: a classifier's or judge's name, rows and hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,7 @@ class Standing:
     """One row of the ranked table."""
 
     rank: int | None
-    """By the mean; equal means share a rank. None where a headline is missing."""
+    """By the mean; means that are equal as shown share a rank. None where a headline is missing."""
     model: str
     cells: tuple[Cell | None, ...]
     """One per column; None where the suite was not run."""

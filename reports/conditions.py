@@ -4,11 +4,11 @@ It does not judge whether conditions match: that is `harness.comparison`.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from harness.records import Json, Run
+from harness.records import ASKED, Json, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,23 @@ def settings(runs: Sequence[Run]) -> list[Group]:
 
 def environments(runs: Sequence[Run]) -> list[Group]:
     """Packages and hardware."""
-    return _grouped(runs, lambda r: r.environment, lambda r: f"{r.model} on {r.suite}", "")
+    return _grouped(runs, _machine, lambda r: f"{r.model} on {r.suite}", "")
+
+
+def limits(runs: Iterable[Run]) -> list[str]:
+    """Which suites were asked in part only, and of which part the numbers are."""
+    return list(dict.fromkeys(f"{run.suite}: asked {samples(run)} samples" for run in runs if _is_part(run)))
+
+
+def samples(run: Run) -> str:
+    """How many a run is of; of a suite asked in part only, of how many these are the first."""
+    if run.asked is not None and run.asked.rows is not None and _is_part(run):
+        return f"the first {run.size:,} of {run.asked.rows:,}"
+    return f"{run.size:,}"
+
+
+def _is_part(run: Run) -> bool:
+    return run.asked is not None and run.asked.rows is not None and run.size < run.asked.rows
 
 
 def short(hashed: str) -> str:
@@ -69,6 +85,10 @@ def _grouped(
         return [Group(runs=prefix or "all runs", values=flat) for flat in groups]
     names = {flat: ", ".join(dict.fromkeys(of)) for flat, of in groups.items()}
     return [Group(runs=f"{prefix}: {of}" if prefix else of, values=flat) for flat, of in names.items()]
+
+
+def _machine(run: Run) -> Mapping[str, Json]:
+    return {name: value for name, value in run.environment.items() if name != ASKED}
 
 
 def _flat(value: Json, name: str) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,8 @@ from harness.visible import visible
 from reports import conditions, preferred, wording
 from reports.board import Cell, Leaderboard
 from reports.charts import CLASSES, panels
-from reports.curves import curve, graph
+from reports.curves import curve
+from reports.lineage import graph
 from reports.samples import Payload, payloads
 from reports.training import TrainedStage
 
@@ -96,12 +97,14 @@ def _environment() -> Environment:
         span=_span,
         between=wording.between,
         could_be=wording.could_be,
+        cut_short=wording.cut_short,
         signed_between=wording.signed_between,
         evidence=wording.evidence,
         outside=wording.outside,
         price=wording.price,
         breakable=_breakable,
         short=conditions.short,
+        samples=conditions.samples,
         moment=conditions.moment,
         duration=conditions.duration,
         safe_svg=Markup,

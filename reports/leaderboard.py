@@ -15,7 +15,7 @@ from harness.preferences import HUMANS, Analysis
 from harness.records import Comparison, Metric, Row, Run, Sample, Score, Verdict
 from harness.selection import NOTHING, LeftOut, cluster_of
 from harness.stats import mean_interval
-from harness.store import Store
+from harness.store import CutAnswers, Store
 from reports.board import (
     Cell,
     Column,
@@ -31,6 +31,7 @@ from reports.board import (
     Standing,
 )
 from reports.ranking import rank
+from reports.scorers import CLASSIFIED, hardly_varies, scorer
 
 __all__ = ["Cell", "Column", "Estimate", "Leaderboard", "Standing", "build", "latest"]
 
@@ -69,6 +70,8 @@ def build(
     models = tuple(runs)
     suites = dict.fromkeys(run.suite for theirs in runs.values() for run in theirs if run.metrics)
     rows = {suite: _rows(store, suite, runs) for suite in suites}
+    every = [run for theirs in runs.values() for run in theirs]
+    cut = {run.id: store.cut_answers(run.id) for run in every}
     reserved = [left_out.note(suite, _clusters(found)) for suite, found in rows.items()]
     sections = tuple(
         _section(
@@ -86,12 +89,18 @@ def build(
             verdicts,
             [b for b in breakdowns if b.suite == suite],
             level,
+            cut,
         )
         for suite, found in rows.items()
     )
+    scorers = {suite: _scorer(store, [run for run in every if run.suite == suite]) for suite in suites}
     columns = tuple(
-        Column(suite=s.suite, metric=x.metric) for s in sections for x in s.lines if x.metric.headline
+        Column(suite=s.suite, metric=x.metric, scorer=scorers[s.suite])
+        for s in sections
+        for x in s.lines
+        if x.metric.headline
     )
+    alike = [hardly_varies(suite, _classified(found)) for suite, found in rows.items() if scorers[suite]]
     return Leaderboard(
         title=title,
         created=created,
@@ -105,8 +114,8 @@ def build(
         ),
         verdicts=tuple(verdicts),
         sections=sections,
-        notes=tuple(dict.fromkeys([*notes, *filter(None, reserved), *_told(verdicts)])),
-        runs=tuple(run for theirs in runs.values() for run in theirs),
+        notes=tuple(dict.fromkeys([*notes, *filter(None, [*reserved, *alike]), *_told(verdicts)])),
+        runs=tuple(every),
         preferences=preferences,
     )
 
@@ -126,9 +135,19 @@ def _preferred(preferences: Analysis | None, model: str) -> Preferred | None:
 
 
 def _told(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """What comparisons note and no verdict says: once, with the candidates and suites of which it is so."""
+    candidates: dict[tuple[str, bool, str], list[str]] = {}
     for verdict in verdicts:
-        for comparison in verdict.comparisons:
-            yield from (f"{comparison.suite}: {note}" for note in comparison.notes)
+        ending = f" for {verdict.candidate}"
+        for each in verdict.comparisons:
+            for note in (note for note in each.notes if note not in verdict.reason):
+                place = note.removesuffix(ending), note.endswith(ending), each.suite
+                candidates.setdefault(place, []).append(verdict.candidate)
+    suites: dict[str, list[str]] = {}
+    for (note, is_of_one, suite), found in candidates.items():
+        whole = f"{note} for {', '.join(dict.fromkeys(found))}" if is_of_one else note
+        suites.setdefault(whole, []).append(suite)
+    yield from (f"{', '.join(where)}: {note}" for note, where in suites.items())
 
 
 # ---------------------------------------------------------------- one suite
@@ -145,6 +164,18 @@ def _clusters(rows: Mapping[str, Mapping[str, Row]]) -> dict[str, str]:
     return {name: cluster_of(row.sample) for theirs in rows.values() for name, row in theirs.items()}
 
 
+def _scorer(store: Store, runs: Sequence[Run]) -> str | None:
+    """Who gave a suite's numbers; of several, all."""
+    return " or ".join(dict.fromkeys(name for run in runs if (name := scorer(store, run)))) or None
+
+
+def _classified(rows: Mapping[str, Mapping[str, Row]]) -> Iterator[float | None]:
+    """What the classifier said of every model's texts."""
+    for theirs in rows.values():
+        for row in theirs.values():
+            yield from (score.value for score in row.scores if score.metric == CLASSIFIED)
+
+
 def _section(
     suite: str,
     runs: Mapping[str, Sequence[Run]],
@@ -153,6 +184,7 @@ def _section(
     verdicts: Sequence[Verdict],
     breakdowns: Sequence[Breakdown],
     level: float,
+    cut: Mapping[str, CutAnswers | None],
 ) -> Section:
     asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
     found = {(v.candidate, c.metric.name): c for v in verdicts for c in v.comparisons if c.suite == suite}
@@ -161,7 +193,10 @@ def _section(
         MetricLine(
             metric=metric,
             cells=tuple(
-                _bounded(metric, list(rows[model].values()), found.get((model, metric.name)), level)
+                replace(
+                    _bounded(metric, list(rows[model].values()), found.get((model, metric.name)), level),
+                    cut=None if metric.excerpt else cut[asked[model].id],
+                )
                 if model in asked
                 else None
                 for model in runs

@@ -13,7 +13,7 @@ from html import escape
 from harness.records import Comparison, Metric, Verdict
 from harness.visible import visible
 from reports.board import Cell, Estimate, Leaderboard, Standing
-from reports.conditions import Group, duration, environments, moment, settings, short
+from reports.conditions import Group, duration, environments, moment, samples, settings, short
 from reports.preferred import COLUMNS, cells, tables
 from reports.wording import (
     ABOUT_GROUPS,
@@ -23,7 +23,9 @@ from reports.wording import (
     between,
     could_be,
     count,
+    cut_short,
     evidence,
+    heading,
     members,
     number,
     outside,
@@ -72,7 +74,7 @@ def _head(board: Leaderboard) -> Iterable[str]:
 
 
 def _ranked(board: Leaderboard) -> str:
-    columns = [f"{escaped(c.suite)}<br>{escaped(c.metric.name)}" for c in board.columns]
+    columns = ["<br>".join(map(escaped, heading(column))) for column in board.columns]
     preferred = COLUMNS if board.preferences else ()
     head = ["#", "model", *columns, "mean", *preferred]
     return _table(head, [_standing(board, standing) for standing in board.standings], numbers_from=2)
@@ -101,6 +103,7 @@ def _cell(cell: Cell | None) -> str:
     missing = sum(cell.unscored.values())
     left_out = f", {count(missing)} unscored" if missing else ""
     left_out += f"<br>{could_be(cell.bounds)}" if cell.bounds else ""
+    left_out += f"<br>{cut_short(cell.cut)}" if cell.cut else ""
     return f"{_figures(cell)}<br>n = {count(cell.n)}{left_out}"
 
 
@@ -256,7 +259,7 @@ def _conditions(board: Leaderboard) -> Iterable[str]:
             escaped(short(run.data_hash)),
             escaped(short(run.fingerprint)),
             str(run.seed),
-            count(run.size),
+            samples(run),
             moment(run.started),
             duration(run),
         ]

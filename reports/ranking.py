@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from harness.records import Interval, Metric, Verdict
 from reports.board import Cell, Estimate, Section, Standing
 
+PLACES = 3
+"""Decimals of a mean that reports show."""
+
 
 def rank(
     models: Sequence[str], baseline: str, sections: Sequence[Section], verdicts: Sequence[Verdict]
@@ -39,8 +42,11 @@ def _value(mean: Estimate | None) -> float:
 
 
 def _place(means: Mapping[str, Estimate | None], model: str) -> int | None:
-    mean = means[model]
-    return None if mean is None else 1 + sum(_value(other) > mean.value for other in means.values())
+    """One more than the models whose mean is higher as it is shown: what looks equal is not ranked apart."""
+    if means[model] is None:
+        return None
+    shown = round(_value(means[model]), PLACES)
+    return 1 + sum(round(_value(other), PLACES) > shown for other in means.values() if other is not None)
 
 
 def _share(difference: Estimate | None, baseline: Estimate | None) -> float | None:

@@ -4,11 +4,12 @@ It does not know how a stage trains, and judges no curve.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.records import Json
+from harness.counted import counted
 from harness.store import KeptStage, Store
+from reports.wording import toml
 
 CURVES = (
     ("loss", "loss"),
@@ -44,6 +45,8 @@ class TrainedStage:
     """The models of the report that it ends."""
     parent: str | None
     """The identity of the stage it starts from; None: from nothing, or from a model not trained here."""
+    base: str | None
+    """The name of the model it starts from, where that was not trained here."""
     rewards: tuple[str, ...]
     """The identities of the stages that gave it rewards."""
     facts: Mapping[str, str]
@@ -53,14 +56,21 @@ class TrainedStage:
     """What the choice among its checkpoints showed that a reader must know."""
     completions: tuple[Mapping[str, Any], ...]
     """Answers of the policy in training: step, prompt, completion, rewards."""
+    scores: tuple[str, ...] = ()
+    """The suites of the report that it is the classifier of."""
 
 
-def trained_stages(store: Store, models: Sequence[str]) -> tuple[TrainedStage, ...]:
+def trained_stages(
+    store: Store, models: Sequence[str], classifiers: Mapping[str, Sequence[str]] | None = None
+) -> tuple[TrainedStage, ...]:
     """Every stage that these models and what they depend on are made of; none where none was trained here.
 
-    In the order of training. A stage that several models share stands once.
+    In the order of training. A stage that several models share stands once. `classifiers` are the suites of
+    the report by the identity of the stage that trained their classifier.
     """
+    scoring = classifiers or {}
     kept = [stage for model in models for stage in _newest(store.stages(model))]
+    kept += [stage for stage in store.stages() if stage.identity in scoring]
     ends: dict[str, list[str]] = {}
     for model in models:
         if theirs := _newest(store.stages(model)):
@@ -68,7 +78,11 @@ def trained_stages(store: Store, models: Sequence[str]) -> tuple[TrainedStage, .
     unique = {stage.identity: stage for stage in kept}
     by_folder = {_folder(stage): stage.identity for stage in unique.values()}
     return tuple(
-        _trained(stage, ends.get(stage.identity, ()), by_folder, unique) for stage in unique.values()
+        replace(
+            _trained(stage, ends.get(stage.identity, ()), by_folder, unique),
+            scores=tuple(scoring.get(stage.identity, ())),
+        )
+        for stage in unique.values()
     )
 
 
@@ -86,6 +100,7 @@ def _trained(
         name=f"{manifest.get('pipeline', stage.pipeline)} · {stage.kind}",
         candidates=tuple(ends),
         parent=by_folder.get(str(manifest["parent"])),
+        base=manifest.get("base"),
         rewards=tuple(each["identity"] for each in manifest["rewards"] if each["identity"] in known),
         facts=dict(_facts(manifest)),
         curves=(*_curves(manifest.get("history", ())), *_selection(manifest.get("selection", ()))),
@@ -99,12 +114,12 @@ def _folder(stage: KeptStage) -> str:
 
 
 def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "data", ", ".join(f"{each['source']} ({each['rows']:,} rows)" for each in manifest["data"])
+    yield "data", ", ".join(f"{each['source']} ({counted(each['rows'], 'row')})" for each in manifest["data"])
     if manifest["rewards"]:
         rewards = (f"{each['weight']:g} × {each['reward']}" for each in manifest["rewards"])
         yield "rewards", ", ".join(rewards)
     settings = manifest["inputs"]["settings"]
-    yield "settings", ", ".join(f"{name} {_shown(value)}" for name, value in settings.items() if value)
+    yield "settings", ", ".join(f"{name} = {toml(value)}" for name, value in settings.items() if value)
     yield from _selected(manifest["metrics"].get("selected"))
     yield from _held_out(manifest["metrics"].get("held_out"))
     if (steps := manifest["metrics"].get("steps")) is not None:
@@ -127,7 +142,10 @@ def _held_out(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     if found is None:
         return
     low, high = found["accuracy_interval"]
-    yield "held-out accuracy", f"{found['accuracy']:.0%} [{low:.0%}, {high:.0%}] of {found['pairs']:,} pairs"
+    yield (
+        "held-out accuracy",
+        f"{found['accuracy']:.0%} [{low:.0%}, {high:.0%}] of {counted(found['pairs'], 'pair')}",
+    )
     table = (
         f"{each['low']:.1f}–{each['high']:.1f}: said {each['said']:.2f}, was {each['was']:.2f} "
         f"({each['pairs']:,})"
@@ -139,15 +157,8 @@ def _held_out(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
         yield (
             "longer answers",
             f"given more in {lengths['rewarded']:.0%} and better in {lengths['preferred']:.0%} of "
-            f"{lengths['pairs']:,} pairs (difference [{low:+.0%}, {high:+.0%}])",
+            f"{counted(lengths['pairs'], 'pair')} (difference [{low:+z.0%}, {high:+z.0%}])",
         )
-
-
-def _shown(value: Json) -> str:
-    if isinstance(value, Mapping):
-        return f"({', '.join(f'{name} {_shown(each)}' for name, each in value.items() if each)})"
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:

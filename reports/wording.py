@@ -3,9 +3,14 @@
 It knows neither Markdown nor HTML: what it returns is plain text, to be escaped by whoever shows it.
 """
 
+import json
+from collections.abc import Mapping
+
+from harness.counted import counted
 from harness.price import at_best
-from harness.records import Comparison, Decision, Interval, Loss, Price
-from reports.board import GroupTable
+from harness.records import Comparison, Decision, Interval, Json, Loss, Price
+from harness.store import CutAnswers
+from reports.board import Column, GroupTable
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -55,17 +60,17 @@ ABOUT_GROUPS = (
 
 def number(value: float) -> str:
     """A score: three decimals."""
-    return f"{value:.3f}".replace("-", MINUS)
+    return f"{value:z.3f}".replace("-", MINUS)
 
 
 def signed(value: float, places: int = 3) -> str:
-    """A difference: always with its sign."""
-    return f"{value:+.{places}f}".replace("-", MINUS)
+    """A difference: always with its sign, and no minus before zeros."""
+    return f"{value:+z.{places}f}".replace("-", MINUS)
 
 
-def percent(share: float) -> str:
-    """A relative difference: always with its sign, one decimal."""
-    return f"{share:+.1%}".replace("-", MINUS)
+def percent(share: float, places: int = 1) -> str:
+    """A relative difference: always with its sign."""
+    return f"{share:+z.{places}%}".replace("-", MINUS)
 
 
 def count(value: int) -> str:
@@ -73,9 +78,12 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def counted(value: int, noun: str) -> str:
-    """A count and its noun: `1 sample`, `1,000 samples`."""
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+def toml(value: Json) -> str:
+    """A setting as harness.toml writes it; of long ones the beginning."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{name} = {toml(each)}' for name, each in value.items() if each)} }}"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def members(scores: int, samples: int) -> str:
@@ -91,6 +99,18 @@ def between(interval: Interval) -> str:
 def could_be(bounds: tuple[float, float]) -> str:
     """How far what is unscored could move a mean."""
     return f"could be {number(bounds[0])} to {number(bounds[1])}"
+
+
+def heading(column: Column) -> list[str]:
+    """What stands above a column: suite, metric, and who gave the numbers where a model did."""
+    return [column.suite, column.metric.name, *([f"by {column.scorer}"] if column.scorer else [])]
+
+
+def cut_short(cut: CutAnswers) -> str:
+    """How many answers ended because their tokens ran out."""
+    within = f"{count(cut.cut)} of {count(cut.answers)} cut" if cut.cut else ""
+    before = f"{count(cut.thinking)} of {count(cut.answers)} cut while thinking" if cut.thinking else ""
+    return ", ".join(filter(None, (within, before)))
 
 
 def signed_between(interval: Interval) -> str:
@@ -120,8 +140,8 @@ def _price_aside(comparison: Comparison, loss: Loss) -> str:
     if loss.decision is Price.NOT_WORSE:
         return ", a loss below the margin is shown" if comparison.decision is Decision.WORSE else ""
     if loss.needed > comparison.clusters:
-        return f": {count(loss.needed)} samples would decide, {count(comparison.clusters)} were asked"
-    return f": {count(loss.needed)} samples would have decided if nothing were lost"
+        return f": {counted(loss.needed, 'sample')} would decide, {count(comparison.clusters)} were asked"
+    return f": {counted(loss.needed, 'sample')} would have decided if nothing were lost"
 
 
 def _asides(comparison: Comparison) -> list[str]:

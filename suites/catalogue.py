@@ -143,6 +143,14 @@ def settings_of(name: str) -> type[BaseModel]:
     return entry.settings if entry else family.settings if family else OWN
 
 
+def whole_settings(name: str, settings: Mapping[str, Json]) -> Mapping[str, Json]:
+    """These settings of a suite with the defaults of those that are left out, as JSON.
+
+    What changes no run is not among them.
+    """
+    return settings_of(name).model_validate(settings).model_dump(mode="json", exclude={"margin"})
+
+
 def open_suite(
     name: str,
     settings: Mapping[str, Json],

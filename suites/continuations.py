@@ -24,7 +24,7 @@ It does not know where prompts come from, nor how a scorer scores.
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from harness.bounds import bounded
@@ -74,7 +74,7 @@ class Scorer(Protocol):
 def metrics(given: ToxicitySettings, scorer: Scorer) -> tuple[Metric, ...]:
     """What is measured with these settings and this scorer."""
     others = [name for name in scorer.classes if name != "toxicity"]
-    return (
+    measured = (
         Metric(
             name="nontoxic",
             kind="binary",
@@ -86,6 +86,7 @@ def metrics(given: ToxicitySettings, scorer: Scorer) -> tuple[Metric, ...]:
         *(_OVER_DRAWS if given.samples > 1 else ()),
         *(Metric(name=name, kind="number", higher_is_better=False) for name in others),
     )
+    return tuple(replace(metric, excerpt=True) for metric in measured)
 
 
 _OVER_DRAWS = (

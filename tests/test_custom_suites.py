@@ -1,9 +1,12 @@
 """A user's own suite through the command line: asked, compared by group, re-scored; and its mistakes."""
 
+import json
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +110,97 @@ def test_a_changed_rule_scores_kept_answers(project: Working) -> None:
     assert answers == project.answers()
     assert 2 == len(project.runs())
     assert [1.0] * 4 + [0.0] * 4 == [row.scores[0].value for row in project.rows("one", "mine")]
+
+
+# ---------------------------------------------------------------- which run a report shows
+
+
+def reported(project: Working, *arguments: str) -> dict[str, Any]:
+    """What a report says of the two models."""
+    code, out, err = project.run("report", "one", "two", *arguments, "--json")
+    assert 0 == code, err
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def metrics_of(found: Mapping[str, Any]) -> list[str]:
+    """The columns of a report."""
+    return [column["metric"] for column in found["columns"]]
+
+
+@pytest.mark.parametrize("asked_again", [True, False])
+def test_a_report_shows_the_rule_of_today(project: Working, asked_again: bool) -> None:
+    """After another rule and back, the runs of the first are not the newest, and yet those that are meant."""
+    configure(project, f"{MINE}rule = 'exact'\n[compare]\nsuites = ['mine']\n")
+    assert 0 == project.run("eval", "one", "two")[0]
+    configure(project, f"{MINE}rule = 'contains'\n[compare]\nsuites = ['mine']\n")
+    assert 0 == project.run("eval", "one", "--rescore")[0]
+    configure(project, f"{MINE}rule = 'exact'\n[compare]\nsuites = ['mine']\n")
+    if asked_again:
+        assert 0 == project.run("eval", "one", "--rescore")[0]
+    found = reported(project)
+
+    assert ["exact"] == metrics_of(found)
+    assert "NO DIFFERENCE SHOWN" == found["verdicts"][0]["decision"]
+    assert ["mine: left out 1 run of one: setting rule.name contains"] == found["notes"]
+    assert {64} == {len(run["data_hash"].removeprefix("sha256:")) for run in found["runs"]}
+
+
+def test_what_nobody_was_asked_with_is_said(project: Working) -> None:
+    """Where no run fits the configuration there is still a report, of the newest, and it says so."""
+    configure(project, f"{MINE}rule = 'exact'\n")
+    assert 0 == project.run("eval", "one", "two", "-s", "mine")[0]
+    configure(project, f"{MINE}rule = 'contains'\n")
+    found = reported(project)
+
+    assert ["exact"] == metrics_of(found)
+    expected = (
+        "mine: one, two were not asked with the settings that the configuration has now; the newest results "
+        "are shown"
+    )
+    assert [expected] == found["notes"]
+
+
+def test_a_limited_run_says_of_how_many(project: Working) -> None:
+    """In the terminal, in both files and in JSON; beside whole runs it is left out, and that is said."""
+    configure(project, f"{MINE}rule = 'exact'\n[compare]\nsuites = ['mine']\n")
+    said = "mine: asked the first 3 of 8 samples"
+    assert said in project.run("eval", "one", "--limit", "3")[1]
+    assert said in project.run("compare", "one", "two", "--limit", "3")[1]
+    assert [said] == [note for note in reported(project)["notes"] if "not asked with" not in note]
+    for file in ("leaderboard.md", "leaderboard.html"):
+        assert 2 < (project.folder / "reports" / file).read_text("utf-8").count("the first 3 of 8"), file
+    assert 0 == project.run("eval", "one", "two")[0]
+    found = reported(project)
+
+    assert ["mine: left out 2 runs of one, two: asked the first 3 of 8 samples"] == found["notes"]
+    assert [8, 8] == [run["size"] for run in found["runs"]]
+
+
+def test_cut_answers_are_counted_everywhere(project: Working) -> None:
+    """4 tokens are room for no whole answer of these models: the terminal, both files and JSON say so."""
+    configure(project, f"{MINE}rule = 'exact'\n[compare]\nsuites = ['mine']\n")
+    assert "8 of 8 cut" in project.run("eval", "one")[1]
+    assert "8 of 8 cut" in project.run("compare", "one", "two")[1]
+    for file in ("leaderboard.md", "leaderboard.html"):
+        assert "8 of 8 cut" in (project.folder / "reports" / file).read_text("utf-8"), file
+    first = {"cut": 8, "thinking": 0, "answers": 8}
+    [standing] = [each for each in reported(project)["standings"] if each["model"] == "one"]
+    assert first == standing["cells"][0]["cut"]
+    assert first == json.loads(project.run("eval", "one", "--json")[1])[0]["cut"]
+
+
+def test_a_report_orders_suites_as_a_comparison_does(project: Working) -> None:
+    """By the configuration, and not by what was asked first."""
+    other = MINE.replace("suites.mine", "suites.another")
+    configure(
+        project,
+        f"{MINE}rule = 'exact'\n{other}rule = 'contains'\n[compare]\nsuites = ['another', 'mine']\n",
+    )
+    for suite in ("mine", "another"):
+        assert 0 == project.run("eval", "one", "two", "-s", suite)[0]
+
+    assert ["contains", "exact"] == metrics_of(reported(project))
 
 
 def test_a_rule_that_raises(project: Working) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.terminal import console, print_json
+from harness.counted import counted
 from harness.records import Interval
 from harness.stats.agreement import Agreement
 from harness.stats.preferences import Bias, Share, WinRate
@@ -65,13 +66,13 @@ def print_made(design: Design, commitment: str) -> None:
 
 def _left_out(identical: int, missing: Mapping[str, int]) -> list[str]:
     lines = (
-        [f"left out: {identical} pairs of the same answer, ties that nobody need look at"]
+        [f"left out: {counted(identical, 'pair')} of the same answer, ties that nobody need look at"]
         if identical
         else []
     )
     return [
         *lines,
-        *(f"left out: {count} pairs without an answer ({reason})" for reason, count in missing.items()),
+        *(f"left out: {counted(n, 'pair')} without an answer ({reason})" for reason, n in missing.items()),
     ]
 
 
@@ -163,7 +164,7 @@ def _rate(rate: WinRate | None) -> str:
         return "nobody has chosen between the two"
     return (
         f"preferred in {rate.value:.1%} {_interval(rate.interval, percent=True)}: "
-        f"{rate.won} won, {rate.tied} tied, {rate.lost} lost, on {rate.prompts} prompts"
+        f"{rate.won} won, {rate.tied} tied, {rate.lost} lost, on {counted(rate.prompts, 'prompt')}"
     )
 
 

@@ -19,11 +19,12 @@ from harness.cli.terminal import (
 )
 from harness.comparison import unused_system
 from harness.errors import UsageError
-from harness.verbs.overview import Measured, left_out_notes, means
+from harness.verbs.overview import Measured, classifier_notes, left_out_notes, means
 from harness.verbs.project import open_project
 from harness.verbs.work import evaluate, failed_answers, length_notes, refused_answers
 from harness.visible import visible
-from reports.wording import could_be
+from reports.conditions import limits
+from reports.wording import between, could_be, cut_short, number
 
 MaxTokens = Annotated[
     int | None,
@@ -72,7 +73,12 @@ def command(
         print_json([asdict(line) for line in measured])
     else:
         console.print(measured_table(measured))
-        for note in [*left_out_notes(project, asked), *filter(None, map(unused_system, asked))]:
+        for note in [
+            *limits(asked),
+            *left_out_notes(project, asked),
+            *classifier_notes(project, asked),
+            *filter(None, map(unused_system, asked)),
+        ]:
             console.print(note, markup=False)
         print_refused(refused_answers(project, asked))
     complain_of_failures(failed_answers(project, asked))
@@ -84,8 +90,9 @@ def measured_table(measured: Sequence[Measured]) -> Table:
     for heading in ("value", "interval", "n", "unscored"):
         table.add_column(heading, justify="right")
     for line in measured:
-        interval = f"{line.interval.low:.3f} – {line.interval.high:.3f}" if line.interval else "–"
-        value = "–" if line.value is None else f"{line.value:.3f}"
+        interval = between(line.interval) if line.interval else "–"
+        value = "–" if line.value is None else number(line.value)
+        cut = f"\n{cut_short(line.cut)}" if line.cut else ""
         missing = f"{line.unscored} ({could_be(line.bounds)})" if line.bounds else str(line.unscored)
-        table.add_row(line.model, line.suite, line.metric, value, interval, str(line.n), missing)
+        table.add_row(line.model, line.suite, line.metric, value + cut, interval, str(line.n), missing)
     return table

@@ -14,6 +14,7 @@ from harness.cli.options import AsJson, AskRefused, Config, Device, Limit, Names
 from harness.cli.preferred import whole
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
+from harness.counted import counted
 from harness.errors import BudgetReached, UsageError
 from harness.preferences import IDENTICAL
 from harness.records import Preference, Sampling
@@ -196,8 +197,8 @@ def _decided(each: PairSession, stopping: UntilDecided) -> str:
     saved, calls = each.session.spared, each.session.calls
     return (
         f"{where}: {verdict}: share of wins {stopping.share:.3f} [{interval.low:.3f}, {interval.high:.3f}] "
-        f"after {stopping.count:,} pairs, at level {stopping.level:g} however often it is looked at; "
-        f"{saved:,} of {saved + calls + each.session.recalled:,} calls saved"
+        f"after {counted(stopping.count, 'pair')}, at level {stopping.level:g} however often it is looked "
+        f"at; {saved:,} of {saved + calls + each.session.recalled:,} calls saved"
     )
 
 
@@ -208,8 +209,8 @@ def _effort(each: PairSession) -> str:
     tokens = session.prompt_tokens + session.completion_tokens
     identical = sum(one.reason == IDENTICAL for one in session.preferences)
     return (
-        f"{each.right} vs {each.left} by {each.rater.id}: {each.pairs:,} pairs, {identical:,} of them "
-        f"identical; {session.calls:,} calls{known}, {tokens:,} tokens"
+        f"{each.right} vs {each.left} by {each.rater.id}: {counted(each.pairs, 'pair')}, {identical:,} of "
+        f"them identical; {counted(session.calls, 'call')}{known}, {counted(tokens, 'token')}"
     )
 
 

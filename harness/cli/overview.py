@@ -8,6 +8,7 @@ from harness.cli.options import AsJson, Config
 from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.overview import Overview, overview
 from harness.verbs.project import open_project
+from reports.wording import toml
 
 
 def command(config: Config = None, as_json: AsJson = False) -> None:
@@ -31,7 +32,7 @@ def _print(found: Overview) -> None:
         pipelines.add_row(pipeline.name, pipeline.base or "–", stages, pipeline.trained or "no")
     suites = Table("suite", "settings", "compared by default", title="suites", title_justify="left")
     for suite in found.suites:
-        settings = ", ".join(f"{key} = {value}" for key, value in suite.settings.items())
+        settings = ", ".join(f"{key} = {toml(value)}" for key, value in suite.settings.items())
         suites.add_row(suite.name, settings or "defaults", "yes" if suite.is_default else "")
     runs = Table("model", "suite", "samples", "finished", title="runs", title_justify="left")
     for run in found.runs:

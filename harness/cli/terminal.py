@@ -5,7 +5,7 @@ any number was made.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,13 +16,13 @@ from rich.text import Text
 
 from harness.cli.preferred import beside_verdicts
 from harness.errors import AnswersFailed
-from harness.records import Decision, Json, Verdict
+from harness.records import Decision, Interval, Json, Run, Verdict
 from harness.verbs.project import Project
 from harness.verbs.work import Outcome
 from harness.visible import visible
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
-from reports.wording import price
+from reports.wording import between, cut_short, heading, number, percent, price, signed, signed_between
 from trainers.doctor.findings import Finding
 
 console = Console(highlight=False)
@@ -103,14 +103,25 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
     return {
         "baseline": board.baseline,
         "label": board.label,
-        "columns": [{"suite": column.suite, "metric": column.metric.name} for column in board.columns],
+        "columns": [
+            {"suite": column.suite, "metric": column.metric.name, "scorer": column.scorer}
+            for column in board.columns
+        ],
         "standings": [_standing_as_json(standing) for standing in board.standings],
         "groups": [_groups_as_json(table, board.models) for table in board.groups],
         "verdicts": [asdict(verdict) for verdict in board.verdicts],
         "preferences": None if board.preferences is None else asdict(board.preferences),
         "notes": list(board.notes),
+        "runs": [_run_as_json(run) for run in board.runs],
         "files": [str(file) for file in outcome.files],
     }
+
+
+def _run_as_json(run: Run) -> dict[str, Json]:
+    """The conditions of a run, hashes whole."""
+    whole = asdict(run)
+    del whole["metrics"]
+    return whole
 
 
 def _groups_as_json(table: GroupTable, models: Sequence[str]) -> dict[str, Json]:
@@ -140,7 +151,7 @@ def _group_cell_as_json(cell: Cell) -> dict[str, Json]:
     """A model's mean in a group, and its comparison: what is the same for every group is left out."""
     whole = asdict(cell)
     compared = whole.pop("comparison")
-    kept = ("n", "clusters", "difference", "interval", "p", "adjusted_p", "decision", "family")
+    kept = ("n", "scores", "clusters", "difference", "interval", "p", "adjusted_p", "decision", "family")
     return {**whole, "comparison": compared and {name: compared[name] for name in kept}}
 
 
@@ -159,7 +170,7 @@ def _leaderboard(board: Leaderboard) -> Table:
     table.add_column("#", justify="right")
     table.add_column("model")
     for column in board.columns:
-        table.add_column(f"{escape(column.suite)}\n{column.metric.name}", justify="right")
+        table.add_column(escape("\n".join(heading(column))), justify="right")
     table.add_column(f"mean\nvs {escape(board.baseline)}", justify="right")
     for standing in board.standings:
         table.add_row(
@@ -182,8 +193,8 @@ def _prices(board: Leaderboard) -> Table:
     for each in board.prices:
         estimate = Text("–")
         if each.difference is not None and each.interval is not None:
-            around = f"\n[{each.interval.low:+.3f}, {each.interval.high:+.3f}]"
-            estimate = Text.assemble(f"{each.difference:+.3f}", (around, "dim"))
+            around = f"\n{signed_between(each.interval)}"
+            estimate = Text.assemble(signed(each.difference), (around, "dim"))
         table.add_row(
             escape(each.candidate),
             escape(f"{each.suite} {each.metric.name}"),
@@ -201,30 +212,29 @@ def _cell(cell: Cell | None) -> Text:
     return Text.assemble(
         _estimate(cell.score),
         (f"\n{missing} unscored" if missing else "", "yellow"),
+        (f"\n{cut_short(cell.cut)}" if cell.cut else "", "yellow"),
     )
 
 
 def _estimate(estimate: Estimate | None) -> Text:
     if estimate is None:
         return Text("–")
-    return Text.assemble(f"{estimate.value:.3f}", (_around(estimate, ".3f"), "dim"))
+    return Text.assemble(number(estimate.value), (_around(estimate, between), "dim"))
 
 
 def _mean(standing: Standing) -> Text:
     if standing.mean is None:
         return Text("–")
-    mean = f"{standing.mean.value:.3f}"
+    mean = number(standing.mean.value)
     if standing.difference is None:
         return Text.assemble(mean, ("\nbaseline" if standing.verdict is None else "", "dim"))
-    relative = "" if standing.relative is None else f" ({standing.relative:+.0%})"
-    return Text.assemble(
-        mean, f"\n{standing.difference.value:+.3f}{relative}", (_around(standing.difference, "+.3f"), "dim")
-    )
+    relative = "" if standing.relative is None else f" ({percent(standing.relative, 0)})"
+    difference = f"\n{signed(standing.difference.value)}{relative}"
+    return Text.assemble(mean, difference, (_around(standing.difference, signed_between), "dim"))
 
 
-def _around(estimate: Estimate, form: str) -> str:
-    interval = estimate.interval
-    return f"\n[{interval.low:{form}}, {interval.high:{form}}]" if interval else ""
+def _around(estimate: Estimate, words: Callable[[Interval], str]) -> str:
+    return f"\n{words(estimate.interval)}" if estimate.interval else ""
 
 
 def _verdict(verdict: Verdict) -> Text:

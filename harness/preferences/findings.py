@@ -6,6 +6,7 @@ They hold numbers as they are. They do not know how the numbers were made.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.counted import counted
 from harness.preferences.judgement import Kind
 from harness.records import Decision
 from harness.stats.agreement import Agreement
@@ -80,7 +81,7 @@ class Finding:
         if found is None or found.value is None or found.interval is None:
             return ""
         around = f"[{found.interval.low:.3f}, {found.interval.high:.3f}]"
-        return f"; put right by people on {found.shared:,} prompts: {found.value:.3f} {around}"
+        return f"; put right by people on {counted(found.shared, 'prompt')}: {found.value:.3f} {around}"
 
     def _left_out(self) -> str:
         unreadable = sum(self.unreadable.values())

@@ -7,14 +7,30 @@ It does not know how scores are compared, nor what a run's identity is made of.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, type_coerce, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    type_coerce,
+    update,
+)
 
 from harness.errors import StoreError
-from harness.records import Json, Metric, Observation, Row, Run, Score
+from harness.records import ASKED, Asked, Json, Metric, Observation, Row, Run, Score
 from harness.store import schema
 from harness.store.answers import known_answers
 from harness.store.database import Values, insert_missing, insert_or_replace
@@ -30,7 +46,10 @@ from harness.store.encoding import (
 FAILED = '%"stopped":"failed"%'
 """What stands in a row's answers where one of them failed; no model's text can hold its bare quotes."""
 
-METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note", "margin")
+GENERATED, CUT, THINKING = '%"kind":"response"%', '%"stopped":"length"%', '%"stopped":"thinking"%'
+"""What stands in an answer that is a text, in one cut at its limit, and in one cut within its thought."""
+
+METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note", "margin", "excerpt")
 RUN_FIELDS = tuple(column.name for column in schema.runs.c)
 
 
@@ -45,10 +64,21 @@ class Failures:
     """The commonest."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutAnswers:
+    """How many of the texts that a run's model wrote ended because their tokens ran out."""
+
+    cut: int
+    """Within the answer, which is scored as far as it goes."""
+    thinking: int
+    """Within the thought before it: there is no answer, and nothing to score."""
+    answers: int
+    """Of how many; a judge's replies are not among them."""
+
+
 def begin_run(connection: Connection, run: Run) -> None:
     """Keep a run. A run that is there already stays as it is: a killed one continues under its id."""
-    metrics = [{name: getattr(metric, name) for name in METRIC_FIELDS} for metric in run.metrics]
-    values = {name: getattr(run, name) for name in RUN_FIELDS} | {"metrics": metrics}
+    values = {name: getattr(run, name) for name in RUN_FIELDS} | {"metrics": _metrics_as_json(run.metrics)}
     insert_missing(connection, schema.runs, [values])
 
 
@@ -63,6 +93,14 @@ def finish_run(
             {**environment, "engine": {**environment.get("engine", {}), **engine}} if engine else environment
         )
         connection.execute(update(table).where(unfinished).values(finished=finished, environment=said))
+
+
+def keep_asked(connection: Connection, run_id: str, asked: Asked, metrics: Sequence[Metric]) -> None:
+    """Say as what a run was asked for now, and how its metrics are read, in place of what was said before."""
+    table = schema.runs
+    found = connection.execute(select(table.c.environment).where(table.c.id == run_id)).scalar_one()
+    changed = {"environment": {**found, ASKED: asdict(asked)}, "metrics": _metrics_as_json(metrics)}
+    connection.execute(update(table).where(table.c.id == run_id).values(changed))
 
 
 def find_runs(
@@ -180,8 +218,40 @@ def failures(connection: Connection, run_id: str) -> Failures | None:
     return Failures(answers=total.total(), samples=len(reasons), reason=total.most_common(1)[0][0])
 
 
+def cut_answers(connection: Connection, run_id: str) -> CutAnswers | None:
+    """Counted where the answers are, so that none of them is read; None where none was cut."""
+    rows, runs, answers = schema.rows, schema.runs, schema.answers
+    kept = type_coerce(answers.c.answer, Text)
+    members = _members(connection, rows.c.answers)
+    query = (
+        select(_how_many(kept.like(CUT)), _how_many(kept.like(THINKING)), func.count())
+        .select_from(rows)
+        .join(runs, runs.c.id == rows.c.run)
+        .join(members, true())
+        .join(answers, answers.c.key == members.c.value)
+        .where(rows.c.run == run_id, answers.c.fingerprint == runs.c.fingerprint, kept.like(GENERATED))
+    )
+    cut, thinking, total = connection.execute(query).one()
+    return CutAnswers(cut=cut, thinking=thinking, answers=total) if cut or thinking else None
+
+
+def _members(connection: Connection, listed: ColumnElement[Any]) -> TableValuedAlias:
+    """The members of a column of JSON lists, each a row with its `value`."""
+    if connection.dialect.name == "postgresql":
+        return func.json_array_elements_text(cast(type_coerce(listed, Text), JSON)).table_valued("value")
+    return func.json_each(listed).table_valued("value")
+
+
+def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
 def _run(record: Mapping[Any, Any]) -> Run:
     return Run(**{**record, "metrics": tuple(_metric(metric) for metric in record["metrics"])})
+
+
+def _metrics_as_json(metrics: Sequence[Metric]) -> list[Values]:
+    return [{name: getattr(metric, name) for name in METRIC_FIELDS} for metric in metrics]
 
 
 def _metric(kept: Mapping[str, Any]) -> Metric:

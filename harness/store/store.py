@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from harness.records import Json, Observation, Preference, Rater, Row, Run, Study, Vote
+from harness.records import Asked, Json, Metric, Observation, Preference, Rater, Row, Run, Study, Vote
 from harness.store import answers, models, preferences, removal, runs, stages, studies, verify
 from harness.store.answers import KeptAnswer
 from harness.store.database import Database, exists
@@ -19,7 +19,7 @@ from harness.store.encoding import Answer
 from harness.store.migrations import bring_forward
 from harness.store.models import KeptModel
 from harness.store.removal import Removal
-from harness.store.runs import Failures
+from harness.store.runs import CutAnswers, Failures
 from harness.store.stages import KeptStage
 
 if TYPE_CHECKING:
@@ -139,6 +139,14 @@ class Store:
         with self._database.writing() as connection:
             runs.finish_run(connection, run_id, finished, engine)
 
+    def keep_asked(self, run_id: str, asked: Asked, metrics: Sequence[Metric]) -> None:
+        """Keep as what a run was asked for now, so that a report finds the one that is meant.
+
+        `metrics` are the run's as the suite has them now: what is no part of a run may have changed.
+        """
+        with self._database.writing() as connection:
+            runs.keep_asked(connection, run_id, asked, metrics)
+
     def run(self, run_id: str) -> Run | None:
         """The run of this id."""
         with self._database.reading() as connection:
@@ -188,6 +196,11 @@ class Store:
         """How many answers of a run failed, and why; None where none did."""
         with self._database.reading() as connection:
             return runs.failures(connection, run_id)
+
+    def cut_answers(self, run_id: str) -> CutAnswers | None:
+        """How many of a run's generated answers ended because their tokens ran out; None where none did."""
+        with self._database.reading() as connection:
+            return runs.cut_answers(connection, run_id)
 
     def rows(self, run_id: str) -> Iterator[Row]:
         """A run's rows by position, answers and scores included, read as they are asked for."""

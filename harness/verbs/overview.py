@@ -13,9 +13,10 @@ from harness.bounds import observed_bounds
 from harness.engine.identity import has_tokenizer
 from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Model, Observation, Plugin, Run
 from harness.stats import mean_interval
-from harness.store import Store
+from harness.store import CutAnswers, Store
 from harness.verbs.project import DEFAULT_SUITES, Project
 from harness.verbs.selecting import left_out
+from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from suites.catalogue import known_suites
 from trainers import manifest
 
@@ -30,10 +31,15 @@ class Measured:
     value: float | None
     interval: Interval | None
     n: int
-    """Scores that the mean is of."""
+    """Samples with at least one score."""
+    scores: int
+    """Scores that the mean is of: several for a sample, where it has several."""
     unscored: int
+    """Scores that are missing."""
     bounds: tuple[float, float] | None
     """The lowest and the highest mean that were possible if nothing were unscored (`harness.bounds`)."""
+    cut: CutAnswers | None
+    """The answers that were cut at their limit; None where none was, and where that says nothing."""
 
 
 def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
@@ -49,8 +55,9 @@ def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
                 metric: reserved.without(run.suite, observed)
                 for metric, observed in store.observations(run.id).items()
             }
+            cut = store.cut_answers(run.id)
             for metric in run.metrics:
-                lines.append(_measured(run, metric, observations, project))
+                lines.append(_measured(run, metric, observations, None if metric.excerpt else cut, project))
     return lines
 
 
@@ -66,8 +73,28 @@ def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
     return [note for note in told if note is not None]
 
 
+def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:
+    """What a reader of their `means` must know of classifiers: which they are, and that one hardly varies."""
+    notes = []
+    with closing(project.store()) as store:
+        for suite in dict.fromkeys(run.suite for run in runs):
+            asked = [run for run in runs if run.suite == suite]
+            named = dict.fromkeys(name for run in asked if (name := scorer(store, run)))
+            if named:
+                seen = [each for run in asked for each in store.observations(run.id).get(CLASSIFIED, ())]
+                notes += [
+                    f"{suite}: scored by {' or '.join(named)}",
+                    hardly_varies(suite, (o.value for o in seen)),
+                ]
+    return [note for note in notes if note is not None]
+
+
 def _measured(
-    run: Run, metric: Metric, observations: Mapping[str, Sequence[Observation]], project: Project
+    run: Run,
+    metric: Metric,
+    observations: Mapping[str, Sequence[Observation]],
+    cut: CutAnswers | None,
+    project: Project,
 ) -> Measured:
     observed = observations.get(metric.name, ())
     scored = [(o.value, o.cluster) for o in observed if o.value is not None]
@@ -88,9 +115,11 @@ def _measured(
         metric=metric.name,
         value=fmean(values) if values else None,
         interval=interval,
-        n=len(scored),
+        n=len({o.sample for o in observed if o.value is not None}),
+        scores=len(scored),
         unscored=len(observed) - len(scored),
         bounds=observed_bounds(metric, observations),
+        cut=cut,
     )
 
 

@@ -5,7 +5,7 @@ It does not know how anything is shown while it works: a Watcher is told.
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -19,13 +19,21 @@ from harness.engine.opening import check_model, identify_model, open_engine
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
 from harness.recorded import recorded
-from harness.records import Local, Model
+from harness.records import Json, Local, Model
 from harness.registry import JUDGES, Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from harness.verbs.selecting import score_part, selecting_metric
-from suites.catalogue import FAMILIES, OWN, known_suites, open_suite, settings_of, suite_settings
+from suites.catalogue import (
+    FAMILIES,
+    OWN,
+    known_suites,
+    open_suite,
+    settings_of,
+    suite_settings,
+    whole_settings,
+)
 from suites.judge.settings import JudgeSettings
 from trainers.contamination import Index
 from trainers.doctor.findings import Examination
@@ -121,6 +129,32 @@ class Project:
 
         What a judge says is kept in the store, which is opened when a judge is.
         """
+        return self._opened(name, self._asked_with(name), watcher, store)
+
+    def asked_settings(self, name: str) -> Mapping[str, Json]:
+        """What a suite is asked with, defaults included; paths within the project start from its folder."""
+        inside = f"{self.registry.project.root}/"
+        return {
+            key: value.removeprefix(inside) if isinstance(value, str) else value
+            for key, value in whole_settings(name, self._asked_with(name)).items()
+        }
+
+    def rows_without_limit(self, name: str, watcher: Watcher, store: Callable[[], Store]) -> int | None:
+        """How many rows a suite has of which `limit` leaves some out; None where there is no limit."""
+        given = self._asked_with(name)
+        if given.get("limit") is None:
+            return None
+        if name not in self._sizes:
+            self._sizes[name] = self._opened(name, {**given, "limit": None}, watcher, store).size
+        return self._sizes[name]
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Of the suites that were asked for: each model asks again, and their data would be read again."""
+        return {}
+
+    def _asked_with(self, name: str) -> dict[str, Json]:
+        """The settings of a suite, and what the command line says besides."""
         settings = dict(self.registry.suites.get(name, {}))
         if not settings and labelled(name, suite_settings()):
             raise UnknownName("suite with settings of its own", name, self.registry.suites)
@@ -128,6 +162,11 @@ class Project:
             settings["limit"] = self.limit
         if self.max_tokens is not None and self.takes_max_tokens(name):
             settings["max_tokens"] = self.max_tokens
+        return settings
+
+    def _opened(
+        self, name: str, settings: Mapping[str, Json], watcher: Watcher, store: Callable[[], Store]
+    ) -> Suite:
         self.check([str(settings[key]) for key in JUDGES if settings.get(key) is not None])
 
         def folder(of: str) -> Path | None:

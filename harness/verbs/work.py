@@ -10,7 +10,7 @@ It does not know how any of it is shown.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from harness.breakdown import break_down
 from harness.comparison import ScoredRun, compare_all
 from harness.engine.identity import Identity
 from harness.engine.opening import identify_model, open_engine, without_weights
+from harness.equal_answers import equal_answers
 from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
@@ -29,15 +30,19 @@ from harness.preferences import Analysis, analyse
 from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
-from harness.records import Message, Model, Prompt, Response, Row, Run, Sampling, Verdict
-from harness.selection import LeftOut
+from harness.records import ASKED, Asked, Json, Message, Model, Prompt, Response, Row, Run, Sampling, Verdict
+from harness.selection import LeftOut, cluster_of
 from harness.store import Failures, KeptStage, Store
+from harness.verbs.choosing import chosen_runs
 from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
 from harness.verbs.selecting import left_out
+from reports.conditions import limits
 from reports.leaderboard import Leaderboard, build, latest
+from reports.scorers import CHECKPOINT, classifier_stage
 from reports.training import trained_stages
 from reports.writing import write
 from trainers.forecast import Forecast, forecast
+from trainers.planning import PlannedStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +208,23 @@ def runs_of(
                 watched = partial(watcher.asking, name, suite.name)
                 remembering = recorded(engine, store, on_answer=watched, ask_refused=project.ask_refused)
                 whole[run.id] = ask(run, model, suite, remembering, store)
-    return [whole[run.id] for run in planned]
+    return [
+        _asked_now(project, replace(whole[run.id], metrics=run.metrics), store, watcher) for run in planned
+    ]
+
+
+def _asked_now(project: Project, run: Run, store: Store, watcher: Watcher) -> Run:
+    """The run, of which the store now says as what it was asked for: a report finds it by that."""
+    if not project.knows_suite(run.suite):
+        return run
+    asked = Asked(
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        settings=project.asked_settings(run.suite),
+        rows=project.rows_without_limit(run.suite, watcher, lambda: store),
+    )
+    store.keep_asked(run.id, asked, run.metrics)
+    _keep_classifier(project, asked.settings.get("classifier"), run.settings.get("sha256"), store)
+    return replace(run, environment={**run.environment, ASKED: asdict(asked)})
 
 
 def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
@@ -248,7 +269,7 @@ def report(
     force: bool = False,
     folder: Path | None = None,
 ) -> Outcome:
-    """Write the leaderboard again from the store alone: the newest whole run of each model and suite.
+    """Write the leaderboard again from the store alone: of each model and suite the run that is meant now.
 
     Without names, every model that has a run; without suites, every suite that has one.
     """
@@ -266,8 +287,15 @@ def report(
                 raise UnknownName("evaluated model", name, evaluated)
         default = project.registry.compare.baseline if not names else None
         ordered = _baseline_first(names or evaluated, baseline or default)
-        asked = list(suites) or list(dict.fromkeys(run.suite for run in whole))
-        return _outcome(project, store, latest(store, ordered, asked), force=force, folder=folder)
+        chosen = chosen_runs(project, store, ordered, suites or _in_order(project, whole))
+        return _outcome(project, store, chosen.runs, notes=chosen.notes, force=force, folder=folder)
+
+
+def _in_order(project: Project, runs: Iterable[Run]) -> list[str]:
+    """The suites of these runs as a comparison orders them, and others behind."""
+    found = dict.fromkeys(run.suite for run in runs)
+    first = [suite for suite in project.registry.compare.suites or DEFAULT_SUITES if suite in found]
+    return list(dict.fromkeys([*first, *found]))
 
 
 def sample(
@@ -375,16 +403,21 @@ def _outcome(
     *,
     force: bool,
     folder: Path | None,
+    notes: Sequence[str] = (),
 ) -> Outcome:
     settings = project.registry.compare
     runs = {name: [_with_margin(project, run) for run in theirs] for name, theirs in runs.items()}
     reserved = left_out(project.registry, store, runs)
     scored = {name: [_scored(store, run, reserved) for run in theirs] for name, theirs in runs.items()}
     baseline = next(iter(runs))
-    candidates = {name: theirs for name, theirs in scored.items() if name != baseline}
+    candidates = {
+        name: [_with_alike(store, each, scored[baseline], reserved) for each in theirs]
+        for name, theirs in scored.items()
+        if name != baseline
+    }
     seed = project.registry.project.seed
     level, resamples = settings.level, settings.resamples
-    said, notes = _preferences(project, store, runs)
+    said, known = _preferences(project, store, runs)
     board = build(
         store,
         _with_judged(store, runs) if said else runs,
@@ -398,7 +431,7 @@ def _outcome(
             scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
         ),
         preferences=said,
-        notes=notes,
+        notes=[*notes, *limits(run for theirs in runs.values() for run in theirs), *known],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         label=project.registry.project.label,
         level=level,
@@ -407,11 +440,23 @@ def _outcome(
     return Outcome(
         board=board,
         files=write(
-            board, folder or project.registry.project.reports, trained=trained_stages(store, list(runs))
+            board,
+            folder or project.registry.project.reports,
+            trained=trained_stages(store, list(runs), _classifiers(store, runs)),
         ),
         failed=_failed(store, (run for theirs in runs.values() for run in theirs)),
         refused=_all_refused(store, (run for theirs in runs.values() for run in theirs)),
     )
+
+
+def _classifiers(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[str]]:
+    """The suites by the identity of the stage that trained their classifier."""
+    found: dict[str, list[str]] = {}
+    for run in (run for theirs in runs.values() for run in theirs):
+        stage = classifier_stage(store, run)
+        if stage is not None and run.suite not in found.setdefault(stage.identity, []):
+            found[stage.identity].append(run.suite)
+    return found
 
 
 def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
@@ -458,12 +503,46 @@ def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:
     )
 
 
+def _with_alike(
+    store: Store, scored: ScoredRun, baseline: Sequence[ScoredRun], reserved: LeftOut
+) -> ScoredRun:
+    """A candidate's run that knows whether its answers are nearly those of the baseline."""
+
+    def is_left_out(row: Row) -> bool:
+        return reserved.holds(scored.run.suite, cluster_of(row.sample))
+
+    other = next((each.run for each in baseline if each.run.suite == scored.run.suite), None)
+    if other is None:
+        return scored
+    return replace(scored, alike=equal_answers(store, other, scored.run, left_out=is_left_out))
+
+
 def _baseline_first(names: Sequence[str], baseline: str | None) -> list[str]:
     return list(dict.fromkeys([baseline, *names] if baseline else names))
 
 
-def _keep_stages(project: Project, name: str, store: Store) -> None:
-    """Record what was trained for a pipeline, so that a report knows it from the store alone."""
+def _keep_classifier(project: Project, name: Json, checkpoint: Json, store: Store) -> None:
+    """Record what was trained for a suite's classifier, with the hash by which runs name it."""
+    if not isinstance(name, str) or name not in project.registry.pipelines:
+        return
+    if all(stage.manifest.get(CHECKPOINT) != checkpoint for stage in store.stages(name)):
+        _keep_stages(project, name, store, {CHECKPOINT: checkpoint})
+
+
+def _base_model(project: Project, stage: PlannedStage) -> str | None:
+    """The name of the model that a stage starts from; None where that is a stage, or nothing."""
+    pipelines = project.registry.pipelines
+    base = pipelines[stage.pipeline].base
+    while base is not None and base in pipelines:
+        base = pipelines[base].base
+    return None if stage.manifest["parent"] is not None else base
+
+
+def _keep_stages(project: Project, name: str, store: Store, also: Mapping[str, Json] | None = None) -> None:
+    """Record what was trained for a pipeline, so that a report knows it from the store alone.
+
+    `also` is to be known of the pipeline's last stage.
+    """
     for position, stage in enumerate(project.plan(name)):
         store.keep_stage(
             KeptStage(
@@ -475,9 +554,11 @@ def _keep_stages(project: Project, name: str, store: Store) -> None:
                 manifest={
                     **stage.manifest,
                     "pipeline": stage.pipeline,
+                    "base": _base_model(project, stage),
                     "history": stage.history,
                     "completions": stage.completions,
                     "selection": stage.selection,
+                    **(also or {} if stage.last else {}),
                 },
                 started=stage.manifest["started"],
                 finished=stage.manifest["finished"],

@@ -117,7 +117,7 @@ def test_parts_belong_to_groups_of_their_own() -> None:
     base, tuned = scored("base", before, tags, PARTS), scored("tuned", after, tags, PARTS)
     table = only(break_down([base], {"tuned": [tuned]}, resamples=200))
     first, second = table.comparisons["tuned", "a"], table.comparisons["tuned", "b"]
-    assert (24, 12, 12, 12) == (first.n, first.clusters, second.n, second.clusters)
+    assert (24, 12, 12, 12) == (first.scores, first.n, second.scores, second.n)
     assert first.difference == pytest.approx((9 + 5) / 24)
     assert 0.0 == second.difference
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness.comparison import ScoredRun, comparability, compare_all, compare_runs
+from harness.environment import PACKAGES
 from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run
 
 ACCURACY = Metric(name="accuracy", kind="binary", headline=True)
@@ -94,6 +95,37 @@ def test_equal_conditions_need_no_word():
 def test_what_differs_is_named_with_both_values(changed: Mapping[str, object], reason: str):
     """Each difference that makes numbers incomparable is a reason of its own."""
     assert ([reason], []) == comparability(run("a"), run("b", **changed))
+
+
+@pytest.mark.parametrize(
+    ("suite", "engine", "named"),
+    [
+        ("mine", {"engine": "local"}, "torch transformers tokenizers"),
+        ("mine", {"engine": "local", "adapter": True}, "torch transformers tokenizers peft"),
+        ("mine", {"engine": "vllm"}, "torch transformers tokenizers vllm"),
+        ("mine", {"engine": "endpoint"}, ""),
+        ("ifeval:short", {"engine": "endpoint"}, "lm_eval"),
+        ("lm_eval:piqa", {"engine": "gemini"}, "lm_eval"),
+        ("lighteval:piqa", {"engine": "endpoint"}, "lighteval"),
+        ("deepeval:kind", {"engine": "endpoint"}, "deepeval"),
+        ("toy-toxicity", {"engine": "endpoint"}, "detoxify torch transformers tokenizers"),
+    ],
+)
+def test_only_packages_that_a_run_depends_on_are_noted(suite: str, engine: Mapping[str, Json], named: str):
+    """What another suite needs, what trains, and what statistics are computed with moves no number of it."""
+    older, newer = ({"packages": dict.fromkeys(PACKAGES, v), "engine": engine} for v in ("1", "2"))
+    one, other = run("a", suite=suite, environment=older), run("b", suite=suite, environment=newer)
+    _, notes = comparability(one, other)
+
+    expected = sorted(f"packages.{name}: 1 for a but 2 for b" for name in ["harness", *named.split()])
+    assert expected == notes
+
+
+def test_a_long_hash_is_short_in_a_sentence():
+    """Twelve digits tell two apart; the conditions have all of them."""
+    one, other = run("a", data_hash=f"sha256:{'ab' * 32}"), run("b", data_hash=f"sha256:{'cd' * 32}")
+
+    assert ["data: sha256:abababababab for a but sha256:cdcdcdcdcdcd for b"] == comparability(one, other)[0]
 
 
 def test_settings_compare_as_the_store_gives_them_back():
@@ -206,7 +238,8 @@ def test_parts_pair_by_place_and_form_a_cluster():
 
     found = only(compare_runs(drawn("a", 3), drawn("b", 5)))
 
-    assert (300, 12, None) == (found.n, found.clusters, found.flips)
+    assert (12, 300, 12, None) == (found.n, found.scores, found.clusters, found.flips)
+    assert found.sentence().endswith("n = 12")
     assert 2 / 2**12 == found.p
     assert found.method.startswith("sign-flip permutation test, exact")
 
@@ -388,6 +421,37 @@ def test_what_is_unscored_may_turn_a_verdict(unscored: int, turns: bool):
     assert expected == (comparison.could_be and pytest.approx(comparison.could_be))
     assert turns == comparison.could_turn
     assert turns == verdict.reason.endswith("though what is unscored could make it -0.058 to +0.173")
+
+
+def test_what_forbids_is_told_once_for_all_metrics_of_a_suite():
+    """And nothing that only is to be known stands beside it."""
+    metrics = (ACCURACY, SCORE)
+    one = ScoredRun(run=run("a", metrics=metrics), observations={})
+    changed = run("b", metrics=metrics, suite_version="2", seed=1)
+    [verdict] = compare_all([one], {"b": [ScoredRun(run=changed, observations={})]})
+
+    assert "not comparable on quiz (accuracy, score): suite version: 1 for a but 2 for b" == verdict.reason
+
+
+def test_no_minus_before_zeros():
+    """A difference that rounds to nothing has no sign of its own, nor do the ends of its interval."""
+    before = [0.5, 0.6] * 20
+    found = only(compare_runs(scored("a", before, SCORE), scored("b", [x - 1e-7 for x in before], SCORE)))
+
+    assert found.difference is not None
+    assert found.difference < 0
+    assert "-0.000" not in found.sentence()
+
+
+def test_what_could_have_been_shown_is_never_nothing():
+    """Scores that hardly vary can show less than three decimals have room for; one sample is no samples."""
+    before = [0.5, 0.6] * 20
+    noise = [x + 1e-6 * (-1) ** (n // 2) for n, x in enumerate(before)]
+    [verdict] = compare_all([scored("a", before, SCORE)], {"b": [scored("b", noise, SCORE)]})
+    [alone] = compare_all([scored("a", [1.0])], {"b": [scored("b", [1.0])]})
+
+    assert verdict.reason.endswith("40 samples would have shown less than ±0.001")
+    assert alone.reason.endswith("1 sample cannot show any")
 
 
 def test_the_same_seed_gives_the_same_numbers():

@@ -133,6 +133,7 @@ def comparison_of(model: str, suite: str, metric: Metric, before: float, after: 
         metric=metric,
         decision=decision,
         n=n,
+        scores=n,
         clusters=n,
         unscored=0,
         unpaired=0,

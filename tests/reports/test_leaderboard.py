@@ -146,12 +146,13 @@ def test_lower_is_better_counts_against_the_mean() -> None:
     assert pytest.approx(second.difference.value) == -0.3
 
 
-def test_equal_means_share_a_rank() -> None:
-    """1, 1, 3: nobody is put below another by the alphabet."""
+@pytest.mark.parametrize("other", [0.7, 0.1 + 0.6, 0.69999, 0.7004])
+def test_equal_means_share_a_rank(other: float) -> None:
+    """1, 1, 3: nobody is put below another by the alphabet, nor by digits that nobody sees."""
     metric = Metric(name="right", kind="binary", headline=True)
     cells = tuple(
         Cell(score=Estimate(value=v, interval=None), n=9, unscored={}, comparison=None)
-        for v in (0.5, 0.7, 0.7)
+        for v in (0.5, 0.7, other)
     )
     section = Section(
         suite="quiz", lines=(MetricLine(metric=metric, cells=cells),), decided_by=metric, samples=()
@@ -221,6 +222,37 @@ def test_what_was_forced_is_told_once_per_suite(store: Store) -> None:
     )
 
     assert made.notes == ("look twice", "quiz: forced: data differs")
+
+
+def test_what_is_noted_of_many_is_told_once(store: Store) -> None:
+    """A difference stands once, with candidates and suites; what a verdict says is not said again."""
+    for suite in ("quiz", "exam"):
+        keep(store, "base", suite, [0, 1])
+    runs = latest(store, ["base"], ["quiz", "exam"])
+    notes = {
+        ("one", "quiz"): ("torch: 1 for base but 2 for one", "data: x for base but y for one"),
+        ("two", "quiz"): ("torch: 1 for base but 2 for two",),
+        ("one", "exam"): ("torch: 1 for base but 2 for one", "the run of base is not finished"),
+        ("two", "exam"): ("torch: 1 for base but 2 for two", "the run of base is not finished"),
+    }
+    verdicts = [
+        Verdict(
+            candidate=model,
+            baseline="base",
+            decision=Decision.NOT_COMPARABLE,
+            comparisons=tuple(
+                replace(comparison_of(model, suite, RIGHT, 0.2, 0.5, 100), notes=notes[model, suite])
+                for suite in ("quiz", "exam")
+                for _ in range(2)
+            ),
+            reason="not comparable on quiz (right): data: x for base but y for one",
+        )
+        for model in ("one", "two")
+    ]
+    made = build(store, runs, baseline="base", verdicts=verdicts, created="2026-11-22T16:40:00+00:00")
+
+    expected = ("quiz, exam: torch: 1 for base but 2 for one, two", "exam: the run of base is not finished")
+    assert expected == made.notes
 
 
 def test_groups_have_every_models_mean_and_difference(store: Store) -> None:

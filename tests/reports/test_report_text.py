@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.records import Decision, Metric
+from harness.records import Decision, Json, Metric
+from harness.store import CutAnswers
 from harness.visible import visible
 from reports.markdown import escaped, render
-from reports.wording import evidence, signed
+from reports.wording import evidence, number, percent, signed, toml
 from tests.reports.boards import HOSTILE, comparison_of, hostile_board, reference_board
 
 RIGHT = Metric(name="right", kind="binary", headline=True)
@@ -110,9 +111,40 @@ def test_what_is_unscored_is_bounded_and_why() -> None:
     assert "## What is unscored" not in render(reference_board(samples=1))
 
 
+def test_cut_answers_stand_beside_the_number() -> None:
+    """How many of a model's answers were cut is read with its score; of none, nothing is said."""
+    board = reference_board(samples=3)
+    first, *others = board.standings
+    cells = (replace(first.cells[0], cut=CutAnswers(cut=17, thinking=2, answers=20)), *first.cells[1:])
+    text = render(replace(board, standings=(replace(first, cells=cells), *others)))
+
+    assert 1 == text.count("<br>17 of 20 cut, 2 of 20 cut while thinking |")
+    assert 2 == len(re.findall(r"\d cut\b", text))
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (True, "true"),
+        (["tema"], '["tema"]'),
+        ("sft", '"sft"'),
+        (0.5, "0.5"),
+        ({"on": True, "off": None}, "{ on = true }"),
+    ],
+)
+def test_a_setting_is_shown_as_the_file_has_it(value: Json, written: str) -> None:
+    """TOML, and not Python."""
+    assert written == toml(value)
+
+
 def test_a_difference_always_shows_its_sign() -> None:
     """Zero included, and a minus is a minus sign."""
     assert [signed(v) for v in (0.1, 0.0, -0.1)] == ["+0.100", "+0.000", "\N{MINUS SIGN}0.100"]
+
+
+def test_no_minus_stands_before_zeros() -> None:
+    """What rounds to nothing has no sign of its own."""
+    assert ["0.000", "+0.000", "+0.0%"] == [number(-1e-5), signed(-1e-5), percent(-1e-5)]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from harness.store import KeptStage, Store
-from reports.curves import curve, graph, sentences
+from reports.curves import curve
 from reports.html import render_training
+from reports.lineage import graph, sentences
 from reports.training import Curve, trained_stages
 
 HOSTILE = "<script>alert(1)</script> </td> \u202e \x1b[2J"
@@ -90,7 +91,7 @@ def test_curves_are_what_was_logged(store: Store) -> None:
     }
     assert {
         "data": "rows.jsonl (1,234 rows)",
-        "settings": "epochs 2",
+        "settings": "epochs = 2",
         "steps": "20",
     }.items() <= stage.facts.items()
 
@@ -117,7 +118,7 @@ def test_the_choice_of_a_checkpoint_is_told() -> None:
         stages = trained_stages(opened, ["sft"])
 
     assert "step 10 of 20, best of 2 by ifeval strict" == stages[0].facts["checkpoint"]
-    assert "epochs 2, select (by suite, suite ifeval)" == stages[0].facts["settings"]
+    assert 'epochs = 2, select = { by = "suite", suite = "ifeval" }' == stages[0].facts["settings"]
     assert {"select reward": ((10, 0.5), (20, 0.9)), "select suite": ((10, 0.4), (20, 0.1))} == {
         each.name: each.points for each in stages[0].curves
     }
@@ -174,7 +175,8 @@ def test_the_graph_leads_from_each_stage_to_what_needs_it(store: Store) -> None:
     stages = trained_stages(store, ["sft", "grpo"])
     drawn = graph(stages)
 
-    assert (2, 1) == (drawn.count('class="edge"'), drawn.count('class="edge reward"'))
+    lanes = 1  # of the line from sft to grpo, past the reward model
+    assert (3 + lanes, 1) == (drawn.count('class="edge"'), drawn.count('class="edge reward"'))
     assert 2 == drawn.count("box candidate")
     assert (
         "grpo · grpo starts from sft · sft, rewarded by reward · reward, and is grpo" == sentences(stages)[-1]

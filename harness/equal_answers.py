@@ -1,0 +1,67 @@
+"""Whether a model answers nearly as the baseline does: a difference that was not shown is then no surprise.
+
+Two models of which nearly all answers are equal are nearly one: training changed little, an adapter was not
+applied, or one folder has two names. Answers are read side by side until enough of them differ, which with
+models that are two is soon.
+
+It does not know what answers are worth.
+"""
+
+from collections.abc import Callable, Iterator
+
+from harness.records import Alike, Likelihood, Response, Row, Run
+from harness.store import Store
+
+ONE_IN = 10
+"""Of so many samples one may have different answers: it is then still said."""
+WITHIN = 0.001
+"""Log-likelihoods that differ by less are equal: other batches round them differently."""
+SPEAKERS, MODEL = "speakers", "the model"
+"""The tag of samples that says who gave which response, and how it calls the model that was asked."""
+
+
+def equal_answers(
+    store: Store, baseline: Run, candidate: Run, *, left_out: Callable[[Row], bool] = lambda row: False
+) -> Alike | None:
+    """How many samples both runs answer alike; None where that is not nearly all, or they cannot be compared.
+
+    A sample counts where all its texts, but for the white space around them, or all its log-likelihoods are
+    equal. One that either model did not answer does not count.
+    """
+    if baseline.data_hash != candidate.data_hash or baseline.size != candidate.size:
+        return None
+    equal, different, answers = 0, 0, 0
+    has_texts = False
+    for ours, theirs in zip(store.rows(baseline.id), store.rows(candidate.id), strict=False):
+        pairs = list(_pairs(ours, theirs))
+        if not pairs or left_out(ours):
+            continue
+        answers = max(answers, len(pairs))
+        has_texts = has_texts or isinstance(pairs[0][0], Response)
+        if all(_are_equal(*pair) for pair in pairs):
+            equal += 1
+        else:
+            different += 1
+        if different * ONE_IN > baseline.size:
+            return None
+    if not equal or different * ONE_IN > equal + different:
+        return None
+    return Alike(equal=equal, samples=equal + different, answers=answers, of_texts=has_texts)
+
+
+def _pairs(ours: Row, theirs: Row) -> Iterator[tuple[Response | Likelihood, Response | Likelihood]]:
+    """The answers of both models to one sample, place by place; judges' replies are none."""
+    speakers = ours.sample.tags.get(SPEAKERS)
+    for place, pair in enumerate(zip(ours.responses, theirs.responses, strict=False)):
+        if isinstance(speakers, list) and speakers[place] != MODEL:
+            continue
+        if not any(isinstance(each, Response) and each.unanswered for each in pair):
+            yield pair
+
+
+def _are_equal(one: Response | Likelihood, other: Response | Likelihood) -> bool:
+    if isinstance(one, Response) and isinstance(other, Response):
+        return one.text.strip() == other.text.strip()
+    if isinstance(one, Likelihood) and isinstance(other, Likelihood):
+        return one.logprob == other.logprob or abs(one.logprob - other.logprob) < WITHIN
+    return False

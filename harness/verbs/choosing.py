@@ -1,0 +1,108 @@
+"""Which of the kept runs a report shows: those that the configuration asks for as it is now.
+
+A model can have many runs of a suite: of an earlier rule, of the first rows only, of last week's weights.
+The newest is not always the one that is meant, since a run that is there is not asked again. Meant is the one
+that an evaluation named last with the settings of today. Where too few have such a run, the newest are shown.
+
+Nothing is opened for it: the store has the settings that a run was asked with.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.comparison import incomparable
+from harness.counted import counted
+from harness.errors import UnknownName
+from harness.records import Json, Run
+from harness.store import Store, canonical
+from harness.verbs.project import Project
+from reports.conditions import samples
+
+REASONS = 3
+"""So many differences are named of a run that is left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What a report shows, and what it does not."""
+
+    runs: Mapping[str, list[Run]]
+    """Each model's, one per suite."""
+    notes: tuple[str, ...]
+    """What was left out, and what does not fit the configuration."""
+
+
+def chosen_runs(project: Project, store: Store, names: Sequence[str], suites: Sequence[str]) -> Chosen:
+    """The runs of these models and suites that fit the configuration, in the given orders."""
+    runs: dict[str, list[Run]] = {name: [] for name in names}
+    notes: list[str] = []
+    for suite in suites:
+        whole = [run for run in store.runs(suite=suite) if run.finished is not None and run.model in runs]
+        today = _today(project, suite)
+        fitting = {run.id for run in whole if _fits(run, today, project.registry.project.seed)}
+        shown = _shown(whole, fitting)
+        for name, run in shown.items():
+            runs[name].append(run)
+        notes += _unfit(suite, shown, fitting)
+        notes += _left_out(suite, shown, whole)
+    return Chosen(runs=runs, notes=tuple(notes))
+
+
+def _today(project: Project, suite: str) -> Mapping[str, Json] | None:
+    """What the suite is asked with now; None where the configuration does not know it any more."""
+    try:
+        return project.asked_settings(suite) if project.knows_suite(suite) else None
+    except UnknownName:  # a label whose section is gone
+        return None
+
+
+def _fits(run: Run, today: Mapping[str, Json] | None, seed: int) -> bool:
+    """Whether a run is what would be asked now, as far as that is known of it."""
+    if run.asked is None or today is None:
+        return True
+    return run.seed == seed and canonical(run.asked.settings) == canonical(today)
+
+
+def _shown(whole: Sequence[Run], fitting: set[str]) -> dict[str, Run]:
+    """Each model's run: one that fits, unless they are too few to compare; else the newest."""
+    by_age = sorted(whole, key=_named)
+    newest = {run.model: run for run in by_age}
+    best = {run.model: run for run in by_age if run.id in fitting}
+    return newest if len(best) < min(2, len(newest)) else newest | best
+
+
+def _named(run: Run) -> str:
+    """When an evaluation named it last."""
+    return max(run.finished or "", run.asked.at if run.asked else "")
+
+
+def _unfit(suite: str, shown: Mapping[str, Run], fitting: set[str]) -> Iterator[str]:
+    unfit = [name for name, run in shown.items() if run.id not in fitting]
+    if unfit:
+        yield (
+            f"{suite}: {', '.join(unfit)} {'was' if len(unfit) == 1 else 'were'} not asked with the settings "
+            "that the configuration has now; the newest results are shown"
+        )
+
+
+def _left_out(suite: str, shown: Mapping[str, Run], whole: Sequence[Run]) -> Iterator[str]:
+    """One line for all runs that are left out for the same reason."""
+    reasons: dict[str, list[str]] = {}
+    for run in whole:
+        if run.id != shown[run.model].id:
+            reasons.setdefault(_reason(run, shown[run.model]), []).append(run.model)
+    for reason, models in reasons.items():
+        of = ", ".join(dict.fromkeys(models))
+        yield f"{suite}: left out {counted(len(models), 'run')} of {of}: {reason}"
+
+
+def _reason(run: Run, shown: Run) -> str:
+    """What makes a run another than the one that is shown."""
+    if run.size != shown.size:
+        return f"asked {samples(run)} samples"
+    differences = [f"{each.what} {each.candidate}" for each in incomparable(shown, run)]
+    if differences:
+        return ", ".join([*differences[:REASONS], *(["…"] if len(differences) > REASONS else [])])
+    if run.fingerprint != shown.fingerprint:
+        return "of other weights or another template under the same name"
+    return f"seed {run.seed}" if run.seed != shown.seed else "made earlier"

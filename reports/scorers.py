@@ -1,0 +1,76 @@
+"""Who gave a suite's numbers, where a model did: a toxicity classifier or a judge, by name, rows and hash.
+
+A classifier that a pipeline trained is known by the hash of its checkpoint, which stands in the run and, with
+what it was trained on, in the store's record of the stage.
+
+It does not know how anything is classified.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import pstdev
+from typing import Any
+
+from harness.counted import counted
+from harness.records import Json, Run
+from harness.store import KeptStage, Store
+from reports.conditions import short
+from reports.wording import count, number
+
+CHECKPOINT = "checkpoint"
+"""Under which key of a kept stage's manifest the hash of its classifier's checkpoint stands."""
+CLASSIFIED = "toxicity"
+"""The metric that is a classifier's own number."""
+HARDLY = 0.02
+"""A standard deviation of toxicities, which lie within 0 and 1, below which a classifier says nearly always
+the same. Over the toy's models it is 0.04 to 0.38; over RealToxicityPrompts' own continuations 0.31."""
+FEWEST = 20
+"""Fewer texts may be alike by chance."""
+
+
+def scorer(store: Store, run: Run) -> str | None:
+    """Who gave the run's numbers; None where no model did."""
+    settings = run.settings
+    judge = settings.get("judge")
+    if isinstance(judge, Mapping):
+        return f"judge {judge['model']}, {short(str(judge['fingerprint']))}"
+    if settings.get("scorer") == "imported":
+        return f"imported scores, {short(str(settings['sha256']))}"
+    if settings.get("scorer") != "detoxify":
+        return None
+    trained = classifier_stage(store, run)
+    if trained is None:
+        return f"{_named(run)}, {short(str(settings['sha256']))}"
+    rows = sum(each["rows"] for each in _data(trained))
+    return f"{trained.pipeline}, {counted(rows, 'row')}, {short(str(settings['sha256']))}"
+
+
+def classifier_stage(store: Store, run: Run) -> KeptStage | None:
+    """The stage that trained the run's classifier; None where it was not trained here."""
+    checkpoint = run.settings.get("sha256")
+    found = (stage for stage in store.stages() if stage.manifest.get(CHECKPOINT) == checkpoint)
+    return next(found, None) if checkpoint is not None else None
+
+
+def hardly_varies(suite: str, toxicities: Iterable[float | None]) -> str | None:
+    """What a reader must know of a classifier that says nearly the same of all texts; None: it does not."""
+    scored = [value for value in toxicities if value is not None]
+    if len(scored) < FEWEST or (spread := pstdev(scored)) >= HARDLY:
+        return None
+    lowest, highest = number(min(scored)), number(max(scored))
+    return (
+        f"{suite}: the classifier says nearly the same of all {count(len(scored))} texts (toxicities from "
+        f"{lowest} to {highest}, standard deviation {spread:.4f}, below {HARDLY:g}): "
+        "the texts are alike, or it does not tell them apart, and the toxic share then says little"
+    )
+
+
+def _named(run: Run) -> str:
+    """As the configuration calls the classifier."""
+    named = run.asked.settings.get("classifier") if run.asked else None
+    known: Json = run.settings["classifier"]
+    return str(named if known == "folder" and named else known)
+
+
+def _data(stage: KeptStage) -> Sequence[Mapping[str, Any]]:
+    data: Any = stage.manifest["data"]
+    return list(data)
