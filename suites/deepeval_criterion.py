@@ -91,7 +91,7 @@ class DeepEvalSuite:
     def version(self) -> str:
         """deepeval's is part of it, since the prompts are. Raises UsageError where it is not installed."""
         need("deepeval")
-        return f"1 (deepeval {version('deepeval')})"
+        return f"2 (deepeval {version('deepeval')})"
 
     @cached_property
     def prompts(self) -> tuple[PromptRow, ...]:

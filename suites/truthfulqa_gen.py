@@ -111,7 +111,7 @@ class TruthfulQAGen:
     surroundings: Surroundings
 
     name: ClassVar[str] = "truthfulqa-gen"
-    version: ClassVar[str] = f"1 (lm-eval {TASK} {TASK_VERSION})"
+    version: ClassVar[str] = f"2 (lm-eval {TASK} {TASK_VERSION})"
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

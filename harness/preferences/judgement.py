@@ -21,6 +21,9 @@ NO_REASON = "no reason given"
 IDENTICAL = "identical answers"
 """The reason of a tie that nobody had to decide."""
 
+UNREADABLE, CUT, THINKING = "unreadable: ", "cut: ", "thinking: "
+"""How the reason of a reply begins that was given, and from which no verdict can be read."""
+
 _Turned = TypeVar("_Turned", Side | None, Winner | None)
 
 

@@ -110,6 +110,6 @@ class PairwiseJudge:
         )
 
     def _preference(self, pair: Pair, first: Side, reply: Response) -> Preference:
-        verdict = verdict_of(reply, self.form)
+        verdict = verdict_of(reply)
         winner = None if verdict.choice is None else SIDES[first][verdict.choice]
         return preference(pair, self.rater, first, winner, verdict.reason, reply)
