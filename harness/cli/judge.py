@@ -14,7 +14,7 @@ from harness.cli.options import AsJson, Config, Device, Limit, Names, Seed
 from harness.cli.preferred import whole
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json
-from harness.errors import BudgetReached, UsageError
+from harness.errors import BudgetReached, JudgeUnreadable, UsageError
 from harness.preferences import IDENTICAL
 from harness.records import Preference, Sampling
 from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges, settings_of
@@ -145,7 +145,9 @@ def _level(project: Project, level: float | None) -> float:
 
 
 def _complain(judged: Judged, answers: Sequence[FailedAnswers]) -> None:
-    """End the command with what is left to be done. Raises AnswersFailed or BudgetReached."""
+    """End the command with what is left. Raises JudgeUnreadable, AnswersFailed or BudgetReached."""
+    if judged.unreadable:
+        raise JudgeUnreadable("\n".join(_given_up(*each) for each in judged.unreadable.items()))
     complain_of_failures(
         [
             *answers,
@@ -161,6 +163,14 @@ def _complain(judged: Judged, answers: Sequence[FailedAnswers]) -> None:
             f"{judged.spent or 0:.6g} are spent, and the next might cost more than what is left; what was "
             "judged is kept, and the same command with a larger budget goes on from there"
         )
+
+
+def _given_up(judge: str, why: str) -> str:
+    return (
+        f"judge {judge!r} is asked no further, since its replies cannot be read in either form: {why}; they "
+        "are kept and counted, so the same command asks at most ten more before it stops again: name another "
+        "judge, or set another `template` or a larger `max_tokens` in [judge]"
+    )
 
 
 # ---------------------------------------------------------------- what was judged

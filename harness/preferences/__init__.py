@@ -3,12 +3,21 @@
 from harness.preferences.analysis import analyse
 from harness.preferences.files import read_judgements, write_judgements
 from harness.preferences.findings import HUMANS, Analysis, Finding, GroupAgreement, RaterAgreement, Ratings
-from harness.preferences.judgement import CUT, IDENTICAL, UNREADABLE, Choice, Judgement, choices
+from harness.preferences.judgement import (
+    CUT,
+    IDENTICAL,
+    THINKING,
+    UNREADABLE,
+    Choice,
+    Judgement,
+    choices,
+)
 
 __all__ = [
     "CUT",
     "HUMANS",
     "IDENTICAL",
+    "THINKING",
     "UNREADABLE",
     "Analysis",
     "Choice",

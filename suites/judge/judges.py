@@ -47,6 +47,10 @@ class Judge(Protocol):
         """How long a reply usually is: a guess, for estimates."""
         ...
 
+    def otherwise(self) -> "Judge | None":
+        """The same judge, asked for its verdict in another form; None: there is no other left."""
+        ...
+
     def first_side(self, pair: Pair) -> Side:
         """Whose answer is shown first in the first of its prompts."""
         ...

@@ -1,8 +1,8 @@
 """What a judge's reply says: a verdict, or why none can be read.
 
-A reply that was refused, failed or was cut, and one that states no verdict or two, is no verdict, and never a
-tie. It is read alike in whichever form it was asked for: see `harness.replies`. What a model thought before it
-replied does not count.
+A reply that was refused, failed or was cut, and one that states no verdict or two, is no verdict, and never
+a tie. It is read alike in whichever form it was asked for: see `harness.replies`. What a model thought before
+it replied does not count.
 
 It does not know which model's answer is A.
 """
