@@ -341,16 +341,22 @@ def test_the_form_that_is_read(project: Judged, reads: bool) -> None:
 
 
 def test_a_judge_that_breaks_down(project: Judged) -> None:
-    """Later replies that cannot be read end it too: with 4 at once, at most 8 are paid beyond the ten."""
-    project.write("prompts.jsonl", *({"id": f"p{n}", "prompt": f"Which number is {n}?"} for n in range(100)))
-    project.judge.answer = lambda asked: (
-        longer(asked) if asked.number < 60 else "No." if held_to_a_schema(asked) else "Hm."
-    )
+    """Later replies that cannot be read end it too, soon; all that came are kept, counted and paid once."""
+    project.write("prompts.jsonl", *({"id": f"p{n}", "prompt": f"Which number is {n}?"} for n in range(150)))
+    project.judge.wrong = lambda asked: Fault(delay=0.04)
+    project.judge.answer = lambda asked: longer(asked) if asked.number < 60 else "No."
     found = project.judged("--by", "served", code=3)
     held = sum(map(held_to_a_schema, project.judge.asked))
-    assert 60 + 10 <= held <= 60 + 10 + 2 * 4 + 2, "a pair is heard when both of its replies are there"
+    assert 60 + 10 <= held <= 60 + 10 + 2 * 4 + 30, (
+        "what is on its way, and what comes in a quarter of a second"
+    )
     assert 10 == len(project.judge.asked) - held
-    assert "unreadable" == found["sessions"][0]["ended"]
+    [session] = found["sessions"]
+    assert ("unreadable", project.kept()) == (session["ended"], session["calls"])
+    assert found["spent"] >= session["cost"] > 0
+    asked = len(project.judge.asked)
+    assert 0 == project.judged("--by", "served", code=3)["sessions"][0]["calls"]
+    assert asked == len(project.judge.asked)
 
 
 def test_a_broken_judge_stops_no_other(project: Judged) -> None:

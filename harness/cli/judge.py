@@ -26,6 +26,8 @@ from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
 from suites.judge.templates import CRITERIA, TEMPLATES, sentence_of, template_named
 
+REASONS = 3
+"""As many reasons for having no verdict are shown."""
 HALF = 0.5
 """The share of wins of either of two models if neither is preferred."""
 
@@ -183,8 +185,8 @@ def _print(judged: Judged) -> None:
         console.print(Text(_effort(each)))
         if each.stopping is not None:
             console.print(Text(_decided(each, each.stopping)))
-        for reason, count in _unusable(each.session.preferences).items():
-            console.print(Text(visible(f"no verdict by {each.rater.id}: {count} × {reason}"), style="yellow"))
+        for line in _without_verdict(each):
+            console.print(Text(visible(line), style="yellow"))
     for note in judged.notes:
         console.print(Text(visible(f"note: {note}"), style="yellow"))
     if judged.spent is not None:
@@ -219,6 +221,16 @@ def _effort(each: PairSession) -> str:
         f"{each.right} vs {each.left} by {each.rater.id}: {each.pairs:,} pairs, {identical:,} of them "
         f"identical; {session.calls:,} calls{known}, {tokens:,} tokens"
     )
+
+
+def _without_verdict(each: PairSession) -> list[str]:
+    """The commonest reasons for having no verdict; every unreadable reply is one of its own."""
+    reasons = _unusable(each.session.preferences)
+    commonest = reasons.most_common(REASONS)
+    others = reasons.total() - sum(count for _, count in commonest)
+    told = [f"{count:,} × {reason}" for reason, count in commonest]
+    told += [f"{others:,} × others, each in --json"] if others else []
+    return [f"no verdict by {each.rater.id}: {line}" for line in told]
 
 
 def _unusable(preferences: Sequence[Preference]) -> Counter[str]:

@@ -6,6 +6,7 @@ from harness.preferences.findings import HUMANS, Analysis, Finding, GroupAgreeme
 from harness.preferences.judgement import (
     CUT,
     IDENTICAL,
+    NO_ANSWER,
     THINKING,
     UNREADABLE,
     Choice,
@@ -17,6 +18,7 @@ __all__ = [
     "CUT",
     "HUMANS",
     "IDENTICAL",
+    "NO_ANSWER",
     "THINKING",
     "UNREADABLE",
     "Analysis",

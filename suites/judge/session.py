@@ -207,7 +207,7 @@ class Asking:
     def _at_most(self, limited: bool) -> int | None:
         """How many requests a round may send; None: any number."""
         limits = [self._at_once] if limited else []
-        if not self._hearing.was_read and self.judge.otherwise() is not None:
+        if not self._hearing.was_read:
             limits.append(IN_A_ROW - self._hearing.in_a_row)
         return min(limits, default=None)
 
@@ -229,24 +229,33 @@ class Asking:
                 self._hearing.hear(asked[pair.sample.id], sent=any(new))
                 if self._hearing.is_enough(len(batch) - len(asked) + waiting):
                     break
-        self._pay_for_what_was_let_go([pair for pair in batch if pair.sample.id not in asked], tally)
+        self._pay_for_the_rest([pair for pair in batch if pair.sample.id not in asked], tally)
         return asked
 
-    def _pay_for_what_was_let_go(self, pairs: Sequence[Pair], tally: "_Tally") -> None:
-        """What was on its way may have been answered: the budget is charged with the most that can cost."""
-        unknown = [prompt for pair in pairs for prompt in self._unknown(pair, tally.known)]
-        for prompt in unknown[: 2 * self._at_once]:
-            cost = most_cost(prompt, self.judge.sampling.max_tokens, self._price)
-            self._purse.spent += cost
-            tally.cost += cost
+    def _pay_for_the_rest(self, pairs: Sequence[Pair], tally: "_Tally") -> None:
+        """Pay replies that came and were not looked at, and at most for those that were on their way."""
+        prompts = {
+            key: prompt
+            for pair in pairs
+            for key, prompt in zip(keys_about(self.judge, pair), self.judge.prompts(pair), strict=True)
+            if key not in tally.known
+        }
+        for key, reply in self._store.known_answers(list(prompts)).items():
+            if isinstance(reply, Response) and tally.is_new(reply):
+                self._pay(prompts.pop(key), reply, tally)
+        for prompt in list(prompts.values())[: 2 * self._at_once]:
+            self._charge(most_cost(prompt, self.judge.sampling.max_tokens, self._price), tally)
 
     def _pay(self, prompt: Prompt, reply: Response, tally: "_Tally") -> None:
         """Where a service does not say what a reply took, the budget is charged with the most it can be."""
         cost = cost_of(reply, self._price)
         if cost is None and reply.stopped != "failed":
             cost = most_cost(prompt, self.judge.sampling.max_tokens, self._price)
-        self._purse.spent += cost or 0.0
-        tally.cost += cost or 0.0
+        self._charge(cost or 0.0, tally)
+
+    def _charge(self, cost: float, tally: "_Tally") -> None:
+        self._purse.spent += cost
+        tally.cost += cost
 
     def _priced(
         self, preferences: Sequence[Preference], replies: Sequence[Response]
