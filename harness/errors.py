@@ -16,6 +16,7 @@
         │   └── UnreadableReply a judge's reply from which no judgement can be read
         ├── AnswersFailed       everything was asked, and some answers failed
         ├── BudgetReached       what may be spent does not suffice for the next request
+        ├── JudgeUnreadable     a judge is asked no further, since its replies cannot be read
         ├── TrainingError       a stage could not be finished
         ├── DiskFull            the store or a candidate could not be written
         └── StoreLost           the server of the results store went away
@@ -114,6 +115,10 @@ class AnswersFailed(WorkFailed):
 
 class BudgetReached(WorkFailed):
     """Another request might cost more than what is left. With a larger budget the same command goes on."""
+
+
+class JudgeUnreadable(WorkFailed):
+    """A judge's replies cannot be read in any form, so that it is not paid for the rest."""
 
 
 class UnreadableReply(EngineError):

@@ -72,6 +72,14 @@ def is_refused(answer: Answer) -> bool:
     return isinstance(answer, Response) and answer.stopped == "refused"
 
 
+def located(engine: Engine, store: Store) -> Engine:
+    """An engine that answers nothing, and says where its answer would be kept: as the reason of a failed one.
+
+    So a suite tells what it would ask, and scores nothing.
+    """
+    return _Located(engine=engine, store=store, on_answer=lambda done, total: None)
+
+
 def generation(prompt: Prompt, sampling: Sampling) -> dict[str, Json]:
     """What a generated answer depends on besides the engine. Greedy: no seed, no cuts."""
     decoding: dict[str, Json] = {"max_tokens": sampling.max_tokens, "stop": sampling.stop, "temperature": 0}
@@ -219,6 +227,18 @@ class _Recalled(_Recorded):
         if len(known) < len(places):
             raise AnswersMissing(len(places) - len(known), len(places))
         yield from cast("dict[str, A]", known).items()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Located(_Recorded):
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        for index, prompt in enumerate(prompts):
+            key = answer_key(self.fingerprint, generation(prompt, sampling))
+            yield index, Response(text="", stopped="failed", reason=key)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        for index in range(len(pairs)):
+            yield index, Likelihood(logprob=0.0, greedy=False, tokens=1)
 
 
 class _Waiting(Generic[A]):

@@ -89,9 +89,13 @@ def cells(preferred: Preferred | None) -> tuple[list[str], list[str], list[str]]
 
 def _rate(finding: Finding | None) -> list[str]:
     """A win rate with its mark, and its interval."""
-    if finding is None or finding.win_rate is None:
+    if finding is None:
         return ["–"]
+    if finding.unread is not None:
+        return [finding.unread]
     rate = finding.win_rate
+    if rate is None or not rate.shows_something:
+        return ["–"]
     return [f"{MARKS[finding.decision]} {number(rate.value)}", between(rate.interval)]
 
 
@@ -137,11 +141,11 @@ def _line(finding: Finding) -> tuple[str, ...]:
     return (
         _models((finding.baseline, finding.candidate)),
         finding.rater,
-        _between(rate),
+        "–" if finding.unread else _between(rate),
         "–" if rate is None else " / ".join(count(each) for each in (rate.won, rate.tied, rate.lost)),
         _left_out(finding),
-        "–" if finding.adjusted_p is None else f"{finding.adjusted_p:.2g}",
-        f"{MARKS[finding.decision]} {finding.decision}",
+        "–" if finding.adjusted_p is None or _between(rate) == "–" else f"{finding.adjusted_p:.2g}",
+        f"{MARKS[finding.decision]} {finding.unread or finding.decision}",
     )
 
 
@@ -177,6 +181,8 @@ def _corrected(analysis: Analysis) -> Table:
 
 def _between(found: WinRate | Corrected | LengthControlled | None) -> str:
     if found is None or found.value is None or found.interval is None:
+        return "–"
+    if isinstance(found, WinRate) and not found.shows_something:
         return "–"
     return f"{number(found.value)} {between(found.interval)}"
 
@@ -222,14 +228,14 @@ def _leanings(analysis: Analysis) -> Table:
 
 
 def _bias(bias: Bias | None) -> str:
-    if bias is None:
+    if bias is None or not bias.share.shows_something:
         return "–"
     return f"{number(bias.share.value)} {between(bias.share.interval)}, p = {bias.p:.2g}"
 
 
 def _consistent(finding: Finding) -> str:
     found = finding.consistency
-    if found is None:
+    if found is None or not found.share.shows_something:
         return "–"
     return f"{number(found.share.value)} of {count(found.share.of)}"
 

@@ -2,8 +2,8 @@
 
 A judge is any registered model. What it said is kept in the store like every other answer, so nothing is
 asked twice; who it is belongs to a run's settings, so that runs of different judges are not comparable. A
-reply that was refused, failed, was cut, or does not end in a plain yes or no is no judgement: the score stays
-empty, with the reason.
+reply that was refused, failed, was cut, or does not state one yes or no (see `harness.replies`) is no
+judgement: the score stays empty, with the reason.
 
 It does not know what is judged, nor how the question is worded.
 """
@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from harness.errors import UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records import Json, Message, Prompt, Response, Sampling, Score
+from harness.replies import verdict_in
 from suites.settings import Surroundings
 
-AROUND = " \t*_`\"'.!"
-"""What may stand around a verdict and says nothing."""
 SPEAKERS = "speakers"
 """The sample's tag that says who gave each of a row's responses, in their order; reports label them by it."""
 VERDICTS = {"yes": 1.0, "no": 0.0}
@@ -68,21 +67,16 @@ class Judge:
 
 
 def verdict(metric: str, reply: Response) -> Score:
-    """1 for a reply that ends in yes, 0 for one that ends in no, else none and why.
-
-    The last line must be the verdict alone, and no line before it another verdict.
-    """
+    """1 for a reply that says yes, 0 for one that says no, else none and why."""
     if reply.unanswered is not None:
         return Score(metric=metric, value=None, reason=f"the judge gave no reply ({reply.unanswered})")
     if reply.stopped == "length":
         return Score(metric=metric, value=None, reason="the judge's reply was cut at its longest length")
-    lines = reply.text.strip().splitlines()
-    said = [line.strip(AROUND).casefold() for line in lines]
-    verdicts = {line for line in said if line in VERDICTS}
-    if not said or verdicts != {said[-1]}:
+    value = verdict_in(reply.text.strip(), VERDICTS)
+    if value is None:
         shown = reply.text.strip()[-SHOWN:]
         return Score(metric=metric, value=None, reason=f"the judge's reply is not yes or no: {shown!r}")
-    return Score(metric=metric, value=VERDICTS[said[-1]])
+    return Score(metric=metric, value=value)
 
 
 def product(metric: str, parts: Sequence[Score]) -> Score:

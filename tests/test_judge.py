@@ -21,8 +21,10 @@ import pytest
 from transformers import AutoModelForSequenceClassification
 
 from harness.engine.services import retrying
+from harness.preferences import IDENTICAL
 from harness.records import Preference
 from harness.store import Store
+from suites.judge.forms import IN_A_ROW
 from tests.harness.engine.test_rewarding import tiny_reward
 from tests.serving import FINE, Asked, Fault, ModelServer, status
 from tests.working import Working
@@ -257,12 +259,14 @@ def test_a_judge_that_continues_text(project: Judged) -> None:
 @pytest.mark.parametrize("judge", KINDS)
 def test_replies_that_say_nothing(project: Judged, judge: str) -> None:
     """Unreadable and empty replies are counted with their reasons, and never become a verdict."""
-    project.judge.answer = lambda asked: "Both have merits." if "It is 2" in asked.text else longer(asked)
+    project.judge.answer = lambda asked: (
+        "Both have merits." if re.search(r"It is \d*[26]\b", asked.text) else longer(asked)
+    )
     found = project.judged("--by", judge)
     unreadable = [each for each in found["preferences"] if each["winner"] is None]
     assert {"unreadable: 'Both have merits.'"} == {each["reason"] for each in unreadable}
     assert {"unreadable: 'Both have merits.'": len(unreadable)} == found["sessions"][0]["no_verdict"]
-    assert 2 * 10 == len(unreadable), "2 and 20 to 28"
+    assert 2 * 8 == len(unreadable), "2, 6, 12, 16, …"
     assert all(each["reply"] for each in unreadable)
     assert 0 == project.judged("--by", judge)["sessions"][0]["calls"], "what was said is not asked again"
 
@@ -270,8 +274,104 @@ def test_replies_that_say_nothing(project: Judged, judge: str) -> None:
 def test_cut_replies(project: Judged) -> None:
     """A reply that reached its longest length says nothing, whatever stands in it."""
     project.judge.finish_reason = "length"
+    found = project.judged("--by", "served", code=3)
+    assert {"cut: the reply reached its longest length": 10} == found["sessions"][0]["no_verdict"]
+
+
+# ---------------------------------------------------------------- judges that cannot be read
+
+
+def refuse(asked: Asked) -> str:
+    """What no form can read."""
+    return "I'm sorry, I can't compare these."
+
+
+@pytest.mark.parametrize(("judge", "forms"), [("served", ["schema", "line"]), ("brief", ["line", "json"])])
+def test_a_judge_that_cannot_be_read(project: Judged, judge: str, forms: list[str]) -> None:
+    """Ten replies are paid for in each form; then it is stopped, with 3 and the reason."""
+    project.judge.answer = refuse
+    arguments = ("judge", "one", "two", "--prompts", "prompts.jsonl", "--by", judge)
+    code, out, err = project.run(*arguments)
+    assert 3 == code
+    assert 20 == len(project.judge.asked) == project.kept()
+    assert forms == [
+        "schema" if held_to_a_schema(each) else "json" if "Reply in JSON" in each.text else "line"
+        for each in project.judge.asked[::IN_A_ROW]
+    ]
+    assert "cannot be read in either form: 10 replies in a row, the last one unreadable: " in err
+    assert "I can't compare these." in err
+    told = " ".join(out.split())
+    assert "this judge could not be read (10 of 10 replies unreadable)" in told
+    assert f"judge {judge!r}: 10 replies in a row could not be read, the last one unreadable: " in told
+    assert {None} == {each.winner for each in project.preferences() if each.reason != IDENTICAL}
+    assert 1 == len({each.rater for each in project.preferences()}), "a form given up at once leaves no trace"
+
+
+def test_again_an_unreadable_judge_is_paid_nothing(project: Judged) -> None:
+    """The same command says the same, exits the same and asks nobody."""
+    project.judge.answer = refuse
+    first = project.judged("--by", "served", code=3)
+    again = project.judged("--by", "served", code=3)
+    assert 20 == len(project.judge.asked)
+    assert first["preferences"] == again["preferences"]
+    assert ["unreadable"] * 2 == [each["sessions"][0]["ended"] for each in (first, again)]
+    assert (20, 0) == (first["sessions"][0]["calls"], again["sessions"][0]["calls"])
+    assert 72 - 10 == first["sessions"][0]["spared"] == again["sessions"][0]["spared"]
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["line", "schema"])
+def test_the_form_that_is_read(project: Judged, reads: bool) -> None:
+    """Where only the last line is read, ten replies are lost; the same command goes on in that form."""
+    project.judge.answer = lambda asked: (
+        refuse(asked) if held_to_a_schema(asked) == reads else in_form(asked, "A")
+    )
     found = project.judged("--by", "served")
-    assert {"cut: the reply reached its longest length": 72} == found["sessions"][0]["no_verdict"]
+    assert 72 + 10 * reads == len(project.judge.asked) == found["sessions"][0]["calls"]
+    assert {} == found["sessions"][0]["no_verdict"]
+    assert ("line" if reads else "schema") == found["raters"][0]["details"]["form"]
+    assert {found["raters"][0]["id"]} == {each.rater for each in project.preferences()}
+
+    project.write(
+        "prompts.jsonl", *({"id": f"p{n}", "prompt": f"Which number is {n}?"} for n in range(PAIRS + 5))
+    )
+    [estimate] = project.judged("--by", "served", "--dry-run")["estimates"]
+    again = project.judged("--by", "served")
+    assert 10 == estimate["calls"] == again["sessions"][0]["calls"], "all in the form that is read"
+    assert 72 == again["sessions"][0]["recalled"]
+
+
+def test_a_judge_that_breaks_down(project: Judged) -> None:
+    """Later replies that cannot be read end it too, soon; all that came are kept, counted and paid once."""
+    project.write("prompts.jsonl", *({"id": f"p{n}", "prompt": f"Which number is {n}?"} for n in range(150)))
+    project.judge.wrong = lambda asked: Fault(delay=0.04)
+    project.judge.answer = lambda asked: longer(asked) if asked.number < 60 else "No."
+    found = project.judged("--by", "served", code=3)
+    held = sum(map(held_to_a_schema, project.judge.asked))
+    assert 60 + 10 <= held <= 60 + 10 + 2 * 4 + 30, (
+        "what is on its way, and what comes in a quarter of a second"
+    )
+    assert 10 == len(project.judge.asked) - held
+    [session] = found["sessions"]
+    assert ("unreadable", project.kept()) == (session["ended"], session["calls"])
+    assert found["spent"] >= session["cost"] > 0
+    asked = len(project.judge.asked)
+    assert 0 == project.judged("--by", "served", code=3)["sessions"][0]["calls"]
+    assert asked == len(project.judge.asked)
+
+
+def test_a_broken_judge_stops_no_other(project: Judged) -> None:
+    """The others are asked about everything, and the command still ends with 3."""
+    project.judge.answer = lambda asked: refuse(asked) if "contents" not in asked.body else longer(asked)
+    found = project.judged("--by", "served", "--by", "gemini", code=3)
+    assert ["unreadable", "all"] == [each["ended"] for each in found["sessions"]]
+    assert 72 == found["sessions"][1]["calls"]
+
+
+def test_until_decided_begins_anew_in_the_other_form(project: Judged) -> None:
+    """What was learnt from a form that was given up does not count."""
+    project.judge.answer = lambda asked: refuse(asked) if held_to_a_schema(asked) else longer(asked)
+    found = project.judged("--by", "served", "--until-decided")
+    assert found["sessions"][0]["decided"]["pairs"] * 2 == found["sessions"][0]["calls"] - 10
 
 
 def test_a_jury(project: Judged) -> None:
@@ -359,6 +459,9 @@ def test_candidates_answers_that_never_came(project: Judged) -> None:
     reasons = found["sessions"][0]["no_verdict"]
     assert {"no answer to judge (failed: 503 not now)": 1} == reasons
     project.candidates.wrong = lambda asked: FINE
+    foretold = project.judged("--by", "served", "--one-order", "--dry-run")
+    assert {"one": 1, "two": 1} == foretold["missing"]
+    assert 1 == foretold["estimates"][0]["calls"]
     found = project.judged("--by", "served", "--one-order")
     assert {} == found["sessions"][0]["no_verdict"]
     assert 1 == found["sessions"][0]["calls"]
@@ -390,6 +493,34 @@ def test_a_dry_run_asks_nobody(project: Judged) -> None:
     assert 0.5 < estimate["prompt_tokens"] / judged["sessions"][0]["prompt_tokens"] < 2
     [again] = project.judged("--by", "served", "--dry-run")["estimates"]
     assert (0, 72, 0.0) == (again["calls"], again["recalled"], again["cost"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["--limit", "7"], []),
+        (["--limit", "7", "--one-order"], []),
+        (["--seed", "3"], []),
+        (["--seed", "3", "--one-order"], ["--one-order", "--seed", "5"]),
+        (["--criteria", "honest"], []),
+        (["--budget", "0.2"], ["--seed", "5"]),
+    ],
+)
+def test_a_dry_run_counts_as_the_run_will(project: Judged, before: list[str], after: list[str]) -> None:
+    """Kept answers are found by what was asked, whichever run it was asked in: the counts are the run's."""
+    project.run("judge", "one", "two", "--prompts", "prompts.jsonl", "--by", "served", *before)
+    answered, judged = len(project.candidates.asked), len(project.judge.asked)
+
+    foretold = project.judged("--by", "served", "--dry-run", *after)
+    assert (answered, judged) == (len(project.candidates.asked), len(project.judge.asked))
+    found = project.judged("--by", "served", *after)
+    assert len(project.candidates.asked) - answered == sum(foretold["missing"].values())
+    [estimate], [session] = foretold["estimates"], found["sessions"]
+    turned_out_equal = 4 - estimate["identical"]
+    orders = 1 if "--one-order" in after else 2
+    assert session["calls"] == len(project.judge.asked) - judged
+    assert session["calls"] == estimate["calls"] - orders * turned_out_equal
+    assert session["recalled"] == estimate["recalled"]
 
 
 @pytest.mark.parametrize("judge", KINDS)

@@ -162,6 +162,8 @@ def _print_result(result: Result) -> None:
 def _rate(rate: WinRate | None) -> str:
     if rate is None:
         return "nobody has chosen between the two"
+    if not rate.shows_something:
+        return f"preferred in –: {rate.won} won, {rate.tied} tied, {rate.lost} lost, on one prompt"
     return (
         f"preferred in {rate.value:.1%} {_interval(rate.interval, percent=True)}: "
         f"{rate.won} won, {rate.tied} tied, {rate.lost} lost, on {counted(rate.prompts, 'prompt')}"

@@ -15,7 +15,7 @@ from harness.cli.preferred import whole
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
 from harness.counted import counted
-from harness.errors import BudgetReached, UsageError
+from harness.errors import BudgetReached, JudgeUnreadable, UsageError
 from harness.preferences import IDENTICAL
 from harness.records import Preference, Sampling
 from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges, settings_of
@@ -27,6 +27,8 @@ from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
 from suites.judge.templates import CRITERIA, TEMPLATES, sentence_of, template_named
 
+REASONS = 3
+"""As many reasons for having no verdict are shown."""
 HALF = 0.5
 """The share of wins of either of two models if neither is preferred."""
 
@@ -148,7 +150,9 @@ def _level(project: Project, level: float | None) -> float:
 
 
 def _complain(judged: Judged, answers: Sequence[FailedAnswers]) -> None:
-    """End the command with what is left to be done. Raises AnswersFailed or BudgetReached."""
+    """End the command with what is left. Raises JudgeUnreadable, AnswersFailed or BudgetReached."""
+    if judged.unreadable:
+        raise JudgeUnreadable("\n".join(_given_up(*each) for each in judged.unreadable.items()))
     complain_of_failures(
         [
             *answers,
@@ -166,6 +170,14 @@ def _complain(judged: Judged, answers: Sequence[FailedAnswers]) -> None:
         )
 
 
+def _given_up(judge: str, why: str) -> str:
+    return (
+        f"judge {judge!r} is asked no further, since its replies cannot be read in either form: {why}; they "
+        "are kept and counted, so the same command asks at most ten more before it stops again: name another "
+        "judge, or set another `template` or a larger `max_tokens` in [judge]"
+    )
+
+
 # ---------------------------------------------------------------- what was judged
 
 
@@ -176,8 +188,8 @@ def _print(judged: Judged) -> None:
         console.print(Text(_effort(each)))
         if each.stopping is not None:
             console.print(Text(_decided(each, each.stopping)))
-        for reason, count in _unusable(each.session.preferences).items():
-            console.print(Text(visible(f"no verdict by {each.rater.id}: {count} × {reason}"), style="yellow"))
+        for line in _without_verdict(each):
+            console.print(Text(visible(line), style="yellow"))
     for note in judged.notes:
         console.print(Text(visible(f"note: {note}"), style="yellow"))
     if judged.spent is not None:
@@ -212,6 +224,16 @@ def _effort(each: PairSession) -> str:
         f"{each.right} vs {each.left} by {each.rater.id}: {counted(each.pairs, 'pair')}, {identical:,} of "
         f"them identical; {counted(session.calls, 'call')}{known}, {counted(tokens, 'token')}"
     )
+
+
+def _without_verdict(each: PairSession) -> list[str]:
+    """The commonest reasons for having no verdict; every unreadable reply is one of its own."""
+    reasons = _unusable(each.session.preferences)
+    commonest = reasons.most_common(REASONS)
+    others = reasons.total() - sum(count for _, count in commonest)
+    told = [f"{count:,} × {reason}" for reason, count in commonest]
+    told += [f"{others:,} × others, each in --json"] if others else []
+    return [f"no verdict by {each.rater.id}: {line}" for line in told]
 
 
 def _unusable(preferences: Sequence[Preference]) -> Counter[str]:

@@ -3,11 +3,24 @@
 from harness.preferences.analysis import analyse
 from harness.preferences.files import read_judgements, write_judgements
 from harness.preferences.findings import HUMANS, Analysis, Finding, GroupAgreement, RaterAgreement, Ratings
-from harness.preferences.judgement import IDENTICAL, Choice, Judgement, choices
+from harness.preferences.judgement import (
+    CUT,
+    IDENTICAL,
+    NO_ANSWER,
+    THINKING,
+    UNREADABLE,
+    Choice,
+    Judgement,
+    choices,
+)
 
 __all__ = [
+    "CUT",
     "HUMANS",
     "IDENTICAL",
+    "NO_ANSWER",
+    "THINKING",
+    "UNREADABLE",
     "Analysis",
     "Choice",
     "Finding",

@@ -43,6 +43,10 @@ class Finding:
     """The win rate if they are counted as ties; None: there is no choice."""
     unreadable: Mapping[str, int]
     """Choices without a usable answer, by reason."""
+    replies: int
+    """Single judgements that somebody was asked for: of a pair that was asked in both orders, two."""
+    without_verdict: Mapping[str, int]
+    """How many of them say nothing, by what they are: unreadable, cut, refused, …"""
     win_rate: WinRate | None
     """The candidate's; None: there is no choice."""
     standard_error: float | None
@@ -64,15 +68,32 @@ class Finding:
     corrected: Corrected | None
     """A judge's win rate put right by what humans say of the same items; None: they share none."""
 
+    @property
+    def unread(self) -> str | None:
+        """That a judge could not be read: most of its replies say nothing, and what is left shows nothing."""
+        unusable = sum(self.without_verdict.values())
+        if self.kind != "judge" or 2 * unusable <= self.replies:
+            return None
+        if self.rater.startswith(JURY):
+            return f"this jury came to no verdict ({unusable:,} of {self.replies:,} pairs)"
+        kinds = [f"{times:,} {kind}" for kind, times in self.without_verdict.items()]
+        which = next(iter(self.without_verdict)) if len(kinds) == 1 else f"unusable: {', '.join(kinds)}"
+        return f"this judge could not be read ({unusable:,} of {self.replies:,} replies {which})"
+
     def sentence(self) -> str:
         """The preference in one sentence."""
-        where = f"{self.candidate} vs {self.baseline} by {self.rater}: {self.decision}"
+        where = f"{self.candidate} vs {self.baseline} by {self.rater}: "
         rate, left_out = self.win_rate, self._left_out()
+        if self.unread is not None:
+            return f"{where}{self.unread}{left_out}"
         if rate is None:
-            return f"{where}: no usable judgement{left_out}"
+            return f"{where}{self.decision}: no usable judgement{left_out}"
+        counts = f"(won {rate.won:,}, tied {rate.tied:,}, lost {rate.lost:,})"
+        if not rate.shows_something:
+            return f"{where}{self.decision}: win rate – {counts}, n = {self.n:,}{left_out}"
         return (
-            f"{where}: win rate {rate.value:.3f} [{rate.interval.low:.3f}, {rate.interval.high:.3f}] "
-            f"(won {rate.won:,}, tied {rate.tied:,}, lost {rate.lost:,}), "
+            f"{where}{self.decision}: win rate {rate.value:.3f} "
+            f"[{rate.interval.low:.3f}, {rate.interval.high:.3f}] {counts}, "
             f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}{left_out}{self._put_right()}"
         )
 

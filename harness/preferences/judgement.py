@@ -21,6 +21,11 @@ NO_REASON = "no reason given"
 IDENTICAL = "identical answers"
 """The reason of a tie that nobody had to decide."""
 
+UNREADABLE, CUT, THINKING = "unreadable: ", "cut: ", "thinking: "
+"""How the reason of a reply begins that was given, and from which no verdict can be read."""
+NO_ANSWER = "no answer to judge"
+"""How the reason begins where a candidate's answer is missing, so that nobody was asked."""
+
 _Turned = TypeVar("_Turned", Side | None, Winner | None)
 
 
@@ -52,6 +57,11 @@ class Judgement:
     def identical(self) -> bool:
         """Whether the answers were the same, so that nobody had to be asked: a tie of its own kind."""
         return self.winner == "tie" and self.reason == IDENTICAL
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether somebody was asked: there were two answers, and they differed."""
+        return not self.identical and not (self.reason or "").startswith(NO_ANSWER)
 
     @property
     def unit(self) -> str:

@@ -74,6 +74,8 @@ def _finding(heard: Heard, rater: str, kind: Kind, truth: Mapping[str, float], p
         identical=identical,
         with_identical=fmean([*values, *[TIE] * identical]) if kept else None,
         unreadable=dict(Counter(each.reason or NO_REASON for each in asked if each.value is None)),
+        replies=sum(each.is_reply for each in heard.judgements),
+        without_verdict=dict(Counter(_kind(each) for each in heard.judgements if _says_nothing(each))),
         win_rate=win_rate(values, units, **numbers) if kept else None,
         standard_error=_standard_error(values, units),
         test=sign_test(values, units) if kept else None,
@@ -84,6 +86,15 @@ def _finding(heard: Heard, rater: str, kind: Kind, truth: Mapping[str, float], p
         length_controlled=_length_controlled(kept, numbers),
         corrected=_corrected(kept, truth, numbers),
     )
+
+
+def _says_nothing(judgement: Judgement) -> bool:
+    return judgement.is_reply and judgement.winner is None
+
+
+def _kind(judgement: Judgement) -> str:
+    """What a reply that says nothing is: unreadable, refused, …"""
+    return (judgement.reason or NO_REASON).partition(": ")[0]
 
 
 def _values(decided: Sequence[Choice | Judgement]) -> list[float]:
@@ -158,10 +169,14 @@ def _corrected(kept: Sequence[Choice], truth: Mapping[str, float], numbers: Numb
 
 
 def decided(found: Sequence[Finding], plan: Plan) -> Iterator[Finding]:
-    """The same findings, corrected as one family and decided."""
-    adjusted = iter(holm([each.test.p for each in found if each.test]))
+    """The same findings, corrected as one family and decided; a judge that was not read decides nothing."""
+    tested = [each for each in found if each.test and each.unread is None]
+    adjusted = iter(holm([each.test.p for each in tested if each.test]))
     for finding in found:
-        yield replace(finding, **_decision(finding, next(adjusted), plan)) if finding.test else finding
+        if finding in tested:
+            yield replace(finding, **_decision(finding, next(adjusted), plan))
+        else:
+            yield replace(finding, decision=Decision.NOT_COMPARABLE)
 
 
 def _decision(finding: Finding, adjusted_p: float, plan: Plan) -> dict[str, Any]:

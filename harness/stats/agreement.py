@@ -158,6 +158,8 @@ def _agreement(
     if not paired:
         return _none("no item was rated by two raters", 0)
     grouped = _by_unit(items, units)
+    if len(grouped.mass) < 2:
+        return _none("one item says nothing of others", paired)
     once = np.ones((1, len(grouped.mass)))
     value, error, expected = (float(each[0]) for each in _coefficients(grouped, once))
     if not expected > 0:

@@ -41,6 +41,11 @@ class WinRate:
     """Judgements above, at and below one half."""
     prompts: int
 
+    @property
+    def shows_something(self) -> bool:
+        """Whether it is of more than one prompt: of one alone no statistic says anything."""
+        return self.prompts > 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignTest:
@@ -62,6 +67,11 @@ class Share:
     of: int
     value: float
     interval: Interval
+
+    @property
+    def shows_something(self) -> bool:
+        """Whether it is of more than one case."""
+        return self.of > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,8 @@ class Judged:
     """By the rater's id, the jury's among them."""
     analysis: Analysis | None
     """What these preferences come to; None: nothing was asked."""
+    unreadable: Mapping[str, str]
+    """The judges that were given up since nothing could be read in their replies, each with how that went."""
     notes: tuple[str, ...]
     currency: str
     spent: float | None
@@ -143,7 +145,7 @@ def judge(
         notes = [
             note for name in judging.judges if (note := self_preference(project, name, list(answered.runs)))
         ]
-        sessions = []
+        sessions, unreadable = [], {}
         for name in judging.judges:
             opened = open_judge(project, name, judging.settings, watcher)
             on_answer = partial(watcher.asking, name, f"pairs of {answered.prompts}")
@@ -162,6 +164,8 @@ def judge(
                     ask_refused=project.ask_refused,
                 )
                 sessions += _sessions(asking, answered, judging.until_decided)
+            if asking.given_up is not None:
+                unreadable[name] = asking.given_up
             notes += [*asking.notes, *_of_stopping(sessions, name)]
         jury, preferences = _together(store, answered, sessions)
         analysis = _analysis(project, store, [one for theirs in preferences.values() for one in theirs])
@@ -171,6 +175,7 @@ def judge(
         jury=jury,
         preferences=preferences,
         analysis=analysis,
+        unreadable=unreadable,
         notes=tuple(notes),
         currency=project.registry.prices.currency,
         spent=purse.spent if any(each.session.cost is not None for each in sessions) else None,

@@ -21,6 +21,7 @@ from harness.verbs.judge import Judging, check, judge_of
 from harness.verbs.pairs import Kept, kept_answers
 from harness.verbs.project import Project, Unwatched
 from suites.judge.costs import most_cost, usual_tokens
+from suites.judge.forms import as_asked_last
 from suites.judge.judges import Judge, keys_about, without_asking
 from suites.judge.settings import JudgeSettings
 
@@ -97,6 +98,7 @@ def _judge(project: Project, name: str, settings: JudgeSettings) -> Judge:
 def _estimate(project: Project, judge: Judge, kept: Kept, names: tuple[str, str], store: Store) -> Estimate:
     left, right = names
     pairs = _pairs(kept, left, right)
+    judge, _ = as_asked_last(judge, store, pairs)
     to_ask = [pair for pair in pairs if without_asking(judge, pair) is None]
     prompts = {
         key: prompt

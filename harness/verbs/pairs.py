@@ -12,10 +12,11 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 
-from harness.engine.opening import identify_model
+from harness.engine.opening import identify_model, without_weights
 from harness.errors import DataError, UnknownName, UsageError
 from harness.evaluation import plan_run
 from harness.protocols import Suite
+from harness.recorded import located
 from harness.records import Pair, Response, Row, Run, Sample, Sampling
 from harness.selection import cluster_of
 from harness.store import Store
@@ -51,9 +52,9 @@ class Kept:
 
     prompts: str
     size: int
-    """How many prompts there are."""
+    """How many prompts there are, without those that selected a checkpoint."""
     samples: Mapping[str, Sample]
-    """Those that are known without asking, by their ids."""
+    """By their ids: all of them, but of a suite of which no model is trained yet."""
     answers: Mapping[str, Mapping[str, Response]]
     """Each model's, by its name and then by the sample's id."""
     runs: Mapping[str, str]
@@ -123,26 +124,42 @@ def kept_answers(
     project.check(names)
     suite = _suite(project, store, Unwatched(), prompts, sampling)
     samples = {sample.id: sample for sample in suite.samples} if isinstance(suite, Answers) else {}
-    answers: dict[str, dict[str, Response]] = {}
+    answers: dict[str, Mapping[str, Response]] = {}
     runs, max_tokens = {}, sampling.max_tokens
     for name in dict.fromkeys(names):
         answers[name] = {}
         if name in project.registry.pipelines and not all(stage.done for stage in project.plan(name)):
             continue
         model = project.model(name, Unwatched())
-        run = plan_run(model, identify_model(model), suite, seed=project.registry.project.seed)
+        identity = identify_model(model)
+        run = plan_run(model, identity, suite, seed=project.registry.project.seed)
         runs[name], max_tokens = run.id, _max_tokens(run, max_tokens)
-        for row in store.rows(runs[name]):
-            samples[row.sample.id] = row.sample
-            answers[name][row.sample.id] = _response(suite.name, row)
+        rows = list(suite.rows(located(without_weights(model, identity, {}), store)))
+        samples |= {row.sample.id: row.sample for row in sorted(rows, key=lambda row: row.position)}
+        answers[name] = _kept(suite.name, rows, store)
+    reserved = left_out(project.registry, store, answers)
+    counted = {
+        name: sample for name, sample in samples.items() if not reserved.holds(suite.name, cluster_of(sample))
+    }
     return Kept(
         prompts=suite.name,
-        size=suite.size,
-        samples=samples,
-        answers=answers,
+        size=suite.size - (len(samples) - len(counted)),
+        samples=counted,
+        answers={
+            model: {name: answer for name, answer in found.items() if name in counted}
+            for model, found in answers.items()
+        },
         runs=runs,
         max_tokens=max_tokens,
     )
+
+
+def _kept(suite: str, rows: Sequence[Row], store: Store) -> dict[str, Response]:
+    """The answers that are kept, whichever run they were asked for, of rows that say where they would be."""
+    keys = {row.sample.id: _response(suite, row).reason or "" for row in rows}
+    known = store.known_answers(list(keys.values()))
+    found = {name: known.get(key) for name, key in keys.items()}
+    return {name: answer for name, answer in found.items() if isinstance(answer, Response)}
 
 
 def _max_tokens(run: Run, usual: int) -> int:

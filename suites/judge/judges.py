@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Literal, Protocol
 
-from harness.preferences import IDENTICAL
+from harness.preferences import IDENTICAL, NO_ANSWER
 from harness.protocols import Engine
 from harness.recorded import generation
 from harness.records import Json, Pair, Preference, Prompt, Rater, Response, Sampling
@@ -47,6 +47,10 @@ class Judge(Protocol):
         """How long a reply usually is: a guess, for estimates."""
         ...
 
+    def otherwise(self) -> "Judge | None":
+        """The same judge, asked for its verdict in another form; None: there is no other left."""
+        ...
+
     def first_side(self, pair: Pair) -> Side:
         """Whose answer is shown first in the first of its prompts."""
         ...
@@ -75,7 +79,7 @@ def without_asking(judge: Judge, pair: Pair) -> Preference | None:
     """
     first = judge.first_side(pair)
     if pair.missing is not None:
-        return preference(pair, judge.rater, first, None, f"no answer to judge ({pair.missing})")
+        return preference(pair, judge.rater, first, None, f"{NO_ANSWER} ({pair.missing})")
     if pair.identical:
         return preference(pair, judge.rater, first, "tie", IDENTICAL)
     return None

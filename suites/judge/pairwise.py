@@ -11,7 +11,7 @@ It does not know what two orders that disagree mean, nor what a reply costs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Literal
@@ -27,6 +27,8 @@ SIDES: Mapping[Side, Mapping[Choice, Literal["left", "right", "tie"]]] = {
     "right": {"A": "right", "B": "left", "tie": "tie"},
 }
 """What a verdict says, by whose answer was shown first."""
+OTHER_FORM: Mapping[Form, Form] = {"schema": "line", "line": "json"}
+"""What is tried where a form is not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,10 @@ class PairwiseJudge:
         """The template's."""
         return self.template.usual_tokens
 
+    def otherwise(self) -> "PairwiseJudge | None":
+        """Asked for the last line instead of a schema, and for JSON instead of the last line."""
+        return None if self.form == "json" else replace(self, form=OTHER_FORM[self.form])
+
     def first_side(self, pair: Pair) -> Side:
         """Left, where both orders are asked."""
         return self._orders(pair)[0]
@@ -110,6 +116,6 @@ class PairwiseJudge:
         )
 
     def _preference(self, pair: Pair, first: Side, reply: Response) -> Preference:
-        verdict = verdict_of(reply, self.form)
+        verdict = verdict_of(reply)
         winner = None if verdict.choice is None else SIDES[first][verdict.choice]
         return preference(pair, self.rater, first, winner, verdict.reason, reply)

@@ -44,6 +44,9 @@ class RewardJudge:
         """A score is not drawn: this only names the one reply there is."""
         return Sampling(max_tokens=1)
 
+    def otherwise(self) -> None:
+        """There is one way to ask for a score."""
+
     def first_side(self, pair: Pair) -> Side:
         """Always left, which says nothing."""
         return "left"

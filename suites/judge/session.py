@@ -6,32 +6,41 @@ the most it can cost; then what it really cost is known, and the next round is p
 exceeded, and the session stops at the first pair that might. Pairs then come in random order, since those
 that were asked by then stand for all.
 
+Until a reply of the judge was read, a round holds no more replies than may be unreadable in a row. Later a
+judge may become unreadable within a round: what is on its way is then let go of.
+
 It does not know what the preferences mean: a `Stopping` that was handed in says when there are enough.
 """
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal, Protocol
 
 from harness.errors import SchemaRefused
 from harness.protocols import Engine
-from harness.recorded import is_refused, known_answers
+from harness.recorded import known_answers
 from harness.records import Pair, Preference, Prompt, Response
 from harness.registry import TokenPrice
 from harness.store import Store
 from suites.judge.costs import Purse, cost_of, most_cost
+from suites.judge.forms import IN_A_ROW, Hearing, as_asked_last, has_replied
 from suites.judge.judges import Judge, keys_about, replies_about, without_asking
 from suites.judge.pairwise import PairwiseJudge
 
-Ended = Literal["all", "budget", "decided", "undecidable"]
+Ended = Literal["all", "budget", "decided", "undecidable", "unreadable"]
 """Why a session asked no further: it had asked everything; the budget; the question was decided, or could not
-be any more."""
+be any more; the judge could not be read."""
 
 
 class Stopping(Protocol):
     """Says when enough is known."""
+
+    def forget(self) -> None:
+        """Begin anew."""
+        ...
 
     def learn(self, preferences: Sequence[Preference]) -> None:
         """What one pair's preferences say."""
@@ -62,8 +71,12 @@ class Session:
     """Of what was sent; None where nothing was to be paid."""
 
 
+class _Unread(Exception):
+    """A judge that is to be asked in its other form."""
+
+
 class Asking:
-    """A judge with its engine. `judge` is another one once its service has refused a schema."""
+    """A judge with its engine. `judge` is another one once it is asked in its other form."""
 
     def __init__(
         self,
@@ -79,48 +92,72 @@ class Asking:
     ) -> None:
         self.judge = judge
         self.notes: list[str] = []
+        self.given_up: str | None = None
+        """Why the judge is asked nothing more; None: it is."""
+        self._hearing, self._is_last_form = Hearing(), False
         self._engine, self._store = engine, store
         self._price, self._purse = price, purse
         self._at_once, self._seed, self._ask_refused = at_once, seed, ask_refused
 
     def about(self, pairs: Sequence[Pair], stopping: Stopping | None = None) -> Session:
-        """Ask about pairs of the same two models, and keep every preference. Raises as the engine does."""
-        try:
-            return self._session(pairs, stopping)
-        except SchemaRefused as refused:
-            if not isinstance(self.judge, PairwiseJudge) or self._has_replied(pairs):
-                raise
-            self.judge = replace(self.judge, form="line")
-            self.notes.append(
-                f"judge {self.judge.name!r}: its service takes no JSON schema, so the verdict was asked for "
-                f"on the last line ({refused})"
-            )
-            return self._session(pairs, stopping)
+        """Ask about pairs of the same two models, and keep every preference. Raises as the engine does.
 
-    def _session(self, pairs: Sequence[Pair], stopping: Stopping | None) -> Session:
-        self._store.keep_rater(self.judge.rater)
-        found: dict[str, tuple[Preference, ...]] = {
-            pair.sample.id: (done,) for pair in pairs if (done := without_asking(self.judge, pair))
-        }
-        self._store.keep_preferences([each for settled in found.values() for each in settled])
-        waiting = self._in_order([pair for pair in pairs if pair.sample.id not in found], stopping)
-        tally = _Tally(known=self._known_keys(waiting))
+        A judge that cannot be read is asked in another form, from the first pair on, and then no further.
+        """
+        self.judge, gave_one_up = as_asked_last(self.judge, self._store, pairs)
+        self._is_last_form = self._is_last_form or gave_one_up
+        tally = _Tally()
+        while True:
+            try:
+                return self._session(pairs, stopping, tally)
+            except SchemaRefused as refused:
+                if not isinstance(self.judge, PairwiseJudge) or has_replied(
+                    self.judge, self._store, _to_ask(self.judge, pairs)
+                ):
+                    raise
+                self._ask_otherwise(f"its service takes no JSON schema, so {{}} ({refused})")
+            except _Unread:
+                self._is_last_form = True
+                self._ask_otherwise(
+                    f"{self._hearing.in_a_row} replies in a row could not be read, the last one "
+                    f"{self._hearing.reason}; {{}}"
+                )
+                if stopping is not None:
+                    stopping.forget()
+
+    def _ask_otherwise(self, why: str) -> None:
+        """Go over to the judge's other form, from nothing heard."""
+        other = self.judge.otherwise()
+        assert isinstance(other, PairwiseJudge)
+        self.judge, self._hearing = other, Hearing()
+        instead = f"the verdict was asked for {'on the last line' if other.form == 'line' else 'in JSON'}"
+        self.notes.append(f"judge {other.name!r}: {why.format(instead)}")
+
+    def _session(self, pairs: Sequence[Pair], stopping: Stopping | None, tally: "_Tally") -> Session:
+        settled = {pair.sample.id: (done,) for pair in pairs if (done := without_asking(self.judge, pair))}
+        found: dict[str, tuple[Preference, ...]] = dict(settled)
+        waiting = self._in_order(_to_ask(self.judge, pairs), stopping)
+        tally.known |= self._known_keys(waiting)
+        self._check_readable(len(waiting))
         ended: Ended = "all"
-        while waiting:
+        while waiting and not self.given_up:
             verdict = stopping and stopping.verdict(self._still_possible(len(waiting), tally))
             batch = [] if verdict else self._round(waiting, tally.known, limited=stopping is not None)
             if not batch:
                 ended = verdict or "budget"
                 break
-            asked = self._asked(batch, tally)
-            tally.pairs += len(batch)
-            for pair in batch:
-                found[pair.sample.id] = asked[pair.sample.id]
-                if stopping is not None:
-                    stopping.learn(asked[pair.sample.id])
+            asked = self._asked(batch, tally, len(waiting))
+            waiting.extendleft(reversed([pair for pair in batch if pair.sample.id not in asked]))
+            self._check_readable(len(waiting))
+            self._keep([each for preferences in asked.values() for each in preferences])
+            found |= asked
+            tally.pairs += len(asked)
+            for preferences in asked.values() if stopping is not None else ():
+                stopping.learn(preferences)
+        self._keep([each for one in settled.values() for each in one])
         return Session(
             preferences=tuple(each for pair in pairs for each in found.get(pair.sample.id, ())),
-            ended=ended,
+            ended="unreadable" if self.given_up else ended,
             calls=tally.calls,
             recalled=tally.recalled,
             spared=sum(len(self._unknown(pair, tally.known)) for pair in waiting),
@@ -128,6 +165,20 @@ class Asking:
             completion_tokens=tally.completion_tokens,
             cost=None if self._price is None else tally.cost,
         )
+
+    def _check_readable(self, left: int) -> None:
+        """Give the judge up where its replies cannot be read. Raises _Unread where there is another form."""
+        if not self._hearing.is_enough(left):
+            return
+        if not self._is_last_form and self.judge.otherwise() is not None:
+            raise _Unread
+        self.given_up = f"{self._hearing.in_a_row} replies in a row, the last one {self._hearing.reason}"
+
+    def _keep(self, preferences: Sequence[Preference]) -> None:
+        """Who prefers is kept with the first preference: a form that was given up at once leaves no trace."""
+        if preferences:
+            self._store.keep_rater(self.judge.rater)
+            self._store.keep_preferences(preferences)
 
     def _in_order(self, pairs: list[Pair], stopping: Stopping | None) -> deque[Pair]:
         if pairs and (stopping is not None or self._purse.budget is not None):
@@ -143,8 +194,8 @@ class Asking:
     def _round(self, waiting: deque[Pair], known: set[str], *, limited: bool) -> list[Pair]:
         """The next pairs that can be paid for whatever they cost; `limited`: only as many as fit at once."""
         batch: list[Pair] = []
-        most, calls = 0.0, 0
-        while waiting and (not limited or calls < self._at_once):
+        most, calls, at_most = 0.0, 0, self._at_most(limited)
+        while waiting and (at_most is None or calls < at_most):
             asked = self._unknown(waiting[0], known)
             most += sum(most_cost(prompt, self.judge.sampling.max_tokens, self._price) for prompt in asked)
             if not self._purse.holds(most):
@@ -155,16 +206,47 @@ class Asking:
             batch.append(waiting.popleft())
         return batch
 
-    def _asked(self, batch: Sequence[Pair], tally: "_Tally") -> dict[str, tuple[Preference, ...]]:
-        """The preferences about every pair, kept and paid."""
-        asked = {}
-        for pair, replies in replies_about(self.judge, self._engine, batch):
-            for prompt, reply in zip(self.judge.prompts(pair), replies, strict=True):
-                if tally.is_new(reply):
-                    self._pay(prompt, reply, tally)
-            asked[pair.sample.id] = self._priced(self.judge.preferences(pair, replies), replies)
-        self._store.keep_preferences([each for preferences in asked.values() for each in preferences])
+    def _at_most(self, limited: bool) -> int | None:
+        """How many requests a round may send; None: any number."""
+        limits = [self._at_once] if limited else []
+        if not self._hearing.was_read:
+            limits.append(IN_A_ROW - self._hearing.in_a_row)
+        return min(limits, default=None)
+
+    def _asked(
+        self, batch: Sequence[Pair], tally: "_Tally", waiting: int
+    ) -> dict[str, tuple[Preference, ...]]:
+        """The preferences about every pair, paid; `waiting`: pairs that come after these.
+
+        Of a judge that turns out to be unreadable they are about the pairs up to then.
+        """
+        asked: dict[str, tuple[Preference, ...]] = {}
+        with closing(replies_about(self.judge, self._engine, batch)) as answered:
+            for pair, replies in answered:
+                new = [tally.is_new(reply) for reply in replies]
+                for prompt, reply, is_new in zip(self.judge.prompts(pair), replies, new, strict=True):
+                    if is_new:
+                        self._pay(prompt, reply, tally)
+                asked[pair.sample.id] = self._priced(self.judge.preferences(pair, replies), replies)
+                self._hearing.hear(asked[pair.sample.id], sent=any(new))
+                if self._hearing.is_enough(len(batch) - len(asked) + waiting):
+                    break
+        self._pay_for_the_rest([pair for pair in batch if pair.sample.id not in asked], tally)
         return asked
+
+    def _pay_for_the_rest(self, pairs: Sequence[Pair], tally: "_Tally") -> None:
+        """Pay replies that came and were not looked at, and at most for those that were on their way."""
+        prompts = {
+            key: prompt
+            for pair in pairs
+            for key, prompt in zip(keys_about(self.judge, pair), self.judge.prompts(pair), strict=True)
+            if key not in tally.known
+        }
+        for key, reply in self._store.known_answers(list(prompts)).items():
+            if isinstance(reply, Response) and tally.is_new(reply):
+                self._pay(prompts.pop(key), reply, tally)
+        for prompt in list(prompts.values())[: 2 * self._at_once]:
+            self._charge(most_cost(prompt, self.judge.sampling.max_tokens, self._price), tally)
 
     def _pay(self, prompt: Prompt, reply: Response, tally: "_Tally") -> None:
         """Where a service does not say what a reply took, the budget is charged with the most it can be.
@@ -174,8 +256,11 @@ class Asking:
         cost = cost_of(reply, self._price)
         if cost is None and reply.stopped not in ("failed", "refused"):
             cost = most_cost(prompt, self.judge.sampling.max_tokens, self._price)
-        self._purse.spent += cost or 0.0
-        tally.cost += cost or 0.0
+        self._charge(cost or 0.0, tally)
+
+    def _charge(self, cost: float, tally: "_Tally") -> None:
+        self._purse.spent += cost
+        tally.cost += cost
 
     def _priced(
         self, preferences: Sequence[Preference], replies: Sequence[Response]
@@ -197,18 +282,17 @@ class Asking:
         keys = [key for pair in pairs for key in keys_about(self.judge, pair)]
         return set(known_answers(self._store, keys, ask_refused=self._ask_refused))
 
-    def _has_replied(self, pairs: Sequence[Pair]) -> bool:
-        """Whether anything about these pairs was answered in the form that is asked for now."""
-        asked = [pair for pair in pairs if without_asking(self.judge, pair) is None]
-        keys = [key for pair in asked for key in keys_about(self.judge, pair)]
-        return not all(map(is_refused, self._store.known_answers(keys).values()))
+
+def _to_ask(judge: Judge, pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs that somebody must be asked about."""
+    return [pair for pair in pairs if without_asking(judge, pair) is None]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Tally:
     """What a session has sent and got."""
 
-    known: set[str]
+    known: set[str] = field(default_factory=set)
     """The keys of replies that need not be paid."""
     pairs: int = 0
     calls: int = 0

@@ -26,6 +26,10 @@ class UntilDecided:
         self.level = level
         self._sequence = ConfidenceSequence(level=level)
 
+    def forget(self) -> None:
+        """Begin anew: the judge is asked in another way."""
+        self._sequence = ConfidenceSequence(level=self.level)
+
     def learn(self, preferences: Sequence[Preference]) -> None:
         """What one pair's preferences say."""
         said = word(preferences)

@@ -18,8 +18,10 @@ from typing import Literal
 from harness.errors import UnknownName, UsageError
 from harness.records import Message
 
-Form = Literal["schema", "line"]
-"""How a verdict is to be given: in JSON that the service holds to a schema, or on the last line."""
+Form = Literal["schema", "line", "json"]
+"""How a verdict is to be given: in JSON that the service holds to a schema, on the last line, or in JSON that
+nobody holds to one. Where one of the first two is not read, the next is tried."""
+Wording = Literal["schema", "line"]
 
 CRITERIA: Mapping[str, str] = {
     "helpful": "Helpful: it does what was asked, all of it, in a way that serves the person who asked.",
@@ -59,8 +61,8 @@ class Template:
 
     name: str
     version: str
-    endings: Mapping[Form, str]
-    """What is said of the reply, by the form it is to have."""
+    endings: Mapping[Wording, str]
+    """What is said of the reply, by the form it is to have; JSON is asked for in the same words always."""
     reasoned: bool
     """Whether a short reasoning stands before the verdict."""
     usual_tokens: int
@@ -79,7 +81,7 @@ class Template:
         asked = request_text(request)
         return INSTRUCTION.format(
             criteria="\n".join(f"- {criterion}" for criterion in criteria),
-            ending=self.endings[form],
+            ending=self.endings["line" if form == "line" else "schema"],
             mark=_mark(asked, first, second),
             request=asked,
             first=first.strip(),

@@ -25,10 +25,14 @@ from tests.suites.scripted import FunctionEngine, says
         ('"yes"', 1.0),
         ("The answer claims nothing.\n\nYes", 1.0),
         ("yes\nThat is:\nyes", 1.0),
+        ("Answer: yes", 1.0),
+        ("It claims nothing.\n**Verdict: No**", 0.0),
+        ("All told, [[no]].", 0.0),
+        ('```json\n{"verdict": "Yes"}\n```', 1.0),
     ],
 )
 def test_a_verdict(reply: str, value: float) -> None:
-    """The last line alone is yes or no, whatever stands around the word."""
+    """Stated on the last line or in JSON, whatever stands around the word: read as any verdict is."""
     assert Score(metric="truth", value=value) == verdict("truth", says(reply))
 
 
@@ -43,7 +47,9 @@ def test_a_verdict(reply: str, value: float) -> None:
         "yes\nno",
         "no\nLet me see.\nyes",
         "yes\nbecause it is so",
-        "Answer: yes",
+        "[[yes]] or [[no]]",
+        '{"verdict": "yes"} no, {"verdict": "no"}',
+        "The answer says no such thing.",
         "<think>yes</think>",
         "1",
     ],

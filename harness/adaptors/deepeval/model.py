@@ -11,9 +11,8 @@ the caller to check (deepeval gives full marks for an empty list of verdicts).
 """
 
 import asyncio
-import json
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 from deepeval.models import DeepEvalBaseLLM
 from pydantic import BaseModel, ValidationError
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from harness.errors import UnreadableReply
 from harness.protocols import Engine
 from harness.records import Message, Prompt, Response, Sampling
+from harness.replies import json_objects
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -103,26 +103,12 @@ def read(response: Response, schema: type[SchemaT] | None) -> str | SchemaT:
     if schema is None:
         return response.text
     try:
-        objects = [schema.model_validate(found) for found in _objects(response.text)]
-    except (ValueError, ValidationError) as error:
+        objects = [schema.model_validate(found) for found in json_objects(response.text)]
+    except (ValueError, RecursionError, ValidationError) as error:
         raise UnreadableReply(_complaint(response, schema, str(error).splitlines()[0])) from error
     if not objects or any(found != objects[0] for found in objects):
         raise UnreadableReply(_complaint(response, schema, f"it holds {len(objects)} objects"))
     return objects[0]
-
-
-def _objects(text: str) -> Iterator[Any]:
-    """The JSON objects of a text, outermost ones. Raises ValueError for a brace that begins none."""
-    decoder = json.JSONDecoder(parse_constant=_no_number)
-    start = text.find("{")
-    while start >= 0:
-        found, end = decoder.raw_decode(text, start)
-        yield found
-        start = text.find("{", end)
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
 
 
 def _complaint(response: Response, schema: type[BaseModel], why: str) -> str:

@@ -1,0 +1,66 @@
+"""In which form a judge is asked for its verdict, and when it is given up, so as not to be paid for nothing.
+
+After `IN_A_ROW` replies in a row without a readable verdict the other form is tried, and after as many in
+that one the judge is asked no further. Replies that are kept count like new ones, so that the same command
+does not pay for them anew; and a judge that was asked in another form is asked on in that one.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from harness.preferences import CUT, THINKING, UNREADABLE
+from harness.recorded import is_refused
+from harness.records import Pair, Preference
+from harness.store import Store
+from suites.judge.judges import Judge, keys_about, without_asking
+
+IN_A_ROW = 10
+"""Replies without a readable verdict after which a judge is asked otherwise, or no further."""
+
+
+class Hearing:
+    """How a judge's replies in one form were read so far."""
+
+    def __init__(self) -> None:
+        self.was_read = False
+        """Whether any of them was."""
+        self.in_a_row = 0
+        """How many of the last ones were not."""
+        self.reason = ""
+        """Why the last one was not."""
+        self._was_sent = False
+
+    def hear(self, preferences: Iterable[Preference], *, sent: bool) -> None:
+        """What replies about a pair said; `sent`: one of them was not known before.
+
+        Refused and failed ones say nothing about how a judge replies, and do not count.
+        """
+        for each in preferences:
+            if each.winner is not None:
+                self.was_read, self.in_a_row, self._was_sent = True, 0, False
+            elif (each.reason or "").startswith((UNREADABLE, CUT, THINKING)):
+                self.in_a_row += 1
+                self.reason = each.reason or ""
+                self._was_sent = self._was_sent or sent
+
+    def is_enough(self, left: int) -> bool:
+        """Whether to ask no further in this form, with so many pairs left. What is known costs nothing."""
+        return self.in_a_row >= IN_A_ROW and (left > 0 or self._was_sent)
+
+
+def as_asked_last(judge: Judge, store: Store, pairs: Sequence[Pair]) -> tuple[Judge, bool]:
+    """The judge in the form in which it was asked last, and whether another one was given up before."""
+    asked = [pair for pair in pairs if without_asking(judge, pair) is None]
+    found, given_up = judge, False
+    known = has_replied(judge, store, asked)
+    form = judge.otherwise()
+    while form is not None:
+        if has_replied(form, store, asked):
+            found, given_up, known = form, known, True
+        form = form.otherwise()
+    return found, given_up
+
+
+def has_replied(judge: Judge, store: Store, pairs: Iterable[Pair]) -> bool:
+    """Whether a reply about these pairs, in the form that is asked for, is kept."""
+    kept = store.known_answers([key for pair in pairs for key in keys_about(judge, pair)])
+    return not all(map(is_refused, kept.values()))
