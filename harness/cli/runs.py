@@ -16,6 +16,7 @@ from rich.text import Text
 from harness.cli.evaluate import measured_table
 from harness.cli.options import AsJson, Config, Yes
 from harness.cli.terminal import console, introduce, print_json
+from harness.counted import counted
 from harness.errors import UsageError
 from harness.records import Json, Likelihood, Message, Response, Row, Score
 from harness.verbs.project import open_project
@@ -30,7 +31,6 @@ from harness.verbs.runs import (
     show_run,
 )
 from harness.visible import visible
-from reports.wording import counted
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A run's id, or its beginning.")]
 

@@ -5,10 +5,10 @@ from rich.text import Text
 
 from harness.cli.options import AsJson, Config
 from harness.cli.terminal import console, introduce, print_json
+from harness.counted import counted
 from harness.verbs.project import open_project
 from harness.verbs.verify import verify_store
 from harness.visible import visible
-from reports.wording import counted
 
 DAMAGED = 1
 """The exit code where something is not as its hash says."""

@@ -94,7 +94,7 @@ class ThinkingEngine:
         for index, response in self._again(asked, list(cut), replace(sent, stop=())):
             yield index, self._apart(_counted(response, cut[index]), asked[index], sampling)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
         """Score every continuation as an answer: after a thought that the context opens, closed empty."""
         contexts = {context: thoughts.closed(context, self._tags) for context, _ in pairs}
         return self._engine.loglikelihood(
