@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import chat_template_utils
 
 from harness.engine.hub import first_line
-from harness.engine.identity import CLOCK, FIXED_DATE
+from harness.engine.identity import FIXED_DATE
 from harness.errors import ModelError
 from harness.records import Message, Prompt
 
@@ -85,7 +85,7 @@ def _rendered(
             tokenize=False,
             add_generation_prompt=opens,
             continue_final_message=goes_on,
-            **{CLOCK: FIXED_DATE.strftime},
+            strftime_now=FIXED_DATE.strftime,
         )
     except BY_TEMPLATES as error:
         raise ModelError(
