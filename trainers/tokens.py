@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from harness.engine.chat import BY_TEMPLATES, template_error
-from harness.engine.identity import CLOCK, FIXED_DATE
+from harness.engine.identity import FIXED_DATE
 from harness.engine.tokens import appended
 from harness.errors import ModelError
 from trainers.data import Demonstration, Turn
@@ -53,7 +53,7 @@ def _leave_ends_off(tokenizer: PreTrainedTokenizerBase) -> None:
     if not behind:
         return
     whole: list[int] = tokenizer("")["input_ids"]
-    front = [(tokenizer.convert_ids_to_tokens(number), number) for number in whole[: -len(behind)]]
+    front = [(str(tokenizer.convert_ids_to_tokens(number)), number) for number in whole[: -len(behind)]]
     begin = " ".join(token for token, _ in front)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=f"{begin} $A", pair=f"{begin} $A $B", special_tokens=front
@@ -145,7 +145,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_t
                 list(turns),
                 tokenize=False,
                 add_generation_prompt=open_turn,
-                **{CLOCK: FIXED_DATE.strftime},
+                strftime_now=FIXED_DATE.strftime,
             )
         )
     except BY_TEMPLATES as error:

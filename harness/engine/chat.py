@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import chat_template_utils
 
 from harness.engine.hub import first_line
-from harness.engine.identity import CLOCK, FIXED_DATE
+from harness.engine.identity import FIXED_DATE
 from harness.errors import ModelError
 from harness.records import Json, Message, Prompt
 
@@ -105,7 +105,8 @@ def _rendered(
             tokenize=False,
             add_generation_prompt=opens,
             continue_final_message=goes_on,
-            **cast("dict[str, Any]", {**arguments, CLOCK: FIXED_DATE.strftime}),
+            strftime_now=FIXED_DATE.strftime,
+            **cast("dict[str, Any]", arguments),
         )
     except BY_TEMPLATES as error:
         raise ModelError(

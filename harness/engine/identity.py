@@ -114,6 +114,10 @@ def identify(model: Model) -> LocalIdentity:
         raise UsageError(f"model {model.name!r} does not run on this machine: it has no files to identify")
     source = model.source
     file = gguf_file(source.path, source.revision)
+    if file is not None and source.backend != "transformers":
+        raise UsageError(
+            f"model {model.name!r}: a GGUF file is run by transformers; leave `backend` out of its section"
+        )
     adapter = None if source.adapter is None else model_folder(source.adapter, None)
     base = _of_folder(model_folder(source.path, source.revision)) if file is None else _of_gguf(file)
     own = adapter is not None and has_tokenizer(adapter)

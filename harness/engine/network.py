@@ -26,7 +26,6 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    GgufConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -405,11 +404,12 @@ def _load_base(source: Local, identity: LocalIdentity) -> PreTrainedModel:
     architecture = (config.architectures or [""])[0]
     if architecture.endswith("Classification"):
         raise ModelError(f"{identity.path}: a classifier ({architecture}), and no language model")
-    unpacked = {"quantization_config": GgufConfig(dequantize=True)} if file else {}
+    unpacked = _unpacking() if file else {}
     loaded: Any
     with redirect_stderr(StringIO()) if file else nullcontext():  # a bar that nothing else turns off
         loaded = AutoModelForCausalLM.from_pretrained(
             identity.path,
+            config=config,
             dtype=getattr(torch, identity.dtype),
             trust_remote_code=trusted,
             output_loading_info=True,
@@ -428,6 +428,13 @@ def _load_base(source: Local, identity: LocalIdentity) -> PreTrainedModel:
     return model
 
 
+def _unpacking() -> dict[str, Any]:
+    """Have weights unpacked, where transformers could also compute with quantised ones (on some GPUs)."""
+    from transformers import GgufConfig  # noqa: PLC0415 - only the extra `gguf` asks for a transformers that has it
+
+    return {"quantization_config": GgufConfig(dequantize=True)}
+
+
 def _as_if_never_quantised(model: PreTrainedModel) -> None:
     """Take off what would keep an unpacked model from being trained and saved."""
     for owner in (model, model.config):
@@ -443,14 +450,21 @@ def _fit_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
     PEFT wants the base as it was in training. Rows that the adapter does not hold are the mean of the
     others: nothing was learned for them.
     """
-    rows = int(model.get_input_embeddings().weight.shape[0])
+    layers = _vocabulary_layers(model)
+    rows = len(layers[0].weight)
     wanted = _saved_rows(model, adapter) or max(rows, len(tokenizer))
     if wanted == rows:
         return
     model.resize_token_embeddings(wanted, mean_resizing=False)
-    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
-        if layer is not None and wanted > rows:
-            layer.weight.data[rows:] = layer.weight.data[:rows].float().mean(0)
+    for layer in _vocabulary_layers(model) if wanted > rows else ():
+        layer.weight.data[rows:] = layer.weight.data[:rows].float().mean(0)
+
+
+def _vocabulary_layers(model: PreTrainedModel) -> list[Any]:
+    """The layers with a row for every token: the embeddings, and the head where there is one."""
+    whole: Any = model  # some of it is not annotated
+    layers = (whole.get_input_embeddings(), whole.get_output_embeddings())
+    return [layer for layer in layers if layer is not None]
 
 
 def missing_rows(source: Local, identity: LocalIdentity, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -459,15 +473,16 @@ def missing_rows(source: Local, identity: LocalIdentity, tokenizer: PreTrainedTo
     trusted = source.trust_remote_code
     with loading("configuration", "", identity), torch.device("meta"):
         config = AutoConfig.from_pretrained(identity.path, trust_remote_code=trusted, **_file(identity))
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
-        rows = int(model.get_input_embeddings().weight.shape[0])
-        held = _saved_rows(model, identity.adapter) or rows
+        model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]  # not annotated there
+            config, trust_remote_code=trusted
+        )
+        held = _saved_rows(model, identity.adapter) or len(_vocabulary_layers(model)[0].weight)
     return list(range(held, len(tokenizer)))
 
 
 def _saved_rows(model: PreTrainedModel, adapter: Path) -> int | None:
     """How many rows the embeddings in an adapter have: trained whole, or by a low-rank pair."""
-    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    layers = _vocabulary_layers(model)
     names = [name for name, module in model.named_modules() if any(module is layer for layer in layers)]
     for key, weight in load_peft_weights(str(adapter), device="cpu").items():
         if any(key.endswith(f"{name}.weight") for name in names):

@@ -21,7 +21,7 @@ from vllm import LLM, SamplingParams, __version__
 
 from harness.engine.chat import prompt_text, render
 from harness.engine.ending import EndingAfterThought, Progress
-from harness.engine.hub import GGUF, first_line
+from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity, identify
 from harness.engine.rules import request_seed
 from harness.engine.tokens import ScoringRequest, Tokens
@@ -181,15 +181,11 @@ class VllmEngine:
 def open_vllm(model: Model, source: Local, *, device: str | None) -> VllmEngine:
     """Identify and load a local model. Raises what `identify` raises, ModelError where vLLM cannot load it.
 
-    Raises UsageError for an adapter, a GGUF file, and a device other than the GPU that vLLM takes by itself.
+    Raises UsageError for an adapter, and for a device other than the GPU that vLLM takes by itself.
     """
     if source.adapter is not None:
         raise UsageError(
             f'model {model.name!r}: with `backend = "vllm"` an adapter must be merged into its base first'
-        )
-    if source.path.endswith(GGUF):
-        raise UsageError(
-            f'model {model.name!r}: a GGUF file is run by transformers; leave `backend = "vllm"` out'
         )
     if device not in (None, "cuda"):
         raise UsageError(

@@ -341,9 +341,7 @@ def _no_model(name: str, known: Sequence[str]) -> UsageError:
     if not HUB_ID.fullmatch(name) or get_close_matches(name, known):
         return unknown
     own = re.sub(r"\W+", "-", name.rpartition("/")[2]).strip("-").lower()
-    return UsageError(
-        f'{unknown}; a model of the hub is named in harness.toml: [models.{own}] path = "{name}"'
-    )
+    return UsageError(f'{unknown}; a hub id belongs in harness.toml: [models.{own}] path = "{name}"')
 
 
 def open_project(

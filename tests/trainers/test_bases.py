@@ -1,4 +1,4 @@
-"""What stages start from where it is no folder: a GGUF file, a base with an adapter; and how candidates end."""
+"""What stages start from where it is no folder (a GGUF file, an adapter), and how candidates end texts."""
 
 import json
 from pathlib import Path
@@ -50,7 +50,7 @@ def _logprobs(**source: str) -> list[float]:
 
 
 def test_a_stage_starts_from_a_gguf_file(llama: Path, tmp_path: Path) -> None:
-    """Its weights are unpacked once, and the candidate is an ordinary folder that stops where the file does."""
+    """Its weights are unpacked once; the candidate is an ordinary folder that stops where the file does."""
     file = tiny_gguf(tmp_path / "tiny.gguf", llama)
 
     candidate = _trained(tmp_path, Local(path=str(file)))

@@ -230,7 +230,7 @@ def test_sample_shows_answers_side_by_side(project: Path, capsys: pytest.Capture
         (["compare", "one", "tow"], "there is no model, pipeline or folder named 'tow'; did you mean 'two'?"),
         (
             ["eval", "HuggingFaceTB/SmolLM2-135M"],
-            'a hub id belongs into harness.toml: [models.smollm2-135m] path = "HuggingFaceTB/SmolLM2-135M"',
+            'a hub id belongs in harness.toml: [models.smollm2-135m] path = "HuggingFaceTB/SmolLM2-135M"',
         ),
         (["eval", "./chekpoint"], "./chekpoint: there is no such folder or GGUF file"),
         (["compare", "one", "two", "--suite", "toy-ifevall"], "did you mean 'toy-ifeval'?"),

@@ -1,4 +1,4 @@
-"""GGUF files: what is read of them before they are loaded, that they answer as the model they were made from."""
+"""GGUF files: what is read of them before they are loaded; they answer as what they are made from."""
 
 import os
 import shutil
@@ -159,14 +159,16 @@ def test_paths_that_lead_nowhere(tmp_path: Path, file: Path, monkeypatch: pytest
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     shutil.copy(file, tmp_path / "held.gguf")
 
-    with pytest.raises(ModelError, match="there is no such file; name a GGUF file, or `org/name/gone.gguf`"):
+    with pytest.raises(
+        ModelError, match=r"there is no such file; name a GGUF file, or `org/name/gone\.gguf`"
+    ):
         _identify(tmp_path / "gone.gguf")
     with pytest.raises(DownloadNeeded, match=r"hf download someone/tiny-GGUF tiny.Q4_K_M.gguf"):
         _identify("someone/tiny-GGUF/tiny.Q4_K_M.gguf")
     with pytest.raises(ModelError, match=r"it holds GGUF files: name one of them \(path = .*held.gguf"):
         _identify(tmp_path)
     with pytest.raises(UsageError, match="a GGUF file is run by transformers"):
-        check_model(_model(file, backend="vllm"))
+        _identify(file, backend="vllm")
 
 
 @pytest.mark.real

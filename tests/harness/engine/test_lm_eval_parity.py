@@ -159,11 +159,11 @@ def test_rendered_turns_agree_and_never_double_bos(engine: Engine, peer: HFLM) -
 def test_what_a_tokenizer_appends_is_left_off_here_and_not_there(tmp_path: Path) -> None:
     """The one place where numbers differ on purpose.
 
-    A tokenizer with `add_eos_token`, as some fine-tunes are saved with, ends every text. lm-eval asks with the
+    A tokenizer with `add_eos_token`, as some fine-tunes have, ends every text. lm-eval asks with the
     end, so that a model goes on after it; and takes a continuation for what the whole has more than the
     context, which is then off by a token: the continuation's first one is left out, and the end scored.
     """
-    plain, appending = (tiny_llama(tmp_path / name, chat_template=False) for name in ("plain", "appending"))
+    appending = [tiny_llama(tmp_path / name, chat_template=False) for name in ("plain", "appending")][1]
     tokenizer = AutoTokenizer.from_pretrained(appending)
     special = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (BOS, EOS)]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
