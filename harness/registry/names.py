@@ -13,7 +13,8 @@ from harness.registry.mistakes import Mistakes, under
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-FOLDERS = ("stages", "bases", "mixes")
+STAGES_FOLDER = "stages"
+FOLDERS = (STAGES_FOLDER, "bases", "mixes")
 """Beside the candidates, in the output folder: no pipeline may have one of these names."""
 
 
@@ -60,7 +61,7 @@ class Names:
                 self._mistakes.add(under("pipelines", name), "a model has this name too; rename one of them")
             if name in FOLDERS:
                 self._mistakes.add(
-                    under("pipelines", name), f"the {name}' folder has this name; choose another"
+                    under("pipelines", name), f"the folder of the {name} has this name; choose another"
                 )
 
     def check_candidate(self, key: str, name: str) -> None:
