@@ -61,7 +61,7 @@ class Names:
                 self._mistakes.add(under("pipelines", name), "a model has this name too; rename one of them")
             if name in FOLDERS:
                 self._mistakes.add(
-                    under("pipelines", name), f"the folder of the {name} has this name; choose another"
+                    under("pipelines", name), f"the {name}' folder has this name; choose another"
                 )
 
     def check_candidate(self, key: str, name: str) -> None:
