@@ -51,7 +51,7 @@ from harness.engine.identity import LocalIdentity
 from harness.engine.local import LocalEngine
 from harness.engine.network import Network
 from harness.engine.slots import Slots
-from harness.records import Prompt, Sampling
+from harness.records import Local, Model, Prompt, Sampling
 from tests.benchmarks.clock import clocked, replaced
 
 LONGEST = 400
@@ -273,7 +273,8 @@ def _ours(
 ) -> Measured:
     network = Network(model, name="ours", device=torch.device("cpu"))
     identity = LocalIdentity(fingerprint="", chat_template=None, dtype="float32", path=Path(), adapter=None)
-    engine = LocalEngine(network, tokenizer, identity)
+    stated = Model(name="ours", source=Local(path=""))
+    engine = LocalEngine(network, tokenizer, identity, stated)
     measured = Measured()
     with _timed(measured), _counted(model, measured):
         began, used = time.perf_counter(), time.process_time()

@@ -24,7 +24,7 @@ from transformers import (
     RwkvForCausalLM,
 )
 
-from harness.engine.opening import open_engine
+from harness.engine.local import LocalEngine, open_local
 from harness.protocols import Engine
 from harness.records import Local, Model, Prompt, Sampling
 from tests.tiny_models import SENTENCES, tiny_longrope, tiny_tokenizer
@@ -86,7 +86,7 @@ def test_a_state_is_scored_as_alone(stateful: Path) -> None:
     pairs = [(text, end) for text in TEXTS for end in (" yes it is", " no")]
     with closing(_open(stateful)) as engine:
         found = dict(engine.loglikelihood(pairs))
-        requests = engine._tokens.scoring_requests(pairs)  # type: ignore[attr-defined]  # the local engine's
+        requests = engine._tokens.scoring_requests(pairs)
 
     for request in requests:
         with torch.no_grad():
@@ -127,8 +127,9 @@ def test_longrope_answers_do_not_change_by_company(tmp_path: Path) -> None:
         assert expected == _written(engine, texts, Sampling(max_tokens=24))
 
 
-def _open(folder: Path) -> Engine:
-    return open_engine(Model(name="tiny", source=Local(path=str(folder))), device="cpu")
+def _open(folder: Path) -> LocalEngine:
+    source = Local(path=str(folder))
+    return open_local(Model(name="tiny", source=source), source, device="cpu")
 
 
 def _written(engine: Engine, texts: list[str], sampling: Sampling) -> list[str]:

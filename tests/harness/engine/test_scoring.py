@@ -13,15 +13,14 @@ from transformers import AutoModelForCausalLM
 
 from harness.engine.attention import windows
 from harness.engine.identity import identify
+from harness.engine.local import LocalEngine, open_local
 from harness.engine.network import Network, load
-from harness.engine.opening import open_engine
 from harness.engine.prefix import grow
 from harness.engine.scorer import Scorer
 from harness.engine.scoring import PassBudget, score_tree
 from harness.engine.tokens import ScoringRequest
 from harness.engine.trial import Outcome, try_tree
 from harness.errors import EngineError
-from harness.protocols import Engine
 from harness.records import Likelihood, Local, Model
 from tests.real_models import smollm2_folder
 from tests.tiny_models import (
@@ -360,7 +359,7 @@ def test_without_trees_the_numbers_are_the_same_and_that_is_said_once(
         found = dict(engine.loglikelihood(pairs))
         list(engine.loglikelihood(pairs[:2]))
 
-    requests = engine._tokens.scoring_requests(pairs)  # type: ignore[attr-defined]  # the local engine's
+    requests = engine._tokens.scoring_requests(pairs)
     for index, (logprob, greedy) in _alone(folder, requests).items():
         assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
         assert greedy == found[index].greedy
@@ -451,8 +450,9 @@ def test_a_remembered_fault_is_said_again(
 # ---------------------------------------------------------------- memory
 
 
-def _engine(folder: Path) -> Engine:
-    return open_engine(Model(name="tiny", source=Local(path=str(folder))), device="cpu")
+def _engine(folder: Path) -> LocalEngine:
+    source = Local(path=str(folder))
+    return open_local(Model(name="tiny", source=source), source, device="cpu")
 
 
 def _watched(

@@ -16,6 +16,7 @@ from harness.engine.services.served import identify_gemini
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Gemini, Message, Model, Prompt, Response, Sampling, Traffic
+from harness.thoughts import OUT_OF_TOKENS
 from tests.harness.engine.services.test_limits import FakeClock
 from tests.serving import FINE, Asked, Fault, ModelServer, status
 
@@ -96,7 +97,7 @@ BLOCKED: list[tuple[dict[str, Any], str, str, str | None]] = [
         "length",
         None,
     ),
-    ({"candidates": [{"finishReason": "MAX_TOKENS"}]}, "", "length", None),
+    ({"candidates": [{"finishReason": "MAX_TOKENS"}]}, "", "thinking", OUT_OF_TOKENS),
     ({"candidates": [{"finishReason": "STOP"}]}, "", "end", None),
     (
         {"candidates": [{"content": {"parts": [{"text": "We"}]}, "finishReason": "SAFETY"}]},
