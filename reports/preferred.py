@@ -290,6 +290,8 @@ def _widest(found: Sequence[_Agreed]) -> list[_Agreed]:
 def _coefficient(found: Agreement) -> str:
     if found.value is None or found.interval is None:
         return found.reason or "–"
+    if not found.shows_something:
+        return "–"
     return f"{number(found.value)} {between(found.interval)}"
 
 

@@ -173,6 +173,8 @@ def _rate(rate: WinRate | None) -> str:
 def _coefficient(found: Agreement) -> str:
     if found.value is None or found.interval is None:
         return f"none ({found.reason})"
+    if not found.shows_something:
+        return "–"
     return f"{found.value:.2f} {_interval(found.interval)} on {found.items} items"
 
 

@@ -208,4 +208,6 @@ class Analysis:
 def _coefficient(found: Agreement) -> str:
     if found.value is None or found.interval is None:
         return f"undefined ({found.reason})"
+    if not found.shows_something:
+        return "–"
     return f"{found.value:.3f} [{found.interval.low:.3f}, {found.interval.high:.3f}]"

@@ -38,6 +38,11 @@ class Agreement:
     reason: str | None = None
     """Why `value` is None."""
 
+    @property
+    def shows_something(self) -> bool:
+        """Whether there is a coefficient, and of more than one item."""
+        return self.value is not None and self.items > 1
+
 
 @dataclass(frozen=True, slots=True)
 class Disagreements:
@@ -158,8 +163,6 @@ def _agreement(
     if not paired:
         return _none("no item was rated by two raters", 0)
     grouped = _by_unit(items, units)
-    if len(grouped.mass) < 2:
-        return _none("one item says nothing of others", paired)
     once = np.ones((1, len(grouped.mass)))
     value, error, expected = (float(each[0]) for each in _coefficients(grouped, once))
     if not expected > 0:

@@ -12,6 +12,7 @@ Who rates what, and what a vote does, the ballot box knows. This module does not
 what the page looks like.
 """
 
+import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -29,6 +31,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from harness.errors import HarnessError, StoreError, UsageError
 from suites.blind.ballots import BallotBox
@@ -36,6 +39,9 @@ from suites.blind.wire import Malformed, SentVote, read_undo, read_vote, state_o
 
 LARGEST_BODY = 32_768
 """Bytes of a request's body: the longest comment fits, were every character of it escaped."""
+
+PATIENCE = 30.0
+"""Seconds in which a connection must bring a whole request. uvicorn alone would wait for ever."""
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -99,6 +105,7 @@ def server(box: BallotBox, *, public: str | None = None) -> uvicorn.Server:
             application(box, public=public),
             access_log=False,
             date_header=False,
+            http=_Impatient,
             lifespan="off",
             log_config=None,
             proxy_headers=False,
@@ -107,6 +114,38 @@ def server(box: BallotBox, *, public: str | None = None) -> uvicorn.Server:
             ws="none",
         )
     )
+
+
+class _Impatient(H11Protocol):
+    """A connection that is closed where a request does not arrive whole in time, be it never so busy.
+
+    Between requests uvicorn's own limit holds (`timeout_keep_alive`).
+    """
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._set_limit()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
+            self._lift_limit()
+        elif self._limit is None:
+            self._set_limit()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lift_limit()
+        super().connection_lost(exc)
+
+    def _set_limit(self) -> None:
+        self._limit = self.loop.call_later(PATIENCE, self.transport.abort)
+
+    def _lift_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
 
 def _check(host: str, public: str | None) -> None:

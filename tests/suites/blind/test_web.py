@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -542,3 +543,49 @@ def test_serving_other_machines_comes_with_a_warning(tmp_path: Path) -> None:
 
     assert warning.startswith("warning: 0.0.0.0 can be reached from other machines.")
     assert link.startswith("ana: https://rate.example.org/#")
+
+
+UNFINISHED = {
+    "nothing": b"",
+    "headers": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ",
+    "body": b"POST /api/vote HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 30000\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("kind", UNFINISHED)
+def test_a_request_that_never_ends(served: Serving, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends a byte now and then is cut off in time; one that is quick after it is served."""
+    monkeypatch.setattr("suites.blind.web.PATIENCE", 0.5)
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", served.port), timeout=0.05) as slow:
+        slow.sendall(UNFINISHED[kind])
+        assert _is_cut_off(slow, drop=b"" if kind == "nothing" else b"x", until=began + 10)
+    assert 0.4 < time.monotonic() - began < 5
+    assert 200 == httpx.get(f"{served.address}/").status_code
+
+
+def test_a_slow_second_request(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that was served once has no more time for its next request."""
+    monkeypatch.setattr("suites.blind.web.PATIENCE", 0.5)
+    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as slow:
+        slow.sendall(b"GET /page.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert slow.recv(100_000).startswith(b"HTTP/1.1 200")
+        time.sleep(0.7)
+        slow.sendall(b"GET /page.css HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
+        slow.settimeout(0.05)
+        assert _is_cut_off(slow, drop=b"x", until=time.monotonic() + 4)
+
+
+def _is_cut_off(slow: socket.socket, *, drop: bytes, until: float) -> bool:
+    """Whether the server closes the connection, to which a drop is sent all the time."""
+    while time.monotonic() < until:
+        try:
+            if not slow.recv(100_000):
+                return True
+        except TimeoutError:
+            with suppress(ConnectionError):
+                slow.sendall(drop)
+        except ConnectionError:
+            return True
+    return False
