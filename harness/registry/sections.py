@@ -68,7 +68,7 @@ def _says_something(text: str) -> str:
 def _free_arguments(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
     taken = sorted(_TEMPLATE_PARAMETERS & arguments.keys())
     if taken:
-        raise ValueError(f"`{taken[0]}` is no argument of a template here: harness sets it itself")
+        raise ValueError(f"`{taken[0]}` is no argument of a template: harness sets it")
     return arguments
 
 

@@ -9,7 +9,7 @@ from math import nan
 import numpy as np
 import pytest
 
-from harness.comparison import ScoredRun, comparability, compare_all, compare_runs
+from harness.comparison import ScoredRun, comparability, compare_all, compare_runs, unused_system
 from harness.environment import PACKAGES
 from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run
 
@@ -155,6 +155,32 @@ def test_settings_compare_as_the_store_gives_them_back():
 def test_what_a_reader_must_know_is_noted(changed: Mapping[str, object], note: str):
     """These differences do not forbid a comparison."""
     assert ([], [note]) == comparability(run("a"), run("b", **changed))
+
+
+def test_how_models_are_asked_is_noted_in_words():
+    """Thinking, system prompts and the like, each with what it means where nothing is said."""
+    engine = {"thinking": False, "system": "Be brief.", "template_arguments": {"effort": "low"}}
+
+    assert (
+        [],
+        [
+            "thinking: left to the model for a but off for b",
+            "system prompt: none for a but Be brief. for b",
+            'arguments of the chat template: none for a but {"effort": "low"} for b',
+        ],
+    ) == comparability(run("a"), run("b", environment={"engine": engine}))
+
+
+def test_a_system_prompt_that_stands_nowhere_is_noted():
+    """Bare texts have no place for it, which would otherwise be seen by nobody."""
+    environment: Mapping[str, Json] = {"engine": {"system": "Be brief."}}
+    bare = [run(name, settings={"chat_template": False}, environment=environment) for name in ("a", "b")]
+
+    _, (first, second) = comparability(*bare)
+
+    assert "the system prompt of a stands before no prompt of quiz, which asks in bare texts" in first
+    assert "the system prompt of b" in second
+    assert unused_system(run("a", environment=environment)) is None
 
 
 def test_what_moves_no_number_is_not_noted():

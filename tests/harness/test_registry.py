@@ -225,6 +225,40 @@ def test_how_services_are_asked(read: Read) -> None:
     ]
 
 
+def test_how_a_model_is_asked(read: Read) -> None:
+    """Of any kind, as far as it means something there; what is not said is not part of what a model is."""
+    models = read(
+        """
+        [models.local]
+        path = "a/b"
+        thinking = false
+        system = "Be brief."
+        thinking_tokens = 9
+        thinking_tags = ["<a>", "</a>"]
+        template_arguments = { effort = "low", tools = [] }
+        [models.served]
+        endpoint = "http://x"
+        model = "x"
+        thinking = true
+        [models.gemini]
+        gemini = "g"
+        system = "Be brief."
+        [models.plain]
+        path = "a/b"
+        """
+    ).models
+    assert {
+        "thinking": False,
+        "template_arguments": {"effort": "low", "tools": []},
+        "system": "Be brief.",
+        "thinking_tokens": 9,
+        "thinking_tags": ("<a>", "</a>"),
+    } == models["local"].manner
+    assert {"thinking": True} == models["served"].manner
+    assert {"system": "Be brief."} == models["gemini"].manner
+    assert {} == models["plain"].manner
+
+
 def test_a_folder_that_is_there_wins_over_a_hub_id(read: Read, tmp_path: Path) -> None:
     """`a/b` is a folder only if it exists beside the file; `./a` and `/a` always are."""
     (tmp_path / "here" / "model").mkdir(parents=True)
@@ -577,6 +611,29 @@ def test_mistakes_in_small_sections(read: Read, mistakes: Mistakes, text: str, m
         ),
         ('gemini = "g"\nkey = "x"', "models.m.key: unknown key; did you mean 'key_env'?"),
         ('engine = "e"\nsettings = 3', "models.m.settings: expected a table, got 3"),
+        ('path = "a/b"\nthinking = "on"', 'models.m.thinking: expected true or false, got "on"'),
+        ('path = "a/b"\nthinking_tokens = 0', "models.m.thinking_tokens: expected 1 or more, got 0"),
+        ('path = "a/b"\nsystem = " "', "models.m.system: is empty; leave it out for no system prompt"),
+        (
+            'path = "a/b"\nthinking_tags = ["<a>"]',
+            'models.m.thinking_tags: expected an opening and a closing tag, such as ["<think>", "</think>"]',
+        ),
+        (
+            'path = "a/b"\ntemplate_arguments = { tokenize = true }',
+            "models.m.template_arguments: `tokenize` is no argument of a template: harness sets it",
+        ),
+        (
+            'endpoint = "http://x"\nmodel = "x"\napi = "completions"\nsystem = "s"',
+            'models.m.system: this model takes no turns (`api = "completions"`)',
+        ),
+        (
+            'gemini = "g"\nthinking = true',
+            "models.m.thinking: this model is Gemini's, whose interface lacks it",
+        ),
+        (
+            'engine = "e"\ntemplate_arguments = { a = 1 }',
+            "models.m.template_arguments: this model has its own engine: put it into `settings`",
+        ),
     ],
 )
 def test_mistakes_in_models(mistakes: Mistakes, lines: str, message: str) -> None:
