@@ -47,6 +47,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "left": "left",
         "right": "right",
         "empty": "(an empty answer)",
+        "cut": "cut at the length limit",
         "keys": "← or l left · → or r right · t tie · b both bad · s skip · u undo · c comment · q quit",
         "comment": "comment: ",
         "done": "all done, thank you",
@@ -58,6 +59,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "left": "esquerda",
         "right": "direita",
         "empty": "(uma resposta vazia)",
+        "cut": "cortada no limite de comprimento",
         "keys": "← ou l esquerda · → ou r direita · t empate · b ambas ruins · s pular · u desfazer · "
         "c comentário · q sair",
         "comment": "comentário: ",
@@ -111,8 +113,11 @@ def _show(ballot: Ballot, progress: Progress, words: Mapping[str, str]) -> None:
     console.print(Panel(_text(prompt_text(ballot.prompt), words), title=words["prompt"]))
     width = console.width if console.width < NARROW else console.width // 2 - 1
     panels = [
-        Panel(_text(text, words), title=words[side], width=width)
-        for side, text in (("left", ballot.left), ("right", ballot.right))
+        Panel(_text(text, words), title=words[side], subtitle=words["cut"] if is_cut else None, width=width)
+        for side, text, is_cut in (
+            ("left", ballot.left, ballot.left_cut),
+            ("right", ballot.right, ballot.right_cut),
+        )
     ]
     console.print(Columns(panels, padding=(0, 1)))
     console.print(words["keys"], style="dim")
