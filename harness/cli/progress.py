@@ -79,6 +79,7 @@ class ProgressBars:
     def _show(self, what: str, done: int, total: int, detail: str) -> None:
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total, detail=detail)
+        if what != self._shown:  # a judge is asked after each model: what lies between is not its time
             self._begun[what] = time.monotonic()
         self._progress.update(self._tasks[what], completed=done, total=total, detail=detail)
         if what != self._shown:

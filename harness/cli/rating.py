@@ -1,7 +1,7 @@
 """Rating in a terminal: a ballot, a key, the next ballot.
 
-What models wrote is shown as text: no markup of it is read, and control characters are written out. It does
-not know which side is whose, nor what a vote does.
+What models wrote is shown as text: no markup of it is read. It does not know which side is whose, nor what a
+vote does.
 """
 
 import secrets
@@ -12,11 +12,10 @@ from collections.abc import Mapping
 import typer
 from rich.columns import Columns
 from rich.panel import Panel
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.terminal import console
 from harness.errors import UsageError
-from harness.visible import visible
 from suites.blind.ballots import Ballot, BallotBox, Progress
 from suites.blind.exchange import prompt_text
 
@@ -124,7 +123,7 @@ def _show(ballot: Ballot, progress: Progress, words: Mapping[str, str]) -> None:
 
 
 def _text(text: str, words: Mapping[str, str]) -> Text:
-    return Text(visible(text)) if text else Text(words["empty"], style="dim")
+    return Text(text, overflow="fold") if text else Text(words["empty"], style="dim")
 
 
 def _key(shown: float) -> str:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.columns import Columns
 from rich.panel import Panel
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.options import AsJson, Config, Device, Names, Seed
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json
@@ -53,7 +53,7 @@ def _side_by_side(answers: Mapping[str, Response]) -> Columns:
     return Columns(
         [
             Panel(
-                Text(answer.text or answer.reason or ""),
+                Text(answer.text or answer.reason or "", overflow="fold"),  # columns cut long words
                 title=Text(name),
                 subtitle=answer.stopped,
                 width=width,

@@ -1,7 +1,7 @@
 """How results look in a terminal: tables, verdicts, and the note that this is the toy world.
 
-Everything that comes from a model or a file is printed as text, never read as markup. It does not know how
-any number was made.
+Everything that comes from a model or a file is printed as text, never read as markup, and made visible by the
+console. It does not know how any number was made.
 """
 
 import json
@@ -9,17 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
+from harness.cli.console import Console, Text
 from harness.cli.preferred import beside_verdicts
 from harness.errors import AnswersFailed
 from harness.records import Decision, Json, Verdict
 from harness.verbs.project import Project
 from harness.verbs.work import Outcome
-from harness.visible import visible
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
 from reports.wording import price
@@ -58,7 +56,7 @@ def print_findings(where: Console, findings: Sequence[Finding]) -> None:
             Text.assemble(
                 (f"  {finding.severity}: ", SEVERITIES[finding.severity]),
                 (f"{finding.check}. ", "bold"),
-                f"{visible(finding.evidence)}.\n    {finding.where}\n    → {visible(finding.mend)}",
+                f"{finding.evidence}.\n    {finding.where}\n    → {finding.mend}",
             )
         )
 

@@ -25,7 +25,7 @@ def test_a_sealed_design_opens_as_it_was(tmp_path: Path) -> None:
 
 
 def test_what_was_cut_is_sealed(tmp_path: Path) -> None:
-    """Which answers were cut comes back; where none was, a design is written as it was before that was told."""
+    """Which answers were cut comes back; where none was, a design is written as it always was."""
     given_ = [replace(each, right=replace(each.right, stopped="length")) for each in pairs()["A", "B"]]
     cut = design(of={("A", "B"): given_})
     assert cut == from_json(as_json(cut))
