@@ -2,9 +2,10 @@
 
 Model answers, model names and data sets are other people's text. Escaping for HTML or Markdown is the
 renderers' work; this is what both need before: control characters, bidirectional overrides, zero-width
-characters, Unicode tags and lone surrogates become marks that a reader sees and a file can hold.
+characters, fillers, Unicode tags and lone surrogates become marks that a reader sees and a file can hold.
 
-It does not know where the text is shown. Letters, emoji, joiners, tabs and line breaks stay as they are.
+It does not know where the text is shown. Letters, emoji, tabs and line breaks stay as they are, and so do
+joiners between what they can join (emoji, Persian, Hindi).
 """
 
 import re
@@ -12,8 +13,13 @@ import re
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, except tab and line break
     "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # marks, overrides, zero width
+    "\u00ad\u034f\u180e"  # soft hyphens and other joints that are not seen
+    "\u115f\u1160\u17b4\u17b5\u3164\uffa0"  # letters that are blank
     "\ud800-\udfff"  # halves of a character, which UTF-8 cannot hold
-    "\U000e0000-\U000e007f]"  # tags: whole invisible sentences
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # formats of shorthand and music
+    "\U000e0000-\U000e0fff]"  # tags and selectors: whole invisible sentences
+    # joiners where they join nothing: beside ASCII, beside each other, at an end
+    "|(?:(?<=[\x00-\x7f\u200c\u200d])|^)[\u200c\u200d]|[\u200c\u200d](?=[\x00-\x7f\u200c\u200d]|$)"
 )
 _CONTROL_PICTURES = 0x2400
 

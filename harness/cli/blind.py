@@ -1,15 +1,14 @@
 """`harness blind`: human blind tests. It does not know how they are drawn, sealed, audited or served."""
 
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from harness.cli.blind_results import made_as_json, print_made, sealed_or_when, show_audit, standing_as_json
+from harness.cli.console import Text, say
 from harness.cli.options import AsJson, Config, Device, Limit, Names
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.rating import rate as rate_in_terminal
@@ -153,8 +152,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise UsageError("the rating page needs an extra: pip install 'harness[blind]'") from error
     with blind.open_votes(project, study) as box:
-        # flushed, for links that wait in a pipe or a log file until the server ends help nobody
-        serve_page(box, host=host, port=port, public=public, tell=partial(print, flush=True))
+        serve_page(box, host=host, port=port, public=public, tell=say)
 
 
 @command.command(short_help="Show how far raters are.")

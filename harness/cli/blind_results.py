@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.terminal import console, print_json
 from harness.counted import counted
 from harness.records import Interval

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 from rich.table import Column, Table
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.options import AsJson, Config
 from harness.cli.terminal import console, errors, introduce, print_json
 from harness.records import Json

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.options import AsJson, Config, Names, Seed
 from harness.cli.terminal import console, introduce, print_findings, print_json
 from harness.verbs.doctor import diagnose

@@ -22,7 +22,6 @@ from harness.errors import UsageError
 from harness.verbs.overview import Measured, classifier_notes, left_out_notes, means
 from harness.verbs.project import open_project
 from harness.verbs.work import evaluate, failed_answers, length_notes, refused_answers
-from harness.visible import visible
 from reports.conditions import limits
 from reports.wording import between, could_be, cut_short, number
 
@@ -64,7 +63,7 @@ def command(
     )
     introduce(project)
     for note in length_notes(project, suites or ()):
-        errors.print(visible(note), markup=False)
+        errors.print(note, markup=False)
     with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
         runs = evaluate(project, names, suites=suites or (), rescore=rescore, watcher=watcher)
     asked = [run for theirs in runs.values() for run in theirs]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.console import say
 from harness.errors import UsageError
 
 
@@ -20,4 +21,4 @@ def command(
             file.write(files("harness.cli").joinpath("starting.toml").read_text(encoding="utf-8"))
     except FileExistsError as error:
         raise UsageError(f"{target} is there already, and is left as it is") from error
-    print(f"written: {target}\nnext: fill in your models, then `harness list` and `harness compare A B`")
+    say(f"written: {target}\nnext: fill in your models, then `harness list` and `harness compare A B`")

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.options import AsJson, AskRefused, Config, Device, Limit, Names, Seed
 from harness.cli.preferred import whole
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
@@ -22,7 +22,6 @@ from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judge
 from harness.verbs.judge_estimates import Estimate, Estimates, estimate
 from harness.verbs.project import Project, open_project
 from harness.verbs.work import FailedAnswers, failed_answers, refused_answers
-from harness.visible import visible
 from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
 from suites.judge.templates import CRITERIA, TEMPLATES, sentence_of, template_named
@@ -189,9 +188,9 @@ def _print(judged: Judged) -> None:
         if each.stopping is not None:
             console.print(Text(_decided(each, each.stopping)))
         for line in _without_verdict(each):
-            console.print(Text(visible(line), style="yellow"))
+            console.print(Text(line, style="yellow"))
     for note in judged.notes:
-        console.print(Text(visible(f"note: {note}"), style="yellow"))
+        console.print(Text(f"note: {note}", style="yellow"))
     if judged.spent is not None:
         console.print(f"spent on judges: {judged.spent:.6g} {escape(judged.currency)}")
 

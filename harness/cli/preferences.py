@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.options import AsJson, Baseline, Config
 from harness.cli.preferred import whole
 from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.preferences import notes, preferences, preferences_from
 from harness.verbs.project import open_project
-from harness.visible import visible
 
 
 def command(
@@ -43,4 +42,4 @@ def command(
     for part in whole(found):
         console.print(part)
     for note in told:
-        console.print(Text(visible(f"note: {note}"), style="yellow"))
+        console.print(Text(f"note: {note}", style="yellow"))

@@ -1,4 +1,4 @@
-"""How preferences look in a terminal. What names and reasons hold that cannot be seen is written out.
+"""How preferences look in a terminal.
 
 It does not know how any number was made.
 """
@@ -8,10 +8,9 @@ from typing import Literal
 
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.preferences import Analysis
-from harness.visible import visible
 from reports import preferred
 from reports.board import Leaderboard
 
@@ -19,7 +18,7 @@ from reports.board import Leaderboard
 def whole(analysis: Analysis) -> Iterator[Text | Table]:
     """Everything: who is preferred by whom in sentences, for a table of it is too wide, then the others."""
     for finding in analysis.findings:
-        yield Text(visible(finding.sentence()))
+        yield Text(finding.sentence())
     for table in preferred.tables(analysis)[1:]:
         yield _table(table)
 
@@ -34,7 +33,7 @@ def beside_verdicts(board: Leaderboard) -> Iterator[Text]:
         agreements = [*said.agreements, said.among_humans]
         sentences = [each.sentence() for each in findings if each]
         sentences += [each.sentence() for each in agreements if each]
-        yield from (Text(visible(each)) for each in sentences)
+        yield from (Text(each) for each in sentences)
 
 
 def _table(given: preferred.Table) -> Table:
@@ -43,5 +42,5 @@ def _table(given: preferred.Table) -> Table:
         justify: Literal["right", "left"] = "right" if place >= given.numbers_from else "left"
         table.add_column(title, justify=justify, overflow="fold")
     for row in given.rows:
-        table.add_row(*(escape(visible(cell).replace(" [", "\n[")) for cell in row))
+        table.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
     return table

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.pace import Pace, Piece, clock_time, duration
 from harness.cli.terminal import errors, print_findings
 from harness.engine.steps import watching_steps
-from harness.visible import visible
 from trainers.doctor.findings import Examination
 from trainers.stage import StageProgress
 
@@ -105,7 +104,7 @@ class ProgressBars:
         if grave:
             with self._lock:
                 self._report_finished()
-                errors.print(f"{visible(examination.name)}, before it is trained:", markup=False)
+                errors.print(f"{examination.name}, before it is trained:", markup=False)
                 print_findings(errors, grave)
 
     def loading(self, model: str) -> None:
@@ -183,7 +182,7 @@ class ProgressBars:
             now = self._clock()
             self._pieces[what] = Piece(what=what, unit=unit, pace=Pace(now), last=now)
             self._tasks[what] = self._progress.add_task(
-                visible(what), total=None, detail="", seconds=0.0, remaining=None, now=now, finished=False
+                what, total=None, detail="", seconds=0.0, remaining=None, now=now, finished=False
             )
         self._current = self._pieces[what]
         return self._current
@@ -216,7 +215,7 @@ class ProgressBars:
 
     def _line(self, text: str, *, on_terminal: bool = False) -> None:
         if on_terminal or not errors.is_terminal:
-            errors.print(visible(text), markup=False, soft_wrap=True)
+            errors.print(text, markup=False, soft_wrap=True)
             self._last_line = self._clock()
 
     def _spent(self, task: Task) -> float:

@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 from rich.table import Table
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.options import AsJson, Config, Seed, Yes
 from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.project import open_project
 from harness.verbs.prune import Candidate, Pruning, plan_pruning, prune
-from harness.visible import visible
 
 
 def command(
@@ -57,16 +56,16 @@ def _print(pruning: Pruning) -> None:
     for each in sorted(pruning.stages, key=lambda each: not each.goes):
         table.add_row(
             "goes" if each.goes else "stays",
-            Text(visible(each.folder.folder.name)),
+            Text(each.folder.folder.name),
             _moment(each.folder.changed),
-            Text(visible(each.why)),
+            Text(each.why),
             decimal(each.folder.size),
         )
     if table.row_count:
         console.print(table)
     if pruning.store_size:
         console.print(
-            Text(visible(f"goes: {decimal(pruning.store_size)} of unused room in {pruning.store}")),
+            Text(f"goes: {decimal(pruning.store_size)} of unused room in {pruning.store}"),
             soft_wrap=True,
         )
 

@@ -1,7 +1,7 @@
 """Rating in a terminal: a ballot, a key, the next ballot.
 
-What models wrote is shown as text: no markup of it is read, and control characters are written out. It does
-not know which side is whose, nor what a vote does.
+What models wrote is shown as text: no markup of it is read. It does not know which side is whose, nor what a
+vote does.
 """
 
 import secrets
@@ -12,11 +12,10 @@ from collections.abc import Mapping
 import typer
 from rich.columns import Columns
 from rich.panel import Panel
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.terminal import console
 from harness.errors import UsageError
-from harness.visible import visible
 from suites.blind.ballots import Ballot, BallotBox, Progress
 from suites.blind.exchange import prompt_text
 
@@ -47,6 +46,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "left": "left",
         "right": "right",
         "empty": "(an empty answer)",
+        "cut": "cut at the length limit",
         "keys": "← or l left · → or r right · t tie · b both bad · s skip · u undo · c comment · q quit",
         "comment": "comment: ",
         "done": "all done, thank you",
@@ -58,6 +58,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "left": "esquerda",
         "right": "direita",
         "empty": "(uma resposta vazia)",
+        "cut": "cortada no limite de comprimento",
         "keys": "← ou l esquerda · → ou r direita · t empate · b ambas ruins · s pular · u desfazer · "
         "c comentário · q sair",
         "comment": "comentário: ",
@@ -111,15 +112,18 @@ def _show(ballot: Ballot, progress: Progress, words: Mapping[str, str]) -> None:
     console.print(Panel(_text(prompt_text(ballot.prompt), words), title=words["prompt"]))
     width = console.width if console.width < NARROW else console.width // 2 - 1
     panels = [
-        Panel(_text(text, words), title=words[side], width=width)
-        for side, text in (("left", ballot.left), ("right", ballot.right))
+        Panel(_text(text, words), title=words[side], subtitle=words["cut"] if is_cut else None, width=width)
+        for side, text, is_cut in (
+            ("left", ballot.left, ballot.left_cut),
+            ("right", ballot.right, ballot.right_cut),
+        )
     ]
     console.print(Columns(panels, padding=(0, 1)))
     console.print(words["keys"], style="dim")
 
 
 def _text(text: str, words: Mapping[str, str]) -> Text:
-    return Text(visible(text)) if text else Text(words["empty"], style="dim")
+    return Text(text, overflow="fold") if text else Text(words["empty"], style="dim")
 
 
 def _key(shown: float) -> str:

@@ -11,8 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.filesize import decimal
 from rich.panel import Panel
 from rich.table import Column, Table
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.evaluate import measured_table
 from harness.cli.options import AsJson, Config, Yes
 from harness.cli.terminal import console, introduce, print_json
@@ -30,7 +30,6 @@ from harness.verbs.runs import (
     plan_drops,
     show_run,
 )
-from harness.visible import visible
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A run's id, or its beginning.")]
 
@@ -170,17 +169,15 @@ def _written(value: Json) -> str:
 def _print(shown: ShownRun) -> None:
     run = shown.run
     for key, value in _conditions(shown).items():
-        console.print(Text.assemble((f"{key:<9} ", "bold"), visible(value)), soft_wrap=True)
+        console.print(Text.assemble((f"{key:<9} ", "bold"), value), soft_wrap=True)
     if run.metrics:
         console.print(measured_table(shown.measured))
     for metric, reasons in shown.unscored.items():
         for reason, count in reasons.items():
-            console.print(Text(visible(f"unscored: {metric}: {count} × {reason}"), style="yellow"))
+            console.print(Text(f"unscored: {metric}: {count} × {reason}", style="yellow"))
     if shown.failures is not None:
         failed = shown.failures
-        console.print(
-            Text(visible(f"answers failed: {failed.answers}, mostly: {failed.reason}"), style="yellow")
-        )
+        console.print(Text(f"answers failed: {failed.answers}, mostly: {failed.reason}", style="yellow"))
     for row in shown.answers:
         console.print(_panel(row))
 
@@ -204,7 +201,7 @@ def _conditions(shown: ShownRun) -> dict[str, str]:
 
 def _panel(row: Row) -> Panel:
     """A sample: what was asked, what would be right, what was answered, and what that is worth."""
-    parts = [Text(visible(_asked(row.sample.prompt)), style="dim")]
+    parts = [Text(_asked(row.sample.prompt), style="dim")]
     if row.sample.target is not None:
         parts.append(_labelled("target", row.sample.target))
     answers = [_answer(row, place) for place in range(len(row.responses))]
@@ -229,7 +226,7 @@ def _answer(row: Row, place: int) -> Text:
         choice = (
             row.sample.choices[place] if len(row.responses) == len(row.sample.choices) else f"{place + 1}"
         )
-        return Text(visible(f"{answer.logprob:10.3f}  {choice}"))
+        return Text(f"{answer.logprob:10.3f}  {choice}")
     said = "answer" if len(row.responses) == 1 else f"answer {place + 1} of {len(row.responses)}"
     return Text("\n").join([*_thought(answer), _labelled(f"{said} ({_stopped(answer)})", answer.text)])
 
@@ -253,7 +250,7 @@ def _score(score: Score) -> str:
 
 
 def _labelled(label: str, text: str) -> Text:
-    return Text.assemble((f"{visible(label)}: ", "bold"), visible(text))
+    return Text.assemble((f"{label}: ", "bold"), text)
 
 
 # ---------------------------------------------------------------- what goes with a run
@@ -280,4 +277,4 @@ def _going(drop: Drop) -> Text:
 
 
 def _text(text: str) -> Text:
-    return Text(visible(text))
+    return Text(text)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.columns import Columns
 from rich.panel import Panel
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.options import AsJson, Config, Device, Names, Seed
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json
@@ -69,7 +69,7 @@ def _side_by_side(answers: Mapping[str, Response]) -> Columns:
 
 def _text(answer: Response) -> Text:
     """The answer, or why there is none; before it, dimmed, what the model thought."""
-    text = Text()
+    text = Text(overflow="fold")  # columns cut long words
     if answer.thought is not None:
         text.append(f"thought: {answer.thought}\n\n", style="dim")
     return text.append(answer.text or answer.reason or "")

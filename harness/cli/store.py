@@ -1,14 +1,13 @@
 """`harness store`: looking after the results store. It does not know how a store is made."""
 
 import typer
-from rich.text import Text
 
+from harness.cli.console import Text
 from harness.cli.options import AsJson, Config
 from harness.cli.terminal import console, introduce, print_json
 from harness.counted import counted
 from harness.verbs.project import open_project
 from harness.verbs.verify import verify_store
-from harness.visible import visible
 
 DAMAGED = 1
 """The exit code where something is not as its hash says."""
@@ -38,9 +37,9 @@ def verify(config: Config = None, as_json: AsJson = False) -> None:
         print_json({"store": found.name, "checked": found.checked, "complaints": list(found.complaints)})
     else:
         checked = ", ".join(f"{count:,} {table}" for table, count in found.checked.items())
-        console.print(Text(visible(f"{found.name}: checked {checked}")), soft_wrap=True)
+        console.print(Text(f"{found.name}: checked {checked}"), soft_wrap=True)
         for complaint in found.complaints:
-            console.print(Text(visible(complaint), style="red"), soft_wrap=True)
+            console.print(Text(complaint, style="red"), soft_wrap=True)
         wrong = counted(len(found.complaints), "thing")
         console.print(f"{wrong} wrong" if found.complaints else "all as it should be")
     raise typer.Exit(DAMAGED if found.complaints else 0)

@@ -1,7 +1,7 @@
 """How results look in a terminal: tables, verdicts, and the note that this is the toy world.
 
-Everything that comes from a model or a file is printed as text, never read as markup. It does not know how
-any number was made.
+Everything that comes from a model or a file is printed as text, never read as markup, and made visible by the
+console. It does not know how any number was made.
 """
 
 import json
@@ -9,17 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
+from harness.cli.console import Console, Text
 from harness.cli.preferred import beside_verdicts
 from harness.errors import AnswersFailed
 from harness.records import Decision, Interval, Json, Run, Verdict
 from harness.verbs.project import Project
 from harness.verbs.work import Outcome
-from harness.visible import visible
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
 from reports.wording import between, cut_short, heading, number, percent, price, signed, signed_between
@@ -58,7 +56,7 @@ def print_findings(where: Console, findings: Sequence[Finding]) -> None:
             Text.assemble(
                 (f"  {finding.severity}: ", SEVERITIES[finding.severity]),
                 (f"{finding.check}. ", "bold"),
-                f"{visible(finding.evidence)}.\n    {finding.where}\n    → {visible(finding.mend)}",
+                f"{finding.evidence}.\n    {finding.where}\n    → {finding.mend}",
             )
         )
 
@@ -87,7 +85,7 @@ def print_outcome(outcome: Outcome) -> None:
 def print_refused(refused: Iterable[object]) -> None:
     """What services would not answer, and how to ask it again."""
     for each in refused:
-        console.print(Text(visible(f"note: {each}"), style="yellow"))
+        console.print(Text(f"note: {each}", style="yellow"))
 
 
 def complain_of_failures(failed: Iterable[object]) -> None:

@@ -46,6 +46,9 @@ class Ballot:
     left: str
     right: str
     """The texts by the side of the screen they are on."""
+    left_cut: bool = False
+    right_cut: bool = False
+    """Whether a text ends because it reached its longest length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,11 +273,14 @@ def as_seen(design: Design, showing: Showing) -> Ballot:
     shown = showing.shown
     if isinstance(shown, Item):
         question = design.questions[shown.sample]
-        prompt, texts = question.prompt, [question.answers[shown.left], question.answers[shown.right]]
+        prompt = question.prompt
+        sides = [(question.answers[model], model in question.cut) for model in (shown.left, shown.right)]
     else:
-        prompt, texts = shown.prompt, [shown.good, shown.bad]
-    left, right = reversed(texts) if showing.mirrored else texts
-    return Ballot(id=showing.id, prompt=prompt, left=left, right=right)
+        prompt, sides = shown.prompt, [(shown.good, False), (shown.bad, False)]
+    (left, left_cut), (right, right_cut) = reversed(sides) if showing.mirrored else sides
+    return Ballot(
+        id=showing.id, prompt=prompt, left=left, right=right, left_cut=left_cut, right_cut=right_cut
+    )
 
 
 def _now() -> str:

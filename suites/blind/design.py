@@ -65,6 +65,8 @@ class Question:
     prompt: str | tuple[Message, ...]
     answers: Mapping[str, str]
     """By model."""
+    cut: frozenset[str] = frozenset()
+    """The models whose answer reached its longest length, which raters are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +308,7 @@ def _questions(
 ) -> dict[str, Question]:
     """The prompts and answers of the items that are on somebody's sheet."""
     answers: dict[str, dict[str, str]] = {}
+    cut: dict[str, set[str]] = {}
     prompts = {}
     for (left, right), each in shown.items():
         for pair in each:
@@ -313,8 +316,11 @@ def _questions(
                 prompts[pair.sample.id] = pair.sample.prompt
                 texts = answers.setdefault(pair.sample.id, {})
                 texts |= {left: pair.left.text.strip(), right: pair.right.text.strip()}
+                both = {left: pair.left, right: pair.right}
+                reached = (model for model, answer in both.items() if answer.stopped == "length")
+                cut.setdefault(pair.sample.id, set()).update(reached)
     return {
-        sample: Question(sample=sample, prompt=prompts[sample], answers=texts)
+        sample: Question(sample=sample, prompt=prompts[sample], answers=texts, cut=frozenset(cut[sample]))
         for sample, texts in answers.items()
     }
 

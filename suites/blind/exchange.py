@@ -5,6 +5,8 @@ filled in, `choice` (left, right, tie, bad or skip) and `comment`. It holds what
 more. Only `rater`, `ballot`, `choice` and `comment` are read back, and `seconds` if there is such a column;
 commas, semicolons or tabs may part them, as spreadsheet programs in several countries write.
 
+An answer that was cut at its longest length ends with `CUT` on a line of its own.
+
 A cell that a spreadsheet would take for a formula has an apostrophe put before it, which is removed again
 when it is read (https://owasp.org/www-community/attacks/CSV_Injection).
 
@@ -27,6 +29,7 @@ from suites.blind.ballots import CHOICES, Ballot, BallotBox
 
 COLUMNS = ("rater", "ballot", "prompt", "left", "right", "choice", "comment")
 NEEDED = ("rater", "ballot", "choice")
+CUT = "[cut at the length limit]"
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a formula begins, also in full width, behind apostrophes that were put there before."""
 
@@ -123,8 +126,9 @@ def prompt_text(prompt: str | tuple[Message, ...]) -> str:
 
 
 def _cells(rater: str, ballot: Ballot) -> tuple[str, ...]:
-    texts = (prompt_text(ballot.prompt), ballot.left, ballot.right)
-    return (rater, ballot.id, *(visible(text) for text in texts), "", "")
+    sides = ((ballot.left, ballot.left_cut), (ballot.right, ballot.right_cut))
+    answers = [f"{text}\n\n{CUT}" if is_cut else text for text, is_cut in sides]
+    return (rater, ballot.id, *(visible(text) for text in (prompt_text(ballot.prompt), *answers)), "", "")
 
 
 def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:

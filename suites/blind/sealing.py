@@ -75,10 +75,7 @@ def as_json(design: Design) -> dict[str, Json]:
             "identical": [_item_as_json(item) for item in design.left_out.identical],
             "missing": dict(design.left_out.missing),
         },
-        "questions": [
-            {"sample": each.sample, "prompt": _prompt_as_json(each.prompt), "answers": dict(each.answers)}
-            for each in design.questions.values()
-        ],
+        "questions": [_question_as_json(each) for each in design.questions.values()],
         "items": [_item_as_json(item) for item in items],
         "checks": [asdict(check) for check in checks],
         "sheets": {
@@ -119,7 +116,10 @@ def from_json(written: Mapping[str, Any]) -> Design:
         ),
         questions={
             each["sample"]: Question(
-                sample=each["sample"], prompt=_prompt(each["prompt"]), answers=each["answers"]
+                sample=each["sample"],
+                prompt=_prompt(each["prompt"]),
+                answers=each["answers"],
+                cut=frozenset(each.get("cut", ())),
             )
             for each in written["questions"]
         },
@@ -139,6 +139,16 @@ def from_json(written: Mapping[str, Any]) -> Design:
             for rater, sheet in written["sheets"].items()
         },
     )
+
+
+def _question_as_json(question: Question) -> dict[str, Json]:
+    """`cut` only where an answer is: designs of before it was known stay what they are."""
+    written: dict[str, Json] = {
+        "sample": question.sample,
+        "prompt": _prompt_as_json(question.prompt),
+        "answers": dict(question.answers),
+    }
+    return {**written, "cut": sorted(question.cut)} if question.cut else written
 
 
 def _item_as_json(item: Item) -> Json:

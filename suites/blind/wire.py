@@ -102,6 +102,8 @@ def _shown(ballot: Ballot) -> dict[str, Any]:
         "prompt": _turns(ballot),
         "left": tree(ballot.left),
         "right": tree(ballot.right),
+        "left_cut": ballot.left_cut,
+        "right_cut": ballot.right_cut,
     }
 
 

@@ -307,7 +307,7 @@ function writeProgress() {
 function writeBallot() {
   const ballot = state.ballot;
   at("prompt").replaceChildren(...(ballot ? ballot.prompt.map(turn) : []));
-  for (const side of ["left", "right"]) at(side).replaceChildren(...(ballot ? written(ballot[side]) : []));
+  for (const side of ["left", "right"]) at(side).replaceChildren(...(ballot ? answer(ballot, side) : []));
 }
 
 function turn({ role, inside }) {
@@ -329,6 +329,17 @@ function written(nodes) {
   place.dir = "auto";
   place.className = "own";
   return [place];
+}
+
+/* An answer, and below it, outside of what the model wrote, that it was cut. */
+function answer(ballot, side) {
+  return [...written(ballot[side]), ...(ballot[`${side}_cut`] ? [cutNote()] : [])];
+}
+
+function cutNote() {
+  const place = made("p", word("cut"));
+  place.className = "cut";
+  return place;
 }
 
 function emptyNote() {

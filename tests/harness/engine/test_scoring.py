@@ -422,7 +422,7 @@ def test_another_format_or_configuration_is_tried_for_itself(
     folder = tiny_llama(tmp_path / "other", **shape)
 
     other = Local(path=str(folder), dtype=source.get("dtype", "auto"))
-    list(open_engine(Model(name="tiny", source=other), device="cpu").loglikelihood([("a", " dog")]))
+    list(open_local(Model(name="tiny", source=other), other, device="cpu").loglikelihood([("a", " dog")]))
 
     assert 1 == len(tried)
 

@@ -40,9 +40,10 @@ def made_test(
     repeats: int = 0,
     checks: int = 0,
     language: str = "en",
+    cut: str | None = None,
 ) -> BlindTest:
-    """A blind test in which every rater sees every pair."""
-    pairs = [_pair(number, *each) for number, each in enumerate(asked)]
+    """A blind test in which every rater sees every pair; `cut` is an answer that was cut."""
+    pairs = [_pair(number, *each, cut=cut) for number, each in enumerate(asked)]
     each = len(asked) + repeats + checks
     design = make_design(
         {("tuned-by-dpo", "plain-sft"): pairs},
@@ -58,13 +59,15 @@ def made_test(
     return BlindTest(store=store, box=BallotBox(store, "secret-study"))
 
 
-def _pair(number: int, prompt: str | tuple[Message, ...], left: str, right: str) -> Pair:
+def _pair(
+    number: int, prompt: str | tuple[Message, ...], left: str, right: str, *, cut: str | None = None
+) -> Pair:
     return Pair(
         sample=Sample(id=f"sample-{number}", prompt=prompt),
         left_run="run-of-tuned",
         right_run="run-of-plain",
-        left=Response(text=left, stopped="end"),
-        right=Response(text=right, stopped="end"),
+        left=Response(text=left, stopped="length" if left == cut else "end"),
+        right=Response(text=right, stopped="length" if right == cut else "end"),
     )
 
 

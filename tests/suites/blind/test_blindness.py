@@ -40,12 +40,12 @@ def a_is_left(showing: Showing) -> bool:
 
 
 def test_a_ballot_has_nothing_but_texts_and_an_id() -> None:
-    """What leaves the ballot box has these four fields, and no model's, run's or sample's name is in them."""
+    """What leaves the ballot box has these fields, and no model's, run's or sample's name is in them."""
     made = design(of=pairs(30))
     for sheet in made.sheets.values():
         for showing in sheet.showings:
             seen = asdict(as_seen(made, showing))
-            assert ["id", "left", "prompt", "right"] == sorted(seen)
+            assert ["id", "left", "left_cut", "prompt", "right", "right_cut"] == sorted(seen)
             assert not any(name in json.dumps(seen) for name in ("run-", "mirrored", "repeats", "check"))
 
 

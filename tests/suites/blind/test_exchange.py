@@ -13,7 +13,7 @@ from harness.errors import DataError, UnknownName
 from harness.records import Message
 from harness.store import Store
 from suites.blind.ballots import BallotBox, Progress
-from suites.blind.exchange import COLUMNS, Imported, neutral, prompt_text, read_votes, restored, written
+from suites.blind.exchange import COLUMNS, CUT, Imported, neutral, prompt_text, read_votes, restored, written
 from tests.suites.blind.made import altered, design, kept, pairs
 
 NASTY = '=HYPERLINK("http://x.example";"a, ""b""")\nnext line; and, more'
@@ -49,6 +49,19 @@ def test_what_is_written_is_what_a_page_shows(opened: tuple[Store, BallotBox]) -
         assert [ballot.prompt, ballot.left, ballot.right] == [
             restored(row[name]) for name in ("prompt", "left", "right")
         ]
+
+
+def test_a_cut_answer_says_so(tmp_path: Path) -> None:
+    """In the cell of its side, on a line of its own; a whole answer's cell is as it was."""
+    given_ = [replace(each, right=replace(each.right, stopped="length")) for each in pairs()["A", "B"]]
+    store, _, _ = kept(tmp_path, design(of={("A", "B"): given_}))
+    text, _ = written(BallotBox(store, "test"), ["ana"])
+    sides = set()
+    for row in csv.DictReader(io.StringIO(text, newline="")):
+        marked = {side for side in ("left", "right") if row[side].endswith(f"\n\n{CUT}")}
+        assert {side for side in ("left", "right") if row[side].startswith("B")} == marked
+        sides |= marked
+    assert {"left", "right"} == sides
 
 
 def test_no_cell_is_a_formula(opened: tuple[Store, BallotBox]) -> None:

@@ -119,6 +119,27 @@ def test_every_text_can_be_read(browser: Browser, tmp_path: Path, scheme: str) -
     assert [] == [(round(ratio, 2), text) for ratio, text in ratios if ratio < 4.5]
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "Cut at the length limit"), ("pt", "Cortada no")])
+def test_a_cut_answer_has_a_sign(browser: Browser, tmp_path: Path, language: str, said: str) -> None:
+    """On whichever side it is, below what the model wrote and in the same words; the other has none."""
+    asked = [(f"{number}?", "A cut answ", "A whole answer.") for number in range(4)]
+    sides = set()
+    with serving(made_test(tmp_path, asked, language=language, cut="A cut answ")) as served:
+        context = browser.new_context(**DESKTOP)
+        ana = Rater(context, served.link("ana"))
+        while not ana.is_done():
+            for side in ("left", "right"):
+                text = ana.page.locator(f"#{side} .own").inner_text()
+                signs = ana.page.locator(f"#{side} > .cut")
+                assert (text == "A cut answ") == (signs.count() == 1)
+                if signs.count():
+                    expect(signs).to_contain_text(said)
+                    sides.add(side)
+            ana.choose("tie", ana.press)
+        context.close()
+    assert {"left", "right"} == sides
+
+
 def test_the_page_speaks_the_tests_language_and_another(browser: Browser, tmp_path: Path) -> None:
     """Portuguese where the blind test is; the switch changes every word at once and is remembered."""
     with serving(made_test(tmp_path, plain_pairs(2), language="pt")) as served:

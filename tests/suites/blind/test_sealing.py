@@ -11,7 +11,7 @@ from harness.errors import StoreError, UsageError
 from harness.records import Message
 from harness.store import canonical, digest
 from suites.blind.ballots import BallotBox
-from suites.blind.sealing import open_design, seal
+from suites.blind.sealing import as_json, from_json, open_design, seal
 from tests.suites.blind.made import design, kept, pairs
 
 
@@ -22,6 +22,15 @@ def test_a_sealed_design_opens_as_it_was(tmp_path: Path) -> None:
     assert read is not None
     assert study == read
     assert made == open_design(read, study.commitment)
+
+
+def test_what_was_cut_is_sealed(tmp_path: Path) -> None:
+    """Which answers were cut comes back; where none was, a design is written as it always was."""
+    given_ = [replace(each, right=replace(each.right, stopped="length")) for each in pairs()["A", "B"]]
+    cut = design(of={("A", "B"): given_})
+    assert cut == from_json(as_json(cut))
+    assert {frozenset("B")} == {each.cut for each in cut.questions.values()}
+    assert not any("cut" in each for each in as_json(design())["questions"])  # type: ignore[union-attr, operator]
 
 
 def test_turns_are_sealed_too() -> None:

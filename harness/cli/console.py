@@ -1,0 +1,48 @@
+"""What the command line prints with: a console and texts on which other people's text does nothing.
+
+What comes from models, judges, raters and files may hold control characters, bidirectional overrides and
+characters that cannot be seen. They are written out (`harness.visible`) wherever text is made or rendered, so
+that no caller has to think of it. Files of this package use these two instead of Rich's own, by test.
+
+It does not know what is printed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import rich.console
+import rich.text
+from rich.console import ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from harness.visible import visible
+
+
+class Text(rich.text.Text):
+    """Rich's text, with every unseen character shown. Rich itself drops some of them and passes others on."""
+
+    def __init__(self, text: str = "", *given: Any, **named: Any) -> None:
+        super().__init__(visible(text), *given, **named)
+
+    def append(self, text: rich.text.Text | str, style: Any = None) -> "Text":
+        """More text, made visible too."""
+        super().append(visible(text) if isinstance(text, str) else text, style)
+        return self
+
+
+class Console(rich.console.Console):
+    """Rich's console, through which nothing unseen passes but its own colours and cursor movements."""
+
+    def render_str(self, text: str, **named: Any) -> rich.text.Text:
+        """A string as text, before it is measured: tables stay straight."""
+        return super().render_str(visible(text), **named)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Whatever else is rendered, such as a panel's title."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def say(line: str) -> None:
+    """Print a line at once and uncut, for links that are copied and pipes that are read while it waits."""
+    print(visible(line), flush=True)
