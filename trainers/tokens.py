@@ -50,13 +50,13 @@ def load_tokenizer(
 def _leave_ends_off(tokenizer: PreTrainedTokenizerBase) -> None:
     """Let a tokenizer put nothing behind a text: trainers encode prompts that are to be continued."""
     behind = appended(tokenizer)
-    if not behind:
+    if not behind or not tokenizer.is_fast:
         return
     whole: list[int] = tokenizer("")["input_ids"]
     front = [(str(tokenizer.convert_ids_to_tokens(number)), number) for number in whole[: -len(behind)]]
-    begin = " ".join(token for token, _ in front)
+    begin = [token for token, _ in front]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single=f"{begin} $A", pair=f"{begin} $A $B", special_tokens=front
+        single=[*begin, "$A"], pair=[*begin, "$A", "$B"], special_tokens=front
     )
     tokenizer.init_kwargs.pop("add_eos_token", None)
 

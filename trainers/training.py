@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from shutil import rmtree
 from typing import Any, cast
 
@@ -31,6 +32,7 @@ from transformers import (
 )
 
 from harness.engine.identity import stated_ends
+from harness.engine.network import pickles, refused
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
 from trainers import history
@@ -343,6 +345,15 @@ def threads(model: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def tensors_only(base: str | None) -> Iterator[None]:
+    """Raise ModelError where the base's weights are a pickle that torch refuses."""
+    try:
+        yield
+    except UnpicklingError as error:
+        raise refused(pickles(Path(str(base)))) from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from functools import cached_property
 from io import StringIO
@@ -369,21 +369,26 @@ def loading(part: str, name: str, identity: LocalIdentity) -> Iterator[None]:
     except UNREADABLE as error:
         if is_out_of_memory(error):
             raise EngineError(f"{name}: the model does not fit into memory") from error
-        if isinstance(error, NOT_TENSORS) and (pickles := _pickles(identity)):
-            raise ModelError(
-                f"{', '.join(map(str, pickles))}: torch opens a pickle only of tensors, and this one holds "
-                "something else, such as code, or is damaged; take the weights as safetensors, or, if you "
-                "trust their source, load and save them with transformers (`save_pretrained`)"
-            ) from error
+        if isinstance(error, NOT_TENSORS) and (found := pickles(identity.path, identity.adapter)):
+            raise refused(found) from error
         said = f"no {error} in its files" if isinstance(error, KeyError) else first_line(error)
         place = identity.gguf or identity.path
         raise ModelError(f"{place}: transformers cannot load its {part}: {said}") from error
 
 
-def _pickles(identity: LocalIdentity) -> list[Path]:
+def refused(pickles: Sequence[Path]) -> ModelError:
+    """The error for weights that torch does not open, because they may hold code."""
+    return ModelError(
+        f"{', '.join(map(str, pickles))}: torch opens a pickle only of tensors, and this one holds something "
+        "else, such as code, or is damaged; take the weights as safetensors, or, if you trust their source, "
+        "load and save them with transformers (`save_pretrained`)"
+    )
+
+
+def pickles(*folders: Path | None) -> list[Path]:
     """Weights in a format that can hold code."""
-    folders = [folder for folder in (identity.path, identity.adapter) if folder is not None]
-    return [file for folder in folders for name in PICKLES for file in sorted(folder.glob(name))]
+    there = [folder for folder in folders if folder is not None]
+    return [file for folder in there for name in PICKLES for file in sorted(folder.glob(name))]
 
 
 def load_weights(

@@ -1,9 +1,11 @@
 """What stages start from where it is no folder (a GGUF file, an adapter), and how candidates end texts."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 from transformers.utils import chat_template_utils
@@ -176,3 +178,13 @@ def test_a_stage_reads_no_clock(llama: Path, tmp_path: Path, monkeypatch: pytest
 
     assert {"now": "2024-07-26T00:00:00"} == run(job)
     assert chat_template_utils.datetime is clock
+
+
+def test_a_base_that_torch_refuses_is_named(llama: Path, tmp_path: Path) -> None:
+    """Pickled weights with anything but tensors in them end a stage with one message."""
+    base = Path(shutil.copytree(llama, tmp_path / "base"))
+    (base / "model.safetensors").unlink()
+    torch.save({"a": Path("code")}, base / "pytorch_model.bin")
+
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin: torch opens a pickle only of tensors"):
+        _trained(tmp_path, Local(path=str(base)))
