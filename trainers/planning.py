@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.identity import identify
-from harness.errors import ConfigError, ModelError, UnknownName, UsageError
+from harness.errors import ConfigError, ModelError, UnknownName
 from harness.records import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
 from harness.user_modules import module_file
