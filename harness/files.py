@@ -95,7 +95,7 @@ def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with open_text(file) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip(_SPACE):
-                yield number, as_object(str(file), number, parse_json(str(file), number, line))
+                yield number, as_object(str(file), number, parse_json(str(file), number, line.rstrip(_SPACE)))
 
 
 def json_list(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

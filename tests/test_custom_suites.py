@@ -305,11 +305,15 @@ GOOD = ROWS[0]
         ("exact", {"target": "x"}, "prompt: field required"),
         ("exact", {"prompt": 3, "target": "x"}, "prompt: expected a text, or a list of turns such as"),
         ("exact", {"prompt": " ", "target": "x"}, "prompt: expected a text, or a list of turns such as"),
-        ("exact", {"prompt": [{"role": "user"}], "target": "x"}, "prompt: expected turns such as"),
+        (
+            "exact",
+            {"prompt": [{"role": "user"}], "target": "x"},
+            "prompt: the user's turn needs a text `content`",
+        ),
         (
             "exact",
             {"prompt": [{"role": "bot", "content": "x"}], "target": "x"},
-            "prompt: a turn's role is one of system, user, assistant, its content text",
+            "prompt: a turn needs a `role` (or `from`) of system, user, assistant, tool, developer, human, ",
         ),
         ("exact", {"id": 1.5, "prompt": "p", "target": "x"}, "id: expected a text or a whole number"),
         ("exact", {"prompt": "p"}, "target: field required: the rule 'exact' compares answers with it"),

@@ -7,10 +7,10 @@ per completion.
 It does not know how rewards are used.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
@@ -51,7 +51,7 @@ def with_columns(function: RewardFunction, questions: Sequence[Question]) -> Rew
     """The function, given the rows' columns by the number of the row that TRL's data set carries.
 
     So columns reach it as they were read: a table of one type per column would change or refuse them. What it
-    raises becomes a TrainingError.
+    raises becomes a TrainingError, and so does what is not a number for each completion.
     """
     names = sorted({name for question in questions for name in question.columns})
 
@@ -61,14 +61,29 @@ def with_columns(function: RewardFunction, questions: Sequence[Question]) -> Rew
     ) -> list[float | None]:
         columns = {name: [questions[number].columns.get(name) for number in row] for name in names}
         try:
-            return function(prompts=prompts, completions=completions, **{**others, **columns})
+            given = function(prompts=prompts, completions=completions, **{**others, **columns})
         except RAISED as error:
             raise TrainingError(
                 f"reward function {function.__name__!r} raised {type(error).__name__}: {error}; correct it, "
                 "and the same command goes on"
             ) from error
+        if not _rewards(given, len(completions)):
+            raise TrainingError(
+                f"reward function {function.__name__!r} must return a number, or None, for each of the "
+                f"{len(completions)} completions, and gave {given!r:.100}; correct it, and the same command "
+                "goes on"
+            )
+        return given
 
     return called
+
+
+def _rewards(given: object, count: int) -> bool:
+    """Whether this is `count` numbers, of whatever library, or Nones."""
+    if not isinstance(given, Iterable):
+        return False
+    each = list(given)
+    return len(each) == count and all(one is None or isinstance(one, SupportsFloat) for one in each)
 
 
 def total_rewards(

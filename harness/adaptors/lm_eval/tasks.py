@@ -44,6 +44,8 @@ from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import Engine
 from harness.records import Prompt, Response, Sampling
 
+UNCONVERTIBLE = (ArrowInvalid, ArrowTypeError, OverflowError)
+"""What pyarrow raises for rows that make no table."""
 ZERO_OR_ONE = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"})
 """Metrics that are 0 or 1 for a document, in tasks that keep lm-eval's own scoring."""
 
@@ -315,10 +317,12 @@ def _dataset(rows: Sequence[Mapping[str, Any]], source: str) -> Dataset:
     """Rows as lm-eval wants them: a field has one type in all of them, and is None where a row lacks it."""
     try:
         return _converted(rows)
-    except (ArrowInvalid, ArrowTypeError) as error:
+    except UNCONVERTIBLE as error:
         first = bisect_left(range(len(rows)), True, key=lambda last: not _converts(rows[: last + 1]))
         raise DataError(
-            source, first + 1, f"has a field of another type than the rows before it: {error}"
+            source,
+            first + 1,
+            f"has a field of another type than the rows before it, or out of range: {error}",
         ) from error
 
 
@@ -329,7 +333,7 @@ def _converted(rows: Sequence[Mapping[str, Any]]) -> Dataset:
 def _converts(rows: Sequence[Mapping[str, Any]]) -> bool:
     try:
         _converted(rows)
-    except (ArrowInvalid, ArrowTypeError):
+    except UNCONVERTIBLE:
         return False
     return True
 
