@@ -533,6 +533,12 @@ def _in_words(comparison: Comparison) -> str:
     if comparison.decision != Decision.NO_DIFFERENCE:
         return found
     if comparison.detectable is None:
-        return f"{found}: {counted(comparison.clusters, 'sample')} cannot show any"
+        return f"{found}: {_samples(comparison)} cannot show any"
     least_shown = f"±{comparison.detectable:.3f}" if comparison.detectable >= SHOWN else f"less than ±{SHOWN}"
-    return f"{found}: {counted(comparison.clusters, 'sample')} would have shown {least_shown}"
+    return f"{found}: {_samples(comparison)} would have shown {least_shown}"
+
+
+def _samples(comparison: Comparison) -> str:
+    """How many were compared, and how many are independent where not all are."""
+    n, clusters = comparison.n, comparison.clusters
+    return counted(n, "sample") + (f" in {counted(clusters, 'cluster')}" if clusters != n else "")

@@ -32,6 +32,7 @@ from reports.board import (
 )
 from reports.ranking import rank
 from reports.scorers import CLASSIFIED, hardly_varies, scorer
+from reports.wording import cut_short
 
 __all__ = ["Cell", "Column", "Estimate", "Leaderboard", "Standing", "build", "latest"]
 
@@ -114,7 +115,11 @@ def build(
         ),
         verdicts=tuple(verdicts),
         sections=sections,
-        notes=tuple(dict.fromkeys([*notes, *filter(None, [*reserved, *alike]), *_told(verdicts)])),
+        notes=tuple(
+            dict.fromkeys(
+                [*notes, *filter(None, [*reserved, *alike]), *_cut_unseen(sections, models), *_told(verdicts)]
+            )
+        ),
         runs=tuple(every),
         preferences=preferences,
     )
@@ -132,6 +137,16 @@ def _preferred(preferences: Analysis | None, model: str) -> Preferred | None:
         agreements=tuple(preferences.agreement(model, judge.rater) for judge in judges),
         among_humans=preferences.agreement(model, HUMANS),
     )
+
+
+def _cut_unseen(sections: Sequence[Section], models: Sequence[str]) -> Iterator[str]:
+    """Of suites without a headline, which have no column: how many of each model's answers were cut."""
+    for section in sections:
+        if not any(line.metric.headline for line in section.lines):
+            for line in section.lines:
+                for model, cell in zip(models, line.cells, strict=True):
+                    if cell is not None and cell.cut is not None:
+                        yield f"{section.suite}: {cut_short(cell.cut)} of {model}"
 
 
 def _told(verdicts: Sequence[Verdict]) -> Iterator[str]:

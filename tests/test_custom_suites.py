@@ -146,6 +146,27 @@ def test_a_report_shows_the_rule_of_today(project: Working, asked_again: bool) -
     assert {64} == {len(run["data_hash"].removeprefix("sha256:")) for run in found["runs"]}
 
 
+def test_a_report_shows_the_weights_of_today(project: Working) -> None:
+    """After other weights under the same name and back, too: meant is the run that was named last."""
+    configure(project, f"{MINE}rule = 'exact'\n[compare]\nsuites = ['mine']\n")
+    assert 0 == project.run("eval", "one", "two")[0]
+    first = reported(project)
+    (project.folder / "one").rename(project.folder / "kept")
+    shutil.copytree(project.folder / "two", project.folder / "one")
+    assert 0 == project.run("eval", "one")[0]
+    assert [run["fingerprint"] for run in first["runs"]] != [
+        run["fingerprint"] for run in reported(project)["runs"]
+    ]
+    shutil.rmtree(project.folder / "one")
+    (project.folder / "kept").rename(project.folder / "one")
+    assert 0 == project.run("eval", "one")[0]
+    found = reported(project)
+
+    assert [run["id"] for run in first["runs"]] == [run["id"] for run in found["runs"]]
+    expected = "mine: left out 1 run of one: of other weights or another template under the same name"
+    assert [expected] == found["notes"]
+
+
 def test_what_nobody_was_asked_with_is_said(project: Working) -> None:
     """Where no run fits the configuration there is still a report, of the newest, and it says so."""
     configure(project, f"{MINE}rule = 'exact'\n")

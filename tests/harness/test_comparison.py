@@ -305,6 +305,11 @@ def test_samples_that_share_a_cluster_are_no_independent_pairs():
 
     assert (20, 2, 20) == (found.n, found.clusters, found.flips and found.flips.won)
     assert 0.5 == found.p
+    [verdict] = compare_all(
+        [ScoredRun(run=run("a"), observations={"accuracy": before})],
+        {"b": [ScoredRun(run=run("b"), observations={"accuracy": before[:1] + after[1:]})]},
+    )
+    assert "20 samples in 2 clusters cannot show any" in verdict.reason
 
 
 def test_nan_is_a_defect():

@@ -9,7 +9,7 @@ import pytest
 from harness.breakdown import break_down
 from harness.comparison import ScoredRun, compare_all
 from harness.records import Decision, Interval, Metric, Response, Row, Sample, Score, Verdict
-from harness.store import Store
+from harness.store import CutAnswers, KeptAnswer, Store, answer_key
 from reports.board import Cell, Estimate, Leaderboard, MetricLine, Section
 from reports.leaderboard import build, deciding, flip, latest
 from reports.ranking import mean_of, rank
@@ -253,6 +253,27 @@ def test_what_is_noted_of_many_is_told_once(store: Store) -> None:
 
     expected = ("quiz, exam: torch: 1 for base but 2 for one, two", "exam: the run of base is not finished")
     assert expected == made.notes
+
+
+@pytest.mark.parametrize("headline", [True, False])
+def test_cut_answers_of_a_suite_without_a_column_are_noted(store: Store, headline: bool) -> None:
+    """Beside the number where the ranked table has one, and else among the notes, once for all metrics."""
+    keep(store, "base", "quiz", [0, 1])
+    [run] = latest(store, ["base"], ["quiz"])["base"]
+    request = {"kind": "generate", "prompt": "?"}
+    key = answer_key(run.fingerprint, request)
+    cut = Response(text="a", stopped="length")
+    [kept] = store.keep_answers(
+        [KeptAnswer(key=key, fingerprint=run.fingerprint, request=request, answer=cut)]
+    ).values()
+    [first, *_] = store.rows(run.id)
+    store.keep_rows(run.id, [(0, replace(first, responses=(kept,)))])
+    metrics = tuple(replace(RIGHT, name=name, headline=headline) for name in ("right", "also"))
+    runs = {"base": [replace(run, metrics=metrics)]}
+    made = build(store, runs, baseline="base", verdicts=[], created="2026-11-22T16:40:00+00:00")
+
+    assert CutAnswers(cut=1, thinking=0, answers=1) == made.sections[0].lines[0].cells[0].cut  # type: ignore[union-attr]
+    assert (() if headline else ("quiz: 1 of 1 cut of base",)) == made.notes
 
 
 def test_groups_have_every_models_mean_and_difference(store: Store) -> None:
