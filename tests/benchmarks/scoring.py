@@ -1,13 +1,18 @@
 """TruthfulQA's log-likelihoods by this engine, by lm-eval's `hf` and by lighteval: same numbers, how fast?
 
     python -m tests.benchmarks.scoring --questions 60 --json scoring.json
+    python -m tests.benchmarks.scoring --questions 100 --real SMOLLM2 --peers lm-eval --peer-batches 1 8
 
 Run by hand, with HARNESS_DATA set and nothing else running. Models are random-weight ones of three shapes,
 made on the fly: what they answer means nothing, and what it costs is what a trained model of the shape costs.
-All engines get the same list, mc1's choices and then mc2's, and every log-likelihood and both accuracies must
-agree. `minimum_tokens` is the size of the token tree: what any exact scoring must compute. `speed_share` is
-the arithmetic of the forward passes by the time they took, as a share of what a matrix product of this
-machine reaches in the same format.
+`--real` takes the folder of a trained one instead, and asks it in each of `--dtypes`.
+
+All engines get the same list, mc1's choices and then mc2's. In float32 every log-likelihood and both
+accuracies must agree. In 16 bits nobody's agree to the last digits, nor do lm-eval's own in batches of 1 and
+8: there `differences` says how far everybody is from everybody, our float32 answers included, and ours may be
+no farther from those than lm-eval's (by a tenth). `minimum_tokens` is the size of the token tree: what any
+exact scoring must compute. `speed_share` is the arithmetic of the forward passes by the time they took, as a
+share of what a matrix product of this machine reaches in the same format.
 
 `--memory` runs every engine in a process of its own instead, and compares peak memory.
 """
@@ -24,7 +29,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from io import StringIO
-from itertools import groupby
+from itertools import combinations, groupby, product
 from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
@@ -40,6 +45,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    AutoTokenizer,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     LlamaConfig,
@@ -49,7 +55,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from harness.engine import scorer, scoring
+from harness.engine import scoring, verdicts
 from harness.engine.network import Network
 from harness.engine.opening import open_engine
 from harness.engine.prefix import grow
@@ -127,6 +133,12 @@ def main() -> None:
     if given.alone:
         print(_alone(given))
         return
+    found = _on_real(given) if given.real else _on_random(given)
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _on_random(given: argparse.Namespace) -> dict[str, Any]:
     rows, memory = [], []
     for shape in given.models:
         with tempfile.TemporaryDirectory() as folder:
@@ -134,9 +146,21 @@ def main() -> None:
             if given.memory:
                 memory.append(_memory(shape, folder, given))
             else:
-                rows += _compared(shape, Path(folder), given)
-    if given.json:
-        given.json.write_text(json.dumps({"rows": rows, "memory": memory}, indent=1) + "\n")
+                rows += _compared(shape, Path(folder), "float32", given)[0]
+    return {"rows": rows, "memory": memory}
+
+
+def _on_real(given: argparse.Namespace) -> dict[str, Any]:
+    rows, answers = [], {}
+    for dtype in given.dtypes:
+        found, said = _compared(given.real.name, given.real, dtype, given)
+        rows += found
+        answers |= {f"{who}, {dtype}": each for who, each in said.items()}
+    differences = _differences(given.questions, answers)
+    for each in differences:
+        print(json.dumps(each), flush=True)
+    _hold_ours_no_noisier(differences)
+    return {"rows": rows, "differences": differences}
 
 
 def _arguments() -> argparse.Namespace:
@@ -144,8 +168,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--questions", type=int, default=817, help="the first so many questions")
     parser.add_argument("--models", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--real", type=Path, help="the folder of a trained model, instead of random ones")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], help="of the trained model")
     parser.add_argument(
-        "--peer-batch", type=int, default=1, help="batch size of the peers; 1 is lm-eval's own"
+        "--peer-batches",
+        nargs="+",
+        type=int,
+        default=[1],
+        help="batch sizes of the peers; 1 is lm-eval's own",
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--memory", action="store_true", help="compare peak memory instead of time")
@@ -179,13 +209,14 @@ def _pairs(questions: int) -> list[Pair]:
     return found
 
 
-def _accuracies(questions: int, pairs: Sequence[Pair], answers: Answers) -> dict[str, float]:
-    """mc1 and mc2 that follow from these log-likelihoods."""
+def _accuracies(questions: int, pairs: Sequence[Pair], answers: Answers) -> dict[str, list[float]]:
+    """mc1 and mc2 of every question that follow from these log-likelihoods."""
     known = dict(zip(pairs, (logprob for logprob, _ in answers), strict=True))
     scripted = ScriptedEngine(likelihood=lambda context, continuation: known[context, continuation])
-    scores = [score for row in _suite(questions).rows(scripted) for score in row.scores]
+    rows = sorted(_suite(questions).rows(scripted), key=lambda row: row.position)
+    scores = [score for row in rows for score in row.scores]
     return {
-        name: fmean(score.value for score in scores if score.metric == name and score.value is not None)
+        name: [score.value for score in scores if score.metric == name and score.value is not None]
         for name in ("mc1", "mc2")
     }
 
@@ -219,8 +250,8 @@ def _tokenizer(size: int) -> PreTrainedTokenizerFast:
 # ---------------------------------------------------------------- who answers
 
 
-def _ours(folder: Path, pairs: Sequence[Pair], batch: int) -> Measured:
-    engine = open_engine(Model(name="ours", source=Local(path=str(folder))), device="cpu")
+def _ours(folder: Path, pairs: Sequence[Pair], batch: int, dtype: str) -> Measured:
+    engine = open_engine(Model(name="ours", source=Local(path=str(folder), dtype=dtype)), device="cpu")
     measured = Measured(seconds=0, answers=[])
     with _timed(measured):
         began = time.perf_counter()
@@ -231,8 +262,8 @@ def _ours(folder: Path, pairs: Sequence[Pair], batch: int) -> Measured:
     return measured
 
 
-def _lm_eval(folder: Path, pairs: Sequence[Pair], batch: int) -> Measured:
-    model = HFLM(pretrained=str(folder), device="cpu", dtype="float32", batch_size=batch)
+def _lm_eval(folder: Path, pairs: Sequence[Pair], batch: int, dtype: str) -> Measured:
+    model = HFLM(pretrained=str(folder), device="cpu", dtype=dtype, batch_size=batch)
     requests = [
         Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=at)
         for at, pair in enumerate(pairs)
@@ -245,7 +276,7 @@ def _lm_eval(folder: Path, pairs: Sequence[Pair], batch: int) -> Measured:
     return measured
 
 
-def _lighteval(folder: Path, pairs: Sequence[Pair], batch: int) -> Measured:
+def _lighteval(folder: Path, pairs: Sequence[Pair], batch: int, dtype: str) -> Measured:
     docs = [
         Doc(
             query=context,
@@ -259,7 +290,7 @@ def _lighteval(folder: Path, pairs: Sequence[Pair], batch: int) -> Measured:
     with tempfile.TemporaryDirectory() as cache, redirect_stderr(StringIO()):  # its progress bars
         model = TransformersModel(
             TransformersModelConfig(
-                model_name=str(folder), device="cpu", dtype="float32", batch_size=batch, cache_dir=cache
+                model_name=str(folder), device="cpu", dtype=dtype, batch_size=batch, cache_dir=cache
             )
         )
         with _counted(model.model, measured), torch.inference_mode():
@@ -271,7 +302,7 @@ def _lighteval(folder: Path, pairs: Sequence[Pair], batch: int) -> Measured:
     return measured
 
 
-PEERS: Mapping[str, Callable[[Path, Sequence[Pair], int], Measured]] = {
+PEERS: Mapping[str, Callable[[Path, Sequence[Pair], int, str], Measured]] = {
     "lm-eval": _lm_eval,
     "lighteval": _lighteval,
 }
@@ -316,15 +347,15 @@ def _timed(measured: Measured) -> Iterator[None]:
             (scoring, "grow", clocked("planning", seconds, grow)),
             (scoring, "tree_mask", clocked("masks", seconds, scoring.tree_mask)),
             (scoring, "_looked_up", clocked("log-probabilities", seconds, scoring._looked_up)),
-            (scorer, "takes_trees", clocked("trying out", seconds, scorer.takes_trees)),
+            (verdicts, "try_tree", clocked("trying out", seconds, verdicts.try_tree)),
         ]
     ):
         yield
 
 
-def _matrix_speed() -> float:
-    """Floating-point operations per second of a large product in float32, the best of five."""
-    left, right = torch.rand(2048, 2048), torch.rand(2048, 2048)
+def _matrix_speed(dtype: torch.dtype) -> float:
+    """Floating-point operations per second of a large product, the best of five."""
+    left, right = torch.rand(2048, 2048).to(dtype), torch.rand(2048, 2048).to(dtype)
     seconds = []
     for _ in range(5):
         began = time.perf_counter()
@@ -338,7 +369,9 @@ class Row:
     """One line of the result: us against one peer."""
 
     model: str
+    dtype: str
     peer: str
+    peer_batch: int
     questions: int
     threads: int
     seconds: float
@@ -354,29 +387,30 @@ class Row:
     parts: Mapping[str, float]
 
 
-def _compared(shape: str, folder: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
+def _compared(
+    model: str, folder: Path, dtype: str, given: argparse.Namespace
+) -> tuple[list[dict[str, Any]], dict[str, Answers]]:
+    """A row for each peer and batch size, and everybody's answers."""
     pairs = _pairs(given.questions)
-    _ours(folder, pairs[:8], 0)  # what is done once per process is nobody's
-    ours = _ours(folder, pairs, 0)
+    _ours(folder, pairs[:8], 0, dtype)  # what is done once per process is nobody's
+    with _forgotten_verdicts():
+        ours = _ours(folder, pairs, 0, dtype)
     minimum = _minimum(folder, pairs)
-    share = ours.operations / ours.parts["forward passes"] / _matrix_speed()
-    print(f"{shape}: {ours.seconds:.2f} s, {ours.tokens} tokens, {share:.0%} of a matrix product", ours.parts)
-    rows = []
-    for peer in given.peers:
-        PEERS[peer](folder, pairs[:8], given.peer_batch)
-        theirs = PEERS[peer](folder, pairs, given.peer_batch)
-        apart = max(abs(a - b) for (a, _), (b, _) in zip(ours.answers, theirs.answers, strict=True))
+    share = ours.operations / ours.parts["forward passes"] / _matrix_speed(getattr(torch, dtype))
+    print(f"{model}, {dtype}: {ours.seconds:.2f} s, {ours.tokens} tokens, {share:.0%} of a matrix product")
+    rows, answers = [], {"ours": ours.answers}
+    for peer, batch in product(given.peers, given.peer_batches):
+        PEERS[peer](folder, pairs[:8], batch, dtype)
+        theirs = PEERS[peer](folder, pairs, batch, dtype)
+        answers[f"{peer}, batch {batch}"] = theirs.answers
+        if dtype == "float32":
+            _hold_equal(f"{model}, {peer}", given.questions, pairs, ours.answers, theirs.answers)
         accuracies = _accuracies(given.questions, pairs, ours.answers)
-        others = _accuracies(given.questions, pairs, theirs.answers)
-        assert apart < TOLERANCE, f"{shape}, {peer}: log-likelihoods differ by {apart}"
-        assert [g for _, g in ours.answers] == [g for _, g in theirs.answers], (
-            f"{shape}, {peer}: greedy flags"
-        )
-        assert accuracies["mc1"] == others["mc1"]
-        assert abs(accuracies["mc2"] - others["mc2"]) < 1e-5
         row = Row(
-            model=shape,
+            model=model,
+            dtype=dtype,
             peer=peer,
+            peer_batch=batch,
             questions=given.questions,
             threads=given.threads,
             seconds=ours.seconds,
@@ -385,18 +419,82 @@ def _compared(shape: str, folder: Path, given: argparse.Namespace) -> list[dict[
             tokens=ours.tokens,
             minimum_tokens=minimum,
             peer_tokens=theirs.tokens,
-            max_abs_difference=apart,
+            max_abs_difference=max(_apart(ours.answers, theirs.answers)),
             speed_share=share,
             parts=ours.parts,
-            **accuracies,
+            **{name: fmean(values) for name, values in accuracies.items()},
         )
         print(json.dumps(asdict(row)), flush=True)
         rows.append(asdict(row))
-    return rows
+    return rows, answers
+
+
+@contextmanager
+def _forgotten_verdicts() -> Iterator[None]:
+    """Let our engine try the model out as if it had never met it: that is part of what it costs."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = cache
+        try:
+            yield
+        finally:
+            del os.environ["XDG_CACHE_HOME"]
+            os.environ |= {} if before is None else {"XDG_CACHE_HOME": before}
+
+
+def _apart(ours: Answers, theirs: Answers) -> list[float]:
+    return [abs(one - other) for (one, _), (other, _) in zip(ours, theirs, strict=True)]
+
+
+def _hold_equal(who: str, questions: int, pairs: Sequence[Pair], ours: Answers, theirs: Answers) -> None:
+    apart = max(_apart(ours, theirs))
+    assert apart < TOLERANCE, f"{who}: log-likelihoods differ by {apart}"
+    assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs], f"{who}: greedy flags"
+    accuracies, others = (_accuracies(questions, pairs, each) for each in (ours, theirs))
+    assert accuracies["mc1"] == others["mc1"]
+    assert abs(fmean(accuracies["mc2"]) - fmean(others["mc2"])) < 1e-5
+
+
+def _differences(questions: int, answers: Mapping[str, Answers]) -> list[dict[str, Any]]:
+    """How far everybody is from everybody, by log-likelihood and by accuracy."""
+    pairs = _pairs(questions)
+    accuracies = {who: _accuracies(questions, pairs, each) for who, each in answers.items()}
+    found = []
+    for one, other in combinations(answers, 2):
+        apart = _apart(answers[one], answers[other])
+        mc1, mc2 = (
+            [b - a for a, b in zip(accuracies[one][name], accuracies[other][name], strict=True)]
+            for name in ("mc1", "mc2")
+        )
+        difference = {
+            "between": [one, other],
+            "log_likelihood": {"mean": fmean(apart), "rms": _rms(apart), "largest": max(apart)},
+            "mc1": {"difference": fmean(mc1), "questions that changed": sum(map(bool, mc1))},
+            "mc2": {"difference": fmean(mc2), "rms of a question": _rms(mc2)},
+        }
+        found.append(difference)
+    return found
+
+
+def _rms(values: Sequence[float]) -> float:
+    return fmean(value**2 for value in values) ** 0.5
+
+
+def _hold_ours_no_noisier(differences: Sequence[Mapping[str, Any]]) -> None:
+    """Against our float32 answers, ours in 16 bits are no farther than a peer's, but for a tenth."""
+    errors = {
+        each["between"][1]: each["log_likelihood"]["rms"]
+        for each in differences
+        if each["between"][0] == "ours, float32"
+    }
+    for who, error in errors.items():
+        peer, _, dtype = who.rpartition(", ")
+        if peer != "ours" and dtype != "float32":
+            assert errors[f"ours, {dtype}"] < 1.1 * error, f"{dtype}: ours are noisier than {peer}'s"
 
 
 def _minimum(folder: Path, pairs: Sequence[Pair]) -> int:
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     return grow(Tokens(tokenizer, 2048).scoring_requests(pairs)).size
 
 
@@ -408,7 +506,7 @@ def _alone(given: argparse.Namespace) -> int:
     pairs = _pairs(given.questions)
     before = _kilobytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far (man 5 proc)
-    ({"ours": _ours} | dict(PEERS))[given.alone](Path(given.folder), pairs, given.peer_batch)
+    ({"ours": _ours} | dict(PEERS))[given.alone](Path(given.folder), pairs, given.peer_batches[0], "float32")
     return 1024 * (_kilobytes("VmHWM") - before)
 
 
@@ -422,7 +520,7 @@ def _memory(shape: str, folder: str, given: argparse.Namespace) -> dict[str, Any
     found: dict[str, Any] = {"model": shape, "weights": Path(folder, "model.safetensors").stat().st_size}
     for who in ("ours", *given.peers):
         command = [sys.executable, "-m", "tests.benchmarks.scoring", "--alone", who, "--folder", folder]
-        command += ["--questions", str(given.questions), "--peer-batch", str(given.peer_batch)]
+        command += ["--questions", str(given.questions), "--peer-batches", str(given.peer_batches[0])]
         command += ["--threads", str(given.threads)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         found[who] = int(done.stdout.split()[-1])
