@@ -7,8 +7,8 @@ that no caller has to think of it. Files of this package use these two instead o
 It does not know what is printed.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import rich.console
 import rich.text
@@ -28,6 +28,15 @@ class Text(rich.text.Text):
         """More text, made visible too."""
         super().append(visible(text) if isinstance(text, str) else text, style)
         return self
+
+    @classmethod
+    def assemble(cls, *parts: Any, **named: Any) -> "Text":
+        """Parts as one text, each made visible."""
+        return cast("Text", super().assemble(*parts, **named))
+
+    def join(self, lines: Iterable[rich.text.Text]) -> "Text":
+        """Texts as one, with this one between them."""
+        return Text().append(super().join(lines))
 
 
 class Console(rich.console.Console):
