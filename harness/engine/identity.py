@@ -2,8 +2,8 @@
 
 The fingerprint covers weights, configuration, generation configuration, tokenizer, chat template, adapter and
 number format, by content: the same files in another folder are the same model. An adapter's own tokenizer and
-chat template stand for the base's. Nothing here imports torch or
-transformers, so that a finished comparison is recognised in milliseconds.
+chat template take the place of the base's. Nothing here imports torch or transformers, so that a finished
+comparison is recognised in milliseconds.
 
 It does not know how a model is run, nor on what device.
 """
@@ -118,45 +118,56 @@ def identify(model: Model) -> LocalIdentity:
         raise UsageError(
             f"model {model.name!r}: a GGUF file is run by transformers; leave `backend` out of its section"
         )
-    adapter = None if source.adapter is None else model_folder(source.adapter, None)
     base = _of_folder(model_folder(source.path, source.revision)) if file is None else _of_gguf(file)
-    own = adapter is not None and has_tokenizer(adapter)
-    tokenizer = adapter if own and adapter is not None else base.folder
+    adapter = None if source.adapter is None else model_folder(source.adapter, None)
+    own = adapter if adapter is not None and has_tokenizer(adapter) else None
     template = _template(model, adapter, base)
     clock = FIXED_DATE.isoformat() if template is not None and CLOCK in template else None
+    dtype = _dtype(source.dtype, base.dtype)
+    thinks = _thinks(model, template, own or (base.folder if base.gguf is None else None))
     parts: dict[str, Json] = {
         "engine": ENGINE_VERSION,
         **base.parts,
+        **({} if own is None else {"tokenizer": _tokenizer_parts(own)}),
         "chat_template": template,
         "adapter": None if adapter is None else _adapter_parts(adapter),
-        "dtype": _dtype(source.dtype, base.dtype),
-        "code": _code(base.folder, source),
+        "dtype": dtype,
+        "code": _code(source, base.folder, own),
     }
-    if own:
-        parts["tokenizer"] = _tokenizer_parts(tokenizer)
-        parts["code"] = _code(base.folder, source) | _code(tokenizer, source)
-    if (own or base.gguf is None) and _may_append(tokenizer):
+    return LocalIdentity(
+        fingerprint=_hash(parts | _parts_of_few(source, base, own, clock, thinks)),
+        chat_template=template,
+        dtype=dtype,
+        path=base.folder,
+        gguf=file,
+        quantisation=None if base.gguf is None else base.gguf.quantisation,
+        adapter=adapter,
+        tokenizer=own or base.folder,
+        date=clock,
+        thinks=thinks,
+    )
+
+
+def _parts_of_few(
+    source: Local, base: "_Base", own: Path | None, clock: str | None, thinks: bool
+) -> dict[str, Json]:
+    """What counts only where it is there, so that all other models keep their fingerprints."""
+    parts: dict[str, Json] = {}
+    read = own or (base.folder if base.gguf is None else None)
+    if read is not None and _may_append(read):
         parts["appended"] = "left off"
     if clock is not None:
         parts["date"] = clock
     if source.backend != "transformers":
         parts["backend"] = source.backend
-    thinks = _thinks(model, template, tokenizer if own or base.gguf is None else None)
     if thinks:
         parts["thoughts"] = THOUGHTS_VERSION
+    return parts
+
+
+def _hash(parts: Mapping[str, Json]) -> str:
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return LocalIdentity(
-        fingerprint="sha256:" + hashlib.sha256(canonical.encode()).hexdigest(),
-        chat_template=template,
-        dtype=_dtype(source.dtype, base.dtype),
-        path=base.folder,
-        gguf=file,
-        quantisation=None if base.gguf is None else base.gguf.quantisation,
-        adapter=adapter,
-        tokenizer=tokenizer,
-        date=clock,
-        thinks=thinks,
-    )
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def as_asked(identity: Identity, model: Model) -> Identity:
@@ -216,9 +227,12 @@ def _template(model: Model, adapter: Path | None, base: _Base) -> str | None:
         return model.chat_template
     theirs = None if adapter is None else own_chat_template(adapter)
     template = theirs if theirs is not None else base.template
-    if template is None and (names := named_templates(base.folder)):
+    folders = [
+        folder for folder in (adapter, base.folder if base.gguf is None else None) if folder is not None
+    ]
+    if template is None and (names := [name for folder in folders for name in named_templates(folder)]):
         raise ModelError(
-            f"{base.folder}: it has chat templates named {', '.join(names)}, and none without a name; "
+            f"{folders[0]}: it has chat templates named {', '.join(names)}, and none without a name; "
             'write the one to be used into a file, and name that (`chat_template = "FILE"` in harness.toml)'
         )
     return template
@@ -229,10 +243,10 @@ def has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in VOCABULARIES)
 
 
-def _code(folder: Path, source: Local) -> dict[str, Json]:
-    if not source.trust_remote_code:
-        return {}
-    return {file.name: file_hash(file) for file in sorted(folder.glob("*.py"))}
+def _code(source: Local, *folders: Path | None) -> dict[str, Json]:
+    """The code that may run, by its content."""
+    there = [folder for folder in folders if folder is not None and source.trust_remote_code]
+    return {file.name: file_hash(file) for folder in there for file in sorted(folder.glob("*.py"))}
 
 
 def _may_append(folder: Path) -> bool:

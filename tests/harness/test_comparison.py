@@ -149,6 +149,11 @@ def test_settings_compare_as_the_store_gives_them_back():
             {"environment": {"engine": {"scoring": "padded batches"}}},
             "engine.scoring: null for a but padded batches for b",
         ),
+        (
+            {"environment": {"engine": {"tokenizer": "the adapter's"}}},
+            "engine.tokenizer: the model's for a but the adapter's for b",
+        ),
+        ({"environment": {"engine": {"gguf": "Q4_1"}}}, "engine.gguf: none for a but Q4_1 for b"),
         ({"finished": None}, "the run of b is not finished"),
     ],
 )

@@ -186,6 +186,20 @@ def test_list_shows_what_is_evaluated(project: Path, capsys: pytest.CaptureFixtu
     assert [("one", "toy-truthfulqa")] == [(line["model"], line["suite"]) for line in found["runs"]]
 
 
+def test_list_says_whose_tokenizer_is_used(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An adapter's own takes the place of its base's."""
+    (project / "plain").mkdir()
+    (project / "own").mkdir()
+    (project / "own/tokenizer.json").write_text("{}")
+    sections = "".join(f'[models.{name}]\npath = "x/y"\nadapter = "{name}"\n' for name in ("plain", "own"))
+    (project / "harness.toml").write_text(sections)
+
+    assert 0 == run("list", "--json")
+    found = {model["name"]: model["source"] for model in json.loads(capsys.readouterr().out)["models"]}
+
+    assert {"plain": f"x/y + {project}/plain", "own": f"x/y + {project}/own (its tokenizer)"} == found
+
+
 def test_without_a_file_the_toy_world_is_used_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
