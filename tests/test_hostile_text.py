@@ -12,10 +12,11 @@ from rich.columns import Columns
 from rich.panel import Panel
 from rich.progress import Progress, TextColumn
 from rich.rule import Rule
-from rich.table import Table
+from rich.table import Column, Table
 
 from harness import cli
 from harness.cli.console import Console, Text
+from harness.visible import visible
 from tests.serving import FINE, Asked, ModelServer, status
 from tests.working import Working
 
@@ -62,14 +63,22 @@ def test_whatever_is_rendered(made: object) -> None:
     shows(into.getvalue())
 
 
-def test_a_table_stays_straight() -> None:
-    """A cell is made visible before it is measured."""
+@pytest.mark.parametrize(
+    "made", [HOSTILE, Text(HOSTILE), Text("").append(HOSTILE)], ids=["str", "Text", "append"]
+)
+def test_nothing_vanishes(made: str | Text) -> None:
+    """Rich drops some control characters; here each is shown, also in a table, which stays straight."""
+    for whole in (made, Table(Column(made), width=200)):
+        into = io.StringIO()
+        Console(file=into, width=200, highlight=False).print(whole)
+        assert visible(HOSTILE) in into.getvalue()
+    narrow = Table(Column("name", overflow="fold"), "n")
+    narrow.add_row(made, "1")
     into = io.StringIO()
-    table = Table("name", "n")
-    table.add_row("\u202e\x1b[31mred", "1")
-    table.add_row(Text("plain\u200b"), "2")
-    Console(file=into, width=80).print(table)
-    assert 1 == len({len(line) for line in into.getvalue().splitlines()})
+    Console(file=into, width=30).print(narrow)
+    lines = into.getvalue().splitlines()
+    assert visible(HOSTILE) == "".join(line.split("│")[1].strip() for line in lines if line.startswith("│"))
+    assert {len(lines[0])} == {len(line) for line in lines}
 
 
 def test_a_progress_bar() -> None:
