@@ -5,14 +5,18 @@ what a downloaded checkpoint has: config.json, generation_config.json, model.saf
 where asked, chat_template.jinja. Their answers mean nothing; that the same request gets the same answer does.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from gguf import GGUFWriter
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     BloomConfig,
     BloomForCausalLM,
     Gemma2Config,
@@ -295,6 +299,84 @@ def tiny_adapter(folder: Path, base: Path, *, seed: int = 0) -> Path:
     )
     adapted.save_pretrained(folder)
     return folder
+
+
+def tiny_gguf(file: Path, llama: Path, *, eos: str = TURN_END) -> Path:
+    """The weights and tokenizer of a `tiny_llama` without BOS as a GGUF file, in float32.
+
+    Its end of text is `eos`, and its first special token PAD is its BOS, so that the two differ.
+    """
+    tokenizer, state = AutoTokenizer.from_pretrained(llama), load_file(llama / "model.safetensors")
+    config = LlamaConfig.from_pretrained(llama)
+    described = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary = tokenizer.get_vocab()
+    words = sorted(vocabulary, key=lambda word: vocabulary[word])
+    words += [f"<unused{number}>" for number in range(config.vocab_size - len(words))]
+    writer = GGUFWriter(file, "llama")
+    writer.add_name("tiny")
+    for name, value in {
+        "context_length": config.max_position_embeddings,
+        "embedding_length": config.hidden_size,
+        "block_count": config.num_hidden_layers,
+        "feed_forward_length": config.intermediate_size,
+        "attention.head_count": config.num_attention_heads,
+        "attention.head_count_kv": config.num_key_value_heads,
+        "rope.dimension_count": config.head_dim,
+        "vocab_size": config.vocab_size,
+    }.items():
+        writer.add_uint32(f"llama.{name}", value)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(words)
+    writer.add_token_types([3 if word.startswith("<") and word.endswith(">") else 1 for word in words])
+    writer.add_token_merges([" ".join(merge) for merge in described["model"]["merges"]])
+    writer.add_bos_token_id(vocabulary[PAD])
+    writer.add_eos_token_id(vocabulary[eos])
+    writer.add_unk_token_id(vocabulary[PAD])
+    writer.add_pad_token_id(vocabulary[PAD])
+    if tokenizer.chat_template is not None:
+        writer.add_chat_template(tokenizer.chat_template)
+    for name, weight in state.items():
+        writer.add_tensor(_gguf_name(name), _as_llama_cpp(name, weight, config).numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+GGUF_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "model.layers.": "blk.",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+
+
+def _gguf_name(name: str) -> str:
+    for ours, theirs in GGUF_NAMES.items():
+        name = name.replace(ours, theirs)
+    return name
+
+
+def _as_llama_cpp(name: str, weight: torch.Tensor, config: LlamaConfig) -> torch.Tensor:
+    """llama.cpp rotates neighbouring numbers of queries and keys, transformers those half a head apart."""
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    for kind, number in heads.items():
+        if kind in name:
+            rows, columns = weight.shape
+            halves = weight.reshape(number, 2, rows // number // 2, columns)
+            return halves.swapaxes(1, 2).reshape(rows, columns).contiguous()
+    return weight
 
 
 def _shape(max_length: int) -> dict[str, int]:

@@ -9,9 +9,12 @@ It does not know stages or trainers.
 
 from collections.abc import Sequence
 
-from jinja2 import TemplateError
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from harness.engine.chat import BY_TEMPLATES, template_error
+from harness.engine.identity import FIXED_DATE
+from harness.engine.tokens import appended
 from harness.errors import ModelError
 from trainers.data import Demonstration, Turn
 
@@ -27,8 +30,11 @@ def load_tokenizer(
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} has no tokenizer that can be loaded: {error!r}") from error
+    _leave_ends_off(tokenizer)
     if chat_template is not None:
         tokenizer.chat_template = chat_template
+    elif isinstance(tokenizer.chat_template, dict):  # several named ones, of which trainers take one
+        tokenizer.chat_template = tokenizer.chat_template.get("default")
     if needs_template and tokenizer.chat_template is None:
         raise ModelError(
             f"{folder} has no chat template to render turns with: give the model one in harness.toml "
@@ -39,6 +45,20 @@ def load_tokenizer(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _leave_ends_off(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let a tokenizer put nothing behind a text: trainers encode prompts that are to be continued."""
+    behind = appended(tokenizer)
+    if not behind or not tokenizer.is_fast:
+        return
+    whole: list[int] = tokenizer("")["input_ids"]
+    front = [(str(tokenizer.convert_ids_to_tokens(number)), number) for number in whole[: -len(behind)]]
+    begin = [token for token, _ in front]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=[*begin, "$A"], pair=[*begin, "$A", "$B"], special_tokens=front
+    )
+    tokenizer.init_kwargs.pop("add_eos_token", None)
 
 
 def raw_text(prompt: Sequence[Turn]) -> str:
@@ -121,16 +141,22 @@ def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_t
     """Turns as the template has them. Raises ModelError where it is broken or refuses them."""
     try:
         return str(
-            tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=open_turn)
+            tokenizer.apply_chat_template(
+                list(turns),
+                tokenize=False,
+                add_generation_prompt=open_turn,
+                strftime_now=FIXED_DATE.strftime,
+            )
         )
-    except TemplateError as error:
+    except BY_TEMPLATES as error:
         raise ModelError(
-            f"the chat template of {tokenizer.name_or_path} cannot render these turns: {error}; mend it, or "
-            "give the model another in harness.toml (`chat_template`)"
+            f"the chat template of {tokenizer.name_or_path} cannot render these turns: "
+            f"{template_error(error)}; mend it, or give the model another in harness.toml (`chat_template`)"
         ) from error
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:
-    """Token ids. With `special`, what the tokenizer puts in front, but no end: the text goes on."""
+    """Token ids. With `special`, what the tokenizer puts in front, and nothing behind: the text goes on."""
     ids: list[int] = tokenizer(text, add_special_tokens=special)["input_ids"]
-    return ids[:-1] if special and ids and ids[-1] == tokenizer.eos_token_id else ids
+    behind = appended(tokenizer) if special else []
+    return ids[: -len(behind)] if behind else ids

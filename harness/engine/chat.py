@@ -1,17 +1,40 @@
 """Turns as the text a model reads, by the chat template of a tokenizer.
 
+A template that asks for today's date gets the same one on every day (`FIXED_DATE`).
+
 It does not know where the template comes from, nor who reads the text.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from typing import Any, cast
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
+from transformers.utils import chat_template_utils
 
 from harness.engine.hub import first_line
+from harness.engine.identity import FIXED_DATE
 from harness.errors import ModelError
 from harness.records import Message, Prompt
+
+BY_TEMPLATES = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a template can raise: Jinja's own errors, and those of Python's operators, calls and compiler.
+
+A template is compiled to Python, so that dividing by zero, adding a text to a list, calling itself for ever
+(RecursionError is a RuntimeError) or a hundred nested loops end in Python's words.
+"""
 
 
 def render(
@@ -62,11 +85,41 @@ def _rendered(
             tokenize=False,
             add_generation_prompt=opens,
             continue_final_message=goes_on,
+            strftime_now=FIXED_DATE.strftime,
         )
-    except (TemplateError, ValueError) as error:
+    except BY_TEMPLATES as error:
         raise ModelError(
-            f"{name}: its chat template cannot render these turns: {first_line(error)}; mend it, "
+            f"{name}: its chat template cannot render these turns: {template_error(error)}; mend it, "
             "give the model another (`chat_template` in harness.toml), or ask without one (the suite's "
             "`chat_template = false`)"
         ) from error
     return cast(str, rendered)
+
+
+def template_error(error: Exception) -> str:
+    """What a template raised, in its own words where they are words, else with the kind of error."""
+    said = first_line(error)
+    return said if isinstance(error, TemplateError | ValueError) else f"{type(error).__name__}: {said}"
+
+
+class _FixedClock(datetime):
+    """Says the same time whenever it is asked."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "_FixedClock":
+        return cls(FIXED_DATE.year, FIXED_DATE.month, FIXED_DATE.day, tzinfo=tz)
+
+
+@contextmanager
+def fixed_clock() -> Iterator[None]:
+    """Within it, every chat template that transformers renders reads `FIXED_DATE`.
+
+    For trainers, which render turns themselves, and can be given no function to render them with.
+    """
+    templates: Any = chat_template_utils
+    before = templates.datetime
+    templates.datetime = _FixedClock
+    try:
+        yield
+    finally:
+        templates.datetime = before

@@ -1,15 +1,21 @@
-"""From the `path` of a model to a folder on this machine: the folder itself, or the hub's cache.
+"""From the `path` of a model to a folder or a file on this machine: the thing itself, or the hub's cache.
 
 It does not know what a model folder must contain.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import DownloadNeeded, ModelError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 """`name` or `org/name`. A relative folder can look the same: the folder wins where there is one."""
+
+HUB_FILE = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)/(?P<file>.+)")
+"""`org/name/file`: one file of a repository."""
+GGUF = ".gguf"
 
 NEEDED = ("*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken", "*.py", "*.safetensors")
 UNUSED = ("consolidated*", "original/*", "onnx/*", "runs/*", "*/*.safetensors")
@@ -31,6 +37,36 @@ def model_folder(path: str, revision: str | None) -> Path:
     return _hub_folder(path, revision)
 
 
+def gguf_file(path: str, revision: str | None) -> Path | None:
+    """The GGUF file that a path names, downloaded first where it must be; None where it names no such file.
+
+    Raises what `model_folder` raises.
+    """
+    if not path.endswith(GGUF) or Path(path).expanduser().is_dir():
+        return None
+    file = Path(path).expanduser()
+    if file.is_file():
+        return file.absolute()  # not resolved: what a link in the hub's cache leads to has no ending
+    there = HUB_FILE.fullmatch(path)
+    if there is None:
+        raise ModelError(
+            f"{path}: there is no such file; name a GGUF file, or `org/name/{file.name}` of the hub"
+        )
+    return _hub_file(there["repo"], there["file"], revision)
+
+
+def _hub_file(repo: str, file: str, revision: str | None) -> Path:
+    # half a second that a model on this machine should not cost
+    from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415
+
+    try:
+        return Path(hf_hub_download(repo, file, revision=revision, local_files_only=True))
+    except errors.LocalEntryNotFoundError:
+        pass  # not cached: it is downloaded below
+    with _downloading(f"{repo}/{file}", revision, f"{repo} {file}"):
+        return Path(hf_hub_download(repo, file, revision=revision))
+
+
 def _hub_folder(path: str, revision: str | None) -> Path:
     # half a second that a model in a folder should not cost
     from huggingface_hub import errors, snapshot_download  # noqa: PLC0415
@@ -41,7 +77,7 @@ def _hub_folder(path: str, revision: str | None) -> Path:
             return cached
     except errors.LocalEntryNotFoundError:
         pass  # not cached: it is downloaded below
-    try:
+    with _downloading(path, revision, path):
         folder = Path(
             snapshot_download(
                 path, revision=revision, allow_patterns=list(NEEDED), ignore_patterns=list(UNUSED)
@@ -49,12 +85,27 @@ def _hub_folder(path: str, revision: str | None) -> Path:
         )
         if not _has_weights(folder):
             snapshot_download(path, revision=revision, allow_patterns=["*.bin"])
+    return folder
+
+
+@contextmanager
+def _downloading(path: str, revision: str | None, what: str) -> Iterator[None]:
+    """Turn what the hub's client says into our errors. `what` is what `hf download` is asked for."""
+    # half a second that a model on this machine should not cost
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    try:
+        yield
     except errors.GatedRepoError as error:
         raise ModelError(
             f"{path}: the hub gives it only to those who accepted its terms: accept them on its page, and "
             "log in with `hf auth login`"
         ) from error
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+    except (
+        errors.RepositoryNotFoundError,
+        errors.RevisionNotFoundError,
+        errors.RemoteEntryNotFoundError,
+    ) as error:
         raise ModelError(
             f"{path}: there is no such folder, and the hub has no such model{_at(revision)}"
         ) from error
@@ -62,9 +113,8 @@ def _hub_folder(path: str, revision: str | None) -> Path:
         raise DownloadNeeded(
             f"{path}: there is no such folder, it is not in the hub's cache{_at(revision)}, and it could not "
             f"be downloaded ({first_line(error)}). Connect to the network and run again, name a folder, or "
-            f"run `hf download {path}` where there is a network and copy its cache here"
+            f"run `hf download {what}` where there is a network and copy its cache here"
         ) from error
-    return folder
 
 
 def _has_weights(folder: Path) -> bool:

@@ -1,8 +1,9 @@
 """What a local model's answers depend on, found out from its files alone.
 
 The fingerprint covers weights, configuration, generation configuration, tokenizer, chat template, adapter and
-number format, by content: the same files in another folder are the same model. Nothing here imports torch or
-transformers, so that a finished comparison is recognised in milliseconds.
+number format, by content: the same files in another folder are the same model. An adapter's own tokenizer and
+chat template take the place of the base's. Nothing here imports torch or transformers, so that a finished
+comparison is recognised in milliseconds.
 
 It does not know how a model is run, nor on what device.
 """
@@ -11,10 +12,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import cast
 
+from harness.engine.gguf import GgufHeader, read_header
 from harness.engine.hashing import file_hash
-from harness.engine.hub import model_folder
+from harness.engine.hub import GGUF, gguf_file, model_folder
 from harness.errors import ModelError, UsageError
 from harness.records import Json, Local, Model
 
@@ -39,6 +43,18 @@ UNSTATED_LABELS = 2
 
 TOKENIZER_FILES = (*VOCABULARIES, "merges.txt", "special_tokens_map.json", "added_tokens.json")
 
+CLOCK = "strftime_now"
+"""The name by which a chat template reads the clock."""
+
+FIXED_DATE = date(2024, 7, 26)
+"""What the clock says to every chat template, so that a prompt is the same on every day.
+
+The date that Llama 3's templates fall back on where there is no clock.
+"""
+
+APPENDING = ("BertProcessing", "RobertaProcessing")
+"""Post-processors that put a token behind every text."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
@@ -58,8 +74,28 @@ class LocalIdentity(Identity):
     """One of `DTYPES`; `auto` is resolved."""
     path: Path
     """The folder that holds the model."""
+    gguf: Path | None = None
+    """The file in it that is the model, where that is a GGUF file."""
+    quantisation: str | None = None
+    """The number formats of a GGUF file's weights."""
     adapter: Path | None
     """The folder that holds the PEFT adapter."""
+    tokenizer: Path
+    """The folder whose tokenizer is used: the adapter's, where it has one."""
+    date: str | None = None
+    """What the clock says to the chat template, where it reads one."""
+
+    @property
+    def described(self) -> dict[str, Json]:
+        """What a run records of it besides the fingerprint: only what is not as usual."""
+        told: dict[str, Json] = {}
+        if self.quantisation is not None:
+            told["gguf"] = self.quantisation
+        if self.tokenizer == self.adapter:
+            told["tokenizer"] = "the adapter's"
+        if self.date is not None:
+            told["chat_template_date"] = self.date
+        return told
 
 
 def identify(model: Model) -> LocalIdentity:
@@ -71,36 +107,140 @@ def identify(model: Model) -> LocalIdentity:
     if not isinstance(model.source, Local):
         raise UsageError(f"model {model.name!r} does not run on this machine: it has no files to identify")
     source = model.source
-    folder = model_folder(source.path, source.revision)
+    file = gguf_file(source.path, source.revision)
+    if file is not None and source.backend != "transformers":
+        raise UsageError(
+            f"model {model.name!r}: a GGUF file is run by transformers; leave `backend` out of its section"
+        )
+    base = _of_folder(model_folder(source.path, source.revision)) if file is None else _of_gguf(file)
     adapter = None if source.adapter is None else model_folder(source.adapter, None)
-    config = _configuration(folder)
-    weights = weight_files(folder)
-    tokenizer = _tokenizer_parts(folder)
-    template = model.chat_template if model.chat_template is not None else own_chat_template(folder)
-    dtype = _dtype(source.dtype, config)
+    own = adapter if adapter is not None and has_tokenizer(adapter) else None
+    template = _template(model, adapter, base)
+    clock = FIXED_DATE.isoformat() if template is not None and CLOCK in template else None
+    dtype = _dtype(source.dtype, base.dtype)
     parts: dict[str, Json] = {
         "engine": ENGINE_VERSION,
-        "config": config,
-        "generation_config": _read_json(folder / "generation_config.json"),
-        "weights": {file.name: file_hash(file) for file in weights},
-        "tokenizer": tokenizer,
+        **base.parts,
+        **({} if own is None else {"tokenizer": _tokenizer_parts(own)}),
         "chat_template": template,
         "adapter": None if adapter is None else _adapter_parts(adapter),
         "dtype": dtype,
-        "code": {file.name: file_hash(file) for file in sorted(folder.glob("*.py"))}
-        if source.trust_remote_code
-        else {},
+        "code": _code(source, base.folder, own),
     }
-    if source.backend != "transformers":
-        parts["backend"] = source.backend
-    canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return LocalIdentity(
-        fingerprint="sha256:" + hashlib.sha256(canonical.encode()).hexdigest(),
+        fingerprint=_hash(parts | _parts_of_few(source, base, own, clock)),
         chat_template=template,
         dtype=dtype,
-        path=folder,
+        path=base.folder,
+        gguf=file,
+        quantisation=None if base.gguf is None else base.gguf.quantisation,
         adapter=adapter,
+        tokenizer=own or base.folder,
+        date=clock,
     )
+
+
+def _parts_of_few(source: Local, base: "_Base", own: Path | None, clock: str | None) -> dict[str, Json]:
+    """What counts only where it is there, so that all other models keep their fingerprints."""
+    parts: dict[str, Json] = {}
+    read = own or (base.folder if base.gguf is None else None)
+    if read is not None and _may_append(read):
+        parts["appended"] = "left off"
+    if clock is not None:
+        parts["date"] = clock
+    if source.backend != "transformers":
+        parts["backend"] = source.backend
+    return parts
+
+
+def _hash(parts: Mapping[str, Json]) -> str:
+    canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Base:
+    """A model without its adapter: where it is, and what of it counts."""
+
+    folder: Path
+    gguf: GgufHeader | None = None
+    template: str | None
+    dtype: str
+    """What `auto` stands for."""
+    parts: Mapping[str, Json]
+
+
+def _of_folder(folder: Path) -> _Base:
+    config = _configuration(folder)
+    weights = weight_files(folder)
+    parts: dict[str, Json] = {
+        "config": config,
+        "generation_config": _read_json(folder / "generation_config.json"),
+        "weights": {file.name: file_hash(file) for file in weights},
+        "tokenizer": _tokenizer_parts(folder),
+    }
+    return _Base(folder=folder, template=own_chat_template(folder), dtype=_stated_dtype(config), parts=parts)
+
+
+def _of_gguf(file: Path) -> _Base:
+    header = read_header(file)
+    return _Base(
+        folder=file.parent,
+        gguf=header,
+        template=header.chat_template,
+        dtype=header.dtype,
+        parts={"gguf": file_hash(file)},
+    )
+
+
+def _template(model: Model, adapter: Path | None, base: _Base) -> str | None:
+    """The template in effect: the override, else the adapter's, else the base's."""
+    if model.chat_template is not None:
+        return model.chat_template
+    theirs = None if adapter is None else own_chat_template(adapter)
+    template = theirs if theirs is not None else base.template
+    folders = [
+        folder for folder in (adapter, base.folder if base.gguf is None else None) if folder is not None
+    ]
+    if template is None and (names := [name for folder in folders for name in named_templates(folder)]):
+        raise ModelError(
+            f"{folders[0]}: it has chat templates named {', '.join(names)}, and none without a name; "
+            'write the one to be used into a file, and name that (`chat_template = "FILE"` in harness.toml)'
+        )
+    return template
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder, such as an adapter's, has a tokenizer of its own."""
+    return any((folder / name).is_file() for name in VOCABULARIES)
+
+
+def _code(source: Local, *folders: Path | None) -> dict[str, Json]:
+    """The code that may run, by its content."""
+    there = [folder for folder in folders if folder is not None and source.trust_remote_code]
+    return {file.name: file_hash(file) for folder in there for file in sorted(folder.glob("*.py"))}
+
+
+def _may_append(folder: Path) -> bool:
+    """Whether a tokenizer's files say that something is put behind every text.
+
+    What that is shows only when it encodes: see `harness.engine.tokens.appended`.
+    """
+    if _read_json(folder / "tokenizer_config.json").get("add_eos_token") is True:
+        return True
+    processor = _read_json(folder / "tokenizer.json").get("post_processor")
+    return isinstance(processor, Mapping) and _appends(processor)
+
+
+def _appends(processor: Mapping[str, Json]) -> bool:
+    several = processor.get("processors")
+    if isinstance(several, list):
+        return any(isinstance(each, Mapping) and _appends(each) for each in several)
+    single = processor.get("single")
+    ends_in_text = (
+        not isinstance(single, list) or not single or "Sequence" in cast(dict[str, Json], single[-1])
+    )
+    return processor.get("type") in APPENDING or not ends_in_text
 
 
 def labels_of(folder: Path) -> int | None:
@@ -122,10 +262,34 @@ def own_chat_template(folder: Path) -> str | None:
     if file.is_file():
         return file.read_text("utf-8")
     template = _read_json(folder / "tokenizer_config.json").get("chat_template")
-    if isinstance(template, list):  # several named ones; transformers uses this one unless told otherwise
+    if isinstance(template, list):  # several named ones; transformers uses this one where none is asked for
         named = {entry["name"]: entry["template"] for entry in template if isinstance(entry, Mapping)}
         template = named.get("default")
     return template if isinstance(template, str) else None
+
+
+def stated_ends(folder: Path) -> tuple[int, ...]:
+    """The tokens that end a text by a model folder's generation_config.json, or else by its config.json."""
+    config = _read_json(folder / "config.json")
+    text = config.get("text_config")
+    for part in (_read_json(folder / "generation_config.json"), config, text):
+        stated = part.get("eos_token_id") if isinstance(part, Mapping) else None
+        numbers = stated if isinstance(stated, list) else [stated]
+        if found := tuple(number for number in numbers if isinstance(number, int)):
+            return found
+    return ()
+
+
+def named_templates(folder: Path) -> tuple[str, ...]:
+    """The names of the chat templates that a folder has beside, or instead of, the default one."""
+    listed = _read_json(folder / "tokenizer_config.json").get("chat_template")
+    names = (
+        [str(entry["name"]) for entry in listed if isinstance(entry, Mapping)]
+        if isinstance(listed, list)
+        else []
+    )
+    files = [file.stem for file in sorted((folder / "additional_chat_templates").glob("*.jinja"))]
+    return tuple(name for name in dict.fromkeys([*names, *files]) if name != "default")
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -176,10 +340,15 @@ def _check_safetensors(file: Path) -> None:
 
 def _configuration(folder: Path) -> dict[str, Json]:
     if not (folder / "config.json").is_file():
-        adapter = (folder / "adapter_config.json").is_file()
-        hint = "; it holds an adapter: name it as `adapter`, beside its base" if adapter else ""
-        raise ModelError(f"{folder}: no config.json in it, so it is no model folder{hint}")
+        raise ModelError(f"{folder}: no config.json in it, so it is no model folder{_held_instead(folder)}")
     return _read_json(folder / "config.json")
+
+
+def _held_instead(folder: Path) -> str:
+    if (folder / "adapter_config.json").is_file():
+        return "; it holds an adapter: name it as `adapter`, beside its base"
+    files = sorted(folder.glob(f"*{GGUF}"))
+    return f'; it holds GGUF files: name one of them (path = "{files[0]}")' if files else ""
 
 
 def _tokenizer_parts(folder: Path) -> dict[str, Json]:
@@ -209,11 +378,15 @@ def _adapter_parts(folder: Path) -> dict[str, Json]:
     return {"config": config, "weights": [file_hash(file) for file in _checked(weights)]}
 
 
-def _dtype(asked: str, config: Mapping[str, Json]) -> str:
-    if asked != "auto":
-        if asked not in DTYPES:
-            raise ModelError(f"dtype {asked!r} is not one of auto, {', '.join(DTYPES)}")
-        return asked
+def _dtype(asked: str, own: str) -> str:
+    if asked == "auto":
+        return own
+    if asked not in DTYPES:
+        raise ModelError(f"dtype {asked!r} is not one of auto, {', '.join(DTYPES)}")
+    return asked
+
+
+def _stated_dtype(config: Mapping[str, Json]) -> str:
     text = config.get("text_config")
     for part in (config, text if isinstance(text, Mapping) else {}):
         stated = part.get("dtype") or part.get("torch_dtype")

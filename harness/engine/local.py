@@ -52,6 +52,7 @@ class LocalEngine:
             "engine": "local",
             **network.describe(),
             "adapter": identity.adapter is not None,
+            **identity.described,
             "max_length": self._tokens.max_length,
             **self._scorer.description,
             "batch_rows": self._generating.rows,

@@ -64,8 +64,10 @@ def is_reward_model(model: Model) -> bool:
     """
     if not isinstance(model.source, Local) or model.source.backend != "transformers":
         return False
-    folder = identify(model).path
-    labels = labels_of(folder)
+    found = identify(model)
+    if found.gguf is not None:
+        return False
+    folder, labels = found.path, labels_of(found.path)
     if labels is not None and labels != 1:
         raise ModelError(
             f"model {model.name!r}: {folder} is a classifier with {labels} labels, and one that rates "

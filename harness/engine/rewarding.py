@@ -69,6 +69,7 @@ class RewardEngine:
             "architecture": str((model.config.architectures or ["unknown"])[0]),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "max_length": self._window,
+            **identity.described,
         }
 
     @property

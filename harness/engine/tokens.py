@@ -1,5 +1,9 @@
 """Texts to tokens and back, by the rules of lm-eval's `hf` backend (0.4.13), so that numbers agree with it.
 
+One rule is ours alone: what a tokenizer puts behind every text (EOS, with `add_eos_token`) is left off. What
+is to be continued has not ended. lm-eval leaves it on: it asks models to go on after their end, and
+scores continuations without their first token and with the end.
+
 The rules: a text that already begins with the BOS token's text gets no second one. Spaces at a context's end
 belong to the continuation, and the boundary between the two is where the tokens of the context alone end.
 An empty context is the BOS token (EOS where there is none). What does not fit is cut from the left.
@@ -15,6 +19,9 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.engine.rules import spaces_moved
 from harness.errors import EngineError
+
+SOME_TEXT = "a"
+"""Any text would do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +41,23 @@ class ScoringRequest:
         return len(self.tokens)
 
 
+def appended(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What a tokenizer puts behind every text, found by encoding one with and without special tokens."""
+    bare = cast(list[int], tokenizer(SOME_TEXT, add_special_tokens=False)["input_ids"])
+    whole = cast(list[int], tokenizer(SOME_TEXT)["input_ids"])
+    for start in range(len(whole) - len(bare), -1, -1):
+        if whole[start : start + len(bare)] == bare:
+            return whole[start + len(bare) :]
+    return []
+
+
 class Tokens:
     """A tokenizer with the rules above, for a model whose window is `max_length` tokens."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self._appended = appended(tokenizer)
         bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         self._prefix: int | None = bos if bos is not None else eos
         self._bos_text = None if self._prefix is None else self.decode([self._prefix], special=True)
@@ -97,8 +115,13 @@ class Tokens:
     def _ids(self, texts: list[str], *, add_special_tokens: bool) -> dict[str, list[int]]:
         if not texts:
             return {}
-        ids = self.tokenizer(texts, add_special_tokens=add_special_tokens, verbose=False)["input_ids"]
-        return dict(zip(texts, cast(list[list[int]], ids), strict=True))
+        ids = cast(
+            list[list[int]],
+            self.tokenizer(texts, add_special_tokens=add_special_tokens, verbose=False)["input_ids"],
+        )
+        if add_special_tokens and self._appended:
+            ids = [each[: -len(self._appended)] for each in ids]
+        return dict(zip(texts, ids, strict=True))
 
     def _after_prefix(self, continuation: list[int]) -> tuple[list[int], list[int]]:
         prefix = self._empty_prompt()

@@ -55,6 +55,7 @@ class VllmEngine:
             "device": "cuda",
             "dtype": self._identity.dtype,
             "max_length": self._tokens.max_length,
+            **self._identity.described,
         }
 
     @property

@@ -2,9 +2,12 @@
 
 import json
 import shutil
+import struct
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -227,3 +230,119 @@ def test_identifying_loads_no_model_library() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert [] == [name for name in ("torch", "transformers", "huggingface_hub") if f"'{name}'" in loaded]
+
+
+# ---------------------------------------------------------------- what stayed, and what counts besides
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Path:
+    """A model's folder of fixed content, with an adapter's beside it."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    weights = struct.pack("<Q", len(header)) + header + bytes(4)
+    model, adapter = tmp_path / "by-hand", tmp_path / "by-hand-adapter"
+    model.mkdir()
+    (model / "config.json").write_text('{"eos_token_id": 1}')
+    (model / "generation_config.json").write_text('{"eos_token_id": 1}')
+    (model / "tokenizer.json").write_text('{"post_processor": null}')
+    (model / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    (model / "model.safetensors").write_bytes(weights)
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text('{"r": 2}')
+    (adapter / "adapter_model.safetensors").write_bytes(weights)
+    return model
+
+
+def test_fingerprints_of_earlier_versions_stay(by_hand: Path) -> None:
+    """A model, or an adapter without a tokenizer, is the one whose answers an older store holds."""
+    alone, adapted = _identify(by_hand), _identify(by_hand, adapter=f"{by_hand}-adapter")
+
+    assert (
+        "sha256:6b885959bb72c6404450e5fc2fa75cfb277f20c1c9dc082b28e2563dba8543cb",
+        "sha256:29224b0635eee0eaa091719deb1cbdb4b99e8585358049039c63aefc7de3a9fe",
+    ) == (alone.fingerprint, adapted.fingerprint)
+    assert {} == alone.described == adapted.described
+
+
+def test_an_adapters_own_tokenizer_and_template_stand_for_the_bases(by_hand: Path) -> None:
+    """Each counts by itself; what is no different from the base's changes nothing."""
+    adapter = by_hand.with_name("by-hand-adapter")
+    plain = _identify(by_hand, adapter=str(adapter))
+    (adapter / "chat_template.jinja").write_text("theirs")
+    with_template = _identify(by_hand, adapter=str(adapter))
+    (adapter / "chat_template.jinja").unlink()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(by_hand / name, adapter / name)
+    same = _identify(by_hand, adapter=str(adapter))
+    (adapter / "tokenizer.json").write_text('{"post_processor": null, "model": {}}')
+    another = _identify(by_hand, adapter=str(adapter))
+
+    assert ("theirs", "{{ messages }}") == (with_template.chat_template, same.chat_template)
+    assert plain.fingerprint == same.fingerprint
+    assert 3 == len({each.fingerprint for each in (plain, with_template, another)})
+    assert (by_hand, adapter) == (plain.tokenizer, another.tokenizer)
+    assert {"tokenizer": "the adapter's"} == another.described
+    assert "ours" == _identify(by_hand, adapter=str(adapter), template="ours").chat_template
+
+
+@pytest.mark.parametrize(
+    ("processor", "config"),
+    [
+        ({"type": "TemplateProcessing", "single": [{"Sequence": {}}, {"SpecialToken": {}}]}, {}),
+        ({"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "RobertaProcessing"}]}, {}),
+        (None, {"add_eos_token": True}),
+    ],
+)
+def test_a_tokenizer_that_may_append_is_another_model_than_it_was(
+    by_hand: Path, processor: dict[str, Any] | None, config: dict[str, Any]
+) -> None:
+    """Its answers changed when what it appends was left off, so kept ones are not served for them."""
+    (by_hand / "tokenizer.json").write_text(json.dumps({"post_processor": processor}))
+    (by_hand / "tokenizer_config.json").write_text(json.dumps(config))
+    now = _identify(by_hand).fingerprint
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.engine.identity._may_append", lambda folder: False)
+        before = _identify(by_hand).fingerprint
+
+    assert now != before
+
+
+def test_a_tokenizer_that_only_begins_texts_stays_what_it_is(by_hand: Path) -> None:
+    """BOS in front of every text is as it was."""
+    processor = {"type": "TemplateProcessing", "single": [{"SpecialToken": {}}, {"Sequence": {}}]}
+    (by_hand / "tokenizer.json").write_text(json.dumps({"post_processor": processor}))
+    before = _identify(by_hand).fingerprint
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.engine.identity._may_append", lambda folder: False)
+        assert before == _identify(by_hand).fingerprint
+
+
+def test_the_date_of_a_template_that_reads_the_clock_counts(by_hand: Path) -> None:
+    """It is recorded, and another fixed date would make another model; other templates have none."""
+    reading = "{{ strftime_now('%Y') }}"
+    dated = _identify(by_hand, template=reading)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.engine.identity.FIXED_DATE", date(2025, 1, 1))
+        later = _identify(by_hand, template=reading)
+
+    assert {"chat_template_date": "2024-07-26"} == dated.described
+    assert dated.fingerprint != later.fingerprint
+    assert _identify(by_hand).date is None
+
+
+@pytest.mark.parametrize("as_files", [True, False])
+def test_named_templates_without_a_default_are_refused(by_hand: Path, as_files: bool) -> None:
+    """Neither bare text nor one of them is taken silently; an override, or a default, is."""
+    if as_files:
+        (by_hand / "tokenizer_config.json").write_text("{}")
+        (by_hand / "additional_chat_templates").mkdir()
+        (by_hand / "additional_chat_templates/rag.jinja").write_text("documents")
+    else:
+        named = {"chat_template": [{"name": "rag", "template": "documents"}]}
+        (by_hand / "tokenizer_config.json").write_text(json.dumps(named))
+
+    with pytest.raises(ModelError, match="chat templates named rag, and none without a name; write the one"):
+        _identify(by_hand)
+    assert "mine" == _identify(by_hand, template="mine").chat_template
+    (by_hand / "chat_template.jinja").write_text("the default")
+    assert "the default" == _identify(by_hand).chat_template

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer
 
 from harness.engine.local import LocalEngine
 from harness.engine.opening import open_engine
 from harness.protocols import Engine
 from harness.records import Local, Message, Model, Prompt, Sampling
-from tests.tiny_models import BOS, TURN_START, tiny_gemma3, tiny_gpt2, tiny_llama, tiny_qwen2
+from tests.tiny_models import BOS, EOS, TURN_START, tiny_gemma3, tiny_gpt2, tiny_llama, tiny_qwen2
 
 BUILDERS = {
     "llama, BOS, template": lambda folder: tiny_llama(folder, bos=True, chat_template=True),
@@ -152,3 +154,33 @@ def test_rendered_turns_agree_and_never_double_bos(engine: Engine, peer: HFLM) -
     answer = dict(engine.generate([Prompt(content=tuple(turns[:1]))], Sampling(max_tokens=20)))[0]
     assert _texts(engine, [opened], 20, [])[0] == answer.text
     assert len(peer.tok_encode(opened)) == answer.prompt_tokens
+
+
+def test_what_a_tokenizer_appends_is_left_off_here_and_not_there(tmp_path: Path) -> None:
+    """The one place where numbers differ on purpose.
+
+    A tokenizer with `add_eos_token`, as some fine-tunes have, ends every text. lm-eval asks with the
+    end, so that a model goes on after it; and takes a continuation for what the whole has more than the
+    context, which is then off by a token: the continuation's first one is left out, and the end scored.
+    """
+    appending = [tiny_llama(tmp_path / name, chat_template=False) for name in ("plain", "appending")][1]
+    tokenizer = AutoTokenizer.from_pretrained(appending)
+    special = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (BOS, EOS)]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{BOS} $A {EOS}", pair=f"{BOS} $A $B {EOS}", special_tokens=special
+    )
+    tokenizer.save_pretrained(appending)
+    pairs = [("The quick", " brown fox"), ("", "The dog"), (BOS + "No", ", people")]
+    engines = [
+        open_engine(Model(name=name, source=Local(path=str(tmp_path / name))), device="cpu")
+        for name in ("plain", "appending")
+    ]
+    theirs = HFLM(pretrained=str(appending), device="cpu", dtype="float32", batch_size=1)
+
+    expected, ours = (dict(engine.loglikelihood(pairs)) for engine in engines)
+    peers = theirs.loglikelihood([_instance("loglikelihood", pair) for pair in pairs], disable_tqdm=True)
+
+    assert expected == ours
+    assert _texts(engines[0], ["The quick", ""], 8, []) == _texts(engines[1], ["The quick", ""], 8, [])
+    assert abs(peers[0][0] - ours[0].logprob) > 0.1
+    assert EOS == theirs.tokenizer.decode(theirs.tok_encode("The quick")[-1:])

@@ -1,14 +1,16 @@
 """The local engine: the same answers in any batch, errors that name what is wrong, memory that runs out."""
 
 import json
+import pickle
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
 from harness.engine.local import LocalEngine
@@ -234,6 +236,95 @@ def test_an_adapter_is_applied(llama: Engine, llama_folder: Path, tmp_path: Path
     assert abs(score.logprob - _scores(llama, [("No", ", people")])[0].logprob) > 0.01
     assert engine.description["adapter"] is True
     assert 12 >= len(_texts(engine, ["No"], Sampling(max_tokens=2))[0])
+
+
+def _adapter_with_tokens(folder: Path, base: Path, added: int, *, saves_rows: bool) -> Path:
+    """A LoRA adapter with its own tokenizer of so many more tokens than the base has rows."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    rows = model.get_input_embeddings().weight.shape[0]
+    tokenizer.add_tokens([f"<new{number}>" for number in range(rows - len(tokenizer) + added)], True)
+    torch.manual_seed(0)
+    if saves_rows:
+        model.resize_token_embeddings(len(tokenizer))
+    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    adapted.save_pretrained(folder, save_embedding_layers=saves_rows)
+    tokenizer.chat_template = "{% for message in messages %}<new0>{{ message['content'] }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_an_adapters_tokenizer_template_and_embeddings_are_used(llama_folder: Path, tmp_path: Path) -> None:
+    """One token for each added one, in the adapter's turns, with the rows that the adapter holds."""
+    adapter = _adapter_with_tokens(tmp_path / "adapter", llama_folder, 3, saves_rows=True)
+    engine = _open(llama_folder, adapter=str(adapter))
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    base = AutoModelForCausalLM.from_pretrained(llama_folder)
+    base.resize_token_embeddings(len(tokenizer))
+    model = PeftModel.from_pretrained(base, str(adapter))
+    tokens = tokenizer("No<new0>, people<new3>", return_tensors="pt")["input_ids"]
+    logprobs = model(tokens).logits[0, -2].log_softmax(-1)
+
+    text = engine.render([Message(role="user", content="<new3>")])
+    score = _scores(engine, [("No<new0>, people", "<new3>")])[0]
+
+    assert ("<new0><new3>", "the adapter's") == (text, engine.description["tokenizer"])
+    assert 1 == score.tokens
+    assert pytest.approx(logprobs[tokens[0, -1]].item(), abs=1e-4) == score.logprob
+
+
+def test_tokens_without_embeddings_get_no_random_ones(llama_folder: Path, tmp_path: Path) -> None:
+    """An adapter that was saved without the rows of its added tokens gives the same numbers every time."""
+    adapter = _adapter_with_tokens(tmp_path / "adapter", llama_folder, 2, saves_rows=False)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(
+            _scores(_open(llama_folder, adapter=str(adapter)), [("No<new1>", ", people")])[0].logprob
+        )
+
+    assert found[0] == found[1]
+
+
+class Code:
+    """Anything but a tensor."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What unpickling would run."""
+        return (print, ("ran",))
+
+
+def _half(file: Path) -> None:
+    torch.save({"a": torch.zeros(100)}, file, _use_new_zipfile_serialization=False)
+    file.write_bytes(file.read_bytes()[:40])
+
+
+PICKLES: dict[str, Callable[[Path], object]] = {
+    "code": lambda file: torch.save({"a": Code()}, file),
+    "a plain pickle": lambda file: file.write_bytes(pickle.dumps({"a": 1}, protocol=2)),
+    "text": lambda file: file.write_text("hello world, no pickle"),
+    "a pointer of Git LFS": lambda file: file.write_text("version https://git-lfs.github.com/spec/v1\n"),
+    "a cut one": _half,
+}
+
+
+@pytest.mark.parametrize("kind", PICKLES)
+def test_a_pickle_that_torch_refuses_is_named(
+    llama_folder: Path, tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With what to do instead, without torch's advice to run it all the same; and nothing in it runs."""
+    folder = Path(shutil.copytree(llama_folder, tmp_path / "pickled"))
+    (folder / "model.safetensors").unlink()
+    PICKLES[kind](folder / "pytorch_model.bin")
+
+    with pytest.raises(ModelError) as raised:
+        _open(folder)
+    assert str(folder) in str(raised.value)
+    assert "weights_only" not in str(raised.value)
+    if kind in ("code", "text", "a pointer of Git LFS"):
+        assert "pytorch_model.bin: torch opens a pickle only of tensors" in str(raised.value)
+        assert "safetensors" in str(raised.value)
+    assert "ran" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
