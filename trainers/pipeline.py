@@ -2,6 +2,7 @@
 
     OUTPUT/stages/KIND-HASH/           a finished stage: a candidate in hub layout, and manifest.json
     OUTPUT/stages/KIND-HASH.partial/   one in training, or interrupted: the same command goes on with it
+    OUTPUT/bases/HASH/                 what a stage starts from, where that was no folder
     OUTPUT/PIPELINE                    a link to the pipeline's last stage
 
 It does not know what a stage depends on (`trainers.planning`), nor how it trains.
@@ -20,7 +21,7 @@ from trainers import manifest
 from trainers.disk import FULL, disk_full_by_name
 from trainers.launching import Launch, check_division, join_launched, run_launched
 from trainers.mixes import no_mix
-from trainers.planning import PlannedSelection, PlannedStage, plan
+from trainers.planning import Origin, PlannedSelection, PlannedStage, plan
 from trainers.reading import Source
 from trainers.settings import Conversational
 from trainers.stage import Job, Selecting, StageProgress, SuiteScorer, run
@@ -59,11 +60,25 @@ def produce(
             _join(stage, launch)
         elif not stage.done:
             _check_scorer(stage, score)
+            if stage.parent is not None:
+                _write_base(stage.parent)
             before(stage)
             _train(stage, on_progress, score, launch)
         if stage.last and leads:
             _link(output / stage.pipeline, stage.folder)
     return stages[-1].folder
+
+
+def _write_base(origin: Origin) -> None:
+    """Write what a stage starts from, where that is no folder and was not written before."""
+    if origin.written_from is None or origin.folder.is_dir():
+        return
+    # imported here because torch takes seconds to load, and what is trained already needs none of it
+    from trainers.bases import write_base  # noqa: PLC0415
+
+    with disk_full_by_name(origin.folder), _locked(origin.folder):
+        if not origin.folder.is_dir():
+            write_base(origin)
 
 
 def _check_scorer(stage: PlannedStage, score: SuiteScorer | None) -> None:

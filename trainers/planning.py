@@ -19,13 +19,16 @@ from typing import Any
 
 from harness.engine.identity import identify
 from harness.errors import ConfigError, ModelError, UnknownName, UsageError
-from harness.records import Json, Local, Model, Pipeline, Stage
+from harness.records import Json, Model, Pipeline, Stage
 from harness.registry import MIX
 from trainers import completions, history, manifest, measured
 from trainers.mixes import no_mix
 from trainers.reading import Source, read
 from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training, learned_shapes
 from trainers.stage import RewardSource, stage_kind
+
+BASES = "bases"
+"""In the output folder: what stages start from where it had to be written first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,8 @@ class Origin:
     identity: str
     chat_template: str | None = None
     """Replaces the folder's own."""
+    written_from: Model | None = None
+    """What the folder is made from when it is first needed (`trainers.bases`); None: it is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,10 +203,12 @@ class _Planner:
         if name not in self.models:
             raise UnknownName("model or pipeline", name, [*self.models, *self.pipelines])
         model = self.models[name]
-        if isinstance(model.source, Local) and model.source.adapter is not None:
-            raise ModelError(f"model {name!r} has an adapter; merge it into its base to train on")
         identity = identify(model)
-        return Origin(folder=identity.path, identity=identity.fingerprint, chat_template=model.chat_template)
+        fingerprint, template = identity.fingerprint, model.chat_template
+        if identity.gguf is None and identity.adapter is None:
+            return Origin(folder=identity.path, identity=fingerprint, chat_template=template)
+        folder = self.output / BASES / fingerprint.rpartition(":")[2][:12]
+        return Origin(folder=folder, identity=fingerprint, chat_template=template, written_from=model)
 
     def stage(
         self,
@@ -303,6 +310,11 @@ class _Planner:
             origin = Origin(folder=last.folder, identity=last.identity)
         else:
             origin = self.model(name)
+            if origin.written_from is not None:
+                raise ModelError(
+                    f"model {name!r}: a reward model is read from a folder of its own; merge its adapter "
+                    "into its base, or take its weights as safetensors, and name that folder"
+                )
         source = RewardSource(source=str(origin.folder), weight=weight)
         return PlannedReward(name=name, source=source, identity=origin.identity)
 

@@ -4,7 +4,6 @@ It does not know how any of them trains; a stage's module, with its heavy librar
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from os import environ
@@ -133,6 +132,6 @@ def run(job: Job) -> Mapping[str, Json]:
     )  # its threads and a forking loader do not go together
     module, _, function = stage_kind(job.kind).run.partition(":")
     train: Callable[[Job], Mapping[str, Json]] = getattr(import_module(module), function)
-    quiet: Callable[[], AbstractContextManager[None]] = import_module("trainers.training").quiet
-    with quiet():
+    training, chat = import_module("trainers.training"), import_module("harness.engine.chat")
+    with training.quiet(), chat.fixed_clock(), training.tensors_only(job.base):
         return train(job)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from shutil import rmtree
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from harness.engine.identity import stated_ends
+from harness.engine.network import pickles, refused
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
 from trainers import history
@@ -219,12 +222,28 @@ def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
         return
     if isinstance(model, PeftModel):
         model = merged(job, model)
+    _agree_on_the_end(job, model, tokenizer, chat=chat)
     config = model.generation_config
     known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     ends = [*end_tokens(tokenizer, chat=chat), *(number for number in known if number is not None)]
     config.eos_token_id = list(dict.fromkeys(ends))
     config.pad_token_id = tokenizer.pad_token_id
     save_model(job, model, tokenizer)
+
+
+def _agree_on_the_end(
+    job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool
+) -> None:
+    """Let the tokenizer end a text where the base's configuration and the template do.
+
+    Some name another token, and a tool that looks at the tokenizer alone would go on after the end of an
+    answer. Where configuration and template disagree too, nothing says which of the three is right.
+    """
+    stated = stated_ends(Path(str(job.base)))
+    end = end_tokens(tokenizer, chat=chat)[-1]
+    if stated and tokenizer.eos_token_id not in stated and end in stated:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+        model.config.eos_token_id = end
 
 
 class Watch(TrainerCallback):
@@ -326,6 +345,15 @@ def threads(model: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def tensors_only(base: str | None) -> Iterator[None]:
+    """Raise ModelError where the base's weights are a pickle that torch refuses."""
+    try:
+        yield
+    except UnpicklingError as error:
+        raise refused(pickles(Path(str(base)))) from error
 
 
 @contextmanager

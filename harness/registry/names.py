@@ -13,8 +13,8 @@ from harness.registry.mistakes import Mistakes, under
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-STAGES_FOLDER = "stages"
-"""Beside the candidates, in the output folder: no pipeline may have this name."""
+FOLDERS = ("stages", "bases", "mixes")
+"""Beside the candidates, in the output folder: no pipeline may have one of these names."""
 
 
 class Reference(NamedTuple):
@@ -58,9 +58,9 @@ class Names:
         for name in self._pipelines:
             if name in self._models:
                 self._mistakes.add(under("pipelines", name), "a model has this name too; rename one of them")
-            if name == STAGES_FOLDER:
+            if name in FOLDERS:
                 self._mistakes.add(
-                    under("pipelines", name), "the stages' folder has this name; choose another"
+                    under("pipelines", name), f"the {name}' folder has this name; choose another"
                 )
 
     def check_candidate(self, key: str, name: str) -> None:

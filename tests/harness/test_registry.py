@@ -698,6 +698,10 @@ def test_settings_that_contradict_each_other(mistakes: Mistakes) -> None:
             "pipelines.stages: the stages' folder has this name; choose another",
         ),
         (
+            '[pipelines.bases]\nbase = "base"\nstages = [{ kind = "sft" }]',
+            "pipelines.bases: the bases' folder has this name; choose another",
+        ),
+        (
             '[compare]\nbaseline = "bsae"',
             "compare.baseline: there is no model or pipeline named 'bsae'; did you mean 'base'?",
         ),

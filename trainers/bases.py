@@ -1,0 +1,40 @@
+"""What stages start from, written as an ordinary folder: a GGUF file, or a base with an adapter.
+
+    OUTPUT/bases/HASH/    the model, its weights unpacked or its adapter merged, with the tokenizer that it is
+                          asked with; named by the hash of what it is made from, and made once
+
+Trainers are handed a folder, so that all of them, and their reference models, read the same weights.
+"""
+
+from dataclasses import replace
+from shutil import rmtree
+from typing import cast
+
+import torch
+import transformers
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from harness.engine.identity import identify
+from harness.engine.network import load_tokenizer, load_weights
+from harness.records import Local
+from trainers.planning import Origin
+
+
+def write_base(origin: Origin) -> None:
+    """Write what `origin` is made from, in its own number format. Raises what loading it raises."""
+    model = origin.written_from
+    assert model is not None
+    source = cast(Local, model.source)
+    identity = identify(model)
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
+    tokenizer = load_tokenizer(source, identity, name=model.name)
+    loaded = load_weights(source, replace(identity, dtype="float32"), tokenizer, name=model.name)
+    whole = cast(PreTrainedModel, loaded.merge_and_unload() if isinstance(loaded, PeftModel) else loaded)
+    whole.to(dtype=getattr(torch, identity.dtype))  # type: ignore[call-arg]  # its wrapper hides self from mypy
+    tokenizer.chat_template = identity.chat_template
+    unfinished = origin.folder.with_name(f"{origin.folder.name}.partial")
+    rmtree(unfinished, ignore_errors=True)
+    whole.save_pretrained(unfinished)
+    tokenizer.save_pretrained(unfinished)
+    unfinished.rename(origin.folder)
