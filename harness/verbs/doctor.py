@@ -5,12 +5,12 @@ It does not know how anything is measured, nor how a finding is shown.
 
 from collections.abc import Collection, Iterator, Sequence
 
-from harness.engine.hub import model_folder
 from harness.errors import UsageError
 from harness.records import Local
 from harness.verbs.project import Project, Unwatched
-from trainers.doctor.examination import examine, examine_model
+from trainers.doctor.examination import examine
 from trainers.doctor.findings import Examination
+from trainers.doctor.models import examine_model
 from trainers.doctor.rivals import compared
 from trainers.training import quiet
 
@@ -52,4 +52,4 @@ def _model(project: Project, name: str) -> Examination:
     model = project.model(name, Unwatched())
     if not isinstance(model.source, Local):
         raise UsageError(f"model {name!r} is a service: it has no files that could be looked at")
-    return examine_model(name, model_folder(model.source.path, model.source.revision), model.chat_template)
+    return examine_model(model)

@@ -8,19 +8,21 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorForLanguageModeling
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling as TrlCollator
 
 from harness.records import Local, Model, Stage
-from tests.tiny_models import tiny_llama
+from tests.tiny_models import BOS, EOS, TURN_END, tiny_adapter, tiny_gguf, tiny_llama
 from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_stages import CASE, DPO, GRPO
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers.contamination import Index
 from trainers.doctor.contaminated import kept_apart
-from trainers.doctor.examination import examine, examine_model
+from trainers.doctor.examination import examine
 from trainers.doctor.findings import Finding
 from trainers.doctor.loss import ends, padding_in
+from trainers.doctor.models import examine_model
 from trainers.doctor.patient import Patient, ReadRow
 from trainers.planning import PlannedStage, plan
 
@@ -74,6 +76,10 @@ def test_nothing_is_found_in_right_stages(world: World, kind: str) -> None:
     assert set() == graver(found(world, RIGHT[kind]))
 
 
+def _model(name: str, folder: Path) -> Model:
+    return Model(name=name, source=Local(path=str(folder)))
+
+
 # ---------------------------------------------------------------- the six mistakes
 
 
@@ -85,7 +91,7 @@ def test_a_training_elsewhere_without_a_checkpoint_per_epoch(world: World, tmp_p
     state = {"max_steps": 96, "num_train_epochs": 16, "save_steps": 500}
     (folder / "checkpoint-96/trainer_state.json").write_text(json.dumps(state))
 
-    [finding] = examine_model("elsewhere", folder, None).findings
+    [finding] = examine_model(_model("elsewhere", folder)).findings
     assert "no checkpoint per epoch" == finding.check
     assert "16 epochs of 6 steps with a checkpoint every 500 left 1" in finding.evidence
 
@@ -219,9 +225,9 @@ def test_an_end_that_is_never_stopped_on(world: World, tmp_path: Path) -> None:
     settings = json.loads((folder / "generation_config.json").read_text())
     (folder / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": 5}))
 
-    [finding] = examine_model("endless", folder, None).findings
+    [finding] = examine_model(_model("endless", folder)).findings
     assert ("end of turn never stopped on", "error") == (finding.check, finding.severity)
-    assert [] == list(examine_model("sft", world.produce("sft"), None).findings)
+    assert [] == list(examine_model(_model("sft", world.produce("sft"))).findings)
 
 
 @pytest.mark.parametrize(("rate", "kind"), [(0.5, "sft"), (1e-9, "sft"), (0.5, "grpo")])
@@ -348,3 +354,73 @@ def test_what_is_in_the_loss_is_shown(world: World) -> None:
     assert (False, True) == (asked.learned, learned.learned)
     assert asked.text.endswith("<|assistant|>")
     assert learned.text.endswith("<|end|>")
+
+
+# ---------------------------------------------------------------- models from elsewhere
+
+
+def test_an_appending_tokenizer_and_a_disputed_end_are_found(tmp_path: Path) -> None:
+    """With what is appended, which tokens the two name, and what to write where."""
+    folder = tiny_llama(tmp_path / "m")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    special = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (BOS, EOS)]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{BOS} $A {EOS}", pair=f"{BOS} $A $B {EOS}", special_tokens=special
+    )
+    tokenizer.save_pretrained(folder)
+    end = tokenizer.convert_tokens_to_ids(TURN_END)
+    stated = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps({**stated, "eos_token_id": end}))
+
+    findings = {each.check: each for each in examine_model(_model("m", folder)).findings}
+
+    assert {"tokenizer appends to every text", "tokenizer and configuration end texts differently"} == set(
+        findings
+    )
+    assert "every text ends with '<eos>' (1)" in findings["tokenizer appends to every text"].evidence
+    disputed = findings["tokenizer and configuration end texts differently"]
+    assert f"end of text is '<eos>' (1), and the model's '<end>' ({end})" in disputed.evidence
+    assert '"eos_token": "<end>"' == disputed.mend
+
+
+def test_a_gguf_file_is_examined(tmp_path: Path) -> None:
+    """What transformers reads wrongly in it is said, with the file's own."""
+    file = tiny_gguf(tmp_path / "tiny.gguf", tiny_llama(tmp_path / "m", bos=False))
+
+    [finding] = examine_model(_model("m", file)).findings
+
+    assert "end of text read wrongly by transformers" == finding.check
+    assert "the file ends a text with '<end>' (3), and transformers reads '<pad>'" in finding.evidence
+
+
+def test_an_adapters_tokenizer_is_told_and_what_it_lacks(tmp_path: Path) -> None:
+    """Which tokenizer is used is a note; tokens that nothing was learned for are an error."""
+    base = tiny_llama(tmp_path / "m")
+    adapter = tiny_adapter(tmp_path / "adapter", base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.add_tokens(["<one>", "<two>", "<three>"], special_tokens=True)
+    tokenizer.save_pretrained(adapter)
+    end = tokenizer.convert_tokens_to_ids(TURN_END)
+    stated = json.loads((base / "generation_config.json").read_text())
+    (base / "generation_config.json").write_text(json.dumps({**stated, "eos_token_id": [1, end]}))
+    model = Model(name="m", source=Local(path=str(base), adapter=str(adapter)))
+
+    findings = {each.check: each for each in examine_model(model).findings}
+
+    assert {"the adapter's tokenizer is used", "tokens without weights"} == set(findings)
+    assert "note" == findings["the adapter's tokenizer is used"].severity
+    missing = findings["tokens without weights"].evidence
+    assert missing.startswith(f"'<two>' ({len(tokenizer) - 2}), '<three>' ({len(tokenizer) - 1}) have no")
+
+
+def test_a_template_that_reads_the_clock_is_told(tmp_path: Path) -> None:
+    """With the date that it is given."""
+    template = (
+        "{{ strftime_now('%Y') }}{% for message in messages %}{{ message['content'] }}<eos>{% endfor %}"
+    )
+    source = Local(path=str(tiny_llama(tmp_path / "m")))
+
+    [finding] = examine_model(Model(name="m", source=source, chat_template=template)).findings
+
+    assert ("chat template reads the clock", "note") == (finding.check, finding.severity)
+    assert "says 2024-07-26 here on every day" in finding.evidence

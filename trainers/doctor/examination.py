@@ -1,14 +1,10 @@
-"""A stage or a model examined: every check that can be made, on what is there by now.
+"""A stage examined: every check that can be made, on what is there by now.
 
 The list of checks is literal: what is not in it is not looked for. It does not know how a finding is shown.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from transformers import AutoTokenizer
 
 from harness.errors import DataError
 from trainers.doctor.findings import Examination, Finding
@@ -26,7 +22,6 @@ from trainers.doctor.templates import (
 )
 from trainers.planning import PlannedStage
 from trainers.settings import Conversational
-from trainers.tokens import answer_ids
 
 AT_ONCE: tuple[Check, ...] = (
     epochs,
@@ -67,6 +62,8 @@ def examine(
     findings = [finding for check in (*AT_ONCE, *extra) for finding in check(patient)]
     if not patient.has_base:
         waiting = "what it starts from is not trained yet: its tokens cannot be looked at"
+        if stage.parent is not None and stage.parent.written_from is not None:
+            waiting = "its base is unpacked for the first training: its tokens cannot be looked at before"
         return Examination(name=name, findings=tuple(findings), left_out=(waiting,))
     missing = no_tokenizer(patient)
     if missing is not None:
@@ -108,67 +105,3 @@ def _reward_model(
     share, interval = found = accuracy(folder, pairs, chat=patient.settings.chat_template)
     told = f"ranks {share:.0%} [{interval.low:.0%}, {interval.high:.0%}] of {len(pairs)} training pairs right"
     return list(no_better_than_chance(patient, folder, pairs, found)), {folder.name: told}
-
-
-# ---------------------------------------------------------------- models
-
-
-def examine_model(name: str, folder: Path, chat_template: str | None) -> Examination:
-    """What would make numbers of a model false that was trained anywhere, as far as its folder tells."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if chat_template is not None:
-        tokenizer.chat_template = chat_template
-    findings = [*_template(folder, tokenizer), *_stops(folder, tokenizer), *_checkpoints(folder)]
-    return Examination(name=name, findings=tuple(findings))
-
-
-def _template(folder: Path, tokenizer: Any) -> Iterator[Finding]:
-    if tokenizer.chat_template is None:
-        yield Finding(
-            check="chat template missing",
-            severity="warning",
-            where=str(folder),
-            evidence="the tokenizer has none: suites ask it with bare text",
-            mend="give the model one (`chat_template` in harness.toml), unless it is a base model",
-        )
-
-
-def _stops(folder: Path, tokenizer: Any) -> Iterator[Finding]:
-    """Whether the model stops where its template ends an answer."""
-    if tokenizer.chat_template is None:
-        return
-    file = folder / "generation_config.json"
-    settings = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    stated = settings.get("eos_token_id", tokenizer.eos_token_id)
-    stops = set(stated) if isinstance(stated, list) else {stated}
-    turn = [{"role": "user", "content": "a"}]
-    end = answer_ids(tokenizer, turn, "b", chat=True)[-1]
-    if end not in stops:
-        yield Finding(
-            check="end of turn never stopped on",
-            severity="error",
-            where=str(file),
-            evidence=f"the template ends an answer with {tokenizer.decode([end])!r} ({end}), and "
-            f"eos_token_id is {stated}: answers go on to their longest length",
-            mend=f'"eos_token_id": {sorted({*(each for each in stops if each is not None), end})}',
-        )
-
-
-def _checkpoints(folder: Path) -> Iterator[Finding]:
-    """Whether a training elsewhere left a checkpoint for every epoch."""
-    for file in sorted({*folder.glob("trainer_state.json"), *folder.glob("checkpoint-*/trainer_state.json")})[
-        -1:
-    ]:
-        state = json.loads(file.read_text("utf-8"))
-        steps, epochs = state.get("max_steps", 0), state.get("num_train_epochs", 1)
-        every = state.get("save_steps", 0)
-        kept = len(list(folder.glob("checkpoint-*")))
-        if epochs > 1 and every and every * epochs > steps * 1.01 and kept < epochs:
-            yield Finding(
-                check="no checkpoint per epoch",
-                severity="warning",
-                where=str(file),
-                evidence=f"{epochs} epochs of {steps // epochs} steps with a checkpoint every {every} left "
-                f"{kept}: there is nothing to choose from",
-                mend="train it as a stage here, which keeps one per epoch, or set save_strategy to epoch",
-            )
