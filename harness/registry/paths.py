@@ -22,9 +22,9 @@ class Ground:
         return str(self.root / path) if path.startswith(_PATH_BEGINNINGS) else path
 
     def folder_or_hub(self, path: str) -> str:
-        """The absolute path of a folder that is there or is written as a path; else it is a hub id."""
-        folder = self.root / path
-        return str(folder) if folder.is_dir() else self.absolute(path)
+        """The absolute path of what is there or is written as a path; else it is of the hub."""
+        there = self.root / path
+        return str(there) if there.exists() else self.absolute(path)
 
     def database(self, url: str) -> str:
         """A SQLAlchemy URL with SQLite's file made absolute."""

@@ -6,9 +6,11 @@ It does not know how any of it is shown, and loads no model.
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from harness.bounds import observed_bounds
+from harness.engine.identity import has_tokenizer
 from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Model, Observation, Plugin, Run
 from harness.stats import mean_interval
 from harness.store import Store
@@ -186,8 +188,11 @@ def _listed(project: Project, name: str) -> ListedPipeline:
 
 def _source(model: Model) -> str:
     match model.source:
-        case Local(path=path, adapter=adapter):
-            return path if adapter is None else f"{path} + {adapter}"
+        case Local(path=path, adapter=str(adapter)):
+            own = " (its tokenizer)" if has_tokenizer(Path(adapter).expanduser()) else ""
+            return f"{path} + {adapter}{own}"
+        case Local(path=path):
+            return path
         case Endpoint(url=url, model=served):
             return f"{served} at {url}"
         case Gemini(model=served):

@@ -4,13 +4,16 @@ It does not know how anything is shown while it works: a Watcher is told.
 """
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from harness.engine.hub import GGUF, HUB_ID
 from harness.engine.lazy import LazyEngine
 from harness.engine.opening import check_model, identify_model, open_engine
 from harness.errors import UnknownName, UsageError
@@ -147,17 +150,15 @@ class Project:
         return name in self.registry.suites or name in known_suites() or beginning in FAMILIES
 
     def model(self, name: str, watcher: Watcher) -> Model:
-        """The model of this name. A pipeline is trained first; a folder is a model by its own path."""
+        """The model of this name. A pipeline is trained first; a folder or GGUF file needs no name."""
         if name in self.registry.pipelines:
             path = self.train(name, watcher)
             return Model(name=name, source=Local(path=str(path)))
         if name in self.registry.models:
             return self.registry.models[name]
-        if Path(name).is_dir():
+        if Path(name).is_dir() or (name.endswith(GGUF) and Path(name).is_file()):
             return Model(name=name, source=Local(path=name))
-        raise UnknownName(
-            "model, pipeline or folder", name, [*self.registry.models, *self.registry.pipelines]
-        )
+        raise _no_model(name, [*self.registry.models, *self.registry.pipelines])
 
     def _load(self, name: str, watcher: Watcher) -> Engine:
         watcher.loading(name)
@@ -274,6 +275,17 @@ class Project:
                 f"{stage.key} was not trained: `--strict` stops at what the doctor found in it; mend it, or "
                 "leave --strict out"
             )
+
+
+def _no_model(name: str, known: Sequence[str]) -> UsageError:
+    """The error for what stands for no model: a misspelt name, a folder that is not there, or a hub id."""
+    unknown = UnknownName("model, pipeline or folder", name, known)
+    if "/" in name and not HUB_ID.fullmatch(name):
+        return UsageError(f"{name}: there is no such folder or GGUF file")
+    if not HUB_ID.fullmatch(name) or get_close_matches(name, known):
+        return unknown
+    own = re.sub(r"\W+", "-", name.rpartition("/")[2]).strip("-").lower()
+    return UsageError(f'{unknown}; a hub id belongs in harness.toml: [models.{own}] path = "{name}"')
 
 
 def open_project(

@@ -155,6 +155,20 @@ def test_list_shows_what_is_evaluated(project: Path, capsys: pytest.CaptureFixtu
     assert [("one", "toy-truthfulqa")] == [(line["model"], line["suite"]) for line in found["runs"]]
 
 
+def test_list_says_whose_tokenizer_is_used(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An adapter's own takes the place of its base's."""
+    (project / "plain").mkdir()
+    (project / "own").mkdir()
+    (project / "own/tokenizer.json").write_text("{}")
+    sections = "".join(f'[models.{name}]\npath = "x/y"\nadapter = "{name}"\n' for name in ("plain", "own"))
+    (project / "harness.toml").write_text(sections)
+
+    assert 0 == run("list", "--json")
+    found = {model["name"]: model["source"] for model in json.loads(capsys.readouterr().out)["models"]}
+
+    assert {"plain": f"x/y + {project}/plain", "own": f"x/y + {project}/own (its tokenizer)"} == found
+
+
 def test_without_a_file_the_toy_world_is_used_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,6 +211,11 @@ def test_sample_shows_answers_side_by_side(project: Path, capsys: pytest.Capture
     [
         (["compare", "one"], "a comparison needs two different names"),
         (["compare", "one", "tow"], "there is no model, pipeline or folder named 'tow'; did you mean 'two'?"),
+        (
+            ["eval", "HuggingFaceTB/SmolLM2-135M"],
+            'a hub id belongs in harness.toml: [models.smollm2-135m] path = "HuggingFaceTB/SmolLM2-135M"',
+        ),
+        (["eval", "./chekpoint"], "./chekpoint: there is no such folder or GGUF file"),
         (["compare", "one", "two", "--suite", "toy-ifevall"], "did you mean 'toy-ifeval'?"),
         (["train", "sftt"], "there is no pipeline named 'sftt'"),
         (["list", "--config", "nowhere.toml"], "nowhere.toml: no such file"),
