@@ -31,6 +31,13 @@ from harness.stats.power import detectable
 
 HEADLINE, EXPLORATORY = "headline", "exploratory"
 
+UNLESS_RECORDED: Mapping[str, Json] = {
+    "engine.chat_template_date": "none",
+    "engine.gguf": "none",
+    "engine.tokenizer": "the model's",
+}
+"""What holds where a run's environment says nothing of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRun:
@@ -153,8 +160,8 @@ def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
 
 def _conditions(run: Run) -> dict[str, Json]:
     """What of the environment can move a number: package versions and what the engine computes with."""
-    recorded = _flat(run.environment)
-    telling = ("engine.device", "engine.dtype", "processor")
+    recorded = {**UNLESS_RECORDED, **_flat(run.environment)}
+    telling = ("engine.device", "engine.dtype", "processor", *UNLESS_RECORDED)
     return {key: value for key, value in recorded.items() if key.startswith("packages.") or key in telling}
 
 

@@ -113,6 +113,11 @@ def test_settings_compare_as_the_store_gives_them_back():
         ({"seed": 1}, "seed: 0 for a but 1 for b"),
         ({"environment": {"packages": {"torch": "2.13"}}}, "packages.torch: null for a but 2.13 for b"),
         ({"environment": {"engine": {"device": "cuda"}}}, "engine.device: null for a but cuda for b"),
+        (
+            {"environment": {"engine": {"tokenizer": "the adapter's"}}},
+            "engine.tokenizer: the model's for a but the adapter's for b",
+        ),
+        ({"environment": {"engine": {"gguf": "Q4_1"}}}, "engine.gguf: none for a but Q4_1 for b"),
         ({"finished": None}, "the run of b is not finished"),
     ],
 )
