@@ -145,6 +145,12 @@ def test_what_has_no_answer_says_why(text: str, ended: str, reason: str) -> None
     assert f"thinking: {reason}" == found.unanswered
 
 
+def test_what_was_refused_stays_refused() -> None:
+    """Whatever a third party's engine leaves in its text."""
+    refused = Response(text="<think>No", stopped="refused", reason="policy")
+    assert refused == apart(refused)
+
+
 def test_a_cut_text_of_a_model_that_thinks() -> None:
     """Where a server's template may have opened the thought, a text that was cut without a tag is one."""
     cut = Response(text="One, two", stopped="length")
