@@ -62,6 +62,8 @@ class Asked:
     tries: int
     """How many times the same was asked before."""
     headers: Mapping[str, str]
+    query: str = ""
+    """What stands behind the path's question mark."""
 
     @property
     def text(self) -> str:
@@ -150,12 +152,16 @@ class ModelServer:
         return self._http is not None
 
     @contextmanager
-    def serving(self, path: str, body: Json, headers: Mapping[str, str]) -> Iterator[tuple[Asked, Fault]]:
+    def serving(
+        self, path: str, body: Json, headers: Mapping[str, str], query: str = ""
+    ) -> Iterator[tuple[Asked, Fault]]:
         """Count a request while it is served."""
         canonical = json.dumps(body, sort_keys=True)
         with self._lock:
             tries = self._tries[canonical]
-            asked = Asked(path=path, body=body, number=len(self.asked), tries=tries, headers=headers)
+            asked = Asked(
+                path=path, body=body, number=len(self.asked), tries=tries, headers=headers, query=query
+            )
             self.asked.append(asked)
             self._tries[canonical] += 1
             fault = self.wrong(asked)
@@ -302,8 +308,8 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
             if not server.is_up:
                 self.close_connection = True
                 return
-            path = self.path.partition("?")[0]
-            with server.serving(path, body, dict(self.headers)) as (asked, fault):
+            path, _, query = self.path.partition("?")
+            with server.serving(path, body, dict(self.headers), query) as (asked, fault):
                 time.sleep(fault.delay)
                 self._send(asked, fault)
 

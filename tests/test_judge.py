@@ -238,13 +238,61 @@ def test_a_server_without_schemas(project: Judged) -> None:
     assert 0 == again["sessions"][0]["calls"]
 
 
-def test_a_request_that_is_wrong_for_another_reason(project: Judged) -> None:
-    """A 400 after a schema was answered is not about the schema: nothing is asked a second time in words."""
+@pytest.mark.parametrize("judge", KINDS)
+def test_pairs_that_are_refused(project: Judged, judge: str) -> None:
+    """Each is a missing verdict with the service's words, in the form that others are answered in.
+
+    It costs nothing, the command ends with 0, and it is asked again where that is asked for.
+    """
     project.judge.wrong = lambda asked: status(400, "too long") if "It is 20" in asked.text else FINE
-    assert "too long" in project.complaint(
-        2, "judge", "one", "two", "--prompts", "prompts.jsonl", "--by", "served"
-    )
+    found = project.judged("--by", judge)
+    assert {"refused: 400 too long": 2} == found["sessions"][0]["no_verdict"]
+    assert 72 == found["sessions"][0]["calls"] == len(project.judge.asked)
     assert all(map(held_to_a_schema, project.judge.asked))
+    assert 70 == sum(each["cost"] is not None for each in found["preferences"] if each["winner"] != "tie")
+    assert 0 == project.judged("--by", judge)["sessions"][0]["calls"]
+
+    project.judge.wrong = lambda asked: FINE
+    [estimated] = project.judged("--by", judge, "--dry-run", "--ask-refused")["estimates"]
+    assert 2 == estimated["calls"]
+    found = project.judged("--by", judge, "--ask-refused")
+    assert (2, {}) == (found["sessions"][0]["calls"], found["sessions"][0]["no_verdict"])
+    assert 74 == len(project.judge.asked)
+    assert 0 == project.judged("--by", judge, "--ask-refused")["sessions"][0]["calls"]
+
+
+def test_a_judge_that_refuses_everything(project: Judged) -> None:
+    """With a schema and without: the command says the server's words, and no verdict is missing for good."""
+    project.judge.wrong = lambda asked: status(400, "no `temperature` here")
+    message = project.complaint(2, "judge", "one", "two", "--prompts", "prompts.jsonl", "--by", "served")
+    assert "refuses every request" in message
+    assert "no `temperature` here" in message
+    project.judge.wrong = lambda asked: FINE
+    assert 72 == project.judged("--by", "served")["sessions"][0]["calls"]
+
+
+def test_refused_pairs_and_a_budget(project: Judged) -> None:
+    """What showed that others would be answered is paid and counted, and never more than the budget."""
+    project.judge.answer = lambda asked: in_form(asked, "A") if "Say yes." in asked.text else longer(asked)
+    project.judge.wrong = lambda asked: FINE if "Say yes." in asked.text else status(400, "too long")
+    found = project.judged("--by", "served", "--budget", "1")
+    assert {"refused: 400 too long": 72} == found["sessions"][0]["no_verdict"]
+    [short] = [asked for asked in project.judge.asked if "Say yes." in asked.text]
+    assert held_to_a_schema(short)
+    given = len(in_form(short, "A").split())
+    assert (2 + 10 * given) / 1e6 == pytest.approx(found["spent"])
+
+
+def test_replies_without_a_text_are_paid(project: Judged) -> None:
+    """Tools that were called and contents that are null are no verdict, are not asked again, and cost."""
+    message = {"content": None, "tool_calls": [{"id": "1"}]}
+    usage = {"prompt_tokens": 100, "completion_tokens": 10}
+    reply = {"choices": [{"message": message, "finish_reason": "tool_calls"}], "usage": usage}
+    project.judge.wrong = lambda asked: Fault(body=json.dumps(reply).encode())
+    found = project.judged("--by", "served", "--budget", "1")
+    assert {"refused: the model called tools and wrote no text": 72} == found["sessions"][0]["no_verdict"]
+    assert 72 * (100 + 10 * 10) / 1e6 == pytest.approx(found["spent"])
+    assert 72 == len(project.judge.asked)
 
 
 def test_a_judge_that_continues_text(project: Judged) -> None:

@@ -18,7 +18,9 @@ import pytest
 
 from harness.cli import main
 from harness.engine.services import retrying
-from tests.serving import FINE, Asked, Fault, ModelServer, status
+from harness.engine.services.echo import TRIAL
+from harness.engine.services.echo_check import TEXTS
+from tests.serving import FINE, Asked, Fault, ModelServer, of_the_next_place, status
 from tests.suites.tiny_classifier import tiny_classifier
 
 QUESTIONS = 24
@@ -189,6 +191,93 @@ def test_failed_answers_are_asked_again_and_nothing_else(project: Working, model
     assert [1] * QUESTIONS == list(project.server.answered.values())
 
 
+LONG = "lowercase"
+"""What stands in some of the prompts, and not in others."""
+
+
+@pytest.mark.parametrize(("model", "code"), [("served", 400), ("served", 413), ("judge", 422)])
+def test_refused_answers(project: Working, model: str, code: int) -> None:
+    """Each is unscored with the service's words; the command ends with 0, and asks again only by option."""
+    project.server.wrong = lambda asked: status(code, "too long") if LONG in asked.text else FINE
+    exit_code, out, err = project.run("eval", model, "-s", SUITE)
+    assert 0 == exit_code, err
+    refused = sum(LONG in text for text in project.server.texts)
+    assert 0 < refused < QUESTIONS
+    note = (
+        f"note: {refused} of {QUESTIONS} samples of '{model}' and '{SUITE}' have no score because a service "
+    )
+    assert f"{note}would not answer (mostly: {code} too long); --ask-refused asks again" in " ".join(
+        out.split()
+    )
+    assert QUESTIONS == project.kept() == len(project.server.asked)
+    assert (QUESTIONS - refused, refused) == project.unscored(model)["prompt_strict"]
+    assert QUESTIONS == len(project.server.asked), "a whole run asks nothing"
+
+    assert 0 == project.run("eval", model, "-s", SUITE, "--ask-refused")[0]
+    assert QUESTIONS + refused + 1 == len(project.server.asked), "refused again, and a short text tried"
+    project.server.wrong = lambda asked: FINE
+    exit_code, out, _ = project.run("eval", model, "-s", SUITE, "--ask-refused")
+    assert (0, False) == (exit_code, "--ask-refused" in out)
+    assert (QUESTIONS, 0) == project.unscored(model)["prompt_strict"]
+    assert QUESTIONS + 2 * refused + 1 == len(project.server.asked)
+    assert QUESTIONS == project.kept()
+
+
+def test_what_is_refused_and_then_answered_elsewhere(project: Working) -> None:
+    """A run whose refusal another run has had answered takes the answer, and asks nothing."""
+    project.server.wrong = lambda asked: status(400, "too long") if LONG in asked.text else FINE
+    for limit in ("12", "24"):
+        assert 0 == project.run("eval", "served", "-s", SUITE, "--limit", limit)[0]
+    project.server.wrong = lambda asked: FINE
+    assert 0 == project.run("eval", "served", "-s", SUITE, "--limit", "24", "--ask-refused")[0]
+    asked = len(project.server.asked)
+    command = ("eval", "served", "-s", SUITE, "--limit", "12", "--json")
+    assert 0 < json.loads(project.run(*command)[1])[0]["unscored"]
+    assert 0 == json.loads(project.run(*command, "--ask-refused")[1])[0]["unscored"]
+    assert asked == len(project.server.asked)
+
+
+@pytest.mark.parametrize("model", KINDS)
+def test_everything_is_refused(project: Working, model: str) -> None:
+    """No run is finished by it and nothing is kept: once that is corrected, the same command asks it all."""
+    project.server.wrong = lambda asked: status(400, "'max_tokens' is not supported")
+    for _ in range(2):
+        code, out, err = project.run("eval", model, "-s", SUITE)
+        assert (2, "", 0) == (code, out, project.kept())
+        assert "400 'max_tokens' is not supported" in err
+    project.server.wrong = lambda asked: FINE
+    assert (QUESTIONS, 0) == project.unscored(model)["prompt_strict"]
+
+
+ODD = {
+    "lone surrogate": "QUESTION \ud83d cut emoji",
+    "NUL": "QUESTION \x00 nul",
+}
+
+
+@pytest.mark.parametrize("what", ["400", "413", "content_filter", *ODD])
+def test_one_request_of_a_comparison(project: Working, what: str) -> None:
+    """Whatever is wrong with one request or its answer, the others are compared, and again is not asked."""
+    rows = [{"id": str(n), "prompt": f"question {n}", "target": "QUESTION"} for n in range(6)]
+    (project.folder / "c.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with (project.folder / "harness.toml").open("a") as file:
+        file.write('[suites.c]\nprompts = "c.jsonl"\nrule = "contains"\n')
+    error = {"error": {"message": "the prompt was filtered", "code": "content_filter"}}
+    faults = {"content_filter": Fault(status=400, body=json.dumps(error).encode())}
+    fault = faults.get(what) or (FINE if what in ODD else status(int(what), "too long"))
+    project.server.wrong = lambda asked: fault if "3" in asked.text else FINE
+    project.server.answer = lambda asked: (
+        ODD[what] if "3" in asked.text and what in ODD else asked.text.upper()
+    )
+    for _ in range(2):
+        code, out, err = project.run("compare", "served", "twin", "-s", "c", "--json")
+        assert 0 == code, err
+        [verdict] = json.loads(out)["verdicts"]
+        [comparison] = verdict["comparisons"]
+        assert (6, 0) if what in ODD else (5, 1) == (comparison["n"], comparison["unscored"])
+    assert 12 == len(project.server.asked)
+
+
 def test_a_comparison_with_failed_answers(project: Working) -> None:
     """It is written with what there is and ends with 3; `report` shows the count, and ends with 0."""
     project.server.wrong = lambda asked: (
@@ -221,6 +310,12 @@ def test_log_likelihoods(project: Working) -> None:
     assert "does not echo the log-probabilities of a prompt" in err
 
     project.server.echo = True
+    project.server.distorted = of_the_next_place
+    code, out, err = project.run("eval", "served", "-s", "toy-truthfulqa")
+    assert (2, "") == (code, out)
+    assert "the log-probabilities that it echoes are shifted by one place" in err
+
+    project.server.distorted = lambda columns: columns
     for model in ("served", "twin"):
         code, out, _ = project.run("eval", model, "-s", "toy-truthfulqa", "--json")
         assert 0 == code
@@ -228,6 +323,28 @@ def test_log_likelihoods(project: Working) -> None:
     with closing(sqlite3.connect(project.folder / "harness.db")) as connection:
         settings = connection.execute("SELECT settings FROM runs WHERE finished IS NOT NULL").fetchall()
     assert [False, False] == [json.loads(text)["chat_template"] for (text,) in settings]
+
+
+@pytest.mark.parametrize("suite", ["toy-truthfulqa", "choices"])
+def test_a_pair_that_is_refused(project: Working, suite: str) -> None:
+    """Its sample is unscored with the server's words, and the others are scored."""
+    rows = [{"prompt": f"question {n}", "choices": ["a", "b"], "target": "a"} for n in range(4)]
+    (project.folder / "c.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with (project.folder / "harness.toml").open("a") as file:
+        file.write('[suites.choices]\nprompts = "c.jsonl"\nrule = "choice"\n')
+    project.server.echo = True
+    refused: list[str] = []
+
+    def refuses(asked: Asked) -> Fault:
+        if asked.text != TRIAL and not asked.text.startswith(TEXTS) and not refused:
+            refused.append(asked.text)
+        return status(400, "too long") if asked.text in refused else FINE
+
+    project.server.wrong = refuses
+    code, out, err = project.run("eval", "served", "-s", suite, "--json")
+    assert 0 == code, err
+    assert [(3, 1), (3, 1)] == [(line["n"], line["unscored"]) for line in json.loads(out)]
+    assert "400 too long" in " ".join(project.run("eval", "served", "-s", suite)[1].split())
 
 
 def test_what_must_be_mended_stops_with_2(project: Working) -> None:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import fields
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -13,6 +13,13 @@ LARGEST_SEED = 2**32 - 1
 """NumPy, which training draws with, takes none above it."""
 _KEY_BEGINNINGS = ("sk-", "AIza", "hf_", "gsk_", "xai-")
 """How keys of well-known services begin."""
+_KEY_NAMES = re.compile(
+    r"(key|token|secret|password|passwd|signature|credentials?|authorization|\b(sig|code|auth))$",
+    re.IGNORECASE,
+)
+"""How the names of an address's parameters end that hold a key: `key`, `api_key`, `access-token`, …"""
+_LONG = 20
+"""Characters from which on letters and digits in one piece are taken for a key."""
 
 _TEMPLATE_PARAMETERS = frozenset(
     {
@@ -48,9 +55,18 @@ def _web_address(url: str) -> str:
     parts = urlsplit(url)
     if parts.username or parts.password:  # the message does not repeat them
         raise ValueError("no name or password in an address; put a key into a variable, named by `key_env`")
+    if any(_may_be_a_key(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError("no key in an address; put it into a variable, named by `key_env`")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f'expected an address such as "http://localhost:8000/v1", got "{url}"')
     return url
+
+
+def _may_be_a_key(name: str, value: str) -> bool:
+    """Whether a parameter of an address looks like a secret; `api-version=2024-10-21` does not."""
+    pieces = re.findall(rf"[A-Za-z0-9_]{{{_LONG},}}", value)
+    mixed = any(re.search("[A-Za-z]", piece) and re.search("[0-9]", piece) for piece in pieces)
+    return bool(_KEY_NAMES.search(name)) or value.startswith(_KEY_BEGINNINGS) or mixed
 
 
 def _database(url: str) -> str:

@@ -44,6 +44,9 @@ from reports.writing import write
 from trainers.forecast import Forecast, forecast
 from trainers.planning import PlannedStage
 
+REFUSED = "refused: "
+"""What stands before a service's reason in the reason of a missing score."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAnswers:
@@ -389,11 +392,12 @@ def _refusal(row: Row) -> str | None:
     """Why a row has an answer or a score too few: a service refused."""
     answers = [answer.unanswered for answer in row.responses if isinstance(answer, Response)]
     said = [*answers, *(score.reason for score in row.scores if score.value is None)]
-    return next(filter(_is_refusal, said), None)
+    found = next(filter(None, filter(_is_refusal, said)), None)
+    return found and found.partition(REFUSED)[2].removesuffix(")")
 
 
 def _is_refusal(reason: str | None) -> bool:
-    return reason is not None and "refused: " in reason
+    return reason is not None and REFUSED in reason
 
 
 def _outcome(

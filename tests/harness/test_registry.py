@@ -595,6 +595,23 @@ def test_mistakes_in_small_sections(read: Read, mistakes: Mistakes, text: str, m
             "models.m.endpoint: no name or password in an address; put a key into a variable, named by "
             "`key_env`",
         ),
+        *(
+            (
+                f'endpoint = "https://x/v1?api-version=2024-10-21&{parameter}"\nmodel = "x"',
+                "models.m.endpoint: no key in an address; put it into a variable, named by `key_env`",
+            )
+            for parameter in (
+                "key=secret",
+                "api_key=secret",
+                "API-KEY=secret",
+                "subscription-key=secret",
+                "access_token=secret",
+                "sig=secret",
+                "x=sk-secret",
+                "x=0secret1secret2secret3",
+                "key=",
+            )
+        ),
         (
             'endpoint = "http://x"\nmodel = "x"\napi = "chats"',
             "models.m.api: there is no choice \"chats\"; did you mean 'chat'?",

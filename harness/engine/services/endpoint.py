@@ -309,5 +309,5 @@ async def _answered(post: Post, question: _Question, sampling: Sampling) -> tupl
 def _blamed(error: ModelError, question: _Question) -> ModelError:
     """The error, or that the schema was refused, where there is one and it may be its fault."""
     if FORMAT in question.body and isinstance(error, WrongRequest) and error.status in SCHEMA_STATUSES:
-        return SchemaRefused(str(error))
+        return SchemaRefused(f"{error.where} takes no request with a JSON schema ({error.reason})")
     return error

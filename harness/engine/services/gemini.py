@@ -76,7 +76,8 @@ class GeminiEngine:
         configure(api_key=self._key, transport="rest", client_options=options)
         self._client = get_default_generative_client()  # this engine's own: `configure` forgets the last one
         # replies are read by the transport's session, which has no public name
-        self._client.transport._session.hooks["response"].append(partial(_capped, source.traffic))
+        session: Any = self._client.transport._session  # type: ignore[attr-defined]  # not declared there
+        session.hooks["response"].append(partial(_capped, source.traffic))
         # threads beyond its pool's size make urllib3 speak of connections that it does not keep
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 

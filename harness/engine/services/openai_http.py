@@ -43,11 +43,11 @@ class ContentFiltered(Exception):
 
 
 class WrongRequest(ModelError):
-    """The server will never answer this request as it is; `status` is HTTP's."""
+    """The server will never answer this request as it is; `status` is HTTP's, `reason` holds its words."""
 
-    def __init__(self, message: str, status: int) -> None:
-        self.status = status
-        super().__init__(message)
+    def __init__(self, where: str, blame: str, status: int, reason: str) -> None:
+        self.where, self.status, self.reason = where, status, reason
+        super().__init__(f"{where} {blame} ({reason})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,10 +156,10 @@ class Server:
             return Mendable(words, after=asked_wait(reply.headers, status))
         if not codes.isdisjoint(FILTERED):
             return ContentFiltered(said)
-        message = f"model {self._name!r}: {self._address(path)} {self._blame(status, path)} ({words})"
+        where = f"model {self._name!r}: {self._address(path)}"
         if status in (401, 403):
-            return ModelError(message)
-        wrong = WrongRequest(message, status)
+            return ModelError(f"{where} {self._blame(status, path)} ({words})")
+        wrong = WrongRequest(where, self._blame(status, path), status, words)
         return RequestRefused(words, wrong) if status in STATUSES else wrong
 
     def _blame(self, status: int, path: str) -> str:

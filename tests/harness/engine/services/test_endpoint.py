@@ -109,6 +109,14 @@ def test_a_text_goes_to_plain_completions(server: ModelServer) -> None:
     assert "once upon" == server.asked[0].body["prompt"]
 
 
+def test_an_address_with_a_query(server: ModelServer) -> None:
+    """Such as Azure's: the interface's path comes before it."""
+    [(_, answer)] = engine(server, url=f"{server.url}/?api-version=2024-10-21").generate([turn("a")], GREEDY)
+    assert "A" == answer.text
+    assert ["/v1/chat/completions"] == [asked.path for asked in server.asked]
+    assert ["api-version=2024-10-21"] == [asked.query for asked in server.asked]
+
+
 def test_every_draw_has_a_seed_of_its_own(server: ModelServer) -> None:
     """The same request has the same seed in any order; another draw, text or seed has another."""
 
