@@ -207,7 +207,11 @@ def _rated(rated: Ratings) -> Iterator[tuple[str, ...]]:
 
 
 def _leanings(analysis: Analysis) -> Table:
-    told = [each for each in analysis.findings if each.position or each.consistency or each.length]
+    told = [
+        each
+        for each in analysis.findings
+        if (each.position or each.consistency or each.length) and not _is_of_one_item(each)
+    ]
     return Table(
         title="What else moved the raters",
         about=ABOUT_LEANINGS,
@@ -225,6 +229,10 @@ def _leanings(analysis: Analysis) -> Table:
         ),
         numbers_from=2,
     )
+
+
+def _is_of_one_item(finding: Finding) -> bool:
+    return finding.win_rate is not None and not finding.win_rate.shows_something
 
 
 def _bias(bias: Bias | None) -> str:

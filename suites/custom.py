@@ -19,10 +19,14 @@ from harness.adaptors.asking import Answer, failure_of, logprobs_of
 from harness.errors import UsageError
 from harness.protocols import Engine, Suite
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.time_limit import TookTooLong, time_limit
 from suites.custom_rows import CustomRow, CustomSettings, read_rows
 from suites.official import hash_rows
 from suites.rules import CHOICE, TEXTUAL, FunctionRule, TextRule, load_function
 from suites.settings import Surroundings, template_applied
+
+PATIENCE = 1.0
+"""Seconds of the processor that a rule may take on one answer: a regular expression can take years."""
 
 
 def open_custom(name: str, given: CustomSettings, surroundings: Surroundings) -> Suite:
@@ -170,7 +174,13 @@ class GeneratedSuite(_Custom):
             return Score(metric=self._metric, value=None, reason=response.unanswered)
         if isinstance(self.rule, FunctionRule):
             return self.rule.score(response.text, item.written, item.where)
-        return Score(metric=self._metric, value=float(self.rule.holds(response.text, item.targets)))
+        try:
+            with time_limit(PATIENCE):
+                value = float(self.rule.holds(response.text, item.targets))
+        except TookTooLong:
+            reason = f"the regular expression took longer than {PATIENCE:g} s on this answer, and was ended"
+            return Score(metric=self._metric, value=None, reason=reason)
+        return Score(metric=self._metric, value=value)
 
 
 def _content(item: CustomRow, chat_template: bool) -> str | tuple[Message, ...]:

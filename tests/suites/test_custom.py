@@ -85,6 +85,29 @@ def test_a_failed_answer_is_unscored(tmp_path: Path) -> None:
     assert (None, "failed: gone") == (score.value, score.reason)
 
 
+@pytest.mark.parametrize(
+    "given", [{"rule": "regex"}, {"rule": "contains", "extract": "(a+)+$"}], ids=["target", "extract"]
+)
+def test_a_pattern_that_takes_years(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+) -> None:
+    """It is ended on the answer that it cannot cope with, which is unscored; others are scored."""
+    monkeypatch.setattr("suites.custom.PATIENCE", 0.2)
+    rows = [
+        {"id": str(n), "prompt": f"{n}?", "target": "(a+)+$" if given["rule"] == "regex" else "a"}
+        for n in (0, 1)
+    ]
+    suite = suite_of(tmp_path, rows, **given)
+    engine = FunctionEngine(
+        answer=lambda prompt: says("aa" if "0" in str(prompt.content) else "a" * 60 + "!")
+    )
+    found = by_id(list(suite.rows(engine)))
+    assert [1.0] == [score.value for score in found["0"].scores]
+    [score] = found["1"].scores
+    assert score.value is None
+    assert "the regular expression took longer than 0.2 s on this answer, and was ended" == score.reason
+
+
 @pytest.mark.parametrize(("template", "applied"), [(None, False), ("any", True)])
 def test_a_text_is_a_users_turn_where_there_is_a_template(
     tmp_path: Path, template: str | None, applied: bool

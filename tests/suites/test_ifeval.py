@@ -79,6 +79,21 @@ def test_failed_answer_is_unscored(tmp_path: Path) -> None:
     assert {(None, "failed: server gone")} == {(score.value, score.reason) for score in first.scores}
 
 
+def test_a_keyword_that_takes_years(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The official code reads keywords as patterns: such a row is unscored, and the others are not."""
+    monkeypatch.setattr("harness.adaptors.lm_eval.tasks.PATIENCE", 0.5)
+    row = {**PROMPTS[1], "key": 77, "prompt": "Mention it.", "instruction_id_list": ["keywords:existence"]}
+    rows = asked(
+        suite_of(tmp_path, [{**row, "kwargs": [{"keywords": ["(a+)+!"]}]}, PROMPTS[1]]),
+        FunctionEngine(answer=lambda prompt: says("a" * 60)),
+    )
+    assert {None} == {score.value for score in rows[0].scores}
+    assert {"scoring took longer than 0.5 s, as a regular expression can, and was ended"} == {
+        score.reason for score in rows[0].scores
+    }
+    assert None not in {score.value for score in rows[1].scores}
+
+
 def test_generation(tmp_path: Path) -> None:
     """Greedy, without stop strings, as long as lm-eval lets an answer be or as long as was set."""
     for settings, length in (({}, 1280), ({"max_tokens": 7}, 7)):

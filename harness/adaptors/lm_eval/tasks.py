@@ -43,11 +43,14 @@ from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import Engine
 from harness.records import Prompt, Response, Sampling
+from harness.time_limit import TookTooLong, time_limit
 
 UNCONVERTIBLE = (ArrowInvalid, ArrowTypeError, OverflowError)
 """What pyarrow raises for rows that make no table."""
 ZERO_OR_ONE = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"})
 """Metrics that are 0 or 1 for a document, in tasks that keep lm-eval's own scoring."""
+PATIENCE = 10.0
+"""Seconds of the processor that scoring may take on one document: rows can bring patterns of their own."""
 
 
 class LmEvalTask:
@@ -195,14 +198,17 @@ class LmEvalTask:
         flat = tuple(request for several in requests for request in several)
         responses = tuple(answers[request] for request in flat)
         failure = failure_of(responses)
+        values: Mapping[str, tuple[float, ...]] = {}
         given = [[_as_lm_eval(answers[request]) for request in several] for several in requests]
-        return Answered(
-            index=index,
-            requests=flat,
-            responses=responses,
-            values={} if failure else self._score(index, instances, given),
-            failure=failure,
-        )
+        if failure is None:
+            try:
+                with time_limit(PATIENCE):
+                    values = self._score(index, instances, given)
+            except TookTooLong:
+                failure = (
+                    f"scoring took longer than {PATIENCE:g} s, as a regular expression can, and was ended"
+                )
+        return Answered(index=index, requests=flat, responses=responses, values=values, failure=failure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

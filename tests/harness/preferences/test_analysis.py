@@ -1,7 +1,9 @@
 """What judgements come to: small cases by hand, and raters whose leaning is known and must be found."""
 
+import re
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from harness.preferences import HUMANS, IDENTICAL, Judgement, analyse
 from harness.records import Decision
 from harness.stats.multiplicity import holm
+from reports import preferred
 from tests.harness.preferences.simulated import asked_in_both_orders, coins, finding_of, only_of, said
 
 L, R, T = "left", "right", "tie"
@@ -51,6 +54,58 @@ def test_a_side_is_not_a_model() -> None:
     turned = [each.facing("dpo") if i % 2 else each for i, each in enumerate(said([R, R, R, L]))]
 
     assert finding_of(said([R, R, R, L])) == finding_of(turned)
+
+
+def replies(winners: list[str | None], reason: str = "unreadable: 'Hm.'", **changes: Any) -> list[Judgement]:
+    """A judge's, each pair in one order; those without a winner say nothing."""
+    given = {"rater": "judge:j:1", "kind": "judge", **changes}
+    return [
+        replace(each, reason=None if each.winner else reason)
+        for each in said(winners, **given)  # type: ignore[arg-type]
+    ]
+
+
+def test_a_judge_that_could_not_be_read() -> None:
+    """Where most replies say nothing, the headline says so; what is left decides nothing."""
+    finding = finding_of(replies([None] * 8 + [R, R]))
+    assert (10, {"unreadable": 8}) == (finding.replies, finding.without_verdict)
+    assert finding.sentence().startswith(
+        "dpo vs sft by judge:j:1: this judge could not be read (8 of 10 replies unreadable)"
+    )
+    assert (Decision.NOT_COMPARABLE, None) == (finding.decision, finding.adjusted_p)
+
+    other = replies([R] * 30, rater="judge:k:2")
+    alone, beside = finding_of(other), finding_of([*other, *replies([None] * 8 + [R, R])], "judge:k:2")
+    assert alone.adjusted_p == beside.adjusted_p
+
+
+def test_what_is_not_the_judges_fault() -> None:
+    """Half is not most; a missing answer was not asked about; a person who skips is no judge."""
+    assert finding_of(replies([None] * 5 + [R] * 5)).unread is None
+    missing = replies([None] * 20, reason="no answer to judge (failed: 503)", item="gone")
+    assert (10, None) == ((found := finding_of([*missing, *replies([R] * 10)])).replies, found.unread)
+    assert finding_of(said([None] * 8 + [R, R], reason="skipped")).unread is None
+
+
+def test_kinds_of_useless_replies_and_a_jury() -> None:
+    """Several kinds are counted apart; a jury is not read but comes to no verdict."""
+    mixed = [*replies([None] * 3 + [R]), *replies([None] * 2, reason="cut: too long", item="c")]
+    assert "(5 of 6 replies unusable: 3 unreadable, 2 cut)" in str(finding_of(mixed).unread)
+    jury = replies([None, None, R], reason="usable words of the jury: 1 of 2", rater="jury:1")
+    assert "this jury came to no verdict (2 of 3 pairs)" == finding_of(jury).unread
+
+
+def test_one_item_has_no_statistics() -> None:
+    """Its win rate, interval and p are a dash, in the sentence and in every table; its counts are there."""
+    analysis = analyse(
+        [*asked_in_both_orders("judge:j:1", lambda truth, first: truth, [True], [True]), *said([R])],
+        resamples=100,
+    )
+    sentence = only_of(analysis.findings, "judge:j:1").sentence()
+    assert "win rate – (won 1, tied 0, lost 0), n = 1" in sentence
+    for table in preferred.tables(analysis):
+        for row in table.rows:
+            assert not re.search(r"\d\.\d|[0-9] %", " ".join(row)), table.title
 
 
 def test_identical_answers_stand_apart() -> None:

@@ -1,0 +1,35 @@
+"""An end for scoring that takes too long: a regular expression can take years on an answer of one line.
+
+Python's `re` looks for signals while it searches, so that it can be ended, and patterns mean what they always
+meant; another library would read some of them otherwise. Signals reach the main thread alone: in another one
+there is no limit. What is counted is processor time, so that a busy machine ends nothing sooner.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class TookTooLong(Exception):
+    """What was done within the limit was not done in time."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TookTooLong in what is done here, once it has taken so many seconds of the processor."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, _end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, seconds)  # again, should somebody catch the first
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise TookTooLong
