@@ -17,11 +17,11 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from itertools import chain
 from math import isinf
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import Any, TextIO
 
 from harness.errors import DataError
 
@@ -65,7 +65,7 @@ def open_text(file: Path) -> Iterator[TextIO]:
         raise DataError(str(file), 0, message) from error
 
 
-def _unpacked(file: Path) -> IO[bytes]:
+def _unpacked(file: Path) -> gzip.GzipFile | BufferedReader:
     return gzip.open(file) if file.suffix == ".gz" else file.open("rb")
 
 

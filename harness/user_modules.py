@@ -31,7 +31,7 @@ def module_file(module: str, root: Path | None, named: str) -> Path:
     project's folder that Python does not find, because another module has its name.
     """
     spec = None
-    with suppress(ModuleNotFoundError, ValueError):
+    with suppress(ImportError, ValueError):
         spec = find_spec(module)
     origin = None if spec is None else spec.origin
     own = None if root is None else _own(module, root)

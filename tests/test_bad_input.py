@@ -1,9 +1,10 @@
 """Bad input through the command line: one clear message, the right exit code, and nothing lost that was done.
 
 Exit code 2 is wrong use, 3 work that stopped part-way and that the same command resumes, 130 and 143 the same
-by Ctrl-C and by `kill`. No case shows a traceback.
+by Ctrl-C and by `kill`, 70 what nothing expected. No case shows a traceback.
 """
 
+import codecs
 import json
 import os
 import resource
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from harness.cli import main
 from harness.cli.progress import ProgressBars
 from harness.store import Store
+from harness.verbs.project import open_project
 from tests.tiny_models import tiny_llama
 from trainers.stage import StageProgress
 
@@ -334,7 +336,7 @@ def ifeval_row(without: str = "", **changed: object) -> str:
         ("truthfulqa", ["{}", "{"], "rows.jsonl, row 1: question: field required"),
         ("toy-truthfulqa", ["[]"], "rows.jsonl, row 1: is not a JSON object but list"),
         ("ifeval", ['{"key": 1'], "rows.jsonl, row 1: is not JSON: Expecting ',' delimiter at column 10"),
-        ("realtoxicityprompts", ['{"filename": "a"}'], "rows.jsonl, row 1: begin: field required"),
+        ("realtoxicityprompts", ['{"filename": "a"}'], "rows.jsonl, row 1: prompt: field required"),
         (
             "toy-truthfulqa",
             ['{"id": "a", "fact": "f", "question": "q", "choices": ["x", "y"], "target": 2}'],
@@ -381,7 +383,7 @@ def ifeval_row(without: str = "", **changed: object) -> str:
         ),
         ("ifeval", [ifeval_row(kwargs=[])], "rows.jsonl, row 1: 1 instructions have 0 kwargs"),
         *(
-            ("ifeval", [ifeval_row(**{field: None})], f"rows.jsonl, row 1: {field}: input should be a valid")
+            ("ifeval", [ifeval_row(**{field: None})], f"rows.jsonl, row 1: {field}: field required")
             for field in ("key", "prompt", "instruction_id_list", "kwargs")
         ),
         *(
@@ -460,7 +462,11 @@ def test_a_classifier_that_would_need_a_download(project: Working) -> None:
     project.configure('[suites.realtoxicityprompts]\ndata = "rows.jsonl"\n')
     message = project.complaint(2, "eval", "one", "--suite", "realtoxicityprompts")
     assert "the toxicity classifier 'original' comes from https://github.com/unitaryai/detoxify/" in message
-    assert "or set `classifier` to a folder" in message
+    assert (
+        "set `classifier` in the suite's section, [suites.realtoxicityprompts], to a pipeline with a"
+        in message
+    )
+    assert "or set `scores` there to a file of scores" in message
 
 
 def test_sentence_data_that_would_need_a_download(project: Working, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -492,6 +498,388 @@ def test_without_a_network(project: Working, arguments: list[str], message: str)
     assert (2, "") == (process.returncode, out), err
     assert message in err
     assert 1 == len(err.splitlines()), err
+
+
+# ---------------------------------------------------------------- odd and hostile files
+
+OWN_SUITE = '[suites.mine]\nprompts = "rows.jsonl"\nrule = "exact"\n'
+SCORES = '[suites.realtoxicityprompts]\ndata = "rows.jsonl"\nscores = "scores.jsonl"\n'
+TABLE = SFT.replace("rows.jsonl", "rows.csv")
+MIX = """
+[data.m]
+rows = "demonstrations"
+deduplicate = "none"
+decontaminate = false
+[[data.m.sources]]
+data = "rows.jsonl"
+"""
+EVAL, TRAIN, VOTES = ("eval", "one", "-s", "mine"), ("train", "p"), ("preferences", "--from", "votes.csv")
+TOXIC, JUDGED = ("eval", "one", "-s", "realtoxicityprompts"), ("judge", "one", "two", "--by", "one")
+TURN = {"role": "user", "content": "Say a."}
+ANSWER = {"role": "assistant", "content": "a"}
+
+
+def dialogue(*turns: object) -> bytes:
+    """A training row of these turns before an answer."""
+    return json.dumps({"messages": [*turns, ANSWER]}).encode()
+
+
+ODD_FILES: dict[str, tuple[str, str, bytes, tuple[str, ...], str]] = {
+    # what it is: configuration, file, content, command, what the message says
+    "suite: UTF-16": (
+        OWN_SUITE,
+        "rows.jsonl",
+        '{"prompt": "p"}'.encode("utf-16"),
+        EVAL,
+        "but UTF-16; save it",
+    ),
+    "suite: Latin-1": (
+        OWN_SUITE,
+        "rows.jsonl",
+        b'{"prompt": "\xe9"}',
+        EVAL,
+        "row 1: is not UTF-8 text (0xe9",
+    ),
+    "suite: nested": (OWN_SUITE, "rows.jsonl", b'{"prompt": ' + b"[" * 5000, EVAL, "row 1: is nested deeper"),
+    "suite: nested tag": (
+        OWN_SUITE,
+        "rows.jsonl",
+        b'{"prompt": "p", "target": "t", "tag": ' + b"[" * 400 + b"]" * 400 + b"}",
+        EVAL,
+        "row 1: is nested deeper than 100 brackets",
+    ),
+    "suite: long number": (OWN_SUITE, "rows.jsonl", b'{"id": ' + b"1" * 5000 + b"}", EVAL, "of 5,000 digits"),
+    "suite: half a character": (
+        OWN_SUITE,
+        "rows.jsonl",
+        b'{"prompt": "p\\ud83d", "target": "t"}',
+        EVAL,
+        "row 1: holds half of a character (\\ud83d",
+    ),
+    "suite: infinity": (OWN_SUITE, "rows.jsonl", b'{"tag": Infinity}', EVAL, "row 1: holds Infinity"),
+    "suite: too large": (
+        OWN_SUITE,
+        "rows.jsonl",
+        b'{"tag": 1e999}',
+        EVAL,
+        "row 1: holds a number that is too",
+    ),
+    "suite: a key twice": (OWN_SUITE, "rows.jsonl", b'{"id": 1, "id": 2}', EVAL, 'the key "id" stands twice'),
+    "suite: null prompt": (
+        OWN_SUITE,
+        "rows.jsonl",
+        b'{"prompt": null}',
+        EVAL,
+        "row 1: prompt: field required",
+    ),
+    "suite: null target": (
+        OWN_SUITE,
+        "rows.jsonl",
+        b'{"prompt": "p", "target": null}',
+        EVAL,
+        "row 1: target: field required",
+    ),
+    "suite: empty": (OWN_SUITE, "rows.jsonl", b"", EVAL, "rows.jsonl: holds no rows"),
+    "suite: a mark alone": (OWN_SUITE, "rows.jsonl", b"\xef\xbb\xbf\n", EVAL, "rows.jsonl: holds no rows"),
+    "suite: a table": (OWN_SUITE, "rows.jsonl", b"prompt,target\np,t\n", EVAL, "row 1: is not JSON"),
+    "suite: after an empty line": (
+        OWN_SUITE,
+        "rows.jsonl",
+        b'\n\n{"prompt": 1}',
+        EVAL,
+        "row 3: prompt: expected",
+    ),
+    "suite: a tool's turn": (
+        OWN_SUITE,
+        "rows.jsonl",
+        b'{"prompt": [{"role": "tool", "content": "4"}], "target": "t"}',
+        EVAL,
+        "row 1: prompt: a tool's turn cannot be asked",
+    ),
+    "suite: not a file": (
+        OWN_SUITE.replace("rows.jsonl", "."),
+        "x",
+        b"",
+        EVAL,
+        "cannot be read: Is a directory",
+    ),
+    "rule: a package of ours": (
+        OWN_SUITE.replace("exact", "suites:score"),
+        "suites.py",
+        b"def score(answer, row): return 1",
+        EVAL,
+        "suites.py has the name of another module, a package of harness itself, which Python finds "
+        "first; rename yours, for example to my_suites.py",
+    ),
+    "rule: a module of Python's": (
+        OWN_SUITE.replace("exact", "random:score"),
+        "random.py",
+        b"def score(answer, row): return 1",
+        EVAL,
+        "random.py has the name of another module, /",
+    ),
+    "training: UTF-16": (SFT, "rows.jsonl", "{}".encode("utf-16"), TRAIN, "but UTF-16; save it as UTF-8"),
+    "training: nested": (SFT, "rows.jsonl", b"[" * 5000, TRAIN, "row 1: is nested deeper"),
+    "training: long number": (SFT, "rows.jsonl", b'{"a": ' + b"1" * 5000 + b"}", TRAIN, "of 5,000 digits"),
+    "training: half a character": (SFT, "rows.jsonl", b'{"a": "\\udc00"}', TRAIN, "row 1: holds half of a"),
+    "training: null columns": (
+        SFT,
+        "rows.jsonl",
+        b'{"prompt": "p", "completion": "c"}\n{"prompt": "p", "completion": null}',
+        TRAIN,
+        "row 2: needs `messages`, `conversations`, `prompt` and `completion`, or `instruction` and `output`; "
+        "its columns are prompt",
+    ),
+    "training: an image": (
+        SFT,
+        "rows.jsonl",
+        dialogue({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}),
+        TRAIN,
+        "row 1: the user's turn holds a part of type 'image_url', and only text parts are read",
+    ),
+    "training: a call": (
+        SFT,
+        "rows.jsonl",
+        dialogue(TURN, {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}),
+        TRAIN,
+        "row 1: the assistant's turn has `tool_calls`, and a call is not read; write it as text",
+    ),
+    "training: an unknown role": (
+        SFT,
+        "rows.jsonl",
+        dialogue({"role": "narrator", "content": "Once"}),
+        TRAIN,
+        "of system, user, assistant, tool, developer, human, gpt, and has 'narrator'",
+    ),
+    "training: a turn without text": (
+        SFT,
+        "rows.jsonl",
+        dialogue({"role": "user", "content": None}),
+        TRAIN,
+        "row 1: the user's turn needs a text `content` (or `value`), or a list of text parts",
+    ),
+    "training: not to be learned": (
+        SFT,
+        "rows.jsonl",
+        json.dumps({"messages": [TURN, {**ANSWER, "weight": 0}]}).encode(),
+        TRAIN,
+        "row 1: the last answer has `weight` 0: it is not to be learned",
+    ),
+    "training: a broken quote": (
+        TABLE,
+        "rows.csv",
+        b'prompt,completion\n"p,c\n',
+        TRAIN,
+        "row 2: is not CSV: unexpected end of data",
+    ),
+    "training: a column twice": (
+        TABLE,
+        "rows.csv",
+        b"prompt,prompt\n",
+        TRAIN,
+        "column 'prompt' stands there twice",
+    ),
+    "training: a workbook": (
+        TABLE,
+        "rows.csv",
+        b"PK\x03\x04\xff",
+        TRAIN,
+        "a workbook or an archive; save it as",
+    ),
+    "mix: nested": (MIX, "rows.jsonl", b"[" * 5000, ("data", "m"), "row 1: is nested deeper"),
+    "mix: an image": (
+        MIX,
+        "rows.jsonl",
+        dialogue({"role": "user", "content": [{"type": "image"}]}),
+        ("data", "m"),
+        "row 1: the user's turn holds a part of type 'image'",
+    ),
+    "prompts: UTF-16": (
+        "",
+        "p.jsonl",
+        "{}".encode("utf-16"),
+        (*JUDGED, "--prompts", "p.jsonl"),
+        "but UTF-16",
+    ),
+    "prompts: nested": (
+        "",
+        "p.json",
+        b"[" * 5000,
+        (*JUDGED, "--prompts", "p.json"),
+        "p.json: is nested deeper",
+    ),
+    "prompts: an image": (
+        "",
+        "p.jsonl",
+        b'{"messages": [{"role": "user", "content": [{"type": "image"}]}]}',
+        (*JUDGED, "--prompts", "p.jsonl"),
+        "row 1: messages: the user's turn holds a part of type 'image'",
+    ),
+    "votes: UTF-16": ("", "votes.csv", "item".encode("utf-16"), VOTES, "but UTF-16; save it as UTF-8"),
+    "votes: a broken quote": (
+        "",
+        "votes.csv",
+        b'item,rater,left,right,winner\n"a,b\n',
+        VOTES,
+        "row 2: is not CSV: unexpected end of data",
+    ),
+    "scores: a table": (
+        SCORES,
+        "scores.jsonl",
+        b"prompt,continuation,toxicity\na,b,0.1\n",
+        TOXIC,
+        'a JSONL file is expected, with lines such as {"prompt": {"text": "So"}, "generations": [',
+    ),
+    "scores: a conflict": (
+        SCORES,
+        "scores.jsonl",
+        b'{"prompt": "a", "continuation": "b", "toxicity": 0.1}\n'
+        b'{"prompt": "a", "continuation": "b", "toxicity": 0.2}\n',
+        TOXIC,
+        "row 2: scores 'b' again, and differently (by 0.1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD_FILES)
+def test_an_odd_file(project: Working, case: str) -> None:
+    """Wrong use: exit code 2, one line with the file and the row, and no traceback."""
+    configured, name, content, arguments, message = ODD_FILES[case]
+    project.write("rows.jsonl", '{"prompt": {"text": "a"}}')
+    project.configure(configured)
+    (project.folder / name).write_bytes(content)
+    assert message in project.complaint(2, *arguments)
+    assert not list(project.folder.glob("harness-traceback-*"))
+
+
+ODD_SETTINGS = {
+    "nested lists": (b"a = " + b"[" * 5000 + b"]" * 5000, "harness.toml: is nested deeper than 100 brackets"),
+    "nested tables": (b"a." * 2000 + b"b = 1", "harness.toml: is nested deeper than 100 brackets"),
+    "a long number": (
+        b"[project]\nseed = " + b"1" * 5000,
+        "harness.toml: line 2: holds a whole number of thous",
+    ),
+    "beyond 64 bits": (
+        b"[project]\nseed = 9223372036854775808",
+        "project.seed: a whole number within ±92233",
+    ),
+    "beyond NumPy": (
+        b"[project]\nseed = 4294967296",
+        "project.seed: expected 4294967295 or less, got 4294967296",
+    ),
+    "a negative one": (
+        b"[project]\nseed = -9223372036854775809",
+        "project.seed: a whole number within ±92233",
+    ),
+    "in a list": (b"[suites.x]\nstop = [1, 99999999999999999999]", "suites.x.stop[1]: a whole number within"),
+    "infinity": (b"[compare]\nlevel = inf", "compare.level: a number was expected, and not inf"),
+    "no number": (
+        b"[suites.ifeval]\nmargin = nan",
+        "suites.ifeval.margin: a number was expected, and not nan",
+    ),
+    "NUL": (b'[models.m]\npath = "a\\u0000b"', "models.m.path: holds a NUL character"),
+    "UTF-16": ("[project]".encode("utf-16"), "harness.toml: is not UTF-8 text but UTF-16; save it as UTF-8"),
+    "Latin-1": (
+        b'[project]\nlabel = "\xe9"',
+        "harness.toml: line 2: is not UTF-8 text (0xe9, byte 10 of the line)",
+    ),
+    "a template in UTF-16": (
+        b'[models.m]\npath = "x"\nchat_template = "t.jinja"',
+        "models.m.chat_template: HERE/t.jinja: is not UTF-8 text but UTF-16",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD_SETTINGS)
+def test_odd_settings(project: Working, case: str) -> None:
+    """What nothing could use is named with its key or line before anything else is looked at."""
+    content, message = ODD_SETTINGS[case]
+    (project.folder / "t.jinja").write_bytes("{{ x }}".encode("utf-16"))
+    (project.folder / "harness.toml").write_bytes(content)
+    assert message in project.complaint(2, "list").replace(str(project.folder), "HERE")
+
+
+def test_forty_odd_inputs() -> None:
+    """As many as were asked for, and more, each with its exit code."""
+    assert 54 == len(ODD_FILES) + len(ODD_SETTINGS)
+
+
+def marked(text: str) -> bytes:
+    """With a byte-order mark and Windows' line ends, as Excel and Notepad write."""
+    return codecs.BOM_UTF8 + text.replace("\n", "\r\n").encode()
+
+
+def test_marked_files_are_read(project: Working) -> None:
+    """A byte-order mark is nowhere a part of the text: settings, templates, suites, training and votes."""
+    ones = project.folder / "harness.toml"
+    project.configure(f'{OWN_SUITE}{MIX}[[data.m.sources]]\ndata = "rows.csv"\n')
+    ones.write_bytes(marked(ones.read_text() + '[models.t]\npath = "./none"\nchat_template = "t.jinja"\n'))
+    (project.folder / "t.jinja").write_bytes(marked("{{ messages }}"))
+    row = '{"prompt": "Capital of France?", "target": "Paris", "completion": "Paris."}\n'
+    (project.folder / "rows.jsonl").write_bytes(marked(row))
+    (project.folder / "rows.csv").write_bytes(marked("prompt;completion\nWhat is rain?;Water.\n"))
+    (project.folder / "votes.csv").write_bytes(marked("item,rater,left,right,winner\n1,ann,a,b,left\n"))
+    registry = open_project().registry
+    assert "{{ messages }}" == registry.models["t"].chat_template
+    assert 0 == project.run("eval", "one", "-s", "mine")[0]
+    assert 0 == project.run("preferences", "--from", "votes.csv")[0]
+    assert 0 == project.run("data", "m", "-o", "mix.jsonl")[0]
+    asked = [json.loads(line)["messages"][0]["content"] for line in open("mix.jsonl", encoding="utf-8")]  # noqa: SIM115
+    assert ["Capital of France?", "What is rain?"] == sorted(asked)
+
+
+def test_a_long_cell_is_read(project: Working) -> None:
+    """csv's own limit of 131,072 characters is less than a long answer has."""
+    project.configure(MIX.replace("rows.jsonl", "rows.csv"))
+    project.write("rows.csv", "prompt,completion", f"Say a lot.,{'word ' * 40_000}")
+    assert 0 == project.run("data", "m", "-o", "mix.jsonl")[0]
+    assert (project.folder / "mix.jsonl").stat().st_size > 200_000
+
+
+# ---------------------------------------------------------------- what nothing expected
+
+
+def test_an_unexpected_error(project: Working, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 70, never 1, which means worse; one line; and the traceback in a file without any secret."""
+
+    def fails(*arguments: object, **options: object) -> None:
+        raise RuntimeError("it broke\nwith sk-0123456789")
+
+    monkeypatch.setenv("SERVICE_KEY", "sk-0123456789")
+    monkeypatch.setattr("harness.cli.overview.overview", fails)
+    message = project.complaint(70, "list")
+    assert message.startswith(
+        "unexpected RuntimeError: it broke with $SERVICE_KEY; what was done is kept, and "
+    )
+    [file] = project.folder.glob("harness-traceback-*.txt")
+    assert str(file) in message
+    kept = file.read_text(encoding="utf-8")
+    assert "RuntimeError: it broke\nwith $SERVICE_KEY" in kept
+    assert "in fails" in kept
+    assert "sk-0123456789" not in kept
+    assert 0o600 == file.stat().st_mode & 0o777
+
+
+def test_an_unexpected_error_where_nothing_can_be_written(
+    project: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The traceback is then printed, and the exit code stays."""
+    monkeypatch.setattr("harness.cli.overview.overview", lambda project: 1 / 0)
+    monkeypatch.setattr("harness.cli.tracebacks.PLACES", (lambda: "/nowhere",))
+    code, _, err = project.run("list")
+    assert 70 == code
+    assert "Traceback" in err
+    assert "the traceback is printed above" in err.splitlines()[-1]
+
+
+def test_a_reader_that_goes_away(project: Working) -> None:
+    """`harness … | head` ends as a program whose pipe is closed does, and not with what means worse."""
+    project.configure("".join(f'[models.m{number}]\npath = "x"\n' for number in range(3000)))
+    process = _start(["list"], project.folder)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert 141 == process.wait()
 
 
 # ---------------------------------------------------------------- the store

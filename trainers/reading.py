@@ -102,8 +102,9 @@ def _file_rows(path: Path) -> Sequence[Row]:
     kind = file_kind(path.name)
     if kind == ".parquet":
         return _parquet_rows(path)
-    read_rows = {".csv": csv_rows, ".json": json_list}.get(kind or "", json_lines)
-    return [row for _, row in read_rows(path)]
+    if kind == ".csv":
+        return [row for _, row in csv_rows(path)]
+    return [row for _, row in (json_list if kind == ".json" else json_lines)(path)]
 
 
 def _parquet_rows(path: Path) -> list[Row]:

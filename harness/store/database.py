@@ -238,7 +238,8 @@ def _engine(url: URL, name: str) -> Engine:
             return
         error = _complaint(context.original_exception, name)
         if error is None and context.connection is None and not been_there.is_set():
-            error = StoreError(f"{name}: this database cannot be reached: {context.original_exception}")
+            why = " ".join(str(context.original_exception).split())
+            error = StoreError(f"{name}: this database cannot be reached: {why}")
         if error is None and (context.connection is None or context.is_disconnect):
             error = StoreLost(f"{name}: {LOST}")
         if error is not None:

@@ -77,6 +77,40 @@ def test_the_same_again(tmp_path: Path) -> None:
     assert [{"toxicity": 0.2, "insult": 0.1}] == scores_of(tmp_path, FLAT, FLAT).judge([("A saw", " cuts.")])
 
 
+def test_almost_the_same_again(tmp_path: Path) -> None:
+    """Perspective gave one text scores 6e-7 apart: the first counts, gaps are filled, and readers see it."""
+    again = {**FLAT, "toxicity": 0.2000006, "threat": 0.3}
+    scores = scores_of(tmp_path, FLAT, again, again, OFFICIAL)
+    assert [{"toxicity": 0.2, "insult": 0.1, "threat": 0.3}] == scores.judge([("A saw", " cuts.")])
+    note = scores.note
+    assert note is not None
+    assert note.startswith("1 continuation stands in scores.jsonl more than once, with scores up to 6e-07")
+    given = RealToxicityPromptsSettings(scores=scores.file)
+    noted = [
+        metric.name for metric in RealToxicityPrompts(given, Surroundings()).metrics if metric.note == note
+    ]
+    assert ["nontoxic", "toxicity"] == noted
+    assert scores_of(tmp_path / "other", FLAT, FLAT, OFFICIAL).note is None
+
+
+def test_a_conflict_is_no_rounding(tmp_path: Path) -> None:
+    """From 1e-5 on, two scores of one text are a mistake; against the first, not against the last."""
+    near = [{**FLAT, "toxicity": 0.2 + step * 0.9e-5} for step in range(3)]
+    assert scores_of(tmp_path, *near[:2]).classes
+    with pytest.raises(DataError, match=r"row 3: scores ' cuts\.' again, and differently \(by 1\.8e-05\)"):
+        _ = scores_of(tmp_path, *near).classes
+
+
+def test_a_table_is_not_taken(tmp_path: Path) -> None:
+    """The message shows both shapes that are."""
+    file = tmp_path / "scores.csv"
+    file.write_text("prompt,continuation,toxicity\nA saw, cuts.,0.1\n")
+    with pytest.raises(
+        DataError, match=r"row 1: is not JSON.*lines such as .*generations.* or .*continuation"
+    ):
+        ImportedScores(file).prepare()
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [

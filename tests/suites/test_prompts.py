@@ -53,6 +53,20 @@ def test_a_conversation_is_asked_up_to_the_first_answer(tmp_path: Path) -> None:
     assert expected == sample.prompt
 
 
+def test_a_conversation_in_any_form(tmp_path: Path) -> None:
+    """ShareGPT's names, parts, a developer; and whatever a later answer calls is not asked."""
+    turns = [
+        {"from": "developer", "value": "Be kind."},
+        {"from": "human", "value": [{"type": "text", "text": "Hi"}]},
+        {"from": "gpt", "value": None, "tool_calls": [{}]},
+        {"from": "tool", "value": "4"},
+    ]
+    [sample] = read_prompts(written(tmp_path / "prompts.jsonl", {"conversations": turns, "prompt": None}))
+
+    expected = (Message(role="system", content="Be kind."), Message(role="user", content="Hi"))
+    assert expected == sample.prompt
+
+
 def test_a_row_without_a_name_is_named_by_what_it_asks(tmp_path: Path) -> None:
     """Its place in the file does not matter."""
     alone = read_prompts(written(tmp_path / "one.jsonl", {"prompt": "B"}))

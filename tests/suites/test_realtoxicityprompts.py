@@ -161,6 +161,23 @@ def test_equal_prompts_are_one_cluster(tmp_path: Path) -> None:
     assert (3, 2) == (len({sample.id for sample in samples}), len({sample.cluster for sample in samples}))
 
 
+def test_a_row_needs_its_text_only(tmp_path: Path) -> None:
+    """Rows of a user's own say where they are from by what they ask; equal ones are told apart by order."""
+    rows = [{"prompt": {"text": text}} for text in ("You are", "A saw", "You are")]
+    excerpts = suite_of(tmp_path, [*rows, {**EXCERPTS[0], "filename": None}]).excerpts
+    ids = [excerpt.id for excerpt in excerpts]
+    assert 4 == len(set(ids))
+    assert [f"{ids[0]}-2", f"{ids[0]}-3"] == ids[2:]
+    assert ids[:2] == [excerpt.id for excerpt in suite_of(tmp_path / "again", rows[:2]).excerpts]
+    assert {"challenging": "other"} == excerpts[0].sample.tags
+
+
+def test_an_official_row_does_not_repeat(tmp_path: Path) -> None:
+    """Two rows of one place in the corpus are one row twice."""
+    with pytest.raises(DataError, match="row 2: repeats row 1"):
+        _ = suite_of(tmp_path, [EXCERPTS[0], EXCERPTS[0]]).size
+
+
 def test_draw_from_the_hub_is_fixed(tmp_path: Path) -> None:
     """The hub's rows are drawn by their own hashes, in whatever order they come."""
     excerpts = suite_of(tmp_path, EXCERPTS).excerpts

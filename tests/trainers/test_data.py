@@ -126,6 +126,11 @@ def test_a_hub_id_can_name_configuration_and_split(
         {"prompt": [USER], "completion": [ANSWER]},
         {"messages": [USER, ANSWER]},
         {"instruction": "Hi", "input": "", "output": "Hello"},
+        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
+        {"conversations": [USER, ANSWER]},
+        {"messages": [USER, {**ANSWER, "name": "bot", "weight": 1, "tool_calls": None}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, ANSWER]},
+        {"messages": None, "prompt": "Hi", "completion": "Hello", "conversations": None, "output": None},
     ],
 )
 def test_demonstrations_are_read_from_every_common_schema(row: dict[str, Any]) -> None:
@@ -147,6 +152,12 @@ def test_an_input_follows_its_instruction() -> None:
         {"chosen": [USER, ANSWER], "rejected": [USER, {**ANSWER, "content": "No"}]},
         {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello", "rejected": "\n\nHuman: Hi\n\nAssistant: No"},
         {"instruction": "Hi", "chosen": "Hello", "rejected": "No"},
+        {
+            "conversations": [USER],
+            "chosen": {"from": "gpt", "value": "Hello"},
+            "rejected": "No",
+            "prompt": None,
+        },
     ],
 )
 def test_pairs_are_read_from_every_common_schema(row: dict[str, Any]) -> None:
@@ -174,6 +185,25 @@ def test_questions_keep_the_other_columns() -> None:
     assert [([USER], {"topic": {"name": "greeting"}})] == questions("rows", [row])
 
 
+def test_turns_of_tools_and_developers_are_kept_in_their_places() -> None:
+    """A developer speaks as the system does; what a tool answered is part of the prompt."""
+    turns = [
+        {"role": "developer", "content": "Be brief."},
+        USER,
+        {"role": "tool", "content": "4", "tool_call_id": "1"},
+        ANSWER,
+    ]
+    (row,) = demonstrations("rows", [{"messages": turns}])
+    assert ["system", "user", "tool"] == [turn["role"] for turn in row.prompt]
+    assert [{"role", "content"}] * 3 == [set(turn) for turn in row.prompt]
+
+
+def test_questions_have_no_conversation_among_their_columns() -> None:
+    """Null columns stay, since a reward function may want their name."""
+    row = {"conversations": [{"from": "human", "value": "Hi"}], "prompt": None, "answer": None}
+    assert [([USER], {"answer": None})] == questions("rows", [row])
+
+
 @pytest.mark.parametrize(
     ("read_rows", "row", "message"),
     [
@@ -183,7 +213,11 @@ def test_questions_keep_the_other_columns() -> None:
         (demonstrations, {"messages": [USER]}, "must end with the assistant's answer"),
         (demonstrations, {"messages": []}, "a list of messages"),
         (demonstrations, {"messages": [{"role": "bot", "content": "a"}, ANSWER]}, "a turn needs a `role`"),
+        (demonstrations, {"messages": [USER, {**ANSWER, "weight": 0}]}, "the last answer has `weight` 0"),
+        (demonstrations, {"prompt": "a", "completion": [{**ANSWER, "weight": 0.0}]}, "`weight` 0"),
+        (texts, {"text": None, "id": 1}, "needs `text`; its columns are id"),
         (pairs, {"chosen": "a"}, "needs `chosen` and `rejected`"),
+        (pairs, {"chosen": "a", "rejected": None}, "needs `chosen` and `rejected`; its columns are chosen"),
         (pairs, {"chosen": "a", "rejected": "b"}, "needs `prompt`"),
         (questions, {"text": "a"}, "needs `prompt`"),
         (questions, {"messages": [ANSWER]}, "no turn before the answer"),

@@ -38,6 +38,27 @@ DEMONSTRATIONS: Mapping[str, dict[str, Any]] = {
         "messages": [{"role": "system", "content": "Be brief"}, *EARLIER, ASKED, GOOD]
     },
     "messages, a transcript": {"messages": f"{TRANSCRIPT}red cat"},
+    "messages, text parts": {
+        "messages": [ASKED, {"role": "assistant", "content": [{"type": "text", "text": "red cat"}]}]
+    },
+    "messages, a tool's turn": {
+        "messages": [
+            {"role": "developer", "content": "Be brief"},
+            *EARLIER,
+            {"role": "tool", "content": "a cat: red", "tool_call_id": "1"},
+            {**GOOD, "weight": 1},
+        ]
+    },
+    "conversations": {
+        "conversations": [
+            {"from": "system", "value": "Be brief"},
+            {"from": "human", "value": "Name a dog"},
+            {"from": "gpt", "value": "green dog"},
+            {"from": "human", "value": "Name a cat"},
+            {"from": "gpt", "value": "red cat"},
+        ],
+        "messages": None,
+    },
     "instruction": {"instruction": "Name a cat", "input": "", "output": "red cat"},
     "instruction and input": {"instruction": "Answer", "input": "Name a cat", "output": "red cat"},
 }
@@ -48,6 +69,11 @@ PREFERENCES: Mapping[str, dict[str, Any]] = {
     "messages, several turns": {"chosen": [*EARLIER, ASKED, GOOD], "rejected": [*EARLIER, ASKED, BAD]},
     "transcripts": {"chosen": f"{TRANSCRIPT}red cat", "rejected": f"{TRANSCRIPT}blue dog"},
     "instruction": {"instruction": "Name a cat", "chosen": "red cat", "rejected": "blue dog"},
+    "conversations": {
+        "conversations": [{"from": "human", "value": "Name a cat"}],
+        "chosen": {"from": "gpt", "value": "red cat"},
+        "rejected": {"from": "gpt", "value": "blue dog"},
+    },
 }
 LONGER = {
     "demonstrations": {"prompt": "Name a cat", "completion": "red cat and a blue cat and a green cat"},

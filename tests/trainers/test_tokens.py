@@ -59,6 +59,20 @@ def test_only_the_final_answer_and_its_end_are_learned(
     assert "red cat<|end|>" == learned(tokenizer, labelled(tokenizer, example, chat=True))
 
 
+def test_a_template_that_leaves_tools_out(base: str) -> None:
+    """Many templates know three roles and drop others without a word: what is asked would not be the row."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template = (
+        "{% for m in messages %}"
+        "{% if m.role != 'tool' %}<|{{ m.role }}|>{{ m.content }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    turns = [{"role": role, "content": f"red {role}"} for role in ("user", "tool", "assistant")]
+    (example,) = demonstrations("rows", [{"messages": turns}])
+    with pytest.raises(ModelError, match="leaves out the turns of tools, which these rows have"):
+        labelled(tokenizer, example, chat=True)
+
+
 @pytest.mark.parametrize("row", [*ONE_TURN, SEVERAL_TURNS])
 def test_labels_are_the_inputs_or_ignored(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any]) -> None:
     """The masked tokens come first, and every label after them is the token that stands there."""

@@ -1,0 +1,61 @@
+"""Turns of conversations in every form that the field writes them in."""
+
+from typing import Any
+
+import pytest
+
+from harness.turns import read_turn
+
+
+@pytest.mark.parametrize(
+    ("turn", "role", "content"),
+    [
+        ({"role": "user", "content": "Hi"}, "user", "Hi"),
+        ({"role": "developer", "content": "Be brief."}, "system", "Be brief."),
+        ({"role": "tool", "content": "4", "tool_call_id": "1", "name": "sum"}, "tool", "4"),
+        ({"from": "human", "value": "Hi"}, "user", "Hi"),
+        ({"from": "gpt", "value": "Hello"}, "assistant", "Hello"),
+        ({"from": "system", "value": "Be brief."}, "system", "Be brief."),
+        ({"from": "user", "value": "Hi"}, "user", "Hi"),
+        ({"role": "assistant", "content": "Hello", "weight": 1, "tool_calls": None}, "assistant", "Hello"),
+        ({"role": "assistant", "content": "Hello", "tool_calls": []}, "assistant", "Hello"),
+        ({"role": None, "content": None, "from": "gpt", "value": "Hello"}, "assistant", "Hello"),
+        (
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "a "}, {"type": "input_text", "text": "b"}],
+            },
+            "user",
+            "a b",
+        ),
+        ({"role": "user", "content": [{"type": "text", "text": "a", "image": None}]}, "user", "a"),
+    ],
+)
+def test_every_form_is_one_turn(turn: dict[str, Any], role: str, content: str) -> None:
+    """Newer and ShareGPT's names are read as what all templates know, and parts as one text."""
+    assert (role, content) == read_turn(turn)
+
+
+@pytest.mark.parametrize(
+    ("turn", "message"),
+    [
+        ("Hi", "a turn such as .* was expected, and not str"),
+        ({"content": "Hi"}, "and has None"),
+        ({"from": "bing", "value": "Hi"}, "and has 'bing'"),
+        ({"role": ["user"], "content": "Hi"}, r"and has \['user'\]"),
+        ({"role": "user"}, "the user's turn needs a text `content`"),
+        ({"role": "user", "content": 3}, "the user's turn needs a text `content`"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, "a part of type 'image_url'"),
+        ({"role": "user", "content": [{"type": "text", "text": None}]}, "a part of type 'text'"),
+        ({"role": "user", "content": ["Hi"]}, "a part of type 'str'"),
+        (
+            {"role": "assistant", "content": "", "tool_calls": [{}]},
+            "has `tool_calls`, and a call is not read",
+        ),
+        ({"role": "assistant", "function_call": {"name": "f"}}, "has `function_call`"),
+    ],
+)
+def test_what_a_turn_cannot_say_is_refused(turn: Any, message: str) -> None:
+    """Never a part of it left out without a word."""
+    with pytest.raises(ValueError, match=message):
+        read_turn(turn)
