@@ -213,7 +213,7 @@ class Network:
         base = model.get_base_model() if isinstance(model, PeftModel) else model
         if not type(base).__module__.startswith("transformers.models."):
             return None
-        config = json.loads(base.config.to_json_string(use_diff=False))
+        config = json.loads(self.config.to_json_string(use_diff=False))
         adapter = model.active_peft_config.to_dict() if isinstance(model, PeftModel) else {}
         described = self.describe()
         return {

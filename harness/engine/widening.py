@@ -6,11 +6,15 @@ begins and dropped when it ends: beside the model there is one layer in float32,
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import cast
 
 import torch
 from torch import nn
 
 NARROW = (torch.bfloat16, torch.float16)
+
+Tensors = dict[str, torch.Tensor | None]
+"""A module's own parameters, or its own buffers."""
 
 
 @contextmanager
@@ -30,12 +34,12 @@ class _Unit:
     def __init__(self, module: nn.Module, parts: list[nn.Module]) -> None:
         self.module = module
         self._parts = parts
-        self._narrow: list[tuple[dict[str, torch.Tensor | None], str, torch.Tensor]] = []
+        self._narrow: list[tuple[Tensors, str, torch.Tensor]] = []
 
     def widen(self, *_: object) -> None:
         """Put float32 in the place of narrower tensors."""
         for part in self._parts:
-            for tensors in (part._parameters, part._buffers):
+            for tensors in (cast(Tensors, part._parameters), part._buffers):
                 for name, tensor in tensors.items():
                     if tensor is not None and tensor.dtype in NARROW:
                         self._narrow.append((tensors, name, tensor))

@@ -38,10 +38,10 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     for dtype in given.dtypes:
         network = _network(given.folder, dtype)
-        _report(dtype, "none", _tried(network, given.trials, given.pass_tokens))
+        _report(dtype, "none", _tried(network, range(given.first, given.first + given.trials), given))
         for name, plant in FAULTS.items():
             with plant():
-                _report(dtype, name, _tried(network, given.faults, given.pass_tokens))
+                _report(dtype, name, _tried(network, range(given.faults), given))
 
 
 def _arguments() -> argparse.Namespace:
@@ -49,6 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, required=True, help="a checkpoint of a real model")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16", "float16"])
     parser.add_argument("--trials", type=int, default=1_000, help="of each number format, without a fault")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first trial, which draws it")
     parser.add_argument("--faults", type=int, default=50, help="trials of each planted fault")
     parser.add_argument("--pass-tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
@@ -61,13 +62,16 @@ def _network(folder: Path, dtype: str) -> Network:
     return load(model.source, identify(model), name="tried", device="cpu")[0]
 
 
-def _tried(network: Network, trials: int, pass_tokens: int) -> Iterator[tuple[str | None, list[float]]]:
+def _tried(
+    network: Network, numbers: Sequence[int], given: argparse.Namespace
+) -> Iterator[tuple[str | None, list[float]]]:
     """The fault that each trial found, and the distances that it looked at, as shares of what is allowed."""
-    for number in range(trials):
+    budget = PassBudget(tokens=given.pass_tokens, scored=given.pass_tokens)
+    for number in numbers:
         depth = Random(number).choice(DEPTHS)
         shares: list[float] = []
         with _drawing(number), _noting(shares):
-            outcome = trial.try_tree(network, depth, PassBudget(tokens=pass_tokens, scored=pass_tokens))
+            outcome = trial.try_tree(network, depth, budget)
         yield outcome.fault, shares
 
 
