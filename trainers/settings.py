@@ -199,7 +199,7 @@ class Conversational(Training):
 
 
 class Sft(Conversational):
-    """Supervised fine-tuning on the final answer. Rows: `messages`, `prompt`/`completion`, or
+    """Supervised fine-tuning on the final answer. Rows: `messages`, `conversations`, `prompt`/`completion`, or
     `instruction`/`input`/`output`."""
 
     epochs: PositiveInt = 3

