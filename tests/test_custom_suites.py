@@ -73,7 +73,7 @@ def test_compared_group_by_group(project: Working) -> None:
     configure(project, f"{MINE}rule = 'contains'\nignore_case = true\nsplits = ['topic']\n")
     code, _, err = project.run("compare", "one", "two", "-s", "mine")
     assert 0 == code, err
-    assert [("mine", "1", True)] * 2 == project.runs()
+    assert [("mine", "2", True)] * 2 == project.runs()
     assert [row["id"] for row in ROWS] == [row.sample.id for row in project.rows("two", "mine")]
     report = (project.folder / "reports" / "leaderboard.md").read_text(encoding="utf-8")
     for shown in ("mine", "contains", "topic", "first", "second"):
@@ -85,7 +85,7 @@ def test_named_in_compare(project: Working) -> None:
     """`[compare] suites` may name it."""
     configure(project, f"{MINE}rule = 'exact'\n[compare]\nsuites = ['mine']\n")
     assert 0 == project.run("eval", "one")[0]
-    assert [("mine", "1", True)] == project.runs()
+    assert [("mine", "2", True)] == project.runs()
 
 
 def test_choices_of_a_real_model(project: Working) -> None:

@@ -199,8 +199,8 @@ class Conversational(Training):
 
 
 class Sft(Conversational):
-    """Supervised fine-tuning on the final answer. Rows: `messages`, `conversations`, `prompt`/`completion`, or
-    `instruction`/`input`/`output`."""
+    """Supervised fine-tuning on the final answer. Rows: `messages`, `conversations`, `prompt`/`completion`,
+    or `instruction`/`input`/`output`."""
 
     epochs: PositiveInt = 3
     max_length: PositiveInt = 1024

@@ -4,7 +4,7 @@ It does not know how a judge is worded, nor how its engine is opened.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from hashlib import sha256
 from typing import Literal, Protocol
 
@@ -116,7 +116,7 @@ def keys_about(judge: Judge, pair: Pair) -> tuple[str, ...]:
 
 def replies_about(
     judge: Judge, engine: Engine, pairs: Sequence[Pair]
-) -> Iterator[tuple[Pair, tuple[Response, ...]]]:
+) -> Generator[tuple[Pair, tuple[Response, ...]]]:
     """Every pair with the judge's replies about it, as soon as all of them are there."""
     prompts = [(place, prompt) for place, pair in enumerate(pairs) for prompt in judge.prompts(pair)]
     indices: dict[int, list[int]] = {}

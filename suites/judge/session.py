@@ -152,8 +152,9 @@ class Asking:
             self._keep([each for preferences in asked.values() for each in preferences])
             found |= asked
             tally.pairs += len(asked)
-            for preferences in asked.values() if stopping is not None else ():
-                stopping.learn(preferences)
+            if stopping is not None:
+                for preferences in asked.values():
+                    stopping.learn(preferences)
         self._keep([each for one in settled.values() for each in one])
         return Session(
             preferences=tuple(each for pair in pairs for each in found.get(pair.sample.id, ())),

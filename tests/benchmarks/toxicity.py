@@ -27,7 +27,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from suites.official import read_jsonl
+from harness.files import json_lines
 from suites.toxicity import Toxicity
 from trainers.toxicity import vocabulary
 
@@ -89,7 +89,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     disable_progress_bar()
-    rows = list(read_jsonl(Path(os.environ["HARNESS_DATA"]) / "realtoxicityprompts/random_5000.jsonl"))
+    rows = [
+        row
+        for _, row in json_lines(Path(os.environ["HARNESS_DATA"]) / "realtoxicityprompts/random_5000.jsonl")
+    ]
     texts = [row["continuation"]["text"] for row in rows]
     with tempfile.TemporaryDirectory() as folder:
         classifier = classifier_of(Path(folder), [*texts, *(row["prompt"]["text"] for row in rows)])

@@ -54,7 +54,7 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("weights were loaded")
 
     monkeypatch.setattr(local, "open_local", refuse)
-    monkeypatch.setattr(network, "_load_weights", refuse)
+    monkeypatch.setattr(network, "load_weights", refuse)
 
 
 def change_suites(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_a_new_version_scores_kept_answers(
 
     assert 0 == code, shown
     assert before == project.answers()
-    assert [(suite, version, True) for version in ("1", "new") for suite in SUITES] == project.runs()
+    assert [(suite, version, True) for version in ("2", "new") for suite in SUITES] == project.runs()
     outcome = report(open_project(), ["one"])
     assert {"new"} == {run.suite_version for run in outcome.board.runs}
 
@@ -107,7 +107,7 @@ def test_no_model_library_is_loaded(project: Working) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "[]\n" == done.stdout
-    assert [("toy-ifeval", "1", True), ("toy-ifeval", "new", True)] == project.runs()
+    assert [("toy-ifeval", "2", True), ("toy-ifeval", "new", True)] == project.runs()
 
 
 def test_a_service_need_not_be_there(project: Working, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_a_service_need_not_be_there(project: Working, monkeypatch: pytest.Monke
     change_suites(monkeypatch)
     code, _, err = project.run("eval", "served", "-s", "toy-ifeval", "--rescore")
     assert 0 == code, err
-    assert [("toy-ifeval", "1", True), ("toy-ifeval", "new", True)] == project.runs()
+    assert [("toy-ifeval", "2", True), ("toy-ifeval", "new", True)] == project.runs()
 
 
 def test_an_unknown_name(project: Working) -> None:
@@ -148,7 +148,7 @@ def test_one_missing_answer_is_enough(
     request.getfixturevalue("no_weights")
     complaint = project.complaint(2, "eval", "one", "--rescore", "--suite", "toy-ifeval")
     assert "2 of 6 answers are not in the store" in complaint
-    assert [("toy-ifeval", "1", True)] == project.runs()
+    assert [("toy-ifeval", "2", True)] == project.runs()
 
 
 @pytest.mark.usefixtures("no_weights")

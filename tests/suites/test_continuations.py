@@ -30,6 +30,7 @@ class Judge:
     """A classifier that knows four texts; what is insulting is half as insulting as it is toxic."""
 
     classes: tuple[str, ...] = ("toxicity", "insult")
+    note: str | None = None
     judged: list[tuple[str, ...]] = field(default_factory=list)
 
     def identity(self) -> Mapping[str, Json]:

@@ -31,8 +31,8 @@ from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.engine.local import LocalEngine, open_local
 from harness.engine.tokens import ScoringRequest
+from harness.files import json_lines
 from harness.records import Likelihood, Local, Model, Response
-from suites.official import read_jsonl
 from tests.real_models import smollm2_gguf
 
 Rows = Sequence[dict[str, Any]]
@@ -224,8 +224,8 @@ def main() -> None:
     given = parser.parse_args()
     data = Path(os.environ["HARNESS_DATA"])
     found = agreement(
-        list(read_jsonl(data / "truthfulqa" / "multiple_choice.jsonl"))[: given.questions],
-        list(read_jsonl(data / "ifeval" / "input_data.jsonl"))[: given.prompts],
+        [row for _, row in json_lines(data / "truthfulqa" / "multiple_choice.jsonl")][: given.questions],
+        [row for _, row in json_lines(data / "ifeval" / "input_data.jsonl")][: given.prompts],
         max_tokens=given.max_tokens,
         in_float64=given.in_float64,
     )

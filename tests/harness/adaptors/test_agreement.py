@@ -14,9 +14,9 @@ from lm_eval.tasks import TaskManager
 from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.engine.local import open_local
+from harness.files import json_lines
 from harness.records import Likelihood, Local, Model, Response
 from suites.general import MEASURED_BY, General
-from suites.official import read_jsonl
 from suites.settings import GeneralSettings, SuiteSettings, Surroundings
 from suites.truthfulqa import TruthfulQA
 from tests.suites.general_rows import GENERAL
@@ -54,8 +54,8 @@ def test_own_rows(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("kind", MODELS)
 def test_official_rows(kind: str, tmp_path: Path, official_data: Path) -> None:
     """The same on the official data's first rows."""
-    questions = list(read_jsonl(official_data / "truthfulqa" / "multiple_choice.jsonl"))[:15]
-    prompts = list(read_jsonl(official_data / "ifeval" / "input_data.jsonl"))[:6]
+    questions = [row for _, row in json_lines(official_data / "truthfulqa" / "multiple_choice.jsonl")][:15]
+    prompts = [row for _, row in json_lines(official_data / "ifeval" / "input_data.jsonl")][:6]
     agree(kind, tmp_path, questions, prompts)
 
 
@@ -83,7 +83,7 @@ def test_truthfulqa_on_official_rows(tmp_path: Path, official_data: Path) -> Non
     The latter are alike for all answers, so that it shows which are counted as true; rows 26 and 209 have a
     true answer after a false one.
     """
-    everything = list(read_jsonl(official_data / "truthfulqa" / "multiple_choice.jsonl"))
+    everything = [row for _, row in json_lines(official_data / "truthfulqa" / "multiple_choice.jsonl")]
     rows = [*everything[:6], everything[25], everything[208]]
     path = tiny_llama(tmp_path / "model", bos=True, chat_template=False, max_length=2048)
     theirs = lm_evals(path, {"truthfulqa_mc1": rows, "truthfulqa_mc2": rows}, chat_template=False)

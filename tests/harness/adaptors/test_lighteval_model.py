@@ -21,9 +21,9 @@ from harness.adaptors.lighteval.model import EngineModel
 from harness.adaptors.lighteval.tasks import load_task
 from harness.engine.local import open_local
 from harness.errors import EngineError, UsageError
+from harness.files import json_lines
 from harness.protocols import Engine
 from harness.records import Local, Model, Response, Sampling
-from suites.official import read_jsonl
 from suites.settings import SuiteSettings, Surroundings
 from suites.truthfulqa import Choices, TruthfulQA, true_share
 from tests.suites.rows import QUESTIONS, write_rows
@@ -93,7 +93,7 @@ def test_truthfulqa_on_official_rows(
     another after it, whose probability it counts as false. Its own model class gives a random model's
     scores; made-up likelihoods, alike for all answers, show the difference, which a random model's hide.
     """
-    everything = list(read_jsonl(official_data / "truthfulqa" / "multiple_choice.jsonl"))
+    everything = [row for _, row in json_lines(official_data / "truthfulqa" / "multiple_choice.jsonl")]
     gaps = [row for row in everything if 1 in row["mc2_targets"]["labels"][true_at_first(row) :]]
     assert [everything[25], everything[208]] == gaps
     rows = [*everything[:6], *gaps]

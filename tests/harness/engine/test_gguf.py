@@ -11,9 +11,9 @@ from gguf import GGMLQuantizationType, GGUFWriter, quantize
 
 from harness.engine.gguf import read_header
 from harness.engine.identity import LocalIdentity, identify
-from harness.engine.opening import check_model, is_reward_model, open_engine
+from harness.engine.local import LocalEngine, open_local
+from harness.engine.opening import check_model, is_reward_model
 from harness.errors import DownloadNeeded, ModelError, UsageError
-from harness.protocols import Engine
 from harness.records import Local, Message, Model, Prompt, Sampling
 from tests.tiny_models import CHAT_TEMPLATE, TURN_END, tiny_gguf, tiny_llama
 
@@ -40,8 +40,9 @@ def _identify(path: Path | str, **source: str) -> LocalIdentity:
     return identify(_model(path, **source))
 
 
-def _open(path: Path, **source: str) -> Engine:
-    return open_engine(_model(path, **source), device="cpu")
+def _open(path: Path) -> LocalEngine:
+    source = Local(path=str(path))
+    return open_local(Model(name="m", source=source), source, device="cpu")
 
 
 def test_a_file_answers_as_the_folder_that_it_was_made_from(llama: Path, file: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_file_answers_as_the_folder_that_it_was_made_from(llama: Path, file: P
     assert texts[0] == texts[1]
     assert "<turn>user\nName a tool.<end>" in single.render(TURN)
     assert {"gguf": "F32", "dtype": "float32"}.items() <= single.description.items()
-    model = single._network._model  # type: ignore[attr-defined]  # a local engine's
+    model = single._network._model
     assert not hasattr(model, "hf_quantizer")
     assert not hasattr(model.config, "quantization_config")
     assert ["LlamaForCausalLM"] == model.config.architectures
@@ -68,7 +69,7 @@ def test_a_file_answers_as_the_folder_that_it_was_made_from(llama: Path, file: P
 
 def test_special_tokens_are_the_files_own(file: Path) -> None:
     """transformers takes Llama's BOS for its EOS, which templates may write behind every turn."""
-    tokenizer = _open(file)._tokens.tokenizer  # type: ignore[attr-defined]  # a local engine's
+    tokenizer = _open(file)._tokens.tokenizer
 
     assert (TURN_END, "<pad>") == (tokenizer.eos_token, tokenizer.bos_token)
     assert "<pad>" == tokenizer.init_kwargs["eos_token"], "transformers reads it right by now"
