@@ -409,7 +409,7 @@ def test_official_suites(
         file.write('[suites.realtoxicityprompts]\nclassifier = "./judge"\nsamples = 2\n')
     code, out, err = project.run("eval", model, "-s", "realtoxicityprompts", "--limit", "3", "--json")
     assert 0 == code, err
-    assert ("nontoxic", 6) == (json.loads(out)[0]["metric"], json.loads(out)[0]["n"])
+    assert ("nontoxic", 3) == (json.loads(out)[0]["metric"], json.loads(out)[0]["n"])
     assert all("prompt" not in asked.body for asked in project.server.asked)
     code, _, err = project.run("eval", model, "-s", "truthfulqa", "--limit", "3")
     assert 2 == code

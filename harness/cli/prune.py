@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.filesize import decimal
-from rich.table import Table
+from rich.table import Column, Table
 
 from harness.cli.console import Text
 from harness.cli.options import AsJson, Config, Seed, Yes
@@ -51,7 +51,7 @@ def command(
 
 
 def _print(pruning: Pruning) -> None:
-    table = Table("", "stage", "last changed (UTC)", "why")
+    table = Table("", Column("stage", no_wrap=True), "last changed (UTC)", "why")
     table.add_column("size", justify="right")
     for each in sorted(pruning.stages, key=lambda each: not each.goes):
         table.add_row(

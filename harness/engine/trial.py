@@ -33,6 +33,9 @@ BRANCH = 8
 ROUNDING = 2e-4
 """How far apart log-probabilities may be in float32 in the two ways of computing, by their own spread."""
 
+LEAST = 1e-5
+"""How far apart they may be in any case: float32 resolves them no better by much."""
+
 SHALLOW = 32
 """Tokens of the tree in the model's own format, and of its passes."""
 
@@ -63,7 +66,7 @@ def try_tree(network: Network, depth: int, budget: PassBudget) -> Outcome:
         return Outcome(fault=obvious)
     try:
         if network.dtype == torch.float32:
-            return Outcome(fault=_structural_fault(network, _made_up(network, depth), budget))
+            return _structure(network, _made_up(network, depth), budget)
         return _in_narrow_format(network, depth, budget)
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
@@ -106,35 +109,29 @@ def _in_narrow_format(network: Network, depth: int, budget: PassBudget) -> Outco
     alone = _alone(network, shallow)  # first: numbers that exceed the format are its fault
     try:
         with network.in_float32() as wide:
-            fault = _structural_fault(wide, _made_up(network, depth), budget)
+            structure = _structure(wide, _made_up(network, depth), budget)
             expected = _alone(wide, shallow)
     except (*FOREIGN, MemoryError) as error:
         if is_device_failure(error):
             raise
         lasting = not is_out_of_memory(error)
         return Outcome(fault=f"it could not be tried out in float32 ({_said(error)})", lasting=lasting)
-    return Outcome(fault=fault or _fault_in_own_format(network, shallow, alone, expected))
+    if structure.fault is not None:
+        return structure
+    allowed = NOISIER * max(_apart(alone, expected), LEAST)
+    return _compared(network, shallow, PassBudget(tokens=SHALLOW, scored=SHALLOW), expected, allowed)
 
 
-def _structural_fault(network: Network, made_up: _MadeUp, budget: PassBudget) -> str | None:
-    """What is wrong with a tree's numbers in float32."""
+def _structure(network: Network, made_up: _MadeUp, budget: PassBudget) -> Outcome:
+    """What is found in float32."""
     expected = _alone(network, made_up)
-    allowed = ROUNDING * max(pstdev(expected), 1e-3)
-    return _fault(network, made_up, budget, expected, allowed)
+    return _compared(network, made_up, budget, expected, max(ROUNDING * pstdev(expected), LEAST))
 
 
-def _fault_in_own_format(
-    network: Network, made_up: _MadeUp, alone: Sequence[float], expected: Sequence[float]
-) -> str | None:
-    """What is wrong with a shallow tree's numbers in 16 bits, beside those in float32."""
-    allowed = NOISIER * max(_apart(alone, expected), ROUNDING * pstdev(expected))
-    return _fault(network, made_up, PassBudget(tokens=SHALLOW, scored=SHALLOW), expected, allowed)
-
-
-def _fault(
+def _compared(
     network: Network, made_up: _MadeUp, budget: PassBudget, expected: Sequence[float], allowed: float
-) -> str | None:
-    """What is wrong with the branch's log-probabilities in a tree, which are expected to be these.
+) -> Outcome:
+    """What is found where the branch's log-probabilities in a tree are to be these.
 
     Other branches fill a whole pass before it. So a model that counts by place in the pass, or that sees the
     others or less than all of the stem, gives it other numbers.
@@ -142,18 +139,20 @@ def _fault(
     requests = _requests(made_up) + _others(network, made_up.stem, budget.tokens)
     try:
         found = dict(score_tree(network, requests, replace(budget)))
-    except (*FOREIGN, EngineError) as error:
+    except EngineError as error:  # out of memory, or numbers that are none
+        return Outcome(fault=f"a made-up tree could not be computed ({error})", lasting=False)
+    except FOREIGN as error:
         if is_device_failure(error):
             raise
-        return f"its code refuses a tree's masks, positions or cache ({_said(error)})"
+        return Outcome(fault=f"its code refuses a tree's masks, positions or cache ({_said(error)})")
     apart = _apart([found[at].logprob for at in range(BRANCH)], expected)
     if apart <= allowed:
-        return None
+        return Outcome(fault=None)
     depth = len(made_up.stem) + BRANCH
     dtype = str(network.dtype).removeprefix("torch.")
-    return (
-        f"in a made-up tree of {depth} tokens in {dtype}, its log-probabilities are {apart:.2g} from those "
-        f"of a request alone, where rounding explains {allowed:.2g}"
+    return Outcome(
+        fault=f"in a made-up tree of {depth} tokens in {dtype}, its log-probabilities are {apart:.2g} from "
+        f"those of a request alone, where rounding explains {allowed:.2g}"
     )
 
 

@@ -469,7 +469,7 @@ def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
     file.write_bytes(b'label = "\xe4"')
     with pytest.raises(ConfigError) as caught:
         load(file, STAGES, SUITES)
-    assert f"{file}: is not UTF-8 text (byte 9)" == str(caught.value)
+    assert f"{file}: line 1: is not UTF-8 text (0xe4, byte 10 of the line)" in str(caught.value)
 
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
@@ -583,7 +583,7 @@ def test_mistakes_in_small_sections(read: Read, mistakes: Mistakes, text: str, m
         ('path = "a/b"\ntrust_remote_code = 1', "models.m.trust_remote_code: expected true or false, got 1"),
         (
             'path = "a/b"\nchat_template = "none.jinja"',
-            "models.m.chat_template: HERE/none.jinja cannot be read: No such file or directory",
+            "models.m.chat_template: HERE/none.jinja: cannot be read: No such file or directory",
         ),
         ('endpoint = "http://x"', "models.m.model: this key is needed"),
         (

@@ -196,7 +196,7 @@ def test_errors_of_instructions_are_clustered_by_prompt(tmp_path: Path) -> None:
 
     (whole,) = compare_runs(base, tuned)
     (single,) = compare_runs(first_parts(base), first_parts(tuned))
-    assert (30, 10, 10) == (whole.n, whole.clusters, single.n)
+    assert (10, 10, 10) == (whole.n, whole.clusters, single.n)
     assert single.interval == whole.interval
     assert pytest.approx(single.p, abs=0.02) == whole.p
 

@@ -230,5 +230,7 @@ def test_release_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """A released classifier that can be neither found nor downloaded is one clear error."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("suites.toxicity.RELEASE_PAGE", "http://127.0.0.1:9")
-    with pytest.raises(DownloadNeeded, match="set `classifier` to a folder"):
+    with pytest.raises(
+        DownloadNeeded, match=r"set `classifier` in the suite.s section, \[suites.realtoxicityprompts\]"
+    ):
         Toxicity.find("original", nobody).identity()

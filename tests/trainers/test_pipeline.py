@@ -131,7 +131,7 @@ def test_what_cannot_be_trained_is_refused_in_the_plan(
 
 
 def test_a_model_can_be_the_base(world: World, tmp_path: Path) -> None:
-    """A folder counts by its content, its template can be replaced, and one with an adapter is refused."""
+    """A folder counts by its content, its template can be replaced; an adapter that is none is refused."""
     source = str(world.produce("base"))
     shutil.copytree(source, tmp_path / "copy")
     added = {"p": pipeline("p", "model", SFT)}
@@ -146,7 +146,7 @@ def test_a_model_can_be_the_base(world: World, tmp_path: Path) -> None:
     adapted = Model(name="model", source=Local(path=source, adapter=source))
     assert planned(model) == planned(copied)
     assert planned(model) != planned(other)
-    with pytest.raises(ModelError, match="merge it"):
+    with pytest.raises(ModelError, match="so it is not a PEFT adapter"):
         planned(adapted)
     with pytest.raises(ModelError):
         planned(Model(name="model", source=Local(path=str(tmp_path / "missing"))))

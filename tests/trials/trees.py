@@ -85,7 +85,7 @@ def _drawing(number: int) -> Iterator[None]:
 @contextmanager
 def _noting(shares: list[float]) -> Iterator[None]:
     """Note how far each tree is from what is expected, as a share of what is allowed."""
-    compared: Callable[..., Any] = trial._fault
+    compared: Callable[..., Any] = trial._compared
     apart: Callable[..., float] = trial._apart
     found: list[float] = []
 
@@ -93,12 +93,12 @@ def _noting(shares: list[float]) -> Iterator[None]:
         found.append(apart(*given))
         return found[-1]
 
-    def noting(*given: Any) -> str | None:
-        fault = compared(*given)
+    def noting(*given: Any) -> trial.Outcome:
+        outcome: trial.Outcome = compared(*given)
         shares.append(found[-1] / given[-1])
-        return fault
+        return outcome
 
-    with replaced([(trial, "_apart", noting_apart), (trial, "_fault", noting)]):
+    with replaced([(trial, "_apart", noting_apart), (trial, "_compared", noting)]):
         yield
 
 

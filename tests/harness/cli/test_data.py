@@ -150,8 +150,8 @@ def test_a_pipeline_trains_on_a_mix(project: Working, monkeypatch: pytest.Monkey
         (
             "",
             [{"prompt": "a", "completion": "b"}, {"prompt": "a"}],
-            "answers.jsonl, row 2: needs `messages`, `prompt` and `completion`, or `instruction` and "
-            "`output`; its columns are prompt",
+            "answers.jsonl, row 2: needs `messages`, `conversations`, `prompt` and `completion`, or "
+            "`instruction` and `output`; its columns are prompt",
         ),
         (
             "count = 3",

@@ -23,6 +23,7 @@ def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """A project's folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setenv("TERM", "xterm")  # of a dumb terminal rich takes the width for 80
     (tmp_path / "harness.toml").write_text("[suites.ifeval]\nlimit = 5\n")
     return Working(tmp_path, capsys)
 
