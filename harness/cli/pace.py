@@ -112,6 +112,12 @@ class Piece:
     writing: Writing | None = None
 
     @property
+    def title(self) -> str:
+        """What it is about: a model that writes is loaded."""
+        is_loaded = self.total is None and self.writing is not None
+        return self.what.replace("load ", "ask ", 1) if is_loaded else self.what
+
+    @property
     def finished(self) -> bool:
         """Whether its last round is over."""
         return self.done == self.total
@@ -168,7 +174,7 @@ class Piece:
             parts.append(f"none for {duration(now - self.last)}")
         if self.detail:
             parts.append(self.detail)
-        return f"{self.what}: {', '.join(parts)}"
+        return f"{self.title}: {', '.join(parts)}"
 
 
 def duration(seconds: float) -> str:

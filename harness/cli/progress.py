@@ -22,8 +22,8 @@ from harness.visible import visible
 from trainers.doctor.findings import Examination
 from trainers.stage import StageProgress
 
-LINE_EVERY = 28.0
-"""Seconds between two lines in a log, at most: with LOOK_EVERY, less than 30."""
+LINE_EVERY = 25.0
+"""Seconds between two lines in a log: with LOOK_EVERY less than 30, on a busy machine too."""
 LOOK_EVERY = 1.0
 """Seconds between two looks whether a line is due."""
 SETTLED = 1.0
@@ -37,7 +37,7 @@ KNOWN_AFTER = 20.0
 STEPS = "steps"
 """What is counted in training."""
 FEWER_SAMPLES = "--limit N asks fewer samples"
-SHORTER_ANSWERS = f"{FEWER_SAMPLES}, --max-tokens N writes shorter answers"
+SHORTER_ANSWERS = f"{FEWER_SAMPLES}, and --max-tokens N writes shorter answers"
 """By which options of a command an asking becomes shorter."""
 
 
@@ -157,6 +157,8 @@ class ProgressBars:
             piece.seconds += now - self._counted_until
         if before is not None and before.total is None:
             piece.writing, self._loaded = before.writing, False
+            if before.what in self._hinted:
+                self._hinted.add(what)
         self._counted_until = now
         piece.advance(now, done, total)
         piece.detail = detail
@@ -210,7 +212,7 @@ class ProgressBars:
         if remaining is not None and remaining.seconds > LONG and now - begun >= KNOWN_AFTER:
             self._hinted.add(piece.what)
             self._line(
-                f"{piece.what}: {remaining} left at this pace; what is answered is kept, and {self._shorten}",
+                f"{piece.title}: {remaining} left at this pace; finished answers are kept; {self._shorten}",
                 on_terminal=True,
             )
 
@@ -227,8 +229,8 @@ class ProgressBars:
     def _remaining(self, task: Task) -> float | None:
         """What remained of a piece when something of it was done last, less the time since."""
         fields = task.fields
-        if fields["remaining"] is None:
-            return None
+        if fields["finished"] or fields["remaining"] is None:
+            return 0.0 if fields["finished"] else None
         since = self._clock() - float(fields["now"])
         return max(0.0, float(fields["remaining"]) - since)
 

@@ -55,6 +55,7 @@ class Watched:
 def watched(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Progress with a clock of the test's, and a thread that never looks by itself."""
     monkeypatch.setattr(progress, "LOOK_EVERY", 1000.0)
+    monkeypatch.setattr(progress, "LINE_EVERY", 28.0)
     found = Watched(capsys, shorten=FEWER_SAMPLES)
     with found.bars:
         yield found
@@ -177,13 +178,30 @@ def test_a_long_asking_says_what_shortens_it(watched: Watched) -> None:
         watched.bars.asking("sft", "ifeval", done, 541)
         watched.wait(6)
     assert [
-        "ask sft · ifeval: about 54 min left at this pace; what is answered is kept, and "
+        "ask sft · ifeval: about 54 min left at this pace; finished answers are kept; "
         "--limit N asks fewer samples"
     ] == watched.lines()
     for done in range(5, 9):
         watched.bars.asking("sft", "ifeval", done, 541)
         watched.wait(1)
     assert [] == watched.lines()
+
+
+def test_what_shortens_it_is_said_once(watched: Watched) -> None:
+    """A local model's tokens tell it before the first answer, and then the answers need not."""
+    with watching_steps(watched.bars._write):
+        watched.bars.loading("sft")
+        steps = Steps(541 * 1280)
+        for _ in range(25):
+            steps.taken(30, 0)
+            watched.wait(1)
+        watched.bars.asking("sft", "ifeval", 1, 541)
+        for _ in range(25):
+            steps.taken(30, 0)
+            watched.wait(1)
+    said = [line for line in watched.lines() if "--limit" in line]
+    assert 1 == len(said)
+    assert said[0].startswith("ask sft: at most 6 h ")
 
 
 def test_a_short_asking_says_nothing_of_the_kind(watched: Watched) -> None:
@@ -204,8 +222,8 @@ def test_tokens_tell_how_far_answers_are(watched: Watched) -> None:
             steps.taken(30, 0)
             watched.wait(1)
     first, second = watched.lines()
-    assert re.fullmatch(r"load sft: no answer yet, (28|29|30)\.\d tokens a second, at most 8\d s left", first)
-    assert re.fullmatch(r"load sft: no answer yet, (29|30)\.\d tokens a second, at most 5\d s left", second)
+    assert re.fullmatch(r"ask sft: no answer yet, (28|29|30)\.\d tokens a second, at most 8\d s left", first)
+    assert re.fullmatch(r"ask sft: no answer yet, (29|30)\.\d tokens a second, at most 5\d s left", second)
     watched.bars.asking("sft", "ifeval", 1, 30)
     watched.wait(28)
     [third] = watched.lines()
@@ -278,13 +296,24 @@ def test_the_remaining_time_stays_on_a_terminal(monkeypatch: pytest.MonkeyPatch)
     clock = Clock()
     bars = ProgressBars(clock=clock)
     shown = []
-    for done in range(1, 6):
+    for done in range(1, 7):
         bars.asking("sft", "ifeval", done, 6)
         clock.now += 45
         with terminal.capture() as captured:
             terminal.print(bars._progress.get_renderable())
         shown.append(captured.get().split("answers")[0].split()[-1])
-    assert ["-:--", "2:15", "1:30", "0:45", "0:00"] == shown
+    assert ["-:--", "2:15", "1:30", "0:45", "0:00", "0:00"] == shown
+
+
+def test_what_is_finished_has_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it came too fast to have a pace."""
+    terminal = Console(force_terminal=True, width=100, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115
+    monkeypatch.setattr(progress, "errors", terminal)
+    bars = ProgressBars(clock=Clock())
+    bars.asking("sft", "ifeval", 3, 3)
+    with terminal.capture() as captured:
+        terminal.print(bars._progress.get_renderable())
+    assert "3/3 0:00 0:00 answers" in captured.get()
 
 
 def test_the_thread_leaves_signals_to_the_main_one() -> None:
@@ -295,7 +324,8 @@ def test_the_thread_leaves_signals_to_the_main_one() -> None:
         "progress.LOOK_EVERY = progress.LINE_EVERY = 0.001\n"
         "with progress.ProgressBars():\n"
         "    print('begun', flush=True)\n"
-        "    time.sleep(60)\n"
+        "    while True:\n"
+        "        time.sleep(0.1)\n"  # not once: a signal taken just before a long sleep is seen after it
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -304,7 +334,7 @@ def test_the_thread_leaves_signals_to_the_main_one() -> None:
     assert "begun\n" == process.stdout.readline()
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == -signal.SIGINT
+    assert process.wait(60) == -signal.SIGINT
     process.stdout.close()
 
 
