@@ -39,7 +39,7 @@ def working(
 ) -> Working:
     """A project with one pipeline, of which nothing is trained."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("harness.cli.terminal.console.width", 160)
     (tmp_path / "base").symlink_to(base)
     (tmp_path / "harness.toml").write_text(PROJECT)
     found = Working(tmp_path, capsys)

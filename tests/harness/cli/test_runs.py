@@ -22,8 +22,7 @@ HOSTILE = "fine \x1b[2J\u202egnp.exe"
 def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Working:
     """A project's folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "140")
-    monkeypatch.setenv("TERM", "xterm")  # of a dumb terminal rich takes the width for 80
+    monkeypatch.setattr("harness.cli.terminal.console.width", 140)
     (tmp_path / "harness.toml").write_text("[suites.ifeval]\nlimit = 5\n")
     return Working(tmp_path, capsys)
 
