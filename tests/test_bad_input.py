@@ -790,6 +790,16 @@ ODD_SETTINGS = {
 }
 
 
+@pytest.fixture
+def python_reads_few_digits() -> Iterator[None]:
+    """Python's own limit, as in a process of its own: lighteval sets another one where it is imported."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(sys.int_info.default_max_str_digits)
+    yield
+    sys.set_int_max_str_digits(before)
+
+
+@pytest.mark.usefixtures("python_reads_few_digits")
 @pytest.mark.parametrize("case", ODD_SETTINGS)
 def test_odd_settings(project: Working, case: str) -> None:
     """What nothing could use is named with its key or line before anything else is looked at."""

@@ -22,7 +22,7 @@ from harness.engine.services.flight import Ask, in_flight
 from harness.engine.services.limits import Clock
 from harness.engine.services.openai_answers import response_of, tokens_used
 from harness.engine.services.openai_http import Body, ContentFiltered, Post, Server, WrongRequest
-from harness.engine.services.refusals import SHORT_TEXT, RequestRefused, told_apart
+from harness.engine.services.refusals import SHORT_TEXT, Refusals, RequestRefused
 from harness.engine.services.retrying import Attempt, GaveUp, Service, timed
 from harness.engine.services.served import CHARACTERS_PER_TOKEN, identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
@@ -80,6 +80,7 @@ class EndpointEngine:
         self._template_arguments = template_arguments or {}
         self._server = Server(name, source)
         self._service = Service(name, self._server.url, source.traffic, clock)
+        self._refusals = Refusals()
         self._can_score: bool | None = None
         self._echo_doubt: str | None = None
         self._echo_is_checked = False
@@ -150,7 +151,8 @@ class EndpointEngine:
                 raise self._unanswered(answer.reason)
             return answer
 
-        return told_apart(self._asked(ask, questions), with_short_text)
+        way = (sampling, frozenset(prompt.schema for prompt in prompts))
+        return self._refusals.told_apart(self._asked(ask, questions), with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
         """Score every pair, as answers arrive. A pair that cannot be scored has a `refused` response.

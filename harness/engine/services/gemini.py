@@ -30,7 +30,7 @@ from requests import RequestException
 
 from harness.engine.services.flight import Ask, in_flight
 from harness.engine.services.limits import Clock
-from harness.engine.services.refusals import SHORT_TEXT, STATUSES, RequestRefused, told_apart
+from harness.engine.services.refusals import SHORT_TEXT, STATUSES, Refusals, RequestRefused
 from harness.engine.services.retrying import GaveUp, Mendable, Service, timed
 from harness.engine.services.served import (
     CHARACTERS_PER_TOKEN,
@@ -71,6 +71,7 @@ class GeminiEngine:
         self._source = source
         self._where = source.url or ADDRESS
         self._service = Service(name, self._where, source.traffic, clock)
+        self._refusals = Refusals()
         options = client_options.ClientOptions(api_endpoint=source.url)
         self._key = str(key_of(name, source.key_env))
         configure(api_key=self._key, transport="rest", client_options=options)
@@ -140,7 +141,9 @@ class GeminiEngine:
                 )
             return answer
 
-        return told_apart(in_flight(opened, requests, self._source.traffic.concurrency), with_short_text)
+        way = (sampling, frozenset(prompt.schema for prompt in prompts))
+        answers = in_flight(opened, requests, self._source.traffic.concurrency)
+        return self._refusals.told_apart(answers, with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         """Always refused. Raises ModelError."""

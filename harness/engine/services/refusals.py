@@ -5,10 +5,10 @@ which is data, and the work goes on. A wrong model name or a parameter that the 
 refused with the same statuses, and then nothing that is asked will ever be answered. So refusals are held
 back until an answer shows that such requests are taken. Where none comes, the same request is sent with a
 short text in the place of its own: if that is refused too, the way the service is asked must be corrected,
-and nothing is kept.
+and nothing is kept. What was shown once holds for all further requests that are asked in the same way.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from contextlib import closing
 from dataclasses import replace
 
@@ -38,32 +38,43 @@ class RequestRefused(Exception):
         return Response(text="", stopped="refused", reason=self.reason)
 
 
-def told_apart(
-    answers: Generator[tuple[int, Response | RequestRefused]], with_short_text: Callable[[int], Response]
-) -> Generator[tuple[int, Response]]:
-    """The answers, refused ones among them, as soon as it is clear that not everything is refused.
+class Refusals:
+    """What one service is known to take."""
 
-    `with_short_text` asks the request of an index anew, and raises where that is refused as well. The tokens
-    that this takes are counted to the first refused answer.
-    """
-    held: list[tuple[int, Response]] = []
-    taken = False
-    with closing(answers):
-        for index, answer in answers:
-            if isinstance(answer, RequestRefused):
-                held.append((index, answer.answer))
-            else:
-                yield index, answer
-                taken = taken or answer.stopped != "failed"
-            if len(held) == HELD and not taken:
-                held[0] = _tried(held[0], with_short_text)
-                taken = True
-            if taken:
-                yield from held
-                held.clear()
-    if held:
-        held[0] = _tried(held[0], with_short_text)
-        yield from held
+    def __init__(self) -> None:
+        self._taken: set[Hashable] = set()
+
+    def told_apart(
+        self,
+        answers: Generator[tuple[int, Response | RequestRefused]],
+        with_short_text: Callable[[int], Response],
+        way: Hashable,
+    ) -> Generator[tuple[int, Response]]:
+        """The answers, refused ones among them, as soon as it is clear that not everything is refused.
+
+        `with_short_text` asks the request of an index anew, and raises where that is refused as well. The
+        tokens that this takes are counted to the first refused answer. `way` is what all these requests have
+        in common but their texts.
+        """
+        held: list[tuple[int, Response]] = []
+        with closing(answers):
+            for index, answer in answers:
+                if isinstance(answer, RequestRefused):
+                    held.append((index, answer.answer))
+                else:
+                    yield index, answer
+                    if answer.stopped != "failed":
+                        self._taken.add(way)
+                if len(held) == HELD and way not in self._taken:
+                    held[0] = _tried(held[0], with_short_text)
+                    self._taken.add(way)
+                if way in self._taken:
+                    yield from held
+                    held.clear()
+        if held:
+            held[0] = _tried(held[0], with_short_text)
+            self._taken.add(way)
+            yield from held
 
 
 def _tried(refused: tuple[int, Response], with_short_text: Callable[[int], Response]) -> tuple[int, Response]:
