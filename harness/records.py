@@ -7,7 +7,7 @@ It does not know who answers, where results are kept, or what a difference means
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, cast
 
@@ -116,6 +116,10 @@ class Model:
             "thinking_tags": self.thinking_tags,
         }
         return {name: value for name, value in said.items() if value is not None}
+
+    def trained(self, name: str, folder: str) -> "Model":
+        """What was trained from it, in this folder: asked in the same manner, with the folder's template."""
+        return replace(self, name=name, source=Local(path=folder), chat_template=None)
 
 
 # ---------------------------------------------------------------- how a candidate is made

@@ -38,18 +38,23 @@ def environments(runs: Sequence[Run]) -> list[Group]:
 
 def limits(runs: Iterable[Run]) -> list[str]:
     """Which suites were asked in part only, and of which part the numbers are."""
-    return list(dict.fromkeys(f"{run.suite}: asked {samples(run)} samples" for run in runs if _is_part(run)))
+    return list(
+        dict.fromkeys(
+            f"{run.suite}: asked {samples(run)} samples" for run in runs if _suite_size(run) is not None
+        )
+    )
 
 
 def samples(run: Run) -> str:
     """How many a run is of; of a suite asked in part only, of how many these are the first."""
-    if run.asked is not None and run.asked.rows is not None and _is_part(run):
-        return f"the first {run.size:,} of {run.asked.rows:,}"
-    return f"{run.size:,}"
+    whole = _suite_size(run)
+    return f"{run.size:,}" if whole is None else f"the first {run.size:,} of {whole:,}"
 
 
-def _is_part(run: Run) -> bool:
-    return run.asked is not None and run.asked.rows is not None and run.size < run.asked.rows
+def _suite_size(run: Run) -> int | None:
+    """Samples of the suite that a run asked the first of; None where it asked all."""
+    whole = None if run.asked is None else run.asked.rows
+    return whole if whole is not None and run.size < whole else None
 
 
 def short(hashed: str) -> str:

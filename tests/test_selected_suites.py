@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from harness.errors import UnknownName
 from harness.protocols import Suite
-from harness.records import Observation, Response
+from harness.records import Local, Observation, Response
 from harness.selection import LeftOut, SelectionSplit
 from harness.store import Store
+from harness.verbs.project import open_project
 from harness.verbs.selecting import score_part, selecting_metric
 from suites.catalogue import open_suite
 from tests.suites.scripted import FunctionEngine, says
@@ -30,6 +31,7 @@ REPORTED = [str(row["id"]) for row in ROWS if not SPLIT.selects(str(row["id"]))]
 CONFIGURATION = """
 [models.one]
 path = "./one"
+thinking_tags = ["<aside>", "</aside>"]
 
 [suites.mine]
 prompts = "mine.jsonl"
@@ -77,6 +79,28 @@ def values(project: Working, *names: str) -> dict[str, int]:
 # ---------------------------------------------------------------- from the command line
 
 
+def test_a_candidate_is_asked_like_what_it_was_trained_from(project: Working) -> None:
+    """Its checkpoints too when they are measured: nothing differs between their runs but the weights."""
+    values(project, "one", "picked")
+    with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
+        runs = [run for name in ("one", "picked") if (run := store.latest_run(name, "mine"))]
+    asked = [run.environment["engine"]["thinking_tags"] for run in runs]
+    assert [["<aside>", "</aside>"]] * 2 == asked
+
+
+def test_what_writes_no_answers_is_asked_in_no_manner(project: Working) -> None:
+    """A reward model's chain begins with a model that thinks, and what it ends in only rates."""
+    rating = (
+        '[pipelines.rating]\nbase = "picked"\n[[pipelines.rating.stages]]\nkind = "reward"\ndata = ["p"]\n'
+    )
+    file = project.folder / "rating.toml"
+    file.write_text(f"{CONFIGURATION}\n{rating}")
+    opened = open_project(file)
+    written, rated = (opened.trained(name, Path("folder")) for name in ("picked", "rating"))
+    assert (("<aside>", "</aside>"), None) == (written.thinking_tags, rated.thinking_tags)
+    assert Local(path="folder") == written.source == rated.source
+
+
 def test_what_selected_is_left_out_for_every_model(project: Working) -> None:
     """Of the chosen one and of the one that was never chosen, in the comparison, the table and the pairs."""
     code, _, err = project.run("compare", "one", "picked", "--suite", "mine")
@@ -118,7 +142,8 @@ def test_the_chosen_checkpoints_answers_are_not_asked_again(project: Working) ->
         assert run is not None
     asked = _answers_by_fingerprint(project.folder / "harness.db")
     assert 40 == asked[run.fingerprint]
-    assert len(asked) <= 3  # two checkpoints, of which one is the candidate; and `one`
+    # two checkpoints, of which one is the candidate; `one`; and the folder, which no section names
+    assert len(asked) <= 4
 
 
 def test_a_suite_that_nothing_defines_is_a_mistake_of_the_file(project: Working) -> None:

@@ -163,6 +163,7 @@ def _selecting(planned: PlannedSelection | None, score: SuiteScorer | None) -> S
         rewards=() if planned.reward is None else (planned.reward.source,),
         prompts=() if planned.prompts is None else planned.prompts.rows,
         score=score,
+        base=planned.base,
     )
 
 

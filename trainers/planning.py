@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.engine.identity import identify
 from harness.errors import ConfigError, ModelError, UnknownName
-from harness.records import Json, Model, Pipeline, Stage
+from harness.records import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
 from harness.user_modules import module_file
 from trainers import completions, history, manifest, measured
@@ -58,6 +58,8 @@ class PlannedSelection:
 
     reward: PlannedReward | None
     prompts: Source | None
+    base: Model | None
+    """Like what a suite asks the candidates; None where no suite selects."""
 
     @property
     def inputs(self) -> dict[str, Json]:
@@ -65,6 +67,7 @@ class PlannedSelection:
         return {
             "reward": None if self.reward is None else self.reward.identity,
             "prompts": None if self.prompts is None else self.prompts.hash,
+            **({"manner": dict(self.base.manner)} if self.base is not None and self.base.manner else {}),
         }
 
 
@@ -150,6 +153,19 @@ def plan(
     return list(planner.stages.values())
 
 
+def beginning(pipelines: Mapping[str, Pipeline], models: Mapping[str, Model], name: str) -> Model:
+    """The model that a pipeline's chain begins with; one that nothing is said of where that is nothing.
+
+    The chain is one that `plan` plans.
+    """
+    while name in pipelines:
+        base = pipelines[name].base
+        if base is None:
+            return Model(name=name, source=Local(path=""))
+        name = base
+    return models[name]
+
+
 @dataclass(kw_only=True)
 class _Planner:
     """One plan in the making. Stages are collected by folder, in the order they must be trained in."""
@@ -232,7 +248,7 @@ class _Planner:
             raise ConfigError("harness.toml", f"{key}.data", f"a {stage.kind} stage needs data")
         for source in sources:
             _check_shape(stage.kind, settings, source, f"{key}.data")
-        selecting = self.selecting(settings, key, within)
+        selecting = self.selecting(pipeline.name, settings, key, within)
         inputs: dict[str, Json] = {
             "kind": stage.kind,
             "version": kind.version,
@@ -285,13 +301,16 @@ class _Planner:
             raise ConfigError("harness.toml", f"{key}.reward", "this stage has no use for a reward")
         return tuple(self.reward(name, weight, key, within) for name, weight in named)
 
-    def selecting(self, settings: Training, key: str, within: tuple[str, ...]) -> PlannedSelection | None:
+    def selecting(
+        self, pipeline: str, settings: Training, key: str, within: tuple[str, ...]
+    ) -> PlannedSelection | None:
         if not isinstance(settings, Conversational) or settings.select is None:
             return None
         select, key = settings.select, f"{key}.select"
         return PlannedSelection(
             reward=None if select.reward is None else self.reward(select.reward, 1.0, key, within),
             prompts=None if select.prompts is None else self.source(select.prompts),
+            base=None if select.suite is None else beginning(self.pipelines, self.models, pipeline),
         )
 
     def reward(self, name: str, weight: float, key: str, within: tuple[str, ...]) -> PlannedReward:

@@ -81,7 +81,8 @@ def _answered(job: Job, select: Select, model: PreTrainedModel, save: Save, so_f
         so_far = replace(so_far, reward=fsum(rewards.values()) / len(rewards), rewards=rewards)
     if select.suite is not None:
         assert job.selecting.score is not None
-        scored = job.selecting.score(folder, select)
+        assert job.selecting.base is not None
+        scored = job.selecting.score(job.selecting.base.trained(folder.name, str(folder)), select)
         if not scored.values:
             raise TrainingError(
                 f"select: {select.suite} gave step {so_far.step} no score on any of the samples that select"

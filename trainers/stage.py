@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from harness.errors import UnknownName
-from harness.records import Json
+from harness.records import Json, Model
 from trainers.settings import Select, Training
 
 Rows = Sequence[Mapping[str, Any]]
@@ -53,9 +53,9 @@ class SuiteScore:
 
 
 class SuiteScorer(Protocol):
-    """Asks suites, which training cannot reach itself. `folder` holds a whole candidate."""
+    """Asks suites, which training cannot reach itself. `candidate` is whole."""
 
-    def __call__(self, folder: Path, select: Select) -> SuiteScore: ...
+    def __call__(self, candidate: Model, select: Select) -> SuiteScore: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,8 @@ class Selecting:
     prompts: Rows = ()
     """All of the source's."""
     score: SuiteScorer | None = None
+    base: Model | None = None
+    """What candidates are asked like; None where nothing asks them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

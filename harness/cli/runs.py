@@ -30,6 +30,7 @@ from harness.verbs.runs import (
     plan_drops,
     show_run,
 )
+from reports.conditions import samples
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A run's id, or its beginning.")]
 
@@ -141,7 +142,7 @@ def _table(found: Sequence[KeptRun]) -> Table:
 
 
 def _samples(run: KeptRun) -> str:
-    rows = f"{run.rows:,}" if run.finished else f"{run.rows:,} of {run.size:,}"
+    rows = run.samples if run.finished else f"{run.rows:,} of {run.samples}"
     return f"{rows}\n{run.unscored:,} unscored" if run.unscored else rows
 
 
@@ -184,7 +185,7 @@ def _print(shown: ShownRun) -> None:
 
 def _conditions(shown: ShownRun) -> dict[str, str]:
     run = shown.run
-    rows = f"{shown.rows} of {run.size}" if shown.rows < run.size else f"{run.size}"
+    rows = f"{shown.rows:,} of {samples(run)}" if shown.rows < run.size else samples(run)
     return {
         "run": run.id,
         "model": f"{run.model} ({run.fingerprint})",

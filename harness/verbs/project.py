@@ -40,10 +40,10 @@ from trainers.doctor.findings import Examination
 from trainers.launching import Launch
 from trainers.mixes import kept_mix
 from trainers.pipeline import produce
-from trainers.planning import PlannedStage, plan
+from trainers.planning import PlannedStage, beginning, plan
 from trainers.reading import Source
 from trainers.settings import STAGE_SETTINGS, Conversational, Select
-from trainers.stage import StageProgress, SuiteScore
+from trainers.stage import StageProgress, SuiteScore, stage_kind
 
 if TYPE_CHECKING:
     from trainers.doctor.patient import Check
@@ -208,13 +208,19 @@ class Project:
     def model(self, name: str, watcher: Watcher) -> Model:
         """The model of this name. A pipeline is trained first; a folder or GGUF file needs no name."""
         if name in self.registry.pipelines:
-            path = self.train(name, watcher)
-            return Model(name=name, source=Local(path=str(path)))
+            return self.trained(name, self.train(name, watcher))
         if name in self.registry.models:
             return self.registry.models[name]
         if Path(name).is_dir() or (name.endswith(GGUF) and Path(name).is_file()):
             return Model(name=name, source=Local(path=name))
         raise _no_model(name, [*self.registry.models, *self.registry.pipelines])
+
+    def trained(self, name: str, folder: Path) -> Model:
+        """What a pipeline ended in. What writes answers is asked like the model that its chain began with."""
+        pipelines = self.registry.pipelines
+        if not stage_kind(pipelines[name].stages[-1].kind).can_follow:
+            return Model(name=name, source=Local(path=str(folder)))
+        return beginning(pipelines, self.registry.models, name).trained(name, str(folder))
 
     def _load(self, name: str, watcher: Watcher) -> Engine:
         watcher.loading(name)
@@ -295,13 +301,12 @@ class Project:
             return ()
         return (kept_apart(Index(asked.prompts)),)
 
-    def _score(self, watcher: Watcher, folder: Path, select: Select) -> SuiteScore:
+    def _score(self, watcher: Watcher, candidate: Model, select: Select) -> SuiteScore:
         """What a checkpoint scores on the part of a suite that selects. Its answers are kept."""
         with closing(self.store()) as store:
             suite = self._selecting_suite(watcher, select, store)
-            model = Model(name=folder.name, source=Local(path=str(folder)))
-            with closing(open_engine(model, device=self.device)) as engine:
-                watched = partial(watcher.asking, folder.name, suite.name)
+            with closing(open_engine(candidate, device=self.device)) as engine:
+                watched = partial(watcher.asking, candidate.name, suite.name)
                 return score_part(suite, recorded(engine, store, on_answer=watched), select)
 
     def _selecting_suite(self, watcher: Watcher, select: Select, store: Store) -> Suite:

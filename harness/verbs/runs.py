@@ -16,6 +16,7 @@ from harness.store import Failures, Removal, Store
 from harness.verbs.overview import Measured, means
 from harness.verbs.project import Project
 from harness.verbs.selecting import left_out
+from reports.conditions import samples
 from suites.catalogue import settings_of
 
 SHOWN_OF_ID = 8
@@ -38,6 +39,8 @@ class KeptRun:
     """Samples that are there."""
     size: int
     """Samples of the whole run."""
+    samples: str
+    """The same as reports say it: of a suite asked in part, of how many these are the first."""
     started: str
     finished: str | None
     """None: not whole yet."""
@@ -174,6 +177,7 @@ def _listed(store: Store, run: Run, short: str, reserved: LeftOut) -> KeptRun:
         settings=own_settings(run),
         rows=run.size if run.finished else store.rows_of(run.id),
         size=run.size,
+        samples=samples(run),
         started=run.started,
         finished=run.finished,
         headlines={metric.name: _mean(observations.get(metric.name, ())) for metric in headlines},

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from harness.errors import ConfigError, TrainingError, UsageError
-from harness.records import Stage
+from harness.records import Local, Model, Stage
 from harness.registry import load
 from suites.catalogue import suite_settings
+from tests.tiny_models import tiny_llama
 from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_pipeline import Interrupted
 from tests.trainers.test_stages import CASE, DPO, GRPO
@@ -23,6 +25,7 @@ from trainers.doctor.examination import examine
 from trainers.holdout import prompt_key
 from trainers.measured import Measured, best_of
 from trainers.overoptimisation import over_optimised
+from trainers.planning import plan
 from trainers.reading import read
 from trainers.select import drawn_prompts
 from trainers.settings import STAGE_SETTINGS, Select
@@ -142,7 +145,9 @@ def test_a_suite_is_asked_through_what_is_handed_down(world: World) -> None:
     """Each checkpoint as a whole candidate; where less is better the lowest score is best."""
     asked: list[Path] = []
 
-    def score(folder: Path, select: Select) -> SuiteScore:
+    def score(candidate: Model, select: Select) -> SuiteScore:
+        assert isinstance(candidate.source, Local)
+        folder = Path(candidate.source.path)
         assert {"config.json", "tokenizer.json", "generation_config.json"} <= {
             p.name for p in folder.iterdir()
         }
@@ -176,7 +181,7 @@ def test_a_suite_without_scores_is_told(world: World) -> None:
     chooses = stage("sft", "sft.jsonl", epochs=1, learning_rate=1.6e-2, select={"by": "suite", "suite": "m"})
     none = SuiteScore(metric="rude", higher_is_better=True, values={})
     with pytest.raises(TrainingError, match="no score on any of the samples that select"):
-        world.produce("none", pipeline("none", "base", chooses), score=lambda folder, select: none)
+        world.produce("none", pipeline("none", "base", chooses), score=lambda candidate, select: none)
 
 
 # ---------------------------------------------------------------- settings and identity
@@ -219,6 +224,26 @@ def test_what_selects_is_part_of_what_a_stage_is(world: World) -> None:
     assert 5 == len({stages[-1].folder for stages in plans})
     assert "reward" in [each.kind for each in plans[3]]
     assert "selecting" not in plans[4][-1].inputs
+
+
+def test_how_candidates_are_asked_is_part_of_what_selects(world: World) -> None:
+    """A suite asks them like the model that the chain begins with; a reward does not ask them so."""
+    pipelines = {
+        "first": pipeline("first", "one", stage("sft", "sft.jsonl", select={"by": "suite", "suite": "m"})),
+        "second": pipeline(
+            "second", "first", stage("dpo", "pairs.jsonl", select={"by": "suite", "suite": "m"})
+        ),
+        "third": pipeline("third", "first", stage("dpo", "pairs.jsonl", select=BY_REWARD)),
+    }
+    tiny_llama(world.root / "one")
+    plain = Model(name="one", source=Local(path=str(world.root / "one")))
+    folders = []
+    for model, manner in ((plain, None), (replace(plain, system="Be brief."), {"system": "Be brief."})):
+        for name in pipelines:
+            [*_, last] = plan(pipelines, {"one": model}, name, **world.arguments({}))
+            folders.append(last.folder)
+            assert (None if name == "third" else manner) == last.inputs["selecting"].get("manner")
+    assert 6 == len(set(folders))
 
 
 # ---------------------------------------------------------------- over-optimisation

@@ -6,10 +6,11 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.records import Likelihood, Response, Row, Sample, Score, Study
+from harness.records import ASKED, Likelihood, Response, Row, Sample, Score, Study
 from harness.store import Store
 from tests.harness.store.made import A_RUN, begun, kept
 from tests.harness.store.test_removal import preferred, ran
@@ -34,10 +35,10 @@ def store(working: Working) -> Iterator[Store]:
         yield opened
 
 
-def answered(store: Store, run_id: str, texts: list[str], values: list[float | None]) -> None:
+def answered(store: Store, run_id: str, texts: list[str], values: list[float | None], **of_run: Any) -> None:
     """A whole run of IFEval's form with these answers and headlines."""
     store.keep_model(A_RUN.model, A_RUN.fingerprint, {}, {}, None)
-    run = replace(A_RUN, id=run_id, suite="ifeval", size=len(texts), seed=0)
+    run = replace(A_RUN, id=run_id, suite="ifeval", size=len(texts), seed=0, **of_run)
     store.begin_run(run)
     for position, (text, value) in enumerate(zip(texts, values, strict=True)):
         [answer] = store.keep_answers([kept(text, asked=f"{run_id} {position}")]).values()
@@ -60,6 +61,15 @@ def test_a_list_of_runs(working: Working, store: Store) -> None:
     assert ["aaaaaaaa", "sft", "ifeval", "3", "mc1", "0.500", "2026-11-22", "11:22"] in lines
     assert any(line[:6] == ["bbbbbbbb", "sft", "truthfulqa", "1", "of", "3"] for line in lines)
     assert "1 unscored" in out
+
+
+def test_a_part_of_a_suite_is_listed_as_one(working: Working, store: Store) -> None:
+    """The list and the run itself say of how many samples these are the first, as every report does."""
+    asked = {ASKED: {"at": "2026-11-22T11:22:33+00:00", "settings": {}, "rows": 817}}
+    answered(store, "aaaaaaaa1", ["a"] * 20, [1.0] * 20, environment={**A_RUN.environment, **asked})
+    assert "the first 20 of 817" in " ".join(working.run("runs")[1].split())
+    assert "the first 20 of 817" == json.loads(working.run("runs", "--json")[1])[0]["samples"]
+    assert "samples   the first 20 of 817" in working.run("runs", "show", "aaaaaaaa1")[1]
 
 
 def test_a_list_for_machines(working: Working, store: Store) -> None:
