@@ -35,6 +35,8 @@ def load_tokenizer(
         tokenizer.chat_template = chat_template
     elif isinstance(tokenizer.chat_template, dict):  # several named ones, of which trainers take one
         tokenizer.chat_template = tokenizer.chat_template.get("default")
+    if tokenizer.chat_template is not None:  # evaluation reads the template without a byte-order mark, too
+        tokenizer.chat_template = tokenizer.chat_template.removeprefix("\ufeff")
     if needs_template and tokenizer.chat_template is None:
         raise ModelError(
             f"{folder} has no chat template to render turns with: give the model one in harness.toml "

@@ -20,6 +20,7 @@ from harness.engine.gguf import GgufHeader, read_header
 from harness.engine.hashing import file_hash
 from harness.engine.hub import GGUF, gguf_file, model_folder
 from harness.errors import ModelError, UsageError
+from harness.files import read_text
 from harness.records import Json, Local, Model
 from harness.thoughts import named_in, tags_of
 
@@ -285,10 +286,13 @@ def labels_of(folder: Path) -> int | None:
 
 
 def own_chat_template(folder: Path) -> str | None:
-    """The chat template a model folder brings along: chat_template.jinja, else tokenizer_config.json's."""
+    """The chat template a model folder brings along: chat_template.jinja, else tokenizer_config.json's.
+
+    Raises DataError for a file that is not UTF-8.
+    """
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text("utf-8")
+        return read_text(file).replace("\r\n", "\n")  # as transformers reads it, a byte-order mark apart
     template = _read_json(folder / "tokenizer_config.json").get("chat_template")
     if isinstance(template, list):  # several named ones; transformers uses this one where none is asked for
         named = {entry["name"]: entry["template"] for entry in template if isinstance(entry, Mapping)}

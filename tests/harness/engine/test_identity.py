@@ -13,9 +13,10 @@ import pytest
 
 from harness.engine import identity
 from harness.engine.identity import LocalIdentity, identify, weight_files
-from harness.errors import DownloadNeeded, ModelError, UsageError
+from harness.errors import DataError, DownloadNeeded, ModelError, UsageError
 from harness.records import Gemini, Local, Model
 from tests.tiny_models import CHAT_TEMPLATE, tiny_adapter, tiny_llama
+from trainers.tokens import load_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,17 @@ def test_the_chat_template_counts_by_its_text_wherever_it_is_written(original: P
     assert {_identify(original).fingerprint} == same
     assert _identify(original).fingerprint != _identify(original, template="{{ messages }}").fingerprint
     assert _identify(original, template="{{ messages }}").chat_template == "{{ messages }}"
+
+
+def test_a_marked_chat_template_is_the_same_template(original: Path, folder: Path) -> None:
+    """A byte-order mark and Windows' line ends, as Notepad writes them, are no part of any prompt."""
+    plain = (original / "chat_template.jinja").read_text("utf-8") + "\n{#- end #}"
+    (folder / "chat_template.jinja").write_bytes(plain.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert plain == _identify(folder).chat_template
+    assert plain == load_tokenizer(str(folder), None, needs_template=True).chat_template
+    (folder / "chat_template.jinja").write_bytes(plain.encode("utf-16"))
+    with pytest.raises(DataError, match="not UTF-8 text but UTF-16"):
+        _identify(folder)
 
 
 def test_of_several_named_templates_the_default_one_counts(folder: Path) -> None:
