@@ -10,13 +10,15 @@ from typing import Any
 
 from harness.engine.services.retrying import Mendable
 from harness.records import Response, Sampling
-from harness.thoughts import ENDED_WITHIN, OUT_OF_TOKENS, cut_at_stops
+from harness.thoughts import ENDED_WITHIN, OUT_OF_TOKENS, cut_at_stops, joined
 
 Body = Mapping[str, Any]
 REASONING = ("reasoning_content", "reasoning")
 """Where servers put a thought that they set apart: SGLang, DeepSeek and older vLLM; vLLM and OpenRouter."""
 TEXTS = ("text", "output_text")
 """Kinds of parts whose text is the answer's."""
+THINKING = "thinking"
+"""A kind of part, and the key of the thought in it: Mistral's `ThinkChunk` has a list of parts there."""
 
 
 def response_of(body: Body, sampling: Sampling) -> Response:
@@ -28,13 +30,14 @@ def response_of(body: Body, sampling: Sampling) -> Response:
     message = choice.get("message", choice)  # plain completions have the text in the choice itself
     if not isinstance(message, dict):
         raise Mendable("an answer without a message")
-    whole = _text(message.get("content" if message is not choice else "text"))
+    content = message.get("content" if message is not choice else "text")
+    whole = _text(content)
     reason, refusal = choice.get("finish_reason"), message.get("refusal")
     if reason == "content_filter" or refusal:
         return _counted(body, "", "refused", str(refusal or "the server's content filter"))
     if reason in ("error", "abort"):
         raise Mendable(f"the server broke the answer off ({reason})")
-    said = (message.get(name) for name in REASONING)
+    said = [*(message.get(name) for name in REASONING), _thought(content)]
     thought = next((each for each in said if isinstance(each, str) and each), None)
     if whole is None and thought:
         within = OUT_OF_TOKENS if reason == "length" else ENDED_WITHIN
@@ -63,6 +66,16 @@ def _text(content: object) -> str | None:
     if content is not None and not isinstance(content, str):
         raise Mendable("an answer without a text")
     return content
+
+
+def _thought(content: object) -> str | None:
+    """What the parts of a content hold that are thoughts."""
+    if not isinstance(content, list):
+        return None
+    parts = [
+        part.get(THINKING) for part in content if isinstance(part, dict) and part.get("type") == THINKING
+    ]
+    return joined(_text(part) or "" for part in parts)
 
 
 def _why_no_text(message: Mapping[str, Any], finish_reason: object) -> str:

@@ -12,6 +12,7 @@ from transformers import AutoTokenizer
 from harness.engine import decoding, identity
 from harness.engine.identity import Identity, as_asked
 from harness.engine.opening import identify_model, open_engine, open_reward_model, without_weights
+from harness.engine.services.openai_answers import response_of
 from harness.engine.thinking import ThinkingEngine
 from harness.errors import ModelError, UsageError
 from harness.protocols import SERVED_TEMPLATE
@@ -198,6 +199,18 @@ def test_a_server_that_sets_thoughts_apart(
     with ModelServer(wrong=wrong) as server:
         found = answer(open_engine(Model(name="m", source=Endpoint(url=server.url, model="m"))))
     assert (text, "One.", stopped) == (found.text, found.thought, found.stopped)
+
+
+@pytest.mark.parametrize("thinking", ["One.", [{"type": "text", "text": "One."}]])
+@pytest.mark.parametrize(
+    ("rest", "stopped"), [([{"type": "text", "text": "Paris"}], "end"), ([], "thinking")]
+)
+def test_a_thought_among_the_parts_of_a_content(thinking: Any, rest: list[Any], stopped: str) -> None:
+    """As Mistral's servers set it apart; without a part that is text there is no answer."""
+    message = {"content": [{"type": "thinking", "thinking": thinking}, *rest]}
+    body = {"choices": [{"message": message, "finish_reason": "stop"}]}
+    found = response_of(body, Sampling(max_tokens=9))
+    assert ("Paris" if rest else "", "One.", stopped) == (found.text, found.thought, found.stopped)
 
 
 # ---------------------------------------------------------------- models on this machine

@@ -156,7 +156,7 @@ def test_stop_strings_cut_exactly(server: ModelServer) -> None:
             None,
         ),
         (
-            {"message": {"content": [{"type": "thinking", "text": "hm"}]}, "finish_reason": "stop"},
+            {"message": {"content": [{"type": "image", "text": "hm"}]}, "finish_reason": "stop"},
             "",
             "refused",
             "the server gave no text (finish_reason 'stop')",
