@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from harness.engine.gguf import read_once
+
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -24,7 +26,9 @@ def smollm2_gguf() -> Path:
 def smollm2_folder(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
     """The same weights and tokenizer as an ordinary checkpoint in `folder`: 540 MB in float32, some 40 s."""
     shipped = smollm2_gguf()
-    model = AutoModelForCausalLM.from_pretrained(shipped.parent, gguf_file=shipped.name, dtype=dtype)
+    with read_once():
+        model = AutoModelForCausalLM.from_pretrained(shipped.parent, gguf_file=shipped.name, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(shipped.parent, gguf_file=shipped.name)
     for name in (
         "quantization_config",
         "hf_quantizer",
@@ -34,5 +38,5 @@ def smollm2_folder(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
             if hasattr(owner, name):
                 delattr(owner, name)
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(shipped.parent, gguf_file=shipped.name).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder

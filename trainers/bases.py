@@ -15,6 +15,7 @@ import transformers
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from harness.engine.gguf import read_once
 from harness.engine.identity import identify
 from harness.engine.network import load_tokenizer, load_weights
 from harness.records import Local
@@ -28,8 +29,9 @@ def write_base(origin: Origin) -> None:
     source = cast(Local, model.source)
     identity = identify(model)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
-    tokenizer = load_tokenizer(source, identity, name=model.name)
-    loaded = load_weights(source, replace(identity, dtype="float32"), tokenizer, name=model.name)
+    with read_once():
+        tokenizer = load_tokenizer(source, identity, name=model.name)
+        loaded = load_weights(source, replace(identity, dtype="float32"), tokenizer, name=model.name)
     whole = cast(PreTrainedModel, loaded.merge_and_unload() if isinstance(loaded, PeftModel) else loaded)
     whole.to(dtype=getattr(torch, identity.dtype))  # type: ignore[call-arg]  # its wrapper hides self from mypy
     tokenizer.chat_template = identity.chat_template

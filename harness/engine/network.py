@@ -30,7 +30,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from harness.engine.gguf import read_header
+from harness.engine.gguf import read_header, read_once
 from harness.engine.grouped import share_keys
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity
@@ -274,8 +274,9 @@ def load(
     """
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
     place = place_of(device)
-    tokenizer = load_tokenizer(source, identity, name=name)
-    model = load_weights(source, identity, tokenizer, name=name)
+    with read_once():
+        tokenizer = load_tokenizer(source, identity, name=name)
+        model = load_weights(source, identity, tokenizer, name=name)
     try:
         model.to(place)  # type: ignore[arg-type]  # transformers hides torch's overloads
     except torch.OutOfMemoryError as error:

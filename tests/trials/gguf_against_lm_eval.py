@@ -29,6 +29,7 @@ from lm_eval.tasks import TaskManager
 
 from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
+from harness.engine.gguf import read_once
 from harness.engine.local import LocalEngine, open_local
 from harness.engine.tokens import ScoringRequest
 from harness.files import json_lines
@@ -60,6 +61,7 @@ class Agreement:
     seconds: Mapping[str, float]
 
 
+@read_once()
 def agreement(
     questions: Rows, prompts: Rows, *, max_tokens: int, in_float64: int, file: Path | None = None
 ) -> Agreement:

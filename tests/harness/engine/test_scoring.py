@@ -570,12 +570,14 @@ def smollm2(request: pytest.FixtureRequest, smollm2_checkpoint: Path) -> Network
 
 
 @pytest.mark.real
+@pytest.mark.xdist_group("smollm2")  # one worker makes the checkpoint
 def test_rounding_on_real_weights_is_no_fault(smollm2: Network) -> None:
     """Trained weights round far more than random ones; tests/trials/trees.py does this a thousand times."""
     assert [Outcome(fault=None)] * 2 == [try_tree(smollm2, depth, SMALL_PASS) for depth in (16, 48)]
 
 
 @pytest.mark.real
+@pytest.mark.xdist_group("smollm2")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_found_on_real_weights(smollm2: Network, fault: str) -> None:
     """In every number format, also where they are smaller than its rounding."""
