@@ -1,5 +1,6 @@
 """What every test gets: its own cache, no network, one thread; a reason where official data are absent."""
 
+import gc
 import os
 import sys
 from importlib.util import find_spec
@@ -10,6 +11,13 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """What was imported is not looked through for garbage again: engines collect it whenever they close."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

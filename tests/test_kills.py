@@ -13,7 +13,7 @@ import pytest
 
 from tests.tiny_models import tiny_llama
 
-KILLS = int(os.environ.get("HARNESS_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("HARNESS_TEST_KILLS", "1"))
 """Each costs a start of the program; the README's figure was made with 10."""
 
 PROJECT = """

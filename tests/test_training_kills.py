@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.trainers.world import World, same
 
-KILLS = int(os.environ.get("HARNESS_TEST_KILLS", "2"))
+KILLS = int(os.environ.get("HARNESS_TEST_KILLS", "1"))
 """Each costs a start of the program; the README's figure was made with 10."""
 
 PROJECT = """

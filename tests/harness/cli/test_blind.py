@@ -7,10 +7,11 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import chdir, closing
 from pathlib import Path
 
 import pytest
@@ -44,12 +45,35 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of the two models and twenty prompts, as the working folder."""
-    for name in ("one", "two"):
-        (tmp_path / name).symlink_to(models / name)
-    (tmp_path / "harness.toml").write_text(PROJECT)
-    (tmp_path / "prompts.txt").write_text("".join(f"Name {number} tools.\n" for number in range(20)))
+    _write(tmp_path, models)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def made(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a blind test, not to be changed."""
+    folder = tmp_path_factory.mktemp("made")
+    _write(folder, models)
+    with chdir(folder):
+        assert 0 == run(*NEW)
+    return folder
+
+
+@pytest.fixture
+def blind_project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another one with the same blind test, as the working folder."""
+    folder = tmp_path / "project"
+    shutil.copytree(made, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def _write(folder: Path, models: Path) -> None:
+    for name in ("one", "two"):
+        (folder / name).symlink_to(models / name)
+    (folder / "harness.toml").write_text(PROJECT)
+    (folder / "prompts.txt").write_text("".join(f"Name {number} tools.\n" for number in range(20)))
 
 
 def run(*arguments: str) -> int:
@@ -97,9 +121,8 @@ def test_a_whole_blind_test(
         assert first == store.unsealed("blind-1")
 
 
-def test_ballots_go_out_and_votes_come_back(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ballots_go_out_and_votes_come_back(blind_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file filled in elsewhere is voted, and counted once however often it is read."""
-    run(*NEW)
     assert 0 == run("blind", "export", "--rater", "ana", "-o", "ballots.csv")
     assert 2 == run("blind", "export", "--rater", "ana", "-o", "ballots.csv")
     assert "ballots.csv is there already, perhaps with votes in it" in capsys.readouterr().err
@@ -134,11 +157,9 @@ def test_ballots_go_out_and_votes_come_back(project: Path, capsys: pytest.Captur
     ],
 )
 def test_wrong_use_is_one_message(
-    project: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    blind_project: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Wrong use ends with one message that says what is possible, and no traceback."""
-    assert 0 == run(*NEW)
-    capsys.readouterr()
     assert run("blind", *arguments) in (2, 3)
     shown = capsys.readouterr().err
     assert message in shown
@@ -147,10 +168,9 @@ def test_wrong_use_is_one_message(
 
 @pytest.mark.parametrize("arguments", [["serve", "--port", "0"], ["export", "-o", "ballots.csv"]])
 def test_an_unsealed_test_gives_out_no_ballots(
-    project: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    blind_project: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No link and no file is given out on which nobody can vote."""
-    run(*NEW)
     run("blind", "unseal", "--now")
     capsys.readouterr()
     assert 2 == run("blind", *arguments)
@@ -158,9 +178,8 @@ def test_an_unsealed_test_gives_out_no_ballots(
     assert ("", True) == (told.out, "is unsealed: votes are closed" in told.err)
 
 
-def test_links_can_be_read_from_a_pipe_at_once(project: Path) -> None:
+def test_links_can_be_read_from_a_pipe_at_once(blind_project: Path) -> None:
     """Whoever serves in the background finds the links in the log while raters rate."""
-    run(*NEW)
     code = "import sys\nfrom harness.cli import main\nmain(['blind', 'serve', '--port', '0'])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("PYTHONUNBUFFERED", None)
@@ -195,9 +214,8 @@ def test_a_terminal_shows_answers_as_text(
     assert "\u202e" not in shown
 
 
-def test_keys_of_a_real_terminal(project: Path) -> None:
+def test_keys_of_a_real_terminal(blind_project: Path) -> None:
     """In a terminal one key votes, an arrow is a side, and a key held down votes on no unread ballot."""
-    run(*NEW)
     code = "import sys\nfrom harness.cli import main\nmain(['blind', 'rate', '--rater', 'ana'])"
     terminal, end = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm"}
