@@ -86,6 +86,10 @@ class Plugin:
 Source = Local | Endpoint | Gemini | Plugin
 
 
+MANNER = ("thinking", "template_arguments", "system", "thinking_tokens", "thinking_tags")
+"""What a model's section can say of how it is asked."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """Something that can be asked. A judge is a Model, and so is a finished pipeline."""
@@ -108,14 +112,8 @@ class Model:
     @property
     def manner(self) -> Mapping[str, Json]:
         """How it is asked, as far as its section says: a part of what its answers depend on."""
-        said: dict[str, Json] = {
-            "thinking": self.thinking,
-            "template_arguments": dict(self.template_arguments) or None,
-            "system": self.system,
-            "thinking_tokens": self.thinking_tokens,
-            "thinking_tags": self.thinking_tags,
-        }
-        return {name: value for name, value in said.items() if value is not None}
+        said = {name: getattr(self, name) for name in MANNER}
+        return {name: value for name, value in said.items() if value not in (None, {})}
 
     def trained(self, name: str, folder: str) -> "Model":
         """What was trained from it, in this folder: asked in the same manner, with the folder's template."""

@@ -167,6 +167,25 @@ def test_a_report_shows_the_weights_of_today(project: Working) -> None:
     assert [expected] == found["notes"]
 
 
+def test_a_report_shows_the_manner_of_today(project: Working) -> None:
+    """A model's section says something of how it is asked, and then does not any more."""
+    sections = f"{MINE}rule = 'exact'\n[compare]\nsuites = ['mine']\n"
+    configure(project, sections)
+    assert 0 == project.run("eval", "one", "two")[0]
+    first = reported(project)
+    file = project.folder / "harness.toml"
+    plain = file.read_text()
+    file.write_text(plain.replace("[models.one]\n", '[models.one]\nthinking_tags = ["<a>", "</a>"]\n'))
+    assert plain != file.read_text()
+    assert 0 == project.run("eval", "one")[0]
+    assert first["runs"] != reported(project)["runs"]
+    file.write_text(plain)
+    found = reported(project)
+
+    assert [run["id"] for run in first["runs"]] == [run["id"] for run in found["runs"]]
+    assert ["mine: left out 1 run of one: asked with another thinking_tags"] == found["notes"]
+
+
 def test_what_nobody_was_asked_with_is_said(project: Working) -> None:
     """Where no run fits the configuration there is still a report, of the newest, and it says so."""
     configure(project, f"{MINE}rule = 'exact'\n")

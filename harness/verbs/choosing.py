@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.comparison import incomparable
 from harness.counted import counted
 from harness.errors import UnknownName
-from harness.records import Json, Run
+from harness.records import MANNER, Json, Run
 from harness.store import Store, canonical
 from harness.verbs.project import Project
 from reports.conditions import samples
@@ -39,7 +39,7 @@ def chosen_runs(project: Project, store: Store, names: Sequence[str], suites: Se
     for suite in suites:
         whole = [run for run in store.runs(suite=suite) if run.finished is not None and run.model in runs]
         today = _today(project, suite)
-        fitting = {run.id for run in whole if _fits(run, today, project.registry.project.seed)}
+        fitting = {run.id for run in whole if _fits(run, today, project)}
         shown = _shown(whole, fitting)
         for name, run in shown.items():
             runs[name].append(run)
@@ -56,11 +56,23 @@ def _today(project: Project, suite: str) -> Mapping[str, Json] | None:
         return None
 
 
-def _fits(run: Run, today: Mapping[str, Json] | None, seed: int) -> bool:
+def _fits(run: Run, today: Mapping[str, Json] | None, project: Project) -> bool:
     """Whether a run is what would be asked now, as far as that is known of it."""
     if run.asked is None or today is None:
         return True
-    return run.seed == seed and canonical(run.asked.settings) == canonical(today)
+    return (
+        run.seed == project.registry.project.seed
+        and canonical(run.asked.settings) == canonical(today)
+        and canonical(_manner(run)) == canonical(project.manner(run.model))
+    )
+
+
+def _manner(run: Run) -> dict[str, Json]:
+    """How the model was asked, as far as its section said."""
+    engine = run.environment.get("engine")
+    return (
+        {} if not isinstance(engine, Mapping) else {name: engine[name] for name in MANNER if name in engine}
+    )
 
 
 def _shown(whole: Sequence[Run], fitting: set[str]) -> dict[str, Run]:
@@ -103,6 +115,9 @@ def _reason(run: Run, shown: Run) -> str:
     differences = [f"{each.what} {each.candidate}" for each in incomparable(shown, run)]
     if differences:
         return ", ".join([*differences[:REASONS], *(["…"] if len(differences) > REASONS else [])])
+    before, now = _manner(run), _manner(shown)
+    if other := [name for name in MANNER if before.get(name) != now.get(name)]:
+        return f"asked with another {', '.join(other)}"
     if run.fingerprint != shown.fingerprint:
         return "of other weights or another template under the same name"
     return f"seed {run.seed}" if run.seed != shown.seed else "made earlier"

@@ -222,6 +222,12 @@ class Project:
             return Model(name=name, source=Local(path=str(folder)))
         return beginning(pipelines, self.registry.models, name).trained(name, str(folder))
 
+    def manner(self, name: str) -> Mapping[str, Json]:
+        """How a model of this name is asked, as far as a section says; nothing is opened or trained."""
+        if name in self.registry.pipelines:
+            return self.trained(name, Path()).manner
+        return self.registry.models[name].manner if name in self.registry.models else {}
+
     def _load(self, name: str, watcher: Watcher) -> Engine:
         watcher.loading(name)
         return open_engine(self.model(name, watcher), device=self.device)
