@@ -559,8 +559,8 @@ def test_answers_come_pass_by_pass(llama_folder: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="module")
 def smollm2_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SmolLM2 as an ordinary checkpoint."""
-    return smollm2_folder(tmp_path_factory.mktemp("smollm2"))
+    """The first layers of SmolLM2; tests/trials/trees.py takes all of them."""
+    return smollm2_folder(tmp_path_factory.mktemp("smollm2"), layers=8)
 
 
 @pytest.fixture(scope="module", params=DTYPES)
