@@ -7,10 +7,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
+from harness.cli import main
 from tests.tiny_models import tiny_llama
 
 KILLS = int(os.environ.get("HARNESS_TEST_KILLS", "1"))
@@ -46,7 +48,8 @@ def test_a_killed_evaluation_resumes_to_the_same_store(tmp_path: Path) -> None:
     Answers, rows, scores and counts are equal; log-likelihoods to within the noise of another batch.
     """
     whole, killed = _project(tmp_path / "whole"), _project(tmp_path / "killed")
-    subprocess.run(COMMAND, cwd=whole, check=True, capture_output=True)
+    with chdir(whole), pytest.raises(SystemExit, match="0"):
+        main(["eval", "one"])
     [(total,)] = _read(whole, "SELECT count(*) FROM answers")
 
     survived = [_kill_when(killed, random.Random(moment).randrange(total)) for moment in range(KILLS)]
