@@ -291,9 +291,9 @@ class _Waiting(Generic[A]):
     def commit(self) -> list[tuple[str, A]]:
         """Keep all that waits, and return what was not returned yet."""
         start = time.monotonic()
+        if self._answers:  # in the store's thread, too, where no signal interrupts it
+            self._writes.append(self._store.begin_keeping(self._taken, when=lambda: None))
         self._end_writes()
-        if self._answers:
-            self._add(self._store.keep_answers(self._taken()))
         self._held_up += time.monotonic() - start
         return self.written()
 

@@ -1,9 +1,9 @@
 """What a judge's reply says: the JSON objects that it holds, and the one verdict that it gives.
 
 Models wrap what they were asked for: in a fence, in bold, after a sentence, behind `Verdict:`. All of that is
-read. A verdict counts where it is stated: in an object's `verdict`, between double brackets, or alone on the
-last line; never where its letter only occurs in a sentence. A reply that states two different verdicts is
-unreadable, and nothing is guessed.
+read. A verdict counts where it is stated: in an object's `verdict`, between double brackets, behind a word
+such as `Verdict:` on a line of its own, or alone on the last line; never where its letter only occurs in a
+sentence. A reply that states two different verdicts is unreadable, and nothing is guessed.
 """
 
 import json
@@ -22,6 +22,10 @@ _LABEL = re.compile(
     r"(?:verdict|winner|answer|choice|decision|judge?ment)(?:\W+is)?\W+"
 )
 """`Verdict:`, `The better answer is`, `Final answer –`."""
+_ANNOUNCED = re.compile(
+    r"\W*(?:(?:my|the|final|overall)\W+)*(?:verdict|winner|decision|judge?ment)\b", re.IGNORECASE
+)
+"""How a line begins that states a verdict wherever it stands; below `Answer A` there may be that answer."""
 _BRACKETED = re.compile(r"\[\[\s*(\w+)\s*\]\]")
 _FENCE = re.compile(r"\s*```+\s*\w*\s*")
 _HEADING = re.compile(r"\s*#[\s#*_]*answer\W+\w+\W*|.*:[\s*_]*", re.IGNORECASE)
@@ -56,8 +60,11 @@ def verdict_in(text: str, words: Mapping[str, V]) -> V | None:
     lines = _lines(_without(text, [(start, end) for _, start, end in objects]))
     before = [word for line in lines[:-1] if not _HEADING.fullmatch(line) for word in _on_line(line, words)]
     at_the_end = [word for line in lines[-1:] for word in _on_line(line, words)]
+    marked = [
+        line for line in lines if _bracketed(line, words) or (_ANNOUNCED.match(line) and _stated(line, words))
+    ]
     found = {*in_objects, *before, *at_the_end}
-    if len(found) != 1 or not (in_objects or at_the_end):
+    if len(found) != 1 or not (in_objects or at_the_end or marked):
         return None
     return words.get(found.pop() or "")
 
@@ -113,5 +120,9 @@ def _stated(line: str, words: Mapping[str, V]) -> str | None:
 def _on_line(line: str, words: Mapping[str, V]) -> list[str]:
     """Every verdict that a line states: the one that is all it holds, and those between double brackets."""
     stated = _stated(line, words)
-    bracketed = [word for word in map(str.casefold, _BRACKETED.findall(line)) if word in words]
+    bracketed = _bracketed(line, words)
     return bracketed if stated is None else [stated, *bracketed]
+
+
+def _bracketed(line: str, words: Mapping[str, V]) -> list[str]:
+    return [word for word in map(str.casefold, _BRACKETED.findall(line)) if word in words]

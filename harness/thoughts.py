@@ -50,6 +50,8 @@ _MESSAGES = re.compile(
     re.DOTALL,
 )
 
+_QUOTED = re.compile(r"[\s`\"'(\[{“«„]\Z")
+
 OUT_OF_TOKENS = "its tokens ran out before its thought ended (`thinking_tokens` gives it more)"
 ENDED_WITHIN = "it ended within its thought"
 
@@ -70,7 +72,7 @@ def part(text: str, *, opened: str | None = None, tags: Sequence[Tags] = KNOWN) 
 
     `opened` is what the prompt left open before it, as `left_open` says: empty where that is nothing. None:
     nobody here knows the prompt, as with a server's template. A closing tag that no opening one stands before
-    is then taken to end a thought.
+    is then taken to end a thought, but where a text only speaks of it.
     """
     whole = (opened or "") + text
     if _IN_CHANNELS.match(whole):
@@ -122,6 +124,11 @@ def cut_within(response: Response, *, opened: str | None = None, tags: Sequence[
     parted = part(response.text, opened=opened if response.thought is None else "", tags=tags)
     thought = response.thought or parted.thought
     return not parted.ended or (thought is not None and not parted.answer.strip())
+
+
+def begins_within(text: str, tags: Sequence[Tags] = KNOWN) -> bool:
+    """Whether a text begins within a thought that its prompt opened, as a closing tag alone shows."""
+    return _with_opening(text, tags) != text
 
 
 def before_stops(text: str, stop: Sequence[str]) -> str:
@@ -196,12 +203,19 @@ def _beginning(text: str, tags: Sequence[Tags]) -> Tags | None:
 
 
 def _with_opening(text: str, tags: Sequence[Tags]) -> str:
-    """The text, with the opening tag before it where it holds a closing one alone."""
+    """The text, with the opening tag before it where it holds a closing one alone that ends a thought."""
     for tag in tags:
-        before, closing, _ = text.partition(tag.closing)
-        if closing and tag.opening not in before:
+        before, closing, after = text.partition(tag.closing)
+        if closing and tag.opening not in before and not _speaks_of_it(before, after):
             return tag.opening + text
     return text
+
+
+def _speaks_of_it(before: str, after: str) -> bool:
+    """Whether a tag stands within a line, behind a blank or a quotation mark."""
+    begins_line = not before.rpartition("\n")[2].strip()
+    ends_line = not after.partition("\n")[0].strip()
+    return _QUOTED.search(before) is not None and not begins_line and not ends_line
 
 
 def _by_channel(text: str) -> Parted:

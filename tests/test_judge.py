@@ -403,8 +403,27 @@ def test_a_judge_that_breaks_down(project: Judged) -> None:
     assert ("unreadable", project.kept()) == (session["ended"], session["calls"])
     assert found["spent"] >= session["cost"] > 0
     asked = len(project.judge.asked)
-    assert 0 == project.judged("--by", "served", code=3)["sessions"][0]["calls"]
+    again = project.judged("--by", "served", code=3)
+    assert (0, 0.0, 0.0) == (again["sessions"][0]["calls"], again["sessions"][0]["cost"], again["spent"])
     assert asked == len(project.judge.asked)
+
+
+def test_what_a_form_said_before_it_was_given_up(project: Judged) -> None:
+    """It is taken back once the judge is read in the other form: one judge is one rater of a pair."""
+    project.judge.answer = lambda asked: (
+        longer(asked) if asked.number < 20 or not held_to_a_schema(asked) else "No."
+    )
+    found = project.judged("--by", "served")
+    assert "line" == found["raters"][0]["details"]["form"]
+    assert {found["raters"][0]["id"]} == {each.rater for each in project.preferences()}
+    assert 2 * PAIRS - 4 == len(project.preferences())
+
+
+def test_until_decided_within_a_budget_in_the_other_form(project: Judged) -> None:
+    """What pairs cost in a form that was given up says nothing of what is left for others."""
+    project.judge.answer = lambda asked: refuse(asked) if held_to_a_schema(asked) else longer(asked)
+    found = project.judged("--by", "served", "--until-decided", "--budget", "5")
+    assert found["sessions"][0]["ended"] in ("decided", "undecidable")
 
 
 def test_a_broken_judge_stops_no_other(project: Judged) -> None:

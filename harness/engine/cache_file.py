@@ -38,7 +38,9 @@ def _file(name: str) -> Path:
 
 def _entries(file: Path) -> dict[str, Entry]:
     try:
-        entries: dict[str, Entry] = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):  # absent, unreadable or damaged: nothing is remembered
+        entries = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):  # absent, unreadable or damaged: nothing is remembered
         return {}
-    return entries
+    if not isinstance(entries, dict):
+        return {}
+    return {key: entry for key, entry in entries.items() if isinstance(entry, list)}

@@ -96,7 +96,7 @@ def _read_header(file: Path, size: int, _changed: int) -> GgufHeader:
         with mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
             try:
                 return _parsed(file, _Reader(content))
-            except (struct.error, UnicodeDecodeError, OverflowError) as error:
+            except (struct.error, UnicodeDecodeError, OverflowError, RecursionError) as error:
                 raise ModelError(f"{file}: damaged, or cut off before its weights ({error})") from error
 
 
@@ -188,6 +188,8 @@ def _checked(file: Path, tensors: list[_Tensor], at: int, alignment: _Value, siz
     if not tensors:
         raise ModelError(f"{file}: no tensor in it")
     aligned = alignment if isinstance(alignment, int) else ALIGNMENT
+    if aligned < 1:
+        raise ModelError(f"{file}: damaged: it aligns its tensors to {aligned} bytes")
     begin = -(-at // aligned) * aligned
     formats = list(_formats(file, tensors))
     announced = begin + max(

@@ -401,7 +401,10 @@ def _thinks(model: Model, template: str | None, folder: Path | None) -> bool:
         return True
     names = [name for name in (*TOKENIZER_FILES, "tokenizer_config.json") if name.endswith(".json")]
     files = [] if folder is None else [folder / name for name in names if (folder / name).is_file()]
-    return named_in([template or "", *(file.read_text("utf-8") for file in files)], tags_of(model))
+    texts = [
+        file.read_text("utf-8", errors="replace") for file in files
+    ]  # whoever loads them says what is wrong
+    return named_in([template or "", *texts], tags_of(model))
 
 
 def _adapter_parts(folder: Path) -> dict[str, Json]:
@@ -442,7 +445,7 @@ def _read_json(file: Path) -> dict[str, Json]:
         return {}
     try:
         value = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{file}: not valid JSON ({error})") from error
     if not isinstance(value, dict):
         raise ModelError(f"{file}: a JSON object was expected")

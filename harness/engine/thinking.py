@@ -8,6 +8,10 @@ thought: one that the prompt opens is closed before it, empty, as it is for answ
 A stop string of a suite ends no thought: an engine that cannot tell is asked without them where its model is
 known to think, and asked again without them where one ended an answer that had not begun.
 
+A server's chat template can open a thought that the server does not set apart. A text that was cut before the
+thought ended then holds no tag at all. So where the first such text comes, and no other answer has shown it
+yet, the server is asked something short, whose answer shows whether its texts begin within a thought.
+
 It does not know which engine it is about, nor where answers are kept.
 """
 
@@ -17,11 +21,15 @@ from functools import cached_property
 
 from harness import thoughts
 from harness.engine.absent import AbsentEngine
-from harness.errors import ModelError
+from harness.errors import EngineError, ModelError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.records import Endpoint, Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 
 HELLO = (Message(role="user", content="Hello"),)
+SHORT = (Message(role="user", content="Say yes."),)
+"""What even a model that thinks has soon done with."""
+LOOKING = 1024
+"""Tokens within which it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,8 @@ class ThinkingEngine:
         self._fingerprint = fingerprint
         self._tags = thoughts.tags_of(model)
         self._thinks = bool(model.thinking or model.thinking_tokens or model.thinking_tags)
+        self._begins_within: bool | None = True if model.thinking or model.thinking_tags else None
+        """Whether a server's texts begin within a thought; None: that has not shown."""
 
     @property
     def fingerprint(self) -> str:
@@ -87,6 +97,8 @@ class ThinkingEngine:
         sent = self._sent(sampling)
         cut: dict[int, Response] = {}
         for index, response in self._engine.generate([each.prompt for each in asked], sent):
+            if asked[index].opened is None:
+                response = self._looked_at(response)
             if sent.stop and thoughts.cut_within(response, opened=asked[index].opened, tags=self._tags):
                 cut[index] = response
             else:
@@ -114,8 +126,30 @@ class ThinkingEngine:
 
     def _apart(self, response: Response, asked: _Asked, sampling: Sampling) -> Response:
         return thoughts.apart(
-            response, opened=asked.opened, tags=self._tags, stop=sampling.stop, thinks=self._thinks
+            response,
+            opened=asked.opened,
+            tags=self._tags,
+            stop=sampling.stop,
+            thinks=bool(self._begins_within),
         )
+
+    def _looked_at(self, response: Response) -> Response:
+        """Find out whether a server's texts begin within a thought, where that decides about this one."""
+        if thoughts.begins_within(response.text, self._tags):
+            self._begins_within = True
+        is_cut = response.stopped == "length" and response.thought is None
+        has_tags = thoughts.part(response.text, tags=self._tags).thought is not None
+        is_server = isinstance(self._model.source, Endpoint)
+        if self._begins_within is not None or not is_cut or has_tags or not is_server:
+            return response
+        short = self._asked(Prompt(content=SHORT)).prompt
+        try:
+            [(_, shown)] = self._engine.generate([short], Sampling(max_tokens=LOOKING))
+        except (ModelError, EngineError):  # it does not take so many tokens, or has gone away
+            return response
+        if shown.unanswered is None:
+            self._begins_within = thoughts.begins_within(shown.text, self._tags)
+        return _counted(response, shown)
 
     def _sent(self, sampling: Sampling) -> Sampling:
         """What the engine is asked with. One that runs the model here knows itself where a thought ends."""

@@ -36,9 +36,10 @@ _TEMPLATE_PARAMETERS = frozenset(
         "return_dict",
         "return_assistant_tokens_mask",
         "tokenizer_kwargs",
+        "strftime_now",
     }
 )
-"""Parameters of the call that applies a chat template, which no argument of the template may replace."""
+"""What the call that applies a chat template is given already, which no argument of the template replaces."""
 
 
 def _variable(name: str) -> str:

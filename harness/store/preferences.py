@@ -6,7 +6,7 @@ It does not know how many raters agree, nor anything of a blind test that is sti
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from harness.records import Preference, Rater
 from harness.store import schema
@@ -27,6 +27,13 @@ def find_raters(connection: Connection) -> list[Rater]:
 def keep_preferences(connection: Connection, preferences: Sequence[Preference]) -> None:
     """Keep choices. A rater's later one about the same pair in the same order replaces the earlier."""
     insert_or_replace(connection, schema.preferences, [asdict(preference) for preference in preferences])
+
+
+def forget_preferences(connection: Connection, rater: str, left_run: str, right_run: str) -> None:
+    """Take a rater's choices between two runs back; the replies that they were read from stay."""
+    table = schema.preferences.c
+    about = (table.rater == rater, table.left_run == left_run, table.right_run == right_run)
+    connection.execute(delete(schema.preferences).where(*about))
 
 
 def find_preferences(

@@ -247,6 +247,11 @@ class Store:
         with self._database.writing() as connection:
             preferences.keep_preferences(connection, chosen)
 
+    def forget_preferences(self, rater: str, left_run: str, right_run: str) -> None:
+        """Take a rater's choices between two runs back; the replies that they were read from stay."""
+        with self._database.writing() as connection:
+            preferences.forget_preferences(connection, rater, left_run, right_run)
+
     def preferences(
         self, *, left_run: str | None = None, right_run: str | None = None, rater: str | None = None
     ) -> list[Preference]:

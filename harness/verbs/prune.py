@@ -7,7 +7,7 @@ settings or from another file, and go only where that is asked for.
 It does not know how any of it is shown, and loads no model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ def plan_pruning(project: Project, *, unused: bool = False) -> Pruning:
     `unused`: also finished stages that nothing of the file needs. Raises UsageError where a pipeline cannot
     be planned: which stages it needs is then not known.
     """
-    needed = dict(_needed(project))
+    needed, lying = dict(_needed(project)), dict(_lying(project))
     stages = stage_folders(project.registry.project.output / STAGES_FOLDER)
     url = project.registry.project.store
     size, name = 0, url
@@ -63,7 +63,9 @@ def plan_pruning(project: Project, *, unused: bool = False) -> Pruning:
         with closing(project.store()) as store:
             size, name = store.unused_bytes(), store.name
     return Pruning(
-        stages=[_judged(stage, needed, unused=unused) for stage in stages], store=name, store_size=size
+        stages=[_judged(stage, needed, lying, unused=unused) for stage in stages],
+        store=name,
+        store_size=size,
     )
 
 
@@ -84,12 +86,18 @@ def prune(project: Project, pruning: Pruning) -> list[Candidate]:
     return gone
 
 
-def _needed(project: Project) -> Iterator[tuple[Path, str]]:
-    """The finished stages' folders that something of the file needs, each with what that is."""
-    registry = project.registry
-    for name, model in registry.models.items():
+def _lying(project: Project) -> Iterator[tuple[Path, str]]:
+    """Where models and adapters of the file lie, each with whose that is."""
+    for name, model in project.registry.models.items():
         if isinstance(model.source, Local):
             yield Path(model.source.path).resolve(), f"model {name!r} lies in it"
+            if model.source.adapter is not None:
+                yield Path(model.source.adapter).resolve(), f"the adapter of model {name!r} lies in it"
+
+
+def _needed(project: Project) -> Iterator[tuple[Path, str]]:
+    """The finished stages' folders that a pipeline of the file needs, each with which that is."""
+    registry = project.registry
     for name in registry.pipelines:
         try:
             planned = project.plan(name)
@@ -102,11 +110,16 @@ def _needed(project: Project) -> Iterator[tuple[Path, str]]:
             yield stage.folder.resolve(), f"pipeline {name!r} needs it"
 
 
-def _judged(stage: StageFolder, needed: dict[Path, str], *, unused: bool) -> Candidate:
+def _judged(
+    stage: StageFolder, needed: Mapping[Path, str], lying: Mapping[Path, str], *, unused: bool
+) -> Candidate:
     """Whether a folder goes, and why."""
     of = stage.folder.with_name(stage.stage).resolve()
     if stage.in_use:
         return Candidate(folder=stage, goes=False, why="is being trained now")
+    for place, whose in lying.items():
+        if place.is_relative_to(stage.folder.resolve()):
+            return Candidate(folder=stage, goes=False, why=whose)
     if stage.finished:
         why = needed.get(of, "trained with another seed, other settings or from another file")
         return Candidate(folder=stage, goes=unused and of not in needed, why=why)

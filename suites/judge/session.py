@@ -104,12 +104,16 @@ class Asking:
 
         A judge that cannot be read is asked in another form, from the first pair on, and then no further.
         """
+        form_before = self.judge
         self.judge, gave_one_up = as_asked_last(self.judge, self._store, pairs)
         self._is_last_form = self._is_last_form or gave_one_up
         tally = _Tally()
         while True:
             try:
-                return self._session(pairs, stopping, tally)
+                session = self._session(pairs, stopping, tally)
+                if self.given_up is None:
+                    self._take_back(form_before, pairs)
+                return session
             except SchemaRefused as refused:
                 if not isinstance(self.judge, PairwiseJudge) or has_replied(
                     self.judge, self._store, _to_ask(self.judge, pairs)
@@ -118,12 +122,19 @@ class Asking:
                 self._ask_otherwise(f"its service takes no JSON schema, so {{}} ({refused})")
             except _Unread:
                 self._is_last_form = True
+                tally.begin_anew()
                 self._ask_otherwise(
                     f"{self._hearing.in_a_row} replies in a row could not be read, the last one "
                     f"{self._hearing.reason}; {{}}"
                 )
                 if stopping is not None:
                     stopping.forget()
+
+    def _take_back(self, given_up: Judge, pairs: Sequence[Pair]) -> None:
+        """Forget what was read in a form that was given up, once another one is read about the same pairs."""
+        if given_up.rater.id != self.judge.rater.id:
+            for left_run, right_run in {(pair.left_run, pair.right_run) for pair in pairs}:
+                self._store.forget_preferences(given_up.rater.id, left_run, right_run)
 
     def _ask_otherwise(self, why: str) -> None:
         """Go over to the judge's other form, from nothing heard."""
@@ -151,7 +162,6 @@ class Asking:
             self._check_readable(len(waiting))
             self._keep([each for preferences in asked.values() for each in preferences])
             found |= asked
-            tally.pairs += len(asked)
             if stopping is not None:
                 for preferences in asked.values():
                     stopping.learn(preferences)
@@ -188,9 +198,10 @@ class Asking:
 
     def _still_possible(self, waiting: int, tally: "_Tally") -> int:
         """Pairs that can be asked yet, if they cost what pairs cost on average so far."""
-        if self._purse.budget is None or not tally.cost:
+        if self._purse.budget is None or not tally.cost_of_form:
             return waiting
-        return min(waiting, int((self._purse.budget - self._purse.spent) / (tally.cost / tally.pairs)))
+        each = tally.cost_of_form / tally.pairs_of_form
+        return min(waiting, int((self._purse.budget - self._purse.spent) / each))
 
     def _round(self, waiting: deque[Pair], known: set[str], *, limited: bool) -> list[Pair]:
         """The next pairs that can be paid for whatever they cost; `limited`: only as many as fit at once."""
@@ -222,17 +233,21 @@ class Asking:
         Of a judge that turns out to be unreadable they are about the pairs up to then.
         """
         asked: dict[str, tuple[Preference, ...]] = {}
+        sent = False
         with closing(replies_about(self.judge, self._engine, batch)) as answered:
             for pair, replies in answered:
                 new = [tally.is_new(reply) for reply in replies]
                 for prompt, reply, is_new in zip(self.judge.prompts(pair), replies, new, strict=True):
                     if is_new:
                         self._pay(prompt, reply, tally)
+                sent = sent or any(new)
+                tally.pairs_of_form += 1
                 asked[pair.sample.id] = self._priced(self.judge.preferences(pair, replies), replies)
                 self._hearing.hear(asked[pair.sample.id], sent=any(new))
                 if self._hearing.is_enough(len(batch) - len(asked) + waiting):
                     break
-        self._pay_for_the_rest([pair for pair in batch if pair.sample.id not in asked], tally)
+        if sent:  # what is known comes first, and nothing is on its way yet
+            self._pay_for_the_rest([pair for pair in batch if pair.sample.id not in asked], tally)
         return asked
 
     def _pay_for_the_rest(self, pairs: Sequence[Pair], tally: "_Tally") -> None:
@@ -262,6 +277,7 @@ class Asking:
     def _charge(self, cost: float, tally: "_Tally") -> None:
         self._purse.spent += cost
         tally.cost += cost
+        tally.cost_of_form += cost
 
     def _priced(
         self, preferences: Sequence[Preference], replies: Sequence[Response]
@@ -295,12 +311,18 @@ class _Tally:
 
     known: set[str] = field(default_factory=set)
     """The keys of replies that need not be paid."""
-    pairs: int = 0
+    pairs_of_form: int = 0
+    """Pairs that were asked about in the form that is asked in now."""
+    cost_of_form: float = 0.0
     calls: int = 0
     recalled: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0
+
+    def begin_anew(self) -> None:
+        """What pairs cost in a form that was given up says nothing about the other one."""
+        self.pairs_of_form, self.cost_of_form = 0, 0.0
 
     def is_new(self, reply: Response) -> bool:
         """Count a reply, and say whether it was sent for: the same request a second time is not."""

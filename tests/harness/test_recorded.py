@@ -292,16 +292,16 @@ def test_fast_answers_are_committed_together(counting: Counting, monkeypatch: py
 
 
 class Slow(Store):
-    """Writes in its own thread only once the engine has given more answers."""
+    """Writes what comes after the first answer only once the engine has given more answers."""
 
     more: threading.Event
-    beside = 0
+    writes = 0
 
     def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
-        """Wait where it is not the caller who would wait."""
-        if threading.current_thread() is not threading.main_thread():
+        """Wait, but with the first one."""
+        if self.writes:
             assert self.more.wait(timeout=10), "the engine was held up"
-            self.beside += 1
+        self.writes += 1
         return super().keep_answers(kept)
 
 
@@ -329,7 +329,7 @@ def test_a_fast_engine_is_not_held_up(url: str, monkeypatch: pytest.MonkeyPatch)
         answers = dict(recorded(engine, store).generate(prompts, SAMPLING))
         kept = store.known_answers([answer.key for answer in answers.values()])
 
-    assert store.beside >= 1
+    assert store.writes > 1
     assert len(prompts) == len(answers) == len(kept)
 
 
@@ -369,16 +369,18 @@ def test_an_answer_is_kept_although_no_other_comes(url: str, monkeypatch: pytest
 
 
 class Held(Store):
-    """Its thread has taken what waits, and is still writing, until it is let go."""
+    """Its thread has taken what waited after the first answer, and is still writing, until it is let go."""
 
+    begun: threading.Event
     taken: threading.Event
     let_go: threading.Event
 
     def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
-        """Wait in the store's thread."""
-        if threading.current_thread() is not threading.main_thread():
+        """Wait, but with the first one."""
+        if self.begun.is_set():
             self.taken.set()
             assert self.let_go.wait(timeout=30)
+        self.begun.set()
         return super().keep_answers(kept)
 
 
@@ -409,7 +411,7 @@ def test_an_answer_that_comes_during_a_write_is_kept_by_the_next(
     """A write that has taken what waited does not keep what came since: another one follows by itself."""
     monkeypatch.setattr("harness.recorded.COMMIT_SHARE", 0.0)
     with Held.open(url) as store:
-        store.taken, store.let_go = threading.Event(), threading.Event()
+        store.begun, store.taken, store.let_go = (threading.Event() for _ in range(3))
         assert 4 == len(list(recorded(Watched(store=store), store).generate(PROMPTS[:4], SAMPLING)))
 
 

@@ -39,6 +39,8 @@ def response_of(body: Body, sampling: Sampling) -> Response:
         raise Mendable(f"the server broke the answer off ({reason})")
     said = [*(message.get(name) for name in REASONING), _thought(content)]
     thought = next((each for each in said if isinstance(each, str) and each), None)
+    if not (whole or "").strip() and _calls_tools(message):
+        return replace(_counted(body, "", "refused", _why_no_text(message, reason)), thought=thought)
     if whole is None and thought:
         within = OUT_OF_TOKENS if reason == "length" else ENDED_WITHIN
         return replace(_counted(body, "", "thinking", within), thought=thought)
@@ -61,8 +63,9 @@ def _text(content: object) -> str | None:
     Raises Mendable for what is neither.
     """
     if isinstance(content, list):
-        texts = [part["text"] for part in content if isinstance(part, dict) and part.get("type") in TEXTS]
-        content = "".join(map(str, texts)) if texts else None
+        said = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") in TEXTS]
+        texts = [text for text in said if isinstance(text, str)]
+        content = "".join(texts) if texts else None
     if content is not None and not isinstance(content, str):
         raise Mendable("an answer without a text")
     return content
@@ -80,9 +83,13 @@ def _thought(content: object) -> str | None:
 
 def _why_no_text(message: Mapping[str, Any], finish_reason: object) -> str:
     """What a server gave in the place of a text. Asked again it would give the same, and be paid again."""
-    if message.get("tool_calls") or message.get("function_call"):
+    if _calls_tools(message):
         return "the model called tools and wrote no text"
     return f"the server gave no text (finish_reason {finish_reason!r})"
+
+
+def _calls_tools(message: Mapping[str, Any]) -> bool:
+    return bool(message.get("tool_calls") or message.get("function_call"))
 
 
 def tokens_used(body: Body) -> int:

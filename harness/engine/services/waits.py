@@ -36,10 +36,10 @@ def retry_after(value: str | None) -> float | None:
     if value is None or seconds is not None:
         return seconds
     try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+        moment = parsedate_to_datetime(value).astimezone(UTC)
+    except (ValueError, OverflowError):  # no date, or one that no calendar here has
         return None
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def duration(value: str | None) -> float | None:

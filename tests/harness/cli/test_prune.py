@@ -123,6 +123,23 @@ def test_a_stage_taken_up_meanwhile_stays(working: Working, monkeypatch: pytest.
     assert orphan.is_dir()
 
 
+@pytest.mark.parametrize("key", ["path", "adapter"])
+def test_what_a_model_of_the_file_lies_in_stays(working: Working, key: str) -> None:
+    """However deep in a stage's folder, and whether or not the stage was finished."""
+    partial = stage(working, "sft-aaaaaaaaaaaa.partial")
+    finished = stage(working, "sft-dddddddddddd", finished=True)
+    file = working.folder / "harness.toml"
+    base = 'path = "./base"\n' if key == "adapter" else ""
+    for number, folder in enumerate((partial, finished)):
+        place = folder.relative_to(working.folder) / "checkpoint-1"
+        file.write_text(f'{file.read_text()}\n[models.m{number}]\n{base}{key} = "./{place}"\n')
+    found = whys(working, "--unused-stages", "--yes")
+    assert [False, False] == [found[folder.name][0] for folder in (partial, finished)]
+    assert found[partial.name][1].endswith("model 'm0' lies in it")
+    assert partial.is_dir()
+    assert finished.is_dir()
+
+
 def test_finished_stages_go_only_by_name(working: Working) -> None:
     """One that nothing of the file needs may be another seed's; its candidate's link goes with it."""
     unused = stage(working, "sft-cccccccccccc", finished=True)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import sys
 from pathlib import Path
 
@@ -170,6 +171,24 @@ def test_paths_that_lead_nowhere(tmp_path: Path, file: Path, monkeypatch: pytest
         _identify(tmp_path)
     with pytest.raises(UsageError, match="a GGUF file is run by transformers"):
         _identify(file, backend="vllm")
+
+
+def test_odd_headers_are_damage(tmp_path: Path) -> None:
+    """Weights aligned to nothing, and lists within lists within lists: no arithmetic and no depth fails."""
+    aligned = _written(tmp_path / "a.gguf", [(np.ones(2, np.float32), None)])
+    content = aligned.read_bytes()
+    key = b"general.alignment"
+    stated = struct.pack("<Q", len(key)) + key + struct.pack("<II", 4, 0)
+    entries = struct.unpack_from("<Q", content, 16)[0] + 1
+    aligned.write_bytes(content[:16] + struct.pack("<Q", entries) + stated + content[24:])
+    with pytest.raises(ModelError, match="damaged: it aligns its tensors to 0 bytes"):
+        read_header(aligned)
+
+    deep = tmp_path / "d.gguf"
+    nested = struct.pack("<Q", 1) + b"a" + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000
+    deep.write_bytes(content[:16] + struct.pack("<Q", 1) + nested + content[24:])
+    with pytest.raises(ModelError, match="damaged, or cut off before its weights"):
+        read_header(deep)
 
 
 @pytest.mark.real

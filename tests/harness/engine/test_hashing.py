@@ -36,6 +36,17 @@ def test_a_big_file_is_read_once(big: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert first == file_hash(big)
 
 
+@pytest.mark.parametrize("damage", ["[]", "null", '{"k": 3}', "[" * 100_000, "{"])
+def test_a_damaged_memory_is_none(big: Path, tmp_path: Path, damage: str) -> None:
+    """Whatever its file holds instead, the content is read, and remembered again."""
+    first = file_hash(big)
+    [memory] = (tmp_path / "cache" / "harness").glob("*.json")
+    memory.write_text(damage)
+
+    assert first == file_hash(big)
+    assert first == file_hash(big)
+
+
 def test_a_changed_file_is_read_again(big: Path) -> None:
     """Another modification time or size makes the memory worthless."""
     first = file_hash(big)

@@ -1,7 +1,7 @@
 """Engines asked as a model's section says, whose answers come without their thoughts."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from harness.engine.services.openai_answers import response_of
 from harness.engine.thinking import ThinkingEngine
 from harness.errors import ModelError, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records import Endpoint, Local, Message, Model, Plugin, Prompt, Response, Sampling
+from harness.records import Endpoint, Gemini, Local, Message, Model, Plugin, Prompt, Response, Sampling
 from harness.thoughts import ENDED_WITHIN
 from tests.serving import Asked, Fault, ModelServer
 from tests.suites.scripted import FunctionEngine, says
@@ -199,6 +199,44 @@ def test_a_server_that_sets_thoughts_apart(
     with ModelServer(wrong=wrong) as server:
         found = answer(open_engine(Model(name="m", source=Endpoint(url=server.url, model="m"))))
     assert (text, "One.", stopped) == (found.text, found.thought, found.stopped)
+
+
+def cut_thinker(asked: Asked) -> Fault:
+    """A server whose template opens a thought, that sets nothing apart, and that runs out of tokens."""
+    is_short = asked.text == "Say yes."
+    text = "He wants a yes.\n</think>\n\nYes." if is_short else "Paris or Rome, let me"
+    choice = {"message": {"content": text}, "finish_reason": "stop" if is_short else "length"}
+    return Fault(body=json.dumps({"choices": [choice], "usage": {"prompt_tokens": 1}}).encode())
+
+
+def cut_talker(asked: Asked) -> Fault:
+    """A server whose model does not think, and is cut."""
+    choice = {"message": {"content": "Paris is"}, "finish_reason": "length"}
+    return Fault(body=json.dumps({"choices": [choice], "usage": {"prompt_tokens": 1}}).encode())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "stopped", "text"),
+    [(cut_thinker, "thinking", ""), (cut_talker, "length", "Paris is")],
+    ids=["thinks", "does not"],
+)
+def test_a_cut_text_without_tags_is_told_by_something_short(
+    wrong: Callable[[Asked], Fault], stopped: str, text: str
+) -> None:
+    """Whether a server's texts begin within a thought is asked once, paid, and nobody need configure it."""
+    with ModelServer(wrong=wrong) as server:
+        engine = open_engine(Model(name="m", source=Endpoint(url=server.url, model="m")))
+        found = [answer(engine, Prompt(content=(Message(role="user", content=f"{n}?"),))) for n in range(3)]
+    assert [(stopped, text)] * 3 == [(each.stopped, each.text) for each in found]
+    assert 1 == sum(asked.text == "Say yes." for asked in server.asked)
+    assert [2, 1, 1] == [each.prompt_tokens for each in found]
+
+
+def test_room_for_thoughts_makes_no_thought_of_a_cut_answer() -> None:
+    """A service that keeps its thoughts to itself, as Gemini does, is given room; its texts are answers."""
+    inner = FunctionEngine(answer=lambda prompt: Response(text="Here are three", stopped="length"))
+    found = answer(around(inner, source=Gemini(model="m"), thinking_tokens=4096))
+    assert ("Here are three", "length", None) == (found.text, found.stopped, found.thought)
 
 
 @pytest.mark.parametrize("thinking", ["One.", [{"type": "text", "text": "One."}]])

@@ -39,10 +39,13 @@ def says(text: str) -> Response:
         ("**Answer A:**\nRight.\n**Answer B:**\nWrong.\n\nVerdict: A", "A"),
         ("```\nB\n```", "B"),
         ("Take {x} as given.\nB", "B"),
+        ("[[A]]\n\nBecause it is better.", "A"),
+        ("Verdict: A\nReason: it is clearer.", "A"),
+        ("**Final verdict:** B\n\nA repeats itself.", "B"),
     ],
 )
 def test_a_verdict_in_words(text: str, choice: str) -> None:
-    """Stated on the last line, in whatever case and marks; sentences and headings do not count."""
+    """Stated on the last line, or marked as one, in whatever case; sentences and headings do not count."""
     assert choice == verdict_of(says(text)).choice
 
 

@@ -168,6 +168,21 @@ def test_stop_strings_cut_exactly(server: ModelServer) -> None:
             "the server gave no text (finish_reason 'stop')",
         ),
         (
+            {
+                "message": {"content": [{"type": "text"}, {"type": "text", "text": None}]},
+                "finish_reason": "stop",
+            },
+            "",
+            "refused",
+            "the server gave no text (finish_reason 'stop')",
+        ),
+        (
+            {"message": {"content": "", "tool_calls": [{"id": "1"}]}, "finish_reason": "tool_calls"},
+            "",
+            "refused",
+            "the model called tools and wrote no text",
+        ),
+        (
             {"message": {"content": None, "tool_calls": [{"id": "1"}]}, "finish_reason": "tool_calls"},
             "",
             "refused",

@@ -146,9 +146,22 @@ def test_tokens_that_were_used_take_the_place_of_the_guess() -> None:
     assert 5 == pytest.approx(clock.time - began)
 
 
+BEYOND = "Fri, 31 Dec 9999 23:59:59 -0100"
+"""A moment in the year 10000 in UTC."""
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [(None, None), ("7", 7), ("0.5", 0.5), ("-3", 0), ("soon", None), ("", None), ("Mon, 99 Foo", None)],
+    [
+        (None, None),
+        ("7", 7),
+        ("0.5", 0.5),
+        ("-3", 0),
+        ("soon", None),
+        ("", None),
+        ("Mon, 99 Foo", None),
+        (BEYOND, None),
+    ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
     """Seconds are read, nonsense is not."""
