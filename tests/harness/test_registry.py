@@ -636,6 +636,10 @@ def test_mistakes_in_small_sections(read: Read, mistakes: Mistakes, text: str, m
             'models.m.thinking_tags: expected an opening and a closing tag, such as ["<think>", "</think>"]',
         ),
         (
+            'path = "a/b"\ntemplate_arguments = { strftime_now = "today" }',
+            "models.m.template_arguments: `strftime_now` is no argument of a template: harness sets it",
+        ),
+        (
             'path = "a/b"\ntemplate_arguments = { tokenize = true }',
             "models.m.template_arguments: `tokenize` is no argument of a template: harness sets it",
         ),
