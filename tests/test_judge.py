@@ -426,6 +426,14 @@ def test_until_decided_within_a_budget_in_the_other_form(project: Judged) -> Non
     assert found["sessions"][0]["ended"] in ("decided", "undecidable")
 
 
+def test_a_judge_that_is_cut_is_asked_nothing_else(project: Judged) -> None:
+    """A budget reckons with its replies alone."""
+    project.judge.finish_reason = "length"
+    project.judge.answer = lambda asked: "A is"
+    project.judged("--by", "served", "--budget", "5", code=3)
+    assert all("<answer A" in asked.text for asked in project.judge.asked)
+
+
 def test_a_broken_judge_stops_no_other(project: Judged) -> None:
     """The others are asked about everything, and the command still ends with 3."""
     project.judge.answer = lambda asked: refuse(asked) if "contents" not in asked.body else longer(asked)

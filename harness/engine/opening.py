@@ -26,17 +26,18 @@ EXTRAS = {"gemini": "google.generativeai", "vllm": "vllm"}
 """The package that each extra of engines brings."""
 
 
-def open_engine(model: Model, *, device: str | None = None) -> Engine:
+def open_engine(model: Model, *, device: str | None = None, looks: bool = True) -> Engine:
     """Load or reach a model, asked as its section says, whose answers come without their thoughts.
 
-    `device` is `cpu`, `cuda` or `cuda:N`; None takes a GPU where there is one.
+    `device` is `cpu`, `cuda` or `cuda:N`; None takes a GPU where there is one. `looks`: a server may be asked
+    something short besides, to see whether its texts begin within a thought.
 
     Raises ModelError or DownloadNeeded for a local model that cannot be used, ModelError for a key that is
     not set, UnknownName for an engine that is not installed, UsageError for an extra that is not.
     """
     engine = _opened(model, device)
     identity = Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
-    return ThinkingEngine(engine, model, as_asked(identity, model).fingerprint)
+    return ThinkingEngine(engine, model, as_asked(identity, model).fingerprint, looks=looks)
 
 
 def _opened(model: Model, device: str | None) -> Engine:

@@ -47,8 +47,9 @@ class ThinkingEngine:
     `fingerprint` is the model's, as it is asked.
     """
 
-    def __init__(self, engine: Engine, model: Model, fingerprint: str) -> None:
+    def __init__(self, engine: Engine, model: Model, fingerprint: str, *, looks: bool = True) -> None:
         self._engine = engine
+        self._looks = looks and isinstance(model.source, Endpoint)
         self._model = model
         self._fingerprint = fingerprint
         self._tags = thoughts.tags_of(model)
@@ -139,8 +140,7 @@ class ThinkingEngine:
             self._begins_within = True
         is_cut = response.stopped == "length" and response.thought is None
         has_tags = thoughts.part(response.text, tags=self._tags).thought is not None
-        is_server = isinstance(self._model.source, Endpoint)
-        if self._begins_within is not None or not is_cut or has_tags or not is_server:
+        if self._begins_within is not None or not is_cut or has_tags or not self._looks:
             return response
         short = self._asked(Prompt(content=SHORT)).prompt
         try:

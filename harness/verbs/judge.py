@@ -226,7 +226,10 @@ def open_judge(project: Project, name: str, settings: JudgeSettings, watcher: Wa
 
     def load() -> Engine:
         watcher.loading(name)
-        return (open_reward_model if rates else open_engine)(model, device=project.device)
+        if rates:
+            return open_reward_model(model, device=project.device)
+        # a cut reply holds no verdict, thought or not, and nothing is asked that a budget does not know of
+        return open_engine(model, device=project.device, looks=False)
 
     return OpenedJudge(
         judge=judge_of(project, model, identity, settings, rates=rates),
