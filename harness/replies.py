@@ -2,7 +2,7 @@
 
 Models wrap what they were asked for: in a fence, in bold, after a sentence, behind `Verdict:`. All of that is
 read. A verdict counts where it is stated: in an object's `verdict`, between double brackets, behind a word
-such as `Verdict:` on a line of its own, or alone on the last line; never where its letter only occurs in a
+such as `Verdict:` on the first line, or alone on the last one; never where its letter only occurs in a
 sentence. A reply that states two different verdicts is unreadable, and nothing is guessed.
 """
 
@@ -25,7 +25,7 @@ _LABEL = re.compile(
 _ANNOUNCED = re.compile(
     r"\W*(?:(?:my|the|final|overall)\W+)*(?:verdict|winner|decision|judge?ment)\b", re.IGNORECASE
 )
-"""How a line begins that states a verdict wherever it stands; below `Answer A` there may be that answer."""
+"""How a first line begins that states a verdict; below `Answer A` there may be that answer."""
 _BRACKETED = re.compile(r"\[\[\s*(\w+)\s*\]\]")
 _FENCE = re.compile(r"\s*```+\s*\w*\s*")
 _HEADING = re.compile(r"\s*#[\s#*_]*answer\W+\w+\W*|.*:[\s*_]*", re.IGNORECASE)
@@ -60,11 +60,13 @@ def verdict_in(text: str, words: Mapping[str, V]) -> V | None:
     lines = _lines(_without(text, [(start, end) for _, start, end in objects]))
     before = [word for line in lines[:-1] if not _HEADING.fullmatch(line) for word in _on_line(line, words)]
     at_the_end = [word for line in lines[-1:] for word in _on_line(line, words)]
-    marked = [
-        line for line in lines if _bracketed(line, words) or (_ANNOUNCED.match(line) and _stated(line, words))
+    at_the_beginning = [
+        line
+        for line in lines[:1]
+        if _bracketed(line, words) or (_ANNOUNCED.match(line) and _stated(line, words))
     ]
     found = {*in_objects, *before, *at_the_end}
-    if len(found) != 1 or not (in_objects or at_the_end or marked):
+    if len(found) != 1 or not (in_objects or at_the_end or at_the_beginning):
         return None
     return words.get(found.pop() or "")
 

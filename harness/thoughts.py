@@ -50,7 +50,7 @@ _MESSAGES = re.compile(
     re.DOTALL,
 )
 
-_QUOTED = re.compile(r"[\s`\"'(\[{“«„]\Z")
+_QUOTED = re.compile(r"(?:[`\"'(\[{“«„]|[^\s.!?…:;)\"]\s+)\Z")
 
 OUT_OF_TOKENS = "its tokens ran out before its thought ended (`thinking_tokens` gives it more)"
 ENDED_WITHIN = "it ended within its thought"
@@ -67,17 +67,19 @@ class Parted:
     """Whether the thought is over; where it is not, there is no answer."""
 
 
-def part(text: str, *, opened: str | None = None, tags: Sequence[Tags] = KNOWN) -> Parted:
+def part(
+    text: str, *, opened: str | None = None, tags: Sequence[Tags] = KNOWN, thinks: bool = False
+) -> Parted:
     """A text's thought and its answer, which without a thought is the text as it is.
 
     `opened` is what the prompt left open before it, as `left_open` says: empty where that is nothing. None:
     nobody here knows the prompt, as with a server's template. A closing tag that no opening one stands before
-    is then taken to end a thought, but where a text only speaks of it.
+    is then taken to end a thought, but where a text only speaks of it; `thinks`: the model's texts do not.
     """
     whole = (opened or "") + text
     if _IN_CHANNELS.match(whole):
         return _by_channel(whole)
-    rest = _with_opening(whole, tags) if opened is None else whole
+    rest = _with_opening(whole, tags, thinks=thinks) if opened is None else whole
     thoughts = []
     while (tag := _beginning(rest, tags)) is not None:
         thought, closing, rest = rest.lstrip()[len(tag.opening) :].partition(tag.closing)
@@ -104,7 +106,8 @@ def apart(
     """
     if response.unanswered is not None:
         return response
-    parted = part(response.text, opened=opened if response.thought is None else "", tags=tags)
+    opened_here = opened if response.thought is None else ""
+    parted = part(response.text, opened=opened_here, tags=tags, thinks=thinks)
     thought = joined([response.thought or "", parted.thought or ""])
     cut = response.stopped == "length"
     if cut and thinks and opened is None and thought is None:
@@ -202,17 +205,17 @@ def _beginning(text: str, tags: Sequence[Tags]) -> Tags | None:
     return next((tag for tag in tags if begun.startswith(tag.opening)), None)
 
 
-def _with_opening(text: str, tags: Sequence[Tags]) -> str:
+def _with_opening(text: str, tags: Sequence[Tags], *, thinks: bool = False) -> str:
     """The text, with the opening tag before it where it holds a closing one alone that ends a thought."""
     for tag in tags:
         before, closing, after = text.partition(tag.closing)
-        if closing and tag.opening not in before and not _speaks_of_it(before, after):
+        if closing and tag.opening not in before and (thinks or not _speaks_of_it(before, after)):
             return tag.opening + text
     return text
 
 
 def _speaks_of_it(before: str, after: str) -> bool:
-    """Whether a tag stands within a line, behind a blank or a quotation mark."""
+    """Whether a tag stands within a line, in the middle of a sentence or behind a quotation mark."""
     begins_line = not before.rpartition("\n")[2].strip()
     ends_line = not after.partition("\n")[0].strip()
     return _QUOTED.search(before) is not None and not begins_line and not ends_line

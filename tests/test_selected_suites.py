@@ -88,6 +88,16 @@ def test_a_candidate_is_asked_like_what_it_was_trained_from(project: Working) ->
     assert [["<aside>", "</aside>"]] * 2 == asked
 
 
+def test_the_base_that_is_no_stage_is_a_box(project: Working) -> None:
+    """The page of training draws the model that the chain begins with, and where the stage starts."""
+    code, _, err = project.run("compare", "one", "picked", "--suite", "mine")
+    assert 0 == code, err
+    page = (project.folder / "reports/training.html").read_text("utf-8")
+    assert "base model" in page
+    assert "starts from outside" not in page
+    assert "starts from one" in page
+
+
 def test_what_writes_no_answers_is_asked_in_no_manner(project: Working) -> None:
     """A reward model's chain begins with a model that thinks, and what it ends in only rates."""
     rating = (

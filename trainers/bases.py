@@ -6,6 +6,7 @@
 Trainers are handed a folder, so that all of them, and their reference models, read the same weights.
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 from shutil import rmtree
 from typing import cast
@@ -29,7 +30,7 @@ def write_base(origin: Origin) -> None:
     source = cast(Local, model.source)
     identity = identify(model)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
-    with read_once():
+    with nullcontext() if identity.gguf is None else read_once():
         tokenizer = load_tokenizer(source, identity, name=model.name)
         loaded = load_weights(source, replace(identity, dtype="float32"), tokenizer, name=model.name)
     whole = cast(PreTrainedModel, loaded.merge_and_unload() if isinstance(loaded, PeftModel) else loaded)

@@ -163,7 +163,8 @@ def _split(data: str, number: int, turns: list[Turn]) -> Demonstration:
 def _conversation(data: str, number: int, value: object) -> list[Turn]:
     """Turns; a plain text is the user's."""
     if isinstance(value, str):
-        return _transcript(value) or [{"role": "user", "content": value}]
+        turns = _transcript(value) or [{"role": "user", "content": value}]
+        return turns[:-1] if turns[-1] == {"role": "assistant", "content": ""} else turns
     return _turns(data, number, value)
 
 

@@ -113,13 +113,14 @@ def _parquet_rows(path: Path) -> list[Row]:
 
     try:
         rows: list[Row] = parquet.read_table(path).to_pylist()
-    except pyarrow.ArrowInvalid as error:
-        raise DataError(str(path), 0, f"is not a Parquet file: {error}") from error
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(str(path), 0, f"is not a Parquet file, or is damaged: {error}") from error
     return rows
 
 
 def _hub_rows(name: str) -> list[Row]:
     from datasets import load_dataset  # noqa: PLC0415  seconds to import, and only hub ids need it
+    from datasets.exceptions import DatasetsError  # noqa: PLC0415  the same
 
     dataset, *which = HUB_PARTS.split(name, maxsplit=2)
     split = which.pop() if which else "train"
@@ -130,5 +131,5 @@ def _hub_rows(name: str) -> list[Row]:
             f"data set {name!r} is neither a file ({', '.join(FILE_KINDS)}) nor in the hub's cache, and the "
             f"hub gives none ({why_nothing_came(error)}); connect to the network, or name a file"
         ) from error
-    except ValueError as error:  # no such split, or several configurations
+    except (ValueError, DatasetsError) as error:  # no such split, several configurations, or unlike columns
         raise DataError(name, 0, str(error)) from error

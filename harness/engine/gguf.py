@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.util import find_spec
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -68,14 +67,11 @@ def read_header(file: Path) -> GgufHeader:
 
 @contextmanager
 def read_once() -> Iterator[None]:
-    """Let every file that transformers loads within be read once, and not four times.
+    """Let every GGUF file that transformers loads within be read once, and not four times.
 
     For the configuration, the weights and twice for the tokenizer it makes a new `gguf.GGUFReader`, which
     takes 5 seconds for 49,152 words; and for the weights the same table of names for every module.
     """
-    if find_spec("gguf") is None:  # then nothing can be loaded from such a file
-        yield
-        return
     import gguf  # noqa: PLC0415 - an extra
 
     before = {name: getattr(gguf, name) for name in READ_AGAIN}

@@ -274,7 +274,7 @@ def load(
     """
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
     place = place_of(device)
-    with read_once():
+    with nullcontext() if identity.gguf is None else read_once():
         tokenizer = load_tokenizer(source, identity, name=name)
         model = load_weights(source, identity, tokenizer, name=name)
     try:

@@ -9,8 +9,8 @@ A stop string of a suite ends no thought: an engine that cannot tell is asked wi
 known to think, and asked again without them where one ended an answer that had not begun.
 
 A server's chat template can open a thought that the server does not set apart. A text that was cut before the
-thought ended then holds no tag at all. So where the first such text comes, and no other answer has shown it
-yet, the server is asked something short, whose answer shows whether its texts begin within a thought.
+thought ended then holds no tag at all. So where the first such text comes, the server is asked something
+short, whose answer shows whether its texts begin within a thought.
 
 It does not know which engine it is about, nor where answers are kept.
 """
@@ -49,13 +49,13 @@ class ThinkingEngine:
 
     def __init__(self, engine: Engine, model: Model, fingerprint: str, *, looks: bool = True) -> None:
         self._engine = engine
-        self._looks = looks and isinstance(model.source, Endpoint)
+        self._looks = looks and isinstance(model.source, Endpoint) and model.thinking is None
         self._model = model
         self._fingerprint = fingerprint
         self._tags = thoughts.tags_of(model)
         self._thinks = bool(model.thinking or model.thinking_tokens or model.thinking_tags)
-        self._begins_within: bool | None = True if model.thinking or model.thinking_tags else None
-        """Whether a server's texts begin within a thought; None: that has not shown."""
+        self._begins_within = bool(model.thinking or model.thinking_tags)
+        """Whether a server's texts begin within a thought, as far as is known."""
 
     @property
     def fingerprint(self) -> str:
@@ -131,24 +131,21 @@ class ThinkingEngine:
             opened=asked.opened,
             tags=self._tags,
             stop=sampling.stop,
-            thinks=bool(self._begins_within),
+            thinks=self._begins_within,
         )
 
     def _looked_at(self, response: Response) -> Response:
         """Find out whether a server's texts begin within a thought, where that decides about this one."""
-        if thoughts.begins_within(response.text, self._tags):
-            self._begins_within = True
         is_cut = response.stopped == "length" and response.thought is None
-        has_tags = thoughts.part(response.text, tags=self._tags).thought is not None
-        if self._begins_within is not None or not is_cut or has_tags or not self._looks:
+        if not self._looks or not is_cut or thoughts.part(response.text, tags=self._tags).thought is not None:
             return response
+        self._looks = False
         short = self._asked(Prompt(content=SHORT)).prompt
         try:
             [(_, shown)] = self._engine.generate([short], Sampling(max_tokens=LOOKING))
         except (ModelError, EngineError):  # it does not take so many tokens, or has gone away
             return response
-        if shown.unanswered is None:
-            self._begins_within = thoughts.begins_within(shown.text, self._tags)
+        self._begins_within = thoughts.begins_within(shown.text, self._tags)
         return _counted(response, shown)
 
     def _sent(self, sampling: Sampling) -> Sampling:

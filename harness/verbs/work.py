@@ -8,7 +8,7 @@ It does not know how any of it is shown.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -533,13 +533,11 @@ def _keep_classifier(project: Project, name: Json, checkpoint: Json, store: Stor
         _keep_stages(project, name, store, {CHECKPOINT: checkpoint})
 
 
-def _base_model(project: Project, stage: PlannedStage) -> str | None:
-    """The name of the model that a stage starts from; None where that is a stage, or nothing."""
-    pipelines = project.registry.pipelines
-    base = pipelines[stage.pipeline].base
-    while base is not None and base in pipelines:
-        base = pipelines[base].base
-    return None if stage.manifest["parent"] is not None else base
+def _base_model(project: Project, stage: PlannedStage, trained: Collection[Path]) -> str | None:
+    """The name of the model that a stage starts from; None where that is one of `trained`, or nothing."""
+    if stage.parent is None or stage.parent.folder in trained:
+        return None
+    return project.registry.pipelines[stage.pipeline].base
 
 
 def _keep_stages(project: Project, name: str, store: Store, also: Mapping[str, Json] | None = None) -> None:
@@ -547,7 +545,9 @@ def _keep_stages(project: Project, name: str, store: Store, also: Mapping[str, J
 
     `also` is to be known of the pipeline's last stage.
     """
-    for position, stage in enumerate(project.plan(name)):
+    stages = project.plan(name)
+    trained = {stage.folder for stage in stages}
+    for position, stage in enumerate(stages):
         store.keep_stage(
             KeptStage(
                 pipeline=name,
@@ -558,7 +558,7 @@ def _keep_stages(project: Project, name: str, store: Store, also: Mapping[str, J
                 manifest={
                     **stage.manifest,
                     "pipeline": stage.pipeline,
-                    "base": _base_model(project, stage),
+                    "base": _base_model(project, stage, trained),
                     "history": stage.history,
                     "completions": stage.completions,
                     "selection": stage.selection,

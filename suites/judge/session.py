@@ -90,7 +90,7 @@ class Asking:
         seed: int,
         ask_refused: bool = False,
     ) -> None:
-        self.judge = judge
+        self.judge, self._first_form = judge, judge
         self.notes: list[str] = []
         self.given_up: str | None = None
         """Why the judge is asked nothing more; None: it is."""
@@ -104,15 +104,14 @@ class Asking:
 
         A judge that cannot be read is asked in another form, from the first pair on, and then no further.
         """
-        form_before = self.judge
         self.judge, gave_one_up = as_asked_last(self.judge, self._store, pairs)
         self._is_last_form = self._is_last_form or gave_one_up
         tally = _Tally()
         while True:
             try:
                 session = self._session(pairs, stopping, tally)
-                if self.given_up is None:
-                    self._take_back(form_before, pairs)
+                if self.given_up is None and session.ended in ("all", "decided"):
+                    self._take_back(pairs)
                 return session
             except SchemaRefused as refused:
                 if not isinstance(self.judge, PairwiseJudge) or has_replied(
@@ -130,11 +129,13 @@ class Asking:
                 if stopping is not None:
                     stopping.forget()
 
-    def _take_back(self, given_up: Judge, pairs: Sequence[Pair]) -> None:
-        """Forget what was read in a form that was given up, once another one is read about the same pairs."""
-        if given_up.rater.id != self.judge.rater.id:
+    def _take_back(self, pairs: Sequence[Pair]) -> None:
+        """Forget what was read in forms that were given up, once another one is read about the same pairs."""
+        form: Judge | None = self._first_form
+        while form is not None and form.rater.id != self.judge.rater.id:
             for left_run, right_run in {(pair.left_run, pair.right_run) for pair in pairs}:
-                self._store.forget_preferences(given_up.rater.id, left_run, right_run)
+                self._store.forget_preferences(form.rater.id, left_run, right_run)
+            form = form.otherwise()
 
     def _ask_otherwise(self, why: str) -> None:
         """Go over to the judge's other form, from nothing heard."""

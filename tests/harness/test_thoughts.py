@@ -37,6 +37,7 @@ TOOL = (
         ("A capital?\n</think>\n\nParis", None, "Paris", "A capital?"),
         ("A capital? </think>\nParis", None, "Paris", "A capital?"),
         ("A capital?</think>Paris", None, "Paris", "A capital?"),
+        ("It is a capital. </think> Paris", None, "Paris", "It is a capital."),
         ("<think>One.</think>\n<think>Two.</think>\nParis", "", "Paris", "One.\n\nTwo."),
         ("<think>\n\n</think>\n\nParis", "", "Paris", None),
         ("[THINK]A?[/THINK]Paris", "", "Paris", "A?"),

@@ -4,10 +4,10 @@ It does not know how it was trained.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase
 
@@ -173,7 +173,7 @@ def few_checkpoints(model: ExaminedModel) -> Iterator[Finding]:
     for file in sorted({*folder.glob("trainer_state.json"), *folder.glob("checkpoint-*/trainer_state.json")})[
         -1:
     ]:
-        state = json.loads(file.read_text("utf-8"))
+        state = _state(file)
         steps, epochs = state.get("max_steps", 0), state.get("num_train_epochs", 1)
         every = state.get("save_steps", 0)
         kept = len(list(folder.glob("checkpoint-*")))
@@ -197,6 +197,15 @@ CHECKS: tuple[Callable[[ExaminedModel], Iterator[Finding]], ...] = (
     adapters_own,
     few_checkpoints,
 )
+
+
+def _state(file: Path) -> Mapping[str, Any]:
+    """What a trainer kept; nothing where it was stopped while it wrote."""
+    try:
+        state = json.loads(file.read_text("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return {}
+    return state if isinstance(state, Mapping) else {}
 
 
 def _end_of_turn(model: ExaminedModel) -> int | None:

@@ -151,7 +151,8 @@ class EndpointEngine:
                 raise self._unanswered(answer.reason)
             return answer
 
-        way = (sampling, frozenset(prompt.schema for prompt in prompts))
+        ways = {(question.path, prompt.schema) for question, prompt in zip(questions, prompts, strict=True)}
+        way = (sampling, frozenset(ways))
         return self._refusals.told_apart(self._asked(ask, questions), with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:

@@ -18,7 +18,7 @@ from harness.errors import ModelError, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Endpoint, Gemini, Local, Message, Model, Plugin, Prompt, Response, Sampling
 from harness.thoughts import ENDED_WITHIN
-from tests.serving import Asked, Fault, ModelServer
+from tests.serving import Asked, Fault, ModelServer, status
 from tests.suites.scripted import FunctionEngine, says
 from tests.tiny_models import EOS, thinking_llama, tiny_llama
 
@@ -230,6 +230,38 @@ def test_a_cut_text_without_tags_is_told_by_something_short(
     assert [(stopped, text)] * 3 == [(each.stopped, each.text) for each in found]
     assert 1 == sum(asked.text == "Say yes." for asked in server.asked)
     assert [2, 1, 1] == [each.prompt_tokens for each in found]
+
+
+@pytest.mark.parametrize("refuses", [True, False], ids=["refused", "cut itself"])
+def test_what_shows_nothing_is_asked_once(refuses: bool) -> None:
+    """A server that refuses so many tokens, or whose short answer is cut too: its cut answers are answers."""
+
+    def wrong(asked: Asked) -> Fault:
+        if refuses and asked.body["max_tokens"] > 1000:
+            return status(400, "too many tokens")
+        return cut_talker(asked)
+
+    with ModelServer(wrong=wrong) as server:
+        engine = open_engine(Model(name="m", source=Endpoint(url=server.url, model="m")))
+        found = [answer(engine, Prompt(content=(Message(role="user", content=f"{n}?"),))) for n in range(3)]
+        looks = [asked for asked in server.asked if asked.body["max_tokens"] > 1000]
+    assert [("length", "Paris is")] * 3 == [(each.stopped, each.text) for each in found]
+    assert 1 + refuses == len(looks), "where it is refused, the short text is tried as well"
+
+
+def test_one_stray_tag_makes_no_thoughts_of_other_answers() -> None:
+    """A model that does not think wrote a closing tag; what is cut later is cut."""
+    texts = iter(["An answer.\n</think>\n", "Paris is"])
+    inner = FunctionEngine(answer=lambda prompt: Response(text=next(texts), stopped="length"))
+    engine = around(inner, source=Gemini(model="m"))
+    answer(engine)
+    assert ("Paris is", "length") == (answer(engine).text, "length")
+
+
+def test_a_known_thinker_speaks_of_no_tags() -> None:
+    """Where the section says that it thinks, a closing tag ends the thought wherever it stands."""
+    inner = FunctionEngine(answer=lambda prompt: says("So we close with </think> and Paris"))
+    assert "and Paris" == answer(around(inner, thinking=True)).text
 
 
 def test_room_for_thoughts_makes_no_thought_of_a_cut_answer() -> None:
