@@ -11,6 +11,9 @@ from harness.counted import counted
 from harness.store import KeptStage, Store
 from reports.wording import toml
 
+NAMED = "named"
+"""In a kept manifest: when a command named the pipeline last, the same in all of its stages."""
+
 CURVES = (
     ("loss", "loss"),
     ("eval_loss", "loss on rows that were held out"),
@@ -87,8 +90,17 @@ def trained_stages(
 
 
 def _newest(stages: Sequence[KeptStage]) -> list[KeptStage]:
-    """A pipeline's stages as it was trained last: of each place, the one that was kept last."""
-    return [stage for _, stage in sorted({stage.position: stage for stage in stages}.items())]
+    """A pipeline's stages as it was named last, which need not be those that were trained last.
+
+    In a store of before that was recorded: of each place, the one that was trained last.
+    """
+    last = max((_named(stage) for stage in stages), default="")
+    named = {stage.position: stage for stage in stages if _named(stage) == last}
+    return [stage for _, stage in sorted(named.items())]
+
+
+def _named(stage: KeptStage) -> str:
+    return str(stage.manifest.get(NAMED, ""))
 
 
 def _trained(

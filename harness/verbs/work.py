@@ -39,7 +39,7 @@ from harness.verbs.selecting import left_out
 from reports.conditions import limits
 from reports.leaderboard import Leaderboard, build, latest
 from reports.scorers import CHECKPOINT, classifier_stage
-from reports.training import trained_stages
+from reports.training import NAMED, trained_stages
 from reports.writing import write
 from trainers.forecast import Forecast, forecast
 from trainers.planning import PlannedStage
@@ -545,7 +545,7 @@ def _keep_stages(project: Project, name: str, store: Store, also: Mapping[str, J
 
     `also` is to be known of the pipeline's last stage.
     """
-    stages = project.plan(name)
+    stages, now = project.plan(name), datetime.now(UTC).isoformat()
     trained = {stage.folder for stage in stages}
     for position, stage in enumerate(stages):
         store.keep_stage(
@@ -559,6 +559,7 @@ def _keep_stages(project: Project, name: str, store: Store, also: Mapping[str, J
                     **stage.manifest,
                     "pipeline": stage.pipeline,
                     "base": _base_model(project, stage, trained),
+                    NAMED: now,
                     "history": stage.history,
                     "completions": stage.completions,
                     "selection": stage.selection,

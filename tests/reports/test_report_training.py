@@ -82,6 +82,21 @@ def test_a_stage_trained_anew_replaces_the_earlier_one(store: Store) -> None:
     assert ["id-later"] == [stage.identity for stage in trained_stages(store, ["sft"])]
 
 
+def test_a_pipeline_is_shown_as_it_was_named_last(store: Store) -> None:
+    """Changed and changed back, nothing is trained again; and a stage that was taken out is gone."""
+    for identity, position, finished, named in [
+        ("first", 0, "2026-01-01", "3"),
+        ("second", 0, "2026-01-02", "2"),
+        ("taken out", 1, "2026-01-02", "2"),
+    ]:
+        made = _fields(kept("p", "p-sft", position, None))
+        manifest = {**made["manifest"], "named": named}
+        fields = {"identity": identity, "finished": finished, "manifest": manifest}
+        store.keep_stage(KeptStage(**{**made, **fields}))
+
+    assert ["first"] == [stage.identity for stage in trained_stages(store, ["p"])]
+
+
 def test_curves_are_what_was_logged(store: Store) -> None:
     """Step by step, and nothing for what was logged once or never."""
     stage = trained_stages(store, ["sft"])[0]
