@@ -419,6 +419,22 @@ def test_what_a_form_said_before_it_was_given_up(project: Judged) -> None:
     assert 2 * PAIRS - 4 == len(project.preferences())
 
 
+def test_pairs_that_were_read_stay_in_their_form(project: Judged) -> None:
+    """Where other models make the judge go over to another form, what is known of these is not asked anew."""
+    file = project.folder / "harness.toml"
+    three = f'[models.three]\nendpoint = "{project.candidates.address}/v1"\nmodel = "m"\nsystem = "x"\n'
+    file.write_text(f"{file.read_text()}{three}")
+    command = ("--prompts", "prompts.jsonl", "--by", "served", "--json")
+    assert 0 == project.run("judge", "two", "three", *command)[0]
+    project.judge.answer = lambda asked: refuse(asked) if held_to_a_schema(asked) else longer(asked)
+    code, out, err = project.run("judge", "one", "two", "three", *command)
+    assert 0 == code, err
+    calls = {(each["left"], each["right"]): each["calls"] for each in json.loads(out)["sessions"]}
+    assert 0 == calls["two", "three"], calls
+    raters = {(each.left_run, each.right_run, each.rater) for each in project.preferences()}
+    assert 3 == len(raters), "one for every two models"
+
+
 def test_until_decided_within_a_budget_in_the_other_form(project: Judged) -> None:
     """What pairs cost in a form that was given up says nothing of what is left for others."""
     project.judge.answer = lambda asked: refuse(asked) if held_to_a_schema(asked) else longer(asked)

@@ -104,7 +104,11 @@ class Asking:
 
         A judge that cannot be read is asked in another form, from the first pair on, and then no further.
         """
-        self.judge, gave_one_up = as_asked_last(self.judge, self._store, pairs)
+        as_asked, gave_one_up = as_asked_last(self._first_form, self._store, pairs)
+        if as_asked.rater.id != self.judge.rater.id and has_replied(
+            as_asked, self._store, _to_ask(as_asked, pairs)
+        ):  # what was read about these pairs counts, in whatever form others were read since
+            self.judge, self._hearing = as_asked, Hearing()
         self._is_last_form = self._is_last_form or gave_one_up
         tally = _Tally()
         while True:
