@@ -49,7 +49,8 @@ class ThinkingEngine:
 
     def __init__(self, engine: Engine, model: Model, fingerprint: str, *, looks: bool = True) -> None:
         self._engine = engine
-        self._looks = looks and isinstance(model.source, Endpoint) and model.thinking is None
+        is_told = model.thinking is not None or model.thinking_tags is not None
+        self._looks = looks and isinstance(model.source, Endpoint) and not is_told
         self._model = model
         self._fingerprint = fingerprint
         self._tags = thoughts.tags_of(model)

@@ -249,6 +249,14 @@ def test_what_shows_nothing_is_asked_once(refuses: bool) -> None:
     assert 1 + refuses == len(looks), "where it is refused, the short text is tried as well"
 
 
+def test_what_a_section_says_is_not_looked_for() -> None:
+    """Tags that it names are believed: nothing else is asked, and a text cut before them is a thought."""
+    with ModelServer(wrong=cut_talker) as server:
+        source = Endpoint(url=server.url, model="m")
+        found = answer(open_engine(Model(name="m", source=source, thinking_tags=("<a>", "</a>"))))
+    assert ("thinking", 1) == (found.stopped, len(server.asked))
+
+
 def test_one_stray_tag_makes_no_thoughts_of_other_answers() -> None:
     """A model that does not think wrote a closing tag; what is cut later is cut."""
     texts = iter(["An answer.\n</think>\n", "Paris is"])
