@@ -13,10 +13,10 @@ It does not know how anything is compared, nor how it will look.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from harness.comparison import ScoredRun, compare_family
 from harness.records import Comparison, Json, Metric, Observation
+from harness.stats.plan import USUAL, AnalysisPlan
 
 Place = tuple[str, int]
 """One score of a metric: the sample's id, and the part."""
@@ -40,17 +40,12 @@ class Breakdown:
 def break_down(
     baseline: Sequence[ScoredRun],
     candidates: Mapping[str, Sequence[ScoredRun]],
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-    force: bool = False,
+    plan: AnalysisPlan = USUAL,
 ) -> list[Breakdown]:
     """Every split that the runs' metrics name and that parts their samples in two groups or more.
 
     Arguments are those of `harness.comparison.compare_all`.
     """
-    compare = partial(compare_family, level=level, resamples=resamples, seed=seed, force=force)
     suites = dict.fromkeys(scored.run.suite for runs in (baseline, *candidates.values()) for scored in runs)
     tables = []
     for suite in suites:
@@ -62,7 +57,7 @@ def break_down(
             if len(groups) < 2:
                 continue
             pairs = _pairs(reference, others, metric, groups) if reference else {}
-            compared = compare(list(pairs.values()), f"{suite} {metric.name} by {split}")
+            compared = compare_family(list(pairs.values()), f"{suite} {metric.name} by {split}", plan)
             tables.append(
                 Breakdown(
                     suite=suite,

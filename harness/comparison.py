@@ -27,9 +27,11 @@ from harness.counted import counted
 from harness.environment import packages_behind
 from harness.records import Alike, Comparison, Decision, Flips, Json, Metric, Observation, Run, Verdict
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
+from harness.stats.decisions import decide_difference
 from harness.stats.intervals import difference_interval
 from harness.stats.multiplicity import holm
 from harness.stats.paired import PairedTest, mcnemar, sign_flip
+from harness.stats.plan import USUAL, AnalysisPlan
 from harness.stats.power import detectable
 
 HEADLINE, EXPLORATORY = "headline", "exploratory"
@@ -67,21 +69,6 @@ class ScoredRun:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """How to compute: the same for every comparison of a call."""
-
-    level: float
-    resamples: int
-    seed: int
-    force: bool
-
-    @property
-    def alpha(self) -> float:
-        """1 - level, without the float's dust: 0.05, not 0.05000000000000004."""
-        return round(1 - self.level, 12)
-
-
-@dataclass(frozen=True, slots=True)
 class _Pairs:
     """Scores of both sides, by sample and part, with the count of what could not be paired."""
 
@@ -96,11 +83,7 @@ class _Pairs:
 def compare_all(
     baseline: Sequence[ScoredRun],
     candidates: Mapping[str, Sequence[ScoredRun]],
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-    force: bool = False,
+    plan: AnalysisPlan = USUAL,
 ) -> list[Verdict]:
     """Each candidate against the baseline: one run per suite on each side, and at least one of the baseline.
 
@@ -108,7 +91,6 @@ def compare_all(
     others as a second, exploratory one; metrics with a margin that are no headlines are a third. Numbers
     before it do not depend on what else is compared.
     """
-    plan = _Plan(level, resamples, seed, force)
     by_candidate = {name: list(_over_suites(baseline, runs, name, plan)) for name, runs in candidates.items()}
     adjusted = iter(_adjusted([each for found in by_candidate.values() for each in found], plan))
     return [
@@ -117,34 +99,13 @@ def compare_all(
     ]
 
 
-def compare_runs(
-    baseline: ScoredRun,
-    candidate: ScoredRun,
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-    force: bool = False,
-) -> list[Comparison]:
-    """One suite's metrics, in its order. The two families are those of this suite alone."""
-    plan = _Plan(level, resamples, seed, force)
-    return _adjusted(_over_metrics(baseline, candidate, plan), plan)
-
-
 def compare_family(
-    pairs: Sequence[tuple[ScoredRun, ScoredRun]],
-    family: str,
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-    force: bool = False,
+    pairs: Sequence[tuple[ScoredRun, ScoredRun]], family: str, plan: AnalysisPlan = USUAL
 ) -> list[Comparison]:
     """Pairs of a baseline's and a candidate's run of one metric, corrected together as a family of their own.
 
     One comparison per pair, in their order.
     """
-    plan = _Plan(level, resamples, seed, force)
     found = [each for pair in pairs for each in _over_metrics(*pair, plan)]
     return _adjusted([replace(each, family=family) for each in found], plan)
 
@@ -282,7 +243,7 @@ def _canonical(value: Json) -> str:
 
 
 def _over_suites(
-    baseline: Sequence[ScoredRun], candidate: Sequence[ScoredRun], name: str, plan: _Plan
+    baseline: Sequence[ScoredRun], candidate: Sequence[ScoredRun], name: str, plan: AnalysisPlan
 ) -> Iterator[Comparison]:
     """All comparisons of one candidate, suites in the baseline's order."""
     ours, theirs = ({scored.run.suite: scored for scored in runs} for runs in (baseline, candidate))
@@ -296,7 +257,7 @@ def _over_suites(
             yield _without_numbers(reference, name, suite, metric, [f"{absent} has no run of this suite"])
 
 
-def _over_metrics(baseline: ScoredRun, candidate: ScoredRun, plan: _Plan) -> list[Comparison]:
+def _over_metrics(baseline: ScoredRun, candidate: ScoredRun, plan: AnalysisPlan) -> list[Comparison]:
     blocking, notes = comparability(baseline.run, candidate.run)
     metrics = {metric.name: metric for metric in (*candidate.run.metrics, *baseline.run.metrics)}
     if blocking and not plan.force:
@@ -341,7 +302,7 @@ def _family(metric: Metric) -> str:
 
 
 def _compared(
-    baseline: ScoredRun, candidate: ScoredRun, metric: Metric, notes: Sequence[str], plan: _Plan
+    baseline: ScoredRun, candidate: ScoredRun, metric: Metric, notes: Sequence[str], plan: AnalysisPlan
 ) -> Comparison:
     """One metric's numbers; adjusted p and decision are still to come, for they need the family."""
     pairs = _paired(baseline.observations.get(metric.name, ()), candidate.observations.get(metric.name, ()))
@@ -361,8 +322,7 @@ def _compared(
         differences,
         high - low,
         metric,
-        level=plan.level,
-        resamples=plan.resamples,
+        plan,
         rng=_generator(plan.seed, suite, metric.name, names),
     )
     return replace(
@@ -416,7 +376,9 @@ def _flips(pairs: _Pairs) -> Flips:
     )
 
 
-def _tested(differences: Clusters, flips: Flips | None, plan: _Plan, rng: np.random.Generator) -> PairedTest:
+def _tested(
+    differences: Clusters, flips: Flips | None, plan: AnalysisPlan, rng: np.random.Generator
+) -> PairedTest:
     """McNemar where every cluster holds one binary score, else a permutation of whole clusters."""
     if flips and differences.singles:
         return PairedTest(mcnemar(flips.won, flips.lost), "exact McNemar test")
@@ -429,7 +391,7 @@ def _generator(seed: int, suite: str, metric: str, names: tuple[str, str]) -> np
     return np.random.default_rng(int.from_bytes(hashlib.sha256(what.encode()).digest()[:16]))
 
 
-def _adjusted(comparisons: Sequence[Comparison], plan: _Plan) -> list[Comparison]:
+def _adjusted(comparisons: Sequence[Comparison], plan: AnalysisPlan) -> list[Comparison]:
     """The same comparisons in the same order, corrected within their families and decided."""
     adjusted: dict[int, float] = {}
     for family in {each.family for each in comparisons}:
@@ -446,13 +408,12 @@ def _adjusted(comparisons: Sequence[Comparison], plan: _Plan) -> list[Comparison
     return price.decided(compared, plan.alpha)
 
 
-def _decided(comparison: Comparison, adjusted_p: float, plan: _Plan) -> Comparison:
+def _decided(comparison: Comparison, adjusted_p: float, plan: AnalysisPlan) -> Comparison:
     interval = comparison.interval
     assert interval is not None
-    rose, fell = interval.low > 0, interval.high < 0
-    decision = Decision.NO_DIFFERENCE
-    if adjusted_p < plan.alpha and (rose or fell):
-        decision = Decision.BETTER if rose == comparison.metric.higher_is_better else Decision.WORSE
+    decision = decide_difference(
+        interval, adjusted_p, plan.alpha, higher_is_better=comparison.metric.higher_is_better
+    )
     return replace(comparison, adjusted_p=adjusted_p, decision=decision)
 
 

@@ -8,10 +8,11 @@ answers counts, and once. A blind test that is still sealed has no preferences i
 It does not know what judgements mean.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from harness.counted import counted
 from harness.preferences import Judgement
 from harness.records import Message, Preference, Rater, Response, Run
 from harness.store import Store
@@ -40,23 +41,16 @@ def judgements(
     return told(store, _chosen(store, names, fingerprints)[0])
 
 
-def told(store: Store, chosen: Sequence[Preference]) -> list[Judgement]:
-    """These preferences as judgements, with what the store knows of their runs and raters."""
+def told(store: Store, chosen: Sequence[Preference], raters: Iterable[Rater] = ()) -> list[Judgement]:
+    """These preferences as judgements, with what the store knows of their runs and raters.
+
+    `raters`: those who are not in the store yet.
+    """
     runs = {run.id: run for run in store.runs()}
     judged = dict.fromkeys(run for each in chosen for run in (each.left_run, each.right_run))
     asked = {run: _asked(store, run) for run in judged}
-    raters = {rater.id: rater for rater in store.raters()}
-    return [_judgement(each, runs, asked, raters[each.rater]) for each in chosen]
-
-
-def outdated(
-    store: Store,
-    names: Sequence[str] = (),
-    *,
-    fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
-) -> int:
-    """How many judgements between these models are about earlier answers, and so not among `judgements`."""
-    return _chosen(store, names, fingerprints)[1]
+    known = {rater.id: rater for rater in (*store.raters(), *raters)}
+    return [_judgement(each, runs, asked, known[each.rater]) for each in chosen]
 
 
 def caveats(
@@ -65,19 +59,20 @@ def caveats(
     *,
     fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[str]:
-    """What whoever reads these judgements must know: what is left out, and whom not to rely on."""
+    """What to know before relying on these judgements: what is left out, and whom not to rely on."""
     chosen, earlier = _chosen(store, names, fingerprints)
-    heard = {each.rater for each in chosen}
+    raters = {each.rater for each in chosen}
     notes = []
     if earlier:
-        notes.append(f"{earlier} preferences are about earlier answers of these models, and are left out")
+        are = "is" if earlier == 1 else "are"
+        notes.append(
+            f"{counted(earlier, 'preference')} {are} about earlier answers of these models, and left out"
+        )
     for rater in store.raters():
         flags = rater.details.get("flags")
-        if rater.id in heard and isinstance(flags, Sequence) and flags:
-            told = "; ".join(map(str, flags))
-            notes.append(
-                f"{rater.id}: the audit advises not to rely on these votes, which count here: {told}"
-            )
+        if rater.id in raters and isinstance(flags, Sequence) and flags:
+            why = "; ".join(map(str, flags))
+            notes.append(f"{rater.id}: the audit advises not to rely on these votes, which count here: {why}")
     return notes
 
 

@@ -27,8 +27,10 @@ import numpy as np
 
 from harness.records import Comparison, Decision, Loss, Metric, Price
 from harness.stats.clusters import Clusters
+from harness.stats.decisions import decide_loss
 from harness.stats.intervals import chance_above
 from harness.stats.multiplicity import holm
+from harness.stats.plan import AnalysisPlan
 from harness.stats.power import needed_within
 
 PRICE = "price"
@@ -39,9 +41,8 @@ def measured(
     differences: Clusters,
     span: float,
     metric: Metric,
+    plan: AnalysisPlan,
     *,
-    level: float,
-    resamples: int,
     rng: np.random.Generator,
 ) -> Loss | None:
     """What these differences say against the metric's margin, before anything is corrected and decided.
@@ -51,13 +52,13 @@ def measured(
     if metric.margin is None:
         return None
     gains = differences if metric.higher_is_better else Clusters(-differences.sums, differences.sizes)
-    p = chance_above(gains, span, -metric.margin, resamples=resamples, rng=rng)
+    p = chance_above(gains, span, -metric.margin, resamples=plan.resamples, rng=rng)
     return Loss(
         margin=metric.margin,
         decision=Price.UNDECIDED,
         p=p,
         adjusted_p=p,
-        needed=needed_within(gains, span, metric.margin, level=level),
+        needed=needed_within(gains, span, metric.margin, level=plan.level),
     )
 
 
@@ -84,13 +85,6 @@ def decided(comparisons: Sequence[Comparison], alpha: float) -> list[Comparison]
         each if each.loss is None else replace(each, loss=_decided(each, each.loss, next(adjusted), alpha))
         for each in comparisons
     ]
-
-
-def at_worst(comparison: Comparison) -> float:
-    """The end of the difference's interval where most is lost, as a gain: negative for a loss."""
-    interval = comparison.interval
-    assert interval is not None
-    return interval.low if comparison.metric.higher_is_better else -interval.high
 
 
 def at_best(comparison: Comparison) -> float:
@@ -157,9 +151,13 @@ def _names(comparisons: Sequence[Comparison]) -> str:
 
 
 def _decided(comparison: Comparison, loss: Loss, adjusted_p: float, alpha: float) -> Loss:
-    decision = Price.UNDECIDED
-    if adjusted_p < alpha / 2 and at_worst(comparison) > -loss.margin:
-        decision = Price.NOT_WORSE
-    elif comparison.decision is Decision.WORSE:
-        decision = Price.WORSE
+    assert comparison.interval is not None
+    decision = decide_loss(
+        comparison.interval,
+        adjusted_p,
+        alpha,
+        margin=loss.margin,
+        difference=comparison.decision,
+        higher_is_better=comparison.metric.higher_is_better,
+    )
     return replace(loss, adjusted_p=adjusted_p, decision=decision)

@@ -65,14 +65,22 @@ class Table:
 
 def tables(analysis: Analysis) -> list[Table]:
     """Everything that is worth a table; those that would be empty are left out."""
+    return [*_with_rows([_preferred(analysis)]), *tables_beside(analysis)]
+
+
+def tables_beside(analysis: Analysis) -> list[Table]:
+    """All but who is preferred, which can be said in sentences."""
     made = [
-        _preferred(analysis),
         _corrected(analysis),
         _leanings(analysis),
         _agreements(analysis),
         _groups(analysis),
         _ratings(analysis),
     ]
+    return _with_rows(made)
+
+
+def _with_rows(made: Sequence[Table]) -> list[Table]:
     return [table for table in made if table.rows]
 
 

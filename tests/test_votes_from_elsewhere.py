@@ -12,6 +12,7 @@ from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 from statsmodels.stats.inter_rater import cohens_kappa as statsmodels_kappa
 
 from harness.preferences import HUMANS, analyse, read_judgements
+from harness.stats.plan import AnalysisPlan
 from tests.working import Working
 
 README = Path(__file__).parent.parent / "README.md"
@@ -66,7 +67,7 @@ def test_the_win_rate_is_the_published_one(working: Working) -> None:
     """AlpacaEval: the mean of preference - 1, its standard error, wins and draws; null counts for neither."""
     published = pd.read_json("annotations.json").preference.dropna()
 
-    [finding] = analyse(read_judgements(Path("alpaca_eval.csv")), resamples=200).findings
+    [finding] = analyse(read_judgements(Path("alpaca_eval.csv")), AnalysisPlan(resamples=200)).findings
 
     assert finding.win_rate is not None
     assert pytest.approx((published - 1).mean(), abs=1e-12) == finding.win_rate.value
@@ -84,7 +85,7 @@ def test_annotators_agree_as_others_compute_it(working: Working) -> None:
     """PandaLM: kappas of the three columns of 0, 1 and 2, over all pairs of models, are statsmodels'."""
     columns = pd.read_json("testset-v1.json")[["annotator1", "annotator2", "annotator3"]].to_numpy()
 
-    found = analyse(read_judgements(Path("pandalm.csv")), resamples=50)
+    found = analyse(read_judgements(Path("pandalm.csv")), AnalysisPlan(resamples=50))
 
     [everybody] = [each for each in found.groups if each.models is None]
     assert pytest.approx(fleiss_kappa(aggregate_raters(columns)[0])) == everybody.fleiss.value

@@ -10,15 +10,14 @@ from typing import Any
 from rich.table import Table
 
 from harness.cli.console import Text
+from harness.cli.preferred import whole
 from harness.cli.terminal import console, print_json
 from harness.counted import counted
-from harness.records import Interval
-from harness.stats.agreement import Agreement
-from harness.stats.preferences import Bias, Share, WinRate
+from harness.preferences import Analysis
+from harness.stats.preferences import Bias, Share
 from harness.verbs.blind import Standing
 from suites.blind.audit import Audit, RaterAudit, verdict
 from suites.blind.design import Design
-from suites.blind.results import Result
 
 
 def standing_as_json(each: Standing) -> dict[str, Any]:
@@ -89,13 +88,11 @@ def show_audit(found: Audit, *, as_json: bool) -> None:
         soft_wrap=True,
     )
     console.print(_raters(found.raters))
-    for line in _agreement(found):
-        console.print(Text(line))
     for rater in found.raters:
         console.print(Text(verdict(rater), style="yellow" if rater.flags else ""))
     for line in _left_out(found.identical, found.missing):
         console.print(Text(line))
-    _print_results(found)
+    _print_preferences(found)
 
 
 def _raters(raters: Sequence[RaterAudit]) -> Table:
@@ -119,68 +116,23 @@ def _raters(raters: Sequence[RaterAudit]) -> Table:
     return table
 
 
-def _agreement(found: Audit) -> list[str]:
-    lines = [
-        f"{each.first} and {each.second}: agreement {_coefficient(each.raw)}, Cohen's kappa "
-        f"{_coefficient(each.kappa)}"
-        for each in found.between
-    ]
-    if len(found.raters) < 2:
-        return lines
-    return [
-        *lines,
-        f"all raters: agreement {_coefficient(found.raw)}, Fleiss' kappa {_coefficient(found.fleiss)}, "
-        f"Krippendorff's alpha {_coefficient(found.alpha)}",
-    ]
-
-
-def _print_results(found: Audit) -> None:
+def _print_preferences(found: Audit) -> None:
+    _print_analysis(found.preferences)
     if found.unsealed is None:
-        console.print("sealed: which model is ahead is told by `harness blind unseal`", style="dim")
-        return
-    for result in found.results:
-        _print_result(result)
-    if found.without_flagged:
+        console.print("sealed: `harness blind unseal` reveals which model is ahead", style="dim")
+    elif found.without_flagged is not None:
         console.print(Text(f"without {', '.join(found.flagged)}:"))
-        for result in found.without_flagged:
-            _print_result(result)
+        _print_analysis(found.without_flagged)
     elif found.flagged:
         console.print("all raters are flagged: there is no result without them")
 
 
-def _print_result(result: Result) -> None:
-    console.print(Text(f"{result.candidate} against {result.baseline}: {_rate(result.rate)}", style="bold"))
-    if result.sign is not None:
-        sign = result.sign
-        console.print(
-            f"  by prompt: {sign.won} won, {sign.tied} tied, {sign.lost} lost (sign test, p = {sign.p:.2g})"
-        )
-    for rater, rate in result.by_rater.items():
-        console.print(Text(f"  {rater}: {_rate(rate)}"))
-
-
-def _rate(rate: WinRate | None) -> str:
-    if rate is None:
-        return "nobody has chosen between the two"
-    if not rate.shows_something:
-        return f"preferred in –: {rate.won} won, {rate.tied} tied, {rate.lost} lost, on one prompt"
-    return (
-        f"preferred in {rate.value:.1%} {_interval(rate.interval, percent=True)}: "
-        f"{rate.won} won, {rate.tied} tied, {rate.lost} lost, on {counted(rate.prompts, 'prompt')}"
-    )
-
-
-def _coefficient(found: Agreement) -> str:
-    if found.value is None or found.interval is None:
-        return f"none ({found.reason})"
-    if not found.shows_something:
-        return "–"
-    return f"{found.value:.2f} {_interval(found.interval)} on {found.items} items"
-
-
-def _interval(interval: Interval, *, percent: bool = False) -> str:
-    form = ".1%" if percent else ".2f"
-    return f"[{interval.low:{form}}, {interval.high:{form}}]"
+def _print_analysis(analysis: Analysis | None) -> None:
+    if analysis is None:
+        console.print("nobody has chosen between two models yet")
+        return
+    for part in whole(analysis):
+        console.print(part)
 
 
 def _side(left: Bias | None) -> str:
@@ -190,7 +142,11 @@ def _side(left: Bias | None) -> str:
 
 
 def _counted(share: Share | None) -> str:
-    return "–" if share is None else f"{share.count} of {share.of} {_interval(share.interval)}"
+    return (
+        "–"
+        if share is None
+        else f"{share.count} of {share.of} [{share.interval.low:.2f}, {share.interval.high:.2f}]"
+    )
 
 
 def _seconds(seconds: float | None) -> str:

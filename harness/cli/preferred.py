@@ -19,7 +19,7 @@ def whole(analysis: Analysis) -> Iterator[Text | Table]:
     """Everything: who is preferred by whom in sentences, for a table of it is too wide, then the others."""
     for finding in analysis.findings:
         yield Text(finding.sentence())
-    for table in preferred.tables(analysis)[1:]:
+    for table in preferred.tables_beside(analysis):
         yield _table(table)
 
 

@@ -11,6 +11,7 @@ from harness.preferences.judgement import (
     UNREADABLE,
     Choice,
     Judgement,
+    Winner,
     choices,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "Judgement",
     "RaterAgreement",
     "Ratings",
+    "Winner",
     "analyse",
     "choices",
     "read_judgements",

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from harness.preferences.findings import HUMANS, JURY, GroupAgreement, RaterAgreement
-from harness.preferences.heard import Heard, Plan
+from harness.preferences.heard import Heard
 from harness.preferences.judgement import Choice, Winner
 from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
+from harness.stats.plan import AnalysisPlan
 
 Pair = tuple[str, str, str]
 """An item and the two models."""
@@ -17,18 +18,18 @@ Verdicts = Mapping[str, Mapping[Pair, Choice]]
 """Each rater's usable choices between different answers."""
 
 
-def agreements(heard: Heard, plan: Plan) -> Iterator[RaterAgreement]:
+def agreements(heard: Heard, plan: AnalysisPlan) -> Iterator[RaterAgreement]:
     """Of each two raters; of each judge with all humans, and of these with one another, where several are.
 
     Of a crowd there are only the latter. A jury repeats its judges: its agreement with judges is left out.
     """
     said = _verdicts(heard)
     judges, humans = heard.raters("judge"), heard.raters("human")
-    for pair in combinations([*judges, *heard.people(plan)], 2):
+    for pair in combinations([*judges, *heard.people], 2):
         if pair[1] in judges and any(each.startswith(JURY) for each in pair):
             continue
         yield from _agreement(heard, pair, [pair], said, plan)
-    if len(humans) > 1 or plan.crowd:
+    if len(humans) > 1 or heard.crowd:
         for judge in judges:
             yield from _agreement(heard, (judge, HUMANS), [(judge, each) for each in humans], said, plan)
         yield from _agreement(heard, (HUMANS, HUMANS), list(combinations(humans, 2)), said, plan)
@@ -39,7 +40,7 @@ def _agreement(
     names: tuple[str, str],
     pairs: Sequence[tuple[str, str]],
     said: Verdicts,
-    plan: Plan,
+    plan: AnalysisPlan,
 ) -> Iterator[RaterAgreement]:
     """Of every verdict of the first with every one of the second on the same item; nothing where none is."""
     shared = [
@@ -62,13 +63,14 @@ def _agreement(
     )
 
 
-def groups(heard: Heard, plan: Plan) -> Iterator[GroupAgreement]:
+def groups(heard: Heard, plan: AnalysisPlan) -> Iterator[GroupAgreement]:
     """Of all humans, and of all raters where there are others; a jury only repeats its judges."""
     said = _verdicts(heard)
     humans = tuple(heard.raters("human"))
     judges = tuple(each for each in heard.raters("judge") if not each.startswith(JURY))
     for raters in dict.fromkeys([humans, (*judges, *humans)]):
         units = {item: choice.unit for each in raters for item, choice in said.get(each, {}).items()}
+        units = dict(sorted(units.items()))
         ratings = [[_verdict(said, rater, item) for rater in raters] for item in units]
         if any(len(row) - row.count(None) > 1 for row in ratings):
             numbers = plan.numbers(*(heard.models or ()), *raters) | {"clusters": list(units.values())}

@@ -13,38 +13,33 @@ from itertools import combinations
 
 from harness.preferences.agreement import agreements, groups
 from harness.preferences.findings import Analysis
-from harness.preferences.heard import FEW_PEOPLE, Plan, between, overall
+from harness.preferences.heard import overall
 from harness.preferences.judgement import Judgement
 from harness.preferences.preferred import decided, findings
 from harness.preferences.ranked import ranked
+from harness.stats.plan import USUAL, AnalysisPlan
 
 
 def analyse(
-    judgements: Sequence[Judgement],
-    *,
-    baseline: str | None = None,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
+    judgements: Sequence[Judgement], plan: AnalysisPlan = USUAL, *, baseline: str | None = None
 ) -> Analysis:
     """Everything that these judgements come to; at least one of them.
 
     `baseline` is one of the models; by default it is the first left one. Of two others, the one that is
     named first is the baseline of their pair.
     """
-    people = {each.rater for each in judgements if each.kind == "human"}
-    plan = Plan(level, resamples, seed, crowd=len(people) > FEW_PEOPLE)
     named = dict.fromkeys(name for each in judgements for name in (each.left, each.right))
     models = tuple(dict.fromkeys([baseline or judgements[0].left, *named]))
-    heard = [between(judgements, *pair) for pair in combinations(models, 2)]
+    everything = overall(judgements)
+    heard = [everything.between(*pair) for pair in combinations(models, 2)]
     heard = [each for each in heard if each.judgements]
-    shared = [overall(judgements), *heard] if len(heard) > 1 else heard
+    shared = [everything, *heard] if len(heard) > 1 else heard
     return Analysis(
         baseline=models[0],
         models=models,
-        level=level,
+        level=plan.level,
         findings=tuple(decided([found for each in heard for found in findings(each, plan)], plan)),
         agreements=tuple(found for each in shared for found in agreements(each, plan)),
         groups=tuple(found for each in shared for found in groups(each, plan)),
-        ratings=tuple(ranked(overall(judgements), plan)),
+        ratings=tuple(ranked(everything, plan)),
     )

@@ -6,34 +6,34 @@ It does not know how ratings are computed.
 from collections.abc import Iterator
 
 from harness.preferences.findings import HUMANS, Ratings
-from harness.preferences.heard import Heard, Plan
+from harness.preferences.heard import Heard
 from harness.stats.bradley_terry import ratings
+from harness.stats.plan import AnalysisPlan
 
 REFITS = 1_000
 """At most so many resamples, each of which fits the model anew."""
 
 
-def ranked(heard: Heard, plan: Plan) -> Iterator[Ratings]:
+def ranked(heard: Heard, plan: AnalysisPlan) -> Iterator[Ratings]:
     """Of those raters whose pairs hold three models or more."""
     humans = heard.raters("human")
     for judge in heard.raters("judge"):
         yield from _ratings(heard.by(judge), judge, plan)
     if humans:
-        yield from _ratings(heard.by(*humans), HUMANS if len(humans) > 1 or plan.crowd else humans[0], plan)
+        yield from _ratings(heard.by(*humans), HUMANS if len(humans) > 1 or heard.crowd else humans[0], plan)
 
 
-def _ratings(heard: Heard, rater: str, plan: Plan) -> Iterator[Ratings]:
+def _ratings(heard: Heard, rater: str, plan: AnalysisPlan) -> Iterator[Ratings]:
     decided = heard.decided()
     if len({name for each in decided for name in (each.left, each.right)}) < 3:
         return
-    numbers = plan.numbers(rater)
     try:
         rated = ratings(
             [each.left for each in decided],
             [each.right for each in decided],
             [1 - each.value for each in decided if each.value is not None],
             [each.unit for each in decided],
-            **numbers | {"resamples": min(plan.resamples, REFITS)},
+            **plan.at_most(REFITS).numbers(rater),
         )
     except ValueError as error:  # models that were never compared with each other, not even over others
         yield Ratings(rater=rater, ratings=(), reason=str(error))

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from harness.errors import DiskFull, UsageError
+from harness.judgements import told
 from harness.records import Sampling, Study
 from harness.store import Store
 from harness.verbs.pairs import answer_pairs
@@ -18,7 +20,7 @@ from suites.blind.audit import Audit, audit
 from suites.blind.ballots import BallotBox, Progress, find_study
 from suites.blind.design import Design, Plan, check_name, check_plan, make_design
 from suites.blind.exchange import Imported, read_votes, written
-from suites.blind.results import as_rater, preferences, tallies
+from suites.blind.preferences import as_rater, preferences, tallies
 from suites.blind.sealing import open_design, seal
 
 
@@ -177,15 +179,9 @@ def _standing(store: Store, study: Study) -> Standing:
 
 
 def _audit(project: Project, store: Store, study: Study, design: Design) -> Audit:
-    settings = project.registry.compare
-    return audit(
-        study,
-        design,
-        store.votes(study.name),
-        level=settings.level,
-        resamples=settings.resamples,
-        seed=project.registry.project.seed,
-    )
+    raters = [as_rater(study, rater, ()) for rater in design.sheets]
+    resolve = partial(told, store, raters=raters)
+    return audit(study, design, store.votes(study.name), resolve, project.analysis_plan())
 
 
 def _check_done(audited: Audit) -> None:

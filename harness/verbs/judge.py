@@ -308,13 +308,7 @@ def _analysis(project: Project, store: Store, preferences: Sequence[Preference])
     """The first name is the baseline: it is on the left of every pair that it is in."""
     if not preferences:
         return None
-    compare = project.registry.compare
-    return analyse(
-        told(store, preferences),
-        level=compare.level,
-        resamples=compare.resamples,
-        seed=project.registry.project.seed,
-    )
+    return analyse(told(store, preferences), project.analysis_plan())
 
 
 def _of_stopping(sessions: Sequence[PairSession], judge: str) -> list[str]:

@@ -20,20 +20,13 @@ def preferences(project: Project, names: Sequence[str] = (), *, baseline: str | 
     The baseline is the first name unless one is given. Raises UsageError where the store has no judgement
     of their newest answers, and UnknownName for a model that it has no answers of.
     """
-    settings = project.registry.compare
     named = _named(names, baseline)
     found = _kept(project, named if names else [])
     models = {name for each in found for name in (each.left, each.right)}
-    wanted = next(iter(named), settings.baseline)
+    wanted = next(iter(named), project.registry.compare.baseline)
     if baseline is not None and baseline not in models:
         raise UnknownName("judged model", baseline, models)
-    return analyse(
-        found,
-        baseline=wanted if wanted in models else None,
-        level=settings.level,
-        resamples=settings.resamples,
-        seed=project.registry.project.seed,
-    )
+    return analyse(found, project.analysis_plan(), baseline=wanted if wanted in models else None)
 
 
 def notes(project: Project, names: Sequence[str] = (), *, baseline: str | None = None) -> list[str]:

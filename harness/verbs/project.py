@@ -21,6 +21,7 @@ from harness.protocols import Engine, Suite
 from harness.recorded import recorded
 from harness.records import Json, Local, Model
 from harness.registry import JUDGES, Registry, labelled, load
+from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from harness.toyworld import settings_file
 from harness.verbs.evaluation_prompts import EvaluationPrompts
@@ -119,6 +120,16 @@ class Project:
                 "unset it to read them from the hub"
             )
         return Path(named) if named else None
+
+    def analysis_plan(self, *, force: bool = False) -> AnalysisPlan:
+        """How results are analysed, by `[compare]` and the project's seed."""
+        settings = self.registry.compare
+        return AnalysisPlan(
+            level=settings.level,
+            resamples=settings.resamples,
+            seed=self.registry.project.seed,
+            force=force,
+        )
 
     def store(self) -> Store:
         """Open the results store."""

@@ -409,7 +409,7 @@ def _outcome(
     folder: Path | None,
     notes: Sequence[str] = (),
 ) -> Outcome:
-    settings = project.registry.compare
+    plan = project.analysis_plan(force=force)
     runs = {name: [_with_margin(project, run) for run in theirs] for name, theirs in runs.items()}
     reserved = left_out(project.registry, store, runs)
     scored = {name: [_scored(store, run, reserved) for run in theirs] for name, theirs in runs.items()}
@@ -419,26 +419,18 @@ def _outcome(
         for name, theirs in scored.items()
         if name != baseline
     }
-    seed = project.registry.project.seed
-    level, resamples = settings.level, settings.resamples
     said, known = _preferences(project, store, runs)
     board = build(
         store,
         _with_judged(store, runs) if said else runs,
         baseline=baseline,
-        verdicts=compare_all(
-            scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
-        )
-        if scored[baseline]
-        else [],
-        breakdowns=break_down(
-            scored[baseline], candidates, level=level, resamples=resamples, seed=seed, force=force
-        ),
+        verdicts=compare_all(scored[baseline], candidates, plan) if scored[baseline] else [],
+        breakdowns=break_down(scored[baseline], candidates, plan),
         preferences=said,
         notes=[*notes, *limits(run for theirs in runs.values() for run in theirs), *known],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         label=project.registry.project.label,
-        level=level,
+        level=plan.level,
         left_out=reserved,
     )
     return Outcome(
@@ -476,16 +468,7 @@ def _preferences(
     """What is said of these models' newest answers, None for nothing; and notes of what to know of it."""
     now = {name: {run.fingerprint for run in theirs} for name, theirs in runs.items() if theirs}
     found = judgements(store, list(runs), fingerprints=now)
-    settings = project.registry.compare
-    analysis = None
-    if found:
-        analysis = analyse(
-            found,
-            baseline=next(iter(runs)),
-            level=settings.level,
-            resamples=settings.resamples,
-            seed=project.registry.project.seed,
-        )
+    analysis = analyse(found, project.analysis_plan(), baseline=next(iter(runs))) if found else None
     return analysis, caveats(store, list(runs), fingerprints=now)
 
 

@@ -1,7 +1,8 @@
-"""Whether raters can be believed: what their votes show without telling which model is ahead.
+"""Whether raters can be relied on: what their votes show of them, and of the models once it is unsealed.
 
 While a blind test is sealed, nothing here is by model. Sides are those of the screen, which were drawn by lot
 for each rater; agreement is over the items' sides, and is the same number whichever model is called which.
+What is preferred, and how far raters agree, are the numbers that `harness preferences` gives.
 
 A rater is **flagged**, and the results are then also given without, for
 
@@ -16,27 +17,27 @@ A rater is **flagged**, and the results are then also given without, for
   reading (238 words a minute: Brysbaert 2019, https://doi.org/10.1016/j.jml.2019.104047).
 
 To disagree with others is no fault, and flags nobody.
-
-It does not know how votes come in.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import combinations
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import comb
 from statistics import median
 
-from harness.records import Study, Vote
-from harness.stats.agreement import Agreement, cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
+from harness.preferences import Analysis, Judgement, Winner, analyse
+from harness.records import Preference, Study, Vote
+from harness.stats.plan import USUAL, AnalysisPlan
 from harness.stats.preferences import Bias, Share, share
 from harness.stats.raters import rater_figures
 from suites.blind.ballots import as_seen
 from suites.blind.checks import Check
 from suites.blind.design import Design, Item, Showing
 from suites.blind.exchange import prompt_text
-from suites.blind.results import Label, Result, choices, label, labels, results, tallies
+from suites.blind.preferences import choices, preferences, tallies, winner
 from suites.blind.tally import Tally
+
+Resolve = Callable[[Sequence[Preference]], Sequence[Judgement]]
+"""What adds the models' names, lengths and clusters to preferences between runs."""
 
 READING = 100.0
 """Characters a second."""
@@ -74,16 +75,6 @@ class RaterAudit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Between:
-    """How far two raters agree on the items that both have chosen on."""
-
-    first: str
-    second: str
-    raw: Agreement
-    kappa: Agreement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """What is known of a blind test."""
 
@@ -98,14 +89,13 @@ class Audit:
     missing: Mapping[str, int]
     """Pairs without an answer, by reason."""
     raters: tuple[RaterAudit, ...]
-    between: tuple[Between, ...]
-    raw: Agreement
-    fleiss: Agreement
-    alpha: Agreement
-    results: tuple[Result, ...]
-    """Empty while it is sealed."""
-    without_flagged: tuple[Result, ...]
-    """The same without flagged raters; empty while it is sealed, and where nobody or everybody is flagged."""
+    preferences: Analysis | None
+    """What the votes come to, the first model being the baseline; None: there are none.
+
+    While it is sealed there is only how far raters agree: no finding and no rating.
+    """
+    without_flagged: Analysis | None
+    """The same without flagged raters; None while it is sealed, and where nobody or everybody is flagged."""
 
     @property
     def flagged(self) -> tuple[str, ...]:
@@ -119,27 +109,19 @@ class Audit:
 
 
 def audit(
-    study: Study,
-    design: Design,
-    votes: Sequence[Vote],
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
+    study: Study, design: Design, votes: Sequence[Vote], resolve: Resolve, plan: AnalysisPlan = USUAL
 ) -> Audit:
     """What these votes show; by model only where the study is unsealed."""
     found = tallies(design, votes)
-    chosen = {rater: labels(design, rater, tally) for rater, tally in found.items()}
-    raters = tuple(_audited(design, rater, tally, level, len(found)) for rater, tally in found.items())
+    raters = tuple(_audited(design, rater, tally, plan.level, len(found)) for rater, tally in found.items())
     trusted = [each.rater for each in raters if not each.flags]
     revealed = study.unsealed is not None
-    drawn = partial(results, design, found, level=level, resamples=resamples, seed=seed)
-    raw, fleiss, alpha = (
-        partial(measure, level=level, resamples=resamples, seed=seed)
-        for measure in (raw_agreement, fleiss_kappa, krippendorff_alpha)
-    )
-    kappa = partial(cohen_kappa, level=level, resamples=resamples, seed=seed)
-    rows = _rows(chosen.values())
+
+    def analysed(some: Sequence[str]) -> Analysis | None:
+        theirs = resolve([each for rater in some for each in preferences(design, rater, found[rater])])
+        return analyse(theirs, plan, baseline=design.models[0]) if theirs else None
+
+    everybody = analysed(list(found))
     return Audit(
         study=study.name,
         commitment=study.commitment,
@@ -150,17 +132,14 @@ def audit(
         identical=len(design.left_out.identical),
         missing=design.left_out.missing,
         raters=raters,
-        between=tuple(
-            Between(first=first, second=second, raw=raw(both), kappa=kappa(*zip(*both, strict=True)))
-            for first, second in combinations(found, 2)
-            if (both := _both(chosen[first], chosen[second]))
-        ),
-        raw=raw(rows),
-        fleiss=fleiss(rows),
-        alpha=alpha(rows),
-        results=drawn(list(found)) if revealed else (),
-        without_flagged=drawn(trusted) if revealed and 0 < len(trusted) < len(raters) else (),
+        preferences=everybody if revealed else _without_models(everybody),
+        without_flagged=analysed(trusted) if revealed and 0 < len(trusted) < len(raters) else None,
     )
+
+
+def _without_models(analysis: Analysis | None) -> Analysis | None:
+    """How far raters agree, and nothing of which model is ahead."""
+    return None if analysis is None else replace(analysis, findings=(), ratings=())
 
 
 def verdict(rater: RaterAudit) -> str:
@@ -262,21 +241,21 @@ def _is_first(showing: Showing) -> bool:
     return isinstance(showing.shown, Item) and showing.repeats is None
 
 
-def _screen(vote: Vote) -> Label:
+def _screen(vote: Vote) -> Winner:
     """The side of the screen."""
     return "left" if vote.choice == "left" else "right" if vote.choice == "right" else "tie"
 
 
 def _passed(showing: Showing, vote: Vote) -> bool:
     """Whether a check's good answer was chosen."""
-    return label(showing, vote) == "left"
+    return winner(showing, vote) == "left"
 
 
-def _repeats(made: Sequence[tuple[Showing, Vote]]) -> list[tuple[Label, Label]]:
+def _repeats(made: Sequence[tuple[Showing, Vote]]) -> list[tuple[Winner, Winner]]:
     """The choices of each item that was chosen on twice, by the item's sides."""
-    before = {showing.id: label(showing, vote) for showing, vote in made}
+    before = {showing.id: winner(showing, vote) for showing, vote in made}
     return [
-        (before[showing.repeats], label(showing, vote))
+        (before[showing.repeats], winner(showing, vote))
         for showing, vote in made
         if showing.repeats is not None and showing.repeats in before
     ]
@@ -284,14 +263,3 @@ def _repeats(made: Sequence[tuple[Showing, Vote]]) -> list[tuple[Label, Label]]:
 
 def _binomial_at_most(count: int, of: int, chance: float) -> float:
     return sum(comb(of, k) * chance**k * (1 - chance) ** (of - k) for k in range(count + 1))
-
-
-def _rows(chosen: Collection[Mapping[Item, Label]]) -> list[list[Label | None]]:
-    """For each item that somebody chose on, each rater's choice."""
-    items = dict.fromkeys(item for theirs in chosen for item in theirs)
-    return [[theirs.get(item) for theirs in chosen] for item in items]
-
-
-def _both(first: Mapping[Item, Label], second: Mapping[Item, Label]) -> list[tuple[Label, Label]]:
-    """Two raters' choices on the items that both have chosen on."""
-    return [(choice, second[item]) for item, choice in first.items() if item in second]

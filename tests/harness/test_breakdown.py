@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from harness.breakdown import Breakdown, break_down, group_of
-from harness.comparison import ScoredRun, compare_runs
+from harness.comparison import ScoredRun
 from harness.records import Decision, Json, Metric, Observation
 from harness.stats.multiplicity import holm
+from harness.stats.plan import AnalysisPlan
+from tests.harness.compared import compared
 from tests.reports.boards import run_of
 
 RIGHT = Metric(name="right", kind="binary", headline=True, splits=("kind",))
@@ -69,13 +71,13 @@ def test_a_group_is_compared_as_if_it_had_been_asked_alone() -> None:
     """Its difference, interval and raw p are those of the suite with nothing but its samples."""
     tags = halves(100)
     base, tuned = scored("base", alternating(100, 3), tags), scored("tuned", alternating(100, 7), tags)
-    table = only(break_down([base], {"tuned": [tuned]}, resamples=500))
+    table = only(break_down([base], {"tuned": [tuned]}, AnalysisPlan(resamples=500)))
 
     def easy(of: ScoredRun) -> ScoredRun:
         kept = [seen for seen in of.observations["right"] if tags[seen.sample]["kind"] == "easy"]
         return replace(of, observations={"right": kept})
 
-    (alone,) = compare_runs(easy(base), easy(tuned), resamples=500)
+    (alone,) = compared(easy(base), easy(tuned), AnalysisPlan(resamples=500))
     found = table.comparisons["tuned", "easy"]
     assert (alone.difference, alone.interval, alone.p, 50) == (
         found.difference,
@@ -99,7 +101,7 @@ def test_a_table_is_a_family_of_its_own() -> None:
         "one": [scored("one", alternating(90, 5), tags)],
         "two": [scored("two", alternating(90, 9), tags)],
     }
-    table = only(break_down([base], candidates, resamples=500))
+    table = only(break_down([base], candidates, AnalysisPlan(resamples=500)))
     found = list(table.comparisons.values())
     raw = [each.p for each in found if each.p is not None]
     assert 6 == len(raw)
@@ -115,7 +117,7 @@ def test_parts_belong_to_groups_of_their_own() -> None:
     before = {f"q{i}": [float(i < 3), float(i < 4), 1.0] for i in range(12)}
     after = {f"q{i}": [1.0, float(i < 9), 1.0] for i in range(12)}
     base, tuned = scored("base", before, tags, PARTS), scored("tuned", after, tags, PARTS)
-    table = only(break_down([base], {"tuned": [tuned]}, resamples=200))
+    table = only(break_down([base], {"tuned": [tuned]}, AnalysisPlan(resamples=200)))
     first, second = table.comparisons["tuned", "a"], table.comparisons["tuned", "b"]
     assert (24, 12, 12, 12) == (first.scores, first.n, second.scores, second.n)
     assert first.difference == pytest.approx((9 + 5) / 24)
@@ -127,7 +129,12 @@ def test_tags_of_one_run_count_for_all() -> None:
     tags = halves(20)
     base, tuned = scored("base", alternating(20, 3), {}), scored("tuned", alternating(20, 7), tags)
     plain = replace(base, run=replace(base.run, metrics=(replace(RIGHT, splits=()),)))
-    assert 10 == only(break_down([plain], {"tuned": [tuned]}, resamples=200)).comparisons["tuned", "easy"].n
+    assert (
+        10
+        == only(break_down([plain], {"tuned": [tuned]}, AnalysisPlan(resamples=200)))
+        .comparisons["tuned", "easy"]
+        .n
+    )
 
 
 def test_what_has_no_tag_is_in_no_group() -> None:
@@ -152,7 +159,7 @@ def test_groups_of_runs_that_do_not_compare() -> None:
     other = replace(tuned, run=replace(tuned.run, data_hash="sha256:other"))
     refused = only(break_down([base], {"tuned": [other]}))
     assert {Decision.NOT_COMPARABLE} == {each.decision for each in refused.comparisons.values()}
-    forced = only(break_down([base], {"tuned": [other]}, force=True, resamples=200))
+    forced = only(break_down([base], {"tuned": [other]}, AnalysisPlan(resamples=200, force=True)))
     assert None not in {each.difference for each in forced.comparisons.values()}
 
 

@@ -9,9 +9,11 @@ from math import nan
 import numpy as np
 import pytest
 
-from harness.comparison import ScoredRun, comparability, compare_all, compare_runs, unused_system
+from harness.comparison import ScoredRun, comparability, compare_all, unused_system
 from harness.environment import PACKAGES
 from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run
+from harness.stats.plan import AnalysisPlan
+from tests.harness.compared import compared
 
 ACCURACY = Metric(name="accuracy", kind="binary", headline=True)
 SCORE = Metric(name="score", kind="number", headline=True)
@@ -197,7 +199,7 @@ def test_what_moves_no_number_is_not_noted():
 
 def test_runs_that_differ_are_refused():
     """No number is given, and the reasons are."""
-    found = only(compare_runs(scored("a", [1.0] * 10), scored("b", [0.0] * 10, suite_version="2")))
+    found = only(compared(scored("a", [1.0] * 10), scored("b", [0.0] * 10, suite_version="2")))
 
     assert Decision.NOT_COMPARABLE == found.decision
     assert (None, None, None, None) == (found.difference, found.interval, found.p, found.adjusted_p)
@@ -208,7 +210,7 @@ def test_runs_that_differ_are_refused():
 def test_a_forced_comparison_says_so():
     """Numbers, and the reason against them in the note and in the verdict."""
     baseline, candidate = scored("a", [1.0] * 10), scored("b", [0.0] * 10, suite_version="2")
-    (verdict,) = compare_all([baseline], {"b": [candidate]}, force=True)
+    (verdict,) = compare_all([baseline], {"b": [candidate]}, AnalysisPlan(force=True))
 
     assert -1.0 == only(verdict.comparisons).difference
     assert ("forced: suite version: 1 for a but 2 for b",) == only(verdict.comparisons).notes
@@ -222,7 +224,7 @@ def test_flips_and_means_of_binary_pairs():
     """8 won, 2 lost, 3 right in both, 2 wrong in both: the exact p is .109375."""
     before = [0.0] * 8 + [1.0] * 2 + [1.0] * 3 + [0.0] * 2
     after = [1.0] * 8 + [0.0] * 2 + [1.0] * 3 + [0.0] * 2
-    found = only(compare_runs(scored("a", before), scored("b", after)))
+    found = only(compared(scored("a", before), scored("b", after)))
 
     assert Flips(won=8, lost=2, both_right=3, both_wrong=2) == found.flips
     assert (0.109375, 0.109375, Decision.NO_DIFFERENCE) == (found.p, found.adjusted_p, found.decision)
@@ -233,7 +235,7 @@ def test_flips_and_means_of_binary_pairs():
 
 def test_unscored_is_counted_and_left_out():
     """None on either side takes the pair out of both means: it is no zero."""
-    found = only(compare_runs(scored("a", [1.0, None, 1.0, 0.0]), scored("b", [None, 1.0, 1.0, 1.0])))
+    found = only(compared(scored("a", [1.0, None, 1.0, 0.0]), scored("b", [None, 1.0, 1.0, 1.0])))
 
     assert (2, 2, 0) == (found.n, found.unscored, found.unpaired)
     assert (0.5, 1.0) == (found.baseline_mean, found.candidate_mean)
@@ -241,7 +243,7 @@ def test_unscored_is_counted_and_left_out():
 
 def test_samples_of_one_run_alone_are_counted():
     """They are neither paired nor unscored."""
-    found = only(compare_runs(scored("a", [1.0] * 10), scored("b", [1.0] * 7)))
+    found = only(compared(scored("a", [1.0] * 10), scored("b", [1.0] * 7)))
 
     assert (7, 0, 3) == (found.n, found.unscored, found.unpaired)
 
@@ -251,7 +253,7 @@ def test_the_order_of_rows_does_not_matter():
     before, after = scored("a", spread(0.3), SCORE), scored("b", spread(0.4), SCORE)
     shuffled = replace(after, observations={"score": after.observations["score"][::-1]})
 
-    assert compare_runs(before, after) == compare_runs(before, shuffled)
+    assert compared(before, after) == compared(before, shuffled)
 
 
 def test_parts_pair_by_place_and_form_a_cluster():
@@ -267,7 +269,7 @@ def test_parts_pair_by_place_and_form_a_cluster():
         ]
         return ScoredRun(run=run(model), observations={"accuracy": observations})
 
-    found = only(compare_runs(drawn("a", 3), drawn("b", 5)))
+    found = only(compared(drawn("a", 3), drawn("b", 5)))
 
     assert (12, 300, 12, None) == (found.n, found.scores, found.clusters, found.flips)
     assert found.sentence().endswith("n = 12")
@@ -280,7 +282,7 @@ def test_a_part_that_only_one_run_has_is_unscored():
     whole = [Observation(sample="q", part=part, cluster="q", value=1.0) for part in (0, 1)]
     failed = [Observation(sample="q", part=0, cluster="q", value=None)]
     found = only(
-        compare_runs(
+        compared(
             ScoredRun(run=run("a"), observations={"accuracy": whole}),
             ScoredRun(run=run("b"), observations={"accuracy": failed}),
         )
@@ -291,7 +293,7 @@ def test_a_part_that_only_one_run_has_is_unscored():
 
 def test_nothing_paired_cannot_be_compared():
     """That is not the same as no difference."""
-    found = only(compare_runs(scored("a", [None, 1.0]), scored("b", [1.0, None])))
+    found = only(compared(scored("a", [None, 1.0]), scored("b", [1.0, None])))
 
     assert (Decision.NOT_COMPARABLE, 2) == (found.decision, found.unscored)
     assert ("no sample has a score in both runs",) == found.notes
@@ -302,7 +304,7 @@ def test_samples_that_share_a_cluster_are_no_independent_pairs():
     before = [Observation(sample=f"q{n}", part=0, cluster=f"topic{n // 10}", value=0.0) for n in range(20)]
     after = [replace(seen, value=1.0) for seen in before]
     found = only(
-        compare_runs(
+        compared(
             ScoredRun(run=run("a"), observations={"accuracy": before}),
             ScoredRun(run=run("b"), observations={"accuracy": after}),
         )
@@ -320,7 +322,7 @@ def test_samples_that_share_a_cluster_are_no_independent_pairs():
 def test_nan_is_a_defect():
     """It must have become an unscored sample long before."""
     with pytest.raises(ValueError, match="NaN"):
-        compare_runs(scored("a", [1.0, nan]), scored("b", [1.0, 1.0]))
+        compared(scored("a", [1.0, nan]), scored("b", [1.0, 1.0]))
 
 
 # ---------------------------------------------------------------- what is decided
@@ -338,7 +340,7 @@ def test_nan_is_a_defect():
 )
 def test_the_metric_says_which_way_is_better(metric: Metric, after: float, decision: Decision):
     """A rise is better only where higher is better."""
-    found = only(compare_runs(scored("a", spread(0.3), metric), scored("b", spread(after)[::-1], metric)))
+    found = only(compared(scored("a", spread(0.3), metric), scored("b", spread(after)[::-1], metric)))
 
     assert decision == found.decision
 
@@ -346,7 +348,7 @@ def test_the_metric_says_which_way_is_better(metric: Metric, after: float, decis
 def test_exchanging_the_runs_mirrors_the_comparison():
     """Better becomes worse with the same p and the mirrored interval."""
     one, other = scored("a", spread(0.3), SCORE), scored("b", spread(0.32)[::-1], SCORE)
-    forth, back = only(compare_runs(one, other)), only(compare_runs(other, one))
+    forth, back = only(compared(one, other)), only(compared(other, one))
 
     assert forth.interval is not None
     assert back.interval is not None
@@ -472,7 +474,7 @@ def test_what_forbids_is_told_once_for_all_metrics_of_a_suite():
 def test_no_minus_before_zeros():
     """A difference that rounds to nothing has no sign of its own, nor do the ends of its interval."""
     before = [0.5, 0.6] * 20
-    found = only(compare_runs(scored("a", before, SCORE), scored("b", [x - 1e-7 for x in before], SCORE)))
+    found = only(compared(scored("a", before, SCORE), scored("b", [x - 1e-7 for x in before], SCORE)))
 
     assert found.difference is not None
     assert found.difference < 0
@@ -494,8 +496,11 @@ def test_the_same_seed_gives_the_same_numbers():
     """And another one others, where anything was drawn."""
     one, other = scored("a", spread(0.3), SCORE), scored("b", spread(0.32)[::-1], SCORE)
 
-    assert compare_runs(one, other, seed=1) == compare_runs(one, other, seed=1)
-    assert only(compare_runs(one, other, seed=1)).interval != only(compare_runs(one, other, seed=2)).interval
+    assert compared(one, other, AnalysisPlan(seed=1)) == compared(one, other, AnalysisPlan(seed=1))
+    assert (
+        only(compared(one, other, AnalysisPlan(seed=1))).interval
+        != only(compared(one, other, AnalysisPlan(seed=2))).interval
+    )
 
 
 def test_comparing_needs_no_heavy_library():

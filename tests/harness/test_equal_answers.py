@@ -8,6 +8,7 @@ import pytest
 from harness.comparison import ScoredRun, compare_all
 from harness.equal_answers import equal_answers
 from harness.records import Alike, Likelihood, Metric, Response, Row, Run, Sample, Score
+from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from tests.reports.boards import run_of
 
@@ -126,7 +127,7 @@ def test_the_verdict_says_so_once(store: Store, answers: int, of_texts: bool, sa
         ScoredRun(run=replace(run, model=model, metrics=metrics), observations=scores, alike=alike)
         for model in ("base", "tuned")
     )
-    [verdict] = compare_all([base], {"tuned": [tuned]}, resamples=200)
+    [verdict] = compare_all([base], {"tuned": [tuned]}, AnalysisPlan(resamples=200))
 
     assert verdict.reason.endswith(f"; {said}")
     assert 1 == verdict.reason.count("equal the baseline's")

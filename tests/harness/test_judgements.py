@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.judgements import caveats, judgements, outdated
+from harness.judgements import caveats, judgements
 from harness.preferences import IDENTICAL
 from harness.records import Preference, Rater, Response, Row, Sample, Study, Vote
 from harness.store import Store
@@ -19,6 +20,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
     with Store.open(f"sqlite:///{tmp_path}/results.db") as store:
         yield store
+
+
+def outdated(store: Store, *names: str, **how: Any) -> int:
+    """How many preferences the caveats say are about earlier answers."""
+    noted = [note for note in caveats(store, names, **how) if "about earlier answers" in note]
+    return sum(int(note.partition(" ")[0]) for note in noted)
 
 
 def test_a_judgement_knows_models_lengths_and_clusters(store: Store) -> None:
@@ -62,7 +69,7 @@ def test_only_the_newest_answers_count(store: Store) -> None:
         judged(store, run, dpo, [winner])
 
     assert ["right"] == [each.winner for each in judgements(store)]
-    assert (2, 0) == (outdated(store), outdated(store, ["dpo", "grpo"]))
+    assert (2, 0) == (outdated(store), outdated(store, "dpo", "grpo"))
 
 
 def test_a_run_of_fewer_prompts_hides_nothing(store: Store) -> None:
@@ -85,10 +92,11 @@ def test_a_run_of_fewer_prompts_hides_nothing(store: Store) -> None:
     assert 1 == outdated(store)  # the text of q1 has changed since
 
 
-def test_runs_that_were_asked_otherwise_are_not_joined(store: Store) -> None:
-    """Answers of another sampling are others, though the newest run lacks their prompts."""
+@pytest.mark.parametrize("changes", [{"settings": {"temperature": 1.0}}, {"seed": 1}])
+def test_runs_that_were_asked_otherwise_are_not_joined(store: Store, changes: dict[str, Any]) -> None:
+    """Answers of another sampling or seed are others, though the newest run lacks their prompts."""
     for name in ("sft", "dpo"):
-        old = replace(run_of(name, "prompts:tried", run_id=f"{name}-old"), settings={"temperature": 1.0})
+        old = replace(run_of(name, "prompts:tried", run_id=f"{name}-old"), **changes)
         store.keep_model(name, old.fingerprint, {"path": name}, {}, None)
         store.begin_run(replace(old, finished=None))
         row = Row(

@@ -11,6 +11,7 @@ from harness.price import PRICE, with_margin
 from harness.records import Comparison, Decision, Loss, Metric, Observation, Price, Run, Verdict
 from harness.stats.clusters import Clusters
 from harness.stats.intervals import chance_above, difference_interval
+from harness.stats.plan import AnalysisPlan
 from harness.stats.power import needed_within
 
 KEPT = Metric(name="kept", kind="binary", margin=0.05)
@@ -189,7 +190,9 @@ def test_false_claims_stay_as_rare_as_said() -> None:
             change = rng.choice([1.0, -1.0, 0.0], n, p=[0.06, 0.12, 0.82])
             before[metric] = (change < 0).astype(float).tolist()
             after[metric] = (change > 0).astype(float).tolist()
-        (verdict,) = compare_all([scored("base", before)], {"tuned": [scored("tuned", after)]}, resamples=199)
+        (verdict,) = compare_all(
+            [scored("base", before)], {"tuned": [scored("tuned", after)]}, AnalysisPlan(resamples=199)
+        )
         claimed += any(c.loss is not None and c.loss.decision is Price.NOT_WORSE for c in verdict.comparisons)
 
     assert claimed / experiments <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / experiments)

@@ -9,6 +9,7 @@ import pytest
 from harness.breakdown import break_down
 from harness.comparison import ScoredRun, compare_all
 from harness.records import Decision, Interval, Metric, Response, Row, Sample, Score, Verdict
+from harness.stats.plan import AnalysisPlan
 from harness.store import CutAnswers, KeptAnswer, Store, answer_key
 from reports.board import Cell, Estimate, Leaderboard, MetricLine, Section
 from reports.leaderboard import build, deciding, flip, latest
@@ -51,7 +52,7 @@ def board(store: Store, models: Sequence[str], suites: Sequence[str]) -> Leaderb
         model: [ScoredRun(run=run, observations=store.observations(run.id)) for run in theirs]
         for model, theirs in runs.items()
     }
-    verdicts = compare_all(scored[models[0]], {m: scored[m] for m in models[1:]}, resamples=200)
+    verdicts = compare_all(scored[models[0]], {m: scored[m] for m in models[1:]}, AnalysisPlan(resamples=200))
     return build(store, runs, baseline=models[0], verdicts=verdicts, created="2026-11-22T16:40:00+00:00")
 
 
@@ -310,7 +311,7 @@ def test_groups_have_every_models_mean_and_difference(store: Store) -> None:
         runs,
         baseline="base",
         verdicts=[],
-        breakdowns=break_down(scored["base"], {"tuned": scored["tuned"]}, resamples=200),
+        breakdowns=break_down(scored["base"], {"tuned": scored["tuned"]}, AnalysisPlan(resamples=200)),
         created="2026-11-22T16:40:00+00:00",
     )
 

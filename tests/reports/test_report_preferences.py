@@ -10,6 +10,7 @@ import pytest
 from harness.comparison import ScoredRun, compare_all
 from harness.judgements import judgements
 from harness.preferences import HUMANS, IDENTICAL, Analysis, analyse
+from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from reports import html, markdown
 from reports.board import Leaderboard, Preferred
@@ -54,8 +55,10 @@ def board(store: Store, *, with_preferences: bool = True) -> Leaderboard:
         store,
         runs,
         baseline="sft",
-        verdicts=compare_all(scored["sft"], {"dpo": scored["dpo"]}, resamples=200),
-        preferences=analyse(judgements(store), baseline="sft", resamples=200) if with_preferences else None,
+        verdicts=compare_all(scored["sft"], {"dpo": scored["dpo"]}, AnalysisPlan(resamples=200)),
+        preferences=analyse(judgements(store), AnalysisPlan(resamples=200), baseline="sft")
+        if with_preferences
+        else None,
         created="2026-11-22T16:40:00+00:00",
     )
 
@@ -125,7 +128,7 @@ def test_several_judges_are_told_apart(store: Store) -> None:
     """Without a jury each has its line; a jury stands for its judges."""
     analysis = analyse(
         [*said(["right"] * 3, "judge:a", kind="judge"), *said(["left"] * 3, "judge:b", kind="judge")],
-        resamples=50,
+        AnalysisPlan(resamples=50),
     )
     of_two = Preferred(judges=analysis.judges("dpo"), humans=None, agreements=(None, None), among_humans=None)
 
@@ -157,7 +160,7 @@ def hostile() -> Leaderboard:
         for each in said(["right", None], left=base, right=candidate)
     ]
     analysis: Analysis = analyse(
-        [*ties, *said(["right"], HOSTILE[0], left=base, right=candidate)], resamples=20
+        [*ties, *said(["right"], HOSTILE[0], left=base, right=candidate)], AnalysisPlan(resamples=20)
     )
     standings = tuple(
         replace(

@@ -7,6 +7,7 @@ import pytest
 
 from harness.comparison import ScoredRun, compare_all
 from harness.records import Decision, Metric, Response, Row, Sample, Score
+from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from reports import html, markdown
 from reports.board import Leaderboard
@@ -58,7 +59,7 @@ def board(store: Store) -> Leaderboard:
         model: [ScoredRun(run=run, observations=store.observations(run.id)) for run in theirs]
         for model, theirs in runs.items()
     }
-    verdicts = compare_all(scored["base"], {"tuned": scored["tuned"]}, resamples=500)
+    verdicts = compare_all(scored["base"], {"tuned": scored["tuned"]}, AnalysisPlan(resamples=500))
     return build(store, runs, baseline="base", verdicts=verdicts, created="2026-11-22T16:40:00+00:00")
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import nltk
 import pytest
 
-from harness.comparison import ScoredRun, compare_runs
+from harness.comparison import ScoredRun
 from harness.errors import DataError, DownloadNeeded
 from harness.records import Metric, Observation, Prompt, Response, Row
 from suites.ifeval import IFEval
 from suites.instructions import ARGUMENTS, LANGUAGES
 from suites.settings import IFEvalSettings, Surroundings
+from tests.harness.compared import compared
 from tests.reports.boards import run_of
 from tests.suites.rows import PROMPTS, write_rows
 from tests.suites.scripted import FunctionEngine, says
@@ -194,8 +195,8 @@ def test_errors_of_instructions_are_clustered_by_prompt(tmp_path: Path) -> None:
         kept = {name: [each for each in them if not each.part] for name, them in of.observations.items()}
         return replace(of, observations=kept)
 
-    (whole,) = compare_runs(base, tuned)
-    (single,) = compare_runs(first_parts(base), first_parts(tuned))
+    (whole,) = compared(base, tuned)
+    (single,) = compared(first_parts(base), first_parts(tuned))
     assert (10, 10, 10) == (whole.n, whole.clusters, single.n)
     assert single.interval == whole.interval
     assert pytest.approx(single.p, abs=0.02) == whole.p

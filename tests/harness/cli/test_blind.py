@@ -105,12 +105,17 @@ def test_a_whole_blind_test(
     assert {"ana": {"done": 12, "total": 12}, "bia": {"done": 4, "total": 12}} == status["raters"]
     assert 0 == run("blind", "audit", "--json")
     sealed = json.loads(capsys.readouterr().out)
-    assert [] == sealed["results"]
+    assert [] == sealed["preferences"]["findings"] == sealed["preferences"]["ratings"]
+    assert sealed["preferences"]["agreements"]
     assert 2 == run("blind", "unseal")
     assert "still open (bia 8)" in capsys.readouterr().err
     assert 0 == run("blind", "unseal", "--now", "--commitment", commitment[1], "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert [("one", "two")] == [(each["baseline"], each["candidate"]) for each in told["results"]]
+    found = json.loads(capsys.readouterr().out)["preferences"]
+    assert {("one", "two")} == {(each["baseline"], each["candidate"]) for each in found["findings"]}
+    assert 0 == run("preferences", "one", "two", "--json")
+    said = json.loads(capsys.readouterr().out)
+    del said["notes"]
+    assert said == found
     assert 2 == rate(monkeypatch, "bia", "l\n")
     assert "votes are closed" in capsys.readouterr().err
     with closing(Store.open("sqlite:///harness.db")) as store:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from harness.preferences import Finding, Judgement, analyse
+from harness.stats.plan import AnalysisPlan
 
 Winner = Any
 
@@ -18,10 +19,14 @@ def said(winners: Sequence[Winner], rater: str = "ana", **changes: Any) -> list[
     ]
 
 
-def finding_of(judgements: Sequence[Judgement], rater: str | None = None, **how: Any) -> Finding:
+def finding_of(
+    judgements: Sequence[Judgement],
+    rater: str | None = None,
+    plan: AnalysisPlan = AnalysisPlan(resamples=500),  # noqa: B008 - frozen
+    baseline: str | None = None,
+) -> Finding:
     """The finding of one rater, with few resamples."""
-    found = analyse(judgements, **{"resamples": 500} | how).findings
-    return only_of(found, rater)
+    return only_of(analyse(judgements, plan, baseline=baseline).findings, rater)
 
 
 def only_of(findings: Sequence[Finding], rater: str | None) -> Finding:

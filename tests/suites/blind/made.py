@@ -6,7 +6,8 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from harness.records import Pair, Response, Sample, Study
+from harness.preferences import Judgement
+from harness.records import Pair, Preference, Response, Sample, Study
 from harness.store import Store
 from suites.blind.ballots import Ballot, BallotBox
 from suites.blind.checks import CHECKS
@@ -58,6 +59,22 @@ def kept(folder: Path, made: Design | None = None) -> tuple[Store, Study, Design
     study = seal(made)
     store.keep_study(study)
     return store, study, made
+
+
+def resolve(preferences: Sequence[Preference]) -> list[Judgement]:
+    """What the store adds to preferences, of runs that are named as in `pair`."""
+    return [
+        Judgement(
+            item=each.sample,
+            left=each.left_run.removeprefix("run-"),
+            right=each.right_run.removeprefix("run-"),
+            rater=each.rater,
+            winner=each.winner,
+            shown_first=each.shown_first,
+            reason=each.reason,
+        )
+        for each in preferences
+    ]
 
 
 def vote_all(box: BallotBox, rater: str, rule: Callable[[Ballot], str], *, seconds: float = 60.0) -> None:

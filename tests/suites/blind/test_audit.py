@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
+from harness.preferences import HUMANS, GroupAgreement, RaterAgreement
 from harness.records import Study, Vote
+from harness.stats.plan import AnalysisPlan
 from suites.blind.audit import READING, Audit, audit, verdict
 from suites.blind.ballots import Ballot, BallotBox
 from suites.blind.checks import CHECKS
 from suites.blind.design import Design, Item, Plan, Showing
-from suites.blind.results import as_rater, preferences, tallies
+from suites.blind.preferences import as_rater, preferences, tallies
 from suites.blind.sealing import seal
-from tests.suites.blind.made import design, kept, pairs, reads, vote_all
+from tests.suites.blind.made import design, kept, pairs, reads, resolve, vote_all
 
 PLAN = Plan(raters=("ana", "bia"), per_rater=60, overlap=40, repeats=6, checks=4)
+FEW = AnalysisPlan(resamples=500)
 Rule = Callable[[Ballot], str]
 
 
@@ -39,7 +42,13 @@ def audited(folder: Path, ana: Rule, bia: Rule, *, seconds: float = 60.0, unseal
     study, made, votes = voted(folder, ana, bia, seconds=seconds)
     if unsealed:
         study = replace(study, unsealed="2026-11-24T12:00:00+00:00")
-    return audit(study, made, votes, resamples=500)
+    return audit(study, made, votes, resolve, FEW)
+
+
+def agreement(found: Audit) -> tuple[GroupAgreement, RaterAgreement]:
+    """Of all raters, and of the first two."""
+    assert found.preferences is not None
+    return found.preferences.groups[0], found.preferences.agreements[0]
 
 
 def read_from_the_start(ballot: Ballot) -> str:
@@ -57,8 +66,9 @@ def test_readers_are_trusted_and_agree(tmp_path: Path) -> None:
         assert rater.repeats is not None
         assert (4, 6, 60) == (rater.checks.count, rater.repeats.count, rater.choices)
         assert "can be relied on" in verdict(rater)
-    assert 1.0 == found.raw.value == found.alpha.value == found.fleiss.value == found.between[0].kappa.value
-    assert 40 == found.raw.items
+    group, between = agreement(found)
+    assert 1.0 == group.raw.value == group.alpha.value == group.fleiss.value == between.kappa.value
+    assert 40 == group.raw.items
 
 
 def test_a_strong_preference_for_a_model_is_none_for_a_side(tmp_path: Path) -> None:
@@ -110,7 +120,7 @@ def test_the_limit_of_haste_is_its_rule(tmp_path: Path) -> None:
         assert ballot is not None
         needed = (len(str(ballot.prompt)) + len(ballot.left) + len(ballot.right)) / READING
         box.vote("ana", ballot.id, "tie", token=str(number), seconds=needed - 0.001 * number)
-    hasty = audit(study, made, store.votes("test")).raters[0].hasty
+    hasty = audit(study, made, store.votes("test"), resolve).raters[0].hasty
     assert hasty is not None
     assert (1, 2) == (hasty.count, hasty.of)
 
@@ -121,7 +131,8 @@ def test_chance_is_not_agreement(tmp_path: Path) -> None:
     found = audited(
         tmp_path, lambda _: rng.choice(["left", "right"]), lambda _: rng.choice(["left", "right"])
     )
-    for coefficient in (found.between[0].kappa, found.fleiss, found.alpha):
+    group, between = agreement(found)
+    for coefficient in (between.kappa, group.fleiss, group.alpha):
         assert coefficient.interval is not None
         assert coefficient.interval.low < 0 < coefficient.interval.high
 
@@ -151,7 +162,7 @@ def test_who_tosses_coins_is_found_as_often_as_the_rules_say(repeats: int, check
             )
             for showing in made.sheets["ana"].showings
         ]
-        flagged += bool(audit(seal(made), made, votes, resamples=10).raters[0].flags)
+        flagged += bool(audit(seal(made), made, votes, resolve, AnalysisPlan(resamples=10)).raters[0].flags)
     assert binomtest(flagged, 300, found + 0.01).pvalue > 1e-3
 
 
@@ -159,22 +170,21 @@ def test_both_bad_is_a_tie(tmp_path: Path) -> None:
     """It is counted as one, agrees with one, and is an equal choice on a repeat."""
     found = audited(tmp_path, lambda _: "tie", lambda _: "bad")
     assert (60, 60) == (found.raters[0].ties, found.raters[1].ties)
-    assert 1.0 == found.raw.value
+    assert 1.0 == agreement(found)[0].raw.value
     assert found.raters[1].left is None
 
 
 def test_nothing_is_known_before_a_vote(tmp_path: Path) -> None:
     """An audit of no votes has no figure, and says so; nobody is flagged."""
     _, study, made = kept(tmp_path)
-    found = audit(study, made, [])
+    found = audit(study, made, [], resolve)
     assert () == found.flagged
     assert (None, None, None) == (
         found.raters[0].left,
         found.raters[0].checks,
         found.raters[0].median_seconds,
     )
-    assert found.raw.value is None
-    assert found.raw.reason
+    assert found.preferences is None
     assert "nothing is known for or against" in verdict(found.raters[0])
 
 
@@ -187,7 +197,7 @@ def test_skips_and_undone_votes_are_counted(tmp_path: Path) -> None:
         assert ballot is not None
         box.vote("ana", ballot.id, choice, token=str(number))
     box.undo("ana", token="undo")
-    ana = audit(study, made, store.votes("test")).raters[0]
+    ana = audit(study, made, store.votes("test"), resolve).raters[0]
     assert (1, 1, 1, 1) == (ana.skipped, ana.undone, ana.choices, ana.done)
 
 
@@ -213,23 +223,32 @@ def test_sealed_the_audit_does_not_tell_which_model_is_ahead(tmp_path: Path) -> 
         for rater, sheet in made.sheets.items()
     }
     opposite = replace(made, sheets=sheets)
-    found, other = audit(study, made, votes, resamples=500), audit(study, opposite, votes, resamples=500)
+    found, other = (audit(study, each, votes, resolve, FEW) for each in (made, opposite))
     assert found.raters == other.raters
-    assert (found.raw.value, found.alpha.value) == pytest.approx((other.raw.value, other.alpha.value))
-    assert found.between[0].kappa.value == pytest.approx(other.between[0].kappa.value)
-    assert () == found.results == found.without_flagged
+    assert found.preferences is not None
+    assert other.preferences is not None
+    assert found.preferences.agreements
+    for of in (lambda one: [each.kappa for each in one.agreements], lambda one: [one.groups[0].alpha]):
+        assert [pytest.approx(each.value) for each in of(found.preferences)] == [
+            each.value for each in of(other.preferences)
+        ]
+    assert ((), (), None) == (found.preferences.findings, found.preferences.ratings, found.without_flagged)
 
 
 def test_unsealed_it_tells_with_and_without_the_flagged(tmp_path: Path) -> None:
     """ana prefers A in all 50 items, bia always the left: without bia, B wins nothing."""
     found = audited(tmp_path, reads, lambda _: "left", unsealed=True)
-    (all_of_them,), (without,) = found.results, found.without_flagged
-    assert ("A", "B") == (all_of_them.baseline, all_of_them.candidate)
-    assert all_of_them.rate is not None
-    assert without.rate is not None
-    assert (25, 75) == (all_of_them.rate.won, all_of_them.rate.lost)
-    assert (0, 50) == (without.rate.won, without.rate.lost)
-    assert ["ana"] == list(without.by_rater)
+    assert found.preferences is not None
+    assert found.without_flagged is not None
+    everybody, without = (each.humans("B") for each in (found.preferences, found.without_flagged))
+    assert everybody is not None
+    assert without is not None
+    assert (HUMANS, "human:test:ana") == (everybody.rater, without.rater)
+    assert ("A", "B") == (everybody.baseline, everybody.candidate)
+    assert everybody.win_rate is not None
+    assert without.win_rate is not None
+    assert (25, 75) == (everybody.win_rate.won, everybody.win_rate.lost)
+    assert (0, 50) == (without.win_rate.won, without.win_rate.lost)
 
 
 def test_an_audit_is_json(tmp_path: Path) -> None:

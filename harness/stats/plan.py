@@ -1,0 +1,40 @@
+"""How an analysis is computed: one plan for comparisons, for preferences and for blind tests."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisPlan:
+    """The same for everything that is analysed together."""
+
+    level: float = 0.95
+    """Of the intervals."""
+    resamples: int = 10_000
+    """Of bootstraps and permutation tests."""
+    seed: int = 0
+    force: bool = False
+    """Whether runs are compared whose conditions differ; the comparison then says so."""
+
+    @property
+    def alpha(self) -> float:
+        """1 - level, without the float's dust: 0.05, not 0.05000000000000004."""
+        return round(1 - self.level, 12)
+
+    def at_most(self, resamples: int) -> "AnalysisPlan":
+        """The same with no more resamples than these: where each is a model that is fitted anew."""
+        return replace(self, resamples=min(self.resamples, resamples))
+
+    def numbers(self, *what: str) -> dict[str, Any]:
+        """Keyword arguments of a resampling: level, resamples, and a seed that depends on `what` alone.
+
+        The numbers of one thing are then the same in whatever company it is analysed.
+        """
+        digest = hashlib.sha256(json.dumps([self.seed, *what]).encode()).digest()
+        return {"level": self.level, "resamples": self.resamples, "seed": int.from_bytes(digest[:8])}
+
+
+USUAL = AnalysisPlan()
+"""What is done unless a project says otherwise."""

@@ -1,0 +1,83 @@
+"""Votes become preferences, read with the design. What they come to is analysed where every preference is."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from harness.preferences import Winner
+from harness.records import Preference, Rater, Study, Vote
+from suites.blind.checks import Check
+from suites.blind.design import Design, Item, Showing
+from suites.blind.tally import Tally, replay
+
+SKIPPED, BOTH_BAD = "skipped", "both bad"
+"""Reasons of a preference without a winner, and of a tie."""
+
+
+def tallies(design: Design, votes: Iterable[Vote]) -> dict[str, Tally]:
+    """Where each rater is."""
+    theirs: dict[str, list[Vote]] = {rater: [] for rater in design.sheets}
+    for vote in votes:
+        theirs[vote.rater].append(vote)
+    return {
+        rater: replay([showing.id for showing in sheet.showings], theirs[rater])
+        for rater, sheet in design.sheets.items()
+    }
+
+
+def choices(design: Design, rater: str, tally: Tally) -> Iterator[tuple[Showing, Vote]]:
+    """A rater's ballots with a standing choice, in their order; skipped ones are not among them."""
+    for showing in design.sheets[rater].showings:
+        vote = tally.standing.get(showing.id)
+        if vote is not None and vote.choice != "skip":
+            yield showing, vote
+
+
+def winner(showing: Showing, vote: Vote) -> Winner:
+    """Which of the item's answers was chosen, whatever its side of the screen; both bad is a tie."""
+    if vote.choice not in ("left", "right"):
+        return "tie"
+    return "left" if (vote.choice == "left") != showing.mirrored else "right"
+
+
+def rater_id(study: str, rater: str) -> str:
+    """What preferences call a person who rates in a blind test."""
+    return f"human:{study}:{rater}"
+
+
+def as_rater(study: Study, rater: str, flags: Sequence[str]) -> Rater:
+    """The person, with what speaks against relying on the votes."""
+    return Rater(
+        id=rater_id(study.name, rater),
+        kind="human",
+        name=rater,
+        details={"study": study.name, "commitment": study.commitment, "flags": list(flags)},
+    )
+
+
+def preferences(design: Design, rater: str, tally: Tally) -> list[Preference]:
+    """A rater's choices as preferences: one for each item that was chosen or skipped.
+
+    Checks are none, and of an item that was shown twice the first showing counts.
+    """
+    acts = {act.ballot: act for act in tally.acts}
+    found = []
+    for showing in design.sheets[rater].showings:
+        act, item = acts.get(showing.id), showing.shown
+        if act is None or isinstance(item, Check) or showing.repeats is not None:
+            continue
+        found.append(_preference(design, rater, showing, item, act))
+    return found
+
+
+def _preference(design: Design, rater: str, showing: Showing, item: Item, act: Vote) -> Preference:
+    reasons = {"skip": SKIPPED, "bad": BOTH_BAD}
+    return Preference(
+        sample=item.sample,
+        left_run=design.runs[item.left],
+        right_run=design.runs[item.right],
+        shown_first="right" if showing.mirrored else "left",
+        winner=None if act.choice == "skip" else winner(showing, act),
+        rater=rater_id(design.name, rater),
+        seconds=act.seconds,
+        reason=reasons.get(act.choice),
+        comment=act.comment,
+    )

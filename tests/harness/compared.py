@@ -1,0 +1,11 @@
+"""Two runs of one suite, compared."""
+
+from harness.comparison import ScoredRun, compare_all
+from harness.records import Comparison
+from harness.stats.plan import USUAL, AnalysisPlan
+
+
+def compared(baseline: ScoredRun, candidate: ScoredRun, plan: AnalysisPlan = USUAL) -> list[Comparison]:
+    """The suite's metrics, in its order."""
+    [verdict] = compare_all([baseline], {candidate.run.model: [candidate]}, plan)
+    return list(verdict.comparisons)
