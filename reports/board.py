@@ -166,7 +166,7 @@ class Section:
         return tuple(f"{', '.join(names)}: {note}." for note, names in said.items())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Leaderboard:
     """All that a report says."""
 
@@ -189,6 +189,14 @@ class Leaderboard:
     """The conditions under which every number was made."""
     preferences: Analysis | None = None
     """What judges and people say of these models; no verdict rests on it."""
+
+    def __repr__(self) -> str:
+        """The verdicts in words: a notebook shows a result by its name, and this one holds every answer."""
+        verdicts = [
+            f"{each.candidate} against {each.baseline}: {each.decision} – {each.reason}"
+            for each in self.verdicts
+        ]
+        return "\n".join([f"{self.title} of {', '.join(self.models)} (baseline {self.baseline})", *verdicts])
 
     @property
     def groups(self) -> tuple[GroupTable, ...]:

@@ -30,6 +30,7 @@ BUDGET = 20_000_000
 """Bytes of sample text that one page may hold. The rest stays in the store, and the page says so."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_RANKED = '{% from "ranked.html.j2" import ranked %}{{ ranked(board) }}'
 
 
 def render(board: Leaderboard, *, budget: int = BUDGET) -> str:
@@ -47,6 +48,12 @@ def render(board: Leaderboard, *, budget: int = BUDGET) -> str:
         style=Markup(style),
         policy=_policy(script, style),
     )
+
+
+def render_ranked(board: Leaderboard) -> str:
+    """The ranked table alone, to stand in another page such as a notebook's."""
+    table = _environment().from_string(_RANKED).render(board=board)
+    return f'<div class="harness-leaderboard"><style>{_source("ranked.css")}</style>{table}</div>'
 
 
 def render_training(stages: Sequence[TrainedStage], *, created: str, label: str | None) -> str:

@@ -160,7 +160,7 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
     """Show the blind tests and how far their raters are."""
     project = open_project(config)
     introduce(project)
-    found = blind.standings(project)
+    found = blind.list_studies(project)
     if as_json:
         print_json([standing_as_json(each) for each in found])
         return

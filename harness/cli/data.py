@@ -13,7 +13,7 @@ from harness.cli.console import Text
 from harness.cli.options import AsJson, Config
 from harness.cli.terminal import console, errors, introduce, print_json
 from harness.records import Json
-from harness.verbs.data import ListedMix, MadeMix, make, mixes
+from harness.verbs.data import ListedMix, MadeMix, list_mixes, make_mix
 from harness.verbs.project import open_project
 from trainers.mixing import STEPS
 
@@ -31,13 +31,13 @@ def command(name: Name = None, output: Output = None, config: Config = None, as_
     project = open_project(config)
     introduce(project)
     if name is None:
-        listed = mixes(project)
+        listed = list_mixes(project)
         if as_json:
             print_json([asdict(mix) for mix in listed])
         else:
             _print_listed(listed)
         return
-    made = make(project, name, output=output)
+    made = make_mix(project, name, output=output)
     if as_json:
         print_json(_as_json(made))
     else:

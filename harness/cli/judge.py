@@ -19,7 +19,7 @@ from harness.errors import BudgetReached, JudgeUnreadable, UsageError
 from harness.preferences import IDENTICAL
 from harness.records import Preference, Sampling
 from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges, settings_of
-from harness.verbs.judge_estimates import Estimate, Estimates, estimate
+from harness.verbs.judge_estimates import Estimate, Estimates, estimate_judging
 from harness.verbs.project import Project, open_project
 from harness.verbs.work import FailedAnswers, failed_answers, refused_answers
 from suites.judge.settings import JudgeSettings
@@ -112,7 +112,7 @@ def command(
         until_decided=_level(project, level) if until_decided else None,
     )
     if dry_run:
-        _show_estimates(estimate(project, names, judging), as_json=as_json)
+        _show_estimates(estimate_judging(project, names, judging), as_json=as_json)
         return
     with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
         judged = judge(project, names, judging, watcher=watcher)

@@ -10,7 +10,7 @@ from harness.cli.console import Text
 from harness.cli.options import AsJson, Baseline, Config
 from harness.cli.preferred import whole
 from harness.cli.terminal import console, introduce, print_json
-from harness.verbs.preferences import notes, preferences, preferences_from
+from harness.verbs.preferences import analyse_preferences, analyse_preferences_file, notes
 from harness.verbs.project import open_project
 
 
@@ -32,10 +32,10 @@ def command(
     if file is None:
         project = open_project(config)
         introduce(project)
-        found = preferences(project, names or (), baseline=baseline)
+        found = analyse_preferences(project, names or (), baseline=baseline)
         told = notes(project, names or (), baseline=baseline)
     else:
-        found = preferences_from(file, names or (), baseline=baseline)
+        found = analyse_preferences_file(file, names or (), baseline=baseline)
     if as_json:
         print_json({**asdict(found), "notes": told})
         return

@@ -16,8 +16,8 @@ from rich.panel import Panel
 from harness.cli.console import Text
 from harness.cli.terminal import console
 from harness.errors import UsageError
+from harness.records import as_text
 from suites.blind.ballots import Ballot, BallotBox, Progress
-from suites.blind.exchange import prompt_text
 
 KEYS = {
     "l": "left",
@@ -109,7 +109,7 @@ def _act(box: BallotBox, rater: str, ballot: Ballot, words: Mapping[str, str]) -
 
 def _show(ballot: Ballot, progress: Progress, words: Mapping[str, str]) -> None:
     console.rule(words["of"].format(done=progress.done, total=progress.total))
-    console.print(Panel(_text(prompt_text(ballot.prompt), words), title=words["prompt"]))
+    console.print(Panel(_text(as_text(ballot.prompt), words), title=words["prompt"]))
     width = console.width if console.width < NARROW else console.width // 2 - 1
     panels = [
         Panel(_text(text, words), title=words[side], subtitle=words["cut"] if is_cut else None, width=width)

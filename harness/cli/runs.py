@@ -18,7 +18,7 @@ from harness.cli.options import AsJson, Config, Yes
 from harness.cli.terminal import console, introduce, print_json
 from harness.counted import counted
 from harness.errors import UsageError
-from harness.records import Json, Likelihood, Message, Response, Row, Score
+from harness.records import Json, Likelihood, Response, Row, Score, as_text
 from harness.verbs.project import open_project
 from harness.verbs.runs import (
     SHOWN_OF_ID,
@@ -26,7 +26,7 @@ from harness.verbs.runs import (
     KeptRun,
     ShownRun,
     drop_runs,
-    listed_runs,
+    list_runs,
     plan_drops,
     show_run,
 )
@@ -48,7 +48,7 @@ def runs(context: typer.Context, config: Config = None, as_json: AsJson = False)
         return
     project = open_project(config)
     introduce(project)
-    found = listed_runs(project)
+    found = list_runs(project)
     if as_json:
         print_json([asdict(run) for run in found])
     elif found:
@@ -202,7 +202,7 @@ def _conditions(shown: ShownRun) -> dict[str, str]:
 
 def _panel(row: Row) -> Panel:
     """A sample: what was asked, what would be right, what was answered, and what that is worth."""
-    parts = [Text(_asked(row.sample.prompt), style="dim")]
+    parts = [Text(as_text(row.sample.prompt), style="dim")]
     if row.sample.target is not None:
         parts.append(_labelled("target", row.sample.target))
     answers = [_answer(row, place) for place in range(len(row.responses))]
@@ -212,12 +212,6 @@ def _panel(row: Row) -> Panel:
     return Panel(
         Text("\n\n").join(parts), title=_text(row.sample.id), title_align="left", subtitle=_text(scores)
     )
-
-
-def _asked(prompt: str | tuple[Message, ...]) -> str:
-    if isinstance(prompt, str):
-        return prompt
-    return "\n".join(f"{message.role}: {message.content}" for message in prompt)
 
 
 def _answer(row: Row, place: int) -> Text:

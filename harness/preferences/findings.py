@@ -163,7 +163,7 @@ class Ratings:
     """Why there are none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Analysis:
     """Everything that judgements of some models come to."""
 
@@ -180,6 +180,10 @@ class Analysis:
     """In the same order."""
     ratings: tuple[Ratings, ...]
     """Where there are three models or more."""
+
+    def __repr__(self) -> str:
+        """Each finding in a sentence."""
+        return "\n".join(each.sentence() for each in self.findings) or f"no preference among {self.models}"
 
     def judges(self, candidate: str) -> tuple[Finding, ...]:
         """What judges say of a model against the baseline: the juries, or where there is none each judge."""

@@ -23,6 +23,9 @@ from suites.blind.exchange import Imported, read_votes, written
 from suites.blind.preferences import as_rater, preferences, tallies
 from suites.blind.sealing import open_design, seal
 
+MAKER = "harness blind new A B"
+"""The command that makes a store with a blind test in it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -75,7 +78,7 @@ def new_study(
 @contextmanager
 def ballot_box(project: Project, study: str | None) -> Iterator[BallotBox]:
     """The ballot box of a blind test, while it is in use; None: of the only one. Raises as `BallotBox`."""
-    with _opened(project) as store:
+    with closing(project.existing_store(MAKER)) as store:
         yield BallotBox(store, study)
 
 
@@ -88,9 +91,9 @@ def open_votes(project: Project, study: str | None) -> Iterator[BallotBox]:
         yield box
 
 
-def standings(project: Project) -> list[Standing]:
+def list_studies(project: Project) -> list[Standing]:
     """Every blind test, oldest first, and how far its raters are."""
-    with _opened(project) as store:
+    with closing(project.existing_store(MAKER)) as store:
         return [_standing(store, study) for study in store.studies()]
 
 
@@ -99,7 +102,7 @@ def audit_study(project: Project, study: str | None, *, commitment: str | None =
 
     `commitment` is the one that was printed when it was made. Raises as `find_study` and `open_design` do.
     """
-    with _opened(project) as store:
+    with closing(project.existing_store(MAKER)) as store:
         found = find_study(store, study)
         return _audit(project, store, found, open_design(found, commitment))
 
@@ -112,7 +115,7 @@ def unseal_study(
     The time of the first unsealing stays, and no vote is taken after it. Raises UsageError while ballots are
     open, unless `now`; and as `audit_study` does.
     """
-    with _opened(project) as store:
+    with closing(project.existing_store(MAKER)) as store:
         found = find_study(store, study)
         design = open_design(found, commitment)
         if found.unsealed is None and not now:
@@ -149,16 +152,6 @@ def import_votes(project: Project, study: str | None, file: Path) -> Imported:
     """Vote as a filled CSV file says. Raises as `read_votes` does."""
     with ballot_box(project, study) as box:
         return read_votes(box, file)
-
-
-@contextmanager
-def _opened(project: Project) -> Iterator[Store]:
-    """The results store, if there is one: looking makes none."""
-    url = project.registry.project.store
-    if not Store.exists(url):
-        raise UsageError(f"{url}: there is no results store here yet; `harness blind new A B` makes one")
-    with closing(project.store()) as store:
-        yield store
 
 
 def _free_name(store: Store, name: str | None) -> str:

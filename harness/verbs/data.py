@@ -11,7 +11,8 @@ from harness.errors import UnknownName
 from harness.registry import MIX
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from harness.verbs.project import Project
-from trainers.mixes import Kept, check_writable, make_mix, write_rows
+from trainers import mixes
+from trainers.mixes import Kept, check_writable, write_rows
 from trainers.mixing import Built
 
 
@@ -37,7 +38,7 @@ class MadeMix:
     """Rows and card, where they were asked for; the kept ones otherwise."""
 
 
-def mixes(project: Project) -> list[ListedMix]:
+def list_mixes(project: Project) -> list[ListedMix]:
     """Every mix that the project defines."""
     registry = project.registry
     return [
@@ -55,7 +56,7 @@ def mixes(project: Project) -> list[ListedMix]:
     ]
 
 
-def make(project: Project, name: str, *, output: Path | None = None) -> MadeMix:
+def make_mix(project: Project, name: str, *, output: Path | None = None) -> MadeMix:
     """Make a mix, and write its rows to `output`, a `.jsonl` or `.parquet` file, and its card beside them.
 
     Raises UnknownName, and what making it raises: DataError, ConfigError, DownloadNeeded, UsageError.
@@ -67,7 +68,7 @@ def make(project: Project, name: str, *, output: Path | None = None) -> MadeMix:
         check_writable(output)
     mix = registry.mixes[name]
     against = EvaluationPrompts(registry, project.data_root, mix.decontaminate)
-    built, kept = make_mix(
+    built, kept = mixes.make_mix(
         mix,
         root=registry.project.root,
         output=registry.project.output,

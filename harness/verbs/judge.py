@@ -74,7 +74,7 @@ class PairSession:
     """What was known when it ended, where it was to end as soon as it is decided."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Judged:
     """What judges said, and what it took."""
 
@@ -105,6 +105,9 @@ class Judged:
     def is_over_budget(self) -> bool:
         """Whether something was not asked because of what it might have cost."""
         return any(each.session.ended == "budget" for each in self.sessions)
+
+    def __repr__(self) -> str:
+        return repr(self.analysis) if self.analysis else f"{self.answered.prompts}: nothing was judged"
 
     def failed(self) -> dict[str, int]:
         """How many replies never came, by judge: the same command asks just those again."""

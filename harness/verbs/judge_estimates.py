@@ -64,7 +64,7 @@ class Estimates:
     budget: float | None
 
 
-def estimate(project: Project, names: Sequence[str], judging: Judging) -> Estimates:
+def estimate_judging(project: Project, names: Sequence[str], judging: Judging) -> Estimates:
     """What `harness.verbs.judge.judge` would take with the same arguments. Raises as it does."""
     check(project, names, judging)
     with closing(project.store()) as store:

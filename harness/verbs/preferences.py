@@ -10,11 +10,12 @@ from pathlib import Path
 from harness.errors import UnknownName, UsageError
 from harness.judgements import caveats, judgements
 from harness.preferences import Analysis, Judgement, analyse, read_judgements
-from harness.store import Store
 from harness.verbs.project import Project
 
 
-def preferences(project: Project, names: Sequence[str] = (), *, baseline: str | None = None) -> Analysis:
+def analyse_preferences(
+    project: Project, names: Sequence[str] = (), *, baseline: str | None = None
+) -> Analysis:
     """What judges and unsealed blind tests say about these models (all, where none is named).
 
     The baseline is the first name unless one is given. Raises UsageError where the store has no judgement
@@ -30,12 +31,14 @@ def preferences(project: Project, names: Sequence[str] = (), *, baseline: str | 
 
 
 def notes(project: Project, names: Sequence[str] = (), *, baseline: str | None = None) -> list[str]:
-    """What to know of what `preferences` says: what is left out, and whom not to rely on."""
+    """What to know of what `analyse_preferences` says: what is left out, and whom not to rely on."""
     with closing(project.store()) as store:
         return caveats(store, _named(names, baseline) if names else [])
 
 
-def preferences_from(file: Path, names: Sequence[str] = (), *, baseline: str | None = None) -> Analysis:
+def analyse_preferences_file(
+    file: Path, names: Sequence[str] = (), *, baseline: str | None = None
+) -> Analysis:
     """The same of a CSV file, `harness.preferences.files` says in which form; no project is needed.
 
     Raises DataError for a file that is not in this form, and UnknownName for a model that it does not name.
@@ -63,10 +66,7 @@ def _named(names: Sequence[str], baseline: str | None) -> list[str]:
 
 
 def _kept(project: Project, names: Sequence[str]) -> list[Judgement]:
-    url = project.registry.project.store
-    if not Store.exists(url):
-        raise UsageError(f"{url}: there is no results store here yet; `harness judge` makes one")
-    with closing(project.store()) as store:
+    with closing(project.existing_store("harness judge")) as store:
         answered = dict.fromkeys(run.model for run in store.runs())
         for name in names:
             if name not in answered:

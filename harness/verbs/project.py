@@ -135,6 +135,16 @@ class Project:
         """Open the results store."""
         return Store.open(self.registry.project.store)
 
+    def existing_store(self, maker: str = "harness eval") -> Store:
+        """Open the results store where there is one, for looking makes none; `maker` is what does.
+
+        Raises UsageError where there is none yet.
+        """
+        url = self.registry.project.store
+        if not Store.exists(url):
+            raise UsageError(f"{url}: there is no results store here yet; `{maker}` makes one")
+        return self.store()
+
     def suite(self, name: str, watcher: Watcher, store: Callable[[], Store]) -> Suite:
         """Open a suite with its settings. A classifier or judge that is a pipeline is trained when needed.
 

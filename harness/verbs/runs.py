@@ -3,8 +3,8 @@
 It does not know how any of it is shown, and loads no model.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -72,7 +72,7 @@ class Drop:
     removal: Removal
 
 
-def listed_runs(project: Project) -> list[KeptRun]:
+def list_runs(project: Project) -> list[KeptRun]:
     """Every run in the store, oldest first."""
     if not Store.exists(project.registry.project.store):
         return []
@@ -89,7 +89,7 @@ def show_run(project: Project, named: str, *, answers: int = 0, worst_first: boo
     `worst_first`: unscored samples come first, then those with the worst headline, then all others; else
     they come in the suite's order. Raises UnknownName, and UsageError where several runs begin so.
     """
-    with _opened(project) as store:
+    with closing(project.existing_store()) as store:
         run = _found(store, named)
         rows = sorted(store.rows(run.id), key=_worth(run)) if worst_first else store.rows(run.id)
         return ShownRun(
@@ -108,7 +108,7 @@ def plan_drops(project: Project, named: Sequence[str]) -> list[Drop]:
     Raises what `show_run` does, and UsageError for a run whose answers a blind test shows: its sealed design
     names them, and could never be unsealed.
     """
-    with _opened(project) as store:
+    with closing(project.existing_store()) as store:
         runs = {run.id: run for run in (_found(store, name) for name in named)}
         for study in store.studies():
             shown = _runs_of(study.design)
@@ -126,16 +126,6 @@ def drop_runs(project: Project, drops: Sequence[Drop]) -> None:
     with closing(project.store()) as store:
         for drop in drops:
             store.remove_run(drop.run.id)
-
-
-@contextmanager
-def _opened(project: Project) -> Iterator[Store]:
-    """The project's store, which must be there: looking makes none."""
-    url = project.registry.project.store
-    if not Store.exists(url):
-        raise UsageError(f"{url}: there is no results store here yet; `harness eval` makes one")
-    with closing(project.store()) as store:
-        yield store
 
 
 def _found(store: Store, named: str) -> Run:

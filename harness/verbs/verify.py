@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from harness.errors import UsageError
-from harness.store import Store
 from harness.verbs.project import Project
 
 
@@ -23,8 +21,5 @@ class Verified:
 
 def verify_store(project: Project) -> Verified:
     """Check everything that has a hash. Raises UsageError where there is no store yet."""
-    url = project.registry.project.store
-    if not Store.exists(url):
-        raise UsageError(f"{url}: there is no results store here yet; `harness eval` makes one")
-    with closing(project.store()) as store:
+    with closing(project.existing_store()) as store:
         return Verified(name=store.name, checked=store.counts(), complaints=tuple(store.verify()))

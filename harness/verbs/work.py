@@ -37,6 +37,7 @@ from harness.verbs.choosing import chosen_runs
 from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
 from harness.verbs.selecting import left_out
 from reports.conditions import limits
+from reports.html import render_ranked
 from reports.leaderboard import Leaderboard, build, latest
 from reports.scorers import CHECKPOINT, classifier_stage
 from reports.training import NAMED, trained_stages
@@ -79,7 +80,7 @@ class RefusedAnswers:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Outcome:
     """What a comparison found, and where it is written."""
 
@@ -94,6 +95,13 @@ class Outcome:
     def verdicts(self) -> tuple[Verdict, ...]:
         """One per candidate."""
         return self.board.verdicts
+
+    def __repr__(self) -> str:
+        return "\n".join([repr(self.board), *(f"written: {file}" for file in self.files)])
+
+    def _repr_html_(self) -> str:
+        """The ranked table, for notebooks."""
+        return render_ranked(self.board)
 
 
 def train(project: Project, names: Sequence[str], *, watcher: Watcher | None = None) -> dict[str, Path]:
@@ -276,10 +284,7 @@ def report(
 
     Without names, every model that has a run; without suites, every suite that has one.
     """
-    url = project.registry.project.store
-    if not Store.exists(url):
-        raise UsageError(f"{url}: there is no results store here yet; `harness compare` makes one")
-    with closing(project.store()) as store:
+    with closing(project.existing_store("harness compare")) as store:
         whole = [run for run in store.runs() if run.finished is not None and run.metrics]
         judged = (name for each in judgements(store) for name in (each.left, each.right))
         evaluated = list(dict.fromkeys([*(run.model for run in whole), *judged]))

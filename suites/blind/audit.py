@@ -25,14 +25,13 @@ from math import comb
 from statistics import median
 
 from harness.preferences import Analysis, Judgement, Winner, analyse
-from harness.records import Preference, Study, Vote
+from harness.records import Preference, Study, Vote, as_text
 from harness.stats.plan import USUAL, AnalysisPlan
 from harness.stats.preferences import Bias, Share, share
 from harness.stats.raters import rater_figures
 from suites.blind.ballots import as_seen
 from suites.blind.checks import Check
 from suites.blind.design import Design, Item, Showing
-from suites.blind.exchange import prompt_text
 from suites.blind.preferences import choices, preferences, tallies, winner
 from suites.blind.tally import Tally
 
@@ -74,7 +73,7 @@ class RaterAudit:
     """Why the votes should not be relied on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Audit:
     """What is known of a blind test."""
 
@@ -96,6 +95,11 @@ class Audit:
     """
     without_flagged: Analysis | None
     """The same without flagged raters; None while it is sealed, and where nobody or everybody is flagged."""
+
+    def __repr__(self) -> str:
+        """Whether to rely on each rater, and what is preferred once it is unsealed."""
+        preferred = [repr(self.preferences)] if self.unsealed and self.preferences else []
+        return "\n".join([f"blind test {self.study}", *map(verdict, self.raters), *preferred])
 
     @property
     def flagged(self) -> tuple[str, ...]:
@@ -233,7 +237,7 @@ def _hasty(hasty: Share | None) -> str | None:
 
 def _is_hasty(design: Design, showing: Showing, seconds: float) -> bool:
     ballot = as_seen(design, showing)
-    characters = len(prompt_text(ballot.prompt)) + len(ballot.left) + len(ballot.right)
+    characters = len(as_text(ballot.prompt)) + len(ballot.left) + len(ballot.right)
     return seconds < characters / READING
 
 

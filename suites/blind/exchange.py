@@ -23,7 +23,7 @@ from pathlib import Path
 
 from harness.errors import DataError, UsageError
 from harness.files import csv_records
-from harness.records import Message
+from harness.records import as_text
 from harness.visible import visible
 from suites.blind.ballots import CHOICES, Ballot, BallotBox
 
@@ -116,19 +116,10 @@ def restored(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def prompt_text(prompt: str | tuple[Message, ...]) -> str:
-    """A prompt as one text; turns, where there are several, each with who speaks."""
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1:
-        return prompt[0].content
-    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in prompt)
-
-
 def _cells(rater: str, ballot: Ballot) -> tuple[str, ...]:
     sides = ((ballot.left, ballot.left_cut), (ballot.right, ballot.right_cut))
     answers = [f"{text}\n\n{CUT}" if is_cut else text for text, is_cut in sides]
-    return (rater, ballot.id, *(visible(text) for text in (prompt_text(ballot.prompt), *answers)), "", "")
+    return (rater, ballot.id, *(visible(text) for text in (as_text(ballot.prompt), *answers)), "", "")
 
 
 def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
