@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.preferences import Analysis, Finding, RaterAgreement
+from harness.preferences import Analysis, RaterAgreement, RaterWinRate
 from harness.records import Comparison, Interval, Metric, Row, Run, Sample, Verdict
 from harness.store import CutAnswers
 
@@ -66,12 +66,12 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preferred:
+class ModelPreferences:
     """What judges and people say of one model against the baseline."""
 
-    judges: tuple[Finding, ...]
+    judges: tuple[RaterWinRate, ...]
     """The juries, or where there is none each judge."""
-    humans: Finding | None
+    humans: RaterWinRate | None
     """All of them together."""
     agreements: tuple[RaterAgreement | None, ...]
     """Each judge's with the humans."""
@@ -95,7 +95,7 @@ class Standing:
     """The same as a share of the baseline's mean."""
     verdict: Verdict | None
     """None for the baseline."""
-    preferred: Preferred | None = None
+    preferred: ModelPreferences | None = None
     """None for the baseline, and where nobody was asked."""
 
 

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from harness.visible import visible
-from reports import conditions, preferred, wording
+from reports import conditions, preference_tables, wording
 from reports.board import Cell, Leaderboard
 from reports.charts import CLASSES, panels
 from reports.curves import curve
@@ -43,7 +43,7 @@ def render(board: Leaderboard, *, budget: int = BUDGET) -> str:
         payloads=[(payload, _data_block(payload)) for payload in payloads(board, budget)],
         settings=conditions.settings(board.runs),
         environments=conditions.environments(board.runs),
-        preferences=preferred.tables(board.preferences) if board.preferences else [],
+        preferences=preference_tables.tables(board.preferences) if board.preferences else [],
         script=Markup(script),
         style=Markup(style),
         policy=_policy(script, style),
@@ -93,8 +93,8 @@ def _environment() -> Environment:
         about_groups=wording.ABOUT_GROUPS,
         about_price=wording.ABOUT_PRICE,
         members=wording.members,
-        preferred_columns=preferred.COLUMNS,
-        preferred_cells=preferred.cells,
+        preferred_columns=preference_tables.COLUMNS,
+        preferred_cells=preference_tables.cells,
     )
     environment.filters.update(
         number=wording.number,

@@ -25,7 +25,7 @@ from reports.board import (
     GroupTable,
     Leaderboard,
     MetricLine,
-    Preferred,
+    ModelPreferences,
     Section,
     SideBySide,
     Standing,
@@ -125,13 +125,13 @@ def build(
     )
 
 
-def _preferred(preferences: Analysis | None, model: str) -> Preferred | None:
+def _preferred(preferences: Analysis | None, model: str) -> ModelPreferences | None:
     if preferences is None:
         return None
     judges, humans = preferences.judges(model), preferences.humans(model)
     if not judges and humans is None:
         return None
-    return Preferred(
+    return ModelPreferences(
         judges=judges,
         humans=humans,
         agreements=tuple(preferences.agreement(model, judge.rater) for judge in judges),

@@ -14,7 +14,7 @@ from harness.records import Comparison, Metric, Verdict
 from harness.visible import visible
 from reports.board import Cell, Estimate, Leaderboard, Standing
 from reports.conditions import Group, duration, environments, moment, samples, settings, short
-from reports.preferred import COLUMNS, cells, tables
+from reports.preference_tables import COLUMNS, cells, tables
 from reports.wording import (
     ABOUT_GROUPS,
     ABOUT_PRICE,

@@ -773,7 +773,7 @@ def test_a_reward_model_judges(rated: Judged) -> None:
     assert PAIRS - 4 == len(chosen)
     assert all((each["difference"] > 0) == (each["winner"] == "right") for each in chosen)
     assert {"left", "right"} == {each["winner"] for each in chosen}
-    [finding] = found["analysis"]["findings"]
+    [finding] = found["analysis"]["win_rates"]
     assert (PAIRS - 4, 4, None, None) == tuple(
         finding[key] for key in ("n", "identical", "position", "consistency")
     )

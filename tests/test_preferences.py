@@ -55,7 +55,7 @@ def test_the_baseline_is_the_first_name_or_the_one_that_is_given(working: Workin
 
     for arguments, expected in [((), "sft"), (("dpo", "sft"), "dpo"), (("--baseline", "dpo"), "dpo")]:
         _, document, _ = working.run("preferences", *arguments, "--json")
-        assert expected == json.loads(document)["findings"][0]["baseline"]
+        assert expected == json.loads(document)["win_rates"][0]["baseline"]
 
 
 def test_json_holds_what_the_tables_say(working: Working, store: Store) -> None:
@@ -65,10 +65,10 @@ def test_json_holds_what_the_tables_say(working: Working, store: Store) -> None:
     _, document, _ = working.run("preferences", "--json")
 
     found = json.loads(document)
-    judge = found["findings"][0]
+    judge = found["win_rates"][0]
     assert (24, 6) == (judge["win_rate"]["won"], judge["win_rate"]["lost"])
     assert {"test", "position", "consistency", "length", "length_controlled", "corrected"} <= set(judge)
-    assert ["judge:gpt", "human:first:ana"] == [each["rater"] for each in found["findings"]]
+    assert ["judge:gpt", "human:first:ana"] == [each["rater"] for each in found["win_rates"]]
     assert 20 == found["agreements"][0]["kappa"]["items"]
 
 
@@ -97,7 +97,7 @@ def test_a_report_shows_preferences_beside_suites(working: Working, store: Store
     assert ["quiz"] == [column["suite"] for column in found["columns"]]
     assert ["NO DIFFERENCE SHOWN"] == [verdict["decision"] for verdict in found["verdicts"]]
     assert ["BETTER", "NO DIFFERENCE SHOWN"] == [
-        each["decision"] for each in found["preferences"]["findings"]
+        each["decision"] for each in found["preferences"]["win_rates"]
     ]
     conditions = Path("reports/leaderboard.md").read_text(encoding="utf-8").split("## Conditions")[1]
     assert 2 == conditions.count(" | prompts:tried | ")

@@ -11,7 +11,7 @@ import pytest
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 from statsmodels.stats.inter_rater import cohens_kappa as statsmodels_kappa
 
-from harness.preferences import HUMANS, analyse, read_judgements
+from harness.preferences import HUMANS, analyse, read_preferences
 from harness.stats.plan import AnalysisPlan
 from tests.working import Working
 
@@ -31,7 +31,7 @@ def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def alpaca_eval(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """805 judgements: a preference from 1 to 2, 1.5 a draw, and some that the judge gave none of."""
+    """805 preferences: a preference from 1 to 2, 1.5 a draw, and some that the judge gave none of."""
     preferences = np.clip(rng.normal(1.6, 0.4, 805), 1, 2).round(3)
     preferences[:30] = 1.5
     return [
@@ -67,25 +67,25 @@ def test_the_win_rate_is_the_published_one(working: Working) -> None:
     """AlpacaEval: the mean of preference - 1, its standard error, wins and draws; null counts for neither."""
     published = pd.read_json("annotations.json").preference.dropna()
 
-    [finding] = analyse(read_judgements(Path("alpaca_eval.csv")), AnalysisPlan(resamples=200)).findings
+    [result] = analyse(read_preferences(Path("alpaca_eval.csv")), AnalysisPlan(resamples=200)).win_rates
 
-    assert finding.win_rate is not None
-    assert pytest.approx((published - 1).mean(), abs=1e-12) == finding.win_rate.value
-    assert pytest.approx(published.sem(), abs=1e-12) == finding.standard_error
-    assert (800, {"no reason given": 5}) == (finding.n, finding.unreadable)
+    assert result.win_rate is not None
+    assert pytest.approx((published - 1).mean(), abs=1e-12) == result.win_rate.value
+    assert pytest.approx(published.sem(), abs=1e-12) == result.standard_error
+    assert (800, {"no reason given": 5}) == (result.n, result.unreadable)
     assert ((published > 1.5).sum(), (published == 1.5).sum(), (published < 1.5).sum()) == (
-        finding.win_rate.won,
-        finding.win_rate.tied,
-        finding.win_rate.lost,
+        result.win_rate.won,
+        result.win_rate.tied,
+        result.win_rate.lost,
     )
-    assert ("text_davinci_003", "tuned", "judge") == (finding.baseline, finding.candidate, finding.kind)
+    assert ("text_davinci_003", "tuned", "judge") == (result.baseline, result.candidate, result.kind)
 
 
 def test_annotators_agree_as_others_compute_it(working: Working) -> None:
     """PandaLM: kappas of the three columns of 0, 1 and 2, over all pairs of models, are statsmodels'."""
     columns = pd.read_json("testset-v1.json")[["annotator1", "annotator2", "annotator3"]].to_numpy()
 
-    found = analyse(read_judgements(Path("pandalm.csv")), AnalysisPlan(resamples=50))
+    found = analyse(read_preferences(Path("pandalm.csv")), AnalysisPlan(resamples=50))
 
     [everybody] = [each for each in found.groups if each.models is None]
     assert pytest.approx(fleiss_kappa(aggregate_raters(columns)[0])) == everybody.fleiss.value
@@ -105,6 +105,6 @@ def test_the_command_needs_no_project(working: Working) -> None:
 
     assert (0, 0) == (code, json_code)
     assert "tuned vs text_davinci_003 by weighted_gpt4: BETTER: win rate" in " ".join(shown.split())
-    [finding] = json.loads(document)["findings"]
-    assert ("BETTER", 800) == (finding["decision"], finding["n"])
+    [result] = json.loads(document)["win_rates"]
+    assert ("BETTER", 800) == (result["decision"], result["n"])
     assert before == sorted(working.folder.iterdir())

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from harness.cli.console import Text
-from harness.cli.preferred import whole
+from harness.cli.preference_tables import whole
 from harness.cli.terminal import console, print_json
 from harness.counted import counted
 from harness.preferences import Analysis

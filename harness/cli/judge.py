@@ -11,7 +11,7 @@ from rich.table import Table
 
 from harness.cli.console import Text
 from harness.cli.options import AsJson, AskRefused, Config, Device, Limit, Names, Seed
-from harness.cli.preferred import whole
+from harness.cli.preference_tables import whole
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
 from harness.counted import counted

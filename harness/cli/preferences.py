@@ -8,7 +8,7 @@ import typer
 
 from harness.cli.console import Text
 from harness.cli.options import AsJson, Baseline, Config
-from harness.cli.preferred import whole
+from harness.cli.preference_tables import whole
 from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.preferences import analyse_preferences, analyse_preferences_file, notes
 from harness.verbs.project import open_project
@@ -21,7 +21,7 @@ def command(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--from", help="A CSV file of judgements made elsewhere, instead of the store."),
+        typer.Option("--from", help="A CSV file of preferences made elsewhere, instead of the store."),
     ] = None,
     baseline: Baseline = None,
     config: Config = None,

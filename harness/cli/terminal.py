@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.console import Console, Text
-from harness.cli.preferred import beside_verdicts
+from harness.cli.preference_tables import beside_verdicts
 from harness.errors import AnswersFailed
 from harness.records import Decision, Interval, Json, Run, Verdict
 from harness.verbs.project import Project

@@ -1,18 +1,24 @@
 """Preferences: what judges and humans said about pairs of answers, and what that comes to."""
 
 from harness.preferences.analysis import analyse
-from harness.preferences.files import read_judgements, write_judgements
-from harness.preferences.findings import HUMANS, Analysis, Finding, GroupAgreement, RaterAgreement, Ratings
-from harness.preferences.judgement import (
+from harness.preferences.files import read_preferences, write_preferences
+from harness.preferences.named import (
     CUT,
     IDENTICAL,
     NO_ANSWER,
     THINKING,
     UNREADABLE,
-    Choice,
-    Judgement,
+    NamedPreference,
     Winner,
-    choices,
+    over_orders,
+)
+from harness.preferences.results import (
+    HUMANS,
+    Analysis,
+    GroupAgreement,
+    RaterAgreement,
+    RaterWinRate,
+    Ratings,
 )
 
 __all__ = [
@@ -23,15 +29,14 @@ __all__ = [
     "THINKING",
     "UNREADABLE",
     "Analysis",
-    "Choice",
-    "Finding",
     "GroupAgreement",
-    "Judgement",
+    "NamedPreference",
     "RaterAgreement",
+    "RaterWinRate",
     "Ratings",
     "Winner",
     "analyse",
-    "choices",
-    "read_judgements",
-    "write_judgements",
+    "over_orders",
+    "read_preferences",
+    "write_preferences",
 ]

@@ -6,37 +6,37 @@ It does not know who is preferred.
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from harness.preferences.findings import HUMANS, JURY, GroupAgreement, RaterAgreement
-from harness.preferences.heard import Heard
-from harness.preferences.judgement import Choice, Winner
+from harness.preferences.named import NamedPreference, Winner
+from harness.preferences.preference_set import PreferenceSet
+from harness.preferences.results import HUMANS, JURY, GroupAgreement, RaterAgreement
 from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
 from harness.stats.plan import AnalysisPlan
 
 Pair = tuple[str, str, str]
 """An item and the two models."""
-Verdicts = Mapping[str, Mapping[Pair, Choice]]
+Verdicts = Mapping[str, Mapping[Pair, NamedPreference]]
 """Each rater's usable choices between different answers."""
 
 
-def agreements(heard: Heard, plan: AnalysisPlan) -> Iterator[RaterAgreement]:
+def agreements(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterAgreement]:
     """Of each two raters; of each judge with all humans, and of these with one another, where several are.
 
     Of a crowd there are only the latter. A jury repeats its judges: its agreement with judges is left out.
     """
-    said = _verdicts(heard)
-    judges, humans = heard.raters("judge"), heard.raters("human")
-    for pair in combinations([*judges, *heard.people], 2):
+    said = _verdicts(chosen)
+    judges, humans = chosen.raters("judge"), chosen.raters("human")
+    for pair in combinations([*judges, *chosen.people], 2):
         if pair[1] in judges and any(each.startswith(JURY) for each in pair):
             continue
-        yield from _agreement(heard, pair, [pair], said, plan)
-    if len(humans) > 1 or heard.crowd:
+        yield from _agreement(chosen, pair, [pair], said, plan)
+    if len(humans) > 1 or chosen.crowd:
         for judge in judges:
-            yield from _agreement(heard, (judge, HUMANS), [(judge, each) for each in humans], said, plan)
-        yield from _agreement(heard, (HUMANS, HUMANS), list(combinations(humans, 2)), said, plan)
+            yield from _agreement(chosen, (judge, HUMANS), [(judge, each) for each in humans], said, plan)
+        yield from _agreement(chosen, (HUMANS, HUMANS), list(combinations(humans, 2)), said, plan)
 
 
 def _agreement(
-    heard: Heard,
+    chosen: PreferenceSet,
     names: tuple[str, str],
     pairs: Sequence[tuple[str, str]],
     said: Verdicts,
@@ -53,9 +53,9 @@ def _agreement(
         return
     first = [one.verdict for one, _ in shared]
     second = [other.verdict for _, other in shared]
-    numbers = plan.numbers(*(heard.models or ()), *names) | {"clusters": [one.unit for one, _ in shared]}
+    numbers = plan.numbers(*(chosen.models or ()), *names) | {"clusters": [one.unit for one, _ in shared]}
     yield RaterAgreement(
-        models=heard.models,
+        models=chosen.models,
         first=names[0],
         second=names[1],
         raw=raw_agreement(list(zip(first, second, strict=True)), **numbers),
@@ -63,19 +63,19 @@ def _agreement(
     )
 
 
-def groups(heard: Heard, plan: AnalysisPlan) -> Iterator[GroupAgreement]:
+def groups(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[GroupAgreement]:
     """Of all humans, and of all raters where there are others; a jury only repeats its judges."""
-    said = _verdicts(heard)
-    humans = tuple(heard.raters("human"))
-    judges = tuple(each for each in heard.raters("judge") if not each.startswith(JURY))
+    said = _verdicts(chosen)
+    humans = tuple(chosen.raters("human"))
+    judges = tuple(each for each in chosen.raters("judge") if not each.startswith(JURY))
     for raters in dict.fromkeys([humans, (*judges, *humans)]):
         units = {item: choice.unit for each in raters for item, choice in said.get(each, {}).items()}
         units = dict(sorted(units.items()))
         ratings = [[_verdict(said, rater, item) for rater in raters] for item in units]
         if any(len(row) - row.count(None) > 1 for row in ratings):
-            numbers = plan.numbers(*(heard.models or ()), *raters) | {"clusters": list(units.values())}
+            numbers = plan.numbers(*(chosen.models or ()), *raters) | {"clusters": list(units.values())}
             yield GroupAgreement(
-                models=heard.models,
+                models=chosen.models,
                 raters=raters,
                 raw=raw_agreement(ratings, **numbers),
                 fleiss=fleiss_kappa(ratings, **numbers),
@@ -83,9 +83,9 @@ def groups(heard: Heard, plan: AnalysisPlan) -> Iterator[GroupAgreement]:
             )
 
 
-def _verdicts(heard: Heard) -> Verdicts:
-    found: dict[str, dict[Pair, Choice]] = {}
-    for each in heard.decided():
+def _verdicts(chosen: PreferenceSet) -> Verdicts:
+    found: dict[str, dict[Pair, NamedPreference]] = {}
+    for each in chosen.decided():
         found.setdefault(each.rater, {})[each.item, each.left, each.right] = each
     return found
 

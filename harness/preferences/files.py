@@ -1,6 +1,6 @@
-"""Judgements as CSV: votes and annotations that were made elsewhere, and ours for others to read.
+"""Preferences as CSV: votes and annotations that were made elsewhere, and ours for others to read.
 
-One row is one rater's judgement of one pair. `item,rater,left,right,winner` must be there: what was judged by
+One row is one rater's preference about one pair. `item,rater,left,right,winner` must be there: what, by
 whom, the two models' names, and `left`, `right`, `tie`, one of the names, or nothing where there is no usable
 answer. The other columns may be there, and any of their cells may be empty:
 
@@ -14,7 +14,7 @@ answer. The other columns may be there, and any of their cells may be empty:
     seconds                   how long it took
     reason                    why there is no usable answer, or why a tie is one (`identical answers`)
 
-It does not know what judgements mean. Blanks around a cell do not count; nothing else is changed on reading.
+It does not know what preferences mean. Blanks around a cell do not count; nothing else is changed on reading.
 On writing, a cell that a spreadsheet would run as a formula gets an apostrophe before it.
 """
 
@@ -28,7 +28,7 @@ from typing import cast, get_args
 
 from harness.errors import DataError
 from harness.files import csv_records
-from harness.preferences.judgement import Judgement, Kind, Side, Winner, winner_of
+from harness.preferences.named import Kind, NamedPreference, Side, Winner, winner_of
 
 REQUIRED = ("item", "rater", "left", "right", "winner")
 TEXTS = ("left_text", "right_text")
@@ -40,41 +40,43 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that spreadsheets may run."""
 
 
-def read_judgements(file: Path) -> list[Judgement]:
-    """The judgements of a CSV file (UTF-8, a header), in its order.
+def read_preferences(file: Path) -> list[NamedPreference]:
+    """The preferences of a CSV file (UTF-8, a header), in its order.
 
-    Raises DataError, with the row and the column, for a file that cannot be read or holds no judgement, for
+    Raises DataError, with the row and the column, for a file that cannot be read or holds no preference, for
     a column that is missing or misspelt, for a cell that is none of what it may be, for a rater of two kinds,
     and for a pair that one rater judged twice in one order.
     """
-    found: list[Judgement] = []
+    found: list[NamedPreference] = []
     seen: dict[tuple[str, ...], int] = {}
     kinds: dict[str, Kind] = {}
     for row in _rows(file):
-        judgement = _judgement(row)
-        if kinds.setdefault(judgement.rater, judgement.kind) != judgement.kind:
-            raise row.mistake("kind", f"{judgement.rater!r} is a {kinds[judgement.rater]} in an earlier row")
-        earlier = seen.setdefault(_order(judgement), row.number)
+        preference = _preference(row)
+        if kinds.setdefault(preference.rater, preference.kind) != preference.kind:
+            raise row.mistake(
+                "kind", f"{preference.rater!r} is a {kinds[preference.rater]} in an earlier row"
+            )
+        earlier = seen.setdefault(_order(preference), row.number)
         if earlier != row.number:
             raise row.mistake(
                 "item",
-                f"{judgement.rater!r} judged {judgement.item!r} in row {earlier} already; tell two orders "
+                f"{preference.rater!r} judged {preference.item!r} in row {earlier} already; tell two orders "
                 "apart by shown_first, and repeats by an item of their own",
             )
-        found.append(judgement)
+        found.append(preference)
     if not found:
-        raise DataError(str(file), 0, "holds no judgements")
+        raise DataError(str(file), 0, "holds no preferences")
     return found
 
 
-def write_judgements(file: Path, judgements: Iterable[Judgement]) -> None:
-    """Write judgements as CSV that `read_judgements` reads. Raises DataError where it cannot be written."""
+def write_preferences(file: Path, preferences: Iterable[NamedPreference]) -> None:
+    """Write preferences as CSV that `read_preferences` reads. Raises DataError where it cannot be written."""
     try:
         with file.open("w", encoding="utf-8", newline="") as opened:
             writer = csv.writer(opened)
             writer.writerow(COLUMNS)
-            for judgement in judgements:
-                writer.writerow(_cell(getattr(judgement, column)) for column in COLUMNS)
+            for preference in preferences:
+                writer.writerow(_cell(getattr(preference, column)) for column in COLUMNS)
     except OSError as error:
         raise DataError(str(file), 0, f"cannot be written: {error.strerror}") from error
 
@@ -146,7 +148,7 @@ def _row(file: Path, number: int, header: list[str], cells: list[str]) -> _Row:
     return _Row(str(file), number, dict(zip(header, cells, strict=True)))
 
 
-def _judgement(row: _Row) -> Judgement:
+def _preference(row: _Row) -> NamedPreference:
     left, right = row.text("left"), row.text("right")
     if left == right:
         raise row.mistake("right", f"is the same model as on the left: {left!r}")
@@ -155,7 +157,7 @@ def _judgement(row: _Row) -> Judgement:
         raise row.mistake("kind", f"judge or human was expected, and not {kind!r}")
     share = row.number_in("share", 1.0)
     first = _side(row, "shown_first", left, right, ("left", "right"))
-    return Judgement(
+    return NamedPreference(
         item=row.text("item"),
         rater=row.text("rater"),
         left=left,
@@ -205,10 +207,10 @@ def _length(row: _Row, side: str) -> int | None:
     return int(given)
 
 
-def _order(judgement: Judgement) -> tuple[str, ...]:
-    """What tells a rater's judgements apart: the item, the two models, and who of them was shown first."""
-    first = {"left": judgement.left, "right": judgement.right, None: ""}[judgement.shown_first]
-    return judgement.rater, judgement.item, *sorted((judgement.left, judgement.right)), first
+def _order(preference: NamedPreference) -> tuple[str, ...]:
+    """What tells a rater's preferences apart: the item, the two models, and who of them was shown first."""
+    first = {"left": preference.left, "right": preference.right, None: ""}[preference.shown_first]
+    return preference.rater, preference.item, *sorted((preference.left, preference.right)), first
 
 
 def _cell(value: object) -> str:

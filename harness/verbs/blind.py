@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.errors import DiskFull, UsageError
-from harness.judgements import told
+from harness.named_preferences import named
 from harness.records import Sampling, Study
 from harness.store import Store
 from harness.verbs.pairs import answer_pairs
@@ -20,7 +20,7 @@ from suites.blind.audit import Audit, audit
 from suites.blind.ballots import BallotBox, Progress, find_study
 from suites.blind.design import Design, Plan, check_name, check_plan, make_design
 from suites.blind.exchange import Imported, read_votes, written
-from suites.blind.preferences import as_rater, preferences, tallies
+from suites.blind.preferences import as_rater, preferences, rater_states
 from suites.blind.sealing import open_design, seal
 
 MAKER = "harness blind new A B"
@@ -123,10 +123,10 @@ def unseal_study(
         store.unseal_study(found.name, datetime.now(UTC).isoformat(timespec="seconds"))
         found = find_study(store, found.name)
         audited = _audit(project, store, found, design)
-        tally = tallies(design, store.votes(found.name))
+        state = rater_states(design, store.votes(found.name))
         for each in audited.raters:
             store.keep_rater(as_rater(found, each.rater, each.flags))
-            store.keep_preferences(preferences(design, each.rater, tally[each.rater]))
+            store.keep_preferences(preferences(design, each.rater, state[each.rater]))
         return audited
 
 
@@ -173,7 +173,7 @@ def _standing(store: Store, study: Study) -> Standing:
 
 def _audit(project: Project, store: Store, study: Study, design: Design) -> Audit:
     raters = [as_rater(study, rater, ()) for rater in design.sheets]
-    resolve = partial(told, store, raters=raters)
+    resolve = partial(named, store, raters=raters)
     return audit(study, design, store.votes(study.name), resolve, project.analysis_plan())
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.judgements import judgements
-from harness.preferences import Judgement
+from harness.named_preferences import named_preferences
+from harness.preferences import NamedPreference
 from harness.records import Response, Run, as_text
 from harness.store import Store
 from harness.verbs.project import Project
@@ -27,7 +27,7 @@ ANSWER_COLUMNS = (
     *("run", "model", "suite", "position", "sample", "cluster", "prompt", "place", "text", "stopped"),
     *("reason", "prompt_tokens", "completion_tokens"),
 )
-PREFERENCE_COLUMNS = tuple(each.name for each in fields(Judgement))
+PREFERENCE_COLUMNS = tuple(each.name for each in fields(NamedPreference))
 
 
 def runs_frame(project: Project, names: Sequence[str] = ()) -> pd.DataFrame:
@@ -78,7 +78,7 @@ def preferences_frame(project: Project, names: Sequence[str] = ()) -> pd.DataFra
     share, reason, left_length, right_length (characters), seconds.
     """
     with closing(project.existing_store()) as store:
-        found = judgements(store, names)
+        found = named_preferences(store, names)
     lines = [{column: getattr(each, column) for column in PREFERENCE_COLUMNS} for each in found]
     return pd.DataFrame(lines, columns=list(PREFERENCE_COLUMNS))
 

@@ -19,7 +19,7 @@ from harness.engine.opening import (
     takes_schema,
 )
 from harness.errors import UsageError
-from harness.judgements import told
+from harness.named_preferences import named
 from harness.preferences import Analysis, analyse
 from harness.protocols import Engine
 from harness.recorded import recorded
@@ -311,7 +311,7 @@ def _analysis(project: Project, store: Store, preferences: Sequence[Preference])
     """The first name is the baseline: it is on the left of every pair that it is in."""
     if not preferences:
         return None
-    return analyse(told(store, preferences), project.analysis_plan())
+    return analyse(named(store, preferences), project.analysis_plan())
 
 
 def _of_stopping(sessions: Sequence[PairSession], judge: str) -> list[str]:

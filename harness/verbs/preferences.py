@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from harness.errors import UnknownName, UsageError
-from harness.judgements import caveats, judgements
-from harness.preferences import Analysis, Judgement, analyse, read_judgements
+from harness.named_preferences import caveats, named_preferences
+from harness.preferences import Analysis, NamedPreference, analyse, read_preferences
 from harness.verbs.project import Project
 
 
@@ -18,7 +18,7 @@ def analyse_preferences(
 ) -> Analysis:
     """What judges and unsealed blind tests say about these models (all, where none is named).
 
-    The baseline is the first name unless one is given. Raises UsageError where the store has no judgement
+    The baseline is the first name unless one is given. Raises UsageError where the store has no preference
     of their newest answers, and UnknownName for a model that it has no answers of.
     """
     named = _named(names, baseline)
@@ -43,7 +43,7 @@ def analyse_preferences_file(
 
     Raises DataError for a file that is not in this form, and UnknownName for a model that it does not name.
     """
-    found = read_judgements(file)
+    found = read_preferences(file)
     models = list(dict.fromkeys(name for each in found for name in (each.left, each.right)))
     named = _named(names, baseline)
     for name in named:
@@ -51,7 +51,7 @@ def analyse_preferences_file(
             raise UnknownName(f"model in {file}", name, models)
     kept = [each for each in found if not names or {each.left, each.right} <= set(named)]
     if not kept:
-        raise UsageError(f"{file} holds no judgement between {' and '.join(named)}")
+        raise UsageError(f"{file} holds no preference between {' and '.join(named)}")
     return analyse(kept, baseline=next(iter(named), None))
 
 
@@ -65,13 +65,13 @@ def _named(names: Sequence[str], baseline: str | None) -> list[str]:
     return named
 
 
-def _kept(project: Project, names: Sequence[str]) -> list[Judgement]:
+def _kept(project: Project, names: Sequence[str]) -> list[NamedPreference]:
     with closing(project.existing_store("harness judge")) as store:
         answered = dict.fromkeys(run.model for run in store.runs())
         for name in names:
             if name not in answered:
                 raise UnknownName("model with answers", name, answered)
-        found = judgements(store, names)
+        found = named_preferences(store, names)
         if not found:
             about = f" about {' and '.join(names)}" if names else ""
             raise UsageError(

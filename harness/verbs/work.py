@@ -25,7 +25,7 @@ from harness.errors import UnknownName, UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
 from harness.evaluation import rescore as from_kept_answers
-from harness.judgements import caveats, judgements
+from harness.named_preferences import caveats, named_preferences
 from harness.preferences import Analysis, analyse
 from harness.price import with_margin
 from harness.protocols import Suite
@@ -286,7 +286,7 @@ def report(
     """
     with closing(project.existing_store("harness compare")) as store:
         whole = [run for run in store.runs() if run.finished is not None and run.metrics]
-        judged = (name for each in judgements(store) for name in (each.left, each.right))
+        judged = (name for each in named_preferences(store) for name in (each.left, each.right))
         evaluated = list(dict.fromkeys([*(run.model for run in whole), *judged]))
         if not evaluated:
             raise UsageError(f"{store.name} holds no finished run; `harness compare` makes some")
@@ -472,7 +472,7 @@ def _preferences(
 ) -> tuple[Analysis | None, list[str]]:
     """What is said of these models' newest answers, None for nothing; and notes of what to know of it."""
     now = {name: {run.fingerprint for run in theirs} for name, theirs in runs.items() if theirs}
-    found = judgements(store, list(runs), fingerprints=now)
+    found = named_preferences(store, list(runs), fingerprints=now)
     analysis = analyse(found, project.analysis_plan(), baseline=next(iter(runs))) if found else None
     return analysis, caveats(store, list(runs), fingerprints=now)
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from math import comb
 from statistics import median
 
-from harness.preferences import Analysis, Judgement, Winner, analyse
+from harness.preferences import Analysis, NamedPreference, Winner, analyse
 from harness.records import Preference, Study, Vote, as_text
 from harness.stats.plan import USUAL, AnalysisPlan
 from harness.stats.preferences import Bias, Share, share
@@ -32,10 +32,10 @@ from harness.stats.raters import rater_figures
 from suites.blind.ballots import as_seen
 from suites.blind.checks import Check
 from suites.blind.design import Design, Item, Showing
-from suites.blind.preferences import choices, preferences, tallies, winner
-from suites.blind.tally import Tally
+from suites.blind.preferences import choices, preferences, rater_states, winner
+from suites.blind.replay import RaterState
 
-Resolve = Callable[[Sequence[Preference]], Sequence[Judgement]]
+Resolve = Callable[[Sequence[Preference]], Sequence[NamedPreference]]
 """What adds the models' names, lengths and clusters to preferences between runs."""
 
 READING = 100.0
@@ -116,8 +116,8 @@ def audit(
     study: Study, design: Design, votes: Sequence[Vote], resolve: Resolve, plan: AnalysisPlan = USUAL
 ) -> Audit:
     """What these votes show; by model only where the study is unsealed."""
-    found = tallies(design, votes)
-    raters = tuple(_audited(design, rater, tally, plan.level, len(found)) for rater, tally in found.items())
+    found = rater_states(design, votes)
+    raters = tuple(_audited(design, rater, state, plan.level, len(found)) for rater, state in found.items())
     trusted = [each.rater for each in raters if not each.flags]
     revealed = study.unsealed is not None
 
@@ -143,7 +143,7 @@ def audit(
 
 def _without_models(analysis: Analysis | None) -> Analysis | None:
     """How far raters agree, and nothing of which model is ahead."""
-    return None if analysis is None else replace(analysis, findings=(), ratings=())
+    return None if analysis is None else replace(analysis, win_rates=(), ratings=())
 
 
 def verdict(rater: RaterAudit) -> str:
@@ -173,8 +173,8 @@ def _grounds(rater: RaterAudit) -> list[str]:
     return grounds
 
 
-def _audited(design: Design, rater: str, tally: Tally, level: float, raters: int) -> RaterAudit:
-    made = list(choices(design, rater, tally))
+def _audited(design: Design, rater: str, state: RaterState, level: float, raters: int) -> RaterAudit:
+    made = list(choices(design, rater, state))
     figures = rater_figures(
         [_screen(vote) for showing, vote in made if _is_first(showing)],
         _repeats(made),
@@ -185,12 +185,12 @@ def _audited(design: Design, rater: str, tally: Tally, level: float, raters: int
     hasty = share(sum(_is_hasty(design, *timed) for timed in times), len(times), level=level)
     return RaterAudit(
         rater=rater,
-        done=len(tally.standing),
+        done=len(state.standing),
         ballots=len(design.sheets[rater].showings),
         choices=len(made),
         ties=sum(vote.choice in ("tie", "bad") for _, vote in made),
-        skipped=len({act.ballot for act in tally.acts} - {showing.id for showing, _ in made}),
-        undone=len(tally.undone),
+        skipped=len({act.ballot for act in state.acts} - {showing.id for showing, _ in made}),
+        undone=len(state.undone),
         left=figures.left,
         repeats=figures.repeats,
         checks=figures.checks,

@@ -21,8 +21,8 @@ from harness.errors import UnknownName, UsageError
 from harness.records import Message, Study, Vote
 from harness.store import Store
 from suites.blind.design import Design, Item, Showing
+from suites.blind.replay import RaterState, replay
 from suites.blind.sealing import open_design
-from suites.blind.tally import Tally, replay
 
 Choice = Literal["left", "right", "tie", "bad", "skip"]
 """The side of the screen; `bad`: both are."""
@@ -225,11 +225,11 @@ class BallotBox:
     def _check_open(self, vote: Vote) -> None:
         """Raise UsageError for a ballot that is decided, or skipped again while others still wait."""
         self._check_sealed()
-        tally = self._tally(vote.rater)
-        if vote.ballot in tally.standing:
+        state = self._tally(vote.rater)
+        if vote.ballot in state.standing:
             raise UsageError(DECIDED)
-        skipped = any(act.ballot == vote.ballot for act in tally.acts)
-        if vote.choice == "skip" and skipped and tally.open[0] != vote.ballot:
+        skipped = any(act.ballot == vote.ballot for act in state.acts)
+        if vote.choice == "skip" and skipped and state.open[0] != vote.ballot:
             raise UsageError(
                 "this ballot was skipped already, perhaps in another tab; it comes again at the end"
             )
@@ -245,7 +245,7 @@ class BallotBox:
             raise UnknownName(f"rater of the blind test {self.study!r}", rater, self._design.sheets)
         return [showing.id for showing in self._design.sheets[rater].showings]
 
-    def _tally(self, rater: str) -> Tally:
+    def _tally(self, rater: str) -> RaterState:
         return replay(self._order(rater), self._store.votes(self.study, rater=rater))
 
     def _showing(self, rater: str, ballot_id: str) -> Showing:

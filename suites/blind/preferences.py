@@ -6,13 +6,13 @@ from harness.preferences import Winner
 from harness.records import Preference, Rater, Study, Vote
 from suites.blind.checks import Check
 from suites.blind.design import Design, Item, Showing
-from suites.blind.tally import Tally, replay
+from suites.blind.replay import RaterState, replay
 
 SKIPPED, BOTH_BAD = "skipped", "both bad"
 """Reasons of a preference without a winner, and of a tie."""
 
 
-def tallies(design: Design, votes: Iterable[Vote]) -> dict[str, Tally]:
+def rater_states(design: Design, votes: Iterable[Vote]) -> dict[str, RaterState]:
     """Where each rater is."""
     theirs: dict[str, list[Vote]] = {rater: [] for rater in design.sheets}
     for vote in votes:
@@ -23,10 +23,10 @@ def tallies(design: Design, votes: Iterable[Vote]) -> dict[str, Tally]:
     }
 
 
-def choices(design: Design, rater: str, tally: Tally) -> Iterator[tuple[Showing, Vote]]:
+def choices(design: Design, rater: str, state: RaterState) -> Iterator[tuple[Showing, Vote]]:
     """A rater's ballots with a standing choice, in their order; skipped ones are not among them."""
     for showing in design.sheets[rater].showings:
-        vote = tally.standing.get(showing.id)
+        vote = state.standing.get(showing.id)
         if vote is not None and vote.choice != "skip":
             yield showing, vote
 
@@ -53,12 +53,12 @@ def as_rater(study: Study, rater: str, flags: Sequence[str]) -> Rater:
     )
 
 
-def preferences(design: Design, rater: str, tally: Tally) -> list[Preference]:
+def preferences(design: Design, rater: str, state: RaterState) -> list[Preference]:
     """A rater's choices as preferences: one for each item that was chosen or skipped.
 
     Checks are none, and of an item that was shown twice the first showing counts.
     """
-    acts = {act.ballot: act for act in tally.acts}
+    acts = {act.ballot: act for act in state.acts}
     found = []
     for showing in design.sheets[rater].showings:
         act, item = acts.get(showing.id), showing.shown

@@ -35,7 +35,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from harness.errors import HarnessError, StoreError, UsageError
 from suites.blind.ballots import BallotBox
-from suites.blind.wire import Malformed, SentVote, read_undo, read_vote, state_of
+from suites.blind.messages import Malformed, VoteMessage, read_undo, read_vote, state_of
 
 LARGEST_BODY = 32_768
 """Bytes of a request's body: the longest comment fits, were every character of it escaped."""
@@ -317,7 +317,7 @@ class _Desk:
         token = read_undo(await _body(request))
         return await self._done(request, lambda rater: self.box.undo(rater, token=token))
 
-    def _keep(self, rater: str, vote: SentVote) -> None:
+    def _keep(self, rater: str, vote: VoteMessage) -> None:
         self.box.vote(
             rater,
             vote.ballot,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError, HarnessError
 from harness.files import MOST_NESTED, csv_records, csv_rows, json_lines, json_list, read_text
-from harness.preferences.files import read_judgements
+from harness.preferences.files import read_preferences
 from harness.records import MixSource
 from harness.registry import load
 from suites.catalogue import OWN, open_suite, suite_settings
@@ -235,7 +235,7 @@ def _readers(folder: Path) -> Iterable[Callable[[], object]]:
     for name in ("toy-truthfulqa", "toy-ifeval", "toy-toxicity"):
         yield lambda name=name: _suite(name, lines)
     yield ImportedScores(lines).prepare
-    yield lambda: read_judgements(table)
+    yield lambda: read_preferences(table)
     yield lambda: list(csv_records(table))
     yield lambda: load(
         folder / "harness.toml", STAGE_SETTINGS, suite_settings(), own_suite=OWN, judge=JudgeSettings

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from harness.comparison import ScoredRun, compare_all
-from harness.judgements import judgements
+from harness.named_preferences import named_preferences
 from harness.preferences import HUMANS, IDENTICAL, Analysis, analyse
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from reports import html, markdown
-from reports.board import Leaderboard, Preferred
+from reports.board import Leaderboard, ModelPreferences
 from reports.leaderboard import build, latest
-from reports.preferred import cells, tables
+from reports.preference_tables import cells, tables
 from tests.harness.preferences.kept import judged, keep_answers
 from tests.harness.preferences.simulated import said
 from tests.reports.boards import HOSTILE, hostile_board
@@ -56,7 +56,7 @@ def board(store: Store, *, with_preferences: bool = True) -> Leaderboard:
         runs,
         baseline="sft",
         verdicts=compare_all(scored["sft"], {"dpo": scored["dpo"]}, AnalysisPlan(resamples=200)),
-        preferences=analyse(judgements(store), AnalysisPlan(resamples=200), baseline="sft")
+        preferences=analyse(named_preferences(store), AnalysisPlan(resamples=200), baseline="sft")
         if with_preferences
         else None,
         created="2026-11-22T16:40:00+00:00",
@@ -130,7 +130,9 @@ def test_several_judges_are_told_apart(store: Store) -> None:
         [*said(["right"] * 3, "judge:a", kind="judge"), *said(["left"] * 3, "judge:b", kind="judge")],
         AnalysisPlan(resamples=50),
     )
-    of_two = Preferred(judges=analysis.judges("dpo"), humans=None, agreements=(None, None), among_humans=None)
+    of_two = ModelPreferences(
+        judges=analysis.judges("dpo"), humans=None, agreements=(None, None), among_humans=None
+    )
 
     judges, humans, agreement = cells(of_two)
 
@@ -165,7 +167,7 @@ def hostile() -> Leaderboard:
     standings = tuple(
         replace(
             each,
-            preferred=Preferred(
+            preferred=ModelPreferences(
                 judges=analysis.judges(each.model),
                 humans=analysis.humans(each.model),
                 agreements=tuple(

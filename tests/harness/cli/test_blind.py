@@ -105,13 +105,13 @@ def test_a_whole_blind_test(
     assert {"ana": {"done": 12, "total": 12}, "bia": {"done": 4, "total": 12}} == status["raters"]
     assert 0 == run("blind", "audit", "--json")
     sealed = json.loads(capsys.readouterr().out)
-    assert [] == sealed["preferences"]["findings"] == sealed["preferences"]["ratings"]
+    assert [] == sealed["preferences"]["win_rates"] == sealed["preferences"]["ratings"]
     assert sealed["preferences"]["agreements"]
     assert 2 == run("blind", "unseal")
     assert "still open (bia 8)" in capsys.readouterr().err
     assert 0 == run("blind", "unseal", "--now", "--commitment", commitment[1], "--json")
     found = json.loads(capsys.readouterr().out)["preferences"]
-    assert {("one", "two")} == {(each["baseline"], each["candidate"]) for each in found["findings"]}
+    assert {("one", "two")} == {(each["baseline"], each["candidate"]) for each in found["win_rates"]}
     assert 0 == run("preferences", "one", "two", "--json")
     said = json.loads(capsys.readouterr().out)
     del said["notes"]

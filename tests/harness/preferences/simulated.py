@@ -1,46 +1,48 @@
-"""Judgements to analyse: small ones by hand, and raters with a known leaning."""
+"""Preferences to analyse: small ones by hand, and raters with a known leaning."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from harness.preferences import Finding, Judgement, analyse
+from harness.preferences import NamedPreference, RaterWinRate, analyse
 from harness.stats.plan import AnalysisPlan
 
 Winner = Any
 
 
-def said(winners: Sequence[Winner], rater: str = "ana", **changes: Any) -> list[Judgement]:
-    """One judgement of each item in turn, `sft` on the left and `dpo` on the right."""
+def said(winners: Sequence[Winner], rater: str = "ana", **changes: Any) -> list[NamedPreference]:
+    """One preference of each item in turn, `sft` on the left and `dpo` on the right."""
     return [
-        Judgement(rater=rater, **{"item": f"q{i}", "left": "sft", "right": "dpo", "winner": winner} | changes)
+        NamedPreference(
+            rater=rater, **{"item": f"q{i}", "left": "sft", "right": "dpo", "winner": winner} | changes
+        )
         for i, winner in enumerate(winners)
     ]
 
 
 def finding_of(
-    judgements: Sequence[Judgement],
+    preferences: Sequence[NamedPreference],
     rater: str | None = None,
     plan: AnalysisPlan = AnalysisPlan(resamples=500),  # noqa: B008 - frozen
     baseline: str | None = None,
-) -> Finding:
-    """The finding of one rater, with few resamples."""
-    return only_of(analyse(judgements, plan, baseline=baseline).findings, rater)
+) -> RaterWinRate:
+    """The result of one rater, with few resamples."""
+    return only_of(analyse(preferences, plan, baseline=baseline).win_rates, rater)
 
 
-def only_of(findings: Sequence[Finding], rater: str | None) -> Finding:
-    """The finding of this rater, or the only one."""
-    (finding,) = [each for each in findings if rater in (None, each.rater)]
-    return finding
+def only_of(results: Sequence[RaterWinRate], rater: str | None) -> RaterWinRate:
+    """The result of this rater, or the only one."""
+    (result,) = [each for each in results if rater in (None, each.rater)]
+    return result
 
 
 def asked_in_both_orders(
     rater: str, prefer: Callable[[bool, bool], bool], truths: Sequence[bool], lengths: Sequence[bool]
-) -> list[Judgement]:
+) -> list[NamedPreference]:
     """Each pair twice: `prefer(truth, first)` says whether the right one wins."""
     return [
-        Judgement(
+        NamedPreference(
             item=f"q{i}",
             left="sft",
             right="dpo",

@@ -1,4 +1,4 @@
-"""What judgements come to: small cases by hand, and raters whose leaning is known and must be found."""
+"""What preferences come to: small cases by hand, and raters whose leaning is known and must be found."""
 
 import re
 from dataclasses import replace
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.preferences import HUMANS, IDENTICAL, Judgement, analyse
+from harness.preferences import HUMANS, IDENTICAL, NamedPreference, analyse
 from harness.records import Decision
 from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan
-from reports import preferred
+from reports import preference_tables
 from tests.harness.preferences.simulated import asked_in_both_orders, coins, finding_of, only_of, said
 
 FEW = AnalysisPlan(resamples=200)
@@ -21,14 +21,14 @@ L, R, T = "left", "right", "tie"
 
 def test_a_win_rate_by_hand() -> None:
     """3 won, 2 tied, 1 lost are 4 of 6; ties leave the sign test, 3 to 1 of which gives p = .625."""
-    finding = finding_of(said([R, R, R, T, T, L]))
+    result = finding_of(said([R, R, R, T, T, L]))
 
-    assert finding.win_rate is not None
-    assert finding.test is not None
-    assert pytest.approx(4 / 6) == finding.win_rate.value
-    assert (3, 2, 1, 6) == (finding.win_rate.won, finding.win_rate.tied, finding.win_rate.lost, finding.n)
-    assert (0.625, 0.625) == (finding.test.p, finding.adjusted_p)
-    assert Decision.NO_DIFFERENCE == finding.decision
+    assert result.win_rate is not None
+    assert result.test is not None
+    assert pytest.approx(4 / 6) == result.win_rate.value
+    assert (3, 2, 1, 6) == (result.win_rate.won, result.win_rate.tied, result.win_rate.lost, result.n)
+    assert (0.625, 0.625) == (result.test.p, result.adjusted_p)
+    assert Decision.NO_DIFFERENCE == result.decision
 
 
 def test_the_standard_error_by_hand() -> None:
@@ -39,26 +39,28 @@ def test_the_standard_error_by_hand() -> None:
 
 def test_better_and_worse() -> None:
     """The baseline is the first left model, or the one that is named; the other side mirrors everything."""
-    judgements = said([R] * 30 + [L] * 5)
+    preferences = said([R] * 30 + [L] * 5)
 
-    finding, mirrored = finding_of(judgements), finding_of(judgements, baseline="dpo")
+    result, mirrored = finding_of(preferences), finding_of(preferences, baseline="dpo")
 
-    assert ("sft", "dpo", Decision.BETTER) == (finding.baseline, finding.candidate, finding.decision)
+    assert ("sft", "dpo", Decision.BETTER) == (result.baseline, result.candidate, result.decision)
     assert ("dpo", "sft", Decision.WORSE) == (mirrored.baseline, mirrored.candidate, mirrored.decision)
-    assert finding.win_rate is not None
+    assert result.win_rate is not None
     assert mirrored.win_rate is not None
-    assert pytest.approx(1) == finding.win_rate.value + mirrored.win_rate.value
-    assert pytest.approx(1) == finding.win_rate.interval.low + mirrored.win_rate.interval.high
+    assert pytest.approx(1) == result.win_rate.value + mirrored.win_rate.value
+    assert pytest.approx(1) == result.win_rate.interval.low + mirrored.win_rate.interval.high
 
 
 def test_a_side_is_not_a_model() -> None:
-    """Judgements count for a model on whichever side it stood."""
+    """Preferences count for a model on whichever side it stood."""
     turned = [each.facing("dpo") if i % 2 else each for i, each in enumerate(said([R, R, R, L]))]
 
     assert finding_of(said([R, R, R, L])) == finding_of(turned)
 
 
-def replies(winners: list[str | None], reason: str = "unreadable: 'Hm.'", **changes: Any) -> list[Judgement]:
+def replies(
+    winners: list[str | None], reason: str = "unreadable: 'Hm.'", **changes: Any
+) -> list[NamedPreference]:
     """A judge's, each pair in one order; those without a winner say nothing."""
     given = {"rater": "judge:j:1", "kind": "judge", **changes}
     return [
@@ -69,12 +71,12 @@ def replies(winners: list[str | None], reason: str = "unreadable: 'Hm.'", **chan
 
 def test_a_judge_that_could_not_be_read() -> None:
     """Where most replies say nothing, the headline says so; what is left decides nothing."""
-    finding = finding_of(replies([None] * 8 + [R, R]))
-    assert (10, {"unreadable": 8}) == (finding.replies, finding.without_verdict)
-    assert finding.sentence().startswith(
+    result = finding_of(replies([None] * 8 + [R, R]))
+    assert (10, {"unreadable": 8}) == (result.replies, result.without_verdict)
+    assert result.sentence().startswith(
         "dpo vs sft by judge:j:1: this judge could not be read (8 of 10 replies unreadable)"
     )
-    assert (Decision.NOT_COMPARABLE, None) == (finding.decision, finding.adjusted_p)
+    assert (Decision.NOT_COMPARABLE, None) == (result.decision, result.adjusted_p)
 
     other = replies([R] * 30, rater="judge:k:2")
     alone, beside = finding_of(other), finding_of([*other, *replies([None] * 8 + [R, R])], "judge:k:2")
@@ -103,20 +105,20 @@ def test_one_item_has_no_statistics() -> None:
         [*asked_in_both_orders("judge:j:1", lambda truth, first: truth, [True], [True]), *said([R])],
         AnalysisPlan(resamples=100),
     )
-    sentence = only_of(analysis.findings, "judge:j:1").sentence()
+    sentence = only_of(analysis.win_rates, "judge:j:1").sentence()
     assert "win rate – (won 1, tied 0, lost 0), n = 1" in sentence
-    for table in preferred.tables(analysis):
+    for table in preference_tables.tables(analysis):
         for row in table.rows:
             assert not re.search(r"\d\.\d|[0-9] %", " ".join(row)), table.title
 
 
 def test_identical_answers_stand_apart() -> None:
     """They are in no win rate, and the win rate with them as ties is given beside it."""
-    finding = finding_of([*said([R, R, L]), *said([T], item="same", reason=IDENTICAL)])
+    result = finding_of([*said([R, R, L]), *said([T], item="same", reason=IDENTICAL)])
 
-    assert finding.win_rate is not None
-    assert (3, 1, 0) == (finding.n, finding.identical, finding.win_rate.tied)
-    assert pytest.approx(2.5 / 4) == finding.with_identical
+    assert result.win_rate is not None
+    assert (3, 1, 0) == (result.n, result.identical, result.win_rate.tied)
+    assert pytest.approx(2.5 / 4) == result.with_identical
 
 
 def test_no_usable_answer_is_counted_by_reason_and_is_no_default() -> None:
@@ -128,11 +130,11 @@ def test_no_usable_answer_is_counted_by_reason_and_is_no_default() -> None:
 
     assert (1, {"refused": 2}) == (some.n, some.unreadable)
     assert (0, None, None, Decision.NOT_COMPARABLE) == (none.n, none.win_rate, none.test, none.decision)
-    assert "no usable judgement; left out: 2 without a usable answer" in none.sentence()
+    assert "no usable preference; left out: 2 without a usable answer" in none.sentence()
 
 
 def test_prompts_are_what_is_independent() -> None:
-    """Ten judgements of one prompt are one unit: a wide interval, and one prompt in the sign test."""
+    """Ten preferences of one prompt are one unit: a wide interval, and one prompt in the sign test."""
     one = finding_of(said([R] * 10, cluster="p"))
     ten = finding_of(said([R] * 10))
 
@@ -146,15 +148,15 @@ def test_prompts_are_what_is_independent() -> None:
 
 
 def test_all_raters_and_pairs_are_one_family() -> None:
-    """Adjusted p are Holm's of all findings' sign tests, all humans together among them."""
-    judgements = [
+    """Adjusted p are Holm's of all results' sign tests, all humans together among them."""
+    preferences = [
         *said([R] * 9 + [L]),
         *said([R] * 8 + [L] * 2, "bia"),
         *said([R] * 10, "gpt", kind="judge"),
         *said([L] * 7 + [R] * 3, "gpt", kind="judge", right="grpo"),
     ]
 
-    found = analyse(judgements, AnalysisPlan(resamples=200)).findings
+    found = analyse(preferences, AnalysisPlan(resamples=200)).win_rates
 
     assert ["gpt", "ana", "bia", HUMANS, "gpt"] == [each.rater for each in found]
     assert holm([each.test.p for each in found if each.test]) == [each.adjusted_p for each in found]
@@ -186,15 +188,15 @@ def test_a_leaning_to_the_first_is_found() -> None:
     truths, leaning = coins(400, 0.6, 1), iter(coins(800, 0.4, 2))
     judge = asked_in_both_orders("gpt", lambda t, first: first if next(leaning) else t, truths, truths)
 
-    finding = finding_of(judge)
+    result = finding_of(judge)
 
-    assert finding.position is not None
-    assert finding.consistency is not None
-    assert finding.position.share.interval.low > 0.6
-    assert finding.position.p < 1e-6
+    assert result.position is not None
+    assert result.consistency is not None
+    assert result.position.share.interval.low > 0.6
+    assert result.position.p < 1e-6
     # an order agrees with the other unless exactly one of them leaned, away from what is better
-    assert pytest.approx(1 - 0.4 + 0.4**2 / 2 - 0.04, abs=0.08) == finding.consistency.share.value
-    assert finding.consistency.to_first > 20 * max(finding.consistency.to_second, 1)
+    assert pytest.approx(1 - 0.4 + 0.4**2 / 2 - 0.04, abs=0.08) == result.consistency.share.value
+    assert result.consistency.to_first > 20 * max(result.consistency.to_second, 1)
 
 
 def test_an_unbiased_judge_is_not_accused() -> None:
@@ -202,12 +204,12 @@ def test_an_unbiased_judge_is_not_accused() -> None:
     truths, longer, errs = coins(400, 0.6, 1), coins(400, 0.5, 3), iter(coins(800, 0.2, 4))
     judge = asked_in_both_orders("gpt", lambda t, first: t != next(errs), truths, longer)
 
-    finding = finding_of(judge)
+    result = finding_of(judge)
 
-    assert finding.position is not None
-    assert finding.length is not None
-    assert finding.position.p > 0.05
-    assert finding.length.p > 0.05
+    assert result.position is not None
+    assert result.length is not None
+    assert result.position.p > 0.05
+    assert result.length.p > 0.05
 
 
 def test_an_unknown_length_is_told() -> None:
@@ -226,21 +228,21 @@ def test_a_leaning_to_length_is_found() -> None:
     prefers = [b if lean else t for t, b, lean in zip(truths, longer, leaning, strict=True)]
     judge = asked_in_both_orders("gpt", lambda t, first: t, prefers, longer)
 
-    finding = finding_of(judge)
+    result = finding_of(judge)
 
-    assert finding.length is not None
-    assert finding.position is not None
-    assert pytest.approx(0.75, abs=0.06) == finding.length.share.value
-    assert finding.length.p < 1e-6
-    assert finding.position.share.value == 0.5
+    assert result.length is not None
+    assert result.position is not None
+    assert pytest.approx(0.75, abs=0.06) == result.length.share.value
+    assert result.length.p < 1e-6
+    assert result.position.share.value == 0.5
 
 
 def test_nothing_is_said_of_what_is_not_known() -> None:
     """Without orders and lengths there is no bias, no consistency, and none is made up."""
-    finding = finding_of(said([R, L, R]))
+    result = finding_of(said([R, L, R]))
 
-    assert (None, None, None) == (finding.position, finding.consistency, finding.length)
-    assert finding.length_controlled is None
+    assert (None, None, None) == (result.position, result.consistency, result.length)
+    assert result.length_controlled is None
 
 
 def test_a_side_that_is_always_one_model_s_tells_no_bias() -> None:
@@ -320,25 +322,25 @@ def test_a_judge_stands_beside_people_with_their_own_agreement() -> None:
 
 @pytest.mark.parametrize(("people", "told"), [(10, True), (11, False)])
 def test_a_crowd_is_told_together(people: int, told: bool) -> None:
-    """Of more than ten people each judged little: one by one they are in no finding and in no agreement."""
+    """Of more than ten people each judged little: one by one they are in no result and in no agreement."""
     names = [f"person {n}" for n in range(people)]
     votes = [each for name in names for each in said([R, R, L], name)]
 
     found = analyse([*said([R, L, L], "gpt", kind="judge"), *votes], AnalysisPlan(resamples=20))
 
     singly = names if told else []
-    assert ["gpt", *singly, HUMANS] == [each.rater for each in found.findings]
+    assert ["gpt", *singly, HUMANS] == [each.rater for each in found.win_rates]
     assert {"gpt", *singly, HUMANS} == {who for each in found.agreements for who in (each.first, each.second)}
     assert tuple(sorted(names)) == found.groups[0].raters
 
 
 def test_one_of_a_crowd_speaks_for_it() -> None:
-    """Where only one of many people judged a pair of models, it is still the crowd's finding."""
+    """Where only one of many people judged a pair of models, it is still the crowd's result."""
     votes = [each for n in range(11) for each in said([R, R, L], f"person {n}")]
 
     found = analyse([*votes, *said([R, R, L], "person 0", right="grpo")], AnalysisPlan(resamples=20))
 
-    assert [("dpo", HUMANS), ("grpo", HUMANS)] == [(each.candidate, each.rater) for each in found.findings]
+    assert [("dpo", HUMANS), ("grpo", HUMANS)] == [(each.candidate, each.rater) for each in found.win_rates]
     assert [HUMANS] == [each.rater for each in found.ratings]
 
 
@@ -362,7 +364,7 @@ def test_votes_of_one_item_are_not_independent() -> None:
 
 
 def test_a_jury_is_no_further_rater_of_its_judges() -> None:
-    """It has a finding of its own and is the judge's column, and agreement among all leaves it out."""
+    """It has a result of its own and is the judge's column, and agreement among all leaves it out."""
     judges = [*said([R, R, L], "judge:a", kind="judge"), *said([R, L, L], "judge:b", kind="judge")]
 
     found = analyse([*judges, *said([R, R, L], "jury:ab", kind="judge")], AnalysisPlan(resamples=100))
@@ -380,16 +382,16 @@ def test_a_biased_judge_is_put_right() -> None:
     judged = [R if t or f else L for t, f in zip(truth, flattery, strict=True)]
     people = [R if t else L for t in truth][:200]
 
-    finding = finding_of(
+    result = finding_of(
         [*said(judged, "gpt", kind="judge"), *said(people)], "gpt", AnalysisPlan(resamples=1000)
     )
 
-    assert finding.win_rate is not None
-    assert finding.corrected is not None
-    assert finding.corrected.interval is not None
-    assert finding.win_rate.interval.low > 0.6
-    assert finding.corrected.interval.low < np.mean(truth) < finding.corrected.interval.high
-    assert 200 == finding.corrected.shared
+    assert result.win_rate is not None
+    assert result.corrected is not None
+    assert result.corrected.interval is not None
+    assert result.win_rate.interval.low > 0.6
+    assert result.corrected.interval.low < np.mean(truth) < result.corrected.interval.high
+    assert 200 == result.corrected.shared
 
 
 def test_people_are_averaged_over_an_item() -> None:
@@ -397,10 +399,10 @@ def test_people_are_averaged_over_an_item() -> None:
     judge = said([R, L] * 20, "gpt", kind="judge")
     votes = [*said([R, R] * 10), *said([L, L] * 10, "bia")]
 
-    finding = finding_of([*judge, *votes], "gpt")
+    result = finding_of([*judge, *votes], "gpt")
 
-    assert finding.corrected is not None
-    assert pytest.approx(0.5) == finding.corrected.value
+    assert result.corrected is not None
+    assert pytest.approx(0.5) == result.corrected.value
 
 
 def test_a_judge_without_people_is_not_corrected() -> None:
@@ -434,10 +436,10 @@ def test_ratings_of_three_models() -> None:
     """Who beats whom in three of four is 400 log10(3) = 191 above; two models alone are not rated."""
     pairs = [("sft", "dpo"), ("dpo", "grpo"), ("sft", "grpo")]
     votes = [R, R, R, L] * 50
-    judgements = [each for left, right in pairs for each in said(votes, left=left, right=right)]
-    judgements = [replace(each, item=f"{each.item}{i}") for i, each in enumerate(judgements)]
+    preferences = [each for left, right in pairs for each in said(votes, left=left, right=right)]
+    preferences = [replace(each, item=f"{each.item}{i}") for i, each in enumerate(preferences)]
 
-    [rated] = analyse(judgements, AnalysisPlan(resamples=100)).ratings
+    [rated] = analyse(preferences, AnalysisPlan(resamples=100)).ratings
 
     assert ["grpo", "dpo", "sft"] == [each.name for each in rated.ratings]
     assert rated.ratings[0].interval.low > rated.ratings[2].interval.high
@@ -446,9 +448,9 @@ def test_ratings_of_three_models() -> None:
 
 def test_models_that_never_met_are_not_rated() -> None:
     """The reason is given in the place of the ratings."""
-    judgements = [*said([R, L]), *said([R, L], left="a", right="b")]
+    preferences = [*said([R, L]), *said([R, L], left="a", right="b")]
 
-    [rated] = analyse(judgements, AnalysisPlan(resamples=100)).ratings
+    [rated] = analyse(preferences, AnalysisPlan(resamples=100)).ratings
 
     assert () == rated.ratings
     assert rated.reason is not None
@@ -457,12 +459,12 @@ def test_models_that_never_met_are_not_rated() -> None:
 
 def test_the_same_item_of_two_pairs_is_two_choices() -> None:
     """A prompt that two candidates answered is judged once for each."""
-    judgements = [*said([R, R]), *said([L, L], right="grpo")]
+    preferences = [*said([R, R]), *said([L, L], right="grpo")]
 
-    found = analyse(judgements, AnalysisPlan(resamples=100))
+    found = analyse(preferences, AnalysisPlan(resamples=100))
 
     assert [("dpo", 1.0), ("grpo", 0.0)] == [
-        (each.candidate, each.win_rate and each.win_rate.value) for each in found.findings
+        (each.candidate, each.win_rate and each.win_rate.value) for each in found.win_rates
     ]
 
 
@@ -475,22 +477,22 @@ def test_an_unread_order_does_not_let_the_other_decide() -> None:
 
     found = analyse([*orders, *said([R, R, R])], AnalysisPlan(resamples=100))
 
-    judge = only_of(found.findings, "gpt")
+    judge = only_of(found.win_rates, "gpt")
     assert (0, 3, None) == (judge.n, sum(judge.unreadable.values()), judge.corrected)
     assert () == found.agreements
 
 
 def test_one_judgement_is_enough() -> None:
     """The smallest analysis there is has a win rate, and decides nothing."""
-    one = Judgement(item="q", left="a", right="b", rater="ana", winner="right")
+    one = NamedPreference(item="q", left="a", right="b", rater="ana", winner="right")
 
-    finding = finding_of([one])
+    result = finding_of([one])
 
-    assert finding.win_rate is not None
+    assert result.win_rate is not None
     assert (1.0, 1.0, Decision.NO_DIFFERENCE) == (
-        finding.win_rate.value,
-        finding.adjusted_p,
-        finding.decision,
+        result.win_rate.value,
+        result.adjusted_p,
+        result.decision,
     )
 
 

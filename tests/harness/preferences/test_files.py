@@ -1,4 +1,4 @@
-"""Judgements as CSV: what is read, what is told where it is wrong, and that what is written is read again."""
+"""Preferences as CSV: what is read, what is refused, and that what is written is read again."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from harness.preferences import IDENTICAL, Judgement, read_judgements, write_judgements
+from harness.preferences import IDENTICAL, NamedPreference, read_preferences, write_preferences
 
 HEAD = "item,rater,left,right,winner"
 
@@ -29,11 +29,12 @@ def test_the_smallest_form(tmp_path: Path) -> None:
         tmp_path, HEAD, "q1,ana,sft,dpo,right", "q2,ana,sft,dpo,sft", "q3,ana,dpo,sft,tie", "q4,ana,sft,dpo,"
     )
 
-    found = read_judgements(file)
+    found = read_preferences(file)
 
     assert ["right", "left", "tie", None] == [each.winner for each in found]
     assert (
-        Judgement(item="q1", rater="ana", left="sft", right="dpo", winner="right", kind="human") == found[0]
+        NamedPreference(item="q1", rater="ana", left="sft", right="dpo", winner="right", kind="human")
+        == found[0]
     )
 
 
@@ -43,7 +44,7 @@ def test_everything_that_may_be_said(tmp_path: Path) -> None:
     file = written(tmp_path, head, 'q1,gpt,sft,dpo,,judge,dpo,0.75,9,"one, two",three,c1,1.5,because')
 
     assert [
-        Judgement(
+        NamedPreference(
             item="q1",
             rater="gpt",
             left="sft",
@@ -58,43 +59,43 @@ def test_everything_that_may_be_said(tmp_path: Path) -> None:
             right_length=5,
             seconds=1.5,
         )
-    ] == read_judgements(file)
+    ] == read_preferences(file)
 
 
 def test_an_answer_may_be_empty(tmp_path: Path) -> None:
     """Beside a text an empty cell is an answer without characters; else its length is not known."""
     head = f"{HEAD},left_text"
     both = written(tmp_path, f"{head},right_text", "q1,ana,a,b,left,one,", "q2,ana,a,b,left,,")
-    lengths = [(each.left_length, each.right_length) for each in read_judgements(both)]
+    lengths = [(each.left_length, each.right_length) for each in read_preferences(both)]
     alone = written(tmp_path, head, "q1,ana,a,b,left,one")
 
-    [judgement] = read_judgements(alone)
+    [preference] = read_preferences(alone)
 
     assert [(3, 0), (None, None)] == lengths
-    assert (3, None) == (judgement.left_length, judgement.right_length)
+    assert (3, None) == (preference.left_length, preference.right_length)
 
 
 def test_an_answer_may_be_long(tmp_path: Path) -> None:
     """Answers longer than csv's own limit for a cell are read."""
     file = written(tmp_path, f"{HEAD},left_text,right_text", f"q1,ana,a,b,left,{'x' * 200_000},y")
 
-    [judgement] = read_judgements(file)
+    [preference] = read_preferences(file)
 
-    assert (200_000, 1) == (judgement.left_length, judgement.right_length)
+    assert (200_000, 1) == (preference.left_length, preference.right_length)
 
 
 def test_columns_of_others_are_left_alone(tmp_path: Path) -> None:
     """What is not like any known column is nobody's mistake."""
     file = written(tmp_path, f"{HEAD},annotator_age", "q1,ana,sft,dpo,tie,40")
 
-    assert ["tie"] == [each.winner for each in read_judgements(file)]
+    assert ["tie"] == [each.winner for each in read_preferences(file)]
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
         ([], "row 1: there is no column 'item'"),
-        ([HEAD], "holds no judgements"),
+        ([HEAD], "holds no preferences"),
         (["item,rater,left,right"], "row 1: there is no column 'winner'; found: item, rater, left, right"),
         ([f"{HEAD},shown_frist"], "row 1: column 'shown_frist': is not known; did you mean 'shown_first'?"),
         ([f"{HEAD},item"], "row 1: column 'item': stands there twice"),
@@ -138,7 +139,7 @@ def test_mistakes_are_told_with_row_and_column(tmp_path: Path, lines: list[str],
     file = written(tmp_path, *lines)
 
     with pytest.raises(DataError, match=re.escape(message)) as found:
-        read_judgements(file)
+        read_preferences(file)
 
     assert str(found.value).startswith(str(file))
 
@@ -148,7 +149,7 @@ def test_rows_are_counted_as_an_editor_does(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD},left_text", 'q1,ana,a,b,left,"one', 'two"', "q2,ana,a,b,c,x")
 
     with pytest.raises(DataError, match="row 4: column 'winner'"):
-        read_judgements(file)
+        read_preferences(file)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", HEAD.encode() + b"\nq1,\xe9,a,b,left\n"])
@@ -158,28 +159,28 @@ def test_other_encodings_are_refused(tmp_path: Path, content: bytes) -> None:
     file.write_bytes(content)
 
     with pytest.raises(DataError, match="is not UTF-8 text"):
-        read_judgements(file)
+        read_preferences(file)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """It is one message, not a traceback."""
     with pytest.raises(DataError, match="cannot be read: No such file"):
-        read_judgements(tmp_path / "none.csv")
+        read_preferences(tmp_path / "none.csv")
 
 
 def test_a_cell_that_a_spreadsheet_would_run_is_written_as_text(tmp_path: Path) -> None:
     """A formula gets an apostrophe; on reading nothing is taken away."""
-    formula = Judgement(item="=1+1", rater="@sum", left="a", right="b", winner=None, reason="-x")
+    formula = NamedPreference(item="=1+1", rater="@sum", left="a", right="b", winner=None, reason="-x")
 
-    write_judgements(tmp_path / "votes.csv", [formula])
+    write_preferences(tmp_path / "votes.csv", [formula])
 
     assert "'=1+1,'@sum,a,b,,human,,,,,,,'-x" == (tmp_path / "votes.csv").read_text().splitlines()[1]
-    assert ["'=1+1"] == [each.item for each in read_judgements(tmp_path / "votes.csv")]
+    assert ["'=1+1"] == [each.item for each in read_preferences(tmp_path / "votes.csv")]
 
 
 @given(
     st.builds(
-        Judgement,
+        NamedPreference,
         item=safe,
         left=st.just("one"),
         right=st.just("two"),
@@ -195,18 +196,18 @@ def test_a_cell_that_a_spreadsheet_would_run_is_written_as_text(tmp_path: Path) 
     )
 )
 def test_what_is_written_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, judgement: Judgement
+    tmp_path_factory: pytest.TempPathFactory, preference: NamedPreference
 ) -> None:
     """Every field comes back, whatever the texts hold."""
     file = tmp_path_factory.mktemp("written") / "votes.csv"
 
-    write_judgements(file, [judgement])
+    write_preferences(file, [preference])
 
-    assert [judgement] == read_judgements(file)
+    assert [preference] == read_preferences(file)
 
 
 def test_identical_answers_are_read_as_such(tmp_path: Path) -> None:
     """The reason of a tie tells that nobody decided it."""
     file = written(tmp_path, f"{HEAD},reason", f"q1,ana,a,b,tie,{IDENTICAL}", "q2,ana,a,b,tie,both bad")
 
-    assert [True, False] == [each.identical for each in read_judgements(file)]
+    assert [True, False] == [each.identical for each in read_preferences(file)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from harness.preferences import Judgement
+from harness.preferences import NamedPreference
 from harness.records import Pair, Preference, Response, Sample, Study
 from harness.store import Store
 from suites.blind.ballots import Ballot, BallotBox
@@ -61,10 +61,10 @@ def kept(folder: Path, made: Design | None = None) -> tuple[Store, Study, Design
     return store, study, made
 
 
-def resolve(preferences: Sequence[Preference]) -> list[Judgement]:
+def resolve(preferences: Sequence[Preference]) -> list[NamedPreference]:
     """What the store adds to preferences, of runs that are named as in `pair`."""
     return [
-        Judgement(
+        NamedPreference(
             item=each.sample,
             left=each.left_run.removeprefix("run-"),
             right=each.right_run.removeprefix("run-"),

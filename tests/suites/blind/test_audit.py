@@ -16,7 +16,7 @@ from suites.blind.audit import READING, Audit, audit, verdict
 from suites.blind.ballots import Ballot, BallotBox
 from suites.blind.checks import CHECKS
 from suites.blind.design import Design, Item, Plan, Showing
-from suites.blind.preferences import as_rater, preferences, tallies
+from suites.blind.preferences import as_rater, preferences, rater_states
 from suites.blind.sealing import seal
 from tests.suites.blind.made import design, kept, pairs, reads, resolve, vote_all
 
@@ -232,7 +232,7 @@ def test_sealed_the_audit_does_not_tell_which_model_is_ahead(tmp_path: Path) -> 
         assert [pytest.approx(each.value) for each in of(found.preferences)] == [
             each.value for each in of(other.preferences)
         ]
-    assert ((), (), None) == (found.preferences.findings, found.preferences.ratings, found.without_flagged)
+    assert ((), (), None) == (found.preferences.win_rates, found.preferences.ratings, found.without_flagged)
 
 
 def test_unsealed_it_tells_with_and_without_the_flagged(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_an_audit_is_json(tmp_path: Path) -> None:
 def test_choices_become_preferences(tmp_path: Path) -> None:
     """One for each item; winners by model, whatever side; checks and repeats are none."""
     study, made, votes = voted(tmp_path, reads, lambda _: "bad", of="ABC")
-    found = tallies(made, votes)
+    found = rater_states(made, votes)
     ana, bia = (preferences(made, rater, found[rater]) for rater in ("ana", "bia"))
     assert (50, 50) == (len(ana), len(bia))
     assert 50 == len({(each.sample, each.left_run, each.right_run) for each in ana})
@@ -280,7 +280,7 @@ def test_a_skipped_item_is_no_preference_but_is_kept(tmp_path: Path) -> None:
         ballot = box.current("ana")
         assert ballot is not None
         box.vote("ana", ballot.id, choice, token=str(number), comment=choice, seconds=2.5)
-    found = preferences(made, "ana", tallies(made, store.votes("test"))["ana"])
+    found = preferences(made, "ana", rater_states(made, store.votes("test"))["ana"])
     assert [(None, "skipped", "skip"), (found[1].winner, None, "left")] == [
         (each.winner, each.reason, each.comment) for each in found
     ]

@@ -1,4 +1,4 @@
-"""What raters' judgements come to: the nouns of the analysis, and each of them in a sentence.
+"""What raters' preferences come to: the nouns of the analysis, and each of them in a sentence.
 
 They hold numbers as they are. They do not know how the numbers were made.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.counted import counted
-from harness.preferences.judgement import Kind
+from harness.preferences.named import Kind
 from harness.records import Decision
 from harness.stats.agreement import Agreement
 from harness.stats.bradley_terry import Rating
@@ -22,7 +22,7 @@ HUMANS = "all humans"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class RaterWinRate:
     """What one rater, or all humans together, prefer between two models.
 
     Everything but `identical` and `with_identical` is about pairs whose answers differ. Both orders of a
@@ -36,7 +36,7 @@ class Finding:
     kind: Kind
     decision: Decision
     n: int
-    """Choices between the two: usable judgements of different answers."""
+    """Choices between the two: usable preferences of different answers."""
     identical: int
     """Pairs of identical answers: ties that only `with_identical` counts besides."""
     with_identical: float | None
@@ -44,7 +44,7 @@ class Finding:
     unreadable: Mapping[str, int]
     """Choices without a usable answer, by reason."""
     replies: int
-    """Single judgements that somebody was asked for: of a pair that was asked in both orders, two."""
+    """Single preferences that somebody was asked for: of a pair that was asked in both orders, two."""
     without_verdict: Mapping[str, int]
     """How many of them say nothing, by what they are: unreadable, cut, refused, …"""
     win_rate: WinRate | None
@@ -55,7 +55,7 @@ class Finding:
     adjusted_p: float | None
     """Holm's, over all raters and pairs of models that are analysed together."""
     position: Bias | None
-    """The share that the answer shown first won, over single judgements.
+    """The share that the answer shown first won, over single preferences.
 
     None: no order is known, or one model was always shown first.
     """
@@ -87,7 +87,7 @@ class Finding:
         if self.unread is not None:
             return f"{where}{self.unread}{left_out}"
         if rate is None:
-            return f"{where}{self.decision}: no usable judgement{left_out}"
+            return f"{where}{self.decision}: no usable preference{left_out}"
         counts = f"(won {rate.won:,}, tied {rate.tied:,}, lost {rate.lost:,})"
         if not rate.shows_something:
             return f"{where}{self.decision}: win rate – {counts}, n = {self.n:,}{left_out}"
@@ -165,13 +165,13 @@ class Ratings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Analysis:
-    """Everything that judgements of some models come to."""
+    """Everything that preferences of some models come to."""
 
     baseline: str
     models: tuple[str, ...]
     """The baseline first."""
     level: float
-    findings: tuple[Finding, ...]
+    win_rates: tuple[RaterWinRate, ...]
     """For each pair of models each judge's, each person's, and then those of all humans; of a crowd no
     single person's."""
     agreements: tuple[RaterAgreement, ...]
@@ -182,15 +182,15 @@ class Analysis:
     """Where there are three models or more."""
 
     def __repr__(self) -> str:
-        """Each finding in a sentence."""
-        return "\n".join(each.sentence() for each in self.findings) or f"no preference among {self.models}"
+        """Each result in a sentence."""
+        return "\n".join(each.sentence() for each in self.win_rates) or f"no preference among {self.models}"
 
-    def judges(self, candidate: str) -> tuple[Finding, ...]:
+    def judges(self, candidate: str) -> tuple[RaterWinRate, ...]:
         """What judges say of a model against the baseline: the juries, or where there is none each judge."""
         found = self._against(candidate, "judge")
         return tuple(each for each in found if each.rater.startswith(JURY)) or found
 
-    def humans(self, candidate: str) -> Finding | None:
+    def humans(self, candidate: str) -> RaterWinRate | None:
         """What all humans together say of a model against the baseline; None: nothing."""
         return next(iter(reversed(self._against(candidate, "human"))), None)
 
@@ -202,10 +202,10 @@ class Analysis:
             (each for each in self.agreements if wanted == (each.models, {each.first, each.second})), None
         )
 
-    def _against(self, candidate: str, kind: Kind) -> tuple[Finding, ...]:
+    def _against(self, candidate: str, kind: Kind) -> tuple[RaterWinRate, ...]:
         models = self.baseline, candidate
         return tuple(
-            each for each in self.findings if (each.baseline, each.candidate) == models and each.kind == kind
+            each for each in self.win_rates if (each.baseline, each.candidate) == models and each.kind == kind
         )
 
 

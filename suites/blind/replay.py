@@ -19,7 +19,7 @@ SKIPS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class RaterState:
     """Where one rater is."""
 
     acts: tuple[Vote, ...]
@@ -37,7 +37,7 @@ class Tally:
     """Votes that count for nothing: on a decided ballot or one of another, or with nothing to take back."""
 
 
-def replay(order: Sequence[str], votes: Iterable[Vote]) -> Tally:
+def replay(order: Sequence[str], votes: Iterable[Vote]) -> RaterState:
     """Where a rater with these ballots is after these votes."""
     acts: list[Vote] = []
     undone, ignored = [], []
@@ -54,7 +54,7 @@ def replay(order: Sequence[str], votes: Iterable[Vote]) -> Tally:
         else:
             acts.append(vote)
             reopened = None
-    return Tally(
+    return RaterState(
         acts=tuple(acts),
         standing=_standing(acts),
         open=_open(order, acts, reopened),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.preferences import IDENTICAL, Judgement, choices
+from harness.preferences import IDENTICAL, NamedPreference, over_orders
 
-RIGHT = Judgement(
+RIGHT = NamedPreference(
     item="q1",
     left="sft",
     right="dpo",
@@ -37,10 +37,10 @@ def test_facing_the_other_way() -> None:
 )
 def test_turning_twice_changes_nothing(winner: Any, shown_first: Any, share: float | None) -> None:
     """The model on the left is all that turning asks for."""
-    judgement = replace(RIGHT, winner=winner, shown_first=shown_first, share=share)
+    preference = replace(RIGHT, winner=winner, shown_first=shown_first, share=share)
 
-    assert judgement == judgement.facing("dpo").facing("sft")
-    assert judgement == judgement.facing("sft")
+    assert preference == preference.facing("dpo").facing("sft")
+    assert preference == preference.facing("sft")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_two_orders_are_one_choice(first: Any, second: Any, value: float) -> Non
     """What both orders say is kept; whatever they disagree in is a tie."""
     orders = [replace(RIGHT, winner=first), replace(RIGHT, winner=second, shown_first="right")]
 
-    [choice] = choices(orders)
+    [choice] = over_orders(orders)
 
     assert (value, "q1", 4) == (choice.value, choice.unit, choice.longer_by)
 
@@ -67,14 +67,14 @@ def test_shares_of_two_orders_are_averaged() -> None:
     """A judge that says how sure it is need not be cut to a tie."""
     orders = [replace(RIGHT, share=0.75), replace(RIGHT, winner="left", share=0.375, shown_first="right")]
 
-    assert [0.5625] == [choice.value for choice in choices(orders)]
+    assert [0.5625] == [choice.value for choice in over_orders(orders)]
 
 
 def test_an_order_without_an_answer_leaves_none() -> None:
     """The other order alone would be biased towards a side; the reason is kept, and counted."""
     orders = [RIGHT, replace(RIGHT, winner=None, shown_first="right", reason="refused")]
 
-    [choice] = choices(orders)
+    [choice] = over_orders(orders)
 
     assert (None, None, "refused") == (choice.value, choice.verdict, choice.reason)
 
@@ -89,7 +89,7 @@ def test_raters_and_items_are_kept_apart() -> None:
     ]
 
     assert [("gpt", "q1"), ("ana", "q1"), ("gpt", "q2")] == [
-        (each.rater, each.item) for each in choices(heard)
+        (each.rater, each.item) for each in over_orders(heard)
     ]
 
 

@@ -26,7 +26,7 @@ class Malformed(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentVote:
+class VoteMessage:
     """A vote as the page sends it. Whether it can be cast, the ballot box decides."""
 
     ballot: str
@@ -36,10 +36,10 @@ class SentVote:
     comment: str | None
 
 
-def read_vote(body: bytes) -> SentVote:
+def read_vote(body: bytes) -> VoteMessage:
     """The vote of a body. Raises Malformed."""
     fields = _fields(body, {"ballot", "choice", "token", "seconds", "comment"})
-    return SentVote(
+    return VoteMessage(
         ballot=_name(fields["ballot"]),
         choice=_name(fields["choice"]),
         token=_name(fields["token"]),

@@ -5,8 +5,8 @@ It does not know how ratings are computed.
 
 from collections.abc import Iterator
 
-from harness.preferences.findings import HUMANS, Ratings
-from harness.preferences.heard import Heard
+from harness.preferences.preference_set import PreferenceSet
+from harness.preferences.results import HUMANS, Ratings
 from harness.stats.bradley_terry import ratings
 from harness.stats.plan import AnalysisPlan
 
@@ -14,17 +14,19 @@ REFITS = 1_000
 """At most so many resamples, each of which fits the model anew."""
 
 
-def ranked(heard: Heard, plan: AnalysisPlan) -> Iterator[Ratings]:
+def ranked(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[Ratings]:
     """Of those raters whose pairs hold three models or more."""
-    humans = heard.raters("human")
-    for judge in heard.raters("judge"):
-        yield from _ratings(heard.by(judge), judge, plan)
+    humans = chosen.raters("human")
+    for judge in chosen.raters("judge"):
+        yield from _ratings(chosen.by(judge), judge, plan)
     if humans:
-        yield from _ratings(heard.by(*humans), HUMANS if len(humans) > 1 or heard.crowd else humans[0], plan)
+        yield from _ratings(
+            chosen.by(*humans), HUMANS if len(humans) > 1 or chosen.crowd else humans[0], plan
+        )
 
 
-def _ratings(heard: Heard, rater: str, plan: AnalysisPlan) -> Iterator[Ratings]:
-    decided = heard.decided()
+def _ratings(chosen: PreferenceSet, rater: str, plan: AnalysisPlan) -> Iterator[Ratings]:
+    decided = chosen.decided()
     if len({name for each in decided for name in (each.left, each.right)}) < 3:
         return
     try:

@@ -1,11 +1,10 @@
-"""Judgements out of the store: what raters said about the newest answers of some models.
+"""Preferences out of the store, with the models' names: what raters said about the newest answers.
 
 A model's newest whole run of each set of prompts says how it is asked now, as in every report. What was said
 about a run that was asked otherwise is about other answers, and so is what was said about a prompt or a text
 that has changed since. A run of fewer prompts, or of more, takes nothing away: what was said about the same
 answers counts, and once. A blind test that is still sealed has no preferences in the store.
 
-It does not know what judgements mean.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,14 +12,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from harness.counted import counted
-from harness.preferences import Judgement
+from harness.preferences import NamedPreference
 from harness.records import Message, Preference, Rater, Response, Run
 from harness.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a run adds to a judgement about one of its samples."""
+    """What a run adds to a preference about one of its samples."""
 
     prompt: str | tuple[Message, ...]
     answer: str | None
@@ -28,21 +27,21 @@ class _Asked:
     cluster: str
 
 
-def judgements(
+def named_preferences(
     store: Store,
     names: Sequence[str] = (),
     *,
     fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
-) -> list[Judgement]:
-    """Every judgement between two of these models (of all, where none is named) about their newest answers.
+) -> list[NamedPreference]:
+    """Every preference between two of these models (of all, where none is named) about their newest answers.
 
     `fingerprints` are those of what a model's name stands for now; other runs of it do not count then.
     """
-    return told(store, _chosen(store, names, fingerprints)[0])
+    return named(store, _chosen(store, names, fingerprints)[0])
 
 
-def told(store: Store, chosen: Sequence[Preference], raters: Iterable[Rater] = ()) -> list[Judgement]:
-    """These preferences as judgements, with what the store knows of their runs and raters.
+def named(store: Store, chosen: Sequence[Preference], raters: Iterable[Rater] = ()) -> list[NamedPreference]:
+    """These preferences with the models' names, and what the store knows of their runs and raters.
 
     `raters`: those who are not in the store yet.
     """
@@ -50,7 +49,7 @@ def told(store: Store, chosen: Sequence[Preference], raters: Iterable[Rater] = (
     judged = dict.fromkeys(run for each in chosen for run in (each.left_run, each.right_run))
     asked = {run: _asked(store, run) for run in judged}
     known = {rater.id: rater for rater in (*store.raters(), *raters)}
-    return [_judgement(each, runs, asked, known[each.rater]) for each in chosen]
+    return [_named(each, runs, asked, known[each.rater]) for each in chosen]
 
 
 def caveats(
@@ -59,7 +58,7 @@ def caveats(
     *,
     fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[str]:
-    """What to know before relying on these judgements: what is left out, and whom not to rely on."""
+    """What to know before relying on these preferences: what is left out, and whom not to rely on."""
     chosen, earlier = _chosen(store, names, fingerprints)
     raters = {each.rater for each in chosen}
     notes = []
@@ -79,10 +78,10 @@ def caveats(
 def _chosen(
     store: Store, names: Sequence[str], fingerprints: Mapping[str, Collection[str]]
 ) -> tuple[list[Preference], int]:
-    """What was said about the newest answers, each judgement once; and how many are about earlier ones.
+    """What was said about the newest answers, each preference once; and how many are about earlier ones.
 
     The same pair may be judged in a run of few prompts and in one of many, and with the models named either
-    way round: a rater's word on it in one order is one judgement, that of the newest runs.
+    way round: a rater's word on it in one order is one preference, that of the newest runs.
     """
     runs = {run.id: run for run in store.runs()}
     said = _between(store, runs, names)
@@ -161,15 +160,15 @@ def _asked(store: Store, run: str) -> Mapping[str, _Asked]:
     }
 
 
-def _judgement(
+def _named(
     chosen: Preference,
     runs: Mapping[str, Run],
     asked: Mapping[str, Mapping[str, _Asked]],
     rater: Rater,
-) -> Judgement:
+) -> NamedPreference:
     left, right = runs[chosen.left_run], runs[chosen.right_run]
     answer = asked[left.id][chosen.sample]
-    return Judgement(
+    return NamedPreference(
         item=f"{left.suite}/{chosen.sample}",
         left=left.model,
         right=right.model,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.records import Vote
-from suites.blind.tally import replay
+from suites.blind.replay import replay
 
 ORDER = ("a", "b", "c", "d")
 CHOICES = ["left", "right", "tie", "bad", "skip", "undo"]
@@ -34,23 +34,23 @@ def test_the_table_of_choices_is_whole() -> None:
 
 def test_a_second_choice_counts_for_nothing() -> None:
     """The first of two votes on a ballot stands; the other stays in the record as ignored."""
-    tally = replay(ORDER, votes("a left", "a right"))
-    assert "left" == tally.standing["a"].choice
-    assert ["right"] == [vote.choice for vote in tally.ignored]
+    state = replay(ORDER, votes("a left", "a right"))
+    assert "left" == state.standing["a"].choice
+    assert ["right"] == [vote.choice for vote in state.ignored]
 
 
 def test_undo_takes_back_the_ballots_last_choice() -> None:
     """It is open again and comes first, and another choice stands then."""
-    tally = replay(ORDER, votes("a left", "b tie", "a undo"))
-    assert ("a", "c", "d") == tally.open
-    assert ["left"] == [vote.choice for vote in tally.undone]
+    state = replay(ORDER, votes("a left", "b tie", "a undo"))
+    assert ("a", "c", "d") == state.open
+    assert ["left"] == [vote.choice for vote in state.undone]
     assert "right" == replay(ORDER, votes("a left", "a undo", "a right")).standing["a"].choice
 
 
 def test_undo_with_nothing_to_take_back_counts_for_nothing() -> None:
     """Two tabs that undo the same choice undo it once."""
-    tally = replay(ORDER, votes("a left", "a undo", "a undo"))
-    assert (1, 1) == (len(tally.undone), len(tally.ignored))
+    state = replay(ORDER, votes("a left", "a undo", "a undo"))
+    assert (1, 1) == (len(state.undone), len(state.ignored))
 
 
 def test_skipped_ballots_come_again_at_the_end_as_they_were_skipped() -> None:
@@ -60,9 +60,9 @@ def test_skipped_ballots_come_again_at_the_end_as_they_were_skipped() -> None:
 
 def test_a_ballot_skipped_twice_is_done() -> None:
     """It stays without a choice, and the rater can end."""
-    tally = replay(ORDER, votes("a skip", "b left", "c left", "d left", "a skip"))
-    assert () == tally.open
-    assert "skip" == tally.standing["a"].choice
+    state = replay(ORDER, votes("a skip", "b left", "c left", "d left", "a skip"))
+    assert () == state.open
+    assert "skip" == state.standing["a"].choice
 
 
 def test_a_taken_back_skip_is_as_if_it_had_not_been() -> None:
@@ -74,11 +74,11 @@ def test_a_taken_back_skip_is_as_if_it_had_not_been() -> None:
 def test_every_vote_is_accounted_for(acts: list[tuple[str, str]]) -> None:
     """Each act counts, was taken back, took one back, or is ignored; each ballot is done or open."""
     given_ = votes(*(" ".join(act) for act in acts))
-    tally = replay(ORDER, given_)
-    assert len(given_) == len(tally.acts) + 2 * len(tally.undone) + len(tally.ignored)
-    assert sorted(ORDER) == sorted([*tally.standing, *tally.open])
+    state = replay(ORDER, given_)
+    assert len(given_) == len(state.acts) + 2 * len(state.undone) + len(state.ignored)
+    assert sorted(ORDER) == sorted([*state.standing, *state.open])
     for ballot in ORDER:
-        choices = [act.choice for act in tally.acts if act.ballot == ballot]
+        choices = [act.choice for act in state.acts if act.ballot == ballot]
         assert sum(choice != "skip" for choice in choices) <= 1
 
 

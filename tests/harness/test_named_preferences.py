@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.judgements import caveats, judgements
+from harness.named_preferences import caveats, named_preferences
 from harness.preferences import IDENTICAL
 from harness.records import Preference, Rater, Response, Row, Sample, Study, Vote
 from harness.store import Store
@@ -35,7 +35,7 @@ def test_a_judgement_knows_models_lengths_and_clusters(store: Store) -> None:
     )
     judged(store, sft, dpo, ["right", None], shown_first="right", reasons=[None, "refused"], seconds=2.0)
 
-    first, second = judgements(store)
+    first, second = named_preferences(store)
 
     assert ("prompts:tried/q0", "prompts:tried/c") == (first.item, first.unit)
     assert ("sft", "dpo", "judge:gpt", "judge") == (first.left, first.right, first.rater, first.kind)
@@ -51,10 +51,10 @@ def test_whichever_side_a_model_stood_on(store: Store) -> None:
         judged(store, left, right, ["left"])
 
     assert {("sft", "dpo"), ("dpo", "sft")} == {
-        (each.left, each.right) for each in judgements(store, ["dpo", "sft"])
+        (each.left, each.right) for each in named_preferences(store, ["dpo", "sft"])
     }
-    assert 3 == len(judgements(store))
-    assert [] == judgements(store, ["sft"])
+    assert 3 == len(named_preferences(store))
+    assert [] == named_preferences(store, ["sft"])
 
 
 def test_only_the_newest_answers_count(store: Store) -> None:
@@ -68,7 +68,7 @@ def test_only_the_newest_answers_count(store: Store) -> None:
     for run, winner in [(old, "left"), (new, "right"), (unfinished, "tie")]:
         judged(store, run, dpo, [winner])
 
-    assert ["right"] == [each.winner for each in judgements(store)]
+    assert ["right"] == [each.winner for each in named_preferences(store)]
     assert (2, 0) == (outdated(store), outdated(store, "dpo", "grpo"))
 
 
@@ -84,7 +84,7 @@ def test_a_run_of_fewer_prompts_hides_nothing(store: Store) -> None:
         )
         judged(store, sft, dpo, ["left", "right", "right"][: len(answers)])
 
-    found = judgements(store)
+    found = named_preferences(store)
 
     assert [("q0", "left"), ("q1", "right"), ("q2", "right")] == sorted(
         (each.item.partition("/")[2], str(each.winner)) for each in found
@@ -116,7 +116,7 @@ def test_runs_that_were_asked_otherwise_are_not_joined(store: Store, changes: di
     store.keep_rater(Rater(id="judge:gpt", kind="judge", name="gpt"))
     store.keep_preferences([said])
 
-    assert ([], 1) == (judgements(store), outdated(store))
+    assert ([], 1) == (named_preferences(store), outdated(store))
 
 
 def test_the_same_order_of_a_pair_is_one_judgement(store: Store) -> None:
@@ -126,7 +126,7 @@ def test_the_same_order_of_a_pair_is_one_judgement(store: Store) -> None:
         for shown_first in ("left", "right"):
             judged(store, left, right, [winner], shown_first=shown_first)
 
-    found = [each.facing("sft") for each in judgements(store)]
+    found = [each.facing("sft") for each in named_preferences(store)]
 
     assert [("left", "left"), ("right", "left")] == sorted(
         (str(each.shown_first), str(each.winner)) for each in found
@@ -139,8 +139,8 @@ def test_a_name_that_stands_for_other_weights_now(store: Store) -> None:
     sft, dpo = keep_answers(store, "sft", ["a"]), keep_answers(store, "dpo", ["b"])
     judged(store, sft, dpo, ["right"])
 
-    assert 1 == len(judgements(store, fingerprints={"sft": {sft.fingerprint}}))
-    assert [] == judgements(store, fingerprints={"sft": {"sha256:retrained"}})
+    assert 1 == len(named_preferences(store, fingerprints={"sft": {sft.fingerprint}}))
+    assert [] == named_preferences(store, fingerprints={"sft": {"sha256:retrained"}})
     assert 1 == outdated(store, fingerprints={"sft": {"sha256:retrained"}})
 
 
@@ -150,7 +150,7 @@ def test_prompts_of_two_sets_are_different_items(store: Store) -> None:
         sft, dpo = (keep_answers(store, name, ["a"], suite=suite) for name in ("sft", "dpo"))
         judged(store, sft, dpo, ["tie"])
 
-    assert {"prompts:one/q0", "prompts:two/q0"} == {each.item for each in judgements(store)}
+    assert {"prompts:one/q0", "prompts:two/q0"} == {each.item for each in named_preferences(store)}
 
 
 def test_identical_answers_are_told_by_their_reason(store: Store) -> None:
@@ -158,11 +158,11 @@ def test_identical_answers_are_told_by_their_reason(store: Store) -> None:
     sft, dpo = keep_answers(store, "sft", ["a"]), keep_answers(store, "dpo", ["a"])
     judged(store, sft, dpo, ["tie"], reasons=[IDENTICAL])
 
-    assert [True] == [each.identical for each in judgements(store)]
+    assert [True] == [each.identical for each in named_preferences(store)]
 
 
 def test_a_sealed_blind_test_says_nothing(store: Store) -> None:
-    """Votes are no preferences: before it is unsealed, nobody's choice is among the judgements."""
+    """Votes are no preferences: before it is unsealed, nobody's choice is among the named_preferences."""
     sft, dpo = keep_answers(store, "sft", ["a"]), keep_answers(store, "dpo", ["b"])
     study = Study(
         name="first", created="2026-11-24T00:00:00+00:00", design={"left": sft.id}, commitment="sha256:x"
@@ -173,8 +173,8 @@ def test_a_sealed_blind_test_says_nothing(store: Store) -> None:
     )
     store.keep_votes([vote])
 
-    assert [] == judgements(store, ["sft", "dpo"])
-    assert [] == judgements(store, [dpo.model, sft.model])
+    assert [] == named_preferences(store, ["sft", "dpo"])
+    assert [] == named_preferences(store, [dpo.model, sft.model])
 
 
 def test_whom_the_audit_flagged_is_told(store: Store) -> None:

@@ -11,15 +11,15 @@ from rich.table import Table
 
 from harness.cli.console import Text
 from harness.preferences import Analysis
-from reports import preferred
+from reports import preference_tables
 from reports.board import Leaderboard
 
 
 def whole(analysis: Analysis) -> Iterator[Text | Table]:
     """Everything: who is preferred by whom in sentences, for a table of it is too wide, then the others."""
-    for finding in analysis.findings:
+    for finding in analysis.win_rates:
         yield Text(finding.sentence())
-    for table in preferred.tables_beside(analysis):
+    for table in preference_tables.tables_beside(analysis):
         yield _table(table)
 
 
@@ -29,14 +29,14 @@ def beside_verdicts(board: Leaderboard) -> Iterator[Text]:
         said = standing.preferred
         if said is None:
             continue
-        findings = [*said.judges, said.humans]
+        win_rates = [*said.judges, said.humans]
         agreements = [*said.agreements, said.among_humans]
-        sentences = [each.sentence() for each in findings if each]
+        sentences = [each.sentence() for each in win_rates if each]
         sentences += [each.sentence() for each in agreements if each]
         yield from (Text(each) for each in sentences)
 
 
-def _table(given: preferred.Table) -> Table:
+def _table(given: preference_tables.Table) -> Table:
     table = Table(title=given.title, title_style="default", title_justify="left")
     for place, title in enumerate(given.head):
         justify: Literal["right", "left"] = "right" if place >= given.numbers_from else "left"

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from harness.preferences import Analysis, Finding, GroupAgreement, RaterAgreement, Ratings
+from harness.preferences import Analysis, GroupAgreement, RaterAgreement, RaterWinRate, Ratings
 from harness.stats.agreement import Agreement
 from harness.stats.length_control import LengthControlled
 from harness.stats.prediction_powered import Corrected
 from harness.stats.preferences import Bias, WinRate
-from reports.board import Preferred
+from reports.board import ModelPreferences
 from reports.wording import MARKS, between, count, number, signed
 
 ABOUT = (
@@ -84,7 +84,7 @@ def _with_rows(made: Sequence[Table]) -> list[Table]:
     return [table for table in made if table.rows]
 
 
-def cells(preferred: Preferred | None) -> tuple[list[str], list[str], list[str]]:
+def cells(preferred: ModelPreferences | None) -> tuple[list[str], list[str], list[str]]:
     """A model's cells of the ranked table, in lines: judges by name where there are several."""
     if preferred is None:
         return ["–"], ["–"], ["–"]
@@ -95,7 +95,7 @@ def cells(preferred: Preferred | None) -> tuple[list[str], list[str], list[str]]
     return judges or ["–"], _rate(preferred.humans), _agreed(preferred) or ["–"]
 
 
-def _rate(finding: Finding | None) -> list[str]:
+def _rate(finding: RaterWinRate | None) -> list[str]:
     """A win rate with its mark, and its interval."""
     if finding is None:
         return ["–"]
@@ -107,7 +107,7 @@ def _rate(finding: Finding | None) -> list[str]:
     return [f"{MARKS[finding.decision]} {number(rate.value)}", between(rate.interval)]
 
 
-def _agreed(preferred: Preferred) -> list[str]:
+def _agreed(preferred: ModelPreferences) -> list[str]:
     """How far each judge agrees with the humans, they among themselves, and the judge put right by them."""
     several = len(preferred.judges) > 1
     lines = [
@@ -139,12 +139,12 @@ def _preferred(analysis: Analysis) -> Table:
         title="Who is preferred",
         about=ABOUT,
         head=("models", "rater", "win rate", "won / tied / lost", "left out", "adjusted p", ""),
-        rows=tuple(_line(each) for each in analysis.findings),
+        rows=tuple(_line(each) for each in analysis.win_rates),
         numbers_from=2,
     )
 
 
-def _line(finding: Finding) -> tuple[str, ...]:
+def _line(finding: RaterWinRate) -> tuple[str, ...]:
     rate = finding.win_rate
     return (
         _models((finding.baseline, finding.candidate)),
@@ -157,7 +157,7 @@ def _line(finding: Finding) -> tuple[str, ...]:
     )
 
 
-def _left_out(finding: Finding) -> str:
+def _left_out(finding: RaterWinRate) -> str:
     commonest = Counter(finding.unreadable).most_common(REASONS)
     told = [f"{count(times)} × {reason}" for reason, times in commonest]
     others = sum(finding.unreadable.values()) - sum(times for _, times in commonest)
@@ -167,7 +167,7 @@ def _left_out(finding: Finding) -> str:
 
 
 def _corrected(analysis: Analysis) -> Table:
-    told = [(each, each.corrected) for each in analysis.findings if each.corrected is not None]
+    told = [(each, each.corrected) for each in analysis.win_rates if each.corrected is not None]
     return Table(
         title="Judges put right by people",
         about=ABOUT_CORRECTED,
@@ -217,7 +217,7 @@ def _rated(rated: Ratings) -> Iterator[tuple[str, ...]]:
 def _leanings(analysis: Analysis) -> Table:
     told = [
         each
-        for each in analysis.findings
+        for each in analysis.win_rates
         if (each.position or each.consistency or each.length) and not _is_of_one_item(each)
     ]
     return Table(
@@ -239,7 +239,7 @@ def _leanings(analysis: Analysis) -> Table:
     )
 
 
-def _is_of_one_item(finding: Finding) -> bool:
+def _is_of_one_item(finding: RaterWinRate) -> bool:
     return finding.win_rate is not None and not finding.win_rate.shows_something
 
 
@@ -249,7 +249,7 @@ def _bias(bias: Bias | None) -> str:
     return f"{number(bias.share.value)} {between(bias.share.interval)}, p = {bias.p:.2g}"
 
 
-def _consistent(finding: Finding) -> str:
+def _consistent(finding: RaterWinRate) -> str:
     found = finding.consistency
     if found is None or not found.share.shows_something:
         return "–"

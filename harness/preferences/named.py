@@ -1,9 +1,7 @@
-"""One rater's judgement of two models' answers, and what it comes to once every order is heard.
+"""What one rater prefers of two named models' answers, and what it comes to once every order is there.
 
 Humans and judges alike, and whether it was made here or elsewhere: everything that is known about who was
-preferred goes through these two nouns.
-
-It does not know where judgements are kept, nor what many of them mean.
+preferred is this one noun on its way to a win rate.
 """
 
 from collections.abc import Iterable
@@ -30,8 +28,8 @@ _Turned = TypeVar("_Turned", Side | None, Winner | None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """What one rater said about two models' answers to one item, shown in one order."""
+class NamedPreference:
+    """What one rater prefers of two models' answers to one item, shown in one order or over all of them."""
 
     item: str
     left: str
@@ -44,7 +42,7 @@ class Judgement:
     cluster: str = ""
     """Items of one cluster (a prompt asked twice) are not independent. Empty: the item stands alone."""
     shown_first: Side | None = None
-    """None: not known."""
+    """None: not known, or over both orders."""
     share: float | None = None
     """By what share from 0 to 1 `right` is preferred, where the rater says more than a winner."""
     reason: str | None = None
@@ -87,8 +85,8 @@ class Judgement:
             return None
         return self.right_length - self.left_length
 
-    def facing(self, left: str) -> "Judgement":
-        """The same judgement with this model on the left."""
+    def facing(self, left: str) -> "NamedPreference":
+        """The same preference with this model on the left."""
         if self.left == left:
             return self
         return replace(
@@ -103,68 +101,42 @@ class Judgement:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What one rater prefers on one item, all orders that it was asked in taken together."""
-
-    item: str
-    left: str
-    right: str
-    rater: str
-    unit: str
-    """The cluster, or the item that stands alone."""
-    kind: Kind
-    value: float | None
-    """The right model's share of the win; None: no usable answer."""
-    reason: str | None
-    """Why there is none."""
-    identical: bool
-    longer_by: int | None
-
-    @property
-    def verdict(self) -> Winner | None:
-        """The value as a winner."""
-        return None if self.value is None else winner_of(self.value)
-
-
 def winner_of(share: float) -> Winner:
     """Who wins with this share of the win; nearer to one half than rounding errors is a tie."""
     excess = round(share - 0.5, 12)
     return "tie" if excess == 0 else "right" if excess > 0 else "left"
 
 
-def choices(judgements: Iterable[Judgement]) -> list[Choice]:
-    """One choice for each rater, item and pair of models, in the order in which they are first heard.
+def over_orders(preferences: Iterable[NamedPreference]) -> list[NamedPreference]:
+    """One preference of each rater about each item and pair of models, in the order of the first of them.
 
-    Judgements of one pair face the same way (`Judgement.facing`).
-    Orders that agree give what they agree on, and orders that disagree a tie; where the rater gives shares,
-    the mean of them. An item of which one order has no usable answer has none: the other order alone would
-    let the rater's leaning to a side through.
+    Preferences about one pair face the same way (`NamedPreference.facing`). Orders that agree give what they
+    agree on, and orders that disagree a tie; where the rater gives shares, the mean of them. An item of which
+    one order has no usable answer has none: the other alone would let the rater's bias to a side through.
     """
-    asked: dict[tuple[str, ...], list[Judgement]] = {}
-    for each in judgements:
+    asked: dict[tuple[str, ...], list[NamedPreference]] = {}
+    for each in preferences:
         asked.setdefault((each.rater, each.item, each.left, each.right), []).append(each)
     return [_together(orders) for orders in asked.values()]
 
 
-def _together(orders: list[Judgement]) -> Choice:
-    first = orders[0]
+def _together(orders: list[NamedPreference]) -> NamedPreference:
     unusable = [each.reason or NO_REASON for each in orders if each.winner is None]
-    return Choice(
-        item=first.item,
-        left=first.left,
-        right=first.right,
-        rater=first.rater,
-        unit=first.unit,
-        kind=first.kind,
-        value=None if unusable else _agreed(orders),
-        reason=unusable[0] if unusable else None,
-        identical=any(each.identical for each in orders),
-        longer_by=first.longer_by,
+    if unusable:
+        return replace(orders[0], winner=None, share=None, reason=unusable[0], shown_first=None, seconds=None)
+    share = _agreed(orders)
+    identical = any(each.identical for each in orders)
+    return replace(
+        orders[0],
+        winner=winner_of(share),
+        share=share,
+        reason=IDENTICAL if identical else None,
+        shown_first=None,
+        seconds=None,
     )
 
 
-def _agreed(orders: list[Judgement]) -> float:
+def _agreed(orders: list[NamedPreference]) -> float:
     values = [each.value for each in orders if each.value is not None]
     graded = all(each.share is not None for each in orders)
     if graded or len({each.verdict for each in orders}) == 1:

@@ -1,0 +1,64 @@
+"""The preferences of given raters between two models, or between all of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from harness.preferences.named import Kind, NamedPreference, over_orders
+
+FEW_PEOPLE = 10
+"""So many are reported one by one. In a crowd each judges little, and each test costs all others power."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceSet:
+    """What was said between two models, with the baseline on the left; or between all of them."""
+
+    models: tuple[str, str] | None
+    preferences: tuple[NamedPreference, ...]
+    crowd: bool
+    """Whether there are too many people to be reported one by one."""
+
+    def raters(self, kind: Kind) -> list[str]:
+        """By id."""
+        return sorted({each.rater for each in self.preferences if each.kind == kind})
+
+    @property
+    def people(self) -> list[str]:
+        """Those who are reported one by one: all, or nobody of a crowd."""
+        return [] if self.crowd else self.raters("human")
+
+    def between(self, baseline: str, candidate: str) -> "PreferenceSet":
+        """What was said of these two."""
+        about = (each for each in self.preferences if {each.left, each.right} == {baseline, candidate})
+        return PreferenceSet(
+            (baseline, candidate), tuple(each.facing(baseline) for each in about), self.crowd
+        )
+
+    def by(self, *raters: str) -> "PreferenceSet":
+        """What these raters alone said."""
+        return replace(self, preferences=tuple(each for each in self.preferences if each.rater in raters))
+
+    def usable(self) -> Iterator[NamedPreference]:
+        """Preferences that prefer, or tie, two different answers."""
+        return (each for each in self.preferences if each.winner is not None and not each.identical)
+
+    def decided(self) -> list[NamedPreference]:
+        """Choices between different answers that have a value."""
+        return [
+            each for each in over_orders(self.preferences) if each.value is not None and not each.identical
+        ]
+
+
+def overall(preferences: Sequence[NamedPreference]) -> PreferenceSet:
+    """All preferences, those of an item and a pair of models facing as the first of them does.
+
+    They are put in an order of their own, which resamples depend on: the numbers are the same whether the
+    preferences come from a store, a file or the votes of a blind test.
+    """
+    preferences = sorted(preferences, key=lambda each: (each.item, each.rater, each.shown_first or ""))
+    people = {each.rater for each in preferences if each.kind == "human"}
+    left: dict[tuple[str, frozenset[str]], str] = {}
+    for each in preferences:
+        left.setdefault((each.item, frozenset((each.left, each.right))), each.left)
+    facing = (each.facing(left[each.item, frozenset((each.left, each.right))]) for each in preferences)
+    return PreferenceSet(None, tuple(facing), crowd=len(people) > FEW_PEOPLE)
