@@ -25,7 +25,7 @@ from harness.cli.progress import ProgressBars
 from harness.store import Store
 from harness.verbs.project import open_project
 from tests.tiny_models import tiny_llama
-from trainers.stage import StageProgress
+from trainers.job import StageProgress
 
 SUITES = """
 [suites.toy-ifeval]

@@ -19,8 +19,8 @@ from transformers import (
 )
 
 from harness.errors import UsageError
+from trainers.job import Job
 from trainers.settings import Conversational
-from trainers.stage import Job
 
 FOLDER = "adapter"
 """Beside the candidate's own files."""

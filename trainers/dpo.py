@@ -23,10 +23,10 @@ from trainers.adapters import adapting
 from trainers.data import Pair, Question, pairs, questions
 from trainers.drawing import Drawing, draw
 from trainers.holdout import fitting, held_out
+from trainers.job import Job
 from trainers.rewards import as_given, total_rewards
 from trainers.select import choose
 from trainers.settings import Dpo
-from trainers.stage import Job
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 from trainers.training import common_arguments, evaluating, save_policy, train
 

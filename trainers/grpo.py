@@ -9,8 +9,8 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from harness.records import Json
+from trainers.job import Job
 from trainers.online import run_online
-from trainers.stage import Job
 
 
 def run(job: Job) -> Mapping[str, Json]:

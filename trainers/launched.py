@@ -22,8 +22,9 @@ from accelerate import PartialState
 
 from harness.errors import HarnessError, UsageError
 from trainers.disk import disk_full_by_name
+from trainers.job import Job
 from trainers.launching import OUTCOME, PROGRESS, end_with, read_job, write_error
-from trainers.stage import Job, run
+from trainers.stages import run
 
 
 def main(folder: Path, contact: Path) -> None:

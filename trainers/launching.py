@@ -35,8 +35,8 @@ from yaml import YAMLError
 from harness import errors
 from harness.errors import ConfigError, HarnessError, TrainingError, UsageError
 from harness.records import Json
+from trainers.job import Job, RewardSource
 from trainers.settings import STAGE_SETTINGS, Online, Training
-from trainers.stage import Job, RewardSource
 
 Launcher = Literal["torchrun", "accelerate"]
 

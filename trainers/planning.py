@@ -21,10 +21,11 @@ from harness.records import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
 from harness.user_modules import module_file
 from trainers import completions, history, manifest, measured
+from trainers.job import RewardSource
 from trainers.mixes import no_mix
 from trainers.reading import Source, read
 from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training, learned_shapes
-from trainers.stage import RewardSource, stage_kind
+from trainers.stages import stage_kind
 
 BASES = "bases"
 """In the output folder: what stages start from where it had to be written first."""

@@ -25,8 +25,8 @@ from transformers import (
 from harness.errors import DataError
 from harness.records import Json
 from trainers.data import texts
+from trainers.job import Job
 from trainers.settings import Pretrain
-from trainers.stage import Job
 from trainers.training import common_arguments, save_policy, train
 
 BEGIN, END, PADDING = "<|begin|>", "<|end|>", "<|pad|>"

@@ -17,10 +17,10 @@ from trainers import reward_quality
 from trainers.adapters import adapting
 from trainers.data import Pair, pairs
 from trainers.holdout import fitting, held_out
+from trainers.job import Job
 from trainers.rewards import judge
 from trainers.select import choose
 from trainers.settings import Reward
-from trainers.stage import Job
 from trainers.tokens import judged_ids, load_tokenizer
 from trainers.training import common_arguments, evaluating, save_model, train
 

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.user_modules import RAISED
 from trainers.data import Question, Turn
-from trainers.stage import RewardSource
+from trainers.job import RewardSource
 from trainers.tokens import judged_ids, raw_text
 
 RewardFunction = Callable[..., list[float | None]]

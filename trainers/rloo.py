@@ -9,8 +9,8 @@ from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
 from harness.records import Json
+from trainers.job import Job
 from trainers.online import run_online
-from trainers.stage import Job
 
 
 def run(job: Job) -> Mapping[str, Json]:

@@ -18,9 +18,9 @@ from harness.records import Json
 from trainers.adapters import adapting
 from trainers.data import demonstrations
 from trainers.holdout import fitting, held_out
+from trainers.job import Job
 from trainers.select import choose
 from trainers.settings import Sft
-from trainers.stage import Job
 from trainers.tokens import labelled, load_tokenizer
 from trainers.training import common_arguments, evaluating, save_policy, train
 

@@ -28,9 +28,9 @@ from transformers import (
 from harness.errors import DataError
 from harness.records import Json
 from trainers.data import texts
+from trainers.job import Job
 from trainers.reading import Row
 from trainers.settings import Toxicity
-from trainers.stage import Job
 from trainers.training import common_arguments, save_model, train
 
 CHECKPOINT = "detoxify.ckpt"

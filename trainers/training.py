@@ -37,8 +37,8 @@ from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
 from trainers import history
 from trainers.adapters import merged
+from trainers.job import Job
 from trainers.settings import Conversational
-from trainers.stage import Job
 from trainers.tokens import end_tokens
 
 SMALL = 5_000_000

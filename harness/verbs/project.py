@@ -37,13 +37,14 @@ from suites.catalogue import (
 from suites.judge.settings import JudgeSettings
 from trainers.contamination import Index
 from trainers.doctor.findings import Examination
+from trainers.job import StageProgress, SuiteScore
 from trainers.launching import Launch
 from trainers.mixes import kept_mix
 from trainers.pipeline import produce
 from trainers.planning import PlannedStage, beginning, plan
 from trainers.reading import Source
 from trainers.settings import STAGE_SETTINGS, Conversational, Select
-from trainers.stage import StageProgress, SuiteScore, stage_kind
+from trainers.stages import stage_kind
 
 if TYPE_CHECKING:
     from trainers.doctor.patient import Check

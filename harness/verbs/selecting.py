@@ -16,8 +16,8 @@ from harness.selection import LeftOut, SelectionSplit, cluster_of
 from harness.store import Store
 from suites.catalogue import known_suites
 from trainers import manifest
+from trainers.job import SuiteScore
 from trainers.settings import Select
-from trainers.stage import SuiteScore
 
 
 def selecting_metric(suite: Suite, select: Select) -> Metric:

@@ -17,7 +17,7 @@ from accelerate.utils import DistributedType
 
 from trainers.launched import joined, reporter
 from trainers.launching import read_job
-from trainers.stage import run
+from trainers.stages import run
 
 FSDP = {
     "ACCELERATE_USE_FSDP": "true",

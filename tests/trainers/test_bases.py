@@ -15,10 +15,11 @@ from harness.errors import ModelError
 from harness.records import Local, Model
 from tests.tiny_models import BOS, EOS, TURN_END, TURN_START, tiny_adapter, tiny_gguf, tiny_llama
 from tests.trainers.world import pipeline, stage, write_rows
+from trainers.job import Job
 from trainers.pipeline import produce
 from trainers.planning import plan
 from trainers.settings import STAGE_SETTINGS
-from trainers.stage import Job, run
+from trainers.stages import run
 from trainers.tokens import load_tokenizer
 
 PAIRS = [("The capital of France", " is Paris."), ("Use lowercase", " only.")]

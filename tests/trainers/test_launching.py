@@ -18,11 +18,11 @@ from harness.errors import ConfigError, DataError, DiskFull, TrainingError, Usag
 from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
+from trainers.job import Job, RewardSource
 from trainers.launching import FOLDER, Launch, check_division, read_launch, run_launched, write_job
 from trainers.planning import PlannedStage
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
-from trainers.stage import Job, RewardSource
 from trainers.training import COMPLETE, check_gathering
 
 pytestmark = pytest.mark.xdist_group("launching")

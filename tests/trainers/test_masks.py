@@ -15,9 +15,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer
 from harness.records import MixSource
 from tests.trainers.test_tokens import TEMPLATES
 from trainers import dpo, reward, sft
+from trainers.job import Job
 from trainers.mapping import map_rows
 from trainers.settings import STAGE_SETTINGS
-from trainers.stage import Job
 from trainers.tokens import labelled
 
 ASKED = {"role": "user", "content": "Name a cat"}

@@ -18,9 +18,9 @@ import trainers.pipeline
 from harness.errors import ConfigError, DataError, DiskFull, ModelError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
+from trainers.job import Job, StageProgress
 from trainers.pipeline import produce
 from trainers.planning import PlannedStage, plan
-from trainers.stage import Job, StageProgress
 from trainers.training import COMPLETE, last_checkpoint
 
 CASE = "tests.trainers.rewarding:case"

@@ -23,13 +23,13 @@ from tests.trainers.world import World, pipeline, stage, weights, write_rows
 from trainers import measured
 from trainers.doctor.examination import examine
 from trainers.holdout import prompt_key
+from trainers.job import SuiteScore
 from trainers.measured import Measured, best_of
 from trainers.overoptimisation import over_optimised
 from trainers.planning import plan
 from trainers.reading import read
 from trainers.select import drawn_prompts
 from trainers.settings import STAGE_SETTINGS, Select
-from trainers.stage import SuiteScore
 
 BY_LOSS = {"by": "loss", "holdout": 0.25}
 BY_REWARD = {"by": "reward", "reward": CASE, "prompts": "prompts.jsonl", "count": 8, "max_new_tokens": 8}

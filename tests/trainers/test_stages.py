@@ -18,9 +18,9 @@ from harness.records import Local, Model, Stage
 from tests.trainers import rewarding
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
 from trainers import dpo, online
+from trainers.job import Job
 from trainers.pipeline import produce
 from trainers.settings import Grpo
-from trainers.stage import Job
 from trainers.tokens import answer_ids, prompt_ids
 
 GRPO: dict[str, Any] = {

@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from harness.records import Json, Pipeline, Stage
+from trainers.job import Job, RewardSource
 from trainers.pipeline import produce
 from trainers.planning import PlannedStage, plan
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
-from trainers.stage import Job, RewardSource, run
+from trainers.stages import run
 
 THINGS = ("hammer", "saw", "drill", "apple", "pear", "plum", "red", "blue", "green", "cat", "dog", "cow")
 TINY: dict[str, Json] = {

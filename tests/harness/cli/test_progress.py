@@ -18,7 +18,7 @@ from harness.cli.pace import Pace, clock_time, duration
 from harness.cli.progress import FEWER_SAMPLES, ProgressBars
 from harness.engine.steps import Steps, watching_steps
 from trainers.doctor.findings import Examination, Finding
-from trainers.stage import StageProgress
+from trainers.job import StageProgress
 
 
 class Clock:

@@ -1,16 +1,10 @@
-"""The stages by name, and what each is handed: the one place that says which function trains what.
-
-It does not know how any of them trains; a stage's module, with its heavy libraries, is imported when run.
-"""
+"""What a stage is given to train with, what it reports, and what scores its checkpoints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from os import environ
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from harness.errors import UnknownName
 from harness.records import Json, Model
 from trainers.settings import Select, Training
 
@@ -94,46 +88,3 @@ class Job:
     """How many train this stage together, each with its part of every step's rows."""
     is_main: bool = True
     """Whether it is this one of them that writes the candidate."""
-
-
-class StageKind(NamedTuple):
-    """A row of the table."""
-
-    run: str
-    """`module:function`; takes a Job, writes the candidate into its folder, returns the metrics."""
-    version: int
-    """Goes up when the same inputs would give another candidate: stages trained before are then redone."""
-    needs_base: bool = True
-    can_follow: bool = True
-    """Whether another stage can start from what this one makes."""
-
-
-STAGES: Mapping[str, StageKind] = {
-    "pretrain": StageKind("trainers.pretrain:run", 1, needs_base=False),
-    "sft": StageKind("trainers.sft:run", 1),
-    "reward": StageKind("trainers.reward:run", 1, can_follow=False),
-    "grpo": StageKind("trainers.grpo:run", 1),
-    "rloo": StageKind("trainers.rloo:run", 1),
-    "dpo": StageKind("trainers.dpo:run", 1),
-    "toxicity": StageKind("trainers.toxicity:run", 1, needs_base=False, can_follow=False),
-}
-
-
-def stage_kind(name: str) -> StageKind:
-    """The table's row. Raises UnknownName."""
-    if name not in STAGES:
-        raise UnknownName("kind of stage", name, STAGES)
-    return STAGES[name]
-
-
-def run(job: Job) -> Mapping[str, Json]:
-    """Train. Raises TrainingError, DataError, ModelError, DiskFull."""
-    environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports every training otherwise
-    environ.setdefault(
-        "TOKENIZERS_PARALLELISM", "false"
-    )  # its threads and a forking loader do not go together
-    module, _, function = stage_kind(job.kind).run.partition(":")
-    train: Callable[[Job], Mapping[str, Json]] = getattr(import_module(module), function)
-    training, chat = import_module("trainers.training"), import_module("harness.engine.chat")
-    with training.quiet(), chat.fixed_clock(), training.tensors_only(job.base):
-        return train(job)
