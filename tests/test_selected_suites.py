@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.checkpoint_selection import LeftOut, SelectionSplit
 from harness.errors import UnknownName
 from harness.protocols import Suite
 from harness.records import Local, Observation, Response
-from harness.selection import LeftOut, SelectionSplit
 from harness.store import Store
+from harness.verbs.checkpoint_selection import score_part, selecting_metric
 from harness.verbs.project import open_project
-from harness.verbs.selecting import score_part, selecting_metric
 from suites.catalogue import open_suite
 from tests.suites.scripted import FunctionEngine, says
 from tests.tiny_models import tiny_llama

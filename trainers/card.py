@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from harness.records import Mix
+from trainers.build_mix import EXAMPLES, STEPS, Built
 from trainers.mapping import SCHEMA, Removed
-from trainers.mixing import EXAMPLES, STEPS, Built
 from trainers.reading import Row
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)

@@ -20,12 +20,12 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from harness.errors import TrainingError
 from harness.records import Json
 from trainers.adapters import adapting
+from trainers.checkpoint_selection import choose
 from trainers.data import Pair, Question, pairs, questions
-from trainers.drawing import Drawing, draw
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
 from trainers.rewards import as_given, total_rewards
-from trainers.select import choose
+from trainers.sample_answers import Drawing, draw
 from trainers.settings import Dpo
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 from trainers.training import common_arguments, evaluating, save_policy, train

@@ -19,11 +19,11 @@ from requests import ConnectionError as Unreachable
 from harness.errors import DataError, UsageError
 from harness.records import Json
 from trainers.adapters import adapting
+from trainers.checkpoint_selection import choose
 from trainers.completions import Keeper
 from trainers.data import questions
 from trainers.job import Job
 from trainers.rewards import as_given, reward_functions
-from trainers.select import choose
 from trainers.settings import Online
 from trainers.tokens import load_tokenizer, prompt_ids
 from trainers.training import common_arguments, save_policy, train

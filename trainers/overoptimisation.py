@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.stats.clusters import by_cluster, value_range
 from harness.stats.intervals import difference_interval
-from trainers.measured import Measured, best_of
+from trainers.checkpoint_metrics import Measured, best_of
 
 LEVEL = 0.95
 RESAMPLES = 10_000

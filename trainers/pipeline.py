@@ -20,8 +20,8 @@ from harness.records import Json, Model, Pipeline
 from trainers import manifest
 from trainers.disk import FULL, disk_full_by_name
 from trainers.job import Job, Selecting, StageProgress, SuiteScorer
-from trainers.launching import Launch, check_division, join_launched, run_launched
-from trainers.mixes import no_mix
+from trainers.launcher import Launch, check_division, join_launched, run_launched
+from trainers.mix_cache import no_mix
 from trainers.planning import Origin, PlannedSelection, PlannedStage, plan
 from trainers.reading import Source
 from trainers.settings import Conversational

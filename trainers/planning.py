@@ -20,9 +20,9 @@ from harness.errors import ConfigError, ModelError, UnknownName
 from harness.records import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
 from harness.user_modules import module_file
-from trainers import completions, history, manifest, measured
+from trainers import checkpoint_metrics, completions, history, manifest
 from trainers.job import RewardSource
-from trainers.mixes import no_mix
+from trainers.mix_cache import no_mix
 from trainers.reading import Source, read
 from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training, learned_shapes
 from trainers.stages import stage_kind
@@ -118,7 +118,7 @@ class PlannedStage:
     @property
     def selection(self) -> Sequence[Mapping[str, Json]]:
         """What a finished stage's checkpoints were worth, by step."""
-        return measured.read(self.folder)
+        return checkpoint_metrics.read(self.folder)
 
     @property
     def done(self) -> bool:

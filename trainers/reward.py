@@ -15,11 +15,11 @@ from trl.trainer.reward_trainer import RewardTrainer
 from harness.records import Json
 from trainers import reward_quality
 from trainers.adapters import adapting
+from trainers.checkpoint_selection import choose
 from trainers.data import Pair, pairs
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
 from trainers.rewards import judge
-from trainers.select import choose
 from trainers.settings import Reward
 from trainers.tokens import judged_ids, load_tokenizer
 from trainers.training import common_arguments, evaluating, save_model, train

@@ -16,10 +16,10 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.records import Json
 from trainers.adapters import adapting
+from trainers.checkpoint_selection import choose
 from trainers.data import demonstrations
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
-from trainers.select import choose
 from trainers.settings import Sft
 from trainers.tokens import labelled, load_tokenizer
 from trainers.training import common_arguments, evaluating, save_policy, train

@@ -11,8 +11,8 @@ from harness.errors import UnknownName
 from harness.registry import MIX
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from harness.verbs.project import Project
-from trainers.mixes import Kept, check_writable, make_mix, write_rows
-from trainers.mixing import Built
+from trainers.build_mix import Built
+from trainers.mix_cache import Kept, check_writable, make_mix, write_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 from harness.errors import UsageError
 from harness.records import Local
 from harness.verbs.project import Project, Unwatched
+from trainers.doctor.compare_reward_models import compared
 from trainers.doctor.examination import examine
 from trainers.doctor.findings import Examination
 from trainers.doctor.models import examine_model
-from trainers.doctor.rivals import compared
 from trainers.training import quiet
 
 

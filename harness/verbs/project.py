@@ -23,8 +23,8 @@ from harness.records import Json, Local, Model
 from harness.registry import JUDGES, Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
+from harness.verbs.checkpoint_selection import score_part, selecting_metric
 from harness.verbs.evaluation_prompts import EvaluationPrompts
-from harness.verbs.selecting import score_part, selecting_metric
 from suites.catalogue import (
     FAMILIES,
     OWN,
@@ -38,8 +38,8 @@ from suites.judge.settings import JudgeSettings
 from trainers.contamination import Index
 from trainers.doctor.findings import Examination
 from trainers.job import StageProgress, SuiteScore
-from trainers.launching import Launch
-from trainers.mixes import kept_mix
+from trainers.launcher import Launch
+from trainers.mix_cache import kept_mix
 from trainers.pipeline import produce
 from trainers.planning import PlannedStage, beginning, plan
 from trainers.reading import Source
@@ -47,7 +47,7 @@ from trainers.settings import STAGE_SETTINGS, Conversational, Select
 from trainers.stages import stage_kind
 
 if TYPE_CHECKING:
-    from trainers.doctor.patient import Check
+    from trainers.doctor.inspected_stage import Check
 
 CONFIGURATION = "harness.toml"
 DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")

@@ -15,9 +15,9 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
 
-from trainers.launched import joined, reporter
-from trainers.launching import read_job
+from trainers.launcher import read_job
 from trainers.stages import run
+from trainers.worker import joined, reporter
 
 FSDP = {
     "ACCELERATE_USE_FSDP": "true",

@@ -21,9 +21,9 @@ from trainers.contamination import Index
 from trainers.doctor.contaminated import kept_apart
 from trainers.doctor.examination import examine
 from trainers.doctor.findings import Finding
+from trainers.doctor.inspected_stage import Patient, ReadRow
 from trainers.doctor.loss import ends, padding_in
 from trainers.doctor.models import examine_model
-from trainers.doctor.patient import Patient, ReadRow
 from trainers.planning import PlannedStage, plan
 
 RIGHT: dict[str, Stage] = {

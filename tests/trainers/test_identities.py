@@ -12,7 +12,7 @@ import harness
 from harness.records import Mix, MixSource
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers.contamination import Asked
-from trainers.mixes import kept_mix
+from trainers.mix_cache import kept_mix
 
 TOY = {
     "base": "pretrain-d64d57495ca5",

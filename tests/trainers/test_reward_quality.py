@@ -15,8 +15,8 @@ from tests.trainers.test_stages import GRPO
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers import reward_quality
 from trainers.data import Pair, pairs
+from trainers.doctor.compare_reward_models import compared
 from trainers.doctor.examination import examine
-from trainers.doctor.rivals import compared
 from trainers.holdout import held_out
 from trainers.planning import PlannedStage, plan
 from trainers.reading import read

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from trainers.contamination import Index, Overlap
 from trainers.doctor.findings import Finding
-from trainers.doctor.patient import Check, Patient
+from trainers.doctor.inspected_stage import Check, Patient
 from trainers.duplicates import words
 
 

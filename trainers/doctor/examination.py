@@ -8,10 +8,10 @@ from pathlib import Path
 
 from harness.errors import DataError
 from trainers.doctor.findings import Examination, Finding
+from trainers.doctor.inspected_stage import Check, Patient, no_tokenizer
 from trainers.doctor.loss import ends, left_out, other_turns, padding, shown
-from trainers.doctor.outcomes import held_out_accuracy, length_rewarded, metrics, over_optimised
-from trainers.doctor.outcomes import no_better_than_chance as nothing_learned
-from trainers.doctor.patient import Check, Patient, no_tokenizer
+from trainers.doctor.post_training_checks import held_out_accuracy, length_rewarded, metrics, over_optimised
+from trainers.doctor.post_training_checks import no_better_than_chance as nothing_learned
 from trainers.doctor.preferences import accuracy, equal_answers, length_preferred, no_better_than_chance
 from trainers.doctor.ranges import epochs, few_checkpoints, learning_rate, no_penalty
 from trainers.doctor.templates import (

@@ -10,7 +10,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from trainers.data import TRANSCRIPT
 from trainers.doctor.findings import Finding, Piece
-from trainers.doctor.patient import Patient, ReadRow
+from trainers.doctor.inspected_stage import Patient, ReadRow
 from trainers.settings import Sft
 from trainers.tokens import IGNORED, end_tokens
 

@@ -10,7 +10,7 @@ from harness.records import Interval
 from harness.stats.intervals import wilson
 from trainers.data import Pair
 from trainers.doctor.findings import Finding
-from trainers.doctor.patient import Patient
+from trainers.doctor.inspected_stage import Patient
 from trainers.rewards import judge
 
 NOTICEABLE = 0.1

@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from harness.engine.identity import weight_files
 from trainers.doctor.findings import Finding
-from trainers.doctor.patient import Patient
+from trainers.doctor.inspected_stage import Patient
 from trainers.settings import Online
 
 

@@ -12,7 +12,7 @@ from harness.engine.tokens import Tokens
 from harness.records import Message
 from trainers.data import Turn
 from trainers.doctor.findings import Finding
-from trainers.doctor.patient import Patient
+from trainers.doctor.inspected_stage import Patient
 from trainers.settings import Reward
 from trainers.tokens import raw_text
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from harness.errors import ConfigError
 from harness.records import Mix, MixSource
+from trainers.build_mix import STEPS, Built, build
 from trainers.card import card, code, percentiles
 from trainers.contamination import Asked
-from trainers.mixing import STEPS, Built, build
 from trainers.reading import Source, rows_hash
 
 PLACES = ("the harbour", "an old mill", "the market square", "a quiet library", "the northern gate")

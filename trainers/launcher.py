@@ -1,6 +1,6 @@
 """Training one stage in several processes: torchrun or accelerate starts them, and this one watches.
 
-Every process runs `trainers.launched`, which runs the stage's own module: how the work is spread (DDP, FSDP,
+Every process runs `trainers.worker`, which runs the stage's own module: how the work is spread (DDP, FSDP,
 DeepSpeed) is the launcher's and its configuration's. What they need lies in a folder beside the checkpoints,
 and what they have to say comes back through it, so that a machine with another launcher sees it too.
 
@@ -67,7 +67,7 @@ class Launch:
 
     def command(self, folder: Path, contact: Path) -> list[str]:
         """What starts the processes."""
-        entry = ["-m", "trainers.launched", str(folder), str(contact)]
+        entry = ["-m", "trainers.worker", str(folder), str(contact)]
         if self.launcher == "torchrun":
             started = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes)]
         else:

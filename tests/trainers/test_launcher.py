@@ -19,7 +19,7 @@ from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
 from trainers.job import Job, RewardSource
-from trainers.launching import FOLDER, Launch, check_division, read_launch, run_launched, write_job
+from trainers.launcher import FOLDER, Launch, check_division, read_launch, run_launched, write_job
 from trainers.planning import PlannedStage
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
@@ -169,7 +169,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.trainers.world import World, pipeline, stage
-from trainers.launching import Launch
+from trainers.launcher import Launch
 
 def die(progress):
     if progress.step == 4:
@@ -272,7 +272,7 @@ OURS = """
 import sys
 from pathlib import Path
 from harness.errors import DataError
-from trainers.launching import write_error
+from trainers.launcher import write_error
 write_error(Path(sys.argv[2]), None, "RuntimeError: Connection closed by peer")
 write_error(Path(sys.argv[2]), DataError("rows.jsonl", 3, "column `prompt` is missing"), "Traceback")
 sys.exit(1)
@@ -292,7 +292,7 @@ from pathlib import Path
 from traceback import format_exc
 from harness.errors import HarnessError
 from trainers.disk import disk_full_by_name
-from trainers.launching import write_error
+from trainers.launcher import write_error
 try:
     with disk_full_by_name(Path(sys.argv[1])):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -330,7 +330,7 @@ from pathlib import Path
 from subprocess import Popen
 folder, contact = map(Path, sys.argv[1:3])
 waiting = (
-    "import sys; from pathlib import Path; from trainers.launching import end_with; "
+    "import sys; from pathlib import Path; from trainers.launcher import end_with; "
     "print('waiting', flush=True); end_with(Path(sys.argv[1]))"
 )
 print(Popen([sys.executable, "-c", waiting, str(contact)], start_new_session=True).pid, flush=True)

@@ -10,8 +10,8 @@ from harness.errors import ConfigError, UnknownName, UsageError
 from harness.records import Mix, MixSource
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers.contamination import Asked
-from trainers.mixes import Kept, kept_mix, make_mix
-from trainers.mixes import write_rows as write_out
+from trainers.mix_cache import Kept, kept_mix, make_mix
+from trainers.mix_cache import write_rows as write_out
 from trainers.reading import Source, read
 
 ROWS = [

@@ -18,13 +18,13 @@ from transformers import PreTrainedModel, Trainer
 
 from harness.errors import DataError, TrainingError
 from harness.records import Json
+from trainers.checkpoint_metrics import Measured, best_of, keep, known
 from trainers.data import Question, questions
-from trainers.drawing import Drawing, draw
 from trainers.holdout import prompt_key
 from trainers.job import Job
-from trainers.measured import Measured, best_of, keep, known
 from trainers.overoptimisation import over_optimised
 from trainers.rewards import total_rewards
+from trainers.sample_answers import Drawing, draw
 from trainers.settings import Conversational, Select
 from trainers.tokens import load_tokenizer
 from trainers.training import checkpoints

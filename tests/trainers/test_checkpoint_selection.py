@@ -20,15 +20,15 @@ from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_pipeline import Interrupted
 from tests.trainers.test_stages import CASE, DPO, GRPO
 from tests.trainers.world import World, pipeline, stage, weights, write_rows
-from trainers import measured
+from trainers import checkpoint_metrics
+from trainers.checkpoint_metrics import Measured, best_of
+from trainers.checkpoint_selection import drawn_prompts
 from trainers.doctor.examination import examine
 from trainers.holdout import prompt_key
 from trainers.job import SuiteScore
-from trainers.measured import Measured, best_of
 from trainers.overoptimisation import over_optimised
 from trainers.planning import plan
 from trainers.reading import read
-from trainers.select import drawn_prompts
 from trainers.settings import STAGE_SETTINGS, Select
 
 BY_LOSS = {"by": "loss", "holdout": 0.25}
@@ -64,7 +64,7 @@ def told_of(folder: Path) -> dict[str, Any]:
 def test_the_best_checkpoint_is_the_candidate(world: World, kind: str) -> None:
     """By the measure that was named, over every checkpoint that was kept; nothing else is left behind."""
     folder = chosen(world, kind)
-    told, curve = told_of(folder), measured.read(folder)
+    told, curve = told_of(folder), checkpoint_metrics.read(folder)
     by = told["by"]
     kept = sorted(int(path.name.split("-")[1]) for path in (folder / "checkpoints").glob("checkpoint-*"))
 
@@ -96,7 +96,7 @@ def test_every_measure_that_is_named_is_kept(world: World) -> None:
     """Also the ones that do not decide, and the loss is that of rows that were not learned."""
     folder = chosen(world, "sft")
     metrics = json.loads((folder / "manifest.json").read_text())["metrics"]
-    assert all({"step", "loss", "reward"} == each.keys() for each in measured.read(folder))
+    assert all({"step", "loss", "reward"} == each.keys() for each in checkpoint_metrics.read(folder))
     assert 48 == metrics["rows"] + metrics["rows_held_out"]
     assert "reward" == metrics["selected"]["by"]
 
@@ -130,10 +130,10 @@ def test_an_interrupted_choice_goes_on(world: World) -> None:
     with pytest.raises(Interrupted):
         world.produce("cut", added, on_progress=stop)
     partial = world.plan("cut", added)[-1].partial
-    before = (partial / measured.FILE).read_text().splitlines()
+    before = (partial / checkpoint_metrics.FILE).read_text().splitlines()
     assert 2 == len(before)
     marked = [json.loads(line) | {"reward": 9.0 - place} for place, line in enumerate(before)]
-    (partial / measured.FILE).write_text("".join(f"{json.dumps(line)}\n" for line in marked))
+    (partial / checkpoint_metrics.FILE).write_text("".join(f"{json.dumps(line)}\n" for line in marked))
     told = told_of(world.produce("cut", added))
     assert (json.loads(before[0])["step"], 4) == (told["step"], told["checkpoints"])
 
@@ -163,8 +163,8 @@ def test_a_suite_is_asked_through_what_is_handed_down(world: World) -> None:
     folder = world.produce("asked", pipeline("asked", "base", chooses), score=score)
 
     assert 3 == len(asked)
-    assert [0.5, 0.0, 0.5] == [each["suite"] for each in measured.read(folder)]
-    steps = [each["step"] for each in measured.read(folder)]
+    assert [0.5, 0.0, 0.5] == [each["suite"] for each in checkpoint_metrics.read(folder)]
+    steps = [each["step"] for each in checkpoint_metrics.read(folder)]
     told = told_of(folder)
     assert (steps[1], "manners rude", {"place": 2}) == (told["step"], told["by"], told["conditions"])
 

@@ -8,11 +8,11 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoint_selection import LeftOut, SelectionSplit, cluster_of
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
 from harness.records import Local, Metric, Model
 from harness.registry import Registry, labelled
-from harness.selection import LeftOut, SelectionSplit, cluster_of
 from harness.store import Store
 from suites.catalogue import known_suites
 from trainers import manifest

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from trainers.doctor.findings import Finding
-from trainers.doctor.patient import Patient
+from trainers.doctor.inspected_stage import Patient
 from trainers.planning import PlannedStage
 
 

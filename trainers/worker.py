@@ -1,8 +1,8 @@
 """One of several processes that train a stage: what torchrun or accelerate starts.
 
-    torchrun --nproc-per-node 2 -m trainers.launched FOLDER CONTACT
+    torchrun --nproc-per-node 2 -m trainers.worker FOLDER CONTACT
 
-What the two hold, `trainers.launching` says.
+What the two hold, `trainers.launcher` says.
 Between the launcher and the stage's module stands nothing but the look whether as many processes run as were
 asked for: a launcher that is told what it cannot do may start one, and say nothing.
 
@@ -23,7 +23,7 @@ from accelerate import PartialState
 from harness.errors import HarnessError, UsageError
 from trainers.disk import disk_full_by_name
 from trainers.job import Job
-from trainers.launching import OUTCOME, PROGRESS, end_with, read_job, write_error
+from trainers.launcher import OUTCOME, PROGRESS, end_with, read_job, write_error
 from trainers.stages import run
 
 

@@ -20,9 +20,9 @@ from tempfile import mkdtemp
 from harness.errors import UnknownName, UsageError
 from harness.records import Mix
 from harness.registry import MIX
+from trainers.build_mix import VERSION, Built, build
 from trainers.card import card
 from trainers.contamination import Asked
-from trainers.mixing import VERSION, Built, build
 from trainers.reading import Row, Source, read
 
 FOLDER = "mixes"
