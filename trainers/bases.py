@@ -20,10 +20,10 @@ from harness.engine.gguf import read_once
 from harness.engine.identity import identify
 from harness.engine.network import load_tokenizer, load_weights
 from harness.records import Local
-from trainers.planning import Origin
+from trainers.planning import StageOrigin
 
 
-def write_base(origin: Origin) -> None:
+def write_base(origin: StageOrigin) -> None:
     """Write what `origin` is made from, in its own number format. Raises what loading it raises."""
     model = origin.written_from
     assert model is not None

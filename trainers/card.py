@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from harness.records import Mix
-from trainers.build_mix import EXAMPLES, STEPS, Built
+from trainers.build_mix import EXAMPLES, STEPS, BuiltMix
 from trainers.mapping import SCHEMA, Removed
 from trainers.reading import Row
 
@@ -17,7 +17,7 @@ SHOWN = 400
 """Characters of a turn in an example."""
 
 
-def card(built: Built) -> str:
+def card(built: BuiltMix) -> str:
     """The whole card."""
     parts = [
         f"# Data card: {built.mix.name}",
@@ -33,7 +33,7 @@ def card(built: Built) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _sources(built: Built) -> str:
+def _sources(built: BuiltMix) -> str:
     rows = [
         (
             str(place + 1),
@@ -57,14 +57,14 @@ def _amount(mix: Mix, place: int) -> str:
     return "all that are left" if source.weight is None else f"weight {source.weight:g}"
 
 
-def _counts(built: Built) -> str:
+def _counts(built: BuiltMix) -> str:
     done = [step for step in STEPS if step in built.sources[0].rows]
     rows = [(code(counted.data), *(f"{counted.rows[step]:,}" for step in done)) for counted in built.sources]
     totals = [f"{sum(counted.rows[step] for counted in built.sources):,}" for step in done]
     return "## Rows left after each step\n\n" + table(("source", *done), [*rows, ("all", *totals)])
 
 
-def _cleaning(built: Built) -> str:
+def _cleaning(built: BuiltMix) -> str:
     mix = built.mix
     most = "any number of" if mix.max_characters is None else f"{mix.max_characters:,}"
     duplicates = {
@@ -83,7 +83,7 @@ def _cleaning(built: Built) -> str:
     return "## How it was cleaned\n\n" + "\n".join(lines)
 
 
-def _decontamination(built: Built) -> str:
+def _decontamination(built: BuiltMix) -> str:
     if not built.compared:
         return "**Rows were not compared with any suite's prompts.**"
     suites = ", ".join(f"{suite} ({number:,})" for suite, number in built.compared.items())
@@ -93,7 +93,7 @@ def _decontamination(built: Built) -> str:
     )
 
 
-def _removed(built: Built) -> str:
+def _removed(built: BuiltMix) -> str:
     parts = ["## What was removed"]
     for step in built.steps:
         parts.append(f"### {step.name}: {step.removed:,}")
@@ -105,13 +105,13 @@ def _removed(built: Built) -> str:
     return "\n\n".join(parts)
 
 
-def _example(built: Built, each: Removed) -> str:
+def _example(built: BuiltMix, each: Removed) -> str:
     where = f"{built.sources[each.source].data}, row {each.number:,}"
     detail = f" ({code(each.detail)})" if each.detail else ""
     return f"- {code(where)}, {each.why}{detail}: {code(each.excerpt)}"
 
 
-def _lengths(built: Built) -> str:
+def _lengths(built: BuiltMix) -> str:
     heading = ("source", *(f"{percent} %" for percent in PERCENTILES))
     rows = [
         (code(counted.data), *percentiles(counted.characters))

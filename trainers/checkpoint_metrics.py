@@ -16,7 +16,7 @@ FILE = "selection.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class CheckpointMetrics:
     """One checkpoint."""
 
     step: int
@@ -45,7 +45,7 @@ class Measured:
         return self.reward if by == "reward" else self.suite
 
 
-def best_of(found: Sequence[Measured], by: str) -> Measured:
+def best_of(found: Sequence[CheckpointMetrics], by: str) -> CheckpointMetrics:
     """The checkpoint that is worth most; of several the earliest. Raises TrainingError where none has a
     number."""
     scored = [(worth, each) for each in found if (worth := each.worth(by)) is not None]
@@ -54,9 +54,9 @@ def best_of(found: Sequence[Measured], by: str) -> Measured:
     return max(scored, key=lambda each: (each[0], -each[1].step))[1]
 
 
-def read(folder: Path) -> list[dict[str, Json]]:
+def curve(folder: Path) -> list[dict[str, Json]]:
     """The curve of a finished stage: every checkpoint's measures, without those of single prompts."""
-    told = [asdict(each) for each in known(folder).values()]
+    told = [asdict(each) for each in read(folder).values()]
     single = ("rewards", "scores", "higher_is_better", "conditions")
     return [
         {name: value for name, value in each.items() if name not in single and value is not None}
@@ -64,16 +64,16 @@ def read(folder: Path) -> list[dict[str, Json]]:
     ]
 
 
-def known(folder: Path) -> dict[int, Measured]:
+def read(folder: Path) -> dict[int, CheckpointMetrics]:
     """What was measured, by step."""
     file = folder / FILE
     if not file.is_file():
         return {}
-    lines = (Measured(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
+    lines = (CheckpointMetrics(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
     return {each.step: each for each in lines}
 
 
-def keep(folder: Path, found: Iterable[Measured]) -> None:
+def write(folder: Path, found: Iterable[CheckpointMetrics]) -> None:
     """Write all of them, so that a kill leaves the earlier file or the whole new one."""
     new = (folder / FILE).with_suffix(".new")
     new.write_text("".join(f"{json.dumps(asdict(each))}\n" for each in found), encoding="utf-8")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from trainers.duplicates import words
-from trainers.mapping import Item, Removed, removed
+from trainers.mapping import MixItem, Removed, removed
 
 RUN = 13
 """Words that a row may not share with a longer prompt."""
@@ -27,11 +27,10 @@ Words = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class PromptTexts:
     """What models will be asked."""
 
-    prompts: Mapping[str, Sequence[str]]
-    """By suite."""
+    by_suite: Mapping[str, Sequence[str]]
     unread: Mapping[str, str] = field(default_factory=dict)
     """Why, for suites whose prompts could not be read: no row was compared with them."""
 
@@ -82,9 +81,9 @@ def runs(said: Words) -> Iterator[Words]:
         yield said[start : start + RUN]
 
 
-def without_asked(
-    items: Iterable[Item], prompts: Mapping[str, Sequence[str]]
-) -> tuple[list[Item], list[Removed]]:
+def without_contaminated(
+    items: Iterable[MixItem], prompts: Mapping[str, Sequence[str]]
+) -> tuple[list[MixItem], list[Removed]]:
     """Rows that share nothing with a prompt, and those that do."""
     index = Index(prompts)
     clean, contaminated = [], []

@@ -29,7 +29,7 @@ class Demonstration(NamedTuple):
     answer: str
 
 
-class Pair(NamedTuple):
+class PreferencePair(NamedTuple):
     """Two answers to one prompt, the better one first."""
 
     prompt: list[Turn]
@@ -37,7 +37,7 @@ class Pair(NamedTuple):
     rejected: str
 
 
-class Question(NamedTuple):
+class PromptRow(NamedTuple):
     """A prompt to be answered, and what else the row knows about it."""
 
     prompt: list[Turn]
@@ -57,7 +57,7 @@ def demonstrations(data: str, rows: Iterable[Row]) -> list[Demonstration]:
     return [demonstration(data, number, row) for number, row in enumerate(rows, start=1)]
 
 
-def pairs(data: str, rows: Iterable[Row]) -> list[Pair]:
+def pairs(data: str, rows: Iterable[Row]) -> list[PreferencePair]:
     """From `chosen`/`rejected`: answers beside a `prompt`, `instruction` or `conversations`, or whole ones.
 
     Conversations are lists of messages, or transcripts ("\\n\\nHuman: … \\n\\nAssistant: …"). Two that differ
@@ -68,12 +68,12 @@ def pairs(data: str, rows: Iterable[Row]) -> list[Pair]:
     return [each for each in read_rows if each is not None]
 
 
-def questions(data: str, rows: Iterable[Row]) -> list[Question]:
+def prompt_rows(data: str, rows: Iterable[Row]) -> list[PromptRow]:
     """From `prompt`, `messages`, `instruction`/`input`, or `conversations`: a last answer is left off.
 
     Raises DataError.
     """
-    return [question(data, number, row) for number, row in enumerate(rows, start=1)]
+    return [prompt_row(data, number, row) for number, row in enumerate(rows, start=1)]
 
 
 def demonstration(data: str, number: int, row: Row) -> Demonstration:
@@ -93,7 +93,7 @@ def demonstration(data: str, number: int, row: Row) -> Demonstration:
     raise _missing(data, number, row, needed)
 
 
-def pair(data: str, number: int, row: Row) -> Pair | None:
+def pair(data: str, number: int, row: Row) -> PreferencePair | None:
     """One row of `pairs`; None where its conversations differ before their last turns."""
     row = _present(row)
     if "chosen" not in row or "rejected" not in row:
@@ -102,7 +102,7 @@ def pair(data: str, number: int, row: Row) -> Pair | None:
     if len(chosen) > 1 or len(rejected) > 1:
         prompt, better = _split(data, number, chosen)
         other, worse = _split(data, number, rejected)
-        return Pair(prompt, better, worse) if prompt == other else None
+        return PreferencePair(prompt, better, worse) if prompt == other else None
     if "prompt" in row:
         prompt = _conversation(data, number, row["prompt"])
     elif "instruction" in row:
@@ -111,10 +111,10 @@ def pair(data: str, number: int, row: Row) -> Pair | None:
         prompt = _conversation(data, number, row["conversations"])
     else:
         raise _missing(data, number, row, "`prompt`, or whole conversations in `chosen` and `rejected`")
-    return Pair(prompt, chosen[-1]["content"], rejected[-1]["content"])
+    return PreferencePair(prompt, chosen[-1]["content"], rejected[-1]["content"])
 
 
-def question(data: str, number: int, row: Row) -> Question:
+def prompt_row(data: str, number: int, row: Row) -> PromptRow:
     """One row of `questions`."""
     given = _present(row)
     if "prompt" in given:
@@ -131,7 +131,7 @@ def question(data: str, number: int, row: Row) -> Question:
         prompt = prompt[:-1]
     if not prompt:
         raise DataError(data, number, "there is no turn before the answer")
-    return Question(prompt, {name: value for name, value in row.items() if name not in CONVERSATIONS})
+    return PromptRow(prompt, {name: value for name, value in row.items() if name not in CONVERSATIONS})
 
 
 def _present(row: Row) -> Row:

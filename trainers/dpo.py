@@ -20,12 +20,12 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from harness.errors import TrainingError
 from harness.records import Json
 from trainers.adapters import adapting
-from trainers.checkpoint_selection import choose
-from trainers.data import Pair, Question, pairs, questions
+from trainers.checkpoint_selection import select_checkpoint
+from trainers.data import PreferencePair, PromptRow, pairs, prompt_rows
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
 from trainers.rewards import as_given, total_rewards
-from trainers.sample_answers import Drawing, draw
+from trainers.sample_answers import AnswerSampling, sample_answers
 from trainers.settings import Dpo
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 from trainers.training import common_arguments, evaluating, save_policy, train
@@ -39,7 +39,7 @@ def run(job: Job) -> Mapping[str, Json]:
     settings = cast(Dpo, job.settings)
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
-    preferred = drawn_pairs(job, settings, tokenizer) if settings.on_policy else pairs(job.data, job.rows)
+    preferred = sampled_pairs(job, settings, tokenizer) if settings.on_policy else pairs(job.data, job.rows)
     selecting, learned = fitting(
         job.data,
         held_out(job.data, preferred, settings.share_for_loss, seed=job.seed),
@@ -66,7 +66,7 @@ def run(job: Job) -> Mapping[str, Json]:
     )
     model, metrics = train(job, trainer)
     save = partial(save_policy, tokenizer=tokenizer, chat=chat)
-    metrics |= choose(job, trainer, save)
+    metrics |= select_checkpoint(job, trainer, save)
     save(job, model)
     return {
         "rows": len(learned),
@@ -77,11 +77,11 @@ def run(job: Job) -> Mapping[str, Json]:
     }
 
 
-def _dataset(preferred: Sequence[Pair], *, chat: bool) -> Dataset:
+def _dataset(preferred: Sequence[PreferencePair], *, chat: bool) -> Dataset:
     return Dataset.from_list([as_row(pair, chat=chat) for pair in preferred])
 
 
-def as_row(pair: Pair, *, chat: bool) -> dict[str, Any]:
+def as_row(pair: PreferencePair, *, chat: bool) -> dict[str, Any]:
     """A pair as TRL takes it: messages, or texts."""
     answers = {"chosen": pair.chosen, "rejected": pair.rejected}
     return {
@@ -93,7 +93,7 @@ def as_row(pair: Pair, *, chat: bool) -> dict[str, Any]:
     }
 
 
-def length(tokenizer: PreTrainedTokenizerBase, pair: Pair, *, chat: bool) -> int:
+def length(tokenizer: PreTrainedTokenizerBase, pair: PreferencePair, *, chat: bool) -> int:
     """Tokens of the prompt with the longer answer."""
     answers = (
         answer_ids(tokenizer, pair.prompt, answer, chat=chat) for answer in (pair.chosen, pair.rejected)
@@ -104,7 +104,7 @@ def length(tokenizer: PreTrainedTokenizerBase, pair: Pair, *, chat: bool) -> int
 # ---------------------------------------------------------------- pairs from the base's own answers
 
 
-def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> list[Pair]:
+def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> list[PreferencePair]:
     """Best against worst of the base's own answers; drawn once, then read again from `pairs.jsonl`.
 
     Of several processes the main one draws them, so that they are the ones that one process draws.
@@ -113,12 +113,12 @@ def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> 
     while not job.is_main and not kept.exists():
         sleep(WAITING)
     if not kept.exists():
-        asked = questions(job.data, job.rows)
-        answers = draw(
+        asked = prompt_rows(job.data, job.rows)
+        answers = sample_answers(
             str(job.base),
             tokenizer,
-            [question.prompt for question in asked],
-            Drawing(settings.on_policy, settings.max_new_tokens, settings.temperature),
+            [prompt_row.prompt for prompt_row in asked],
+            AnswerSampling(settings.on_policy, settings.max_new_tokens, settings.temperature),
             chat=settings.chat_template,
             seed=job.seed,
             on_progress=job.on_progress,
@@ -128,7 +128,7 @@ def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> 
         lines = [json.dumps(pair._asdict()) for pair in ranked if pair is not None]
         kept.with_suffix(".new").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         kept.with_suffix(".new").rename(kept)
-    drawn = [Pair(**json.loads(line)) for line in kept.read_text(encoding="utf-8").splitlines()]
+    drawn = [PreferencePair(**json.loads(line)) for line in kept.read_text(encoding="utf-8").splitlines()]
     if not drawn:
         raise TrainingError(
             "dpo: the reward tells no two of the base's answers apart, so there is no pair to learn"
@@ -136,10 +136,12 @@ def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> 
     return drawn
 
 
-def best_and_worst(question: Question, answers: Sequence[str], worth: Sequence[float]) -> Pair | None:
+def best_and_worst(
+    prompt_row: PromptRow, answers: Sequence[str], worth: Sequence[float]
+) -> PreferencePair | None:
     """The pair of one prompt; None where all answers are worth the same."""
     best = max(range(len(answers)), key=lambda place: worth[place])
     worst = min(range(len(answers)), key=lambda place: worth[place])
     if worth[best] == worth[worst]:
         return None
-    return Pair(question.prompt, answers[best], answers[worst])
+    return PreferencePair(prompt_row.prompt, answers[best], answers[worst])

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from trainers.mapping import Item, Removed, excerpt, removed
+from trainers.mapping import MixItem, Removed, excerpt, removed
 
 SHINGLE = 5
 """Words."""
@@ -30,7 +30,7 @@ Grams = frozenset[tuple[str, ...]]
 class Shingles(NamedTuple):
     """The sets of word 5-grams of a row."""
 
-    asked: Grams
+    prompt: Grams
     answers: Grams
 
 
@@ -39,9 +39,9 @@ def words(text: str) -> list[str]:
     return WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
-def without_duplicates(items: Iterable[Item]) -> tuple[list[Item], list[Removed]]:
+def without_duplicates(items: Iterable[MixItem]) -> tuple[list[MixItem], list[Removed]]:
     """Rows whose texts are those of an earlier one, but for white space around them, are removed."""
-    first: dict[tuple[str, ...], Item] = {}
+    first: dict[tuple[str, ...], MixItem] = {}
     repeated = []
     for item in items:
         earlier = first.setdefault(tuple(said.strip() for said in item.texts), item)
@@ -50,18 +50,20 @@ def without_duplicates(items: Iterable[Item]) -> tuple[list[Item], list[Removed]
     return list(first.values()), repeated
 
 
-def without_near_duplicates(items: Sequence[Item], similarity: float) -> tuple[list[Item], list[Removed]]:
+def without_near_duplicates(
+    items: Sequence[MixItem], similarity: float
+) -> tuple[list[MixItem], list[Removed]]:
     """Rows whose prompt and whose answers are both so similar to those of one earlier row are removed."""
     # imported here because scipy comes with it, and what is kept already needs none of it
     from datasketch import MinHash, MinHashLSH  # noqa: PLC0415
 
     index = MinHashLSH(threshold=CANDIDATE * similarity, num_perm=PERMUTATIONS)
-    kept: dict[int, Item] = {}
+    kept: dict[int, MixItem] = {}
     repeated = []
     for place, item in enumerate(items):
         grams = shingles(item)
         sketch = MinHash(num_perm=PERMUTATIONS, seed=1, scheme="affine32")
-        sketch.update_batch([" ".join(gram).encode() for gram in grams.asked | grams.answers])
+        sketch.update_batch([" ".join(gram).encode() for gram in grams.prompt | grams.answers])
         # of rows that stay the grams are made again for the few comparisons: kept, they would fill the memory
         found = (place for place in sorted(index.query(sketch)) if kept[place].system == item.system)
         alikes = {place: alike(grams, shingles(kept[place])) for place in found}
@@ -76,9 +78,9 @@ def without_near_duplicates(items: Sequence[Item], similarity: float) -> tuple[l
     return list(kept.values()), repeated
 
 
-def shingles(item: Item) -> Shingles:
+def shingles(item: MixItem) -> Shingles:
     """The 5-grams of the prompt but for a system's turns, and of the answers; a shorter turn is one gram."""
-    return Shingles(*(frozenset(_grams(texts)) for texts in (item.asked, item.answers)))
+    return Shingles(*(frozenset(_grams(texts)) for texts in (item.prompt, item.answers)))
 
 
 def alike(one: Shingles, other: Shingles) -> float:
@@ -97,10 +99,10 @@ def _grams(texts: Sequence[str]) -> Iterator[tuple[str, ...]]:
             yield tuple(said[start : start + SHINGLE])
 
 
-def _like(item: Item, earlier: Item) -> str:
+def _like(item: MixItem, earlier: MixItem) -> str:
     """The reason, which is the same for many rows."""
     return "like an earlier row" if item.source == earlier.source else "like a row of an earlier source"
 
 
-def _place(item: Item) -> str:
+def _place(item: MixItem) -> str:
     return f"row {item.number:,} of source {item.source + 1}"

@@ -13,9 +13,9 @@ from hashlib import sha256
 from typing import TypeVar
 
 from harness.errors import DataError
-from trainers.data import Demonstration, Pair, Turn
+from trainers.data import Demonstration, PreferencePair, Turn
 
-Row = TypeVar("Row", bound=Demonstration | Pair)
+Row = TypeVar("Row", bound=Demonstration | PreferencePair)
 Kept = TypeVar("Kept")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.records import Json, Model
-from trainers.settings import Select, Training
+from trainers.settings import CheckpointSelection, Training
 
 Rows = Sequence[Mapping[str, Any]]
 """Training rows as read: JSON values by column."""
@@ -49,11 +49,11 @@ class SuiteScore:
 class SuiteScorer(Protocol):
     """Asks suites, which training cannot reach itself. `candidate` is whole."""
 
-    def __call__(self, candidate: Model, select: Select) -> SuiteScore: ...
+    def __call__(self, candidate: Model, select: CheckpointSelection) -> SuiteScore: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selecting:
+class SelectionInputs:
     """What the settings' `select` names, ready to be used."""
 
     rewards: tuple[RewardSource, ...] = ()
@@ -81,7 +81,7 @@ class Job:
     rewards: tuple[RewardSource, ...]
     settings: Training
     seed: int
-    selecting: Selecting = field(default=Selecting())
+    selection: SelectionInputs = field(default=SelectionInputs())
     on_progress: Callable[[int, int, float | None], None] = field(default=lambda step, total, loss: None)
     """Called with the steps done, all steps, and the last loss."""
     processes: int = 1

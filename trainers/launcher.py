@@ -137,7 +137,7 @@ def check_division(settings: Training, key: str, processes: int) -> None:
         )
 
 
-def run_launched(job: Job, launch: Launch) -> Mapping[str, Json]:
+def run_workers(job: Job, launch: Launch) -> Mapping[str, Json]:
     """Train a stage in the processes that are asked for, and return its metrics.
 
     They end when this one does, however it ends. Raises what the stage raises there; TrainingError, with the
@@ -156,7 +156,7 @@ def run_launched(job: Job, launch: Launch) -> Mapping[str, Json]:
     return metrics
 
 
-def join_launched(training: Path, launch: Launch, is_done: Callable[[], bool]) -> None:
+def join_workers(training: Path, launch: Launch, is_done: Callable[[], bool]) -> None:
     """On a machine that does not lead: wait until the stage in this folder is launched, and run its part.
 
     All machines must see the folder under the same path. Raises what `run_launched` does.

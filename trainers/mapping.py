@@ -13,14 +13,14 @@ from typing import NamedTuple, get_args
 from harness.errors import DataError
 from harness.records import MixSource
 from harness.registry.sections import Column
-from trainers.data import Turn, demonstration, pair, question, text
+from trainers.data import Turn, demonstration, pair, prompt_row, text
 from trainers.reading import Row
 
 SCHEMA: tuple[str, ...] = get_args(Column)
 """What the schemas call their columns."""
 
 
-class Item(NamedTuple):
+class MixItem(NamedTuple):
     """A row of a mix in the making."""
 
     source: int
@@ -29,7 +29,7 @@ class Item(NamedTuple):
     """Its place in the source, from 1."""
     row: Row
     """In the mix's shape."""
-    asked: tuple[str, ...]
+    prompt: tuple[str, ...]
     """The texts of its prompt's turns, but for a system's."""
     answers: tuple[str, ...]
     """The answer or answers; of a row that is a text, that text."""
@@ -39,7 +39,7 @@ class Item(NamedTuple):
     @property
     def texts(self) -> tuple[str, ...]:
         """All its texts."""
-        return self.system + self.asked + self.answers
+        return self.system + self.prompt + self.answers
 
 
 class Removed(NamedTuple):
@@ -62,7 +62,7 @@ EXCERPT = 160
 """Characters of an example."""
 
 
-def removed(item: Item, why: str, detail: str = "") -> Removed:
+def removed(item: MixItem, why: str, detail: str = "") -> Removed:
     """An item that is left out."""
     return Removed(item.source, item.number, why, detail, excerpt(item.texts))
 
@@ -75,7 +75,7 @@ def excerpt(texts: Sequence[str]) -> str:
 
 def map_rows(
     place: int, source: MixSource, rows: Sequence[Row], shape: str
-) -> tuple[list[Item], list[Removed]]:
+) -> tuple[list[MixItem], list[Removed]]:
     """The rows in the mix's shape, and those that say nothing.
 
     Raises DataError for a row without a column that is needed, and for a source without anything to learn.
@@ -109,7 +109,7 @@ def _renamed(source: MixSource, number: int, row: Row) -> Row:
     return {**others, **{ours: row[theirs] for ours, theirs in source.columns.items()}}
 
 
-def _check_something(data: str, items: Sequence[Item], left_out: Sequence[Removed]) -> None:
+def _check_something(data: str, items: Sequence[MixItem], left_out: Sequence[Removed]) -> None:
     """Raise DataError where a source has nothing to learn from."""
     if not items:
         reasons = Counter(each.why for each in left_out)
@@ -126,18 +126,18 @@ def _check_something(data: str, items: Sequence[Item], left_out: Sequence[Remove
 # ---------------------------------------------------------------- shapes
 
 
-def _text_item(place: int, data: str, number: int, row: Row) -> Item:
+def _text_item(place: int, data: str, number: int, row: Row) -> MixItem:
     """With the other columns, in which a classifier's labels are."""
     said = text(data, number, row, "text")
     return _item(place, number, {"text": said, **_others(row)}, [], (said,))
 
 
-def _demonstration_item(place: int, data: str, number: int, row: Row) -> Item:
+def _demonstration_item(place: int, data: str, number: int, row: Row) -> MixItem:
     prompt, answer = demonstration(data, number, row)
     return _item(place, number, {"messages": [*prompt, _said(answer)]}, prompt, (answer,))
 
 
-def _preference_item(place: int, data: str, number: int, row: Row) -> Item:
+def _preference_item(place: int, data: str, number: int, row: Row) -> MixItem:
     found = pair(data, number, row)
     if found is None:
         raise Unusable("chosen and rejected differ before their last turns")
@@ -147,18 +147,18 @@ def _preference_item(place: int, data: str, number: int, row: Row) -> Item:
     return _item(place, number, mapped, found.prompt, (found.chosen, found.rejected))
 
 
-def _prompt_item(place: int, data: str, number: int, row: Row) -> Item:
+def _prompt_item(place: int, data: str, number: int, row: Row) -> MixItem:
     """With the other columns, which reward functions may want."""
-    prompt, columns = question(data, number, row)
+    prompt, columns = prompt_row(data, number, row)
     return _item(place, number, {"prompt": prompt, **_others(columns)}, prompt, ())
 
 
-def _item(place: int, number: int, row: Row, prompt: Sequence[Turn], answers: tuple[str, ...]) -> Item:
-    asked = tuple(turn["content"] for turn in prompt if turn["role"] != "system")
-    system = tuple(turn["content"] for turn in prompt if turn["role"] == "system")
-    if not all(said.strip() for said in (*asked, *answers)):
+def _item(place: int, number: int, row: Row, turns: Sequence[Turn], answers: tuple[str, ...]) -> MixItem:
+    prompt = tuple(turn["content"] for turn in turns if turn["role"] != "system")
+    system = tuple(turn["content"] for turn in turns if turn["role"] == "system")
+    if not all(said.strip() for said in (*prompt, *answers)):
         raise Unusable("a turn or text is empty")
-    return Item(place, number, row, asked, answers, system)
+    return MixItem(place, number, row, prompt, answers, system)
 
 
 def _others(row: Row) -> Row:
@@ -169,7 +169,7 @@ def _said(answer: str) -> Turn:
     return {"role": "assistant", "content": answer}
 
 
-_SHAPES: Mapping[str, Callable[[int, str, int, Row], Item]] = {
+_SHAPES: Mapping[str, Callable[[int, str, int, Row], MixItem]] = {
     "texts": _text_item,
     "demonstrations": _demonstration_item,
     "preferences": _preference_item,

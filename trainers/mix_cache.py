@@ -20,9 +20,9 @@ from tempfile import mkdtemp
 from harness.errors import UnknownName, UsageError
 from harness.records import Mix
 from harness.registry import MIX
-from trainers.build_mix import VERSION, Built, build
+from trainers.build_mix import VERSION, BuiltMix, build_mix
 from trainers.card import card
-from trainers.contamination import Asked
+from trainers.contamination import PromptTexts
 from trainers.reading import Row, Source, read
 
 FOLDER = "mixes"
@@ -30,7 +30,7 @@ FOLDER = "mixes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class CachedMix:
     """A mix in its folder."""
 
     name: str
@@ -60,28 +60,28 @@ def no_mix(name: str) -> Source:
     raise UnknownName("mix", name, ())
 
 
-def kept_mix(
-    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], asked: Callable[[], Asked]
-) -> Kept:
+def cached_mix(
+    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], prompts: Callable[[], PromptTexts]
+) -> CachedMix:
     """The mix as it is kept, or else made and kept now.
 
-    `known` says of each suite it is kept apart from which prompts that has; `asked` gives the prompts, and is
+    `known` identifies the prompts of each suite the mix is kept apart from; `prompts` gives them, and is
     called where the mix has to be made. Raises what `build` does, and what reading a source does.
     """
     sources = _sources(mix, root)
     folder = output / FOLDER / f"{mix.name}-{_key(mix, sources, known)[:12]}"
     if (folder / "mix.json").is_file():
         told = json.loads((folder / "mix.json").read_text(encoding="utf-8"))
-        return Kept(name=mix.name, folder=folder, hash=told["hash"], shape=mix.rows)
-    return _keep(build(mix, sources, asked()), folder)
+        return CachedMix(name=mix.name, folder=folder, hash=told["hash"], shape=mix.rows)
+    return _keep(build_mix(mix, sources, prompts()), folder)
 
 
 def make_mix(
-    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], asked: Asked
-) -> tuple[Built, Kept]:
+    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], prompts: PromptTexts
+) -> tuple[BuiltMix, CachedMix]:
     """Make the mix whether it is kept or not, and keep it. Raises as `kept_mix` does."""
     sources = _sources(mix, root)
-    built = build(mix, sources, asked)
+    built = build_mix(mix, sources, prompts)
     return built, _keep(built, output / FOLDER / f"{mix.name}-{_key(mix, sources, known)[:12]}")
 
 
@@ -101,7 +101,7 @@ def _key(mix: Mix, sources: Sequence[Source], known: Mapping[str, str]) -> str:
     return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def _keep(built: Built, folder: Path) -> Kept:
+def _keep(built: BuiltMix, folder: Path) -> CachedMix:
     """Write everything beside its place, and then put it there at once. Raises UsageError."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def _keep(built: Built, folder: Path) -> Kept:
         new.rename(folder)
     except OSError as error:
         raise UsageError(f"{folder}: the mix cannot be written here ({error.strerror})") from error
-    return Kept(name=built.mix.name, folder=folder, hash=built.hash, shape=built.mix.rows)
+    return CachedMix(name=built.mix.name, folder=folder, hash=built.hash, shape=built.mix.rows)
 
 
 def write_jsonl(rows: Sequence[Row], file: Path) -> None:

@@ -19,9 +19,9 @@ from requests import ConnectionError as Unreachable
 from harness.errors import DataError, UsageError
 from harness.records import Json
 from trainers.adapters import adapting
-from trainers.checkpoint_selection import choose
+from trainers.checkpoint_selection import select_checkpoint
 from trainers.completions import Keeper
-from trainers.data import questions
+from trainers.data import prompt_rows
 from trainers.job import Job
 from trainers.rewards import as_given, reward_functions
 from trainers.settings import Online
@@ -34,11 +34,11 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
     settings = cast(Online, job.settings)
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
-    asked = questions(job.data, job.rows)
+    asked = prompt_rows(job.data, job.rows)
     fitting = [
-        question
-        for question in asked
-        if len(prompt_ids(tokenizer, question.prompt, chat=chat)) <= settings.max_length
+        prompt_row
+        for prompt_row in asked
+        if len(prompt_ids(tokenizer, prompt_row.prompt, chat=chat)) <= settings.max_length
     ]
     if len(fitting) < settings.prompts_per_step:
         raise DataError(
@@ -54,8 +54,8 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
             args=config_class(**arguments(job)),
             train_dataset=Dataset.from_list(
                 [
-                    {"prompt": as_given(question.prompt, chat=chat), "row": row}
-                    for row, question in enumerate(fitting)
+                    {"prompt": as_given(prompt_row.prompt, chat=chat), "row": row}
+                    for row, prompt_row in enumerate(fitting)
                 ]
             ),
             processing_class=tokenizer,
@@ -63,7 +63,7 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
         )
     model, metrics = train(job, trainer)
     save = partial(save_policy, tokenizer=tokenizer, chat=chat)
-    metrics |= choose(job, trainer, save)
+    metrics |= select_checkpoint(job, trainer, save)
     save(job, model)
     return {"rows": len(fitting), "rows_too_long": len(asked) - len(fitting), **metrics}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.stats.clusters import by_cluster, value_range
 from harness.stats.intervals import difference_interval
-from trainers.checkpoint_metrics import Measured, best_of
+from trainers.checkpoint_metrics import CheckpointMetrics, best_of
 
 LEVEL = 0.95
 RESAMPLES = 10_000
@@ -18,7 +18,7 @@ RISE = 0.02
 all rows, of which no interval can be given."""
 
 
-def over_optimised(found: Sequence[Measured]) -> Iterator[str]:
+def over_optimised(found: Sequence[CheckpointMetrics]) -> Iterator[str]:
     """For each held-out measure that gets worse where the reward goes on rising: from where to where.
 
     The checkpoint with the highest reward is compared with an earlier one that is best by the held-out
@@ -41,11 +41,11 @@ def over_optimised(found: Sequence[Measured]) -> Iterator[str]:
             )
 
 
-def _rises(before: Measured, after: Measured, level: float) -> bool:
+def _rises(before: CheckpointMetrics, after: CheckpointMetrics, level: float) -> bool:
     return _interval(before.rewards, after.rewards, level)[0] > 0
 
 
-def _falls(by: str, before: Measured, after: Measured, level: float) -> bool:
+def _falls(by: str, before: CheckpointMetrics, after: CheckpointMetrics, level: float) -> bool:
     if by == "loss":
         assert before.loss is not None
         assert after.loss is not None

@@ -19,10 +19,10 @@ from harness.errors import ConfigError, TrainingError, UsageError
 from harness.records import Json, Model, Pipeline
 from trainers import manifest
 from trainers.disk import FULL, disk_full_by_name
-from trainers.job import Job, Selecting, StageProgress, SuiteScorer
-from trainers.launcher import Launch, check_division, join_launched, run_launched
+from trainers.job import Job, SelectionInputs, StageProgress, SuiteScorer
+from trainers.launcher import Launch, check_division, join_workers, run_workers
 from trainers.mix_cache import no_mix
-from trainers.planning import Origin, PlannedSelection, PlannedStage, plan
+from trainers.planning import PlannedSelection, PlannedStage, StageOrigin, plan
 from trainers.reading import Source
 from trainers.settings import Conversational
 from trainers.stages import run
@@ -54,7 +54,7 @@ def produce(
     stages = plan(pipelines, models, name, output=output, seed=seed, root=root, mix=mix)
     for stage in stages:
         if launch is not None and not stage.done:
-            _check_launched(stage, launch)
+            _check_launch(stage, launch)
     leads = launch is None or launch.machine == 0
     for stage in stages:
         if launch is not None and not leads:
@@ -70,7 +70,7 @@ def produce(
     return stages[-1].folder
 
 
-def _write_base(origin: Origin) -> None:
+def _write_base(origin: StageOrigin) -> None:
     """Write what a stage starts from, where that is no folder and was not written before."""
     if origin.written_from is None or origin.folder.is_dir():
         return
@@ -90,7 +90,7 @@ def _check_scorer(stage: PlannedStage, score: SuiteScorer | None) -> None:
         )
 
 
-def _check_launched(stage: PlannedStage, launch: Launch) -> None:
+def _check_launch(stage: PlannedStage, launch: Launch) -> None:
     """Raise ConfigError for what cannot be trained in several processes as it stands."""
     check_division(stage.settings, stage.key, launch.processes)
     if isinstance(stage.settings, Conversational) and stage.settings.select:
@@ -117,14 +117,14 @@ def _train(
         started = datetime.now(UTC)
         stage.partial.mkdir(exist_ok=True)
         job = _job(stage, on_progress, score)
-        metrics = run(job) if launch is None else run_launched(job, launch)
+        metrics = run(job) if launch is None else run_workers(job, launch)
         _write_manifest(stage, started, metrics, 1 if launch is None else launch.processes)
         stage.partial.rename(stage.folder)
 
 
 def _join(stage: PlannedStage, launch: Launch) -> None:
     """Do this machine's part of a stage that another one leads. Raises TrainingError."""
-    join_launched(stage.partial, launch, lambda: stage.done)
+    join_workers(stage.partial, launch, lambda: stage.done)
     with _locked(stage.folder):  # until the other has written the candidate, or has given up
         if not stage.done:
             raise TrainingError(
@@ -152,15 +152,15 @@ def _job(
         rewards=tuple(reward.source for reward in stage.rewards),
         settings=stage.settings,
         seed=stage.seed,
-        selecting=_selecting(stage.selecting, score),
+        selection=_selection_inputs(stage.selection, score),
         on_progress=report,
     )
 
 
-def _selecting(planned: PlannedSelection | None, score: SuiteScorer | None) -> Selecting:
+def _selection_inputs(planned: PlannedSelection | None, score: SuiteScorer | None) -> SelectionInputs:
     if planned is None:
-        return Selecting()
-    return Selecting(
+        return SelectionInputs()
+    return SelectionInputs(
         rewards=() if planned.reward is None else (planned.reward.source,),
         prompts=() if planned.prompts is None else planned.prompts.rows,
         score=score,

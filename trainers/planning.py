@@ -32,7 +32,7 @@ BASES = "bases"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class StageOrigin:
     """A model or a finished stage that another stage depends on."""
 
     folder: Path
@@ -82,10 +82,10 @@ class PlannedStage:
     """Where it stands in the configuration: `pipelines.NAME.stages[0]`."""
     stage: Stage
     settings: Training
-    parent: Origin | None
+    parent: StageOrigin | None
     sources: tuple[Source, ...]
     rewards: tuple[PlannedReward, ...]
-    selecting: PlannedSelection | None
+    selection: PlannedSelection | None
     """None: the last checkpoint is the candidate."""
     inputs: Mapping[str, Json] = field(repr=False)
     """Everything the outcome depends on."""
@@ -116,9 +116,9 @@ class PlannedStage:
         return completions.read(self.folder)
 
     @property
-    def selection(self) -> Sequence[Mapping[str, Json]]:
+    def checkpoint_metrics(self) -> Sequence[Mapping[str, Json]]:
         """What a finished stage's checkpoints were worth, by step."""
-        return checkpoint_metrics.read(self.folder)
+        return checkpoint_metrics.curve(self.folder)
 
     @property
     def done(self) -> bool:
@@ -196,14 +196,14 @@ class _Planner:
             last = self.stage(
                 pipeline, stage, origin, key, number == len(pipeline.stages) - 1, (*within, name)
             )
-            origin = Origin(folder=last.folder, identity=last.identity)
+            origin = StageOrigin(folder=last.folder, identity=last.identity)
         if last is None:
             raise ConfigError(
                 "harness.toml", f"pipelines.{name}.stages", "a pipeline needs at least one stage"
             )
         return last
 
-    def base(self, name: str, pipeline: str, within: tuple[str, ...]) -> Origin:
+    def base(self, name: str, pipeline: str, within: tuple[str, ...]) -> StageOrigin:
         if name in self.pipelines:
             last = self.pipeline(name, within)
             if not stage_kind(last.kind).can_follow:
@@ -212,25 +212,25 @@ class _Planner:
                     f"pipelines.{pipeline}.base",
                     f"{name!r} ends in a {last.kind} stage, which no stage can start from",
                 )
-            return Origin(folder=last.folder, identity=last.identity)
+            return StageOrigin(folder=last.folder, identity=last.identity)
         return self.model(name)
 
-    def model(self, name: str) -> Origin:
+    def model(self, name: str) -> StageOrigin:
         if name not in self.models:
             raise UnknownName("model or pipeline", name, [*self.models, *self.pipelines])
         model = self.models[name]
         identity = identify(model)
         fingerprint, template = identity.fingerprint, model.chat_template
         if identity.gguf is None and identity.adapter is None:
-            return Origin(folder=identity.path, identity=fingerprint, chat_template=template)
+            return StageOrigin(folder=identity.path, identity=fingerprint, chat_template=template)
         folder = self.output / BASES / fingerprint.rpartition(":")[2][:12]
-        return Origin(folder=folder, identity=fingerprint, chat_template=template, written_from=model)
+        return StageOrigin(folder=folder, identity=fingerprint, chat_template=template, written_from=model)
 
     def stage(
         self,
         pipeline: Pipeline,
         stage: Stage,
-        parent: Origin | None,
+        parent: StageOrigin | None,
         key: str,
         last: bool,
         within: tuple[str, ...],
@@ -249,7 +249,7 @@ class _Planner:
             raise ConfigError("harness.toml", f"{key}.data", f"a {stage.kind} stage needs data")
         for source in sources:
             _check_shape(stage.kind, settings, source, f"{key}.data")
-        selecting = self.selecting(pipeline.name, settings, key, within)
+        selection = self.selection(pipeline.name, settings, key, within)
         inputs: dict[str, Json] = {
             "kind": stage.kind,
             "version": kind.version,
@@ -260,8 +260,8 @@ class _Planner:
             "rewards": [{"identity": reward.identity, "weight": reward.source.weight} for reward in rewards],
             "seed": self.seed,
         }
-        if selecting is not None:
-            inputs["selecting"] = selecting.inputs
+        if selection is not None:
+            inputs["selecting"] = selection.inputs
         identity = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         planned = PlannedStage(
             pipeline=pipeline.name,
@@ -271,7 +271,7 @@ class _Planner:
             parent=parent,
             sources=sources,
             rewards=rewards,
-            selecting=selecting,
+            selection=selection,
             inputs=inputs,
             identity=identity,
             folder=self.output / "stages" / f"{stage.kind}-{identity[:12]}",
@@ -302,7 +302,7 @@ class _Planner:
             raise ConfigError("harness.toml", f"{key}.reward", "this stage has no use for a reward")
         return tuple(self.reward(name, weight, key, within) for name, weight in named)
 
-    def selecting(
+    def selection(
         self, pipeline: str, settings: Training, key: str, within: tuple[str, ...]
     ) -> PlannedSelection | None:
         if not isinstance(settings, Conversational) or settings.select is None:
@@ -326,7 +326,7 @@ class _Planner:
             if last.kind != "reward":
                 found = f"{name!r} ends in a {last.kind} stage, not in a reward stage"
                 raise ConfigError("harness.toml", f"{key}.reward", found)
-            origin = Origin(folder=last.folder, identity=last.identity)
+            origin = StageOrigin(folder=last.folder, identity=last.identity)
         else:
             origin = self.model(name)
             if origin.written_from is not None:

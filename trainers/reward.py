@@ -15,8 +15,8 @@ from trl.trainer.reward_trainer import RewardTrainer
 from harness.records import Json
 from trainers import reward_quality
 from trainers.adapters import adapting
-from trainers.checkpoint_selection import choose
-from trainers.data import Pair, pairs
+from trainers.checkpoint_selection import select_checkpoint
+from trainers.data import PreferencePair, pairs
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
 from trainers.rewards import judge
@@ -28,7 +28,7 @@ from trainers.training import common_arguments, evaluating, save_model, train
 class TokenisedPair(NamedTuple):
     """A pair, and its two conversations as tokens."""
 
-    pair: Pair
+    pair: PreferencePair
     chosen: list[int]
     rejected: list[int]
 
@@ -68,7 +68,7 @@ def run(job: Job) -> Mapping[str, Json]:
         **adapting(job, judges=True),
     )
     model, metrics = train(job, trainer)
-    metrics |= choose(job, trainer)
+    metrics |= select_checkpoint(job, trainer)
     save_model(job, model, tokenizer)
     if measuring:
         metrics["held_out"] = _measured(job, [row.pair for row in measuring], chat=chat)
@@ -85,11 +85,11 @@ def _dataset(rows: Sequence[TokenisedPair]) -> Dataset:
     return Dataset.from_list([{"chosen_ids": row.chosen, "rejected_ids": row.rejected} for row in rows])
 
 
-def _measured(job: Job, pairs: Sequence[Pair], *, chat: bool) -> dict[str, Json]:
+def _measured(job: Job, pairs: Sequence[PreferencePair], *, chat: bool) -> dict[str, Json]:
     """What the finished model gives pairs that it did not learn, kept; and its figures."""
     prompts = [pair.prompt for pair in pairs]
     chosen = judge(str(job.folder), prompts, [pair.chosen for pair in pairs], chat=chat)
     rejected = judge(str(job.folder), prompts, [pair.rejected for pair in pairs], chat=chat)
-    found = reward_quality.judged(pairs, chosen, rejected)
-    reward_quality.keep(job.folder, found)
+    found = reward_quality.score_pairs(pairs, chosen, rejected)
+    reward_quality.write(job.folder, found)
     return reward_quality.figures(found)

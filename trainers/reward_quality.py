@@ -23,7 +23,7 @@ from harness.stats import mean_interval
 from harness.stats.clusters import by_cluster
 from harness.stats.intervals import Estimate, difference_interval
 from harness.stats.paired import sign_flip
-from trainers.data import Pair
+from trainers.data import PreferencePair
 from trainers.holdout import prompt_key
 
 FILE = "held_out.jsonl"
@@ -35,7 +35,7 @@ BINS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class ScoredPair:
     """A pair, and what a reward model gives its answers."""
 
     pair: str
@@ -77,10 +77,12 @@ class Lengths(NamedTuple):
     """Of the difference of the two."""
 
 
-def judged(pairs: Sequence[Pair], chosen: Sequence[float], rejected: Sequence[float]) -> list[Judged]:
+def score_pairs(
+    pairs: Sequence[PreferencePair], chosen: Sequence[float], rejected: Sequence[float]
+) -> list[ScoredPair]:
     """Pairs with what their answers are given."""
     return [
-        Judged(
+        ScoredPair(
             pair=sha256(json.dumps(pair).encode()).hexdigest()[:16],
             prompt=prompt_key(pair.prompt)[:16],
             chosen=better,
@@ -91,20 +93,20 @@ def judged(pairs: Sequence[Pair], chosen: Sequence[float], rejected: Sequence[fl
     ]
 
 
-def keep(folder: Path, found: Sequence[Judged]) -> None:
+def write(folder: Path, found: Sequence[ScoredPair]) -> None:
     """Keep them in a stage's folder, so that another reward model can be compared on the same pairs."""
     (folder / FILE).write_text("".join(f"{json.dumps(asdict(each))}\n" for each in found), encoding="utf-8")
 
 
-def kept(folder: Path) -> list[Judged]:
+def read(folder: Path) -> list[ScoredPair]:
     """What was kept; empty where nothing was held out."""
     file = folder / FILE
     if not file.is_file():
         return []
-    return [Judged(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [ScoredPair(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def figures(found: Sequence[Judged]) -> dict[str, Json]:
+def figures(found: Sequence[ScoredPair]) -> dict[str, Json]:
     """All of it, as a manifest has it; at least one pair. What cannot be said is None."""
     share, interval = accuracy(found)
     table = calibration(found)
@@ -122,7 +124,7 @@ def figures(found: Sequence[Judged]) -> dict[str, Json]:
     }
 
 
-def accuracy(found: Sequence[Judged]) -> tuple[float, Interval]:
+def accuracy(found: Sequence[ScoredPair]) -> tuple[float, Interval]:
     """The share of pairs whose chosen answer is given more, a tie counting half; the interval is over
     prompts."""
     values = [each.right for each in found]
@@ -131,7 +133,7 @@ def accuracy(found: Sequence[Judged]) -> tuple[float, Interval]:
     return share, mean_interval(values, [each.prompt for each in found], kind, level=LEVEL)  # type: ignore[arg-type]  # one of the two
 
 
-def calibration(found: Sequence[Judged]) -> list[CalibrationBin]:
+def calibration(found: Sequence[ScoredPair]) -> list[CalibrationBin]:
     """The reliability table, without empty bins. Of two answers, the chance is that of the one given more."""
     sure = [(_logistic(abs(each.chosen - each.rejected)), each.right) for each in found]
     edges = [0.5 + place * 0.5 / BINS for place in range(BINS + 1)]
@@ -150,7 +152,7 @@ def calibration_error(table: Sequence[CalibrationBin]) -> float:
     return apart / sum(each.pairs for each in table)
 
 
-def lengths(found: Sequence[Judged]) -> Lengths | None:
+def lengths(found: Sequence[ScoredPair]) -> Lengths | None:
     """How often the longer answer is given more, and how often it is better. None: all are equally long."""
     unequal = [each for each in found if each.longer_by]
     if not unequal:
@@ -170,7 +172,7 @@ def lengths(found: Sequence[Judged]) -> Lengths | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Versus:
+class AccuracyComparison:
     """Two reward models on the pairs that both held out."""
 
     pairs: int
@@ -182,7 +184,7 @@ class Versus:
     p: float
 
 
-def versus(left: Sequence[Judged], right: Sequence[Judged]) -> Versus | None:
+def compare_accuracies(left: Sequence[ScoredPair], right: Sequence[ScoredPair]) -> AccuracyComparison | None:
     """Their accuracies, paired; None where no pair is held out by both."""
     theirs = {each.pair: each for each in right}
     shared = [(each, theirs[each.pair]) for each in left if each.pair in theirs]
@@ -191,7 +193,7 @@ def versus(left: Sequence[Judged], right: Sequence[Judged]) -> Versus | None:
     differences = [other.right - one.right for one, other in shared]
     prompts = [one.prompt for one, _ in shared]
     sums = by_cluster(differences, prompts).sums
-    return Versus(
+    return AccuracyComparison(
         pairs=len(shared),
         left=fsum(one.right for one, _ in shared) / len(shared),
         right=fsum(other.right for _, other in shared) / len(shared),

@@ -13,11 +13,11 @@ from trainers.data import Turn
 from trainers.tokens import end_tokens, prompt_ids
 from trainers.training import threads
 
-DRAWN_TOGETHER = 256
+ANSWERS_PER_BATCH = 256
 """Answers that are drawn in one batch, at most."""
 
 
-class Drawing(NamedTuple):
+class AnswerSampling(NamedTuple):
     """How answers are drawn."""
 
     answers: int
@@ -28,11 +28,11 @@ class Drawing(NamedTuple):
 
 
 @torch.inference_mode()
-def draw(
+def sample_answers(
     folder: str,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[Sequence[Turn]],
-    how: Drawing,
+    how: AnswerSampling,
     *,
     chat: bool,
     seed: int,
@@ -49,7 +49,7 @@ def draw(
         eos_token_id=end_tokens(tokenizer, chat=chat),
         pad_token_id=tokenizer.pad_token_id,
     )
-    together = max(1, DRAWN_TOGETHER // how.answers)
+    together = max(1, ANSWERS_PER_BATCH // how.answers)
     answers: list[list[str]] = []
     with threads(model):
         for start in range(0, len(prompts), together):

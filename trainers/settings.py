@@ -136,7 +136,7 @@ class Adapter(BaseModel):
     """Hold the frozen base in 4 bits while training (QLoRA, Dettmers et al. 2023): a GPU and bitsandbytes."""
 
 
-class Select(BaseModel):
+class CheckpointSelection(BaseModel):
     """Which of a stage's checkpoints becomes its candidate, and what is measured of each.
 
     Whatever is named is measured, and its curve is kept; `by` says which of it decides."""
@@ -181,7 +181,7 @@ class Select(BaseModel):
 class Conversational(Training):
     """What every stage has that reads conversations."""
 
-    select: Select | None = None
+    select: CheckpointSelection | None = None
     """Make the best checkpoint the candidate. None: the last one is."""
 
     adapter: Adapter | None = None
@@ -355,7 +355,7 @@ class Dpo(Rewarded):
         return self
 
 
-class Toxicity(Training):
+class ToxicityClassifier(Training):
     """A small BERT classifier from nothing, in Detoxify's checkpoint format. Rows: `text` and, under the
     name of each class, a number from 0 to 1."""
 
@@ -379,7 +379,7 @@ STAGE_SETTINGS: Mapping[str, type[Training]] = {
     "grpo": Grpo,
     "rloo": Rloo,
     "dpo": Dpo,
-    "toxicity": Toxicity,
+    "toxicity": ToxicityClassifier,
 }
 
 LEARNED: Mapping[str, tuple[str, ...]] = {

@@ -16,7 +16,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.records import Json
 from trainers.adapters import adapting
-from trainers.checkpoint_selection import choose
+from trainers.checkpoint_selection import select_checkpoint
 from trainers.data import demonstrations
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
@@ -54,7 +54,7 @@ def run(job: Job) -> Mapping[str, Json]:
     )
     model, metrics = train(job, trainer)
     save = partial(save_policy, tokenizer=tokenizer, chat=settings.chat_template)
-    metrics |= choose(job, trainer, save)
+    metrics |= select_checkpoint(job, trainer, save)
     save(job, model)
     return {
         "rows": len(learned),

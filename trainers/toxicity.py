@@ -30,7 +30,7 @@ from harness.records import Json
 from trainers.data import texts
 from trainers.job import Job
 from trainers.reading import Row
-from trainers.settings import Toxicity
+from trainers.settings import ToxicityClassifier
 from trainers.training import common_arguments, save_model, train
 
 CHECKPOINT = "detoxify.ckpt"
@@ -40,7 +40,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 def run(job: Job) -> Mapping[str, Json]:
     """Train, write the candidate, return the metrics. Raises DataError, TrainingError."""
-    settings = cast(Toxicity, job.settings)
+    settings = cast(ToxicityClassifier, job.settings)
     corpus = texts(job.data, job.rows)
     labels = [judgements(job.data, number, row, settings) for number, row in enumerate(job.rows, start=1)]
     tokenizer = train_tokenizer(corpus, settings)
@@ -61,7 +61,7 @@ def run(job: Job) -> Mapping[str, Json]:
     return {"rows": len(corpus), "parameters": model.num_parameters(), **metrics}
 
 
-def judgements(data: str, number: int, row: Row, settings: Toxicity) -> list[float]:
+def judgements(data: str, number: int, row: Row, settings: ToxicityClassifier) -> list[float]:
     """A row's numbers by class. Raises DataError for a missing one, or one outside 0 and 1."""
     values: list[float] = []
     for name in settings.classes:
@@ -72,7 +72,7 @@ def judgements(data: str, number: int, row: Row, settings: Toxicity) -> list[flo
     return values
 
 
-def train_tokenizer(corpus: list[str], settings: Toxicity) -> BertTokenizer:
+def train_tokenizer(corpus: list[str], settings: ToxicityClassifier) -> BertTokenizer:
     """BERT's WordPiece, lower-cased, over the corpus's characters and its most frequent words.
 
     The tokenizers library can learn one too, but breaks ties differently from run to run.
@@ -98,7 +98,7 @@ def vocabulary(words: Mapping[str, int], size: int) -> list[str]:
     return list(dict.fromkeys([*SPECIAL, *characters, *inner, *by_frequency]))[:size]
 
 
-def architecture(tokenizer: BertTokenizer, settings: Toxicity) -> BertConfig:
+def architecture(tokenizer: BertTokenizer, settings: ToxicityClassifier) -> BertConfig:
     """A BERT in the sizes of the settings; classes do not exclude one another."""
     return BertConfig(
         vocab_size=len(tokenizer),
@@ -114,7 +114,7 @@ def architecture(tokenizer: BertTokenizer, settings: Toxicity) -> BertConfig:
     )
 
 
-def detoxify_checkpoint(model: PreTrainedModel, settings: Toxicity) -> dict[str, object]:
+def detoxify_checkpoint(model: PreTrainedModel, settings: ToxicityClassifier) -> dict[str, object]:
     """What Detoxify reads: weights, and plain values only."""
     return {
         "config": {

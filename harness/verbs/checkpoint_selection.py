@@ -17,10 +17,10 @@ from harness.store import Store
 from suites.catalogue import known_suites
 from trainers import manifest
 from trainers.job import SuiteScore
-from trainers.settings import Select
+from trainers.settings import CheckpointSelection
 
 
-def selecting_metric(suite: Suite, select: Select) -> Metric:
+def selection_metric(suite: Suite, select: CheckpointSelection) -> Metric:
     """The metric that is named, or the first headline. Raises UnknownName, UsageError where there is none."""
     by_name = {metric.name: metric for metric in suite.metrics}
     if select.metric is not None:
@@ -33,13 +33,13 @@ def selecting_metric(suite: Suite, select: Select) -> Metric:
     return headline
 
 
-def score_part(suite: Suite, engine: Engine, select: Select) -> SuiteScore:
+def score_part(suite: Suite, engine: Engine, select: CheckpointSelection) -> SuiteScore:
     """Ask the suite, and score what selects: the mean of each cluster, unscored samples left out.
 
     All of it is asked, for a suite cannot be asked in part; of the chosen checkpoint the other answers are
     then there when it is evaluated.
     """
-    metric = selecting_metric(suite, select)
+    metric = selection_metric(suite, select)
     split = SelectionSplit(suite=suite.name, share=select.share, seed=select.seed)
     found: dict[str, list[float]] = {}
     for row in suite.rows(engine):

@@ -11,8 +11,8 @@ from harness.errors import UnknownName
 from harness.registry import MIX
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from harness.verbs.project import Project
-from trainers.build_mix import Built
-from trainers.mix_cache import Kept, check_writable, make_mix, write_rows
+from trainers.build_mix import BuiltMix
+from trainers.mix_cache import CachedMix, check_writable, make_mix, write_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class ListedMix:
 class MadeMix:
     """A mix that was made, and where it is."""
 
-    built: Built
-    kept: Kept
+    built: BuiltMix
+    kept: CachedMix
     files: tuple[Path, ...]
     """Rows and card, where they were asked for; the kept ones otherwise."""
 
@@ -72,7 +72,7 @@ def make(project: Project, name: str, *, output: Path | None = None) -> MadeMix:
         root=registry.project.root,
         output=registry.project.output,
         known=against.known,
-        asked=against.asked,
+        prompts=against.asked,
     )
     if output is None:
         return MadeMix(built=built, kept=kept, files=(kept.rows, kept.card))

@@ -23,7 +23,7 @@ from harness.records import Json, Local, Model
 from harness.registry import JUDGES, Registry, labelled, load
 from harness.store import Store
 from harness.toyworld import settings_file
-from harness.verbs.checkpoint_selection import score_part, selecting_metric
+from harness.verbs.checkpoint_selection import score_part, selection_metric
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from suites.catalogue import (
     FAMILIES,
@@ -39,11 +39,11 @@ from trainers.contamination import Index
 from trainers.doctor.findings import Examination
 from trainers.job import StageProgress, SuiteScore
 from trainers.launcher import Launch
-from trainers.mix_cache import kept_mix
+from trainers.mix_cache import cached_mix
 from trainers.pipeline import produce
 from trainers.planning import PlannedStage, beginning, plan
 from trainers.reading import Source
-from trainers.settings import STAGE_SETTINGS, Conversational, Select
+from trainers.settings import STAGE_SETTINGS, CheckpointSelection, Conversational
 from trainers.stages import stage_kind
 
 if TYPE_CHECKING:
@@ -265,12 +265,12 @@ class Project:
         if name not in self._mixes:
             mix, settings = self.registry.mixes[name], self.registry.project
             against = EvaluationPrompts(self.registry, self.data_root, mix.decontaminate)
-            self._mixes[name] = kept_mix(
+            self._mixes[name] = cached_mix(
                 mix,
                 root=settings.root,
                 output=settings.output,
                 known=against.known,
-                asked=lambda: against.asked,
+                prompts=lambda: against.asked,
             ).source
         return self._mixes[name]
 
@@ -299,43 +299,43 @@ class Project:
     def checks(self) -> "tuple[Check, ...]":
         """The doctor's check against what the compared suites ask; none where their data cannot be read."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
-        from trainers.doctor.contaminated import kept_apart  # noqa: PLC0415
+        from trainers.doctor.contaminated import contamination_check  # noqa: PLC0415
 
         suites = self.registry.compare.suites or DEFAULT_SUITES
         try:
             asked = EvaluationPrompts(self.registry, self.data_root, suites).asked
         except UsageError:  # whoever evaluates is told of it; who only trains need not have the data
             return ()
-        return (kept_apart(Index(asked.prompts)),)
+        return (contamination_check(Index(asked.by_suite)),)
 
-    def _score(self, watcher: Watcher, candidate: Model, select: Select) -> SuiteScore:
+    def _score(self, watcher: Watcher, candidate: Model, select: CheckpointSelection) -> SuiteScore:
         """What a checkpoint scores on the part of a suite that selects. Its answers are kept."""
         with closing(self.store()) as store:
-            suite = self._selecting_suite(watcher, select, store)
+            suite = self._selection_suite(watcher, select, store)
             with closing(open_engine(candidate, device=self.device)) as engine:
                 watched = partial(watcher.asking, candidate.name, suite.name)
                 return score_part(suite, recorded(engine, store, on_answer=watched), select)
 
-    def _selecting_suite(self, watcher: Watcher, select: Select, store: Store) -> Suite:
+    def _selection_suite(self, watcher: Watcher, select: CheckpointSelection, store: Store) -> Suite:
         """Whole: limits of what is asked now are no part of what the stage is."""
         assert select.suite is not None
         return replace(self, limit=None, max_tokens=None).suite(select.suite, watcher, lambda: store)
 
-    def _check_selecting(self, watcher: Watcher, stage: PlannedStage) -> None:
+    def _check_selection(self, watcher: Watcher, stage: PlannedStage) -> None:
         """Raise what is wrong with the suite that a stage selects by, before it is trained."""
         settings = stage.settings
         if isinstance(settings, Conversational) and settings.select and settings.select.suite:
             with closing(self.store()) as store:
-                suite = self._selecting_suite(watcher, settings.select, store)
+                suite = self._selection_suite(watcher, settings.select, store)
                 _ = suite.data_hash
-                selecting_metric(suite, settings.select)
+                selection_metric(suite, settings.select)
 
     def _examine(self, watcher: Watcher, stage: PlannedStage) -> None:
         """Look at a stage that is about to be trained. Raises UsageError where it is to be strict."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
         from trainers.doctor.examination import examine  # noqa: PLC0415
 
-        self._check_selecting(watcher, stage)
+        self._check_selection(watcher, stage)
         examination = examine(stage, extra=self.checks, deep=False)
         watcher.examined(examination)
         if self.strict and any(finding.severity != "note" for finding in examination.findings):

@@ -562,7 +562,7 @@ def _keep_stages(project: Project, name: str, store: Store, also: Mapping[str, J
                     NAMED: now,
                     "history": stage.history,
                     "completions": stage.completions,
-                    "selection": stage.selection,
+                    "selection": stage.checkpoint_metrics,
                     **(also or {} if stage.last else {}),
                 },
                 started=stage.manifest["started"],

@@ -11,8 +11,8 @@ import pytest
 import harness
 from harness.records import Mix, MixSource
 from tests.trainers.world import World, pipeline, stage, write_rows
-from trainers.contamination import Asked
-from trainers.mix_cache import kept_mix
+from trainers.contamination import PromptTexts
+from trainers.mix_cache import cached_mix
 
 TOY = {
     "base": "pretrain-d64d57495ca5",
@@ -57,7 +57,7 @@ def test_a_mix_keeps_its_name(tmp_path: Path) -> None:
     prompts = [f"Say {number} in words." for number in range(20)]
     write_rows(tmp_path / "rows.jsonl", [{"prompt": each, "completion": each.upper()} for each in prompts])
     mix = Mix(name="m", rows="demonstrations", sources=(MixSource(data="rows.jsonl", count=10),))
-    asked = Asked(prompts={"suite": [prompts[3]]})
-    kept = kept_mix(mix, root=tmp_path, output=tmp_path, known={"suite": "1"}, asked=lambda: asked)
+    asked = PromptTexts(by_suite={"suite": [prompts[3]]})
+    kept = cached_mix(mix, root=tmp_path, output=tmp_path, known={"suite": "1"}, prompts=lambda: asked)
 
     assert ("m-e44b5ca67535", "74401b4ebf5f") == (kept.folder.name, kept.hash[:12])

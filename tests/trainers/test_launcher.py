@@ -19,7 +19,7 @@ from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
 from trainers.job import Job, RewardSource
-from trainers.launcher import FOLDER, Launch, check_division, read_launch, run_launched, write_job
+from trainers.launcher import FOLDER, Launch, check_division, read_launch, run_workers, write_job
 from trainers.planning import PlannedStage
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
@@ -282,7 +282,7 @@ sys.exit(1)
 def test_an_error_of_ours_comes_back_as_it_was_raised(tmp_path: Path) -> None:
     """Whatever the other processes said before it, of the connection that broke."""
     with pytest.raises(DataError, match=r"^rows.jsonl, row 3: column `prompt` is missing$") as raised:
-        run_launched(small_job(tmp_path), scripted(OURS))
+        run_workers(small_job(tmp_path), scripted(OURS))
     assert (2, "rows.jsonl", 3) == (raised.value.exit_code, raised.value.file, raised.value.row)
 
 
@@ -305,7 +305,7 @@ except HarnessError as error:
 def test_a_full_disk_is_told_from_elsewhere(tmp_path: Path) -> None:
     """The reason does not lie on the disk that is full."""
     with pytest.raises(DiskFull, match="the disk is full"):
-        run_launched(small_job(tmp_path), scripted(FULL))
+        run_workers(small_job(tmp_path), scripted(FULL))
     assert {"log.txt", "progress.jsonl", "rows.pickle"} == {
         path.name for path in (tmp_path / FOLDER).iterdir()
     }
@@ -314,7 +314,7 @@ def test_a_full_disk_is_told_from_elsewhere(tmp_path: Path) -> None:
 def test_another_failure_is_told_with_its_last_lines(tmp_path: Path) -> None:
     """A process that dies without a word of ours: what it printed at last, and where the rest is."""
     with pytest.raises(TrainingError, match=r"line 39\n.*Segmentation") as raised:
-        run_launched(
+        run_workers(
             small_job(tmp_path),
             scripted(
                 "import sys; [print('line', n, flush=True) for n in range(40)]; sys.exit('Segmentation')"
@@ -351,7 +351,7 @@ def test_whatever_ends_the_watching_process_ends_the_others(tmp_path: Path) -> N
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_launched(small_job(tmp_path, interrupt), scripted(WORKING))
+        run_workers(small_job(tmp_path, interrupt), scripted(WORKING))
     left = int(log.read_text().split()[0])
 
     assert [(1, 2, 0.5)] == told
@@ -407,7 +407,7 @@ def test_fewer_processes_than_asked_are_refused(world: World, tmp_path: Path) ->
     assert launch is not None
     assert 2 == launch.processes
     with pytest.raises(UsageError, match="2 processes were asked for, and 1 started"):
-        run_launched(job_of(world, "sft", tmp_path / "job"), launch)
+        run_workers(job_of(world, "sft", tmp_path / "job"), launch)
 
 
 @pytest.mark.parametrize(

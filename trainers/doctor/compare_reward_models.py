@@ -3,25 +3,26 @@
 It does not know what they start from.
 """
 
-from trainers.doctor.findings import Examination, Finding
+from trainers import reward_quality
+from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.planning import PlannedStage
-from trainers.reward_quality import kept, versus
+from trainers.reward_quality import compare_accuracies
 
 
-def compared(left: PlannedStage, right: PlannedStage) -> Examination:
+def compare_reward_models(left: PlannedStage, right: PlannedStage) -> Examination:
     """The difference of their accuracies as a note; or why there is none to tell."""
     name = f"{right.pipeline} against {left.pipeline}"
-    missing = [stage.pipeline for stage in (left, right) if not kept(stage.folder)]
+    missing = [stage.pipeline for stage in (left, right) if not reward_quality.read(stage.folder)]
     if missing:
         told = f"{', '.join(missing)}: nothing is held out yet (`holdout = 0.1` in the stage, and train it)"
         return Examination(name=name, findings=(), left_out=(told,))
-    found = versus(kept(left.folder), kept(right.folder))
+    found = compare_accuracies(reward_quality.read(left.folder), reward_quality.read(right.folder))
     if found is None:
         told = "no pair is held out by both: give the two the same data, `holdout` and seed"
         return Examination(name=name, findings=(), left_out=(told,))
     low, high = found.difference.interval.low, found.difference.interval.high
     better = right.pipeline if low > 0 else left.pipeline if high < 0 else None
-    finding = Finding(
+    finding = DoctorFinding(
         check="held-out accuracies compared",
         severity="note",
         where=f"{left.key}, {right.key}",

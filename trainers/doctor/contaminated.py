@@ -10,25 +10,25 @@ The prompts are handed in. It does not know what a suite is, and finds no reword
 from collections.abc import Iterator, Sequence
 
 from trainers.contamination import Index, Overlap
-from trainers.doctor.findings import Finding
-from trainers.doctor.inspected_stage import Check, Patient
+from trainers.doctor.findings import DoctorFinding
+from trainers.doctor.inspected_stage import Check, InspectedStage
 from trainers.duplicates import words
 
 
-def kept_apart(index: Index) -> Check:
+def contamination_check(index: Index) -> Check:
     """The check of rows against the prompts in this index."""
 
-    def check(patient: Patient) -> Iterator[Finding]:
-        texts = [[*(turn["content"] for turn in prompt), *answers] for prompt, answers in patient.texts]
+    def check(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+        texts = [[*(turn["content"] for turn in prompt), *answers] for prompt, answers in inspected.texts]
         found = [(overlap, row) for row in texts if (overlap := index.find(row)) is not None]
         whole = [overlap for overlap, row in found if _is_whole(overlap, row)]
         if found:
             suites = ", ".join(dict.fromkeys(overlap.suite for overlap, _ in found))
             example = whole[0].prompt if whole else found[0][0].shared
-            yield Finding(
+            yield DoctorFinding(
                 check="evaluation prompts in the training data",
                 severity="error" if whole else "note",
-                where=f"{patient.key}.data",
+                where=f"{inspected.key}.data",
                 evidence=f"of {len(texts)} rows looked at {len(whole)} hold a whole prompt of {suites}, and "
                 f"{len(found) - len(whole)} a part of one, such as “{' '.join(example.split())[:120]}”",
                 mend="train on a mix (`[data.NAME]`), which leaves such rows out",

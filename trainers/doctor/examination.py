@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import DataError
-from trainers.doctor.findings import Examination, Finding
-from trainers.doctor.inspected_stage import Check, Patient, no_tokenizer
+from trainers.doctor.findings import DoctorFinding, Examination
+from trainers.doctor.inspected_stage import Check, InspectedStage, no_tokenizer
 from trainers.doctor.loss import ends, left_out, other_turns, padding, shown
 from trainers.doctor.post_training_checks import held_out_accuracy, length_rewarded, metrics, over_optimised
 from trainers.doctor.post_training_checks import no_better_than_chance as nothing_learned
@@ -58,42 +58,42 @@ def examine(
     name = f"{stage.pipeline} · {stage.kind}"
     if not isinstance(stage.settings, Conversational):
         return Examination(name=name, findings=())
-    patient = Patient(stage)
-    findings = [finding for check in (*AT_ONCE, *extra) for finding in check(patient)]
-    if not patient.has_base:
+    inspected = InspectedStage(stage)
+    findings = [finding for check in (*AT_ONCE, *extra) for finding in check(inspected)]
+    if not inspected.has_base:
         waiting = "what it starts from is not trained yet: its tokens cannot be looked at"
         if stage.parent is not None and stage.parent.written_from is not None:
             waiting = "its base is unpacked for the first training: its tokens cannot be looked at before"
         return Examination(name=name, findings=tuple(findings), left_out=(waiting,))
-    missing = no_tokenizer(patient)
+    missing = no_tokenizer(inspected)
     if missing is not None:
         findings.append(
-            Finding(
+            DoctorFinding(
                 check="chat template missing",
                 severity="error",
-                where=f"{patient.key}.chat_template",
+                where=f"{inspected.key}.chat_template",
                 evidence=missing,
                 mend="chat_template = false",
             )
         )
         return Examination(name=name, findings=tuple(findings))
-    if not patient.rows:
+    if not inspected.rows:
         raise DataError(", ".join(source.name for source in stage.sources), 0, "there are no usable rows")
-    findings += [finding for check in WITH_BASE for finding in check(patient)]
+    findings += [finding for check in WITH_BASE for finding in check(inspected)]
     measured: dict[str, str] = {}
     if (held_out := metrics(stage).get("held_out")) is not None:
         measured[stage.folder.name] = held_out_accuracy(held_out)
     if deep:
-        for folder in patient.reward_models:
-            found, told = _reward_model(patient, folder, plan)
+        for folder in inspected.reward_models:
+            found, told = _reward_model(inspected, folder, plan)
             findings += found
             measured |= told
-    return Examination(name=name, findings=tuple(findings), shown=shown(patient), measured=measured)
+    return Examination(name=name, findings=tuple(findings), shown=shown(inspected), measured=measured)
 
 
 def _reward_model(
-    patient: Patient, folder: Path, plan: Sequence[PlannedStage]
-) -> tuple[list[Finding], dict[str, str]]:
+    inspected: InspectedStage, folder: Path, plan: Sequence[PlannedStage]
+) -> tuple[list[DoctorFinding], dict[str, str]]:
     """How well a reward model that was trained here ranks its pairs."""
     theirs = next((stage for stage in plan if stage.folder == folder), None)
     if theirs is None:
@@ -101,7 +101,7 @@ def _reward_model(
     held_out = metrics(theirs).get("held_out")
     if held_out is not None:  # and is then examined as the stage that made it
         return [], {folder.name: held_out_accuracy(held_out)}
-    pairs = Patient(theirs).preferences
-    share, interval = found = accuracy(folder, pairs, chat=patient.settings.chat_template)
+    pairs = InspectedStage(theirs).preferences
+    share, interval = found = accuracy(folder, pairs, chat=inspected.settings.chat_template)
     told = f"ranks {share:.0%} [{interval.low:.0%}, {interval.high:.0%}] of {len(pairs)} training pairs right"
-    return list(no_better_than_chance(patient, folder, pairs, found)), {folder.name: told}
+    return list(no_better_than_chance(inspected, folder, pairs, found)), {folder.name: told}

@@ -9,7 +9,7 @@ Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class DoctorFinding:
     """Something that was measured and should not be so."""
 
     check: str
@@ -23,7 +23,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class RowPiece:
     """A stretch of a training row's text, and whether it is in the loss."""
 
     text: str
@@ -35,8 +35,8 @@ class Examination:
     """What was found in one stage, or in one model."""
 
     name: str
-    findings: tuple[Finding, ...]
-    shown: tuple[Piece, ...] = ()
+    findings: tuple[DoctorFinding, ...]
+    shown: tuple[RowPiece, ...] = ()
     """The first row as the model reads it."""
     measured: Mapping[str, str] | None = None
     """Figures behind checks that found nothing."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from harness.errors import ModelError
-from trainers.data import Demonstration, Pair, Question, Turn, demonstrations, pairs, questions
-from trainers.doctor.findings import Finding
+from trainers.data import Demonstration, PreferencePair, PromptRow, Turn, demonstrations, pairs, prompt_rows
+from trainers.doctor.findings import DoctorFinding
 from trainers.planning import PlannedStage
 from trainers.settings import Conversational, Dpo, Online, Reward, Sft
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
@@ -37,7 +37,7 @@ class ReadRow:
         return len(self.asked) + max(map(len, self.learned), default=0)
 
 
-class Patient:
+class InspectedStage:
     """A stage that reads conversations."""
 
     def __init__(self, stage: PlannedStage) -> None:
@@ -83,7 +83,7 @@ class Patient:
         every = [row for source in self.stage.sources for row in source.rows]
         some = every[:: -(-len(every) // SAMPLED)]
         data = ", ".join(source.name for source in self.stage.sources)
-        read: Sequence[Demonstration | Pair | Question]
+        read: Sequence[Demonstration | PreferencePair | PromptRow]
         if isinstance(self.settings, Sft):
             read = demonstrations(data, some)
         elif isinstance(self.settings, Reward) or (
@@ -91,13 +91,13 @@ class Patient:
         ):
             read = pairs(data, some)
         else:
-            read = questions(data, some)
+            read = prompt_rows(data, some)
         return [(row.prompt, _answers(row)) for row in read]
 
     @cached_property
-    def preferences(self) -> Sequence[Pair]:
+    def preferences(self) -> Sequence[PreferencePair]:
         """The pairs among its texts."""
-        return [Pair(prompt, *answers) for prompt, answers in self.texts if len(answers) == 2]
+        return [PreferencePair(prompt, *answers) for prompt, answers in self.texts if len(answers) == 2]
 
     @property
     def max_length(self) -> int:
@@ -112,20 +112,20 @@ class Patient:
         return [folder for folder in folders if (folder / "config.json").is_file()]
 
 
-Check = Callable[[Patient], Iterator[Finding]]
+Check = Callable[[InspectedStage], Iterator[DoctorFinding]]
 """Something that may be wrong with a stage, looked for."""
 
 
-def _answers(row: Demonstration | Pair | Question) -> tuple[str, ...]:
+def _answers(row: Demonstration | PreferencePair | PromptRow) -> tuple[str, ...]:
     if isinstance(row, Demonstration):
         return (row.answer,)
-    return (row.chosen, row.rejected) if isinstance(row, Pair) else ()
+    return (row.chosen, row.rejected) if isinstance(row, PreferencePair) else ()
 
 
-def no_tokenizer(patient: Patient) -> str | None:
+def no_tokenizer(inspected: InspectedStage) -> str | None:
     """Why nothing can be tokenised; None where it can."""
     try:
-        _ = patient.tokenizer
+        _ = inspected.tokenizer
     except ModelError as error:
         return str(error)
     return None

@@ -16,7 +16,7 @@ from harness.engine.identity import LocalIdentity, identify, stated_ends
 from harness.engine.network import load_tokenizer, missing_rows
 from harness.engine.tokens import appended
 from harness.records import Local, Model
-from trainers.doctor.findings import Examination, Finding
+from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.tokens import answer_ids
 
 
@@ -61,10 +61,10 @@ def examine_model(model: Model) -> Examination:
     )
 
 
-def template(model: ExaminedModel) -> Iterator[Finding]:
+def template(model: ExaminedModel) -> Iterator[DoctorFinding]:
     """No chat template at all."""
     if model.identity.chat_template is None:
-        yield Finding(
+        yield DoctorFinding(
             check="chat template missing",
             severity="warning",
             where=str(model.place),
@@ -73,7 +73,7 @@ def template(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def stops(model: ExaminedModel) -> Iterator[Finding]:
+def stops(model: ExaminedModel) -> Iterator[DoctorFinding]:
     """A model that does not stop where its template ends an answer."""
     end = _end_of_turn(model)
     if end is None:
@@ -81,7 +81,7 @@ def stops(model: ExaminedModel) -> Iterator[Finding]:
     known = model.ends or _only(model.tokenizer.eos_token_id)
     if end not in known:
         stated = known[0] if len(known) == 1 else list(known)
-        yield Finding(
+        yield DoctorFinding(
             check="end of turn never stopped on",
             severity="error",
             where=str(model.identity.gguf or model.identity.path / "generation_config.json"),
@@ -91,12 +91,12 @@ def stops(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
+def disputed_end(model: ExaminedModel) -> Iterator[DoctorFinding]:
     """A tokenizer that ends, or fills up, texts with another token than the model's configuration names."""
     own, stated, end = model.tokenizer.eos_token_id, model.ends, _end_of_turn(model)
     read = model.tokenizer.init_kwargs.get("eos_token")
     if model.identity.gguf is not None and own is not None and str(read) != model.tokenizer.eos_token:
-        yield Finding(
+        yield DoctorFinding(
             check="end of text read wrongly by transformers",
             severity="warning",
             where=str(model.place),
@@ -106,7 +106,7 @@ def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
         )
     elif own is not None and stated and own not in stated and end in (None, *stated):
         right = end if end in stated else stated[0]
-        yield Finding(
+        yield DoctorFinding(
             check="tokenizer and configuration end texts differently",
             severity="warning",
             where=str(model.identity.tokenizer / "tokenizer_config.json"),
@@ -117,11 +117,11 @@ def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def appends(model: ExaminedModel) -> Iterator[Finding]:
+def appends(model: ExaminedModel) -> Iterator[DoctorFinding]:
     """A tokenizer that puts something behind every text."""
     behind = appended(model.tokenizer)
     if behind:
-        yield Finding(
+        yield DoctorFinding(
             check="tokenizer appends to every text",
             severity="warning",
             where=str(model.identity.tokenizer / "tokenizer_config.json"),
@@ -131,10 +131,10 @@ def appends(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def clock(model: ExaminedModel) -> Iterator[Finding]:
+def clock(model: ExaminedModel) -> Iterator[DoctorFinding]:
     """A chat template that reads the clock."""
     if model.identity.date is not None:
-        yield Finding(
+        yield DoctorFinding(
             check="chat template reads the clock",
             severity="note",
             where=str(model.identity.tokenizer),
@@ -144,11 +144,11 @@ def clock(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def adapters_own(model: ExaminedModel) -> Iterator[Finding]:
+def adapters_own(model: ExaminedModel) -> Iterator[DoctorFinding]:
     """An adapter with a tokenizer of its own, and tokens of it for which nothing was learned."""
     if model.identity.tokenizer != model.identity.adapter:
         return
-    yield Finding(
+    yield DoctorFinding(
         check="the adapter's tokenizer is used",
         severity="note",
         where=str(model.identity.tokenizer),
@@ -157,7 +157,7 @@ def adapters_own(model: ExaminedModel) -> Iterator[Finding]:
     )
     missing = missing_rows(model.source, model.identity, model.tokenizer)
     if missing:
-        yield Finding(
+        yield DoctorFinding(
             check="tokens without weights",
             severity="error",
             where=str(model.identity.tokenizer),
@@ -167,7 +167,7 @@ def adapters_own(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def few_checkpoints(model: ExaminedModel) -> Iterator[Finding]:
+def few_checkpoints(model: ExaminedModel) -> Iterator[DoctorFinding]:
     """A training elsewhere that did not leave a checkpoint for every epoch."""
     folder = model.identity.path
     for file in sorted({*folder.glob("trainer_state.json"), *folder.glob("checkpoint-*/trainer_state.json")})[
@@ -178,7 +178,7 @@ def few_checkpoints(model: ExaminedModel) -> Iterator[Finding]:
         every = state.get("save_steps", 0)
         kept = len(list(folder.glob("checkpoint-*")))
         if epochs > 1 and every and every * epochs > steps * 1.01 and kept < epochs:
-            yield Finding(
+            yield DoctorFinding(
                 check="no checkpoint per epoch",
                 severity="warning",
                 where=str(file),
@@ -188,7 +188,7 @@ def few_checkpoints(model: ExaminedModel) -> Iterator[Finding]:
             )
 
 
-CHECKS: tuple[Callable[[ExaminedModel], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[ExaminedModel], Iterator[DoctorFinding]], ...] = (
     template,
     stops,
     disputed_end,

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from safetensors import safe_open
 
 from harness.engine.identity import weight_files
-from trainers.doctor.findings import Finding
-from trainers.doctor.inspected_stage import Patient
+from trainers.doctor.findings import DoctorFinding
+from trainers.doctor.inspected_stage import InspectedStage
 from trainers.settings import Online
 
 
@@ -38,22 +38,22 @@ SEVERAL = 2
 """Checkpoints that a choice needs."""
 
 
-def learning_rate(patient: Patient) -> Iterator[Finding]:
+def learning_rate(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A rate that is far from what is usual for the kind and the size."""
-    usual, rate = USUAL[patient.stage.kind], patient.settings.learning_rate
-    assert patient.stage.parent is not None
-    size = parameters(patient.stage.parent.folder)
+    usual, rate = USUAL[inspected.stage.kind], inspected.settings.learning_rate
+    assert inspected.stage.parent is not None
+    size = parameters(inspected.stage.parent.folder)
     highest = usual.highest_rate * max(1.0, (BILLION / size) ** 0.5)  # small models take and need higher ones
     lowest = usual.lowest_rate
-    if patient.settings.adapter is not None:
+    if inspected.settings.adapter is not None:
         highest, lowest = highest * ADAPTERS_MORE, lowest * ADAPTERS_MORE
     if not lowest <= rate <= highest:
-        yield Finding(
+        yield DoctorFinding(
             check="learning rate far outside the usual",
             severity="warning",
-            where=f"{patient.key}.learning_rate",
-            evidence=f"{rate:g}, where a {patient.stage.kind} stage on {size / 1e6:,.1f} million parameters "
-            f"usually has {lowest:.1g} to {highest:.1g}",
+            where=f"{inspected.key}.learning_rate",
+            evidence=f"{rate:g}, where a {inspected.stage.kind} stage on {size / 1e6:,.1f} million "
+            f"parameters usually has {lowest:.1g} to {highest:.1g}",
             mend=f"learning_rate = {highest / 3 if rate > highest else lowest * 3:.0e}",
         )
 
@@ -74,56 +74,56 @@ def parameters(folder: Path) -> int:
     return total
 
 
-def epochs(patient: Patient) -> Iterator[Finding]:
+def epochs(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """More passes over the same rows than are usual: what is learned is learned by heart.
 
     Not where the checkpoint is chosen by something that was held out.
     """
-    most, asked = USUAL[patient.stage.kind].most_epochs, getattr(patient.settings, "epochs", None)
-    select = patient.settings.select
+    most, asked = USUAL[inspected.stage.kind].most_epochs, getattr(inspected.settings, "epochs", None)
+    select = inspected.settings.select
     if select is not None and select.by != "reward":
         return
     if most is not None and asked is not None and asked > most:
-        yield Finding(
+        yield DoctorFinding(
             check="many epochs",
             severity="warning",
-            where=f"{patient.key}.epochs",
+            where=f"{inspected.key}.epochs",
             evidence=f"{asked} passes over the same rows, where {most} are usual; validation loss rises long "
             "before, and reward models have been seen to prefer the overfitted checkpoints",
             mend=f'epochs = {most}, or select = {{ by = "loss", holdout = 0.1 }}',
         )
 
 
-def no_penalty(patient: Patient) -> Iterator[Finding]:
+def no_penalty(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A policy that nothing holds near its base."""
-    if isinstance(patient.settings, Online) and patient.settings.beta == 0:
-        usual = type(patient.settings).model_fields["beta"].default
-        yield Finding(
+    if isinstance(inspected.settings, Online) and inspected.settings.beta == 0:
+        usual = type(inspected.settings).model_fields["beta"].default
+        yield DoctorFinding(
             check="no KL penalty",
             severity="warning",
-            where=f"{patient.key}.beta",
+            where=f"{inspected.key}.beta",
             evidence="beta is 0: nothing holds the policy near its base, and no KL is logged",
             mend=f"beta = {usual}",
         )
 
 
-def few_checkpoints(patient: Patient) -> Iterator[Finding]:
+def few_checkpoints(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A long training that leaves nothing to choose from."""
-    settings = patient.settings
+    settings = inspected.settings
     if settings.select is not None and getattr(settings, "epochs", SEVERAL) < SEVERAL:
-        yield Finding(
+        yield DoctorFinding(
             check="no checkpoints to choose from",
             severity="warning",
-            where=f"{patient.key}.epochs",
+            where=f"{inspected.key}.epochs",
             evidence="1 epoch leaves 1 checkpoint, and `select` has no choice",
             mend=f"epochs = {SEVERAL}, or leave `select` out",
         )
     if isinstance(settings, Online) and settings.steps // settings.checkpoint_steps < SEVERAL:
         kept = max(1, settings.steps // settings.checkpoint_steps)
-        yield Finding(
+        yield DoctorFinding(
             check="no checkpoints to choose from",
             severity="warning",
-            where=f"{patient.key}.checkpoint_steps",
+            where=f"{inspected.key}.checkpoint_steps",
             evidence=f"{settings.steps} steps, a checkpoint every {settings.checkpoint_steps}: {kept} in all",
             mend=f"checkpoint_steps = {max(1, settings.steps // 5)}",
         )

@@ -11,8 +11,8 @@ from harness.engine.chat import render
 from harness.engine.tokens import Tokens
 from harness.records import Message
 from trainers.data import Turn
-from trainers.doctor.findings import Finding
-from trainers.doctor.inspected_stage import Patient
+from trainers.doctor.findings import DoctorFinding
+from trainers.doctor.inspected_stage import InspectedStage
 from trainers.settings import Reward
 from trainers.tokens import raw_text
 
@@ -22,19 +22,19 @@ AROUND = 30
 UNBOUNDED = 10**9
 
 
-def evaluated_differently(patient: Patient) -> Iterator[Finding]:
+def evaluated_differently(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A policy whose prompts in training are not, token by token, those of an evaluation."""
-    if isinstance(patient.settings, Reward):
+    if isinstance(inspected.settings, Reward):
         return
-    for row in patient.rows:
-        there = evaluation_ids(patient.tokenizer, row.prompt)
+    for row in inspected.rows:
+        there = evaluation_ids(inspected.tokenizer, row.prompt)
         if there != list(row.asked):
-            raw = not patient.settings.chat_template and patient.tokenizer.chat_template is not None
-            yield Finding(
+            raw = not inspected.settings.chat_template and inspected.tokenizer.chat_template is not None
+            yield DoctorFinding(
                 check="trained without the chat template" if raw else "prompt differs from evaluation",
                 severity="error",
-                where=f"{patient.key}.chat_template",
-                evidence=_difference(patient.tokenizer, list(row.asked), there),
+                where=f"{inspected.key}.chat_template",
+                evidence=_difference(inspected.tokenizer, list(row.asked), there),
                 mend="chat_template = true"
                 if raw
                 else "give the model a chat template that renders both alike",
@@ -54,44 +54,44 @@ def evaluation_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn]) -
     return ids
 
 
-def doubled_beginning(patient: Patient) -> Iterator[Finding]:
+def doubled_beginning(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """Two beginning-of-sequence tokens in front: the template's, and the tokenizer's or the data's."""
-    begin = patient.tokenizer.bos_token_id
-    doubled = [row for row in patient.rows if begin is not None and row.asked[:2] == (begin, begin)]
+    begin = inspected.tokenizer.bos_token_id
+    doubled = [row for row in inspected.rows if begin is not None and row.asked[:2] == (begin, begin)]
     if doubled:
-        yield Finding(
+        yield DoctorFinding(
             check="beginning of sequence doubled",
             severity="error",
-            where=f"{patient.key}.data",
-            evidence=f"{len(doubled)} of {len(patient.rows)} rows looked at begin with "
-            f"{patient.tokenizer.bos_token!r} twice",
+            where=f"{inspected.key}.data",
+            evidence=f"{len(doubled)} of {len(inspected.rows)} rows looked at begin with "
+            f"{inspected.tokenizer.bos_token!r} twice",
             mend="take the beginning token out of the chat template or the data",
         )
 
 
-def reward_reads_otherwise(patient: Patient) -> Iterator[Finding]:
+def reward_reads_otherwise(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A reward model with another chat template: it judges texts that look foreign to it."""
-    for folder in patient.reward_models:
-        theirs = AutoTokenizer.from_pretrained(folder).chat_template
-        if theirs is not None and theirs != patient.tokenizer.chat_template:
-            yield Finding(
+    for folder in inspected.reward_models:
+        ours, theirs = inspected.tokenizer.chat_template, AutoTokenizer.from_pretrained(folder).chat_template
+        if theirs is not None and theirs != ours:
+            yield DoctorFinding(
                 check="reward model has another chat template",
                 severity="warning",
-                where=f"{patient.key}.reward",
-                evidence=f"{folder.name}: {_first_difference(str(patient.tokenizer.chat_template), theirs)}",
+                where=f"{inspected.key}.reward",
+                evidence=f"{folder.name}: {_first_difference(str(ours), theirs)}",
                 mend="train the reward model from the policy's base, or give both the same `chat_template`; "
                 "with its own it is shown answers as it was trained to read them",
             )
 
 
-def markers(patient: Patient) -> Iterator[Finding]:
+def markers(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A template that does not mark what the assistant writes."""
-    template = patient.tokenizer.chat_template
-    if patient.settings.chat_template and isinstance(template, str) and MARKER not in template:
-        yield Finding(
+    template = inspected.tokenizer.chat_template
+    if inspected.settings.chat_template and isinstance(template, str) and MARKER not in template:
+        yield DoctorFinding(
             check="no generation markers",
             severity="note",
-            where=f"{patient.key}.chat_template",
+            where=f"{inspected.key}.chat_template",
             evidence=f"the template has no {MARKER}; here only final answers are learned, whatever it marks",
             mend="add the markers for tools that rely on them, such as TRL's `assistant_only_loss`",
         )
