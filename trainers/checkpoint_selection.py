@@ -20,7 +20,7 @@ from harness.errors import DataError, TrainingError
 from harness.records import Json
 from trainers import checkpoint_metrics
 from trainers.checkpoint_metrics import CheckpointMetrics, best_of
-from trainers.data import PromptRow, prompt_rows
+from trainers.data import TrainingPrompt, training_prompts
 from trainers.holdout import prompt_key
 from trainers.job import Job
 from trainers.overoptimisation import over_optimised
@@ -110,7 +110,7 @@ def _rewards(job: Job, select: CheckpointSelection, folder: Path) -> dict[str, f
     answers = sample_answers(
         str(folder),
         tokenizer,
-        [prompt_row.prompt for prompt_row in asked.values()],
+        [training_prompt.prompt for training_prompt in asked.values()],
         AnswerSampling(1, select.max_new_tokens),
         chat=chat,
         seed=select.seed,
@@ -121,13 +121,13 @@ def _rewards(job: Job, select: CheckpointSelection, folder: Path) -> dict[str, f
 
 def selection_prompts(
     select: CheckpointSelection, rows: Sequence[Mapping[str, object]]
-) -> dict[str, PromptRow]:
+) -> dict[str, TrainingPrompt]:
     """The prompts that are asked, by their keys: the same for every checkpoint and every stage.
 
     Each text once, as many as `count` says or as there are. Raises DataError.
     """
     source = str(select.prompts)
-    found = {prompt_key(each.prompt, select.seed)[:16]: each for each in prompt_rows(source, rows)}
+    found = {prompt_key(each.prompt, select.seed)[:16]: each for each in training_prompts(source, rows)}
     if not found:
         raise DataError(source, 0, "there are no prompts to select by")
     return dict(sorted(found.items())[: select.count])

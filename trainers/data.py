@@ -37,7 +37,7 @@ class PreferencePair(NamedTuple):
     rejected: str
 
 
-class PromptRow(NamedTuple):
+class TrainingPrompt(NamedTuple):
     """A prompt to be answered, and what else the row knows about it."""
 
     prompt: list[Turn]
@@ -68,12 +68,12 @@ def pairs(data: str, rows: Iterable[Row]) -> list[PreferencePair]:
     return [each for each in read_rows if each is not None]
 
 
-def prompt_rows(data: str, rows: Iterable[Row]) -> list[PromptRow]:
+def training_prompts(data: str, rows: Iterable[Row]) -> list[TrainingPrompt]:
     """From `prompt`, `messages`, `instruction`/`input`, or `conversations`: a last answer is left off.
 
     Raises DataError.
     """
-    return [prompt_row(data, number, row) for number, row in enumerate(rows, start=1)]
+    return [training_prompt(data, number, row) for number, row in enumerate(rows, start=1)]
 
 
 def demonstration(data: str, number: int, row: Row) -> Demonstration:
@@ -114,7 +114,7 @@ def pair(data: str, number: int, row: Row) -> PreferencePair | None:
     return PreferencePair(prompt, chosen[-1]["content"], rejected[-1]["content"])
 
 
-def prompt_row(data: str, number: int, row: Row) -> PromptRow:
+def training_prompt(data: str, number: int, row: Row) -> TrainingPrompt:
     """One row of `questions`."""
     given = _present(row)
     if "prompt" in given:
@@ -131,7 +131,7 @@ def prompt_row(data: str, number: int, row: Row) -> PromptRow:
         prompt = prompt[:-1]
     if not prompt:
         raise DataError(data, number, "there is no turn before the answer")
-    return PromptRow(prompt, {name: value for name, value in row.items() if name not in CONVERSATIONS})
+    return TrainingPrompt(prompt, {name: value for name, value in row.items() if name not in CONVERSATIONS})
 
 
 def _present(row: Row) -> Row:

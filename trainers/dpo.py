@@ -21,7 +21,7 @@ from harness.errors import TrainingError
 from harness.records import Json
 from trainers.adapters import adapting
 from trainers.checkpoint_selection import select_checkpoint
-from trainers.data import PreferencePair, PromptRow, pairs, prompt_rows
+from trainers.data import PreferencePair, TrainingPrompt, pairs, training_prompts
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
 from trainers.rewards import as_given, total_rewards
@@ -113,11 +113,11 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
     while not job.is_main and not kept.exists():
         sleep(WAITING)
     if not kept.exists():
-        asked = prompt_rows(job.data, job.rows)
+        asked = training_prompts(job.data, job.rows)
         answers = sample_answers(
             str(job.base),
             tokenizer,
-            [prompt_row.prompt for prompt_row in asked],
+            [training_prompt.prompt for training_prompt in asked],
             AnswerSampling(settings.on_policy, settings.max_new_tokens, settings.temperature),
             chat=settings.chat_template,
             seed=job.seed,
@@ -137,11 +137,11 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
 
 
 def best_and_worst(
-    prompt_row: PromptRow, answers: Sequence[str], worth: Sequence[float]
+    training_prompt: TrainingPrompt, answers: Sequence[str], worth: Sequence[float]
 ) -> PreferencePair | None:
     """The pair of one prompt; None where all answers are worth the same."""
     best = max(range(len(answers)), key=lambda place: worth[place])
     worst = min(range(len(answers)), key=lambda place: worth[place])
     if worth[best] == worth[worst]:
         return None
-    return PreferencePair(prompt_row.prompt, answers[best], answers[worst])
+    return PreferencePair(training_prompt.prompt, answers[best], answers[worst])

@@ -13,7 +13,7 @@ from typing import NamedTuple, get_args
 from harness.errors import DataError
 from harness.records import MixSource
 from harness.registry.sections import Column
-from trainers.data import Turn, demonstration, pair, prompt_row, text
+from trainers.data import Turn, demonstration, pair, text, training_prompt
 from trainers.reading import Row
 
 SCHEMA: tuple[str, ...] = get_args(Column)
@@ -149,7 +149,7 @@ def _preference_item(place: int, data: str, number: int, row: Row) -> MixItem:
 
 def _prompt_item(place: int, data: str, number: int, row: Row) -> MixItem:
     """With the other columns, which reward functions may want."""
-    prompt, columns = prompt_row(data, number, row)
+    prompt, columns = training_prompt(data, number, row)
     return _item(place, number, {"prompt": prompt, **_others(columns)}, prompt, ())
 
 

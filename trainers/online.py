@@ -21,7 +21,7 @@ from harness.records import Json
 from trainers.adapters import adapting
 from trainers.checkpoint_selection import select_checkpoint
 from trainers.completions import Keeper
-from trainers.data import prompt_rows
+from trainers.data import training_prompts
 from trainers.job import Job
 from trainers.rewards import as_given, reward_functions
 from trainers.settings import Online
@@ -34,11 +34,11 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
     settings = cast(Online, job.settings)
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
-    asked = prompt_rows(job.data, job.rows)
+    asked = training_prompts(job.data, job.rows)
     fitting = [
-        prompt_row
-        for prompt_row in asked
-        if len(prompt_ids(tokenizer, prompt_row.prompt, chat=chat)) <= settings.max_length
+        training_prompt
+        for training_prompt in asked
+        if len(prompt_ids(tokenizer, training_prompt.prompt, chat=chat)) <= settings.max_length
     ]
     if len(fitting) < settings.prompts_per_step:
         raise DataError(
@@ -54,8 +54,8 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
             args=config_class(**arguments(job)),
             train_dataset=Dataset.from_list(
                 [
-                    {"prompt": as_given(prompt_row.prompt, chat=chat), "row": row}
-                    for row, prompt_row in enumerate(fitting)
+                    {"prompt": as_given(training_prompt.prompt, chat=chat), "row": row}
+                    for row, training_prompt in enumerate(fitting)
                 ]
             ),
             processing_class=tokenizer,

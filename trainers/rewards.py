@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.user_modules import RAISED
-from trainers.data import PromptRow, Turn
+from trainers.data import TrainingPrompt, Turn
 from trainers.job import RewardSource
 from trainers.tokens import judged_ids, raw_text
 
@@ -47,19 +47,19 @@ def check_reward_model(folder: str) -> None:
         )
 
 
-def with_columns(function: RewardFunction, prompt_rows: Sequence[PromptRow]) -> RewardFunction:
+def with_columns(function: RewardFunction, training_prompts: Sequence[TrainingPrompt]) -> RewardFunction:
     """The function, given the rows' columns by the number of the row that TRL's data set carries.
 
     So columns reach it as they were read: a table of one type per column would change or refuse them. What it
     raises becomes a TrainingError, and so does what is not a number for each completion.
     """
-    names = sorted({name for prompt_row in prompt_rows for name in prompt_row.columns})
+    names = sorted({name for training_prompt in training_prompts for name in training_prompt.columns})
 
     @wraps(function)
     def called(
         prompts: Sequence[Any], completions: Sequence[Any], row: Sequence[int], **others: Any
     ) -> list[float | None]:
-        columns = {name: [prompt_rows[number].columns.get(name) for number in row] for name in names}
+        columns = {name: [training_prompts[number].columns.get(name) for number in row] for name in names}
         try:
             given = function(prompts=prompts, completions=completions, **{**others, **columns})
         except RAISED as error:
@@ -88,7 +88,7 @@ def _rewards(given: object, count: int) -> bool:
 
 def total_rewards(
     rewards: Sequence[RewardSource],
-    prompt_rows: Sequence[PromptRow],
+    training_prompts: Sequence[TrainingPrompt],
     answers: Sequence[Sequence[str]],
     *,
     chat: bool,
@@ -99,10 +99,10 @@ def total_rewards(
     for reward in rewards:
         values: Sequence[float | None]
         if reward.is_function:
-            values = _by_function(load_function(reward.source), prompt_rows, flat, chat=chat)
+            values = _by_function(load_function(reward.source), training_prompts, flat, chat=chat)
         else:
             values = judge(
-                reward.source, [prompt_rows[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat
+                reward.source, [training_prompts[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat
             )
         for place, value in enumerate(values):
             if value is None:
@@ -113,13 +113,17 @@ def total_rewards(
 
 
 def _by_function(
-    function: RewardFunction, prompt_rows: Sequence[PromptRow], flat: Sequence[tuple[int, str]], *, chat: bool
+    function: RewardFunction,
+    training_prompts: Sequence[TrainingPrompt],
+    flat: Sequence[tuple[int, str]],
+    *,
+    chat: bool,
 ) -> list[float | None]:
-    prompts = [as_given(prompt_rows[number].prompt, chat=chat) for number, _ in flat]
+    prompts = [as_given(training_prompts[number].prompt, chat=chat) for number, _ in flat]
     completions: list[Any] = [
         [{"role": "assistant", "content": answer}] if chat else answer for _, answer in flat
     ]
-    return with_columns(function, prompt_rows)(prompts, completions, row=[number for number, _ in flat])
+    return with_columns(function, training_prompts)(prompts, completions, row=[number for number, _ in flat])
 
 
 @torch.inference_mode()
@@ -150,13 +154,13 @@ def as_given(prompt: Sequence[Turn], *, chat: bool) -> str | list[Turn]:
 
 
 def reward_functions(
-    rewards: Sequence[RewardSource], prompt_rows: Sequence[PromptRow]
+    rewards: Sequence[RewardSource], training_prompts: Sequence[TrainingPrompt]
 ) -> list[str | PreTrainedModel | RewardFunction]:
     """As TRL takes them: folders of reward models, and functions that see the rows' columns."""
     functions: list[str | PreTrainedModel | RewardFunction] = []
     for reward in rewards:
         if reward.is_function:
-            functions.append(with_columns(load_function(reward.source), prompt_rows))
+            functions.append(with_columns(load_function(reward.source), training_prompts))
         else:
             check_reward_model(reward.source)
             functions.append(reward.source)

@@ -11,7 +11,15 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from harness.errors import ModelError
-from trainers.data import Demonstration, PreferencePair, PromptRow, Turn, demonstrations, pairs, prompt_rows
+from trainers.data import (
+    Demonstration,
+    PreferencePair,
+    TrainingPrompt,
+    Turn,
+    demonstrations,
+    pairs,
+    training_prompts,
+)
 from trainers.doctor.findings import DoctorFinding
 from trainers.planning import PlannedStage
 from trainers.settings import Conversational, Dpo, Online, Reward, Sft
@@ -83,7 +91,7 @@ class InspectedStage:
         every = [row for source in self.stage.sources for row in source.rows]
         some = every[:: -(-len(every) // SAMPLED)]
         data = ", ".join(source.name for source in self.stage.sources)
-        read: Sequence[Demonstration | PreferencePair | PromptRow]
+        read: Sequence[Demonstration | PreferencePair | TrainingPrompt]
         if isinstance(self.settings, Sft):
             read = demonstrations(data, some)
         elif isinstance(self.settings, Reward) or (
@@ -91,7 +99,7 @@ class InspectedStage:
         ):
             read = pairs(data, some)
         else:
-            read = prompt_rows(data, some)
+            read = training_prompts(data, some)
         return [(row.prompt, _answers(row)) for row in read]
 
     @cached_property
@@ -116,7 +124,7 @@ Check = Callable[[InspectedStage], Iterator[DoctorFinding]]
 """Something that may be wrong with a stage, looked for."""
 
 
-def _answers(row: Demonstration | PreferencePair | PromptRow) -> tuple[str, ...]:
+def _answers(row: Demonstration | PreferencePair | TrainingPrompt) -> tuple[str, ...]:
     if isinstance(row, Demonstration):
         return (row.answer,)
     return (row.chosen, row.rejected) if isinstance(row, PreferencePair) else ()
