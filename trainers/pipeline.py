@@ -16,27 +16,20 @@ from os import getpid
 from pathlib import Path
 
 from harness.errors import ConfigError, TrainingError, UsageError
-from harness.records import Json, Model, Pipeline
+from harness.records import Json
 from trainers import manifest
 from trainers.disk import FULL, disk_full_by_name
 from trainers.job import Job, SelectionInputs, StageProgress, SuiteScorer
 from trainers.launcher import Launch, check_division, join_workers, run_workers
-from trainers.mix_cache import no_mix
-from trainers.planning import PlannedSelection, PlannedStage, StageOrigin, plan
-from trainers.reading import Source
+from trainers.planning import PlanContext, PlannedSelection, PlannedStage, StageOrigin, plan
 from trainers.settings import Conversational
 from trainers.stages import run
 
 
 def produce(
-    pipelines: Mapping[str, Pipeline],
-    models: Mapping[str, Model],
+    context: PlanContext,
     name: str,
     *,
-    output: Path,
-    seed: int,
-    root: Path,
-    mix: Callable[[str], Source] = no_mix,
     on_progress: Callable[[StageProgress], None] | None = None,
     before: Callable[[PlannedStage], None] = lambda stage: None,
     score: SuiteScorer | None = None,
@@ -51,7 +44,7 @@ def produce(
     Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped;
     UsageError for a stage that selects by a suite where nothing can ask one.
     """
-    stages = plan(pipelines, models, name, output=output, seed=seed, root=root, mix=mix)
+    stages = plan(context, name)
     for stage in stages:
         if launch is not None and not stage.done:
             _check_launch(stage, launch)
@@ -66,7 +59,7 @@ def produce(
             before(stage)
             _train(stage, on_progress, score, launch)
         if stage.last and leads:
-            _link(output / stage.pipeline, stage.folder)
+            _link(context.output / stage.pipeline, stage.folder)
     return stages[-1].folder
 
 

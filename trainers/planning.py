@@ -131,64 +131,62 @@ class PlannedStage:
         return self.folder.with_name(f"{self.folder.name}.partial")
 
 
-def plan(
-    pipelines: Mapping[str, Pipeline],
-    models: Mapping[str, Model],
-    name: str,
-    *,
-    output: Path,
-    seed: int,
-    root: Path,
-    mix: Callable[[str], Source] = no_mix,
-) -> list[PlannedStage]:
-    """All stages that a pipeline needs, in the order of training, each once; the last is its candidate.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanContext:
+    """What a project's pipelines are planned and trained with."""
 
-    `mix` gives the rows of a mix by its name.
+    pipelines: Mapping[str, Pipeline]
+    models: Mapping[str, Model]
+    output: Path
+    """The folder of candidates."""
+    seed: int
+    root: Path
+    """Where data files and reward functions are."""
+    mix: Callable[[str], Source] = no_mix
+    """Gives the rows of a mix by its name."""
+
+    def first_model(self, name: str) -> Model:
+        """The model that a pipeline's chain begins with; an empty one where the chain begins with nothing.
+
+        The chain is one that `plan` plans.
+        """
+        while name in self.pipelines:
+            base = self.pipelines[name].base
+            if base is None:
+                return Model(name=name, source=Local(path=""))
+            name = base
+        return self.models[name]
+
+
+def plan(context: PlanContext, name: str) -> list[PlannedStage]:
+    """All stages that a pipeline needs, in the order of training, each once; the last is its candidate.
 
     Raises UnknownName, ConfigError, DataError, ModelError, DownloadNeeded.
     """
-    if str(root) not in sys.path:
-        sys.path.append(str(root))  # reward functions may come from the project's own modules
-    planner = _Planner(pipelines=pipelines, models=models, output=output, seed=seed, root=root, mix=mix)
+    if str(context.root) not in sys.path:
+        sys.path.append(str(context.root))  # reward functions may come from the project's own modules
+    planner = _Planner(context=context)
     planner.pipeline(name, ())
     return list(planner.stages.values())
-
-
-def beginning(pipelines: Mapping[str, Pipeline], models: Mapping[str, Model], name: str) -> Model:
-    """The model that a pipeline's chain begins with; one that nothing is said of where that is nothing.
-
-    The chain is one that `plan` plans.
-    """
-    while name in pipelines:
-        base = pipelines[name].base
-        if base is None:
-            return Model(name=name, source=Local(path=""))
-        name = base
-    return models[name]
 
 
 @dataclass(kw_only=True)
 class _Planner:
     """One plan in the making. Stages are collected by folder, in the order they must be trained in."""
 
-    pipelines: Mapping[str, Pipeline]
-    models: Mapping[str, Model]
-    output: Path
-    seed: int
-    root: Path
-    mix: Callable[[str], Source]
+    context: PlanContext
     stages: dict[tuple[str, Path], PlannedStage] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
 
     def pipeline(self, name: str, within: tuple[str, ...]) -> PlannedStage:
         """Plan a pipeline's stages, after all they depend on. Returns the last."""
-        if name not in self.pipelines:
-            raise UnknownName("pipeline", name, self.pipelines)
+        if name not in self.context.pipelines:
+            raise UnknownName("pipeline", name, self.context.pipelines)
         if name in within:
             raise ConfigError(
                 "harness.toml", f"pipelines.{name}", f"depends on itself: {' → '.join((*within, name))}"
             )
-        pipeline = self.pipelines[name]
+        pipeline = self.context.pipelines[name]
         origin = None if pipeline.base is None else self.base(pipeline.base, name, (*within, name))
         last: PlannedStage | None = None
         for number, stage in enumerate(pipeline.stages):
@@ -204,7 +202,7 @@ class _Planner:
         return last
 
     def base(self, name: str, pipeline: str, within: tuple[str, ...]) -> StageOrigin:
-        if name in self.pipelines:
+        if name in self.context.pipelines:
             last = self.pipeline(name, within)
             if not stage_kind(last.kind).can_follow:
                 raise ConfigError(
@@ -216,14 +214,14 @@ class _Planner:
         return self.model(name)
 
     def model(self, name: str) -> StageOrigin:
-        if name not in self.models:
-            raise UnknownName("model or pipeline", name, [*self.models, *self.pipelines])
-        model = self.models[name]
+        if name not in self.context.models:
+            raise UnknownName("model or pipeline", name, [*self.context.models, *self.context.pipelines])
+        model = self.context.models[name]
         identity = identify(model)
         fingerprint, template = identity.fingerprint, model.chat_template
         if identity.gguf is None and identity.adapter is None:
             return StageOrigin(folder=identity.path, identity=fingerprint, chat_template=template)
-        folder = self.output / BASES / fingerprint.rpartition(":")[2][:12]
+        folder = self.context.output / BASES / fingerprint.rpartition(":")[2][:12]
         return StageOrigin(folder=folder, identity=fingerprint, chat_template=template, written_from=model)
 
     def stage(
@@ -258,7 +256,7 @@ class _Planner:
             "parent": parent.identity if parent else None,
             "chat_template": parent.chat_template if parent else None,
             "rewards": [{"identity": reward.identity, "weight": reward.source.weight} for reward in rewards],
-            "seed": self.seed,
+            "seed": self.context.seed,
         }
         if selection is not None:
             inputs["selecting"] = selection.inputs
@@ -274,8 +272,8 @@ class _Planner:
             selection=selection,
             inputs=inputs,
             identity=identity,
-            folder=self.output / "stages" / f"{stage.kind}-{identity[:12]}",
-            seed=self.seed,
+            folder=self.context.output / "stages" / f"{stage.kind}-{identity[:12]}",
+            seed=self.context.seed,
             last=last,
         )
         return self.stages.setdefault((pipeline.name, planned.folder), planned)
@@ -283,7 +281,9 @@ class _Planner:
     def source(self, name: str) -> Source:
         if name not in self.sources:
             is_mix = name.startswith(MIX)
-            self.sources[name] = self.mix(name.removeprefix(MIX)) if is_mix else read(name, self.root)
+            self.sources[name] = (
+                self.context.mix(name.removeprefix(MIX)) if is_mix else read(name, self.context.root)
+            )
         return self.sources[name]
 
     def rewards(
@@ -311,17 +311,19 @@ class _Planner:
         return PlannedSelection(
             reward=None if select.reward is None else self.reward(select.reward, 1.0, key, within),
             prompts=None if select.prompts is None else self.source(select.prompts),
-            base=None if select.suite is None else beginning(self.pipelines, self.models, pipeline),
+            base=None if select.suite is None else self.context.first_model(pipeline),
         )
 
     def reward(self, name: str, weight: float, key: str, within: tuple[str, ...]) -> PlannedReward:
         if ":" in name:
             source = RewardSource(source=name, weight=weight, is_function=True)
-            return PlannedReward(name=name, source=source, identity=_function_identity(name, self.root))
-        if name not in self.pipelines and name not in self.models:
-            known = [*self.pipelines, *self.models]
+            return PlannedReward(
+                name=name, source=source, identity=_function_identity(name, self.context.root)
+            )
+        if name not in self.context.pipelines and name not in self.context.models:
+            known = [*self.context.pipelines, *self.context.models]
             raise UnknownName("reward (a pipeline, a model or module:function)", name, known)
-        if name in self.pipelines:
+        if name in self.context.pipelines:
             last = self.pipeline(name, within)
             if last.kind != "reward":
                 found = f"{name!r} ends in a {last.kind} stage, not in a reward stage"

@@ -41,7 +41,7 @@ from trainers.job import StageProgress, SuiteScore
 from trainers.launcher import Launch
 from trainers.mix_cache import cached_mix
 from trainers.pipeline import produce
-from trainers.planning import PlannedStage, beginning, plan
+from trainers.planning import PlanContext, PlannedStage, plan
 from trainers.reading import Source
 from trainers.settings import STAGE_SETTINGS, CheckpointSelection, Conversational
 from trainers.stages import stage_kind
@@ -221,7 +221,7 @@ class Project:
         pipelines = self.registry.pipelines
         if not stage_kind(pipelines[name].stages[-1].kind).can_follow:
             return Model(name=name, source=Local(path=str(folder)))
-        return beginning(pipelines, self.registry.models, name).trained(name, str(folder))
+        return self._plan_context.first_model(name).trained(name, str(folder))
 
     def manner(self, name: str) -> Mapping[str, Json]:
         """How a model of this name is asked, as far as a section says; nothing is opened or trained."""
@@ -247,11 +247,14 @@ class Project:
 
     def plan(self, name: str) -> list[PlannedStage]:
         """The stages of a pipeline, each with whether it is there already."""
+        return plan(self._plan_context, name)
+
+    @property
+    def _plan_context(self) -> PlanContext:
         registry = self.registry
-        return plan(
-            registry.pipelines,
-            registry.models,
-            name,
+        return PlanContext(
+            pipelines=registry.pipelines,
+            models=registry.models,
             output=registry.project.output,
             seed=registry.project.seed,
             root=registry.project.root,
@@ -280,15 +283,9 @@ class Project:
         return {}
 
     def train(self, name: str, watcher: Watcher) -> Path:
-        registry = self.registry
         return produce(
-            registry.pipelines,
-            registry.models,
+            self._plan_context,
             name,
-            output=registry.project.output,
-            seed=registry.project.seed,
-            root=registry.project.root,
-            mix=self.mix,
             on_progress=watcher.training,
             before=partial(self._examine, watcher),
             score=partial(self._score, watcher),

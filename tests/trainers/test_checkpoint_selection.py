@@ -228,19 +228,18 @@ def test_what_selects_is_part_of_what_a_stage_is(world: World) -> None:
 
 def test_how_candidates_are_asked_is_part_of_what_selects(world: World) -> None:
     """A suite asks them like the model that the chain begins with; a reward does not ask them so."""
-    pipelines = {
-        "first": pipeline("first", "one", stage("sft", "sft.jsonl", select={"by": "suite", "suite": "m"})),
-        "second": pipeline(
-            "second", "first", stage("dpo", "pairs.jsonl", select={"by": "suite", "suite": "m"})
-        ),
-        "third": pipeline("third", "first", stage("dpo", "pairs.jsonl", select=BY_REWARD)),
-    }
+    by_suite = {"by": "suite", "suite": "m"}
+    pipelines = (
+        pipeline("first", "one", stage("sft", "sft.jsonl", select=by_suite)),
+        pipeline("second", "first", stage("dpo", "pairs.jsonl", select=by_suite)),
+        pipeline("third", "first", stage("dpo", "pairs.jsonl", select=BY_REWARD)),
+    )
     tiny_llama(world.root / "one")
     plain = Model(name="one", source=Local(path=str(world.root / "one")))
     folders = []
     for model, manner in ((plain, None), (replace(plain, system="Be brief."), {"system": "Be brief."})):
-        for name in pipelines:
-            [*_, last] = plan(pipelines, {"one": model}, name, **world.arguments({}))
+        for name in ("first", "second", "third"):
+            [*_, last] = plan(world.context(*pipelines, models={"one": model}), name)
             folders.append(last.folder)
             assert (None if name == "third" else manner) == last.inputs["selecting"].get("manner")
     assert 6 == len(set(folders))

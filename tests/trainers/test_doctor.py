@@ -41,8 +41,7 @@ def planned(
     world: World, asked: Stage, base: str = "sft", models: Mapping[str, Model] | None = None
 ) -> list[PlannedStage]:
     """The plan of a pipeline of this one stage."""
-    pipelines = world.with_(pipeline("inspected", base, asked))
-    return plan(pipelines, models or {}, "inspected", **world.arguments({}))
+    return world.plan("inspected", pipeline("inspected", base, asked), models=models or {})
 
 
 def found(
@@ -267,12 +266,9 @@ def test_a_reward_model_no_better_than_chance(world: World) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     torch.nn.init.zeros_(model.score.weight)
     model.save_pretrained(folder)
-    pipelines = {
-        **world.pipelines,
-        "blind_reward": pipeline("blind_reward", "base", stage("reward", "pairs.jsonl", epochs=1)),
-        "inspected": pipeline("inspected", "sft", stage("grpo", "prompts.jsonl", "blind_reward", **GRPO)),
-    }
-    stages = plan(pipelines, {}, "inspected", **world.arguments({}))
+    judging = pipeline("blind_reward", "base", stage("reward", "pairs.jsonl", epochs=1))
+    learning = pipeline("inspected", "sft", stage("grpo", "prompts.jsonl", "blind_reward", **GRPO))
+    stages = plan(world.context(judging, learning), "inspected")
     findings = {finding.check: finding for finding in examine(stages[-1], stages).findings}
 
     assert "50% [36%, 64%] of 48 pairs" in findings["reward model no better than chance"].evidence
@@ -339,8 +335,7 @@ def test_what_cannot_be_looked_at_yet_is_said(world: World) -> None:
     """A stage whose base is not trained yet is examined as far as its settings and rows go."""
     fresh = pipeline("fresh", "base", stage("sft", "sft.jsonl", epochs=1, learning_rate=1.5e-4))
     asked = pipeline("inspected", "fresh", stage("grpo", "prompts.jsonl", CASE, **GRPO, beta=0))
-    pipelines = {**world.pipelines, "fresh": fresh, "inspected": asked}
-    examined = examine(plan(pipelines, {}, "inspected", **world.arguments({}))[-1])
+    examined = examine(plan(world.context(fresh, asked), "inspected")[-1])
 
     assert {"no KL penalty"} <= {finding.check for finding in examined.findings}
     assert ["what it starts from is not trained yet: its tokens cannot be looked at"] == list(

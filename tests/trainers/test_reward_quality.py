@@ -219,12 +219,9 @@ def test_a_stage_without_a_holdout_is_what_it_was(world: World) -> None:
 def test_the_doctor_uses_held_out_pairs_where_there_are_some(world: World) -> None:
     """What was learned by heart says little: the accuracy told is that of pairs that were not learned."""
     world.produce("holding", pipeline("holding", "base", TOLD))
-    pipelines = {
-        **world.pipelines,
-        "holding": pipeline("holding", "base", TOLD),
-        "patient": pipeline("patient", "sft", stage("grpo", "prompts.jsonl", "holding", **GRPO)),
-    }
-    stages = plan(pipelines, {}, "patient", **world.arguments({}))
+    holding = pipeline("holding", "base", TOLD)
+    learning = pipeline("inspected", "sft", stage("grpo", "prompts.jsonl", "holding", **GRPO))
+    stages = plan(world.context(holding, learning), "inspected")
     [told] = (examine(stages[-1], stages).measured or {}).values()
     [own] = [examine(each, stages).measured or {} for each in stages if each.kind == "reward"]
 

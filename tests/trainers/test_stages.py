@@ -19,7 +19,6 @@ from tests.trainers import rewarding
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
 from trainers import dpo, online
 from trainers.job import Job
-from trainers.pipeline import produce
 from trainers.settings import Grpo
 from trainers.tokens import answer_ids, prompt_ids
 
@@ -93,14 +92,7 @@ def test_a_policy_is_no_reward_model(world: World) -> None:
     policy = Model(name="policy", source=Local(path=str(world.produce("sft"))))
     added = pipeline("wrong", "sft", stage("grpo", "prompts.jsonl", "policy", **GRPO))
     with pytest.raises(ModelError, match="is no reward model: it is a LlamaForCausalLM"):
-        produce(
-            {**world.pipelines, "wrong": added},
-            {"policy": policy},
-            "wrong",
-            output=world.output,
-            seed=0,
-            root=world.root,
-        )
+        world.produce("wrong", added, models={"policy": policy})
 
 
 # ---------------------------------------------------------------- GRPO and RLOO
