@@ -48,17 +48,19 @@ def adapting(job: Job, *, judges: bool = False) -> dict[str, Any]:
     return told if asked.quantize is None else told | {"quantization_config": _quantised()}
 
 
-def merged(job: Job, adapted: PeftModel) -> PreTrainedModel:
-    """Keep the adapter, and return the base with it merged in, in float32."""
-    adapted.save_pretrained(str(job.folder / FOLDER))
-    if adapted.peft_config["default"].task_type == "SEQ_CLS":
+def merged(job: Job, model: PreTrainedModel) -> PreTrainedModel:
+    """The model itself, or, of an adapter, the base with it merged in, in float32; the adapter is kept."""
+    if not isinstance(model, PeftModel):
+        return model
+    model.save_pretrained(str(job.folder / FOLDER))
+    if model.peft_config["default"].task_type == "SEQ_CLS":
         base = AutoModelForSequenceClassification.from_pretrained(
             str(job.base), dtype=torch.float32, num_labels=1
         )
     else:
         base = AutoModelForCausalLM.from_pretrained(str(job.base), dtype=torch.float32)
     whole: PreTrainedModel = PeftModel.from_pretrained(base, job.folder / FOLDER).merge_and_unload()
-    whole.config.pad_token_id = cast(PreTrainedModel, adapted.get_base_model()).config.pad_token_id
+    whole.config.pad_token_id = cast(PreTrainedModel, model.get_base_model()).config.pad_token_id
     return whole
 
 

@@ -3,13 +3,13 @@
 It does not know how anything is measured, and loads no model library.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness.errors import TrainingError
 from harness.records import Json
+from trainers.jsonl import read_jsonl, write_jsonl
 
 FILE = "selection.jsonl"
 """In a stage's folder: a line for every checkpoint."""
@@ -66,15 +66,10 @@ def curve(folder: Path) -> list[dict[str, Json]]:
 
 def read(folder: Path) -> dict[int, CheckpointMetrics]:
     """What was measured, by step."""
-    file = folder / FILE
-    if not file.is_file():
-        return {}
-    lines = (CheckpointMetrics(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
-    return {each.step: each for each in lines}
+    kept = (CheckpointMetrics(**each) for each in read_jsonl(folder / FILE))
+    return {each.step: each for each in kept}
 
 
 def write(folder: Path, found: Iterable[CheckpointMetrics]) -> None:
-    """Write all of them, so that a kill leaves the earlier file or the whole new one."""
-    new = (folder / FILE).with_suffix(".new")
-    new.write_text("".join(f"{json.dumps(asdict(each))}\n" for each in found), encoding="utf-8")
-    new.rename(folder / FILE)
+    """Keep them in a stage's folder."""
+    write_jsonl(folder / FILE, map(asdict, found))

@@ -105,18 +105,18 @@ def _answered(
 def _rewards(job: Job, select: CheckpointSelection, folder: Path) -> dict[str, float]:
     """The reward of a greedy answer to every prompt, by the prompt."""
     chat = cast(Conversational, job.settings).chat_template
-    asked = selection_prompts(select, job.selection.prompts)
+    prompts = selection_prompts(select, job.selection.prompts)
     tokenizer = load_tokenizer(str(folder), None, needs_template=chat)
     answers = sample_answers(
         str(folder),
         tokenizer,
-        [training_prompt.prompt for training_prompt in asked.values()],
+        [each.prompt for each in prompts.values()],
         AnswerSampling(1, select.max_new_tokens),
         chat=chat,
         seed=select.seed,
     )
-    worth = total_rewards(job.selection.rewards, list(asked.values()), answers, chat=chat)
-    return {key: only for key, [only] in zip(asked, worth, strict=True)}
+    worth = total_rewards(job.selection.rewards, list(prompts.values()), answers, chat=chat)
+    return {key: only for key, [only] in zip(prompts, worth, strict=True)}
 
 
 def selection_prompts(

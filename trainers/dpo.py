@@ -6,11 +6,9 @@ drawn from the base and ranked by reward (`on_policy`); drawn ones are kept in `
 It does not know what the preferences are about.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from time import sleep
-from typing import Any, cast
+from typing import cast
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -20,15 +18,16 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from harness.errors import TrainingError
 from harness.records import Json
 from trainers.adapters import adapting
-from trainers.checkpoint_selection import select_checkpoint
 from trainers.data import PreferencePair, TrainingPrompt, pairs, training_prompts
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
-from trainers.rewards import as_given, total_rewards
+from trainers.jsonl import read_jsonl, write_jsonl
+from trainers.policy import train_policy
+from trainers.rewards import total_rewards, trl_answer, trl_prompt
 from trainers.sample_answers import AnswerSampling, sample_answers
 from trainers.settings import Dpo
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
-from trainers.training import common_arguments, evaluating, save_policy, train
+from trainers.training import epoch_arguments
 
 WAITING = 0.2
 """Seconds between two looks whether the main process has drawn the answers."""
@@ -40,7 +39,7 @@ def run(job: Job) -> Mapping[str, Json]:
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
     preferred = sampled_pairs(job, settings, tokenizer) if settings.on_policy else pairs(job.data, job.rows)
-    selecting, learned = fitting(
+    loss_rows, learned = fitting(
         job.data,
         held_out(job.data, preferred, settings.share_for_loss, seed=job.seed),
         lambda pair: length(tokenizer, pair, chat=chat) <= settings.max_length,
@@ -49,48 +48,37 @@ def run(job: Job) -> Mapping[str, Json]:
     trainer = DPOTrainer(
         model=base,
         args=DPOConfig(
-            **common_arguments(job),
-            **evaluating(job),
-            num_train_epochs=settings.epochs,
-            max_length=None,
+            **epoch_arguments(job),
             beta=settings.beta,
             loss_type=list(settings.loss),
             loss_weights=list(settings.loss_weights) or None,
         ),
-        train_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in learned]),
-        eval_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in selecting])
-        if selecting
-        else None,
+        train_dataset=_dataset(learned, chat=chat),
+        eval_dataset=_dataset(loss_rows, chat=chat) if loss_rows else None,
         processing_class=tokenizer,
         **adapting(job),
     )
-    model, metrics = train(job, trainer)
-    save = partial(save_policy, tokenizer=tokenizer, chat=chat)
-    metrics |= select_checkpoint(job, trainer, save)
-    save(job, model)
+    metrics = train_policy(job, trainer, tokenizer, chat=chat)
     return {
         "rows": len(learned),
-        "rows_held_out": len(selecting),
-        "rows_too_long": len(preferred) - len(learned) - len(selecting),
+        "rows_held_out": len(loss_rows),
+        "rows_too_long": len(preferred) - len(learned) - len(loss_rows),
         "rows_unpaired": len(job.rows) - len(preferred),
         **metrics,
     }
 
 
-def _dataset(preferred: Sequence[PreferencePair], *, chat: bool) -> Dataset:
-    return Dataset.from_list([as_row(pair, chat=chat) for pair in preferred])
-
-
-def as_row(pair: PreferencePair, *, chat: bool) -> dict[str, Any]:
-    """A pair as TRL takes it: messages, or texts."""
-    answers = {"chosen": pair.chosen, "rejected": pair.rejected}
-    return {
-        "prompt": as_given(pair.prompt, chat=chat),
-        **{
-            side: [{"role": "assistant", "content": answer}] if chat else answer
-            for side, answer in answers.items()
-        },
-    }
+def _dataset(pairs: Sequence[PreferencePair], *, chat: bool) -> Dataset:
+    """Pairs as TRL takes them: messages, or texts."""
+    rows = [
+        {
+            "prompt": trl_prompt(pair.prompt, chat=chat),
+            "chosen": trl_answer(pair.chosen, chat=chat),
+            "rejected": trl_answer(pair.rejected, chat=chat),
+        }
+        for pair in pairs
+    ]
+    return Dataset.from_list(rows)
 
 
 def length(tokenizer: PreTrainedTokenizerBase, pair: PreferencePair, *, chat: bool) -> int:
@@ -113,22 +101,20 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
     while not job.is_main and not kept.exists():
         sleep(WAITING)
     if not kept.exists():
-        asked = training_prompts(job.data, job.rows)
+        prompts = training_prompts(job.data, job.rows)
         answers = sample_answers(
             str(job.base),
             tokenizer,
-            [training_prompt.prompt for training_prompt in asked],
+            [each.prompt for each in prompts],
             AnswerSampling(settings.on_policy, settings.max_new_tokens, settings.temperature),
             chat=settings.chat_template,
             seed=job.seed,
             on_progress=job.on_progress,
         )
-        worth = total_rewards(job.rewards, asked, answers, chat=settings.chat_template)
-        ranked = [best_and_worst(*row) for row in zip(asked, answers, worth, strict=True)]
-        lines = [json.dumps(pair._asdict()) for pair in ranked if pair is not None]
-        kept.with_suffix(".new").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        kept.with_suffix(".new").rename(kept)
-    drawn = [PreferencePair(**json.loads(line)) for line in kept.read_text(encoding="utf-8").splitlines()]
+        worth = total_rewards(job.rewards, prompts, answers, chat=settings.chat_template)
+        ranked = [best_and_worst(*row) for row in zip(prompts, answers, worth, strict=True)]
+        write_jsonl(kept, (pair._asdict() for pair in ranked if pair is not None))
+    drawn = [PreferencePair(**each) for each in read_jsonl(kept)]
     if not drawn:
         raise TrainingError(
             "dpo: the reward tells no two of the base's answers apart, so there is no pair to learn"
@@ -137,11 +123,11 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
 
 
 def best_and_worst(
-    training_prompt: TrainingPrompt, answers: Sequence[str], worth: Sequence[float]
+    prompt: TrainingPrompt, answers: Sequence[str], worth: Sequence[float]
 ) -> PreferencePair | None:
     """The pair of one prompt; None where all answers are worth the same."""
     best = max(range(len(answers)), key=lambda place: worth[place])
     worst = min(range(len(answers)), key=lambda place: worth[place])
     if worth[best] == worth[worst]:
         return None
-    return PreferencePair(training_prompt.prompt, answers[best], answers[worst])
+    return PreferencePair(prompt.prompt, answers[best], answers[worst])

@@ -3,13 +3,13 @@
 It does not know what the numbers mean, and loads no model library.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.records import Json
 from trainers.completions import KEEPING
+from trainers.jsonl import read_jsonl, write_jsonl
 
 FILE = "history.jsonl"
 AT_MOST = 500
@@ -21,28 +21,29 @@ UNTOLD = (
 """How the names of logged numbers begin that are about the machine, say the step again, or say nothing."""
 
 
+Point = TypeVar("Point")
+
+
 def write(folder: Path, logged: Iterable[Mapping[str, Any]]) -> None:
     """Keep a trainer's log: one line per step that was logged, without the trainer's clocks."""
     points: dict[int, dict[str, Json]] = {}
     for entry in logged:
         numbers = {name: value for name, value in entry.items() if is_told(name, value)}
         points.setdefault(int(entry["step"]), {}).update(numbers)
-    lines = [json.dumps({"step": step, **numbers}) for step, numbers in points.items() if numbers]
-    (folder / FILE).write_text("".join(f"{line}\n" for line in thinned(lines)), encoding="utf-8")
+    write_jsonl(
+        folder / FILE, thinned([{"step": step, **numbers} for step, numbers in points.items() if numbers])
+    )
 
 
 def read(folder: Path) -> list[dict[str, Json]]:
     """What was kept; empty for a stage that was trained before anything was."""
-    file = folder / FILE
-    if not file.is_file():
-        return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return read_jsonl(folder / FILE)
 
 
-def thinned(lines: Sequence[str]) -> list[str]:
+def thinned(points: Sequence[Point]) -> Sequence[Point]:
     """At most `AT_MOST` of them, evenly, with the last."""
-    every = -(-len(lines) // AT_MOST)
-    return list(reversed(lines[::-1][:: max(1, every)]))
+    every = -(-len(points) // AT_MOST)
+    return points[::-1][:: max(1, every)][::-1]
 
 
 def is_told(name: str, value: object) -> bool:

@@ -106,7 +106,7 @@ def _keep(built: BuiltMix, folder: Path) -> CachedMix:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-        write_jsonl(built.rows, new / "rows.jsonl")
+        _write_jsonl(built.rows, new / "rows.jsonl")
         (new / "card.md").write_text(card(built), encoding="utf-8")
         told = {"name": built.mix.name, "hash": built.hash, "rows": len(built.rows)}
         (new / "mix.json").write_text(json.dumps(told), encoding="utf-8")
@@ -118,7 +118,7 @@ def _keep(built: BuiltMix, folder: Path) -> CachedMix:
     return CachedMix(name=built.mix.name, folder=folder, hash=built.hash, shape=built.mix.rows)
 
 
-def write_jsonl(rows: Sequence[Row], file: Path) -> None:
+def _write_jsonl(rows: Sequence[Row], file: Path) -> None:
     """One row per line. Raises OSError."""
     with file.open("w", encoding="utf-8") as lines:
         lines.writelines(f"{json.dumps(row, ensure_ascii=False, default=str)}\n" for row in rows)
@@ -136,7 +136,7 @@ def write_rows(rows: Sequence[Row], file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".jsonl":
-            write_jsonl(rows, file)
+            _write_jsonl(rows, file)
         else:
             _write_parquet(rows, file)
     except OSError as error:

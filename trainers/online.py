@@ -8,7 +8,6 @@ It does not know what becomes of the rewards, nor what they reward.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -19,14 +18,14 @@ from requests import ConnectionError as Unreachable
 from harness.errors import DataError, UsageError
 from harness.records import Json
 from trainers.adapters import adapting
-from trainers.checkpoint_selection import select_checkpoint
 from trainers.completions import Keeper
 from trainers.data import training_prompts
 from trainers.job import Job
-from trainers.rewards import as_given, reward_functions
+from trainers.policy import train_policy
+from trainers.rewards import reward_functions, trl_prompt
 from trainers.settings import Online
 from trainers.tokens import load_tokenizer, prompt_ids
-from trainers.training import common_arguments, save_policy, train
+from trainers.training import common_arguments
 
 
 def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> Mapping[str, Json]:
@@ -34,11 +33,9 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
     settings = cast(Online, job.settings)
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
-    asked = training_prompts(job.data, job.rows)
+    every = training_prompts(job.data, job.rows)
     fitting = [
-        training_prompt
-        for training_prompt in asked
-        if len(prompt_ids(tokenizer, training_prompt.prompt, chat=chat)) <= settings.max_length
+        each for each in every if len(prompt_ids(tokenizer, each.prompt, chat=chat)) <= settings.max_length
     ]
     if len(fitting) < settings.prompts_per_step:
         raise DataError(
@@ -47,25 +44,18 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
             f"{len(fitting)} prompts fit into max_length = {settings.max_length} tokens, and a step needs "
             f"prompts_per_step = {settings.prompts_per_step}",
         )
+    rows = [{"prompt": trl_prompt(each.prompt, chat=chat), "row": row} for row, each in enumerate(fitting)]
     with _reached(settings):
         trainer = trainer_class(
             model=base,
             reward_funcs=_watched(job, reward_functions(job.rewards, fitting)),
             args=config_class(**arguments(job)),
-            train_dataset=Dataset.from_list(
-                [
-                    {"prompt": as_given(training_prompt.prompt, chat=chat), "row": row}
-                    for row, training_prompt in enumerate(fitting)
-                ]
-            ),
+            train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             **adapting(job),
         )
-    model, metrics = train(job, trainer)
-    save = partial(save_policy, tokenizer=tokenizer, chat=chat)
-    metrics |= select_checkpoint(job, trainer, save)
-    save(job, model)
-    return {"rows": len(fitting), "rows_too_long": len(asked) - len(fitting), **metrics}
+    metrics = train_policy(job, trainer, tokenizer, chat=chat)
+    return {"rows": len(fitting), "rows_too_long": len(every) - len(fitting), **metrics}
 
 
 def arguments(job: Job) -> dict[str, Any]:

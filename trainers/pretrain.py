@@ -26,8 +26,9 @@ from harness.errors import DataError
 from harness.records import Json
 from trainers.data import texts
 from trainers.job import Job
+from trainers.policy import save_policy
 from trainers.settings import Pretrain
-from trainers.training import common_arguments, save_policy, train
+from trainers.training import common_arguments, train
 
 BEGIN, END, PADDING = "<|begin|>", "<|end|>", "<|pad|>"
 

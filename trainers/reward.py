@@ -19,10 +19,10 @@ from trainers.checkpoint_selection import select_checkpoint
 from trainers.data import PreferencePair, pairs
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
-from trainers.rewards import judge
+from trainers.rewards import judge_pairs
 from trainers.settings import Reward
 from trainers.tokens import judged_ids, load_tokenizer
-from trainers.training import common_arguments, evaluating, save_model, train
+from trainers.training import epoch_arguments, save_model, train
 
 
 class TokenisedPair(NamedTuple):
@@ -51,7 +51,7 @@ def run(job: Job) -> Mapping[str, Json]:
         ]
         for part in held_out(job.data, preferred, *shares, seed=job.seed)
     ]
-    measuring, selecting, learned = fitting(
+    test_pairs, loss_pairs, learned = fitting(
         job.data,
         parts,
         lambda row: max(len(row.chosen), len(row.rejected)) <= settings.max_length,
@@ -59,23 +59,21 @@ def run(job: Job) -> Mapping[str, Json]:
     )
     trainer = RewardTrainer(
         model=base,
-        args=RewardConfig(
-            **common_arguments(job), **evaluating(job), num_train_epochs=settings.epochs, max_length=None
-        ),
+        args=RewardConfig(**epoch_arguments(job)),
         train_dataset=_dataset(learned),
-        eval_dataset=_dataset(selecting) if selecting else None,
+        eval_dataset=_dataset(loss_pairs) if loss_pairs else None,
         processing_class=tokenizer,
         **adapting(job, judges=True),
     )
     model, metrics = train(job, trainer)
     metrics |= select_checkpoint(job, trainer)
     save_model(job, model, tokenizer)
-    if measuring:
-        metrics["held_out"] = _measured(job, [row.pair for row in measuring], chat=chat)
+    if test_pairs:
+        metrics["held_out"] = _measured(job, [row.pair for row in test_pairs], chat=chat)
     return {
         "rows": len(learned),
-        "rows_held_out": len(measuring) + len(selecting),
-        "rows_too_long": len(preferred) - len(learned) - len(measuring) - len(selecting),
+        "rows_held_out": len(test_pairs) + len(loss_pairs),
+        "rows_too_long": len(preferred) - len(learned) - len(test_pairs) - len(loss_pairs),
         "rows_unpaired": len(job.rows) - len(preferred),
         **metrics,
     }
@@ -87,9 +85,6 @@ def _dataset(rows: Sequence[TokenisedPair]) -> Dataset:
 
 def _measured(job: Job, pairs: Sequence[PreferencePair], *, chat: bool) -> dict[str, Json]:
     """What the finished model gives pairs that it did not learn, kept; and its figures."""
-    prompts = [pair.prompt for pair in pairs]
-    chosen = judge(str(job.folder), prompts, [pair.chosen for pair in pairs], chat=chat)
-    rejected = judge(str(job.folder), prompts, [pair.rejected for pair in pairs], chat=chat)
-    found = reward_quality.score_pairs(pairs, chosen, rejected)
+    found = reward_quality.score_pairs(pairs, *judge_pairs(str(job.folder), pairs, chat=chat))
     reward_quality.write(job.folder, found)
     return reward_quality.figures(found)

@@ -25,6 +25,7 @@ from harness.stats.intervals import Estimate, difference_interval
 from harness.stats.paired import sign_flip
 from trainers.data import PreferencePair
 from trainers.holdout import prompt_key
+from trainers.jsonl import read_jsonl, write_jsonl
 
 FILE = "held_out.jsonl"
 """In a stage's folder: what the reward model gives both answers of every held-out pair."""
@@ -95,15 +96,12 @@ def score_pairs(
 
 def write(folder: Path, found: Sequence[ScoredPair]) -> None:
     """Keep them in a stage's folder, so that another reward model can be compared on the same pairs."""
-    (folder / FILE).write_text("".join(f"{json.dumps(asdict(each))}\n" for each in found), encoding="utf-8")
+    write_jsonl(folder / FILE, map(asdict, found))
 
 
 def read(folder: Path) -> list[ScoredPair]:
     """What was kept; empty where nothing was held out."""
-    file = folder / FILE
-    if not file.is_file():
-        return []
-    return [ScoredPair(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [ScoredPair(**each) for each in read_jsonl(folder / FILE)]
 
 
 def figures(found: Sequence[ScoredPair]) -> dict[str, Json]:

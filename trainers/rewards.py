@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.user_modules import RAISED
-from trainers.data import TrainingPrompt, Turn
+from trainers.data import PreferencePair, TrainingPrompt, Turn
 from trainers.job import RewardSource
 from trainers.tokens import judged_ids, raw_text
 
@@ -47,19 +47,19 @@ def check_reward_model(folder: str) -> None:
         )
 
 
-def with_columns(function: RewardFunction, training_prompts: Sequence[TrainingPrompt]) -> RewardFunction:
+def with_columns(function: RewardFunction, rows: Sequence[TrainingPrompt]) -> RewardFunction:
     """The function, given the rows' columns by the number of the row that TRL's data set carries.
 
     So columns reach it as they were read: a table of one type per column would change or refuse them. What it
     raises becomes a TrainingError, and so does what is not a number for each completion.
     """
-    names = sorted({name for training_prompt in training_prompts for name in training_prompt.columns})
+    names = sorted({name for each in rows for name in each.columns})
 
     @wraps(function)
     def called(
         prompts: Sequence[Any], completions: Sequence[Any], row: Sequence[int], **others: Any
     ) -> list[float | None]:
-        columns = {name: [training_prompts[number].columns.get(name) for number in row] for name in names}
+        columns = {name: [rows[number].columns.get(name) for number in row] for name in names}
         try:
             given = function(prompts=prompts, completions=completions, **{**others, **columns})
         except RAISED as error:
@@ -88,7 +88,7 @@ def _rewards(given: object, count: int) -> bool:
 
 def total_rewards(
     rewards: Sequence[RewardSource],
-    training_prompts: Sequence[TrainingPrompt],
+    rows: Sequence[TrainingPrompt],
     answers: Sequence[Sequence[str]],
     *,
     chat: bool,
@@ -99,11 +99,9 @@ def total_rewards(
     for reward in rewards:
         values: Sequence[float | None]
         if reward.is_function:
-            values = _by_function(load_function(reward.source), training_prompts, flat, chat=chat)
+            values = _by_function(load_function(reward.source), rows, flat, chat=chat)
         else:
-            values = judge(
-                reward.source, [training_prompts[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat
-            )
+            values = judge(reward.source, [rows[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat)
         for place, value in enumerate(values):
             if value is None:
                 raise TrainingError(f"reward {reward.source!r} gave no number for {flat[place][1]!r}")
@@ -114,16 +112,14 @@ def total_rewards(
 
 def _by_function(
     function: RewardFunction,
-    training_prompts: Sequence[TrainingPrompt],
+    rows: Sequence[TrainingPrompt],
     flat: Sequence[tuple[int, str]],
     *,
     chat: bool,
 ) -> list[float | None]:
-    prompts = [as_given(training_prompts[number].prompt, chat=chat) for number, _ in flat]
-    completions: list[Any] = [
-        [{"role": "assistant", "content": answer}] if chat else answer for _, answer in flat
-    ]
-    return with_columns(function, training_prompts)(prompts, completions, row=[number for number, _ in flat])
+    prompts = [trl_prompt(rows[number].prompt, chat=chat) for number, _ in flat]
+    completions = [trl_answer(answer, chat=chat) for _, answer in flat]
+    return with_columns(function, rows)(prompts, completions, row=[number for number, _ in flat])
 
 
 @torch.inference_mode()
@@ -148,19 +144,33 @@ def judge(
     return values
 
 
-def as_given(prompt: Sequence[Turn], *, chat: bool) -> str | list[Turn]:
+def judge_pairs(
+    folder: str, pairs: Sequence[PreferencePair], *, chat: bool
+) -> tuple[list[float], list[float]]:
+    """What a reward model gives the chosen and the rejected answers. Raises as `judge` does."""
+    prompts = [pair.prompt for pair in pairs]
+    chosen = judge(folder, prompts, [pair.chosen for pair in pairs], chat=chat)
+    return chosen, judge(folder, prompts, [pair.rejected for pair in pairs], chat=chat)
+
+
+def trl_prompt(prompt: Sequence[Turn], *, chat: bool) -> str | list[Turn]:
     """A prompt as TRL takes it: messages, which it renders with the chat template, or a text as it is."""
     return list(prompt) if chat else raw_text(prompt)
 
 
+def trl_answer(answer: str, *, chat: bool) -> str | list[Turn]:
+    """An answer as TRL takes it beside such a prompt."""
+    return [{"role": "assistant", "content": answer}] if chat else answer
+
+
 def reward_functions(
-    rewards: Sequence[RewardSource], training_prompts: Sequence[TrainingPrompt]
+    rewards: Sequence[RewardSource], rows: Sequence[TrainingPrompt]
 ) -> list[str | PreTrainedModel | RewardFunction]:
     """As TRL takes them: folders of reward models, and functions that see the rows' columns."""
     functions: list[str | PreTrainedModel | RewardFunction] = []
     for reward in rewards:
         if reward.is_function:
-            functions.append(with_columns(load_function(reward.source), training_prompts))
+            functions.append(with_columns(load_function(reward.source), rows))
         else:
             check_reward_model(reward.source)
             functions.append(reward.source)

@@ -31,15 +31,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from harness.engine.identity import stated_ends
 from harness.engine.network import pickles, refused
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
 from trainers import history
 from trainers.adapters import merged
 from trainers.job import Job
-from trainers.settings import Conversational
-from trainers.tokens import end_tokens
+from trainers.settings import Dpo, Reward, Sft
 
 SMALL = 5_000_000
 """Below so many parameters a second thread costs more than it gives."""
@@ -96,12 +94,16 @@ def common_arguments(job: Job) -> dict[str, Any]:
     }
 
 
-def evaluating(job: Job) -> dict[str, Any]:
-    """What TRL is told where a part of the rows is held out: its loss is computed with each checkpoint."""
-    assert isinstance(job.settings, Conversational)
+def epoch_arguments(job: Job) -> dict[str, Any]:
+    """What stages that learn from conversations, epoch by epoch, hand their TRL configuration.
+
+    Rows are whole. Where some are held out for the loss, it is computed with each checkpoint.
+    """
+    assert isinstance(job.settings, Sft | Reward | Dpo)
+    arguments = {**common_arguments(job), "num_train_epochs": job.settings.epochs, "max_length": None}
     if job.settings.share_for_loss is None:
-        return {}
-    return {
+        return arguments
+    return arguments | {
         "eval_strategy": "epoch",
         "per_device_eval_batch_size": job.settings.micro_batch or job.settings.rows_per_step,
         "prediction_loss_only": True,
@@ -205,8 +207,7 @@ def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     """Write a candidate in hub layout, in the base's own dtype; of several processes, the main one does."""
     if not job.is_main:
         return
-    if isinstance(model, PeftModel):
-        model = merged(job, model)
+    model = merged(job, model)
     if job.base is not None:
         dtype = AutoConfig.from_pretrained(job.base).dtype
         if dtype is not None:
@@ -214,36 +215,6 @@ def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     model.config.use_cache = True
     model.save_pretrained(job.folder)
     tokenizer.save_pretrained(job.folder)
-
-
-def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
-    """Write a candidate that generates: it stops at the tokenizer's end and at the template's end of turn."""
-    if not job.is_main:
-        return
-    if isinstance(model, PeftModel):
-        model = merged(job, model)
-    _agree_on_the_end(job, model, tokenizer, chat=chat)
-    config = model.generation_config
-    known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    ends = [*end_tokens(tokenizer, chat=chat), *(number for number in known if number is not None)]
-    config.eos_token_id = list(dict.fromkeys(ends))
-    config.pad_token_id = tokenizer.pad_token_id
-    save_model(job, model, tokenizer)
-
-
-def _agree_on_the_end(
-    job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool
-) -> None:
-    """Let the tokenizer end a text where the base's configuration and the template do.
-
-    Some name another token, and a tool that looks at the tokenizer alone would go on after the end of an
-    answer. Where configuration and template disagree too, nothing says which of the three is right.
-    """
-    stated = stated_ends(Path(str(job.base)))
-    end = end_tokens(tokenizer, chat=chat)[-1]
-    if stated and tokenizer.eos_token_id not in stated and end in stated:
-        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
-        model.config.eos_token_id = end
 
 
 class Watch(TrainerCallback):

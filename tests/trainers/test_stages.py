@@ -17,7 +17,7 @@ from harness.errors import DataError, ModelError, TrainingError, UsageError
 from harness.records import Local, Model, Stage
 from tests.trainers import rewarding
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
-from trainers import dpo, online
+from trainers import online, policy
 from trainers.job import Job
 from trainers.settings import Grpo
 from trainers.tokens import answer_ids, prompt_ids
@@ -184,13 +184,13 @@ def test_a_reward_function_that_is_not_there_is_an_error(world: World) -> None:
 def test_dpo_trains_on_the_tokens_that_are_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """TRL's own tokens equal ours: nothing doubled, nothing merged, the end included."""
     seen: list[dict[str, list[int]]] = []
-    train = dpo.train
+    train = policy.train
 
     def spy(job: Any, trainer: Any) -> Any:
         seen.append(trainer.train_dataset[0])
         return train(job, trainer)
 
-    monkeypatch.setattr(dpo, "train", spy)
+    monkeypatch.setattr(policy, "train", spy)
     given = stage("dpo", "pairs.jsonl", beta=0.2, **DPO)
     folder = world.produce("dpo_tokens", pipeline("dpo_tokens", "sft", given))
     tokenizer = AutoTokenizer.from_pretrained(folder)

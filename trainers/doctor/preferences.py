@@ -11,7 +11,8 @@ from harness.stats.intervals import wilson
 from trainers.data import PreferencePair
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
-from trainers.rewards import judge
+from trainers.reward_quality import score_pairs
+from trainers.rewards import judge_pairs
 
 NOTICEABLE = 0.1
 """The share of pairs of equal answers that is worth a warning."""
@@ -53,13 +54,7 @@ def length_preferred(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 def accuracy(folder: Path, pairs: Sequence[PreferencePair], *, chat: bool) -> tuple[float, Interval]:
     """The share of pairs whose chosen answer the reward model gives more, with its interval. Ties: half."""
-    prompts = [pair.prompt for pair in pairs]
-    chosen = judge(str(folder), prompts, [pair.chosen for pair in pairs], chat=chat)
-    rejected = judge(str(folder), prompts, [pair.rejected for pair in pairs], chat=chat)
-    right = sum(
-        1.0 if better > worse else 0.5 if better == worse else 0.0
-        for better, worse in zip(chosen, rejected, strict=True)
-    )
+    right = sum(each.right for each in score_pairs(pairs, *judge_pairs(str(folder), pairs, chat=chat)))
     return right / len(pairs), wilson(right, len(pairs), LEVEL)
 
 
