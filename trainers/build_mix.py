@@ -1,10 +1,8 @@
-"""A mix: rows of several sources in one shape, cleaned step by step, drawn and shuffled.
+"""A mix: rows of several sources in one shape, cleaned step by step, sampled and shuffled.
 
-Every step is counted for each source, and what it removed is kept with reasons and examples. What is drawn
-depends on the rows and the seed alone, by hashes: the same everywhere, and a source's draw does not move when
-another source changes.
-
-It does not know where evaluation prompts come from, nor who trains on the rows.
+Every step counts its rows for each source, and keeps what it removed with reasons and examples. Sampling
+depends only on the rows and the seed, by hashes: it gives the same rows everywhere, and a source's sample
+does not change when another source does.
 """
 
 import json
@@ -21,11 +19,11 @@ from trainers.mapping import MixItem, Removed, map_rows, removed
 from trainers.reading import Row, Source, rows_hash
 
 VERSION = 1
-"""Goes up when the same sources would give other rows: kept mixes are then made anew."""
+"""Goes up when the same sources would give other rows: cached mixes are then built again."""
 STEPS = ("read", "mapped", "length", "duplicates", "near-duplicates", "contaminated", "sampled")
-"""In their order; the counts are of rows that are left after each."""
+"""In order; counts are of the rows left after each step."""
 EXAMPLES = 5
-"""Removed rows of each step that are shown, and rows of the mix."""
+"""How many removed rows of each step are shown, and how many rows of the mix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +53,23 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltMix:
-    """A mix that was made, and how it came to be."""
+    """A mix, and how it was built."""
 
     mix: Mix
     rows: tuple[Row, ...]
     hash: str
-    """Of the rows' content, in their order."""
+    """Of the rows' content, in order."""
     sources: tuple[SourceCounts, ...]
     steps: tuple[Step, ...]
     compared: Mapping[str, int]
-    """Prompts by suite that rows were compared with."""
+    """How many prompts of each suite rows were compared with."""
     unread: Mapping[str, str]
-    """Suites whose prompts could not be read, and why."""
+    """The reason, for each suite whose prompts could not be read."""
 
 
 @dataclass(kw_only=True)
 class _MixBuilder:
-    """A mix in the making: what is left, and what each step did."""
+    """A mix under construction: the rows left, and what each step did."""
 
     mix: Mix
     items: list[MixItem] = field(default_factory=list)
@@ -79,7 +77,7 @@ class _MixBuilder:
     steps: list[Step] = field(default_factory=list)
 
     def step(self, name: str, kept: Sequence[MixItem], left_out: Sequence[Removed]) -> None:
-        """Take note of what a step left and removed."""
+        """Record what a step kept and removed."""
         self.items = list(kept)
         left = Counter(item.source for item in kept)
         for place, count in enumerate(self.counts):
@@ -96,10 +94,10 @@ class _MixBuilder:
 
 
 def build_mix(mix: Mix, sources: Sequence[Source], prompts: PromptTexts) -> BuiltMix:
-    """Make the mix from its sources, which stand in the order of `mix.sources`.
+    """Build a mix from its sources, given in the order of `mix.sources`.
 
     Raises DataError for a row or a source that cannot be used, ConfigError for a `count` that cannot be met
-    and where nothing is left.
+    and where no row is left.
     """
     builder = _MixBuilder(mix=mix, counts=[{"read": len(source.rows)} for source in sources])
     mapped = [
@@ -109,7 +107,7 @@ def build_mix(mix: Mix, sources: Sequence[Source], prompts: PromptTexts) -> Buil
     builder.step(
         "mapped", [item for kept, _ in mapped for item in kept], [each for _, out in mapped for each in out]
     )
-    builder.step("length", *_of_length(builder.items, mix))
+    builder.step("length", *_within_length(builder.items, mix))
     if mix.deduplicate != "none":
         builder.step("duplicates", *without_duplicates(builder.items))
     if mix.deduplicate == "near":
@@ -117,17 +115,17 @@ def build_mix(mix: Mix, sources: Sequence[Source], prompts: PromptTexts) -> Buil
     if prompts.by_suite:
         builder.step("contaminated", *without_contaminated(builder.items, prompts.by_suite))
     _check_some(builder)
-    drawn = sample_rows(mix, builder.items, [_story(count) for count in builder.counts])
-    chosen = {(item.source, item.number) for item in drawn}
+    sampled = sample_rows(mix, builder.items, [_story(count) for count in builder.counts])
+    chosen = {(item.source, item.number) for item in sampled}
     rest = [removed(item, "not drawn") for item in builder.items if (item.source, item.number) not in chosen]
-    builder.step("sampled", drawn, rest)
-    rows = tuple(item.row for item in drawn)
+    builder.step("sampled", sampled, rest)
+    rows = tuple(item.row for item in sampled)
     return BuiltMix(
         mix=mix,
         rows=rows,
         hash=rows_hash(rows),
         sources=tuple(
-            _counted(builder, place, source, [length(item) for item in drawn if item.source == place])
+            _counted(builder, place, source, [length(item) for item in sampled if item.source == place])
             for place, source in enumerate(sources)
         ),
         steps=tuple(builder.steps),
@@ -148,11 +146,11 @@ def _counted(builder: _MixBuilder, place: int, source: Source, characters: Seque
 
 
 def length(item: MixItem) -> int:
-    """Characters of all its texts, both answers of a pair included."""
+    """Characters of all texts of a row, both answers of a pair included."""
     return sum(map(len, item.texts))
 
 
-def _of_length(items: Sequence[MixItem], mix: Mix) -> tuple[list[MixItem], list[Removed]]:
+def _within_length(items: Sequence[MixItem], mix: Mix) -> tuple[list[MixItem], list[Removed]]:
     kept, left_out = [], []
     for item in items:
         characters = length(item)
@@ -184,29 +182,29 @@ def _check_some(builder: _MixBuilder) -> None:
 
 
 def _story(counts: Mapping[str, int]) -> str:
-    """What became of a source's rows, step by step."""
+    """How many of a source's rows each step left."""
     return " → ".join(f"{step} {number:,}" for step, number in counts.items())
 
 
-# ---------------------------------------------------------------- drawing
+# ---------------------------------------------------------------- sampling
 
 
 def sample_rows(mix: Mix, items: Sequence[MixItem], stories: Sequence[str]) -> list[MixItem]:
-    """Of each source as many rows as `count` or `weight` say, all in one shuffled order.
+    """As many rows of each source as its `count` or `weight` says, all in one shuffled order.
 
-    Weighted sources give as many as their proportions allow without taking a row twice; a source with
-    neither gives all. `stories` say what became of each source's rows. Raises ConfigError.
+    Weighted sources give as many rows as their proportions allow without repeating one; a source with neither
+    gives all. `stories` describe how many rows each step left of each source. Raises ConfigError.
     """
     ranked: dict[int, list[MixItem]] = {place: [] for place in range(len(mix.sources))}
     for item in sorted(items, key=_rank(f"{mix.seed}:draw")):
         ranked[item.source].append(item)
     wanted = _amounts(mix, {place: len(theirs) for place, theirs in ranked.items()}, stories)
-    drawn = [item for place, theirs in ranked.items() for item in theirs[: wanted[place]]]
-    return sorted(drawn, key=_rank(f"{mix.seed}:order"))
+    sampled = [item for place, theirs in ranked.items() for item in theirs[: wanted[place]]]
+    return sorted(sampled, key=_rank(f"{mix.seed}:order"))
 
 
 def _rank(salt: str) -> Callable[[MixItem], bytes]:
-    """An order that depends on nothing but the salt and the row; equal rows keep theirs."""
+    """A sort key that depends only on the salt and the row; equal rows keep their order."""
 
     def rank(item: MixItem) -> bytes:
         return sha256(f"{salt}:{json.dumps(item.row, sort_keys=True, default=str)}".encode()).digest()
@@ -215,7 +213,7 @@ def _rank(salt: str) -> Callable[[MixItem], bytes]:
 
 
 def _amounts(mix: Mix, left: Mapping[int, int], stories: Sequence[str]) -> Mapping[int, int]:
-    """Rows wanted of each source, of those that are left."""
+    """How many of the rows left each source gives."""
     shares = {place: left[place] / each.weight for place, each in enumerate(mix.sources) if each.weight}
     scale = min(shares.values(), default=0.0)
     amounts = {}

@@ -1,7 +1,6 @@
 """A mix's data card: where its rows come from, what was removed and why, how long they are, what they say.
 
-Markdown, for people. What comes from rows stands in code spans and is never read as markup. It does not know
-how a mix is made.
+Markdown, for people. What comes from rows stands in code spans, so that nothing in it is read as markup.
 """
 
 import re
@@ -119,12 +118,12 @@ def _lengths(built: BuiltMix) -> str:
         if counted.characters
     ]
     everything = sorted(length for counted in built.sources for length in counted.characters)
-    text = "Characters of a row, all turns together: so many percent of the rows have at most so many.\n\n"
+    text = "Characters of a row, all turns together, by percentile of the rows.\n\n"
     return "## Lengths\n\n" + text + table(heading, [*rows, ("all", *percentiles(everything))])
 
 
 def percentiles(ascending: Sequence[int]) -> list[str]:
-    """The smallest value that is not below so many percent of them."""
+    """The values at `PERCENTILES`: each the smallest that so many percent do not exceed."""
     places = [max(0, -(-percent * len(ascending) // 100) - 1) for percent in PERCENTILES]
     return [f"{ascending[place]:,}" for place in places]
 
@@ -136,7 +135,7 @@ def _examples(rows: Sequence[Row]) -> str:
 
 
 def _shown(row: Row) -> list[str]:
-    """A list item per column, and in it one per turn."""
+    """A list item for each column, with one for each of its turns."""
     lines = []
     for column in (name for name in row if name in SCHEMA):
         turns = row[column]
@@ -153,7 +152,7 @@ def _cut(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A code span, in which nothing is markup, and which a table's cell can hold."""
+    """A code span, in which nothing is markup and which fits into a table's cell."""
     inside = " ".join(text.split()).replace("|", "¦")
     longest = max(map(len, re.findall(r"`+", inside)), default=0)
     fence = "`" * (longest + 1)
@@ -161,6 +160,6 @@ def code(text: str) -> str:
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; all columns but the first are numbers or short."""
+    """A Markdown table."""
     lines = [heading, ["---"] * len(heading), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,9 +1,9 @@
 """Which checkpoint of a stage becomes its candidate: each is measured, and the best one is taken.
 
-Every measure that the stage's `select` names is computed for every checkpoint and kept, whichever decides: a
-reward that rises while the held-out loss or a suite gets worse is told (`trainers.overoptimisation`).
+Every metric that the stage's `select` names is computed for every checkpoint and kept, whichever decides: a
+reward that rises while the held-out loss or a suite gets worse is reported (`trainers.overoptimisation`).
 
-It does not know suites: it is handed what scores a candidate on a part of one.
+Suites are out of reach of training: the job brings a function that scores a candidate on a part of one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,17 +31,17 @@ from trainers.tokens import load_tokenizer
 from trainers.training import checkpoints
 
 SCORED = "scored"
-"""The folder, within the stage's, where a checkpoint is while it is measured."""
+"""The folder, within the stage's, that holds a checkpoint while it is measured."""
 
 Save = Callable[[Job, PreTrainedModel], None]
 """Writes the model as a candidate into the job's folder."""
 
 
 def select_checkpoint(job: Job, trainer: Trainer, save: Save | None = None) -> dict[str, Json]:
-    """Measure every checkpoint, and give the trainer's model the weights of the best; what a manifest keeps.
+    """Measure every checkpoint, give the trainer's model the weights of the best, and return what to report.
 
-    Nothing where nothing was asked for. What is measured is kept at once: an interrupted choice goes on.
-    `save` is needed for what is measured on answers. Raises TrainingError, DataError.
+    Nothing happens where the settings have no `select`. Metrics are kept as they come, so that an interrupted
+    selection resumes. `save` is needed for metrics of answers. Raises TrainingError, DataError.
     """
     select = cast(Conversational, job.settings).select
     if select is None:
@@ -58,15 +58,15 @@ def select_checkpoint(job: Job, trainer: Trainer, save: Save | None = None) -> d
         if step not in found:
             measured = CheckpointMetrics(step=step, loss=losses.get(step) if select.holdout else None)
             if save is not None and (select.reward is not None or select.suite is not None):
-                _give_weights(model, folder)
+                _load_weights(model, folder)
                 measured = _answered(job, select, model, save, measured)
             found[step] = measured
             checkpoint_metrics.write(job.folder, found.values())
         job.on_progress(place + 1, len(steps), None)
     ordered = [found[step] for step in steps]
     best = best_of(ordered, select.by)
-    _give_weights(model, steps[best.step])
-    return {"selected": _told(ordered, best, select)}
+    _load_weights(model, steps[best.step])
+    return {"selected": _report(ordered, best, select)}
 
 
 # ---------------------------------------------------------------- measuring
@@ -75,7 +75,7 @@ def select_checkpoint(job: Job, trainer: Trainer, save: Save | None = None) -> d
 def _answered(
     job: Job, select: CheckpointSelection, model: PreTrainedModel, save: Save, so_far: CheckpointMetrics
 ) -> CheckpointMetrics:
-    """With what a checkpoint's answers are worth, by reward and suite."""
+    """Add the reward and the suite's score of a checkpoint's answers."""
     folder = job.folder / SCORED / f"checkpoint-{so_far.step}"
     folder.mkdir(parents=True, exist_ok=True)
     save(replace(job, folder=folder), model)
@@ -103,7 +103,7 @@ def _answered(
 
 
 def _rewards(job: Job, select: CheckpointSelection, folder: Path) -> dict[str, float]:
-    """The reward of a greedy answer to every prompt, by the prompt."""
+    """The reward of a greedy answer to every prompt, by the prompt's key."""
     chat = cast(Conversational, job.settings).chat_template
     prompts = selection_prompts(select, job.selection.prompts)
     tokenizer = load_tokenizer(str(folder), None, needs_template=chat)
@@ -122,9 +122,9 @@ def _rewards(job: Job, select: CheckpointSelection, folder: Path) -> dict[str, f
 def selection_prompts(
     select: CheckpointSelection, rows: Sequence[Mapping[str, object]]
 ) -> dict[str, TrainingPrompt]:
-    """The prompts that are asked, by their keys: the same for every checkpoint and every stage.
+    """The prompts that checkpoints answer, by their keys: the same for every checkpoint and every stage.
 
-    Each text once, as many as `count` says or as there are. Raises DataError.
+    Each text once, and at most `count`. Raises DataError.
     """
     source = str(select.prompts)
     found = {prompt_key(each.prompt, select.seed)[:16]: each for each in training_prompts(source, rows)}
@@ -133,8 +133,8 @@ def selection_prompts(
     return dict(sorted(found.items())[: select.count])
 
 
-def _give_weights(model: PreTrainedModel, checkpoint: Path) -> None:
-    """Let the model, or the adapter on it, be as it was at this checkpoint."""
+def _load_weights(model: PreTrainedModel, checkpoint: Path) -> None:
+    """Load a checkpoint's weights into the model, or into the adapter on it."""
     if isinstance(model, PeftModel):
         set_peft_model_state_dict(model, load_peft_weights(str(checkpoint)))
         return
@@ -142,7 +142,7 @@ def _give_weights(model: PreTrainedModel, checkpoint: Path) -> None:
     model.load_state_dict(then.state_dict())
 
 
-def _told(
+def _report(
     found: Sequence[CheckpointMetrics], best: CheckpointMetrics, select: CheckpointSelection
 ) -> dict[str, Json]:
     return {

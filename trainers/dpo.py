@@ -1,9 +1,7 @@
-"""Direct preference optimisation: the chosen answer is made likelier than the rejected one.
+"""Direct preference optimisation: the chosen answer becomes likelier than the rejected one.
 
-Over TRL's DPOTrainer, always handed a path, so that its reference is the base itself. Pairs are given, or
-drawn from the base and ranked by reward (`on_policy`); drawn ones are kept in `pairs.jsonl`.
-
-It does not know what the preferences are about.
+With TRL's DPOTrainer, always given a path, so that its reference model is the base itself. Pairs come from
+the data, or are sampled from the base and ranked by reward (`on_policy`); these are kept in `pairs.jsonl`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +15,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from harness.errors import TrainingError
 from harness.records import Json
-from trainers.adapters import adapting
+from trainers.adapters import adapter_arguments
 from trainers.data import PreferencePair, TrainingPrompt, pairs, training_prompts
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
@@ -29,8 +27,8 @@ from trainers.settings import Dpo
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 from trainers.training import epoch_arguments
 
-WAITING = 0.2
-"""Seconds between two looks whether the main process has drawn the answers."""
+POLL_SECONDS = 0.2
+"""Seconds between checks whether the main process has sampled the pairs."""
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -56,7 +54,7 @@ def run(job: Job) -> Mapping[str, Json]:
         train_dataset=_dataset(learned, chat=chat),
         eval_dataset=_dataset(loss_rows, chat=chat) if loss_rows else None,
         processing_class=tokenizer,
-        **adapting(job),
+        **adapter_arguments(job),
     )
     metrics = train_policy(job, trainer, tokenizer, chat=chat)
     return {
@@ -82,7 +80,7 @@ def _dataset(pairs: Sequence[PreferencePair], *, chat: bool) -> Dataset:
 
 
 def length(tokenizer: PreTrainedTokenizerBase, pair: PreferencePair, *, chat: bool) -> int:
-    """Tokens of the prompt with the longer answer."""
+    """Tokens of the prompt and the longer answer."""
     answers = (
         answer_ids(tokenizer, pair.prompt, answer, chat=chat) for answer in (pair.chosen, pair.rejected)
     )
@@ -93,13 +91,13 @@ def length(tokenizer: PreTrainedTokenizerBase, pair: PreferencePair, *, chat: bo
 
 
 def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> list[PreferencePair]:
-    """Best against worst of the base's own answers; drawn once, then read again from `pairs.jsonl`.
+    """Best against worst of the base's own answers, sampled once and then read from `pairs.jsonl`.
 
-    Of several processes the main one draws them, so that they are the ones that one process draws.
+    Of several processes the main one samples them, so that the pairs are those of a single process.
     """
     kept = job.folder / "pairs.jsonl"
     while not job.is_main and not kept.exists():
-        sleep(WAITING)
+        sleep(POLL_SECONDS)
     if not kept.exists():
         prompts = training_prompts(job.data, job.rows)
         answers = sample_answers(
@@ -114,12 +112,12 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
         worth = total_rewards(job.rewards, prompts, answers, chat=settings.chat_template)
         ranked = [best_and_worst(*row) for row in zip(prompts, answers, worth, strict=True)]
         write_jsonl(kept, (pair._asdict() for pair in ranked if pair is not None))
-    drawn = [PreferencePair(**each) for each in read_jsonl(kept)]
-    if not drawn:
+    sampled = [PreferencePair(**each) for each in read_jsonl(kept)]
+    if not sampled:
         raise TrainingError(
-            "dpo: the reward tells no two of the base's answers apart, so there is no pair to learn"
+            "dpo: the reward gives all of the base's answers to a prompt the same, so no pair can be learned"
         )
-    return drawn
+    return sampled
 
 
 def best_and_worst(

@@ -14,7 +14,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageProgress:
-    """How far a training is."""
+    """How far a training has come."""
 
     pipeline: str
     stage: str
@@ -22,12 +22,12 @@ class StageProgress:
     step: int
     total: int
     loss: float | None = None
-    """The last logged one; None before the first."""
+    """The last one logged; None before the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardSource:
-    """A reward ready to be used: a model's folder, or `module:function`."""
+    """A reward ready to use: a reward model's folder, or `module:function`."""
 
     source: str
     weight: float = 1.0
@@ -36,55 +36,55 @@ class RewardSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteScore:
-    """What a candidate scored on the part of a suite that may select checkpoints."""
+    """What a candidate scores on the part of a suite that selects checkpoints."""
 
     metric: str
     higher_is_better: bool
     values: Mapping[str, float]
-    """The mean score of each cluster of samples, by its name; unscored samples are not among them."""
+    """The mean score of each cluster of samples, by the cluster's name; unscored samples are left out."""
     conditions: Mapping[str, Json] = field(default_factory=dict)
     """The suite's version, data and settings, for the manifest."""
 
 
 class SuiteScorer(Protocol):
-    """Asks suites, which training cannot reach itself. `candidate` is whole."""
+    """Scores a candidate on a suite, which training itself cannot reach."""
 
     def __call__(self, candidate: Model, select: CheckpointSelection) -> SuiteScore: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionInputs:
-    """What the settings' `select` names, ready to be used."""
+    """What the settings' `select` names, ready to use."""
 
     rewards: tuple[RewardSource, ...] = ()
     prompts: Rows = ()
-    """All of the source's."""
+    """All rows of the source of prompts."""
     score: SuiteScorer | None = None
     base: Model | None = None
-    """What candidates are asked like; None where nothing asks them."""
+    """The model whose way of being prompted candidates share; None where no suite selects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Everything one stage's `run` is handed."""
+    """Everything that one stage's `run` is given."""
 
     kind: str
     folder: Path
-    """Exists; checkpoints and the candidate go here. What an interrupted run left is still inside."""
+    """Exists; checkpoints and the candidate go here. It may hold what an interrupted run left."""
     base: str | None
-    """The folder of the model to start from; None for stages that start from nothing."""
+    """The folder of the model to start from; None for stages that start from scratch."""
     chat_template: str | None
-    """Replaces the base tokenizer's own, where it is given."""
+    """Replaces the base tokenizer's own template; None keeps that."""
     data: str
-    """The sources in words, for messages about rows."""
+    """The sources' names, for messages about rows."""
     rows: Rows
     rewards: tuple[RewardSource, ...]
     settings: Training
     seed: int
     selection: SelectionInputs = field(default=SelectionInputs())
     on_progress: Callable[[int, int, float | None], None] = field(default=lambda step, total, loss: None)
-    """Called with the steps done, all steps, and the last loss."""
+    """Called with the number of steps done, the number of all steps, and the last loss."""
     processes: int = 1
-    """How many train this stage together, each with its part of every step's rows."""
+    """How many processes train this stage together, each on its part of every step's rows."""
     is_main: bool = True
-    """Whether it is this one of them that writes the candidate."""
+    """Whether this process is the one that writes the candidate."""

@@ -1,6 +1,6 @@
-"""What a finished stage says about itself: `manifest.json`, whose presence is what makes it finished.
+"""What a finished stage says about itself: `manifest.json`, whose presence marks the stage as finished.
 
-It does not know how to train, and holds no path of this machine.
+It holds no path of this machine.
 """
 
 import json
@@ -18,7 +18,7 @@ PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerat
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a stage's folder is whole."""
+    """Whether a stage's folder holds a finished stage."""
     return (folder / FILE).is_file()
 
 
@@ -40,9 +40,9 @@ def write(
     metrics: Mapping[str, Json],
     processes: int,
 ) -> None:
-    """Write what the stage was made from and with. `inputs` are what `identity` is the hash of.
+    """Write what the stage was made from and with; `identity` is the hash of `inputs`.
 
-    `processes` is how many trained it, which changes nothing but the order in which numbers are added.
+    `processes` is how many trained it, which changes only the order in which numbers are added.
     """
     finished = datetime.now(UTC)
     content = {
@@ -63,5 +63,5 @@ def write(
 
 @cache
 def package_versions() -> Mapping[str, str]:
-    """Versions of the packages that a training's outcome can depend on."""
+    """Versions of the packages that the outcome of a training can depend on."""
     return {name: version(name) for name in PACKAGES}

@@ -1,10 +1,10 @@
-"""What a candidate is made of: every stage that it needs, with what each depends on, and whether it is there.
+"""What a candidate is made of: every stage it needs, what each depends on, and whether it is trained yet.
 
 A stage's folder is named by the hash of everything its outcome depends on: kind and version, settings, the
-content of its rows, its parent, its rewards, the seed. So pipelines that begin alike share what they share,
-a changed setting trains anew just what depends on it, and nothing that is there is trained twice.
+content of its rows, its parent, its rewards, the seed. So pipelines that begin alike share their first
+stages, a changed setting retrains only what depends on it, and nothing is trained twice.
 
-It does not know how a stage trains; making a plan imports no model library.
+Planning imports no model library.
 """
 
 import json
@@ -28,7 +28,7 @@ from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training
 from trainers.stages import stage_kind
 
 BASES = "bases"
-"""In the output folder: what stages start from where it had to be written first."""
+"""In the output folder: models that stages start from and that had to be written as folders first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +40,12 @@ class StageOrigin:
     chat_template: str | None = None
     """Replaces the folder's own."""
     written_from: Model | None = None
-    """What the folder is made from when it is first needed (`trainers.bases`); None: it is there."""
+    """What the folder is made from when it is first needed (`trainers.bases`); None: it exists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedReward:
-    """A reward with what it depends on."""
+    """A reward and what identifies it."""
 
     name: str
     """As written in the configuration."""
@@ -55,16 +55,16 @@ class PlannedReward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSelection:
-    """What a stage's `select` names, with what it depends on."""
+    """What a stage's `select` names, and what identifies it."""
 
     reward: PlannedReward | None
     prompts: Source | None
     base: Model | None
-    """Like what a suite asks the candidates; None where no suite selects."""
+    """The model whose way of being prompted candidates share; None where no suite selects."""
 
     @property
     def inputs(self) -> dict[str, Json]:
-        """What the choice depends on, the settings apart."""
+        """What the choice depends on besides the settings."""
         return {
             "reward": None if self.reward is None else self.reward.identity,
             "prompts": None if self.prompts is None else self.prompts.hash,
@@ -74,7 +74,7 @@ class PlannedSelection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStage:
-    """A stage with all it depends on, and where it is or will be."""
+    """A stage with all it depends on, and its folder, whether trained yet or not."""
 
     pipeline: str
     """The pipeline it was planned for; others may share it."""
@@ -93,11 +93,11 @@ class PlannedStage:
     folder: Path
     seed: int
     last: bool
-    """Whether it is the pipeline's last, and so what its name stands for."""
+    """Whether it is the pipeline's last, which the pipeline's name stands for."""
 
     @property
     def kind(self) -> str:
-        """A name of the stage table."""
+        """A name in the table of stages."""
         return self.stage.kind
 
     @property
@@ -112,12 +112,12 @@ class PlannedStage:
 
     @property
     def completions(self) -> Sequence[Mapping[str, Json]]:
-        """What a policy wrote while it was trained."""
+        """Answers that a policy wrote while it was trained."""
         return completions.read(self.folder)
 
     @property
     def checkpoint_metrics(self) -> Sequence[Mapping[str, Json]]:
-        """What a finished stage's checkpoints were worth, by step."""
+        """The metrics of a finished stage's checkpoints, by step."""
         return checkpoint_metrics.curve(self.folder)
 
     @property
@@ -127,7 +127,7 @@ class PlannedStage:
 
     @property
     def partial(self) -> Path:
-        """Where it is in training."""
+        """The folder while it is in training."""
         return self.folder.with_name(f"{self.folder.name}.partial")
 
 
@@ -164,7 +164,7 @@ def plan(context: PlanContext, name: str) -> list[PlannedStage]:
     Raises UnknownName, ConfigError, DataError, ModelError, DownloadNeeded.
     """
     if str(context.root) not in sys.path:
-        sys.path.append(str(context.root))  # reward functions may come from the project's own modules
+        sys.path.append(str(context.root))  # reward functions may be in the project's own modules
     planner = _Planner(context=context)
     planner.pipeline(name, ())
     return list(planner.stages.values())
@@ -172,7 +172,7 @@ def plan(context: PlanContext, name: str) -> list[PlannedStage]:
 
 @dataclass(kw_only=True)
 class _Planner:
-    """One plan in the making. Stages are collected by folder, in the order they must be trained in."""
+    """A plan under construction: stages by folder, in the order in which they must be trained."""
 
     context: PlanContext
     stages: dict[tuple[str, Path], PlannedStage] = field(default_factory=dict)
@@ -296,9 +296,9 @@ class _Planner:
                 raise ConfigError(
                     "harness.toml", f"{key}.rewards", "stands beside `reward`; use one of the two"
                 )
-        if settings.asks_for_rewards and not named:
+        if settings.needs_rewards and not named:
             raise ConfigError("harness.toml", f"{key}.reward", "this stage needs a reward")
-        if named and not settings.asks_for_rewards:
+        if named and not settings.needs_rewards:
             raise ConfigError("harness.toml", f"{key}.reward", "this stage has no use for a reward")
         return tuple(self.reward(name, weight, key, within) for name, weight in named)
 
@@ -341,7 +341,7 @@ class _Planner:
 
 
 def _check_shape(kind: str, settings: Training, source: Source, key: str) -> None:
-    """Raise ConfigError for a mix whose rows are not what the stage learns from."""
+    """Raise ConfigError for a mix whose rows have a shape that the stage cannot learn from."""
     learned = learned_shapes(kind, settings)
     if source.shape is not None and source.shape not in learned:
         raise ConfigError(
@@ -353,7 +353,7 @@ def _check_shape(kind: str, settings: Training, source: Source, key: str) -> Non
 
 
 def _function_identity(source: str, root: Path) -> str:
-    """The hash of a reward function's module and its name; what the module imports is not looked into.
+    """The hash of a reward function's module and its name; what the module imports does not count.
 
     Raises UsageError where there is no such module.
     """

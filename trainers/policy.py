@@ -7,7 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from harness.engine.identity import stated_ends
 from harness.records import Json
-from trainers.adapters import merged
+from trainers.adapters import merge_adapter
 from trainers.checkpoint_selection import select_checkpoint
 from trainers.job import Job
 from trainers.tokens import end_tokens
@@ -17,7 +17,10 @@ from trainers.training import save_model, train
 def train_policy(
     job: Job, trainer: Trainer, tokenizer: PreTrainedTokenizerBase, *, chat: bool
 ) -> dict[str, Json]:
-    """Train a model that generates, and write the candidate. Returns the metrics. Raises as both do."""
+    """Train a model that generates, choose its checkpoint, write the candidate, and return the metrics.
+
+    Raises TrainingError, ModelError, DataError, UsageError.
+    """
     model, metrics = train(job, trainer)
     save = partial(save_policy, tokenizer=tokenizer, chat=chat)
     metrics |= select_checkpoint(job, trainer, save)
@@ -29,7 +32,7 @@ def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
     """Write a candidate that generates: it stops at the tokenizer's end and at the template's end of turn."""
     if not job.is_main:
         return
-    model = merged(job, model)
+    model = merge_adapter(job, model)
     _agree_on_the_end(job, model, tokenizer, chat=chat)
     config = model.generation_config
     known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
@@ -42,10 +45,10 @@ def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
 def _agree_on_the_end(
     job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool
 ) -> None:
-    """Let the tokenizer end a text where the base's configuration and the template do.
+    """Let the tokenizer end a text where the base's configuration and its chat template do.
 
-    Some name another token, and a tool that looks at the tokenizer alone would go on after the end of an
-    answer. Where configuration and template disagree too, nothing says which of the three is right.
+    Some tokenizers name another token, and a tool that reads the tokenizer alone would continue after the end
+    of an answer. Where configuration and template disagree too, nothing says which of the three is right.
     """
     stated = stated_ends(Path(str(job.base)))
     end = end_tokens(tokenizer, chat=chat)[-1]

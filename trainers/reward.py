@@ -1,8 +1,6 @@
-"""A reward model: the base with one number as its head, learning which of two answers is better.
+"""A reward model: the base with one number as its head learns which of two answers is better.
 
-Over TRL's RewardTrainer, with both conversations tokenised here, as they will be shown when it is asked.
-
-It does not know what the preferences are about.
+With TRL's RewardTrainer, on conversations tokenised here exactly as the model will read them later.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +12,7 @@ from trl.trainer.reward_trainer import RewardTrainer
 
 from harness.records import Json
 from trainers import reward_quality
-from trainers.adapters import adapting
+from trainers.adapters import adapter_arguments
 from trainers.checkpoint_selection import select_checkpoint
 from trainers.data import PreferencePair, pairs
 from trainers.holdout import fitting, held_out
@@ -63,13 +61,13 @@ def run(job: Job) -> Mapping[str, Json]:
         train_dataset=_dataset(learned),
         eval_dataset=_dataset(loss_pairs) if loss_pairs else None,
         processing_class=tokenizer,
-        **adapting(job, judges=True),
+        **adapter_arguments(job, judges=True),
     )
     model, metrics = train(job, trainer)
     metrics |= select_checkpoint(job, trainer)
     save_model(job, model, tokenizer)
     if test_pairs:
-        metrics["held_out"] = _measured(job, [row.pair for row in test_pairs], chat=chat)
+        metrics["held_out"] = _held_out_quality(job, [row.pair for row in test_pairs], chat=chat)
     return {
         "rows": len(learned),
         "rows_held_out": len(test_pairs) + len(loss_pairs),
@@ -83,8 +81,8 @@ def _dataset(rows: Sequence[TokenisedPair]) -> Dataset:
     return Dataset.from_list([{"chosen_ids": row.chosen, "rejected_ids": row.rejected} for row in rows])
 
 
-def _measured(job: Job, pairs: Sequence[PreferencePair], *, chat: bool) -> dict[str, Json]:
-    """What the finished model gives pairs that it did not learn, kept; and its figures."""
+def _held_out_quality(job: Job, pairs: Sequence[PreferencePair], *, chat: bool) -> dict[str, Json]:
+    """Score pairs that the finished model did not learn, keep the scores, and return its quality."""
     found = reward_quality.score_pairs(pairs, *judge_pairs(str(job.folder), pairs, chat=chat))
     reward_quality.write(job.folder, found)
     return reward_quality.figures(found)

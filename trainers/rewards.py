@@ -1,10 +1,8 @@
-"""What an answer is worth: Python functions and reward models, for the stages that ask for rewards.
+"""Rewards of answers: Python functions and reward models, for the stages that need rewards.
 
 A function follows TRL's convention and may be TRL's own (`trl.rewards:think_format_reward`): it is called
 with `prompts`, `completions` and the rows' other columns as keyword lists, and returns one number (or None)
 per completion.
-
-It does not know how rewards are used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +21,7 @@ from trainers.tokens import judged_ids, raw_text
 
 RewardFunction = Callable[..., list[float | None]]
 BATCH = 64
-"""Answers that a reward model reads at once."""
+"""Answers that a reward model reads in one batch."""
 
 
 def load_function(source: str) -> RewardFunction:
@@ -37,7 +35,7 @@ def load_function(source: str) -> RewardFunction:
 
 
 def check_reward_model(folder: str) -> None:
-    """Raise ModelError for what is no reward model; transformers would give it a random head and go on."""
+    """Raise ModelError for a model that is no reward model: transformers would give it a random head."""
     config = AutoConfig.from_pretrained(folder)
     architecture = (config.architectures or ["unknown"])[0]
     if not architecture.endswith("ForSequenceClassification") or config.num_labels != 1:
@@ -48,10 +46,10 @@ def check_reward_model(folder: str) -> None:
 
 
 def with_columns(function: RewardFunction, rows: Sequence[TrainingPrompt]) -> RewardFunction:
-    """The function, given the rows' columns by the number of the row that TRL's data set carries.
+    """The function, with the rows' columns looked up by the row number that TRL's data set carries.
 
-    So columns reach it as they were read: a table of one type per column would change or refuse them. What it
-    raises becomes a TrainingError, and so does what is not a number for each completion.
+    So columns reach it as they were read: a table with one type per column would change or reject them. What
+    it raises becomes a TrainingError, and so does a result that is not one number per completion.
     """
     names = sorted({name for each in rows for name in each.columns})
 
@@ -65,13 +63,13 @@ def with_columns(function: RewardFunction, rows: Sequence[TrainingPrompt]) -> Re
         except RAISED as error:
             raise TrainingError(
                 f"reward function {function.__name__!r} raised {type(error).__name__}: {error}; correct it, "
-                "and the same command goes on"
+                "and the same command resumes"
             ) from error
         if not _rewards(given, len(completions)):
             raise TrainingError(
                 f"reward function {function.__name__!r} must return a number, or None, for each of the "
                 f"{len(completions)} completions, and gave {given!r:.100}; correct it, and the same command "
-                "goes on"
+                "resumes"
             )
         return given
 
@@ -79,7 +77,7 @@ def with_columns(function: RewardFunction, rows: Sequence[TrainingPrompt]) -> Re
 
 
 def _rewards(given: object, count: int) -> bool:
-    """Whether this is `count` numbers, of whatever library, or Nones."""
+    """Whether this is `count` values, each a number of any library or None."""
     if not isinstance(given, Iterable):
         return False
     each = list(given)
@@ -93,7 +91,7 @@ def total_rewards(
     *,
     chat: bool,
 ) -> list[list[float]]:
-    """All rewards with their weights, added, for each question's answers. Raises TrainingError."""
+    """The weighted sum of all rewards, for the answers to each row's prompt. Raises TrainingError."""
     flat = [(number, answer) for number, group in enumerate(answers) for answer in group]
     totals = [0.0] * len(flat)
     for reward in rewards:
@@ -126,7 +124,7 @@ def _by_function(
 def judge(
     folder: str, prompts: Sequence[Sequence[Turn]], answers: Sequence[str], *, chat: bool
 ) -> list[float]:
-    """What a reward model gives each answer to its prompt. Raises ModelError for what is no reward model."""
+    """A reward model's rewards of answers to prompts. Raises ModelError for any other model."""
     check_reward_model(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -147,7 +145,7 @@ def judge(
 def judge_pairs(
     folder: str, pairs: Sequence[PreferencePair], *, chat: bool
 ) -> tuple[list[float], list[float]]:
-    """What a reward model gives the chosen and the rejected answers. Raises as `judge` does."""
+    """A reward model's rewards of the chosen and of the rejected answers. Raises as `judge` does."""
     prompts = [pair.prompt for pair in pairs]
     chosen = judge(folder, prompts, [pair.chosen for pair in pairs], chat=chat)
     return chosen, judge(folder, prompts, [pair.rejected for pair in pairs], chat=chat)

@@ -1,6 +1,6 @@
-"""REINFORCE leave-one-out: an answer's reward is held against the mean of the other answers to its prompt.
+"""REINFORCE leave-one-out: an answer's baseline is the mean reward of the other answers to its prompt.
 
-Over TRL's RLOOTrainer (Ahmadian et al. 2024, "Back to Basics"). It does not know what the rewards reward.
+With TRL's RLOOTrainer (Ahmadian et al. 2024, "Back to Basics").
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,7 @@
 """Supervised fine-tuning: the base learns the final answers of demonstrations.
 
-Over TRL's SFTTrainer, with rows tokenised and labelled here (see `trainers.tokens`): the loss is on the
-final answer and its end, never on a prompt, an earlier answer or padding.
-
-It does not know where rows come from, or what the candidate is for.
+With TRL's SFTTrainer, on rows tokenised and labelled here (see `trainers.tokens`): the loss covers the final
+answer and its end, never a prompt, an earlier answer or padding.
 """
 
 from collections.abc import Mapping
@@ -14,7 +12,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.records import Json
-from trainers.adapters import adapting
+from trainers.adapters import adapter_arguments
 from trainers.data import demonstrations
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
@@ -46,7 +44,7 @@ def run(job: Job) -> Mapping[str, Json]:
         train_dataset=Dataset.from_list(learned),
         eval_dataset=Dataset.from_list(loss_rows) if loss_rows else None,
         processing_class=tokenizer,
-        **adapting(job),
+        **adapter_arguments(job),
     )
     metrics = train_policy(job, trainer, tokenizer, chat=settings.chat_template)
     return {

@@ -1,6 +1,6 @@
-"""The stages by name: the one place that says which function trains what.
+"""The table of stages: which function trains each kind.
 
-A stage's module, with its heavy libraries, is imported when it is run, so that a plan is quick.
+A stage's module, with its heavy libraries, is imported only when the stage runs, so that planning is quick.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,12 +17,12 @@ class StageKind(NamedTuple):
     """A row of the table."""
 
     run: str
-    """`module:function`; takes a Job, writes the candidate into its folder, returns the metrics."""
+    """`module:function`. Takes a Job, writes the candidate into its folder and returns the metrics."""
     version: int
-    """Goes up when the same inputs would give another candidate: stages trained before are then redone."""
+    """Goes up when the same inputs would give another candidate: earlier stages are then trained again."""
     needs_base: bool = True
     can_follow: bool = True
-    """Whether another stage can start from what this one makes."""
+    """Whether another stage can start from this one's candidate."""
 
 
 STAGES: Mapping[str, StageKind] = {
@@ -37,16 +37,16 @@ STAGES: Mapping[str, StageKind] = {
 
 
 def stage_kind(name: str) -> StageKind:
-    """The table's row. Raises UnknownName."""
+    """A row of the table. Raises UnknownName."""
     if name not in STAGES:
         raise UnknownName("kind of stage", name, STAGES)
     return STAGES[name]
 
 
 def run(job: Job) -> Mapping[str, Json]:
-    """Train. Raises TrainingError, DataError, ModelError, DiskFull."""
+    """Train a stage, and return its metrics. Raises TrainingError, DataError, ModelError, DiskFull."""
     environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports every training otherwise
-    # its threads and a forking loader do not go together
+    # its threads do not survive a data loader's fork
     environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # imported here because they bring torch and transformers, and a plan needs the table alone
     from harness.engine.chat import fixed_clock  # noqa: PLC0415

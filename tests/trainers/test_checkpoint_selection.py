@@ -172,7 +172,7 @@ def test_a_suite_is_asked_through_what_is_handed_down(world: World) -> None:
 def test_training_alone_asks_no_suite(world: World) -> None:
     """Said before anything is trained."""
     chooses = stage("sft", "sft.jsonl", learning_rate=1.7e-2, select={"by": "suite", "suite": "manners"})
-    with pytest.raises(UsageError, match=r"stages\[0\].select.suite: training alone asks no suites"):
+    with pytest.raises(UsageError, match=r"stages\[0\].select.suite: training alone runs no suites"):
         world.produce("alone", pipeline("alone", "base", chooses))
 
 
@@ -196,7 +196,7 @@ def test_a_suite_without_scores_is_told(world: World) -> None:
         ("sft", {"by": "loss", "holdout": 0.1, "prompts": "p"}, "need each other"),
         ("sft", {"by": "loss", "holdout": 0.1, "metric": "m"}, "needs the `suite`"),
         ("sft", {"by": "los"}, "Input should be 'loss', 'reward' or 'suite'"),
-        ("reward", {"by": "suite", "suite": "s"}, "a reward model answers nothing"),
+        ("reward", {"by": "suite", "suite": "s"}, "a reward model writes no answers"),
         ("grpo", {"by": "loss", "holdout": 0.1}, "a loss on fresh answers"),
     ],
 )

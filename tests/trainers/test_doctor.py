@@ -114,7 +114,7 @@ def test_padding_in_the_loss(world: World) -> None:
     inspected = InspectedStage(planned(world, RIGHT["sft"])[-1])
     tokenizer = inspected.tokenizer
     tokenizer.pad_token = tokenizer.eos_token
-    rows = [ReadRow(prompt=(), asked=(5, 6), learned=((7, tokenizer.eos_token_id),))] * 2
+    rows = [ReadRow(prompt=(), prompt_ids=(5, 6), learned=((7, tokenizer.eos_token_id),))] * 2
 
     def generic(features: list[dict[str, Any]]) -> Mapping[str, Any]:
         collate = DataCollatorForLanguageModeling(tokenizer, mlm=False)
@@ -213,7 +213,7 @@ def test_a_template_without_generation_markers_is_a_note(world: World) -> None:
 def test_an_end_that_is_never_learned(world: World) -> None:
     """Answers whose last token in the loss stops nothing."""
     inspected = InspectedStage(planned(world, RIGHT["sft"])[-1])
-    inspected.__dict__["rows"] = [ReadRow(prompt=(), asked=(5,), learned=((7, 8),))]
+    inspected.__dict__["rows"] = [ReadRow(prompt=(), prompt_ids=(5,), learned=((7, 8),))]
 
     assert ["end of turn never learned"] == [finding.check for finding in ends(inspected)]
 

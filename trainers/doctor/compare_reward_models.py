@@ -1,7 +1,4 @@
-"""Two reward models against each other, on the pairs that neither was trained on.
-
-It does not know what they start from.
-"""
+"""Two reward models compared, on the pairs that neither was trained on."""
 
 from trainers import reward_quality
 from trainers.doctor.findings import DoctorFinding, Examination
@@ -10,16 +7,16 @@ from trainers.reward_quality import compare_accuracies
 
 
 def compare_reward_models(left: PlannedStage, right: PlannedStage) -> Examination:
-    """The difference of their accuracies as a note; or why there is none to tell."""
+    """The difference of their accuracies as a note, or why it cannot be measured."""
     name = f"{right.pipeline} against {left.pipeline}"
     missing = [stage.pipeline for stage in (left, right) if not reward_quality.read(stage.folder)]
     if missing:
-        told = f"{', '.join(missing)}: nothing is held out yet (`holdout = 0.1` in the stage, and train it)"
-        return Examination(name=name, findings=(), left_out=(told,))
+        reason = f"{', '.join(missing)}: nothing is held out yet (`holdout = 0.1` in the stage, and train it)"
+        return Examination(name=name, findings=(), left_out=(reason,))
     found = compare_accuracies(reward_quality.read(left.folder), reward_quality.read(right.folder))
     if found is None:
-        told = "no pair is held out by both: give the two the same data, `holdout` and seed"
-        return Examination(name=name, findings=(), left_out=(told,))
+        reason = "no pair is held out by both: give the two the same data, `holdout` and seed"
+        return Examination(name=name, findings=(), left_out=(reason,))
     low, high = found.difference.interval.low, found.difference.interval.high
     better = right.pipeline if low > 0 else left.pipeline if high < 0 else None
     finding = DoctorFinding(

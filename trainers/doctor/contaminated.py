@@ -1,10 +1,8 @@
-"""Training rows that hold what models will be asked in evaluation.
+"""Training rows that contain prompts of an evaluation.
 
-A whole prompt in a row is an error. A shared run of 13 words is a note: among instructions that are made of
-common phrases, as IFEval's and the toy world's are, it can be chance.
-
-The prompts are handed in. It does not know what a suite is, and finds no rewordings (see
-`trainers.contamination`).
+A whole prompt in a row is an error. A shared run of 13 words is a note: among instructions made of common
+phrases, as IFEval's and the toy world's are, it can be chance. The caller brings the prompts, and rewordings
+are not found (see `trainers.contamination`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +14,7 @@ from trainers.duplicates import words
 
 
 def contamination_check(index: Index) -> Check:
-    """The check of rows against the prompts in this index."""
+    """A check of rows against the prompts in this index."""
 
     def check(inspected: InspectedStage) -> Iterator[DoctorFinding]:
         texts = [[*(turn["content"] for turn in prompt), *answers] for prompt, answers in inspected.texts]
@@ -38,6 +36,6 @@ def contamination_check(index: Index) -> Check:
 
 
 def _is_whole(overlap: Overlap, row: Sequence[str]) -> bool:
-    """Whether all words of the prompt stand in one of the row's turns, in their order."""
+    """Whether one of the row's turns contains all words of the prompt, in order."""
     prompt = f" {' '.join(words(overlap.prompt))} "
     return any(prompt in f" {' '.join(words(text))} " for text in row)

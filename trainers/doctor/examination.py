@@ -1,6 +1,6 @@
-"""A stage examined: every check that can be made, on what is there by now.
+"""The examination of a stage: every check that can be made with what exists so far.
 
-The list of checks is literal: what is not in it is not looked for. It does not know how a finding is shown.
+The lists of checks are literal: what is not in them is not checked.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ AT_ONCE: tuple[Check, ...] = (
     length_rewarded,
     nothing_learned,
 )
-"""What needs settings and rows only, and what a finished stage says of itself."""
+"""Checks that need only settings and rows, or what a finished stage reports about itself."""
 WITH_BASE: tuple[Check, ...] = (
     learning_rate,
     other_turns,
@@ -45,15 +45,15 @@ WITH_BASE: tuple[Check, ...] = (
     reward_reads_otherwise,
     markers,
 )
-"""What needs the base's tokenizer and weights."""
+"""Checks that need the base's tokenizer and weights."""
 
 
 def examine(
     stage: PlannedStage, plan: Sequence[PlannedStage] = (), *, extra: Sequence[Check] = (), deep: bool = True
 ) -> Examination:
-    """Everything that can be said of a stage now. `plan` holds the stages of its reward models.
+    """Everything that can be said about a stage now. `plan` holds the stages of its reward models.
 
-    `extra` are checks of the caller's. `deep`: reward models are loaded and asked. Raises DataError.
+    `extra` are the caller's own checks. `deep`: reward models are loaded and run. Raises DataError.
     """
     name = f"{stage.pipeline} · {stage.kind}"
     if not isinstance(stage.settings, Conversational):
@@ -85,23 +85,25 @@ def examine(
         measured[stage.folder.name] = held_out_accuracy(held_out)
     if deep:
         for folder in inspected.reward_models:
-            found, told = _reward_model(inspected, folder, plan)
+            found, figures = _reward_model(inspected, folder, plan)
             findings += found
-            measured |= told
+            measured |= figures
     return Examination(name=name, findings=tuple(findings), shown=shown(inspected), measured=measured)
 
 
 def _reward_model(
     inspected: InspectedStage, folder: Path, plan: Sequence[PlannedStage]
 ) -> tuple[list[DoctorFinding], dict[str, str]]:
-    """How well a reward model that was trained here ranks its pairs."""
+    """How well a reward model that was trained here ranks its pairs: findings, and figures by folder."""
     theirs = next((stage for stage in plan if stage.folder == folder), None)
     if theirs is None:
         return [], {}
     held_out = metrics(theirs).get("held_out")
-    if held_out is not None:  # and is then examined as the stage that made it
+    if held_out is not None:  # its findings belong to the stage that made it
         return [], {folder.name: held_out_accuracy(held_out)}
     pairs = InspectedStage(theirs).preferences
     share, interval = found = accuracy(folder, pairs, chat=inspected.settings.chat_template)
-    told = f"ranks {share:.0%} [{interval.low:.0%}, {interval.high:.0%}] of {len(pairs)} training pairs right"
-    return list(no_better_than_chance(inspected, folder, pairs, found)), {folder.name: told}
+    described = (
+        f"ranks {share:.0%} [{interval.low:.0%}, {interval.high:.0%}] of {len(pairs)} training pairs right"
+    )
+    return list(no_better_than_chance(inspected, folder, pairs, found)), {folder.name: described}

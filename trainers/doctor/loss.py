@@ -1,7 +1,4 @@
-"""What is in the loss: other people's turns, padding, answers that never end, rows that are left out.
-
-It does not know how a trainer computes a loss, only which tokens it is computed on.
-"""
+"""Which tokens the loss covers: turns of others, padding, answers that never end, rows that are left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,11 +12,11 @@ from trainers.settings import Sft
 from trainers.tokens import IGNORED, end_tokens
 
 TOLERATED = 0.05
-"""The share of rows that may be too long before it is worth a warning."""
+"""The share of rows that may be too long without a warning."""
 
 
 def other_turns(inspected: InspectedStage) -> Iterator[DoctorFinding]:
-    """Answers that hold a user's turn, or another of the assistant: the model learns to play the user."""
+    """Answers that contain another turn, the user's or the assistant's: the model learns to play the user."""
     openings = turn_openings(inspected)
     found = []
     for row in inspected.rows:
@@ -38,19 +35,19 @@ def other_turns(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 
 def turn_openings(inspected: InspectedStage) -> tuple[str, ...]:
-    """What the template writes before a user's words that follow an answer."""
+    """What the template writes between an answer and the user's next words."""
     if not inspected.settings.chat_template:
         return ()
     render = inspected.tokenizer.apply_chat_template
-    told = [{"role": "user", "content": "\x01"}, {"role": "assistant", "content": "\x02"}]
-    end = str(render(told, tokenize=False)).rpartition("\x02")[2]
-    going_on = str(render([*told, told[0]], tokenize=False)).rpartition("\x02")[2]
-    opening = going_on.removeprefix(end).partition("\x01")[0].strip()
+    turns = [{"role": "user", "content": "\x01"}, {"role": "assistant", "content": "\x02"}]
+    end = str(render(turns, tokenize=False)).rpartition("\x02")[2]
+    continued = str(render([*turns, turns[0]], tokenize=False)).rpartition("\x02")[2]
+    opening = continued.removeprefix(end).partition("\x01")[0].strip()
     return (opening,) if opening else ()
 
 
 def ends(inspected: InspectedStage) -> Iterator[DoctorFinding]:
-    """Answers whose last learned token ends nothing: a model that never learns to stop."""
+    """Answers whose last learned token is no end token: the model never learns to stop."""
     stops = set(end_tokens(inspected.tokenizer, chat=inspected.settings.chat_template))
     endless = [row for row in inspected.rows if any(learned[-1] not in stops for learned in row.learned)]
     if endless:
@@ -65,7 +62,7 @@ def ends(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 
 def padding(inspected: InspectedStage) -> Iterator[DoctorFinding]:
-    """Padding that is learned, or ends that are not, in a batch made as the trainer makes it."""
+    """Padding that is learned, or ends that are not, in a batch collated as the trainer does it."""
     if isinstance(inspected.settings, Sft):
         rows = sorted(inspected.rows, key=lambda row: row.length)
         collate = DataCollatorForLanguageModeling(pad_token_id=inspected.tokenizer.pad_token_id)
@@ -73,12 +70,12 @@ def padding(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 
 def padding_in(inspected: InspectedStage, rows: Sequence[ReadRow], collate: Any) -> Iterator[DoctorFinding]:
-    """The same for any collator."""
+    """The same check for any collator."""
     batch: Mapping[str, Any] = collate(
         [
             {
-                "input_ids": [*row.asked, *row.learned[0]],
-                "labels": [IGNORED] * len(row.asked) + list(row.learned[0]),
+                "input_ids": [*row.prompt_ids, *row.learned[0]],
+                "labels": [IGNORED] * len(row.prompt_ids) + list(row.learned[0]),
             }
             for row in rows
         ]
@@ -117,9 +114,9 @@ def left_out(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 
 def shown(inspected: InspectedStage) -> tuple[RowPiece, ...]:
-    """The first row, and what of it is learned."""
+    """The first row, and which of it is learned."""
     row = inspected.rows[0]
-    pieces = [RowPiece(text=str(inspected.tokenizer.decode(list(row.asked))), learned=False)]
+    pieces = [RowPiece(text=str(inspected.tokenizer.decode(list(row.prompt_ids))), learned=False)]
     pieces += [
         RowPiece(text=str(inspected.tokenizer.decode(list(each))), learned=True) for each in row.learned
     ]

@@ -1,7 +1,4 @@
-"""Whether preferences teach anything, and whether a reward model has learned it.
-
-It does not know what the preferences are about.
-"""
+"""Whether preferences teach anything, and whether a reward model has learned it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +12,9 @@ from trainers.reward_quality import score_pairs
 from trainers.rewards import judge_pairs
 
 NOTICEABLE = 0.1
-"""The share of pairs of equal answers that is worth a warning."""
+"""The share of pairs with equal answers from which on there is a warning."""
 LOPSIDED = 0.75
-"""The share of pairs whose better answer is the longer one from which a reward model may learn length."""
+"""The share of pairs whose better answer is the longer one from which on a reward model may learn length."""
 LEVEL = 0.95
 
 
@@ -36,7 +33,7 @@ def equal_answers(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 
 def length_preferred(inspected: InspectedStage) -> Iterator[DoctorFinding]:
-    """Pairs in which the better answer nearly always is the longer one, or the shorter."""
+    """Pairs in which the better answer is nearly always the longer one, or the shorter one."""
     unequal = [pair for pair in inspected.preferences if len(pair.chosen) != len(pair.rejected)]
     longer = sum(len(pair.chosen) > len(pair.rejected) for pair in unequal)
     share = longer / len(unequal) if unequal else 0.5
@@ -53,7 +50,7 @@ def length_preferred(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 
 def accuracy(folder: Path, pairs: Sequence[PreferencePair], *, chat: bool) -> tuple[float, Interval]:
-    """The share of pairs whose chosen answer the reward model gives more, with its interval. Ties: half."""
+    """The share of pairs whose chosen answer has the higher reward, ties half, with its interval."""
     right = sum(each.right for each in score_pairs(pairs, *judge_pairs(str(folder), pairs, chat=chat)))
     return right / len(pairs), wilson(right, len(pairs), LEVEL)
 
@@ -61,7 +58,7 @@ def accuracy(folder: Path, pairs: Sequence[PreferencePair], *, chat: bool) -> tu
 def no_better_than_chance(
     inspected: InspectedStage, folder: Path, pairs: Sequence[PreferencePair], found: tuple[float, Interval]
 ) -> Iterator[DoctorFinding]:
-    """A reward model that cannot tell chosen from rejected."""
+    """A reward model that cannot distinguish chosen from rejected answers."""
     share, interval = found
     if interval.low <= 0.5:
         yield DoctorFinding(

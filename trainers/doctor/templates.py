@@ -1,6 +1,6 @@
-"""Whether the model is trained on what it will be asked: the chat template, and the tokens it makes.
+"""Whether a model is trained on prompts as an evaluation renders them: the chat template, and its tokens.
 
-It does not know which suites will ask it; all of them apply the template where a model has one.
+All suites apply the template where a model has one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,23 +18,23 @@ from trainers.tokens import raw_text
 
 MARKER = "{% generation %}"
 AROUND = 30
-"""Characters shown on both sides of a difference."""
+"""Characters shown on each side of a difference."""
 UNBOUNDED = 10**9
 
 
 def evaluated_differently(inspected: InspectedStage) -> Iterator[DoctorFinding]:
-    """A policy whose prompts in training are not, token by token, those of an evaluation."""
+    """A policy whose prompts in training differ, token by token, from those of an evaluation."""
     if isinstance(inspected.settings, Reward):
         return
     for row in inspected.rows:
         there = evaluation_ids(inspected.tokenizer, row.prompt)
-        if there != list(row.asked):
+        if there != list(row.prompt_ids):
             raw = not inspected.settings.chat_template and inspected.tokenizer.chat_template is not None
             yield DoctorFinding(
                 check="trained without the chat template" if raw else "prompt differs from evaluation",
                 severity="error",
                 where=f"{inspected.key}.chat_template",
-                evidence=_difference(inspected.tokenizer, list(row.asked), there),
+                evidence=_difference(inspected.tokenizer, list(row.prompt_ids), there),
                 mend="chat_template = true"
                 if raw
                 else "give the model a chat template that renders both alike",
@@ -43,7 +43,7 @@ def evaluated_differently(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 
 def evaluation_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn]) -> list[int]:
-    """The tokens of a prompt as the engine asks it."""
+    """The tokens of a prompt as the engine prepares it."""
     template = tokenizer.chat_template
     if isinstance(template, str):
         turns = [Message(role=turn["role"], content=turn["content"]) for turn in prompt]  # type: ignore[arg-type]  # checked when read
@@ -55,9 +55,9 @@ def evaluation_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn]) -
 
 
 def doubled_beginning(inspected: InspectedStage) -> Iterator[DoctorFinding]:
-    """Two beginning-of-sequence tokens in front: the template's, and the tokenizer's or the data's."""
+    """Two beginning-of-sequence tokens: the template's, and the tokenizer's or the data's."""
     begin = inspected.tokenizer.bos_token_id
-    doubled = [row for row in inspected.rows if begin is not None and row.asked[:2] == (begin, begin)]
+    doubled = [row for row in inspected.rows if begin is not None and row.prompt_ids[:2] == (begin, begin)]
     if doubled:
         yield DoctorFinding(
             check="beginning of sequence doubled",
@@ -70,7 +70,7 @@ def doubled_beginning(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 
 def reward_reads_otherwise(inspected: InspectedStage) -> Iterator[DoctorFinding]:
-    """A reward model with another chat template: it judges texts that look foreign to it."""
+    """A reward model with another chat template: it judges texts in a format it was not trained on."""
     for folder in inspected.reward_models:
         ours, theirs = inspected.tokenizer.chat_template, AutoTokenizer.from_pretrained(folder).chat_template
         if theirs is not None and theirs != ours:
