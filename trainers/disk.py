@@ -22,7 +22,7 @@ NO_SPACE = (
 
 
 @contextmanager
-def as_disk_full(folder: Path) -> Iterator[None]:
+def raising_disk_full(folder: Path) -> Iterator[None]:
     """Raise DiskFull for whatever a library raises when the disk is full."""
     try:
         yield

@@ -4,7 +4,7 @@ It holds no path of this machine.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -28,31 +28,11 @@ def read(folder: Path) -> Mapping[str, Any]:
     return content
 
 
-def write(
-    folder: Path,
-    *,
-    identity: str,
-    inputs: Mapping[str, Json],
-    sources: Sequence[Mapping[str, Json]],
-    parent: str | None,
-    rewards: Sequence[Mapping[str, Json]],
-    started: datetime,
-    metrics: Mapping[str, Json],
-    processes: int,
-) -> None:
-    """Write what the stage was made from and with; `identity` is the hash of `inputs`.
-
-    `processes` is how many trained it, which changes only the order in which numbers are added.
-    """
+def write(folder: Path, made: Mapping[str, Json], started: datetime) -> None:
+    """Write what the stage was made from and with, the packages' versions, and the time it took."""
     finished = datetime.now(UTC)
     content = {
-        "identity": identity,
-        "inputs": inputs,
-        "data": sources,
-        "parent": parent,
-        "rewards": rewards,
-        "metrics": metrics,
-        "processes": processes,
+        **made,
         "packages": package_versions(),
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),

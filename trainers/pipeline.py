@@ -18,7 +18,7 @@ from pathlib import Path
 from harness.errors import ConfigError, TrainingError, UsageError
 from harness.records import Json
 from trainers import manifest
-from trainers.disk import FULL, as_disk_full
+from trainers.disk import FULL, raising_disk_full
 from trainers.job import Job, SelectionInputs, StageProgress, SuiteScorer
 from trainers.launcher import Launch, check_division, join_workers, run_workers
 from trainers.planning import PlanContext, PlannedSelection, PlannedStage, StageOrigin, plan
@@ -69,7 +69,7 @@ def _write_base(origin: StageOrigin) -> None:
     # imported here because torch takes seconds to load, and finished stages do not need it
     from trainers.bases import write_base  # noqa: PLC0415
 
-    with as_disk_full(origin.folder), _locked(origin.folder):
+    with raising_disk_full(origin.folder), _locked(origin.folder):
         if not origin.folder.is_dir():
             write_base(origin)
 
@@ -103,7 +103,7 @@ def _train(
 
     Raises TrainingError, DiskFull, and UsageError for an output folder that cannot be written.
     """
-    with as_disk_full(stage.folder), _locked(stage.folder):
+    with raising_disk_full(stage.folder), _locked(stage.folder):
         if stage.done:  # trained by the process that held the lock
             return
         started = datetime.now(UTC)
@@ -163,22 +163,21 @@ def _selection_inputs(planned: PlannedSelection | None, score: SuiteScorer | Non
 def _write_manifest(
     stage: PlannedStage, started: datetime, metrics: Mapping[str, Json], processes: int
 ) -> None:
-    manifest.write(
-        stage.partial,
-        identity=stage.identity,
-        inputs=stage.inputs,
-        sources=[
+    made: dict[str, Json] = {
+        "identity": stage.identity,
+        "inputs": stage.inputs,
+        "data": [
             {"source": source.name, "rows": len(source.rows), "hash": source.hash} for source in stage.sources
         ],
-        parent=None if stage.parent is None else stage.parent.folder.name,
-        rewards=[
+        "parent": None if stage.parent is None else stage.parent.folder.name,
+        "rewards": [
             {"reward": reward.name, "weight": reward.source.weight, "identity": reward.identity}
             for reward in stage.rewards
         ],
-        started=started,
-        metrics=metrics,
-        processes=processes,
-    )
+        "metrics": metrics,
+        "processes": processes,  # which changes only the order in which numbers are added
+    }
+    manifest.write(stage.partial, made, started)
 
 
 @contextmanager

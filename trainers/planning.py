@@ -233,13 +233,7 @@ class _Planner:
         last: bool,
         within: tuple[str, ...],
     ) -> PlannedStage:
-        kind = stage_kind(stage.kind)
-        if kind.needs_base and parent is None:
-            raise ConfigError("harness.toml", key, f"a {stage.kind} stage needs a base to start from")
-        if not kind.needs_base and parent is not None:
-            raise ConfigError(
-                "harness.toml", key, f"a {stage.kind} stage starts from nothing, and must come first"
-            )
+        _check_base(stage, parent, key)
         settings = STAGE_SETTINGS[stage.kind].model_validate(stage.settings)
         rewards = self.rewards(stage, settings, key, within)
         sources = tuple(self.source(name) for name in stage.data)
@@ -250,7 +244,7 @@ class _Planner:
         selection = self.selection(pipeline.name, settings, key, within)
         inputs: dict[str, Json] = {
             "kind": stage.kind,
-            "version": kind.version,
+            "version": stage_kind(stage.kind).version,
             "settings": settings.identifying(),
             "data": [source.hash for source in sources],
             "parent": parent.identity if parent else None,
@@ -338,6 +332,17 @@ class _Planner:
                 )
         source = RewardSource(source=str(origin.folder), weight=weight)
         return PlannedReward(name=name, source=source, identity=origin.identity)
+
+
+def _check_base(stage: Stage, parent: StageOrigin | None, key: str) -> None:
+    """Raise ConfigError for a stage that lacks a base to start from, or has one that it cannot use."""
+    needs_base = stage_kind(stage.kind).needs_base
+    if needs_base and parent is None:
+        raise ConfigError("harness.toml", key, f"a {stage.kind} stage needs a base to start from")
+    if not needs_base and parent is not None:
+        raise ConfigError(
+            "harness.toml", key, f"a {stage.kind} stage starts from nothing, and must come first"
+        )
 
 
 def _check_shape(kind: str, settings: Training, source: Source, key: str) -> None:

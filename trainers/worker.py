@@ -18,7 +18,7 @@ import torch
 from accelerate import PartialState
 
 from harness.errors import HarnessError, UsageError
-from trainers.disk import as_disk_full
+from trainers.disk import raising_disk_full
 from trainers.job import Job
 from trainers.launcher import OUTCOME, PROGRESS, end_with, read_job, write_error
 from trainers.stages import run
@@ -30,7 +30,7 @@ def main(folder: Path, contact: Path) -> None:
     job = read_job(folder)
     restore_on_cpu()
     try:
-        with as_disk_full(job.folder):
+        with raising_disk_full(job.folder):
             state = join_group(job)
             metrics = run(
                 replace(

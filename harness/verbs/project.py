@@ -262,7 +262,7 @@ class Project:
         )
 
     def mix(self, name: str) -> Source:
-        """The rows of a mix, which is made where it is not kept yet. Raises what `kept_mix` does."""
+        """The rows of a mix, which is made where it is not kept yet. Raises as `cached_mix` does."""
         if name not in self.registry.mixes:
             raise UnknownName("mix", name, self.registry.mixes)
         if name not in self._mixes:

@@ -291,10 +291,10 @@ import errno, sys
 from pathlib import Path
 from traceback import format_exc
 from harness.errors import HarnessError
-from trainers.disk import disk_full_by_name
+from trainers.disk import raising_disk_full
 from trainers.launcher import write_error
 try:
-    with disk_full_by_name(Path(sys.argv[1])):
+    with raising_disk_full(Path(sys.argv[1])):
         raise OSError(errno.ENOSPC, "No space left on device")
 except HarnessError as error:
     write_error(Path(sys.argv[2]), error, format_exc())
