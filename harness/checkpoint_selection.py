@@ -47,7 +47,7 @@ class LeftOut:
         return [seen for seen in observations if not self.holds(suite, seen.cluster)]
 
     def note(self, suite: str, clusters: Mapping[str, str]) -> str | None:
-        """What a reader must know about a suite, if anything; `clusters` holds the clusters of samples by id."""
+        """What a reader must know about a suite, if anything; `clusters` is by the ids of its samples."""
         splits = self._of(suite)
         if not splits:
             return None
