@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from harness.bounds import bounds
 from harness.breakdown import Breakdown
+from harness.checkpoint_selection import NOTHING, LeftOut, cluster_of
 from harness.preferences import HUMANS, Analysis
 from harness.records import Comparison, Metric, Row, Run, Sample, Score, Verdict
-from harness.selection import NOTHING, LeftOut, cluster_of
 from harness.stats import mean_interval
 from harness.store import CutAnswers, Store
 from reports.board import (

@@ -25,7 +25,7 @@ from harness.cli.progress import ProgressBars
 from harness.store import Store
 from harness.verbs.project import open_project
 from tests.tiny_models import tiny_llama
-from trainers.stage import StageProgress
+from trainers.job import StageProgress
 
 SUITES = """
 [suites.toy-ifeval]
@@ -1008,7 +1008,7 @@ def test_a_full_disk_while_training(project: Working, monkeypatch: pytest.Monkey
         message = project.complaint(3, "train", "p")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "training goes on from the last whole checkpoint" in message
+    assert "training resumes from the last complete checkpoint" in message
 
     steps = when_trained(monkeypatch, 0, lambda: None)
     assert 0 == project.run("train", "p")[0]

@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.checkpoint_selection import LeftOut, SelectionSplit
 from harness.errors import UnknownName
 from harness.protocols import Suite
 from harness.records import Local, Observation, Response
-from harness.selection import LeftOut, SelectionSplit
 from harness.store import Store
+from harness.verbs.checkpoint_selection import score_part, selection_metric
 from harness.verbs.project import open_project
-from harness.verbs.selecting import score_part, selecting_metric
 from suites.catalogue import open_suite
 from tests.suites.scripted import FunctionEngine, says
 from tests.tiny_models import tiny_llama
 from tests.working import Working
-from trainers.settings import Select
+from trainers.settings import CheckpointSelection
 
 ROWS = [{"id": f"{number}", "prompt": f"What is {number}?", "target": "the"} for number in range(40)]
 SPLIT = SelectionSplit(suite="mine", share=0.5, seed=0)
@@ -248,7 +248,7 @@ def toy_ifeval() -> Suite:
 def test_only_what_selects_is_scored() -> None:
     """The score is computed on the samples of the split, and on no other."""
     suite, engine = toy_ifeval(), FunctionEngine(answer=lambda prompt: says("red"))
-    select = Select(by="suite", suite="toy-ifeval", share=0.4, seed=3)
+    select = CheckpointSelection(by="suite", suite="toy-ifeval", share=0.4, seed=3)
     scored = score_part(suite, engine, select)
     split = SelectionSplit(suite="toy-ifeval", share=0.4, seed=3)
     every = [row.sample.id for row in suite.rows(engine)]
@@ -263,7 +263,9 @@ def test_unscored_samples_are_left_out() -> None:
     """They are no zeros."""
     refused = Response(text="", stopped="refused", reason="no")
     scored = score_part(
-        toy_ifeval(), FunctionEngine(answer=lambda prompt: refused), Select(by="suite", suite="toy-ifeval")
+        toy_ifeval(),
+        FunctionEngine(answer=lambda prompt: refused),
+        CheckpointSelection(by="suite", suite="toy-ifeval"),
     )
     assert {} == scored.values
 
@@ -271,8 +273,8 @@ def test_unscored_samples_are_left_out() -> None:
 def test_the_metric_is_the_one_named_or_the_headline() -> None:
     """A name that it has not is told, with the nearest."""
     suite = toy_ifeval()
-    assert "prompt_strict" == selecting_metric(suite, Select(by="suite", suite="s")).name
-    named = Select(by="suite", suite="s", metric="instruction_strict")
-    assert "instruction_strict" == selecting_metric(suite, named).name
+    assert "prompt_strict" == selection_metric(suite, CheckpointSelection(by="suite", suite="s")).name
+    named = CheckpointSelection(by="suite", suite="s", metric="instruction_strict")
+    assert "instruction_strict" == selection_metric(suite, named).name
     with pytest.raises(UnknownName, match="did you mean 'prompt_strict'"):
-        selecting_metric(suite, Select(by="suite", suite="s", metric="prompt_stric"))
+        selection_metric(suite, CheckpointSelection(by="suite", suite="s", metric="prompt_stric"))

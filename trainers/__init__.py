@@ -1,1 +1,1 @@
-"""How candidates come to be: one thin file per kind of stage, and the pipeline that chains them."""
+"""How candidates are made: one thin module for each kind of stage, and the pipelines that chain them."""

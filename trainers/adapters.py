@@ -1,9 +1,7 @@
-"""Low-rank adapters: what PEFT is told, and how the candidate comes from an adapter.
+"""Low-rank adapters: PEFT's configuration, and the candidate that an adapter is merged into.
 
-A candidate is always a whole model, so that whatever evaluates, serves or trains on it needs to know nothing
-of adapters. It is the base, loaded anew and unquantised, with the adapter merged into it.
-
-It does not know what is learned.
+A candidate is always a whole model, so that whatever evaluates, serves or trains it further can ignore
+adapters. It is the base, loaded again without quantisation, with the adapter merged into it.
 """
 
 from importlib.util import find_spec
@@ -19,50 +17,52 @@ from transformers import (
 )
 
 from harness.errors import UsageError
+from trainers.job import Job
 from trainers.settings import Conversational
-from trainers.stage import Job
 
 FOLDER = "adapter"
 """Beside the candidate's own files."""
 
 
-def adapting(job: Job, *, judges: bool = False) -> dict[str, Any]:
-    """What a TRL trainer is told of an adapter; nothing where none is asked for.
+def adapter_arguments(job: Job, *, judges: bool = False) -> dict[str, Any]:
+    """A TRL trainer's arguments about adapters; empty where the stage trains none.
 
-    `judges`: the model has one number as its head, which is trained whole. Raises UsageError where the base
-    is to be quantised and this machine cannot.
+    `judges`: the model's head is one number, which is trained as a whole. Raises UsageError where the base is
+    to be quantised and this machine cannot.
     """
     assert isinstance(job.settings, Conversational)
-    asked = job.settings.adapter
-    if asked is None:
+    adapter = job.settings.adapter
+    if adapter is None:
         return {}
-    told: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "peft_config": LoraConfig(
-            r=asked.rank,
-            lora_alpha=asked.alpha,
-            lora_dropout=asked.dropout,
-            target_modules="all-linear" if asked.targets == ("all-linear",) else list(asked.targets),
+            r=adapter.rank,
+            lora_alpha=adapter.alpha,
+            lora_dropout=adapter.dropout,
+            target_modules="all-linear" if adapter.targets == ("all-linear",) else list(adapter.targets),
             task_type="SEQ_CLS" if judges else "CAUSAL_LM",
         )
     }
-    return told if asked.quantize is None else told | {"quantization_config": _quantised()}
+    return arguments if adapter.quantize is None else arguments | {"quantization_config": _quantization()}
 
 
-def merged(job: Job, adapted: PeftModel) -> PreTrainedModel:
-    """Keep the adapter, and return the base with it merged in, in float32."""
-    adapted.save_pretrained(str(job.folder / FOLDER))
-    if adapted.peft_config["default"].task_type == "SEQ_CLS":
+def merge_adapter(job: Job, model: PreTrainedModel) -> PreTrainedModel:
+    """The model, or, for an adapter, its base in float32 with the adapter merged in; the adapter is saved."""
+    if not isinstance(model, PeftModel):
+        return model
+    model.save_pretrained(str(job.folder / FOLDER))
+    if model.peft_config["default"].task_type == "SEQ_CLS":
         base = AutoModelForSequenceClassification.from_pretrained(
             str(job.base), dtype=torch.float32, num_labels=1
         )
     else:
         base = AutoModelForCausalLM.from_pretrained(str(job.base), dtype=torch.float32)
     whole: PreTrainedModel = PeftModel.from_pretrained(base, job.folder / FOLDER).merge_and_unload()
-    whole.config.pad_token_id = cast(PreTrainedModel, adapted.get_base_model()).config.pad_token_id
+    whole.config.pad_token_id = cast(PreTrainedModel, model.get_base_model()).config.pad_token_id
     return whole
 
 
-def _quantised() -> BitsAndBytesConfig:
+def _quantization() -> BitsAndBytesConfig:
     """4-bit NormalFloat with double quantisation, as QLoRA has it."""
     if not torch.cuda.is_available():
         raise UsageError(
@@ -70,7 +70,7 @@ def _quantised() -> BitsAndBytesConfig:
         )
     if find_spec("bitsandbytes") is None:
         raise UsageError('`adapter = { quantize = "4bit" }` needs bitsandbytes: pip install bitsandbytes')
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers types it not
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # not annotated there
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

@@ -1,9 +1,9 @@
 """What stages start from, written as an ordinary folder: a GGUF file, or a base with an adapter.
 
-    OUTPUT/bases/HASH/    the model, its weights unpacked or its adapter merged, with the tokenizer that it is
-                          asked with; named by the hash of what it is made from, and made once
+    OUTPUT/bases/HASH/    the model, its weights unpacked or its adapter merged, with the tokenizer it is
+                          used with; named by the hash of what it is made from, and made once
 
-Trainers are handed a folder, so that all of them, and their reference models, read the same weights.
+Trainers are given a folder, so that all of them, and their reference models, read the same weights.
 """
 
 from contextlib import nullcontext
@@ -20,11 +20,11 @@ from harness.engine.gguf import read_once
 from harness.engine.identity import identify
 from harness.engine.network import load_tokenizer, load_weights
 from harness.records import Local
-from trainers.planning import Origin
+from trainers.planning import StageOrigin
 
 
-def write_base(origin: Origin) -> None:
-    """Write what `origin` is made from, in its own number format. Raises what loading it raises."""
+def write_base(origin: StageOrigin) -> None:
+    """Write what `origin` is made from, in the original's number format. Raises as loading it does."""
     model = origin.written_from
     assert model is not None
     source = cast(Local, model.source)

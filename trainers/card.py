@@ -1,15 +1,14 @@
 """A mix's data card: where its rows come from, what was removed and why, how long they are, what they say.
 
-Markdown, for people. What comes from rows stands in code spans and is never read as markup. It does not know
-how a mix is made.
+Markdown, for people. What comes from rows stands in code spans, so that nothing in it is read as markup.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 
 from harness.records import Mix
+from trainers.build_mix import EXAMPLES, STEPS, BuiltMix
 from trainers.mapping import SCHEMA, Removed
-from trainers.mixing import EXAMPLES, STEPS, Built
 from trainers.reading import Row
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -17,7 +16,7 @@ SHOWN = 400
 """Characters of a turn in an example."""
 
 
-def card(built: Built) -> str:
+def card(built: BuiltMix) -> str:
     """The whole card."""
     parts = [
         f"# Data card: {built.mix.name}",
@@ -33,7 +32,7 @@ def card(built: Built) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _sources(built: Built) -> str:
+def _sources(built: BuiltMix) -> str:
     rows = [
         (
             str(place + 1),
@@ -57,14 +56,14 @@ def _amount(mix: Mix, place: int) -> str:
     return "all that are left" if source.weight is None else f"weight {source.weight:g}"
 
 
-def _counts(built: Built) -> str:
+def _counts(built: BuiltMix) -> str:
     done = [step for step in STEPS if step in built.sources[0].rows]
     rows = [(code(counted.data), *(f"{counted.rows[step]:,}" for step in done)) for counted in built.sources]
     totals = [f"{sum(counted.rows[step] for counted in built.sources):,}" for step in done]
     return "## Rows left after each step\n\n" + table(("source", *done), [*rows, ("all", *totals)])
 
 
-def _cleaning(built: Built) -> str:
+def _cleaning(built: BuiltMix) -> str:
     mix = built.mix
     most = "any number of" if mix.max_characters is None else f"{mix.max_characters:,}"
     duplicates = {
@@ -83,7 +82,7 @@ def _cleaning(built: Built) -> str:
     return "## How it was cleaned\n\n" + "\n".join(lines)
 
 
-def _decontamination(built: Built) -> str:
+def _decontamination(built: BuiltMix) -> str:
     if not built.compared:
         return "**Rows were not compared with any suite's prompts.**"
     suites = ", ".join(f"{suite} ({number:,})" for suite, number in built.compared.items())
@@ -93,7 +92,7 @@ def _decontamination(built: Built) -> str:
     )
 
 
-def _removed(built: Built) -> str:
+def _removed(built: BuiltMix) -> str:
     parts = ["## What was removed"]
     for step in built.steps:
         parts.append(f"### {step.name}: {step.removed:,}")
@@ -105,13 +104,13 @@ def _removed(built: Built) -> str:
     return "\n\n".join(parts)
 
 
-def _example(built: Built, each: Removed) -> str:
+def _example(built: BuiltMix, each: Removed) -> str:
     where = f"{built.sources[each.source].data}, row {each.number:,}"
     detail = f" ({code(each.detail)})" if each.detail else ""
     return f"- {code(where)}, {each.why}{detail}: {code(each.excerpt)}"
 
 
-def _lengths(built: Built) -> str:
+def _lengths(built: BuiltMix) -> str:
     heading = ("source", *(f"{percent} %" for percent in PERCENTILES))
     rows = [
         (code(counted.data), *percentiles(counted.characters))
@@ -119,12 +118,12 @@ def _lengths(built: Built) -> str:
         if counted.characters
     ]
     everything = sorted(length for counted in built.sources for length in counted.characters)
-    text = "Characters of a row, all turns together: so many percent of the rows have at most so many.\n\n"
+    text = "Characters of a row, all turns together, by percentile of the rows.\n\n"
     return "## Lengths\n\n" + text + table(heading, [*rows, ("all", *percentiles(everything))])
 
 
 def percentiles(ascending: Sequence[int]) -> list[str]:
-    """The smallest value that is not below so many percent of them."""
+    """The values at `PERCENTILES`: each the smallest that so many percent do not exceed."""
     places = [max(0, -(-percent * len(ascending) // 100) - 1) for percent in PERCENTILES]
     return [f"{ascending[place]:,}" for place in places]
 
@@ -136,7 +135,7 @@ def _examples(rows: Sequence[Row]) -> str:
 
 
 def _shown(row: Row) -> list[str]:
-    """A list item per column, and in it one per turn."""
+    """A list item for each column, with one for each of its turns."""
     lines = []
     for column in (name for name in row if name in SCHEMA):
         turns = row[column]
@@ -153,7 +152,7 @@ def _cut(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A code span, in which nothing is markup, and which a table's cell can hold."""
+    """A code span, in which nothing is markup and which fits into a table's cell."""
     inside = " ".join(text.split()).replace("|", "¦")
     longest = max(map(len, re.findall(r"`+", inside)), default=0)
     fence = "`" * (longest + 1)
@@ -161,6 +160,6 @@ def code(text: str) -> str:
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; all columns but the first are numbers or short."""
+    """A Markdown table."""
     lines = [heading, ["---"] * len(heading), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

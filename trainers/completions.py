@@ -1,10 +1,8 @@
-"""What a policy wrote while it was trained, every so many steps, with what it was rewarded for it.
+"""Answers that a policy wrote while it was trained, every few steps, with their rewards.
 
-TRL calls every reward function with the prompts and answers of a step. The last of ours has no opinion, and
-keeps what it sees, with the numbers that our other functions gave. What a reward model gives is only in the
-training's log: TRL asks it itself.
-
-It does not know what the answers are worth.
+TRL calls every reward function with the prompts and answers of a step. The last of ours rewards nothing, and
+keeps what it sees, with the rewards of our other functions. Those of a reward model are only in the
+training's log, since TRL runs it itself.
 """
 
 import json
@@ -17,18 +15,18 @@ from harness.records import Json
 
 FILE = "completions.jsonl"
 KEEPING = "keep_completions"
-"""How TRL's log calls the function that keeps: it is no reward."""
+"""The name, in TRL's log, of the function that keeps answers: it is no reward."""
 KEPT = 8
-"""Answers of a step that are kept: the first of each of as many prompts."""
+"""Answers kept of a step: the first one to each of so many prompts."""
 
 RewardFunction = Callable[..., list[float | None]]
 
 
-class Keeper:
+class CompletionLog:
     """Keeps answers of every `every`-th step in a folder.
 
     Of several processes, each sees the answers to its own prompts: `gathered` gives each the items of all,
-    and one `writes`.
+    and only one `writes`.
     """
 
     def __init__(
@@ -46,11 +44,11 @@ class Keeper:
         self._given: dict[str, Sequence[float | None]] = {}
 
     def watched(self, function: RewardFunction) -> RewardFunction:
-        """The function, whose numbers are kept beside the answers."""
+        """The function, its rewards being kept beside the answers."""
 
         @wraps(function)
-        def called(**told: Any) -> list[float | None]:
-            values = function(**told)
+        def called(**arguments: Any) -> list[float | None]:
+            values = function(**arguments)
             self._given[function.__name__] = values
             return values
 
@@ -59,7 +57,7 @@ class Keeper:
     def keep_completions(
         self, prompts: Sequence[Any], completions: Sequence[Any], trainer_state: Any, **others: Any
     ) -> list[float | None]:
-        """A reward function that has no opinion, called after the others."""
+        """A reward function that rewards nothing, called after the others."""
         step = int(trainer_state.global_step)
         if step % self._every == 0:
             lines = self._gathered(self._lines(step, prompts, completions))
@@ -81,7 +79,7 @@ class Keeper:
         ]
 
     def _write(self, step: int, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Once per step: a training that goes on from a checkpoint does some steps again."""
+        """Write once per step: a training resumed from a checkpoint repeats some steps."""
         if any(line["step"] == step for line in read(self._file.parent)):
             return
         first: dict[str, Mapping[str, Any]] = {}
@@ -93,7 +91,7 @@ class Keeper:
 
 
 def read(folder: Path) -> list[Mapping[str, Json]]:
-    """What was kept, in the order of steps; a line that a kill cut off is left out."""
+    """The kept answers, in the order of steps; a line cut off by a kill is left out."""
     file = folder / FILE
     if not file.is_file():
         return []

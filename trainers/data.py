@@ -1,9 +1,7 @@
-"""The few shapes that training rows may have: texts, demonstrations, pairs and questions.
+"""The shapes that training rows can have: texts, demonstrations, pairs of answers, and prompts.
 
-Turns are read as `harness.turns` has them, those of ShareGPT's `conversations` too. A column that is null is
-no column: tables write null where a row lacks one.
-
-It does not know where rows come from, what they are used for, tokenizers, or what is asked in evaluation.
+Turns are read as in `harness.turns`, ShareGPT's `conversations` included. A column that is null counts as
+missing: tables write null where a row lacks one.
 """
 
 import re
@@ -18,7 +16,7 @@ Turn = dict[str, str]
 """A message as chat templates read it: `role` and `content`."""
 
 CONVERSATIONS = ("prompt", "messages", "conversations")
-"""The columns that a question's turns can stand in."""
+"""The columns that can hold a prompt's turns."""
 TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):[ \t]?")
 
 
@@ -29,7 +27,7 @@ class Demonstration(NamedTuple):
     answer: str
 
 
-class Pair(NamedTuple):
+class PreferencePair(NamedTuple):
     """Two answers to one prompt, the better one first."""
 
     prompt: list[Turn]
@@ -37,8 +35,8 @@ class Pair(NamedTuple):
     rejected: str
 
 
-class Question(NamedTuple):
-    """A prompt to be answered, and what else the row knows about it."""
+class TrainingPrompt(NamedTuple):
+    """A prompt to answer, and the row's other columns."""
 
     prompt: list[Turn]
     columns: Row
@@ -52,13 +50,13 @@ def texts(data: str, rows: Iterable[Row]) -> list[str]:
 def demonstrations(data: str, rows: Iterable[Row]) -> list[Demonstration]:
     """From `messages`, `prompt`/`completion`, `instruction`/`input`/`output`, or `conversations`.
 
-    Raises DataError, also where the last turn is not the assistant's, or is marked as not to be learned.
+    Raises DataError, also where the last turn is not the assistant's, or is marked as not to be trained on.
     """
     return [demonstration(data, number, row) for number, row in enumerate(rows, start=1)]
 
 
-def pairs(data: str, rows: Iterable[Row]) -> list[Pair]:
-    """From `chosen`/`rejected`: answers beside a `prompt`, `instruction` or `conversations`, or whole ones.
+def pairs(data: str, rows: Iterable[Row]) -> list[PreferencePair]:
+    """From `chosen`/`rejected`: answers beside `prompt`, `instruction` or `conversations`, or whole ones.
 
     Conversations are lists of messages, or transcripts ("\\n\\nHuman: … \\n\\nAssistant: …"). Two that differ
     before their last turns answer different prompts and are left out: published data have some (5 of the
@@ -68,16 +66,16 @@ def pairs(data: str, rows: Iterable[Row]) -> list[Pair]:
     return [each for each in read_rows if each is not None]
 
 
-def questions(data: str, rows: Iterable[Row]) -> list[Question]:
-    """From `prompt`, `messages`, `instruction`/`input`, or `conversations`: a last answer is left off.
+def training_prompts(data: str, rows: Iterable[Row]) -> list[TrainingPrompt]:
+    """From `prompt`, `messages`, `instruction`/`input`, or `conversations`, without a final answer.
 
     Raises DataError.
     """
-    return [question(data, number, row) for number, row in enumerate(rows, start=1)]
+    return [training_prompt(data, number, row) for number, row in enumerate(rows, start=1)]
 
 
 def demonstration(data: str, number: int, row: Row) -> Demonstration:
-    """One row of `demonstrations`, the `number`th of `data`."""
+    """One row of `demonstrations`; `number` is its place in `data`."""
     row = _present(row)
     if "messages" in row:
         return _learned(data, number, row["messages"])
@@ -93,7 +91,7 @@ def demonstration(data: str, number: int, row: Row) -> Demonstration:
     raise _missing(data, number, row, needed)
 
 
-def pair(data: str, number: int, row: Row) -> Pair | None:
+def pair(data: str, number: int, row: Row) -> PreferencePair | None:
     """One row of `pairs`; None where its conversations differ before their last turns."""
     row = _present(row)
     if "chosen" not in row or "rejected" not in row:
@@ -102,7 +100,7 @@ def pair(data: str, number: int, row: Row) -> Pair | None:
     if len(chosen) > 1 or len(rejected) > 1:
         prompt, better = _split(data, number, chosen)
         other, worse = _split(data, number, rejected)
-        return Pair(prompt, better, worse) if prompt == other else None
+        return PreferencePair(prompt, better, worse) if prompt == other else None
     if "prompt" in row:
         prompt = _conversation(data, number, row["prompt"])
     elif "instruction" in row:
@@ -111,11 +109,11 @@ def pair(data: str, number: int, row: Row) -> Pair | None:
         prompt = _conversation(data, number, row["conversations"])
     else:
         raise _missing(data, number, row, "`prompt`, or whole conversations in `chosen` and `rejected`")
-    return Pair(prompt, chosen[-1]["content"], rejected[-1]["content"])
+    return PreferencePair(prompt, chosen[-1]["content"], rejected[-1]["content"])
 
 
-def question(data: str, number: int, row: Row) -> Question:
-    """One row of `questions`."""
+def training_prompt(data: str, number: int, row: Row) -> TrainingPrompt:
+    """One row of `training_prompts`."""
     given = _present(row)
     if "prompt" in given:
         prompt = _conversation(data, number, given["prompt"])
@@ -131,22 +129,22 @@ def question(data: str, number: int, row: Row) -> Question:
         prompt = prompt[:-1]
     if not prompt:
         raise DataError(data, number, "there is no turn before the answer")
-    return Question(prompt, {name: value for name, value in row.items() if name not in CONVERSATIONS})
+    return TrainingPrompt(prompt, {name: value for name, value in row.items() if name not in CONVERSATIONS})
 
 
 def _present(row: Row) -> Row:
-    """The row's columns but for those that are null."""
+    """The row's columns that are not null."""
     return {name: value for name, value in row.items() if value is not None}
 
 
 def _learned(data: str, number: int, value: object) -> Demonstration:
-    """A conversation that ends with what is to be learned."""
+    """A conversation that ends with the answer to learn."""
     _check_weight(data, number, value)
     return _split(data, number, _conversation(data, number, value))
 
 
 def _check_weight(data: str, number: int, turns: object) -> None:
-    """Raise DataError for a last answer of weight 0, by which OpenAI's files say that it teaches nothing."""
+    """Raise DataError for a last answer of weight 0, which in OpenAI's format is not trained on."""
     last = turns[-1] if isinstance(turns, list | tuple) and turns else None
     if isinstance(last, Mapping) and last.get("weight") == 0:
         raise DataError(
@@ -161,7 +159,7 @@ def _split(data: str, number: int, turns: list[Turn]) -> Demonstration:
 
 
 def _conversation(data: str, number: int, value: object) -> list[Turn]:
-    """Turns; a plain text is the user's."""
+    """The turns of a conversation; a plain text is the user's turn."""
     if isinstance(value, str):
         turns = _transcript(value) or [{"role": "user", "content": value}]
         return turns[:-1] if turns[-1] == {"role": "assistant", "content": ""} else turns
@@ -169,7 +167,7 @@ def _conversation(data: str, number: int, value: object) -> list[Turn]:
 
 
 def _answer(data: str, number: int, value: object) -> list[Turn]:
-    """Turns ending with an answer; a plain text is the assistant's, and one turn need be no list."""
+    """Turns that end with an answer; a plain text is the assistant's turn, and one turn needs no list."""
     if isinstance(value, str):
         return _transcript(value) or [{"role": "assistant", "content": value}]
     turns = _turns(data, number, [value] if isinstance(value, Mapping) else value)
@@ -188,14 +186,14 @@ def _turns(data: str, number: int, value: object) -> list[Turn]:
 
 
 def _transcript(text: str) -> list[Turn]:
-    """Anthropic's form of a conversation; nothing where the text is none."""
+    """The turns of a transcript in Anthropic's form; empty for any other text."""
     if not text.startswith("\n\nHuman:"):
         return []
     _, *parts = TRANSCRIPT.split(text)
     roles = {"Human": "user", "Assistant": "assistant"}
     return [
-        {"role": roles[speaker], "content": said.strip()}
-        for speaker, said in zip(parts[::2], parts[1::2], strict=True)
+        {"role": roles[speaker], "content": words.strip()}
+        for speaker, words in zip(parts[::2], parts[1::2], strict=True)
     ]
 
 

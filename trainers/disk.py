@@ -1,7 +1,4 @@
-"""What several libraries say of a full disk, as one error.
-
-It does not know what is written.
-"""
+"""A full disk, which several libraries report each in its own way, as one error."""
 
 import errno
 from collections.abc import Iterator
@@ -13,7 +10,7 @@ from safetensors import SafetensorError
 from harness.errors import DiskFull
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""A full disk, a full quota, and the size that a file may have (`ulimit -f`)."""
+"""A full disk, a full quota, and the limit on a file's size (`ulimit -f`)."""
 NO_SPACE = (
     "No space left on device",
     "os error 28",
@@ -21,19 +18,19 @@ NO_SPACE = (
     "PytorchStreamWriter failed writing file",
     "unexpected pos",
 )
-"""How libraries that hide the error number say that a disk is full."""
+"""Messages of libraries that hide the error number of a full disk."""
 
 
 @contextmanager
-def disk_full_by_name(folder: Path) -> Iterator[None]:
-    """Turn what several libraries say of a full disk into DiskFull."""
+def raising_disk_full(folder: Path) -> Iterator[None]:
+    """Raise DiskFull for whatever a library raises when the disk is full."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         number = error.errno if isinstance(error, OSError) else None
-        if number in FULL or any(said in str(error) for said in NO_SPACE):
+        if number in FULL or any(message in str(error) for message in NO_SPACE):
             raise DiskFull(
-                f"the disk is full; {folder} could not be written. Make room and give the same command: "
-                "training goes on from the last whole checkpoint"
+                f"the disk is full; {folder} could not be written. Make room and run the same command: "
+                "training resumes from the last complete checkpoint"
             ) from error
         raise

@@ -1,16 +1,12 @@
-"""Direct preference optimisation: the chosen answer is made likelier than the rejected one.
+"""Direct preference optimisation: the chosen answer becomes likelier than the rejected one.
 
-Over TRL's DPOTrainer, always handed a path, so that its reference is the base itself. Pairs are given, or
-drawn from the base and ranked by reward (`on_policy`); drawn ones are kept in `pairs.jsonl`.
-
-It does not know what the preferences are about.
+With TRL's DPOTrainer, always given a path, so that its reference model is the base itself. Pairs come from
+the data, or are sampled from the base and ranked by reward (`on_policy`); these are kept in `pairs.jsonl`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from time import sleep
-from typing import Any, cast
+from typing import cast
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -19,19 +15,20 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from harness.errors import TrainingError
 from harness.records import Json
-from trainers.adapters import adapting
-from trainers.data import Pair, Question, pairs, questions
-from trainers.drawing import Drawing, draw
+from trainers.adapters import adapter_arguments
+from trainers.data import PreferencePair, TrainingPrompt, pairs, training_prompts
 from trainers.holdout import fitting, held_out
-from trainers.rewards import as_given, total_rewards
-from trainers.select import choose
+from trainers.job import Job
+from trainers.jsonl import read_jsonl, write_jsonl
+from trainers.policy import train_policy
+from trainers.rewards import total_rewards, trl_answer, trl_prompt
+from trainers.sample_answers import AnswerSampling, sample_answers
 from trainers.settings import Dpo
-from trainers.stage import Job
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
-from trainers.training import common_arguments, evaluating, save_policy, train
+from trainers.training import epoch_arguments
 
-WAITING = 0.2
-"""Seconds between two looks whether the main process has drawn the answers."""
+POLL_SECONDS = 0.2
+"""Seconds between checks whether the main process has sampled the pairs."""
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -39,8 +36,8 @@ def run(job: Job) -> Mapping[str, Json]:
     settings = cast(Dpo, job.settings)
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
-    preferred = drawn_pairs(job, settings, tokenizer) if settings.on_policy else pairs(job.data, job.rows)
-    selecting, learned = fitting(
+    preferred = sampled_pairs(job, settings, tokenizer) if settings.on_policy else pairs(job.data, job.rows)
+    loss_rows, learned = fitting(
         job.data,
         held_out(job.data, preferred, settings.share_for_loss, seed=job.seed),
         lambda pair: length(tokenizer, pair, chat=chat) <= settings.max_length,
@@ -49,52 +46,41 @@ def run(job: Job) -> Mapping[str, Json]:
     trainer = DPOTrainer(
         model=base,
         args=DPOConfig(
-            **common_arguments(job),
-            **evaluating(job),
-            num_train_epochs=settings.epochs,
-            max_length=None,
+            **epoch_arguments(job),
             beta=settings.beta,
             loss_type=list(settings.loss),
             loss_weights=list(settings.loss_weights) or None,
         ),
-        train_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in learned]),
-        eval_dataset=Dataset.from_list([as_row(pair, chat=chat) for pair in selecting])
-        if selecting
-        else None,
+        train_dataset=_dataset(learned, chat=chat),
+        eval_dataset=_dataset(loss_rows, chat=chat) if loss_rows else None,
         processing_class=tokenizer,
-        **adapting(job),
+        **adapter_arguments(job),
     )
-    model, metrics = train(job, trainer)
-    save = partial(save_policy, tokenizer=tokenizer, chat=chat)
-    metrics |= choose(job, trainer, save)
-    save(job, model)
+    metrics = train_policy(job, trainer, tokenizer, chat=chat)
     return {
         "rows": len(learned),
-        "rows_held_out": len(selecting),
-        "rows_too_long": len(preferred) - len(learned) - len(selecting),
+        "rows_held_out": len(loss_rows),
+        "rows_too_long": len(preferred) - len(learned) - len(loss_rows),
         "rows_unpaired": len(job.rows) - len(preferred),
         **metrics,
     }
 
 
-def _dataset(preferred: Sequence[Pair], *, chat: bool) -> Dataset:
-    return Dataset.from_list([as_row(pair, chat=chat) for pair in preferred])
+def _dataset(pairs: Sequence[PreferencePair], *, chat: bool) -> Dataset:
+    """Pairs as TRL takes them: messages, or texts."""
+    rows = [
+        {
+            "prompt": trl_prompt(pair.prompt, chat=chat),
+            "chosen": trl_answer(pair.chosen, chat=chat),
+            "rejected": trl_answer(pair.rejected, chat=chat),
+        }
+        for pair in pairs
+    ]
+    return Dataset.from_list(rows)
 
 
-def as_row(pair: Pair, *, chat: bool) -> dict[str, Any]:
-    """A pair as TRL takes it: messages, or texts."""
-    answers = {"chosen": pair.chosen, "rejected": pair.rejected}
-    return {
-        "prompt": as_given(pair.prompt, chat=chat),
-        **{
-            side: [{"role": "assistant", "content": answer}] if chat else answer
-            for side, answer in answers.items()
-        },
-    }
-
-
-def length(tokenizer: PreTrainedTokenizerBase, pair: Pair, *, chat: bool) -> int:
-    """Tokens of the prompt with the longer answer."""
+def length(tokenizer: PreTrainedTokenizerBase, pair: PreferencePair, *, chat: bool) -> int:
+    """Tokens of the prompt and the longer answer."""
     answers = (
         answer_ids(tokenizer, pair.prompt, answer, chat=chat) for answer in (pair.chosen, pair.rejected)
     )
@@ -104,42 +90,42 @@ def length(tokenizer: PreTrainedTokenizerBase, pair: Pair, *, chat: bool) -> int
 # ---------------------------------------------------------------- pairs from the base's own answers
 
 
-def drawn_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> list[Pair]:
-    """Best against worst of the base's own answers; drawn once, then read again from `pairs.jsonl`.
+def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> list[PreferencePair]:
+    """Best against worst of the base's own answers, sampled once and then read from `pairs.jsonl`.
 
-    Of several processes the main one draws them, so that they are the ones that one process draws.
+    Of several processes the main one samples them, so that the pairs are those of a single process.
     """
     kept = job.folder / "pairs.jsonl"
     while not job.is_main and not kept.exists():
-        sleep(WAITING)
+        sleep(POLL_SECONDS)
     if not kept.exists():
-        asked = questions(job.data, job.rows)
-        answers = draw(
+        prompts = training_prompts(job.data, job.rows)
+        answers = sample_answers(
             str(job.base),
             tokenizer,
-            [question.prompt for question in asked],
-            Drawing(settings.on_policy, settings.max_new_tokens, settings.temperature),
+            [each.prompt for each in prompts],
+            AnswerSampling(settings.on_policy, settings.max_new_tokens, settings.temperature),
             chat=settings.chat_template,
             seed=job.seed,
             on_progress=job.on_progress,
         )
-        worth = total_rewards(job.rewards, asked, answers, chat=settings.chat_template)
-        ranked = [best_and_worst(*row) for row in zip(asked, answers, worth, strict=True)]
-        lines = [json.dumps(pair._asdict()) for pair in ranked if pair is not None]
-        kept.with_suffix(".new").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        kept.with_suffix(".new").rename(kept)
-    drawn = [Pair(**json.loads(line)) for line in kept.read_text(encoding="utf-8").splitlines()]
-    if not drawn:
+        worth = total_rewards(job.rewards, prompts, answers, chat=settings.chat_template)
+        ranked = [best_and_worst(*row) for row in zip(prompts, answers, worth, strict=True)]
+        write_jsonl(kept, (pair._asdict() for pair in ranked if pair is not None))
+    sampled = [PreferencePair(**each) for each in read_jsonl(kept)]
+    if not sampled:
         raise TrainingError(
-            "dpo: the reward tells no two of the base's answers apart, so there is no pair to learn"
+            "dpo: the reward gives all of the base's answers to a prompt the same, so no pair can be learned"
         )
-    return drawn
+    return sampled
 
 
-def best_and_worst(question: Question, answers: Sequence[str], worth: Sequence[float]) -> Pair | None:
+def best_and_worst(
+    prompt: TrainingPrompt, answers: Sequence[str], worth: Sequence[float]
+) -> PreferencePair | None:
     """The pair of one prompt; None where all answers are worth the same."""
     best = max(range(len(answers)), key=lambda place: worth[place])
     worst = min(range(len(answers)), key=lambda place: worth[place])
     if worth[best] == worth[worst]:
         return None
-    return Pair(question.prompt, answers[best], answers[worst])
+    return PreferencePair(prompt.prompt, answers[best], answers[worst])

@@ -1,9 +1,7 @@
-"""What training would do, before it does it: which stages are there, which are trained, why, and how much.
+"""What training would do: which stages are reused, which are trained, why, and how much work that is.
 
-Steps are what the configuration and the rows give; tokens are estimated from a sample of the rows. Rows that
-turn out not to fit, or not to make a pair, are not known before they are read, so both are upper bounds.
-
-It does not know how a stage trains, and loads no model library.
+Steps follow from the configuration and the rows; tokens are estimated from a sample of the rows. Rows that
+turn out not to fit, or not to make a pair, count too, so both are upper bounds. No model library is loaded.
 """
 
 import json
@@ -20,9 +18,9 @@ from trainers.planning import PlannedStage
 from trainers.settings import Dpo, Online
 
 SAMPLED = 200
-"""Rows of which tokens are counted, spread evenly over all."""
+"""Rows whose tokens are counted, spread evenly over all."""
 CHARACTERS_PER_TOKEN = 4.0
-"""Where there is no tokenizer yet to count with: usual for English and vocabularies of 30,000 and more."""
+"""Assumed where there is no tokenizer yet: usual for English and vocabularies of 30,000 and more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +28,9 @@ class Forecast:
     """One stage of a plan."""
 
     pipeline: str
-    """The one that defines it."""
+    """The pipeline that defines it."""
     needed_by: tuple[str, ...]
-    """Which of the pipelines asked for need it; it is trained once for all of them."""
+    """The requested pipelines that need it; it is trained once for all of them."""
     kind: str
     folder: Path
     done: bool
@@ -40,13 +38,13 @@ class Forecast:
     """Why it is reused or trained."""
     rows: int
     steps: int | None
-    """Optimiser steps, at most; None where they depend on text that is only then cut into blocks."""
+    """Optimiser steps, at most; None where they depend on how text is cut into blocks."""
     tokens: int
-    """Read over all epochs, and drawn, at most; about."""
+    """Read over all epochs, and generated; an estimated upper bound."""
 
 
 def forecast(plans: Mapping[str, Sequence[PlannedStage]], output: Path) -> list[Forecast]:
-    """Every stage of these plans once, in the order of training. Plans are by the pipeline asked for."""
+    """Every stage of these plans once, in the order of training; `plans` is by requested pipeline."""
     stages: dict[Path, PlannedStage] = {}
     sharing: dict[Path, list[str]] = {}
     for name, plan in plans.items():
@@ -85,7 +83,7 @@ def _why(stage: PlannedStage, output: Path) -> str:
 
 
 def _earlier(link: Path) -> Iterator[Mapping[str, Json]]:
-    """The inputs of the stages that a pipeline's name now stands for, the last one first."""
+    """The inputs of the stages that a pipeline's name links to now, the last one first."""
     folder: Path | None = link.resolve() if link.exists() else None
     while folder is not None and manifest.is_finished(folder):
         content = manifest.read(folder)
@@ -135,14 +133,14 @@ def _steps(stage: PlannedStage) -> int | None:
 
 
 def _tokens(stage: PlannedStage) -> int:
-    """Every text of every row is read once an epoch; answers that are drawn have their longest length."""
+    """Every text is read once an epoch; sampled answers are counted at their maximum length."""
     settings = stage.settings
     each = _tokens_per_row(stage)
     if isinstance(settings, Online):
         return round(settings.steps * settings.rows_per_step * (each + settings.max_new_tokens))
     if isinstance(settings, Dpo) and settings.on_policy:
-        drawn = settings.on_policy * (each + settings.max_new_tokens)
-        return round(_rows(stage) * (drawn + 2 * (each + settings.max_new_tokens) * settings.epochs))
+        sampled = settings.on_policy * (each + settings.max_new_tokens)
+        return round(_rows(stage) * (sampled + 2 * (each + settings.max_new_tokens) * settings.epochs))
     return round(_rows(stage) * each * _epochs(stage))
 
 
@@ -158,7 +156,7 @@ def _tokens_per_row(stage: PlannedStage) -> float:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Every text in a row, but for those that say whose turn it is."""
+    """Every text in a row except the roles of turns."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

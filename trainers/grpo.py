@@ -1,6 +1,6 @@
-"""Group relative policy optimisation: answers to one prompt are compared by reward, the better made likelier.
+"""Group relative policy optimisation: of the answers to one prompt, those of higher reward become likelier.
 
-Over TRL's GRPOTrainer. It does not know what the rewards reward.
+With TRL's GRPOTrainer (Shao et al. 2024, "DeepSeekMath").
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from harness.records import Json
+from trainers.job import Job
 from trainers.online import run_online
-from trainers.stage import Job
 
 
 def run(job: Job) -> Mapping[str, Json]:

@@ -1,10 +1,7 @@
-"""Rows that are kept from training, to measure on: which these are.
+"""Which rows are held out of training, to measure on.
 
-All rows of one prompt are on one side, or what was learned of a prompt would be measured on it. Which prompts
-are held out depends on their texts and the seed alone, so that two stages over the same rows hold out the
-same ones.
-
-It does not know what is measured.
+All rows of one prompt are on one side, or a model would be measured on prompts it learned. Which prompts are
+held out depends only on their texts and the seed, so that two stages on the same rows hold out the same ones.
 """
 
 import json
@@ -13,14 +10,14 @@ from hashlib import sha256
 from typing import TypeVar
 
 from harness.errors import DataError
-from trainers.data import Demonstration, Pair, Turn
+from trainers.data import Demonstration, PreferencePair, Turn
 
-Row = TypeVar("Row", bound=Demonstration | Pair)
-Kept = TypeVar("Kept")
+Row = TypeVar("Row", bound=Demonstration | PreferencePair)
+Tokenised = TypeVar("Tokenised")
 
 
 def held_out(data: str, rows: Sequence[Row], *shares: float | None, seed: int) -> tuple[list[Row], ...]:
-    """A part of the rows for each share of their prompts, at least one prompt each, and then the rest.
+    """The rows of a share of the prompts for each of `shares`, of at least one prompt; last, the other rows.
 
     None gives an empty part. Raises DataError where no rows would be left to train on.
     """
@@ -42,9 +39,9 @@ def held_out(data: str, rows: Sequence[Row], *shares: float | None, seed: int) -
 
 
 def fitting(
-    data: str, parts: Sequence[Sequence[Kept]], fits: Callable[[Kept], bool], max_length: int
-) -> list[list[Kept]]:
-    """Of each part what fits. Raises DataError where a part that had rows would have none."""
+    data: str, parts: Sequence[Sequence[Tokenised]], fits: Callable[[Tokenised], bool], max_length: int
+) -> list[list[Tokenised]]:
+    """The rows of each part that fit. Raises DataError where none of a part's rows fits."""
     short = [[row for row in part if fits(row)] for part in parts]
     for part, left in zip(parts, short, strict=True):
         if part and not left:
@@ -57,5 +54,5 @@ def fitting(
 
 
 def prompt_key(prompt: Sequence[Turn], seed: int = 0) -> str:
-    """A hash of a prompt; with another seed, prompts come in another order by it."""
+    """A hash of a prompt; another seed sorts prompts in another order."""
     return sha256(json.dumps([seed, prompt], sort_keys=True).encode()).hexdigest()

@@ -1,10 +1,10 @@
-"""What a finished stage says about itself: `manifest.json`, whose presence is what makes it finished.
+"""What a finished stage says about itself: `manifest.json`, whose presence marks the stage as finished.
 
-It does not know how to train, and holds no path of this machine.
+It holds no path of this machine.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -18,7 +18,7 @@ PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerat
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a stage's folder is whole."""
+    """Whether a stage's folder holds a finished stage."""
     return (folder / FILE).is_file()
 
 
@@ -28,31 +28,11 @@ def read(folder: Path) -> Mapping[str, Any]:
     return content
 
 
-def write(
-    folder: Path,
-    *,
-    identity: str,
-    inputs: Mapping[str, Json],
-    sources: Sequence[Mapping[str, Json]],
-    parent: str | None,
-    rewards: Sequence[Mapping[str, Json]],
-    started: datetime,
-    metrics: Mapping[str, Json],
-    processes: int,
-) -> None:
-    """Write what the stage was made from and with. `inputs` are what `identity` is the hash of.
-
-    `processes` is how many trained it, which changes nothing but the order in which numbers are added.
-    """
+def write(folder: Path, made: Mapping[str, Json], started: datetime) -> None:
+    """Write what the stage was made from and with, the packages' versions, and the time it took."""
     finished = datetime.now(UTC)
     content = {
-        "identity": identity,
-        "inputs": inputs,
-        "data": sources,
-        "parent": parent,
-        "rewards": rewards,
-        "metrics": metrics,
-        "processes": processes,
+        **made,
         "packages": package_versions(),
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
@@ -63,5 +43,5 @@ def write(
 
 @cache
 def package_versions() -> Mapping[str, str]:
-    """Versions of the packages that a training's outcome can depend on."""
+    """Versions of the packages that the outcome of a training can depend on."""
     return {name: version(name) for name in PACKAGES}

@@ -1,9 +1,7 @@
-"""From a source's rows to the one shape that a mix has: columns renamed, schemas understood.
+"""From a source's rows to the one shape of a mix: columns renamed, schemas recognised.
 
-A row that says nothing is left out with its reason. A row that cannot be understood is an error, and so is a
-source in which there is nothing to learn: all its rows the same, or all its pairs twice the same answer.
-
-It does not know other sources, or what becomes of the rows.
+A row without content is left out with its reason. A row that cannot be understood is an error, and so is a
+source from which nothing can be learned: all its rows equal, or both answers equal in all its pairs.
 """
 
 from collections import Counter
@@ -13,33 +11,33 @@ from typing import NamedTuple, get_args
 from harness.errors import DataError
 from harness.records import MixSource
 from harness.registry.sections import Column
-from trainers.data import Turn, demonstration, pair, question, text
+from trainers.data import Turn, demonstration, pair, text, training_prompt
 from trainers.reading import Row
 
 SCHEMA: tuple[str, ...] = get_args(Column)
-"""What the schemas call their columns."""
+"""The columns' names in the schemas."""
 
 
-class Item(NamedTuple):
-    """A row of a mix in the making."""
+class MixItem(NamedTuple):
+    """A row of a mix under construction."""
 
     source: int
-    """Its place among the mix's sources."""
+    """The place of its source among the mix's."""
     number: int
     """Its place in the source, from 1."""
     row: Row
     """In the mix's shape."""
-    asked: tuple[str, ...]
-    """The texts of its prompt's turns, but for a system's."""
+    prompt: tuple[str, ...]
+    """The texts of its prompt's turns, without system turns."""
     answers: tuple[str, ...]
-    """The answer or answers; of a row that is a text, that text."""
+    """The answer or answers; for a plain text, that text."""
     system: tuple[str, ...] = ()
-    """The texts of a system's turns, which many rows may share."""
+    """The texts of system turns, which many rows may share."""
 
     @property
     def texts(self) -> tuple[str, ...]:
         """All its texts."""
-        return self.system + self.asked + self.answers
+        return self.system + self.prompt + self.answers
 
 
 class Removed(NamedTuple):
@@ -49,36 +47,36 @@ class Removed(NamedTuple):
     number: int
     why: str
     detail: str
-    """What else there is to say about this one row; may be empty."""
+    """What else there is to say about this row; may be empty."""
     excerpt: str
-    """How the row begins."""
+    """The row's beginning."""
 
 
 class Unusable(Exception):
-    """Why a row is left out. Never leaves this file."""
+    """Why a row is left out. Never leaves this module."""
 
 
 EXCERPT = 160
 """Characters of an example."""
 
 
-def removed(item: Item, why: str, detail: str = "") -> Removed:
-    """An item that is left out."""
+def removed(item: MixItem, why: str, detail: str = "") -> Removed:
+    """The note that an item is left out."""
     return Removed(item.source, item.number, why, detail, excerpt(item.texts))
 
 
 def excerpt(texts: Sequence[str]) -> str:
-    """The beginning, on one line."""
+    """The beginning of some texts, on one line."""
     line = " / ".join(" ".join(each.split()) for each in texts)
     return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…"
 
 
 def map_rows(
     place: int, source: MixSource, rows: Sequence[Row], shape: str
-) -> tuple[list[Item], list[Removed]]:
-    """The rows in the mix's shape, and those that say nothing.
+) -> tuple[list[MixItem], list[Removed]]:
+    """The rows in the mix's shape, and those left out.
 
-    Raises DataError for a row without a column that is needed, and for a source without anything to learn.
+    Raises DataError for a row without a required column, and for a source from which nothing can be learned.
     """
     items, left_out = [], []
     for number, row in enumerate(rows, start=1):
@@ -88,12 +86,12 @@ def map_rows(
         except Unusable as reason:
             texts = [value for value in renamed.values() if isinstance(value, str)]
             left_out.append(Removed(place, number, str(reason), "", excerpt(texts)))
-    _check_something(source.data, items, left_out)
+    _check_learnable(source.data, items, left_out)
     return items, left_out
 
 
 def _renamed(source: MixSource, number: int, row: Row) -> Row:
-    """The row under the schema's names; of the schema's other columns, none, since they would compete."""
+    """The row under the schema's names, without its other columns of such names, which would compete."""
     if not source.columns:
         return row
     for ours, theirs in source.columns.items():
@@ -109,8 +107,8 @@ def _renamed(source: MixSource, number: int, row: Row) -> Row:
     return {**others, **{ours: row[theirs] for ours, theirs in source.columns.items()}}
 
 
-def _check_something(data: str, items: Sequence[Item], left_out: Sequence[Removed]) -> None:
-    """Raise DataError where a source has nothing to learn from."""
+def _check_learnable(data: str, items: Sequence[MixItem], left_out: Sequence[Removed]) -> None:
+    """Raise DataError for a source from which nothing can be learned."""
     if not items:
         reasons = Counter(each.why for each in left_out)
         found = "; ".join(f"{number:,} because {why}" for why, number in reasons.most_common())
@@ -126,50 +124,52 @@ def _check_something(data: str, items: Sequence[Item], left_out: Sequence[Remove
 # ---------------------------------------------------------------- shapes
 
 
-def _text_item(place: int, data: str, number: int, row: Row) -> Item:
-    """With the other columns, in which a classifier's labels are."""
-    said = text(data, number, row, "text")
-    return _item(place, number, {"text": said, **_others(row)}, [], (said,))
+def _text_item(place: int, data: str, number: int, row: Row) -> MixItem:
+    """With the other columns, which hold a classifier's labels."""
+    content = text(data, number, row, "text")
+    return _item(place, number, {"text": content, **_others(row)}, [], (content,))
 
 
-def _demonstration_item(place: int, data: str, number: int, row: Row) -> Item:
+def _demonstration_item(place: int, data: str, number: int, row: Row) -> MixItem:
     prompt, answer = demonstration(data, number, row)
-    return _item(place, number, {"messages": [*prompt, _said(answer)]}, prompt, (answer,))
+    return _item(place, number, {"messages": [*prompt, _assistant_turn(answer)]}, prompt, (answer,))
 
 
-def _preference_item(place: int, data: str, number: int, row: Row) -> Item:
+def _preference_item(place: int, data: str, number: int, row: Row) -> MixItem:
     found = pair(data, number, row)
     if found is None:
         raise Unusable("chosen and rejected differ before their last turns")
     if found.chosen.strip() == found.rejected.strip():
         raise Unusable("chosen and rejected are the same")
-    mapped = {"prompt": found.prompt, "chosen": [_said(found.chosen)], "rejected": [_said(found.rejected)]}
-    return _item(place, number, mapped, found.prompt, (found.chosen, found.rejected))
+    answers = (found.chosen, found.rejected)
+    chosen, rejected = ([_assistant_turn(answer)] for answer in answers)
+    mapped = {"prompt": found.prompt, "chosen": chosen, "rejected": rejected}
+    return _item(place, number, mapped, found.prompt, answers)
 
 
-def _prompt_item(place: int, data: str, number: int, row: Row) -> Item:
-    """With the other columns, which reward functions may want."""
-    prompt, columns = question(data, number, row)
+def _prompt_item(place: int, data: str, number: int, row: Row) -> MixItem:
+    """With the other columns, which reward functions may use."""
+    prompt, columns = training_prompt(data, number, row)
     return _item(place, number, {"prompt": prompt, **_others(columns)}, prompt, ())
 
 
-def _item(place: int, number: int, row: Row, prompt: Sequence[Turn], answers: tuple[str, ...]) -> Item:
-    asked = tuple(turn["content"] for turn in prompt if turn["role"] != "system")
-    system = tuple(turn["content"] for turn in prompt if turn["role"] == "system")
-    if not all(said.strip() for said in (*asked, *answers)):
+def _item(place: int, number: int, row: Row, turns: Sequence[Turn], answers: tuple[str, ...]) -> MixItem:
+    prompt = tuple(turn["content"] for turn in turns if turn["role"] != "system")
+    system = tuple(turn["content"] for turn in turns if turn["role"] == "system")
+    if not all(text.strip() for text in (*prompt, *answers)):
         raise Unusable("a turn or text is empty")
-    return Item(place, number, row, asked, answers, system)
+    return MixItem(place, number, row, prompt, answers, system)
 
 
 def _others(row: Row) -> Row:
     return {name: value for name, value in row.items() if name not in SCHEMA}
 
 
-def _said(answer: str) -> Turn:
+def _assistant_turn(answer: str) -> Turn:
     return {"role": "assistant", "content": answer}
 
 
-_SHAPES: Mapping[str, Callable[[int, str, int, Row], Item]] = {
+_SHAPES: Mapping[str, Callable[[int, str, int, Row], MixItem]] = {
     "texts": _text_item,
     "demonstrations": _demonstration_item,
     "preferences": _preference_item,

@@ -1,14 +1,11 @@
-"""What GRPO and RLOO share: every step answers prompts anew, and rewards say which answers were better.
+"""What GRPO and RLOO share: every step samples new answers to prompts, and rewards say which are better.
 
-What TRL leaves open is closed: a KL penalty towards the base, several prompts in every step, the chat
-template applied to every prompt, prompts of bounded length.
-
-It does not know what becomes of the rewards, nor what they reward.
+TRL leaves some choices open, which are fixed here: a KL penalty towards the base, several prompts in every
+step, the chat template applied to every prompt, and prompts of bounded length.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -18,15 +15,15 @@ from requests import ConnectionError as Unreachable
 
 from harness.errors import DataError, UsageError
 from harness.records import Json
-from trainers.adapters import adapting
-from trainers.completions import Keeper
-from trainers.data import questions
-from trainers.rewards import as_given, reward_functions
-from trainers.select import choose
+from trainers.adapters import adapter_arguments
+from trainers.completions import CompletionLog
+from trainers.data import training_prompts
+from trainers.job import Job
+from trainers.policy import train_policy
+from trainers.rewards import reward_functions, trl_prompt
 from trainers.settings import Online
-from trainers.stage import Job
 from trainers.tokens import load_tokenizer, prompt_ids
-from trainers.training import common_arguments, save_policy, train
+from trainers.training import common_arguments
 
 
 def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> Mapping[str, Json]:
@@ -34,11 +31,9 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
     settings = cast(Online, job.settings)
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
-    asked = questions(job.data, job.rows)
+    every = training_prompts(job.data, job.rows)
     fitting = [
-        question
-        for question in asked
-        if len(prompt_ids(tokenizer, question.prompt, chat=chat)) <= settings.max_length
+        each for each in every if len(prompt_ids(tokenizer, each.prompt, chat=chat)) <= settings.max_length
     ]
     if len(fitting) < settings.prompts_per_step:
         raise DataError(
@@ -47,34 +42,27 @@ def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> M
             f"{len(fitting)} prompts fit into max_length = {settings.max_length} tokens, and a step needs "
             f"prompts_per_step = {settings.prompts_per_step}",
         )
-    with _reached(settings):
+    rows = [{"prompt": trl_prompt(each.prompt, chat=chat), "row": row} for row, each in enumerate(fitting)]
+    with _server_reached(settings):
         trainer = trainer_class(
             model=base,
-            reward_funcs=_watched(job, reward_functions(job.rewards, fitting)),
+            reward_funcs=_reward_functions(job, reward_functions(job.rewards, fitting)),
             args=config_class(**arguments(job)),
-            train_dataset=Dataset.from_list(
-                [
-                    {"prompt": as_given(question.prompt, chat=chat), "row": row}
-                    for row, question in enumerate(fitting)
-                ]
-            ),
+            train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
-            **adapting(job),
+            **adapter_arguments(job),
         )
-    model, metrics = train(job, trainer)
-    save = partial(save_policy, tokenizer=tokenizer, chat=chat)
-    metrics |= choose(job, trainer, save)
-    save(job, model)
-    return {"rows": len(fitting), "rows_too_long": len(asked) - len(fitting), **metrics}
+    metrics = train_policy(job, trainer, tokenizer, chat=chat)
+    return {"rows": len(fitting), "rows_too_long": len(every) - len(fitting), **metrics}
 
 
 def arguments(job: Job) -> dict[str, Any]:
-    """For TRL's configuration: each step draws its answers anew and learns from all of them at once."""
+    """For TRL's configuration: each step samples new answers and learns from all of them at once."""
     settings = cast(Online, job.settings)
     return {
         **common_arguments(job),
         **_vllm_arguments(settings),
-        "logging_steps": 1,  # a step is long, and its reward and KL are what one watches
+        "logging_steps": 1,  # a step is long, and its reward and KL are worth watching
         "save_strategy": "steps",
         "save_steps": settings.checkpoint_steps,
         "max_steps": settings.steps,
@@ -87,26 +75,26 @@ def arguments(job: Job) -> dict[str, Any]:
 
 
 def _vllm_arguments(settings: Online) -> dict[str, Any]:
-    """TRL's own fields. Raises UsageError where vLLM is not installed: a server's client is part of it."""
-    asked = settings.vllm
-    if asked is None:
+    """TRL's own fields. Raises UsageError where vLLM is not installed: its server's client is part of it."""
+    vllm = settings.vllm
+    if vllm is None:
         return {}
     if find_spec("vllm") is None:
         raise UsageError(
-            f'`vllm = {{ mode = "{asked.mode}" }}` needs vLLM: pip install "harness[vllm]", or leave it out'
+            f'`vllm = {{ mode = "{vllm.mode}" }}` needs vLLM: pip install "harness[vllm]", or leave it out'
         )
-    told: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "use_vllm": True,
-        "vllm_mode": asked.mode,
-        "vllm_server_base_url": asked.url,
-        "vllm_tensor_parallel_size": asked.tensor_parallel,
+        "vllm_mode": vllm.mode,
+        "vllm_server_base_url": vllm.url,
+        "vllm_tensor_parallel_size": vllm.tensor_parallel,
         "vllm_max_model_length": settings.max_length + settings.max_new_tokens,
     }
-    return told if asked.memory is None else told | {"vllm_gpu_memory_utilization": asked.memory}
+    return arguments if vllm.memory is None else arguments | {"vllm_gpu_memory_utilization": vllm.memory}
 
 
 @contextmanager
-def _reached(settings: Online) -> Iterator[None]:
+def _server_reached(settings: Online) -> Iterator[None]:
     """Raise UsageError where vLLM's server does not answer."""
     try:
         yield
@@ -117,8 +105,8 @@ def _reached(settings: Online) -> Iterator[None]:
         ) from error
 
 
-def _watched(job: Job, rewards: Sequence[Any]) -> list[Any]:
-    """The rewards, and the function that keeps answers."""
+def _reward_functions(job: Job, rewards: Sequence[Any]) -> list[Any]:
+    """The rewards, and a last function that rewards nothing and keeps answers."""
     every = cast(Online, job.settings).completions_every
-    keeper = Keeper(job.folder, every, gathered=gather_object, writes=job.is_main)
+    keeper = CompletionLog(job.folder, every, gathered=gather_object, writes=job.is_main)
     return [*(keeper.watched(each) if callable(each) else each for each in rewards), keeper.keep_completions]

@@ -1,7 +1,4 @@
-"""Whether a reward went on rising while something held out got worse: over-optimisation (Gao et al. 2023).
-
-It does not know how checkpoints are measured.
-"""
+"""Whether a reward kept rising while something held out got worse: over-optimisation (Gao et al. 2023)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,21 +6,21 @@ import numpy as np
 
 from harness.stats.clusters import by_cluster, value_range
 from harness.stats.intervals import difference_interval
-from trainers.measured import Measured, best_of
+from trainers.checkpoint_metrics import CheckpointMetrics, best_of
 
 LEVEL = 0.95
 RESAMPLES = 10_000
 RISE = 0.02
-"""By which share the held-out loss must have risen from its lowest to be called worse: it is one number for
-all rows, of which no interval can be given."""
+"""The share by which the held-out loss must rise from its minimum to count as worse: it is one number for all
+rows, for which there is no interval."""
 
 
-def over_optimised(found: Sequence[Measured]) -> Iterator[str]:
-    """For each held-out measure that gets worse where the reward goes on rising: from where to where.
+def over_optimised(found: Sequence[CheckpointMetrics]) -> Iterator[str]:
+    """A sentence for each held-out metric that gets worse while the reward keeps rising.
 
     The checkpoint with the highest reward is compared with an earlier one that is best by the held-out
-    measure. Rewards and scores must differ by more than chance, by intervals paired over prompts or
-    clusters, whose level allows for as many comparisons as there are other checkpoints.
+    metric. Rewards and scores must differ by more than chance, by intervals paired over prompts or clusters,
+    at a level corrected for as many comparisons as there are other checkpoints.
     """
     if len(found) < 2 or any(each.reward is None for each in found):
         return
@@ -41,11 +38,11 @@ def over_optimised(found: Sequence[Measured]) -> Iterator[str]:
             )
 
 
-def _rises(before: Measured, after: Measured, level: float) -> bool:
+def _rises(before: CheckpointMetrics, after: CheckpointMetrics, level: float) -> bool:
     return _interval(before.rewards, after.rewards, level)[0] > 0
 
 
-def _falls(by: str, before: Measured, after: Measured, level: float) -> bool:
+def _falls(by: str, before: CheckpointMetrics, after: CheckpointMetrics, level: float) -> bool:
     if by == "loss":
         assert before.loss is not None
         assert after.loss is not None
@@ -55,7 +52,7 @@ def _falls(by: str, before: Measured, after: Measured, level: float) -> bool:
 
 
 def _interval(before: Mapping[str, float], after: Mapping[str, float], level: float) -> tuple[float, float]:
-    """Of the mean of what changed, over what both have."""
+    """The interval of the mean change, over the keys that both have."""
     shared = [key for key in before if key in after]
     low, high = value_range([*(before[key] for key in shared), *(after[key] for key in shared)])
     if not shared or low == high:

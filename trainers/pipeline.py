@@ -1,11 +1,11 @@
-"""Pipelines: training the stages that are planned and not there yet, one after the other.
+"""Pipelines: training the planned stages that are missing, one after the other.
 
     OUTPUT/stages/KIND-HASH/           a finished stage: a candidate in hub layout, and manifest.json
-    OUTPUT/stages/KIND-HASH.partial/   one in training, or interrupted: the same command goes on with it
-    OUTPUT/bases/HASH/                 what a stage starts from, where that was no folder
+    OUTPUT/stages/KIND-HASH.partial/   one in training, or interrupted: the same command resumes it
+    OUTPUT/bases/HASH/                 what a stage starts from, where that is no folder of its own
     OUTPUT/PIPELINE                    a link to the pipeline's last stage
 
-It does not know what a stage depends on (`trainers.planning`), nor how it trains.
+What a stage depends on is planned in `trainers.planning`.
 """
 
 import fcntl
@@ -16,26 +16,20 @@ from os import getpid
 from pathlib import Path
 
 from harness.errors import ConfigError, TrainingError, UsageError
-from harness.records import Json, Model, Pipeline
+from harness.records import Json
 from trainers import manifest
-from trainers.disk import FULL, disk_full_by_name
-from trainers.launching import Launch, check_division, join_launched, run_launched
-from trainers.mixes import no_mix
-from trainers.planning import Origin, PlannedSelection, PlannedStage, plan
-from trainers.reading import Source
+from trainers.disk import FULL, raising_disk_full
+from trainers.job import Job, SelectionInputs, StageProgress, SuiteScorer
+from trainers.launcher import Launch, check_division, join_workers, run_workers
+from trainers.planning import PlanContext, PlannedSelection, PlannedStage, StageOrigin, plan
 from trainers.settings import Conversational
-from trainers.stage import Job, Selecting, StageProgress, SuiteScorer, run
+from trainers.stages import run
 
 
 def produce(
-    pipelines: Mapping[str, Pipeline],
-    models: Mapping[str, Model],
+    context: PlanContext,
     name: str,
     *,
-    output: Path,
-    seed: int,
-    root: Path,
-    mix: Callable[[str], Source] = no_mix,
     on_progress: Callable[[StageProgress], None] | None = None,
     before: Callable[[PlannedStage], None] = lambda stage: None,
     score: SuiteScorer | None = None,
@@ -43,17 +37,16 @@ def produce(
 ) -> Path:
     """Train what is missing, and return the folder of the pipeline's candidate.
 
-    `before` is called with each stage before it is trained, when all that it depends on is there. `score`
-    asks the suites that stages select by. `launch`: train in the processes that it asks for, instead of in
-    this one.
+    `before` is called with each stage before it is trained, once all it depends on exists. `score` runs the
+    suites that stages select by. `launch`: train in the processes it describes, instead of in this one.
 
-    Raises what `plan` does; TrainingError and DiskFull, after which the same call goes on where it stopped;
-    UsageError for a stage that selects by a suite where nothing can ask one.
+    Raises as `plan` does; TrainingError and DiskFull, after which the same call resumes; UsageError for a
+    stage that selects by a suite where `score` is None.
     """
-    stages = plan(pipelines, models, name, output=output, seed=seed, root=root, mix=mix)
+    stages = plan(context, name)
     for stage in stages:
         if launch is not None and not stage.done:
-            _check_launched(stage, launch)
+            _check_launch(stage, launch)
     leads = launch is None or launch.machine == 0
     for stage in stages:
         if launch is not None and not leads:
@@ -65,18 +58,18 @@ def produce(
             before(stage)
             _train(stage, on_progress, score, launch)
         if stage.last and leads:
-            _link(output / stage.pipeline, stage.folder)
+            _link(context.output / stage.pipeline, stage.folder)
     return stages[-1].folder
 
 
-def _write_base(origin: Origin) -> None:
-    """Write what a stage starts from, where that is no folder and was not written before."""
+def _write_base(origin: StageOrigin) -> None:
+    """Write what a stage starts from, where that is no folder of its own and is not written yet."""
     if origin.written_from is None or origin.folder.is_dir():
         return
-    # imported here because torch takes seconds to load, and what is trained already needs none of it
+    # imported here because torch takes seconds to load, and finished stages do not need it
     from trainers.bases import write_base  # noqa: PLC0415
 
-    with disk_full_by_name(origin.folder), _locked(origin.folder):
+    with raising_disk_full(origin.folder), _locked(origin.folder):
         if not origin.folder.is_dir():
             write_base(origin)
 
@@ -85,12 +78,12 @@ def _check_scorer(stage: PlannedStage, score: SuiteScorer | None) -> None:
     settings = stage.settings
     if score is None and isinstance(settings, Conversational) and settings.select and settings.select.suite:
         raise UsageError(
-            f"{stage.key}.select.suite: training alone asks no suites; `harness train {stage.pipeline}` does"
+            f"{stage.key}.select.suite: training alone runs no suites; `harness train {stage.pipeline}` does"
         )
 
 
-def _check_launched(stage: PlannedStage, launch: Launch) -> None:
-    """Raise ConfigError for what cannot be trained in several processes as it stands."""
+def _check_launch(stage: PlannedStage, launch: Launch) -> None:
+    """Raise ConfigError for a stage that cannot be trained in several processes as configured."""
     check_division(stage.settings, stage.key, launch.processes)
     if isinstance(stage.settings, Conversational) and stage.settings.select:
         raise ConfigError(
@@ -106,28 +99,28 @@ def _train(
     score: SuiteScorer | None,
     launch: Launch | None,
 ) -> None:
-    """Train one stage, or wait for another process that is at it.
+    """Train one stage, or wait for another process that is training it.
 
     Raises TrainingError, DiskFull, and UsageError for an output folder that cannot be written.
     """
-    with disk_full_by_name(stage.folder), _locked(stage.folder):
-        if stage.done:  # by the process that held the lock
+    with raising_disk_full(stage.folder), _locked(stage.folder):
+        if stage.done:  # trained by the process that held the lock
             return
         started = datetime.now(UTC)
         stage.partial.mkdir(exist_ok=True)
         job = _job(stage, on_progress, score)
-        metrics = run(job) if launch is None else run_launched(job, launch)
+        metrics = run(job) if launch is None else run_workers(job, launch)
         _write_manifest(stage, started, metrics, 1 if launch is None else launch.processes)
         stage.partial.rename(stage.folder)
 
 
 def _join(stage: PlannedStage, launch: Launch) -> None:
-    """Do this machine's part of a stage that another one leads. Raises TrainingError."""
-    join_launched(stage.partial, launch, lambda: stage.done)
+    """Do this machine's part of a stage that another machine leads. Raises TrainingError."""
+    join_workers(stage.partial, launch, lambda: stage.done)
     with _locked(stage.folder):  # until the other has written the candidate, or has given up
         if not stage.done:
             raise TrainingError(
-                f"{stage.kind}: the machine that leads did not finish it, and says why; give the same "
+                f"{stage.kind}: the machine that leads did not finish it, and says why; run the same "
                 "command on all machines again"
             )
 
@@ -151,15 +144,15 @@ def _job(
         rewards=tuple(reward.source for reward in stage.rewards),
         settings=stage.settings,
         seed=stage.seed,
-        selecting=_selecting(stage.selecting, score),
+        selection=_selection_inputs(stage.selection, score),
         on_progress=report,
     )
 
 
-def _selecting(planned: PlannedSelection | None, score: SuiteScorer | None) -> Selecting:
+def _selection_inputs(planned: PlannedSelection | None, score: SuiteScorer | None) -> SelectionInputs:
     if planned is None:
-        return Selecting()
-    return Selecting(
+        return SelectionInputs()
+    return SelectionInputs(
         rewards=() if planned.reward is None else (planned.reward.source,),
         prompts=() if planned.prompts is None else planned.prompts.rows,
         score=score,
@@ -170,27 +163,26 @@ def _selecting(planned: PlannedSelection | None, score: SuiteScorer | None) -> S
 def _write_manifest(
     stage: PlannedStage, started: datetime, metrics: Mapping[str, Json], processes: int
 ) -> None:
-    manifest.write(
-        stage.partial,
-        identity=stage.identity,
-        inputs=stage.inputs,
-        sources=[
+    made: dict[str, Json] = {
+        "identity": stage.identity,
+        "inputs": stage.inputs,
+        "data": [
             {"source": source.name, "rows": len(source.rows), "hash": source.hash} for source in stage.sources
         ],
-        parent=None if stage.parent is None else stage.parent.folder.name,
-        rewards=[
+        "parent": None if stage.parent is None else stage.parent.folder.name,
+        "rewards": [
             {"reward": reward.name, "weight": reward.source.weight, "identity": reward.identity}
             for reward in stage.rewards
         ],
-        started=started,
-        metrics=metrics,
-        processes=processes,
-    )
+        "metrics": metrics,
+        "processes": processes,  # which changes only the order in which numbers are added
+    }
+    manifest.write(stage.partial, made, started)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Only one process at a time trains a stage; the lock goes with the process."""
+    """Let one process at a time train a stage; the lock ends with the process."""
     with _writable_output(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = folder.with_name(f"{folder.name}.lock").open("w")
@@ -213,7 +205,7 @@ def _writable_output(folder: Path) -> Iterator[None]:
 
 
 def _link(link: Path, folder: Path) -> None:
-    """Let a pipeline's name lead to its candidate, by a relative link that moves with the folder above."""
+    """Link a pipeline's name to its candidate; the link is relative, so the output folder can move."""
     target = folder.relative_to(link.parent)
     if link.is_symlink() and link.readlink() == target:
         return

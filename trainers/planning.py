@@ -1,10 +1,10 @@
-"""What a candidate is made of: every stage that it needs, with what each depends on, and whether it is there.
+"""What a candidate is made of: every stage it needs, what each depends on, and whether it is trained yet.
 
 A stage's folder is named by the hash of everything its outcome depends on: kind and version, settings, the
-content of its rows, its parent, its rewards, the seed. So pipelines that begin alike share what they share,
-a changed setting trains anew just what depends on it, and nothing that is there is trained twice.
+content of its rows, its parent, its rewards, the seed. So pipelines that begin alike share their first
+stages, a changed setting retrains only what depends on it, and nothing is trained twice.
 
-It does not know how a stage trains; making a plan imports no model library.
+Planning imports no model library.
 """
 
 import json
@@ -20,18 +20,19 @@ from harness.errors import ConfigError, ModelError, UnknownName
 from harness.records import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
 from harness.user_modules import module_file
-from trainers import completions, history, manifest, measured
-from trainers.mixes import no_mix
+from trainers import checkpoint_metrics, completions, history, manifest
+from trainers.job import RewardSource
+from trainers.mix_cache import no_mix
 from trainers.reading import Source, read
 from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training, learned_shapes
-from trainers.stage import RewardSource, stage_kind
+from trainers.stages import stage_kind
 
 BASES = "bases"
-"""In the output folder: what stages start from where it had to be written first."""
+"""In the output folder: models that stages start from and that had to be written as folders first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class StageOrigin:
     """A model or a finished stage that another stage depends on."""
 
     folder: Path
@@ -39,12 +40,12 @@ class Origin:
     chat_template: str | None = None
     """Replaces the folder's own."""
     written_from: Model | None = None
-    """What the folder is made from when it is first needed (`trainers.bases`); None: it is there."""
+    """What the folder is made from when it is first needed (`trainers.bases`); None: it exists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedReward:
-    """A reward with what it depends on."""
+    """A reward and what identifies it."""
 
     name: str
     """As written in the configuration."""
@@ -54,16 +55,16 @@ class PlannedReward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSelection:
-    """What a stage's `select` names, with what it depends on."""
+    """What a stage's `select` names, and what identifies it."""
 
     reward: PlannedReward | None
     prompts: Source | None
     base: Model | None
-    """Like what a suite asks the candidates; None where no suite selects."""
+    """The model whose way of being prompted candidates share; None where no suite selects."""
 
     @property
     def inputs(self) -> dict[str, Json]:
-        """What the choice depends on, the settings apart."""
+        """What the choice depends on besides the settings."""
         return {
             "reward": None if self.reward is None else self.reward.identity,
             "prompts": None if self.prompts is None else self.prompts.hash,
@@ -73,7 +74,7 @@ class PlannedSelection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStage:
-    """A stage with all it depends on, and where it is or will be."""
+    """A stage with all it depends on, and its folder, whether trained yet or not."""
 
     pipeline: str
     """The pipeline it was planned for; others may share it."""
@@ -81,10 +82,10 @@ class PlannedStage:
     """Where it stands in the configuration: `pipelines.NAME.stages[0]`."""
     stage: Stage
     settings: Training
-    parent: Origin | None
+    parent: StageOrigin | None
     sources: tuple[Source, ...]
     rewards: tuple[PlannedReward, ...]
-    selecting: PlannedSelection | None
+    selection: PlannedSelection | None
     """None: the last checkpoint is the candidate."""
     inputs: Mapping[str, Json] = field(repr=False)
     """Everything the outcome depends on."""
@@ -92,11 +93,11 @@ class PlannedStage:
     folder: Path
     seed: int
     last: bool
-    """Whether it is the pipeline's last, and so what its name stands for."""
+    """Whether it is the pipeline's last, which the pipeline's name stands for."""
 
     @property
     def kind(self) -> str:
-        """A name of the stage table."""
+        """A name in the table of stages."""
         return self.stage.kind
 
     @property
@@ -111,13 +112,13 @@ class PlannedStage:
 
     @property
     def completions(self) -> Sequence[Mapping[str, Json]]:
-        """What a policy wrote while it was trained."""
+        """Answers that a policy wrote while it was trained."""
         return completions.read(self.folder)
 
     @property
-    def selection(self) -> Sequence[Mapping[str, Json]]:
-        """What a finished stage's checkpoints were worth, by step."""
-        return measured.read(self.folder)
+    def checkpoint_metrics(self) -> Sequence[Mapping[str, Json]]:
+        """The metrics of a finished stage's checkpoints, by step."""
+        return checkpoint_metrics.curve(self.folder)
 
     @property
     def done(self) -> bool:
@@ -126,68 +127,66 @@ class PlannedStage:
 
     @property
     def partial(self) -> Path:
-        """Where it is in training."""
+        """The folder while it is in training."""
         return self.folder.with_name(f"{self.folder.name}.partial")
 
 
-def plan(
-    pipelines: Mapping[str, Pipeline],
-    models: Mapping[str, Model],
-    name: str,
-    *,
-    output: Path,
-    seed: int,
-    root: Path,
-    mix: Callable[[str], Source] = no_mix,
-) -> list[PlannedStage]:
-    """All stages that a pipeline needs, in the order of training, each once; the last is its candidate.
-
-    `mix` gives the rows of a mix by its name.
-
-    Raises UnknownName, ConfigError, DataError, ModelError, DownloadNeeded.
-    """
-    if str(root) not in sys.path:
-        sys.path.append(str(root))  # reward functions may come from the project's own modules
-    planner = _Planner(pipelines=pipelines, models=models, output=output, seed=seed, root=root, mix=mix)
-    planner.pipeline(name, ())
-    return list(planner.stages.values())
-
-
-def beginning(pipelines: Mapping[str, Pipeline], models: Mapping[str, Model], name: str) -> Model:
-    """The model that a pipeline's chain begins with; one that nothing is said of where that is nothing.
-
-    The chain is one that `plan` plans.
-    """
-    while name in pipelines:
-        base = pipelines[name].base
-        if base is None:
-            return Model(name=name, source=Local(path=""))
-        name = base
-    return models[name]
-
-
-@dataclass(kw_only=True)
-class _Planner:
-    """One plan in the making. Stages are collected by folder, in the order they must be trained in."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanContext:
+    """What a project's pipelines are planned and trained with."""
 
     pipelines: Mapping[str, Pipeline]
     models: Mapping[str, Model]
     output: Path
+    """The folder of candidates."""
     seed: int
     root: Path
-    mix: Callable[[str], Source]
+    """Where data files and reward functions are."""
+    mix: Callable[[str], Source] = no_mix
+    """Gives the rows of a mix by its name."""
+
+    def first_model(self, name: str) -> Model:
+        """The model that a pipeline's chain begins with; an empty one where the chain begins with nothing.
+
+        The chain is one that `plan` plans.
+        """
+        while name in self.pipelines:
+            base = self.pipelines[name].base
+            if base is None:
+                return Model(name=name, source=Local(path=""))
+            name = base
+        return self.models[name]
+
+
+def plan(context: PlanContext, name: str) -> list[PlannedStage]:
+    """All stages that a pipeline needs, in the order of training, each once; the last is its candidate.
+
+    Raises UnknownName, ConfigError, DataError, ModelError, DownloadNeeded.
+    """
+    if str(context.root) not in sys.path:
+        sys.path.append(str(context.root))  # reward functions may be in the project's own modules
+    planner = _Planner(context=context)
+    planner.pipeline(name, ())
+    return list(planner.stages.values())
+
+
+@dataclass(kw_only=True)
+class _Planner:
+    """A plan under construction: stages by folder, in the order in which they must be trained."""
+
+    context: PlanContext
     stages: dict[tuple[str, Path], PlannedStage] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
 
     def pipeline(self, name: str, within: tuple[str, ...]) -> PlannedStage:
         """Plan a pipeline's stages, after all they depend on. Returns the last."""
-        if name not in self.pipelines:
-            raise UnknownName("pipeline", name, self.pipelines)
+        if name not in self.context.pipelines:
+            raise UnknownName("pipeline", name, self.context.pipelines)
         if name in within:
             raise ConfigError(
                 "harness.toml", f"pipelines.{name}", f"depends on itself: {' → '.join((*within, name))}"
             )
-        pipeline = self.pipelines[name]
+        pipeline = self.context.pipelines[name]
         origin = None if pipeline.base is None else self.base(pipeline.base, name, (*within, name))
         last: PlannedStage | None = None
         for number, stage in enumerate(pipeline.stages):
@@ -195,15 +194,15 @@ class _Planner:
             last = self.stage(
                 pipeline, stage, origin, key, number == len(pipeline.stages) - 1, (*within, name)
             )
-            origin = Origin(folder=last.folder, identity=last.identity)
+            origin = StageOrigin(folder=last.folder, identity=last.identity)
         if last is None:
             raise ConfigError(
                 "harness.toml", f"pipelines.{name}.stages", "a pipeline needs at least one stage"
             )
         return last
 
-    def base(self, name: str, pipeline: str, within: tuple[str, ...]) -> Origin:
-        if name in self.pipelines:
+    def base(self, name: str, pipeline: str, within: tuple[str, ...]) -> StageOrigin:
+        if name in self.context.pipelines:
             last = self.pipeline(name, within)
             if not stage_kind(last.kind).can_follow:
                 raise ConfigError(
@@ -211,36 +210,30 @@ class _Planner:
                     f"pipelines.{pipeline}.base",
                     f"{name!r} ends in a {last.kind} stage, which no stage can start from",
                 )
-            return Origin(folder=last.folder, identity=last.identity)
+            return StageOrigin(folder=last.folder, identity=last.identity)
         return self.model(name)
 
-    def model(self, name: str) -> Origin:
-        if name not in self.models:
-            raise UnknownName("model or pipeline", name, [*self.models, *self.pipelines])
-        model = self.models[name]
+    def model(self, name: str) -> StageOrigin:
+        if name not in self.context.models:
+            raise UnknownName("model or pipeline", name, [*self.context.models, *self.context.pipelines])
+        model = self.context.models[name]
         identity = identify(model)
         fingerprint, template = identity.fingerprint, model.chat_template
         if identity.gguf is None and identity.adapter is None:
-            return Origin(folder=identity.path, identity=fingerprint, chat_template=template)
-        folder = self.output / BASES / fingerprint.rpartition(":")[2][:12]
-        return Origin(folder=folder, identity=fingerprint, chat_template=template, written_from=model)
+            return StageOrigin(folder=identity.path, identity=fingerprint, chat_template=template)
+        folder = self.context.output / BASES / fingerprint.rpartition(":")[2][:12]
+        return StageOrigin(folder=folder, identity=fingerprint, chat_template=template, written_from=model)
 
     def stage(
         self,
         pipeline: Pipeline,
         stage: Stage,
-        parent: Origin | None,
+        parent: StageOrigin | None,
         key: str,
         last: bool,
         within: tuple[str, ...],
     ) -> PlannedStage:
-        kind = stage_kind(stage.kind)
-        if kind.needs_base and parent is None:
-            raise ConfigError("harness.toml", key, f"a {stage.kind} stage needs a base to start from")
-        if not kind.needs_base and parent is not None:
-            raise ConfigError(
-                "harness.toml", key, f"a {stage.kind} stage starts from nothing, and must come first"
-            )
+        _check_base(stage, parent, key)
         settings = STAGE_SETTINGS[stage.kind].model_validate(stage.settings)
         rewards = self.rewards(stage, settings, key, within)
         sources = tuple(self.source(name) for name in stage.data)
@@ -248,19 +241,19 @@ class _Planner:
             raise ConfigError("harness.toml", f"{key}.data", f"a {stage.kind} stage needs data")
         for source in sources:
             _check_shape(stage.kind, settings, source, f"{key}.data")
-        selecting = self.selecting(pipeline.name, settings, key, within)
+        selection = self.selection(pipeline.name, settings, key, within)
         inputs: dict[str, Json] = {
             "kind": stage.kind,
-            "version": kind.version,
+            "version": stage_kind(stage.kind).version,
             "settings": settings.identifying(),
             "data": [source.hash for source in sources],
             "parent": parent.identity if parent else None,
             "chat_template": parent.chat_template if parent else None,
             "rewards": [{"identity": reward.identity, "weight": reward.source.weight} for reward in rewards],
-            "seed": self.seed,
+            "seed": self.context.seed,
         }
-        if selecting is not None:
-            inputs["selecting"] = selecting.inputs
+        if selection is not None:
+            inputs["selecting"] = selection.inputs
         identity = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         planned = PlannedStage(
             pipeline=pipeline.name,
@@ -270,11 +263,11 @@ class _Planner:
             parent=parent,
             sources=sources,
             rewards=rewards,
-            selecting=selecting,
+            selection=selection,
             inputs=inputs,
             identity=identity,
-            folder=self.output / "stages" / f"{stage.kind}-{identity[:12]}",
-            seed=self.seed,
+            folder=self.context.output / "stages" / f"{stage.kind}-{identity[:12]}",
+            seed=self.context.seed,
             last=last,
         )
         return self.stages.setdefault((pipeline.name, planned.folder), planned)
@@ -282,7 +275,9 @@ class _Planner:
     def source(self, name: str) -> Source:
         if name not in self.sources:
             is_mix = name.startswith(MIX)
-            self.sources[name] = self.mix(name.removeprefix(MIX)) if is_mix else read(name, self.root)
+            self.sources[name] = (
+                self.context.mix(name.removeprefix(MIX)) if is_mix else read(name, self.context.root)
+            )
         return self.sources[name]
 
     def rewards(
@@ -295,13 +290,13 @@ class _Planner:
                 raise ConfigError(
                     "harness.toml", f"{key}.rewards", "stands beside `reward`; use one of the two"
                 )
-        if settings.asks_for_rewards and not named:
+        if settings.needs_rewards and not named:
             raise ConfigError("harness.toml", f"{key}.reward", "this stage needs a reward")
-        if named and not settings.asks_for_rewards:
+        if named and not settings.needs_rewards:
             raise ConfigError("harness.toml", f"{key}.reward", "this stage has no use for a reward")
         return tuple(self.reward(name, weight, key, within) for name, weight in named)
 
-    def selecting(
+    def selection(
         self, pipeline: str, settings: Training, key: str, within: tuple[str, ...]
     ) -> PlannedSelection | None:
         if not isinstance(settings, Conversational) or settings.select is None:
@@ -310,22 +305,24 @@ class _Planner:
         return PlannedSelection(
             reward=None if select.reward is None else self.reward(select.reward, 1.0, key, within),
             prompts=None if select.prompts is None else self.source(select.prompts),
-            base=None if select.suite is None else beginning(self.pipelines, self.models, pipeline),
+            base=None if select.suite is None else self.context.first_model(pipeline),
         )
 
     def reward(self, name: str, weight: float, key: str, within: tuple[str, ...]) -> PlannedReward:
         if ":" in name:
             source = RewardSource(source=name, weight=weight, is_function=True)
-            return PlannedReward(name=name, source=source, identity=_function_identity(name, self.root))
-        if name not in self.pipelines and name not in self.models:
-            known = [*self.pipelines, *self.models]
+            return PlannedReward(
+                name=name, source=source, identity=_function_identity(name, self.context.root)
+            )
+        if name not in self.context.pipelines and name not in self.context.models:
+            known = [*self.context.pipelines, *self.context.models]
             raise UnknownName("reward (a pipeline, a model or module:function)", name, known)
-        if name in self.pipelines:
+        if name in self.context.pipelines:
             last = self.pipeline(name, within)
             if last.kind != "reward":
                 found = f"{name!r} ends in a {last.kind} stage, not in a reward stage"
                 raise ConfigError("harness.toml", f"{key}.reward", found)
-            origin = Origin(folder=last.folder, identity=last.identity)
+            origin = StageOrigin(folder=last.folder, identity=last.identity)
         else:
             origin = self.model(name)
             if origin.written_from is not None:
@@ -337,8 +334,19 @@ class _Planner:
         return PlannedReward(name=name, source=source, identity=origin.identity)
 
 
+def _check_base(stage: Stage, parent: StageOrigin | None, key: str) -> None:
+    """Raise ConfigError for a stage that lacks a base to start from, or has one that it cannot use."""
+    needs_base = stage_kind(stage.kind).needs_base
+    if needs_base and parent is None:
+        raise ConfigError("harness.toml", key, f"a {stage.kind} stage needs a base to start from")
+    if not needs_base and parent is not None:
+        raise ConfigError(
+            "harness.toml", key, f"a {stage.kind} stage starts from nothing, and must come first"
+        )
+
+
 def _check_shape(kind: str, settings: Training, source: Source, key: str) -> None:
-    """Raise ConfigError for a mix whose rows are not what the stage learns from."""
+    """Raise ConfigError for a mix whose rows have a shape that the stage cannot learn from."""
     learned = learned_shapes(kind, settings)
     if source.shape is not None and source.shape not in learned:
         raise ConfigError(
@@ -350,7 +358,7 @@ def _check_shape(kind: str, settings: Training, source: Source, key: str) -> Non
 
 
 def _function_identity(source: str, root: Path) -> str:
-    """The hash of a reward function's module and its name; what the module imports is not looked into.
+    """The hash of a reward function's module and its name; what the module imports does not count.
 
     Raises UsageError where there is no such module.
     """

@@ -1,9 +1,7 @@
-"""Pretraining from nothing: a byte-level BPE tokenizer and a Llama-like model, learned from plain text.
+"""Pretraining from scratch: a byte-level BPE tokenizer and a Llama-like model, learned from plain text.
 
 Documents are joined, each between its beginning and end tokens, and cut into equal blocks, so that there is
-no padding. Over transformers' Trainer: with nothing masked there is nothing TRL would add.
-
-It does not know what the text says.
+no padding. With transformers' Trainer: where nothing is masked, TRL adds nothing.
 """
 
 from collections.abc import Mapping
@@ -25,9 +23,10 @@ from transformers import (
 from harness.errors import DataError
 from harness.records import Json
 from trainers.data import texts
+from trainers.job import Job
+from trainers.policy import save_policy
 from trainers.settings import Pretrain
-from trainers.stage import Job
-from trainers.training import common_arguments, save_policy, train
+from trainers.training import common_arguments, train
 
 BEGIN, END, PADDING = "<|begin|>", "<|end|>", "<|pad|>"
 
@@ -41,7 +40,7 @@ def run(job: Job) -> Mapping[str, Json]:
     if not blocks:
         raise DataError(job.data, 0, f"the text is shorter than one block of {settings.max_length} tokens")
     set_seed(job.seed)
-    model = LlamaForCausalLM(architecture(tokenizer, settings))  # type: ignore[no-untyped-call]  # transformers types it not
+    model = LlamaForCausalLM(architecture(tokenizer, settings))  # type: ignore[no-untyped-call]  # not annotated there
     trainer = Trainer(
         model=model,
         args=TrainingArguments(**common_arguments(job), num_train_epochs=settings.epochs),
@@ -72,7 +71,7 @@ def train_tokenizer(corpus: list[str], settings: Pretrain) -> PreTrainedTokenize
     bpe.post_processor = processors.TemplateProcessing(
         single=f"{BEGIN} $A", pair=f"{BEGIN} $A $B", special_tokens=[(BEGIN, bpe.token_to_id(BEGIN))]
     )
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers types it not
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # not annotated there
         tokenizer_object=bpe,
         bos_token=BEGIN,
         eos_token=END,
@@ -86,7 +85,7 @@ def train_tokenizer(corpus: list[str], settings: Pretrain) -> PreTrainedTokenize
 
 
 def cut_blocks(tokenizer: PreTrainedTokenizerFast, corpus: list[str], length: int) -> list[list[int]]:
-    """All documents' tokens in a row, cut into blocks of `length`; the rest at the end is left out."""
+    """All documents' tokens in one stream, cut into blocks of `length`; what is left over is dropped."""
     documents = tokenizer(corpus)["input_ids"] if corpus else []
     stream = list(chain.from_iterable([*document, tokenizer.eos_token_id] for document in documents))
     return [stream[start : start + length] for start in range(0, len(stream) - length + 1, length)]

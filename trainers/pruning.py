@@ -1,10 +1,10 @@
-"""What lies in the folder of stages, what of it is still needed, and removing the rest.
+"""The contents of the folder of stages, and removing what is no longer needed.
 
     KIND-HASH            a finished stage
     KIND-HASH.partial    one in training, or interrupted
-    KIND-HASH.lock       held by the process that trains it; it stays, for another may be waiting for it
+    KIND-HASH.lock       held by the process that trains it; it stays, since another may be waiting for it
 
-It does not know which stages a project needs.
+Which stages a project needs is the caller's to say.
 """
 
 import fcntl
@@ -22,33 +22,33 @@ PARTIAL = ".partial"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageFolder:
-    """A folder of a stage, finished or not."""
+    """The folder of a stage, finished or not."""
 
     folder: Path
     finished: bool
     size: int
     """Bytes on the disk."""
     changed: float
-    """When something in it was changed last, in seconds since 1970."""
+    """When something in it last changed, in seconds since 1970."""
     in_use: bool
     """Whether a process is training it now."""
 
     @property
     def stage(self) -> str:
-        """The finished stage's name, which is the partial one's too."""
+        """The finished stage's name, also of a partial one."""
         return self.folder.name.removesuffix(PARTIAL)
 
 
 def stage_folders(stages: Path) -> list[StageFolder]:
-    """Every folder of a stage, by name. `stages` is the folder that holds them."""
+    """Every stage's folder within `stages`, sorted by name."""
     if not stages.is_dir():
         return []
     folders = (folder for folder in stages.iterdir() if folder.is_dir() and not folder.is_symlink())
-    return [_looked_at(folder) for folder in sorted(folders) if _is_stage(folder)]
+    return [_inspect(folder) for folder in sorted(folders) if _is_stage(folder)]
 
 
 def remove_folder(each: StageFolder) -> bool:
-    """Remove it, unless a process has begun to train it; whether it is gone.
+    """Remove a folder, unless a process is training it; whether it was removed.
 
     Raises UsageError where it cannot be removed.
     """
@@ -65,18 +65,18 @@ def remove_folder(each: StageFolder) -> bool:
 
 
 def links_to(output: Path, gone: Collection[Path]) -> list[Path]:
-    """The links of candidates, in the folder above, that lead to one of these folders."""
+    """The links in the output folder that lead to one of these folders."""
     targets = {folder.resolve() for folder in gone}
     return [link for link in sorted(output.glob("*")) if link.is_symlink() and link.resolve() in targets]
 
 
 def _is_stage(folder: Path) -> bool:
-    """Whether this is a folder of ours, and not something that a user put there."""
+    """Whether this is a stage's folder, and not something that a user put there."""
     return folder.name.endswith(PARTIAL) or manifest.is_finished(folder)
 
 
-def _looked_at(folder: Path) -> StageFolder:
-    """With no process at it, this one holds its lock for a moment only."""
+def _inspect(folder: Path) -> StageFolder:
+    """Where no process is training it, this one holds its lock for a moment."""
     files = [path.lstat() for path in folder.rglob("*")] or [folder.lstat()]
     with _lock(folder) as locked:
         return StageFolder(
@@ -90,7 +90,7 @@ def _looked_at(folder: Path) -> StageFolder:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
-    """Whether no other process holds the stage's lock, which this one then does; none is made."""
+    """Take the stage's lock, where there is one; whether no other process holds it."""
     lock = folder.with_name(f"{folder.name.removesuffix(PARTIAL)}.lock")
     if not lock.exists():
         yield True

@@ -2,9 +2,7 @@
 
 A source is `toy:NAME` (the embedded world), a local `.jsonl`, `.json`, `.csv` (each also `.gz`) or
 `.parquet` file, or a hub id: `ID` (its `train` split), `ID:SPLIT` or `ID:CONFIGURATION:SPLIT`. Rows are
-hashed by content, so that where they came from does not matter and what they say does.
-
-It does not know what shapes rows have, or what they are used for.
+hashed by content, so that it matters what they say and not where they come from.
 """
 
 import json
@@ -26,7 +24,7 @@ Row = Mapping[str, Any]
 
 FILE_KINDS = (".jsonl", ".json", ".csv", ".parquet")
 HUB_PARTS = re.compile(r":(?![^\[]*\])")
-"""Colons, but for that in a slice of a split, `test[:100]`."""
+"""Colons, except one in a slice of a split, as in `test[:100]`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +34,11 @@ class Source:
     name: str
     """As written in the configuration."""
     hash: str
-    """Of the rows' content, in their order."""
+    """Of the rows' content, in order."""
     read: Callable[[], Sequence[Row]]
-    """Gives the rows: a plan of what is trained already needs only their hash."""
+    """Gives the rows: a plan whose stages are trained needs only their hash."""
     shape: str | None = None
-    """Of a mix's rows; None: a stage finds out."""
+    """The shape of a mix's rows; None: the stage recognises it row by row."""
 
     @cached_property
     def rows(self) -> Sequence[Row]:
@@ -63,9 +61,9 @@ def read(name: str, root: Path) -> Source:
 
 @cache
 def _toy_source(name: str) -> Source:
-    """Kept, since it cannot change while the process lives and every plan asks for it.
+    """Cached: it cannot change while the process lives, and every plan reads it.
 
-    Its hash is remembered from one process to the next: making the rows takes a good part of a second.
+    Its hash is remembered between processes, since generating the rows takes a good part of a second.
     """
     made = partial(_toy_rows, name)
     return Source(
@@ -79,7 +77,7 @@ def _toy_rows(name: str) -> Sequence[Row]:
 
 
 def rows_hash(rows: Iterable[Row]) -> str:
-    """A hash of the rows' content, in their order."""
+    """A hash of the rows' content, in order."""
     digest = sha256()
     for row in rows:
         digest.update(json.dumps(row, sort_keys=True, default=str).encode())
@@ -88,7 +86,7 @@ def rows_hash(rows: Iterable[Row]) -> str:
 
 
 def file_kind(name: str) -> str | None:
-    """`.jsonl`, `.json`, `.csv` or `.parquet`; None: not a file's name."""
+    """`.jsonl`, `.json`, `.csv` or `.parquet`; None where the name is not a file's."""
     suffix = Path(name.removesuffix(".gz")).suffix
     return suffix if suffix in FILE_KINDS else None
 
@@ -108,7 +106,7 @@ def _file_rows(path: Path) -> Sequence[Row]:
 
 
 def _parquet_rows(path: Path) -> list[Row]:
-    import pyarrow  # noqa: PLC0415  a plan of other sources must not pay for it
+    import pyarrow  # noqa: PLC0415  slow to import, and only this kind of file needs it
     from pyarrow import parquet  # noqa: PLC0415  the same
 
     try:

@@ -1,8 +1,6 @@
-"""A reward model: the base with one number as its head, learning which of two answers is better.
+"""A reward model: the base with one number as its head learns which of two answers is better.
 
-Over TRL's RewardTrainer, with both conversations tokenised here, as they will be shown when it is asked.
-
-It does not know what the preferences are about.
+With TRL's RewardTrainer, on conversations tokenised here exactly as the model will read them later.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,21 +12,21 @@ from trl.trainer.reward_trainer import RewardTrainer
 
 from harness.records import Json
 from trainers import reward_quality
-from trainers.adapters import adapting
-from trainers.data import Pair, pairs
+from trainers.adapters import adapter_arguments
+from trainers.checkpoint_selection import select_checkpoint
+from trainers.data import PreferencePair, pairs
 from trainers.holdout import fitting, held_out
-from trainers.rewards import judge
-from trainers.select import choose
+from trainers.job import Job
+from trainers.rewards import judge_pairs
 from trainers.settings import Reward
-from trainers.stage import Job
 from trainers.tokens import judged_ids, load_tokenizer
-from trainers.training import common_arguments, evaluating, save_model, train
+from trainers.training import epoch_arguments, save_model, train
 
 
 class TokenisedPair(NamedTuple):
     """A pair, and its two conversations as tokens."""
 
-    pair: Pair
+    pair: PreferencePair
     chosen: list[int]
     rejected: list[int]
 
@@ -51,7 +49,7 @@ def run(job: Job) -> Mapping[str, Json]:
         ]
         for part in held_out(job.data, preferred, *shares, seed=job.seed)
     ]
-    measuring, selecting, learned = fitting(
+    test_pairs, loss_pairs, learned = fitting(
         job.data,
         parts,
         lambda row: max(len(row.chosen), len(row.rejected)) <= settings.max_length,
@@ -59,23 +57,21 @@ def run(job: Job) -> Mapping[str, Json]:
     )
     trainer = RewardTrainer(
         model=base,
-        args=RewardConfig(
-            **common_arguments(job), **evaluating(job), num_train_epochs=settings.epochs, max_length=None
-        ),
+        args=RewardConfig(**epoch_arguments(job)),
         train_dataset=_dataset(learned),
-        eval_dataset=_dataset(selecting) if selecting else None,
+        eval_dataset=_dataset(loss_pairs) if loss_pairs else None,
         processing_class=tokenizer,
-        **adapting(job, judges=True),
+        **adapter_arguments(job, judges=True),
     )
     model, metrics = train(job, trainer)
-    metrics |= choose(job, trainer)
+    metrics |= select_checkpoint(job, trainer)
     save_model(job, model, tokenizer)
-    if measuring:
-        metrics["held_out"] = _measured(job, [row.pair for row in measuring], chat=chat)
+    if test_pairs:
+        metrics["held_out"] = _held_out_quality(job, [row.pair for row in test_pairs], chat=chat)
     return {
         "rows": len(learned),
-        "rows_held_out": len(measuring) + len(selecting),
-        "rows_too_long": len(preferred) - len(learned) - len(measuring) - len(selecting),
+        "rows_held_out": len(test_pairs) + len(loss_pairs),
+        "rows_too_long": len(preferred) - len(learned) - len(test_pairs) - len(loss_pairs),
         "rows_unpaired": len(job.rows) - len(preferred),
         **metrics,
     }
@@ -85,11 +81,8 @@ def _dataset(rows: Sequence[TokenisedPair]) -> Dataset:
     return Dataset.from_list([{"chosen_ids": row.chosen, "rejected_ids": row.rejected} for row in rows])
 
 
-def _measured(job: Job, pairs: Sequence[Pair], *, chat: bool) -> dict[str, Json]:
-    """What the finished model gives pairs that it did not learn, kept; and its figures."""
-    prompts = [pair.prompt for pair in pairs]
-    chosen = judge(str(job.folder), prompts, [pair.chosen for pair in pairs], chat=chat)
-    rejected = judge(str(job.folder), prompts, [pair.rejected for pair in pairs], chat=chat)
-    found = reward_quality.judged(pairs, chosen, rejected)
-    reward_quality.keep(job.folder, found)
+def _held_out_quality(job: Job, pairs: Sequence[PreferencePair], *, chat: bool) -> dict[str, Json]:
+    """Score pairs that the finished model did not learn, keep the scores, and return its quality."""
+    found = reward_quality.score_pairs(pairs, *judge_pairs(str(job.folder), pairs, chat=chat))
+    reward_quality.write(job.folder, found)
     return reward_quality.figures(found)

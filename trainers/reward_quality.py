@@ -1,10 +1,9 @@
-"""How good a reward model is, on pairs that it was not trained on: accuracy, calibration, length bias.
+"""How good a reward model is on pairs that it was not trained on: accuracy, calibration, length bias.
 
-A reward model of Bradley and Terry's says by how much one answer is better: the chance that it is preferred
-is the logistic function of the difference of the two rewards. Accuracy asks whether the sign is right,
-calibration whether the chance is (Guo et al. 2017), and length bias whether length was taken for quality.
-
-It does not know how a reward model is trained or asked.
+A Bradley–Terry reward model says by how much one answer is better: the probability that it is preferred is
+the logistic function of the difference of the two rewards. Accuracy asks whether the sign is right,
+calibration whether the probability is (Guo et al. 2017), and length bias whether the model takes length for
+quality.
 """
 
 import json
@@ -23,46 +22,47 @@ from harness.stats import mean_interval
 from harness.stats.clusters import by_cluster
 from harness.stats.intervals import Estimate, difference_interval
 from harness.stats.paired import sign_flip
-from trainers.data import Pair
+from trainers.data import PreferencePair
 from trainers.holdout import prompt_key
+from trainers.jsonl import read_jsonl, write_jsonl
 
 FILE = "held_out.jsonl"
-"""In a stage's folder: what the reward model gives both answers of every held-out pair."""
+"""In a stage's folder: the rewards of both answers of every held-out pair."""
 LEVEL = 0.95
 RESAMPLES = 10_000
 BINS = 5
-"""Of equal width between one half, where nothing is said, and certainty."""
+"""Of equal width, between a probability of one half and certainty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A pair, and what a reward model gives its answers."""
+class ScoredPair:
+    """A pair, and the rewards of its answers."""
 
     pair: str
-    """A hash of prompt and answers, equal wherever the pair is met."""
+    """A hash of prompt and answers, the same in every stage."""
     prompt: str
     """A hash of the prompt: pairs of one prompt are not independent."""
     chosen: float
     rejected: float
     longer_by: int
-    """Characters that the chosen answer has more than the rejected one."""
+    """How many characters longer the chosen answer is than the rejected one."""
 
     @property
     def right(self) -> float:
-        """1 where the chosen answer is given more, and one half where both are given the same."""
+        """1 where the chosen answer has the higher reward, one half where both have the same, else 0."""
         return _win(self.chosen - self.rejected)
 
 
 class CalibrationBin(NamedTuple):
-    """Pairs of which a reward model is about equally sure."""
+    """Pairs of which a reward model is about equally confident."""
 
     low: float
     high: float
     pairs: int
     said: float
-    """The mean chance that it gives the answer it prefers."""
+    """The mean probability it gives the answer it prefers."""
     was: float
-    """The share of pairs in which that answer is the preferred one."""
+    """The share of pairs in which that answer is the chosen one."""
 
 
 class Lengths(NamedTuple):
@@ -70,17 +70,19 @@ class Lengths(NamedTuple):
 
     pairs: int
     rewarded: float
-    """The share of pairs in which it gives the longer answer more."""
+    """The share of pairs in which the longer answer has the higher reward."""
     preferred: float
-    """The share of pairs in which the longer answer is the preferred one."""
+    """The share of pairs in which the longer answer is the chosen one."""
     interval: Interval
-    """Of the difference of the two."""
+    """Of the difference between the two shares."""
 
 
-def judged(pairs: Sequence[Pair], chosen: Sequence[float], rejected: Sequence[float]) -> list[Judged]:
-    """Pairs with what their answers are given."""
+def score_pairs(
+    pairs: Sequence[PreferencePair], chosen: Sequence[float], rejected: Sequence[float]
+) -> list[ScoredPair]:
+    """Pairs with the rewards of their answers."""
     return [
-        Judged(
+        ScoredPair(
             pair=sha256(json.dumps(pair).encode()).hexdigest()[:16],
             prompt=prompt_key(pair.prompt)[:16],
             chosen=better,
@@ -91,21 +93,18 @@ def judged(pairs: Sequence[Pair], chosen: Sequence[float], rejected: Sequence[fl
     ]
 
 
-def keep(folder: Path, found: Sequence[Judged]) -> None:
-    """Keep them in a stage's folder, so that another reward model can be compared on the same pairs."""
-    (folder / FILE).write_text("".join(f"{json.dumps(asdict(each))}\n" for each in found), encoding="utf-8")
+def write(folder: Path, found: Sequence[ScoredPair]) -> None:
+    """Keep scored pairs in a stage's folder, so that another model can be compared on the same ones."""
+    write_jsonl(folder / FILE, map(asdict, found))
 
 
-def kept(folder: Path) -> list[Judged]:
-    """What was kept; empty where nothing was held out."""
-    file = folder / FILE
-    if not file.is_file():
-        return []
-    return [Judged(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+def read(folder: Path) -> list[ScoredPair]:
+    """The kept pairs; none where nothing was held out."""
+    return [ScoredPair(**each) for each in read_jsonl(folder / FILE)]
 
 
-def figures(found: Sequence[Judged]) -> dict[str, Json]:
-    """All of it, as a manifest has it; at least one pair. What cannot be said is None."""
+def figures(found: Sequence[ScoredPair]) -> dict[str, Json]:
+    """All metrics, as a manifest holds them, of at least one pair. What is undefined is None."""
     share, interval = accuracy(found)
     table = calibration(found)
     biased = lengths(found)
@@ -122,17 +121,16 @@ def figures(found: Sequence[Judged]) -> dict[str, Json]:
     }
 
 
-def accuracy(found: Sequence[Judged]) -> tuple[float, Interval]:
-    """The share of pairs whose chosen answer is given more, a tie counting half; the interval is over
-    prompts."""
+def accuracy(found: Sequence[ScoredPair]) -> tuple[float, Interval]:
+    """The share of pairs whose chosen answer has the higher reward, ties half; the interval is by prompt."""
     values = [each.right for each in found]
     kind = "number" if 0.5 in values else "binary"
     share = fsum(values) / len(values)
     return share, mean_interval(values, [each.prompt for each in found], kind, level=LEVEL)  # type: ignore[arg-type]  # one of the two
 
 
-def calibration(found: Sequence[Judged]) -> list[CalibrationBin]:
-    """The reliability table, without empty bins. Of two answers, the chance is that of the one given more."""
+def calibration(found: Sequence[ScoredPair]) -> list[CalibrationBin]:
+    """The reliability table, without empty bins, for the answer of the higher reward in each pair."""
     sure = [(_logistic(abs(each.chosen - each.rejected)), each.right) for each in found]
     edges = [0.5 + place * 0.5 / BINS for place in range(BINS + 1)]
     table = []
@@ -145,13 +143,13 @@ def calibration(found: Sequence[Judged]) -> list[CalibrationBin]:
 
 
 def calibration_error(table: Sequence[CalibrationBin]) -> float:
-    """The expected calibration error: how far apart what was said and what was are, over all pairs."""
+    """The expected calibration error: the mean distance of probability and share, weighted by pairs."""
     apart = fsum(each.pairs * abs(each.said - each.was) for each in table)
     return apart / sum(each.pairs for each in table)
 
 
-def lengths(found: Sequence[Judged]) -> Lengths | None:
-    """How often the longer answer is given more, and how often it is better. None: all are equally long."""
+def lengths(found: Sequence[ScoredPair]) -> Lengths | None:
+    """How often the longer answer has the higher reward, and is the chosen one. None: no lengths differ."""
     unequal = [each for each in found if each.longer_by]
     if not unequal:
         return None
@@ -170,20 +168,20 @@ def lengths(found: Sequence[Judged]) -> Lengths | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Versus:
-    """Two reward models on the pairs that both held out."""
+class AccuracyComparison:
+    """Two reward models' accuracies on the pairs that both held out."""
 
     pairs: int
     left: float
-    """Its accuracy on these pairs."""
+    """The left model's accuracy."""
     right: float
     difference: Estimate
-    """The right one's accuracy less the left one's."""
+    """The right model's accuracy minus the left one's."""
     p: float
 
 
-def versus(left: Sequence[Judged], right: Sequence[Judged]) -> Versus | None:
-    """Their accuracies, paired; None where no pair is held out by both."""
+def compare_accuracies(left: Sequence[ScoredPair], right: Sequence[ScoredPair]) -> AccuracyComparison | None:
+    """A paired comparison of their accuracies; None where no pair was held out by both."""
     theirs = {each.pair: each for each in right}
     shared = [(each, theirs[each.pair]) for each in left if each.pair in theirs]
     if not shared:
@@ -191,7 +189,7 @@ def versus(left: Sequence[Judged], right: Sequence[Judged]) -> Versus | None:
     differences = [other.right - one.right for one, other in shared]
     prompts = [one.prompt for one, _ in shared]
     sums = by_cluster(differences, prompts).sums
-    return Versus(
+    return AccuracyComparison(
         pairs=len(shared),
         left=fsum(one.right for one, _ in shared) / len(shared),
         right=fsum(other.right for _, other in shared) / len(shared),

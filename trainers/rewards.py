@@ -1,10 +1,8 @@
-"""What an answer is worth: Python functions and reward models, for the stages that ask for rewards.
+"""Rewards of answers: Python functions and reward models, for the stages that need rewards.
 
 A function follows TRL's convention and may be TRL's own (`trl.rewards:think_format_reward`): it is called
 with `prompts`, `completions` and the rows' other columns as keyword lists, and returns one number (or None)
 per completion.
-
-It does not know how rewards are used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,13 +15,13 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.user_modules import RAISED
-from trainers.data import Question, Turn
-from trainers.stage import RewardSource
+from trainers.data import PreferencePair, TrainingPrompt, Turn
+from trainers.job import RewardSource
 from trainers.tokens import judged_ids, raw_text
 
 RewardFunction = Callable[..., list[float | None]]
 BATCH = 64
-"""Answers that a reward model reads at once."""
+"""Answers that a reward model reads in one batch."""
 
 
 def load_function(source: str) -> RewardFunction:
@@ -37,7 +35,7 @@ def load_function(source: str) -> RewardFunction:
 
 
 def check_reward_model(folder: str) -> None:
-    """Raise ModelError for what is no reward model; transformers would give it a random head and go on."""
+    """Raise ModelError for a model that is no reward model: transformers would give it a random head."""
     config = AutoConfig.from_pretrained(folder)
     architecture = (config.architectures or ["unknown"])[0]
     if not architecture.endswith("ForSequenceClassification") or config.num_labels != 1:
@@ -47,31 +45,31 @@ def check_reward_model(folder: str) -> None:
         )
 
 
-def with_columns(function: RewardFunction, questions: Sequence[Question]) -> RewardFunction:
-    """The function, given the rows' columns by the number of the row that TRL's data set carries.
+def with_columns(function: RewardFunction, rows: Sequence[TrainingPrompt]) -> RewardFunction:
+    """The function, with the rows' columns looked up by the row number that TRL's data set carries.
 
-    So columns reach it as they were read: a table of one type per column would change or refuse them. What it
-    raises becomes a TrainingError, and so does what is not a number for each completion.
+    So columns reach it as they were read: a table with one type per column would change or reject them. What
+    it raises becomes a TrainingError, and so does a result that is not one number per completion.
     """
-    names = sorted({name for question in questions for name in question.columns})
+    names = sorted({name for each in rows for name in each.columns})
 
     @wraps(function)
     def called(
         prompts: Sequence[Any], completions: Sequence[Any], row: Sequence[int], **others: Any
     ) -> list[float | None]:
-        columns = {name: [questions[number].columns.get(name) for number in row] for name in names}
+        columns = {name: [rows[number].columns.get(name) for number in row] for name in names}
         try:
             given = function(prompts=prompts, completions=completions, **{**others, **columns})
         except RAISED as error:
             raise TrainingError(
                 f"reward function {function.__name__!r} raised {type(error).__name__}: {error}; correct it, "
-                "and the same command goes on"
+                "and the same command resumes"
             ) from error
         if not _rewards(given, len(completions)):
             raise TrainingError(
                 f"reward function {function.__name__!r} must return a number, or None, for each of the "
                 f"{len(completions)} completions, and gave {given!r:.100}; correct it, and the same command "
-                "goes on"
+                "resumes"
             )
         return given
 
@@ -79,7 +77,7 @@ def with_columns(function: RewardFunction, questions: Sequence[Question]) -> Rew
 
 
 def _rewards(given: object, count: int) -> bool:
-    """Whether this is `count` numbers, of whatever library, or Nones."""
+    """Whether this is `count` values, each a number of any library or None."""
     if not isinstance(given, Iterable):
         return False
     each = list(given)
@@ -88,22 +86,20 @@ def _rewards(given: object, count: int) -> bool:
 
 def total_rewards(
     rewards: Sequence[RewardSource],
-    questions: Sequence[Question],
+    rows: Sequence[TrainingPrompt],
     answers: Sequence[Sequence[str]],
     *,
     chat: bool,
 ) -> list[list[float]]:
-    """All rewards with their weights, added, for each question's answers. Raises TrainingError."""
+    """The weighted sum of all rewards, for the answers to each row's prompt. Raises TrainingError."""
     flat = [(number, answer) for number, group in enumerate(answers) for answer in group]
     totals = [0.0] * len(flat)
     for reward in rewards:
         values: Sequence[float | None]
         if reward.is_function:
-            values = _by_function(load_function(reward.source), questions, flat, chat=chat)
+            values = _by_function(load_function(reward.source), rows, flat, chat=chat)
         else:
-            values = judge(
-                reward.source, [questions[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat
-            )
+            values = judge(reward.source, [rows[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat)
         for place, value in enumerate(values):
             if value is None:
                 raise TrainingError(f"reward {reward.source!r} gave no number for {flat[place][1]!r}")
@@ -113,20 +109,22 @@ def total_rewards(
 
 
 def _by_function(
-    function: RewardFunction, questions: Sequence[Question], flat: Sequence[tuple[int, str]], *, chat: bool
+    function: RewardFunction,
+    rows: Sequence[TrainingPrompt],
+    flat: Sequence[tuple[int, str]],
+    *,
+    chat: bool,
 ) -> list[float | None]:
-    prompts = [as_given(questions[number].prompt, chat=chat) for number, _ in flat]
-    completions: list[Any] = [
-        [{"role": "assistant", "content": answer}] if chat else answer for _, answer in flat
-    ]
-    return with_columns(function, questions)(prompts, completions, row=[number for number, _ in flat])
+    prompts = [trl_prompt(rows[number].prompt, chat=chat) for number, _ in flat]
+    completions = [trl_answer(answer, chat=chat) for _, answer in flat]
+    return with_columns(function, rows)(prompts, completions, row=[number for number, _ in flat])
 
 
 @torch.inference_mode()
 def judge(
     folder: str, prompts: Sequence[Sequence[Turn]], answers: Sequence[str], *, chat: bool
 ) -> list[float]:
-    """What a reward model gives each answer to its prompt. Raises ModelError for what is no reward model."""
+    """A reward model's rewards of answers to prompts. Raises ModelError for any other model."""
     check_reward_model(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -144,19 +142,33 @@ def judge(
     return values
 
 
-def as_given(prompt: Sequence[Turn], *, chat: bool) -> str | list[Turn]:
+def judge_pairs(
+    folder: str, pairs: Sequence[PreferencePair], *, chat: bool
+) -> tuple[list[float], list[float]]:
+    """A reward model's rewards of the chosen and of the rejected answers. Raises as `judge` does."""
+    prompts = [pair.prompt for pair in pairs]
+    chosen = judge(folder, prompts, [pair.chosen for pair in pairs], chat=chat)
+    return chosen, judge(folder, prompts, [pair.rejected for pair in pairs], chat=chat)
+
+
+def trl_prompt(prompt: Sequence[Turn], *, chat: bool) -> str | list[Turn]:
     """A prompt as TRL takes it: messages, which it renders with the chat template, or a text as it is."""
     return list(prompt) if chat else raw_text(prompt)
 
 
+def trl_answer(answer: str, *, chat: bool) -> str | list[Turn]:
+    """An answer as TRL takes it beside such a prompt."""
+    return [{"role": "assistant", "content": answer}] if chat else answer
+
+
 def reward_functions(
-    rewards: Sequence[RewardSource], questions: Sequence[Question]
+    rewards: Sequence[RewardSource], rows: Sequence[TrainingPrompt]
 ) -> list[str | PreTrainedModel | RewardFunction]:
     """As TRL takes them: folders of reward models, and functions that see the rows' columns."""
     functions: list[str | PreTrainedModel | RewardFunction] = []
     for reward in rewards:
         if reward.is_function:
-            functions.append(with_columns(load_function(reward.source), questions))
+            functions.append(with_columns(load_function(reward.source), rows))
         else:
             check_reward_model(reward.source)
             functions.append(reward.source)

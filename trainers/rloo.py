@@ -1,6 +1,6 @@
-"""REINFORCE leave-one-out: an answer's reward is held against the mean of the other answers to its prompt.
+"""REINFORCE leave-one-out: an answer's baseline is the mean reward of the other answers to its prompt.
 
-Over TRL's RLOOTrainer (Ahmadian et al. 2024, "Back to Basics"). It does not know what the rewards reward.
+With TRL's RLOOTrainer (Ahmadian et al. 2024, "Back to Basics").
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
 from harness.records import Json
+from trainers.job import Job
 from trainers.online import run_online
-from trainers.stage import Job
 
 
 def run(job: Job) -> Mapping[str, Json]:

@@ -1,9 +1,9 @@
-"""What each kind of stage can be told, with its defaults: the keys of a `[[pipelines.NAME.stages]]` table.
+"""The settings of each kind of stage, with defaults: the keys of a `[[pipelines.NAME.stages]]` table.
 
 `kind`, `data` and `reward` stand beside these keys and belong to `harness.records.Stage`. An unknown key is
 an error. Defaults suit a model of about a billion parameters; the toy world's recipes set their own.
 
-It does not know how a stage trains, and imports no model library, so that a plan is quick.
+No model library is imported, so that planning is quick.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Part = Annotated[float, Field(gt=0, lt=1)]
 
-TOLD_ONLY = ("report_to", "completions_every")
-"""Settings that change what is told of a training, and nothing of its outcome."""
+REPORTING_ONLY = ("report_to", "completions_every")
+"""Settings that change how a training is reported, and not its outcome."""
 LATER = ("adapter", "select", "holdout", "vllm")
-"""Settings that stages did not always have; None: not asked for."""
+"""Settings that stages did not always have; None: not used."""
 OF_THE_MACHINE = {"url", "memory"}
-"""Settings of vLLM's that say where it runs, not what it does."""
+"""Settings of vLLM that say where it runs, not what it does."""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -34,47 +34,48 @@ CHAT_TEMPLATE = (
 )
 """What `pretrain` gives its tokenizer: every turn opens with its role's token and ends with `eos_token`.
 
-The generation markers tell tools that ask for them which tokens the assistant wrote.
+The generation markers show tools that use them which tokens the assistant wrote.
 """
 
 
 class Training(BaseModel):
-    """What every stage has."""
+    """Settings that every stage has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     batch_size: PositiveInt = 16
     """Rows per optimiser step."""
     micro_batch: PositiveInt | None = None
-    """Rows held in memory at once; divides the batch. None: the whole batch."""
+    """Rows held in memory at once; must divide the batch. None: the whole batch."""
     learning_rate: PositiveFloat = 2e-5
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """How the learning rate goes on after the warm-up."""
+    """The learning rate's course after the warm-up."""
     warmup: Share = 0.03
     """The share of steps in which the learning rate rises from 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
-    """Services that are told how the training goes, too; what is logged is kept in the store in any case."""
+    """Services that also receive the training's log; the store keeps it in any case."""
 
     @property
     def rows_per_step(self) -> int:
-        """What one optimiser step learns from."""
+        """Rows that one optimiser step learns from."""
         return self.batch_size
 
     @property
-    def asks_for_rewards(self) -> bool:
+    def needs_rewards(self) -> bool:
         """Whether training needs a reward."""
         return False
 
     def identifying(self) -> dict[str, Json]:
-        """What the outcome depends on, rewards apart.
+        """The settings that the outcome depends on, except rewards.
 
-        What was added later and is not asked for is not among them: stages trained before stay what they are.
+        Settings that were added later and are not used are left out, so that earlier stages keep their
+        identity.
         """
-        asked = self.model_dump(
-            mode="json", exclude={"vllm": OF_THE_MACHINE, **dict.fromkeys(("rewards", *TOLD_ONLY), True)}
+        values = self.model_dump(
+            mode="json", exclude={"vllm": OF_THE_MACHINE, **dict.fromkeys(("rewards", *REPORTING_ONLY), True)}
         )
-        return {name: value for name, value in asked.items() if name not in LATER or value is not None}
+        return {name: value for name, value in values.items() if name not in LATER or value is not None}
 
     @model_validator(mode="after")
     def _micro_batch_divides(self) -> Self:
@@ -94,7 +95,7 @@ class WeightedReward(BaseModel):
 
 
 class Pretrain(Training):
-    """A tokenizer and a Llama-like model from nothing. Rows: `text`."""
+    """A tokenizer and a Llama-like model from scratch. Rows: `text`."""
 
     epochs: PositiveInt = 1
     learning_rate: PositiveFloat = 3e-3
@@ -110,9 +111,9 @@ class Pretrain(Training):
     """A model this small stays on a plateau with the usual 0.02."""
     max_positions: PositiveInt = 4096
     special_tokens: tuple[str, ...] = ("<|system|>", "<|user|>", "<|assistant|>")
-    """Besides beginning `<|begin|>`, end `<|end|>` and padding `<|pad|>`: what the chat template needs."""
+    """Besides `<|begin|>`, `<|end|>` and `<|pad|>`: the tokens that the chat template needs."""
     chat_template: str = CHAT_TEMPLATE
-    """The Jinja text that the tokenizer carries."""
+    """The tokenizer's Jinja template."""
 
     @model_validator(mode="after")
     def _width_divides(self) -> Self:
@@ -122,48 +123,48 @@ class Pretrain(Training):
 
 
 class Adapter(BaseModel):
-    """A low-rank adapter (LoRA, Hu et al. 2021) that is trained in place of the base's own weights."""
+    """A low-rank adapter (LoRA, Hu et al. 2021), trained instead of the base's own weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rank: PositiveInt = 16
     alpha: PositiveInt = 32
-    """The adapter's part is scaled by alpha / rank."""
+    """The adapter's contribution is scaled by alpha / rank."""
     dropout: Share = 0.0
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("all-linear",)
-    """The layers that get one, by the end of their names; `all-linear`: every one but the output's."""
+    """The layers that get one, by the ends of their names; `all-linear`: all but the output layer."""
     quantize: Literal["4bit"] | None = None
-    """Hold the frozen base in 4 bits while training (QLoRA, Dettmers et al. 2023): a GPU and bitsandbytes."""
+    """Hold the frozen base in 4 bits (QLoRA, Dettmers et al. 2023); needs a GPU and bitsandbytes."""
 
 
-class Select(BaseModel):
+class CheckpointSelection(BaseModel):
     """Which of a stage's checkpoints becomes its candidate, and what is measured of each.
 
-    Whatever is named is measured, and its curve is kept; `by` says which of it decides."""
+    Every metric that is configured is measured, and its curve is kept; `by` says which one decides."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     by: Literal["loss", "reward", "suite"]
     holdout: Part | None = None
-    """For the loss: the share of prompts whose rows are not trained on, and on which it is computed."""
+    """For the loss: the share of prompts whose rows are held out of training, to compute the loss on."""
     reward: str | None = None
-    """For the reward: as a stage's `reward`. Its mean over the answers to `prompts`, drawn greedily."""
+    """For the reward: as a stage's `reward`. Its mean over greedy answers to `prompts` is measured."""
     prompts: str | None = None
     """A source of prompts, as in `data`."""
     count: PositiveInt = 64
-    """Prompts that are asked, drawn once from the source."""
+    """How many prompts are answered, chosen once from the source."""
     max_new_tokens: PositiveInt = 256
-    """Of each answer to them."""
+    """The length limit of each answer to them."""
     suite: str | None = None
-    """For a suite's score: its name. It is computed on a part of its samples only, which are left out of
-    whatever is reported of that suite."""
+    """For a suite's score: the suite's name. It is computed on a part of the samples only, which are left out
+    of everything reported of that suite."""
     metric: str | None = None
-    """One of the suite's metrics; None: its first headline."""
+    """One of the suite's metrics; None: its first headline metric."""
     share: Part = 0.5
-    """The part of the suite's samples that select."""
+    """The share of the suite's samples that select."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Which prompts are drawn, and which of the suite's samples select. Candidates that are compared with
-    each other want the same, for the samples that selected any of them are left out for all."""
+    """Decides which prompts are answered, and which of the suite's samples select. Use the same seed for
+    candidates that are compared: samples that selected any of them are left out for all."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -179,18 +180,18 @@ class Select(BaseModel):
 
 
 class Conversational(Training):
-    """What every stage has that reads conversations."""
+    """Settings of every stage that learns from conversations."""
 
-    select: Select | None = None
+    select: CheckpointSelection | None = None
     """Make the best checkpoint the candidate. None: the last one is."""
 
     adapter: Adapter | None = None
-    """Train an adapter. The candidate is the base with the adapter merged into it; the adapter itself lies
-    beside it, in the folder `adapter`. Adapters want a learning rate about ten times as high."""
+    """Train an adapter. The candidate is the base with the adapter merged into it; the adapter itself is
+    saved beside it, in the folder `adapter`. Adapters need a learning rate about ten times as high."""
 
     chat_template: bool = True
     """Whether prompts are rendered as turns with the model's template. False: raw text, turns joined by a
-    blank line; a policy trained that way and then asked with its template is a known mistake."""
+    blank line; training a policy that way and then prompting it with its template is a known mistake."""
 
     @property
     def share_for_loss(self) -> float | None:
@@ -217,23 +218,23 @@ class Reward(Conversational):
     max_length: PositiveInt = 1024
     """Longer rows are left out and counted."""
     holdout: Part | None = None
-    """The share of prompts whose pairs are not trained on: accuracy, calibration and length bias are
-    measured on them. Apart from those that `select` holds out."""
+    """The share of prompts whose pairs are held out of training, to measure accuracy, calibration and length
+    bias on. Those that `select` holds out are others."""
 
     @model_validator(mode="after")
     def _selected_by_loss(self) -> Self:
         if self.select is not None and (self.select.reward or self.select.suite):
-            raise ValueError("a reward model answers nothing: `select` can only hold out a part for its loss")
+            raise ValueError("a reward model writes no answers: `select` can only hold out rows for its loss")
         if (self.holdout or 0.0) + ((self.select and self.select.holdout) or 0.0) >= 1:
             raise ValueError("`holdout` and `select.holdout` leave nothing to train on")
         return self
 
 
 class Rewarded(Conversational):
-    """What stages have that can ask for rewards."""
+    """Settings of stages that can need rewards."""
 
     rewards: tuple[WeightedReward, ...] = ()
-    """Several rewards, added with their weights; instead of the stage's `reward`, which is one of weight 1.
+    """Several rewards, summed with their weights; instead of the stage's `reward`, which has weight 1.
 
     A `module:function` follows TRL's convention: called with `prompts`, `completions` (texts, or lists of
     one message each with `chat_template` on) and the rows' other columns as keyword lists, it returns one
@@ -245,14 +246,14 @@ class Rewarded(Conversational):
 
 
 class Vllm(BaseModel):
-    """vLLM writes the answers, as TRL does it (`use_vllm`): much faster than the policy itself."""
+    """Sampling with vLLM, through TRL (`use_vllm`): much faster than the policy itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: Literal["server", "colocate"]
-    """`server`: `vllm serve`, on GPUs of its own. `colocate`: within the training's processes."""
+    """`server`: `vllm serve`, on its own GPUs. `colocate`: within the training's processes."""
     url: str | None = None
-    """The server's, as `http://localhost:8000`."""
+    """The server's URL, such as `http://localhost:8000`."""
     memory: Annotated[float, Field(gt=0, le=1)] | None = None
     """The share of a GPU's memory that colocated vLLM may take. None: TRL's default, 0.3."""
     tensor_parallel: PositiveInt = 1
@@ -263,42 +264,44 @@ class Vllm(BaseModel):
         if self.mode == "server" and self.url is None:
             raise ValueError('mode = "server" needs the server\'s `url`')
         if self.mode == "server" and (self.memory is not None or self.tensor_parallel != 1):
-            raise ValueError("a server has its own `memory` and `tensor_parallel`; tell `vllm serve`")
+            raise ValueError("`memory` and `tensor_parallel` are the server's own: give them to `vllm serve`")
         if self.mode == "colocate" and self.url is not None:
             raise ValueError('`url` is for mode = "server"')
         return self
 
 
 class Online(Rewarded):
-    """What stages have that learn from fresh answers. Rows: `prompt`, or `messages` up to a user's turn.
+    """Settings of stages that learn from new answers. Rows: `prompt`, or `messages` up to a user's turn.
 
     Other columns reach the reward functions."""
 
     steps: PositiveInt = 200
     prompts_per_step: Annotated[int, Field(ge=2)] = 8
-    """Unique prompts; a step on one prompt follows that prompt's noise."""
+    """Distinct prompts; a step on a single prompt would follow its noise."""
     generations: Annotated[int, Field(ge=2)] = 8
     """Answers per prompt, compared with one another."""
     batch_size: Literal[0] = 0
-    """Follows from the two above."""
+    """Follows from the two settings above."""
     max_length: PositiveInt = 1024
-    """Longer prompts are left out and counted; nothing else would stop them."""
+    """Longer prompts are left out and counted; nothing else limits them."""
     learning_rate: PositiveFloat = 1e-6
     schedule: Literal["cosine", "linear", "constant"] = "constant"
     warmup: Share = 0.0
     beta: Annotated[float, Field(ge=0)]
-    """Weight of the KL penalty towards the base; 0 switches it off and is a known mistake."""
+    """Weight of the KL penalty towards the base; 0 switches it off, a known mistake."""
     checkpoint_steps: PositiveInt = 20
     """Steps between checkpoints."""
     completions_every: PositiveInt = 10
-    """Steps after which some of the answers are kept, to be read in the report."""
+    """Steps between those of which some answers are kept, for the report."""
     vllm: Vllm | None = None
-    """Have vLLM write the answers. None: the policy itself, through transformers."""
+    """Sample answers with vLLM. None: with the policy itself, through transformers."""
 
     @model_validator(mode="after")
     def _selected_by_answers(self) -> Self:
         if self.select is not None and self.select.holdout is not None:
-            raise ValueError("`select.holdout`: a loss on fresh answers says nothing of them; name a reward")
+            raise ValueError(
+                "`select.holdout`: a loss on fresh answers says nothing about them; name a reward"
+            )
         return self
 
     @property
@@ -307,7 +310,7 @@ class Online(Rewarded):
         return self.prompts_per_step * self.generations
 
     @property
-    def asks_for_rewards(self) -> bool:
+    def needs_rewards(self) -> bool:
         """Always."""
         return True
 
@@ -332,18 +335,18 @@ class Dpo(Rewarded):
     max_length: PositiveInt = 1024
     """Longer rows are left out and counted."""
     beta: PositiveFloat = 0.1
-    """How strongly the policy is held near its base."""
+    """How strongly the policy is kept near its base."""
     loss: tuple[str, ...] = ("sigmoid",)
-    """TRL's loss types, added with `loss_weights`."""
+    """TRL's loss types, summed with `loss_weights`."""
     loss_weights: tuple[float, ...] = ()
-    """One per loss; empty: each 1."""
+    """One weight for each loss; empty: 1 each."""
     on_policy: Annotated[int, Field(ge=0)] = 0
     """0: pairs as given. N ≥ 2: the base answers every prompt N times, the reward ranks the answers, and
     best against worst becomes a pair; ties are dropped."""
 
     @property
-    def asks_for_rewards(self) -> bool:
-        """To rank the base's own answers."""
+    def needs_rewards(self) -> bool:
+        """Rewards rank the base's own answers."""
         return self.on_policy > 0
 
     @model_validator(mode="after")
@@ -355,9 +358,9 @@ class Dpo(Rewarded):
         return self
 
 
-class Toxicity(Training):
-    """A small BERT classifier from nothing, in Detoxify's checkpoint format. Rows: `text` and, under the
-    name of each class, a number from 0 to 1."""
+class ToxicityClassifier(Training):
+    """A small BERT classifier from scratch, in Detoxify's checkpoint format. Rows: `text` and, under the name
+    of each class, a number from 0 to 1."""
 
     epochs: PositiveInt = 3
     batch_size: PositiveInt = 32
@@ -369,7 +372,7 @@ class Toxicity(Training):
     heads: PositiveInt = 4
     intermediate: PositiveInt = 128
     max_length: PositiveInt = 512
-    """Tokens that are read of a text."""
+    """Tokens of a text that are read."""
 
 
 STAGE_SETTINGS: Mapping[str, type[Training]] = {
@@ -379,21 +382,21 @@ STAGE_SETTINGS: Mapping[str, type[Training]] = {
     "grpo": Grpo,
     "rloo": Rloo,
     "dpo": Dpo,
-    "toxicity": Toxicity,
+    "toxicity": ToxicityClassifier,
 }
 
-LEARNED: Mapping[str, tuple[str, ...]] = {
+TRAINED_ON: Mapping[str, tuple[str, ...]] = {
     "pretrain": ("texts",),
     "toxicity": ("texts",),
     "sft": ("demonstrations",),
     "reward": ("preferences",),
     "dpo": ("preferences",),
 }
-"""The shapes of a mix's rows that each kind learns from, where it does not ask for rewards."""
-PROMPTED = ("prompts", "demonstrations", "preferences")
-"""The shapes that prompts can be taken from, for stages that ask for rewards."""
+"""The shapes of a mix's rows that each kind can learn from, where it needs no rewards."""
+PROMPT_SHAPES = ("prompts", "demonstrations", "preferences")
+"""The shapes that prompts can be taken from, for stages that need rewards."""
 
 
 def learned_shapes(kind: str, settings: Training) -> tuple[str, ...]:
-    """The shapes of a mix's rows that a stage can be trained on."""
-    return PROMPTED if settings.asks_for_rewards else LEARNED[kind]
+    """The shapes of a mix's rows that a stage can learn from."""
+    return PROMPT_SHAPES if settings.needs_rewards else TRAINED_ON[kind]

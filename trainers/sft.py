@@ -1,13 +1,10 @@
 """Supervised fine-tuning: the base learns the final answers of demonstrations.
 
-Over TRL's SFTTrainer, with rows tokenised and labelled here (see `trainers.tokens`): the loss is on the
-final answer and its end, never on a prompt, an earlier answer or padding.
-
-It does not know where rows come from, or what the candidate is for.
+With TRL's SFTTrainer, on rows tokenised and labelled here (see `trainers.tokens`): the loss covers the final
+answer and its end, never a prompt, an earlier answer or padding.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import cast
 
 from datasets import Dataset
@@ -15,14 +12,14 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from harness.records import Json
-from trainers.adapters import adapting
+from trainers.adapters import adapter_arguments
 from trainers.data import demonstrations
 from trainers.holdout import fitting, held_out
-from trainers.select import choose
+from trainers.job import Job
+from trainers.policy import train_policy
 from trainers.settings import Sft
-from trainers.stage import Job
 from trainers.tokens import labelled, load_tokenizer
-from trainers.training import common_arguments, evaluating, save_policy, train
+from trainers.training import epoch_arguments
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -35,30 +32,24 @@ def run(job: Job) -> Mapping[str, Json]:
         [labelled(tokenizer, example, chat=settings.chat_template) for example in part]
         for part in held_out(job.data, examples, settings.share_for_loss, seed=job.seed)
     ]
-    selecting, learned = fitting(
+    loss_rows, learned = fitting(
         job.data, parts, lambda row: len(row["input_ids"]) <= settings.max_length, settings.max_length
     )
     trainer = SFTTrainer(
         model=base,
         args=SFTConfig(
-            **common_arguments(job),
-            **evaluating(job),
-            num_train_epochs=settings.epochs,
-            max_length=None,
+            **epoch_arguments(job),
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
         train_dataset=Dataset.from_list(learned),
-        eval_dataset=Dataset.from_list(selecting) if selecting else None,
+        eval_dataset=Dataset.from_list(loss_rows) if loss_rows else None,
         processing_class=tokenizer,
-        **adapting(job),
+        **adapter_arguments(job),
     )
-    model, metrics = train(job, trainer)
-    save = partial(save_policy, tokenizer=tokenizer, chat=settings.chat_template)
-    metrics |= choose(job, trainer, save)
-    save(job, model)
+    metrics = train_policy(job, trainer, tokenizer, chat=settings.chat_template)
     return {
         "rows": len(learned),
-        "rows_held_out": len(selecting),
-        "rows_too_long": len(examples) - len(learned) - len(selecting),
+        "rows_held_out": len(loss_rows),
+        "rows_too_long": len(examples) - len(learned) - len(loss_rows),
         **metrics,
     }

@@ -1,10 +1,8 @@
-"""From turns to token ids: what a model reads, and which of it is learned.
+"""From turns to token ids: what a model reads, and which part of it is learned.
 
-A prompt is rendered and tokenised alone, exactly as it will be when the model is asked, and the answer is
-what the template adds to it when the last turn is there. So nothing but the final answer can be in the
-loss, whether or not the template marks what the assistant says, and no merge crosses the border.
-
-It does not know stages or trainers.
+A prompt is rendered and tokenised alone, exactly as in an evaluation, and the answer is what the template
+adds to it once the last turn is there. So only the final answer can be in the loss, whether or not the
+template marks what the assistant says, and no token spans the border between prompt and answer.
 """
 
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ from harness.errors import ModelError
 from trainers.data import Demonstration, Turn
 
 IGNORED = -100
-"""The label that PyTorch's loss leaves out."""
+"""The label that PyTorch's loss ignores."""
 
 
 def load_tokenizer(
@@ -35,7 +33,7 @@ def load_tokenizer(
         tokenizer.chat_template = chat_template
     elif isinstance(tokenizer.chat_template, dict):  # several named ones, of which trainers take one
         tokenizer.chat_template = tokenizer.chat_template.get("default")
-    if tokenizer.chat_template is not None:  # evaluation reads the template without a byte-order mark, too
+    if tokenizer.chat_template is not None:  # evaluation drops a byte-order mark, too
         tokenizer.chat_template = tokenizer.chat_template.removeprefix("\ufeff")
     if needs_template and tokenizer.chat_template is None:
         raise ModelError(
@@ -50,12 +48,12 @@ def load_tokenizer(
 
 
 def _leave_ends_off(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let a tokenizer put nothing behind a text: trainers encode prompts that are to be continued."""
-    behind = appended(tokenizer)
-    if not behind or not tokenizer.is_fast:
+    """Keep a tokenizer from appending anything to a text: trainers encode prompts that will be continued."""
+    added = appended(tokenizer)
+    if not added or not tokenizer.is_fast:
         return
     whole: list[int] = tokenizer("")["input_ids"]
-    front = [(str(tokenizer.convert_ids_to_tokens(number)), number) for number in whole[: -len(behind)]]
+    front = [(str(tokenizer.convert_ids_to_tokens(number)), number) for number in whole[: -len(added)]]
     begin = [token for token, _ in front]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=[*begin, "$A"], pair=[*begin, "$A", "$B"], special_tokens=front
@@ -69,22 +67,22 @@ def raw_text(prompt: Sequence[Turn]) -> str:
 
 
 def rendered(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer: str) -> tuple[str, str]:
-    """The text a model is asked with, and the text it should then write, end of turn included.
+    """The text that a model is given, and the text it should then write, end of turn included.
 
     Raises ModelError where the template renders a prompt differently once it is answered.
     """
-    asked = _render(tokenizer, prompt, open_turn=True)
+    opened = _render(tokenizer, prompt, open_turn=True)
     whole = _render(tokenizer, [*prompt, {"role": "assistant", "content": answer}], open_turn=False)
-    if not whole.startswith(asked):
+    if not whole.startswith(opened):
         raise ModelError(
             "the chat template renders an answered prompt differently from an open one, so that what is "
-            f"learned would not be what is asked: {asked[-80:]!r} is no beginning of {whole[-160:]!r}"
+            f"learned would not be what is evaluated: {opened[-80:]!r} is no beginning of {whole[-160:]!r}"
         )
-    return asked, whole[len(asked) :]
+    return opened, whole[len(opened) :]
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], *, chat: bool) -> list[int]:
-    """What the model reads when it is asked."""
+    """What the model reads before it answers."""
     if chat:
         return _ids(tokenizer, _render(tokenizer, prompt, open_turn=True), special=False)
     return _ids(tokenizer, raw_text(prompt), special=True)
@@ -93,7 +91,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], *, ch
 def answer_ids(
     tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer: str, *, chat: bool
 ) -> list[int]:
-    """What the model should write: the answer and the token that ends it, and nothing after."""
+    """What the model should write: the answer and the token that ends it, and nothing else."""
     text = rendered(tokenizer, prompt, answer)[1] if chat else answer
     ids = _ids(tokenizer, text, special=False)
     end = last_special(tokenizer, ids)
@@ -106,15 +104,15 @@ def labelled(
     tokenizer: PreTrainedTokenizerBase, example: Demonstration, *, chat: bool
 ) -> dict[str, list[int]]:
     """`input_ids` of prompt and answer, and `labels` that ignore the prompt."""
-    asked = prompt_ids(tokenizer, example.prompt, chat=chat)
-    answered = answer_ids(tokenizer, example.prompt, example.answer, chat=chat)
-    return {"input_ids": asked + answered, "labels": [IGNORED] * len(asked) + answered}
+    prompt = prompt_ids(tokenizer, example.prompt, chat=chat)
+    answer = answer_ids(tokenizer, example.prompt, example.answer, chat=chat)
+    return {"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
 
 
 def judged_ids(
     tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer: str, *, chat: bool
 ) -> list[int]:
-    """What a reward model reads: as TRL's GRPO will show it answers, whole and without further tokens."""
+    """What a reward model reads: the whole conversation, without further tokens, as in TRL's GRPO."""
     text = "".join(rendered(tokenizer, prompt, answer)) if chat else raw_text(prompt) + answer
     return _ids(tokenizer, text, special=False)
 
@@ -129,7 +127,7 @@ def end_tokens(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> list[int]:
 
 
 def last_special(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> int | None:
-    """Where an answer's end token is: the last special one, where only white space follows it."""
+    """The place of an answer's end token: the last special one, where only white space follows it."""
     special = set(tokenizer.all_special_ids) | {
         number for number, token in tokenizer.added_tokens_decoder.items() if token.special
     }
@@ -140,7 +138,7 @@ def last_special(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> int 
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_turn: bool) -> str:
-    """Turns as the template has them. Raises ModelError where it is broken or refuses them."""
+    """Turns rendered by the template. Raises ModelError where it is broken or rejects them."""
     try:
         text = str(
             tokenizer.apply_chat_template(
@@ -153,7 +151,8 @@ def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_t
     except BY_TEMPLATES as error:
         raise ModelError(
             f"the chat template of {tokenizer.name_or_path} cannot render these turns: "
-            f"{template_error(error)}; mend it, or give the model another in harness.toml (`chat_template`)"
+            f"{template_error(error)}; correct it, or give the model another one in harness.toml "
+            "(`chat_template`)"
         ) from error
     if any(turn["role"] == "tool" and turn["content"].strip() not in text for turn in turns):
         raise ModelError(
@@ -164,7 +163,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_t
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:
-    """Token ids. With `special`, what the tokenizer puts in front, and nothing behind: the text goes on."""
+    """Token ids. `special`: with what the tokenizer puts in front, but nothing at the end of the text."""
     ids: list[int] = tokenizer(text, add_special_tokens=special)["input_ids"]
-    behind = appended(tokenizer) if special else []
-    return ids[: -len(behind)] if behind else ids
+    added = appended(tokenizer) if special else []
+    return ids[: -len(added)] if added else ids

@@ -1,11 +1,9 @@
-"""A toxicity classifier from nothing, in Detoxify's checkpoint format.
+"""A toxicity classifier from scratch, in Detoxify's checkpoint format.
 
-A BERT-style classifier with one independent probability per class. Its folder holds a usual candidate and
-`detoxify.ckpt`, which `Detoxify(checkpoint=…, huggingface_config_path=FOLDER)` reads (detoxify 0.5.4; its
-`model_type` is a folder on the reader's machine, so the reader puts it in: a path in the file would make
-equal classifiers differ).
-
-It does not know what counts as toxic: rows say it.
+A BERT-style classifier with one independent probability per class; rows say what counts as toxic. Its folder
+holds an ordinary candidate and `detoxify.ckpt`, which `Detoxify(checkpoint=…,
+huggingface_config_path=FOLDER)` reads (detoxify 0.5.4; its `model_type` is a folder on the reader's machine,
+so the reader fills it in: a path in the file would make equal classifiers differ).
 """
 
 from collections import Counter
@@ -28,24 +26,24 @@ from transformers import (
 from harness.errors import DataError
 from harness.records import Json
 from trainers.data import texts
+from trainers.job import Job
 from trainers.reading import Row
-from trainers.settings import Toxicity
-from trainers.stage import Job
+from trainers.settings import ToxicityClassifier
 from trainers.training import common_arguments, save_model, train
 
 CHECKPOINT = "detoxify.ckpt"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-"""In the order that BERT's tokenizer gives them when it has no vocabulary."""
+"""In the order in which BERT's tokenizer has them without a vocabulary."""
 
 
 def run(job: Job) -> Mapping[str, Json]:
     """Train, write the candidate, return the metrics. Raises DataError, TrainingError."""
-    settings = cast(Toxicity, job.settings)
+    settings = cast(ToxicityClassifier, job.settings)
     corpus = texts(job.data, job.rows)
-    labels = [judgements(job.data, number, row, settings) for number, row in enumerate(job.rows, start=1)]
+    labels = [class_labels(job.data, number, row, settings) for number, row in enumerate(job.rows, start=1)]
     tokenizer = train_tokenizer(corpus, settings)
     set_seed(job.seed)
-    model = BertForSequenceClassification(architecture(tokenizer, settings))  # type: ignore[no-untyped-call]  # transformers types it not
+    model = BertForSequenceClassification(architecture(tokenizer, settings))  # type: ignore[no-untyped-call]  # not annotated there
     encoded = tokenizer(corpus, truncation=True)
     trainer = Trainer(
         model=model,
@@ -61,8 +59,8 @@ def run(job: Job) -> Mapping[str, Json]:
     return {"rows": len(corpus), "parameters": model.num_parameters(), **metrics}
 
 
-def judgements(data: str, number: int, row: Row, settings: Toxicity) -> list[float]:
-    """A row's numbers by class. Raises DataError for a missing one, or one outside 0 and 1."""
+def class_labels(data: str, number: int, row: Row, settings: ToxicityClassifier) -> list[float]:
+    """A row's numbers by class. Raises DataError for one that is missing or not from 0 to 1."""
     values: list[float] = []
     for name in settings.classes:
         value = row.get(name)
@@ -72,7 +70,7 @@ def judgements(data: str, number: int, row: Row, settings: Toxicity) -> list[flo
     return values
 
 
-def train_tokenizer(corpus: list[str], settings: Toxicity) -> BertTokenizer:
+def train_tokenizer(corpus: list[str], settings: ToxicityClassifier) -> BertTokenizer:
     """BERT's WordPiece, lower-cased, over the corpus's characters and its most frequent words.
 
     The tokenizers library can learn one too, but breaks ties differently from run to run.
@@ -91,15 +89,15 @@ def train_tokenizer(corpus: list[str], settings: Toxicity) -> BertTokenizer:
 
 
 def vocabulary(words: Mapping[str, int], size: int) -> list[str]:
-    """Special tokens, every character at the beginning of a word and within, and the most frequent words."""
+    """Special tokens, every character as a word's first and as a later one, and the most frequent words."""
     characters = sorted({character for word in words for character in word})
     inner = [f"##{character}" for character in characters]
     by_frequency = sorted(words, key=lambda word: (-words[word], word))
     return list(dict.fromkeys([*SPECIAL, *characters, *inner, *by_frequency]))[:size]
 
 
-def architecture(tokenizer: BertTokenizer, settings: Toxicity) -> BertConfig:
-    """A BERT in the sizes of the settings; classes do not exclude one another."""
+def architecture(tokenizer: BertTokenizer, settings: ToxicityClassifier) -> BertConfig:
+    """A BERT in the sizes of the settings; a text can belong to several classes."""
     return BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.width,
@@ -114,7 +112,7 @@ def architecture(tokenizer: BertTokenizer, settings: Toxicity) -> BertConfig:
     )
 
 
-def detoxify_checkpoint(model: PreTrainedModel, settings: Toxicity) -> dict[str, object]:
+def detoxify_checkpoint(model: PreTrainedModel, settings: ToxicityClassifier) -> dict[str, object]:
     """What Detoxify reads: weights, and plain values only."""
     return {
         "config": {

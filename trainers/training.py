@@ -1,6 +1,6 @@
 """What all training runs share: arguments, threads, silence, checkpoints, progress, a candidate's files.
 
-It does not know what is learned; a stage builds its trainer and hands it over.
+A stage builds its trainer and passes it to `train`.
 """
 
 import logging
@@ -31,22 +31,20 @@ from transformers import (
     TrainingArguments,
 )
 
-from harness.engine.identity import stated_ends
 from harness.engine.network import pickles, refused
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
 from trainers import history
-from trainers.adapters import merged
-from trainers.settings import Conversational
-from trainers.stage import Job
-from trainers.tokens import end_tokens
+from trainers.adapters import merge_adapter
+from trainers.job import Job
+from trainers.settings import Dpo, Reward, Sft
 
 SMALL = 5_000_000
 """Below so many parameters a second thread costs more than it gives."""
 COMPLETE = "complete"
-"""Written into a checkpoint's folder when all of it is there; says how the weights were spread."""
+"""Written into a checkpoint's folder once all of it is there; says how the weights were sharded."""
 SHARDING = ("FSDP", "DEEPSPEED")
-"""Ways in which no process has all weights, as accelerate names them."""
+"""How accelerate names the ways in which no process has all weights."""
 RESUME_ONLY = (
     "optimizer*",
     "scheduler.pt",
@@ -56,18 +54,18 @@ RESUME_ONLY = (
     "global_step*",  # DeepSpeed's
     "latest",
 )
-"""Files and folders of a checkpoint that only going on with the training needs."""
+"""Files and folders of a checkpoint that only resuming the training needs."""
 SERVICES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
-"""The libraries of which one must be installed for a service."""
+"""Each service needs one of its libraries installed."""
 
 LOSSES = {"loss": "loss", "eval_loss": "held-out loss"}
-"""What is logged of it, and how we call it."""
+"""Losses that are checked, by their names in the log, and what messages call them."""
 
 
 def common_arguments(job: Job) -> dict[str, Any]:
-    """What every stage hands its TRL configuration.
+    """What every stage passes to its TRL configuration.
 
-    In float32 on a CPU, where bfloat16 is slower; in bfloat16 on a GPU.
+    float32 on a CPU, where bfloat16 is slower; bfloat16 on a GPU.
     """
     settings = job.settings
     cuda = torch.cuda.is_available()
@@ -96,12 +94,16 @@ def common_arguments(job: Job) -> dict[str, Any]:
     }
 
 
-def evaluating(job: Job) -> dict[str, Any]:
-    """What TRL is told where a part of the rows is held out: its loss is computed with each checkpoint."""
-    assert isinstance(job.settings, Conversational)
+def epoch_arguments(job: Job) -> dict[str, Any]:
+    """What stages that learn from conversations, epoch by epoch, pass to their TRL configuration.
+
+    Rows are never cut. Where some are held out for the loss, it is computed at each checkpoint.
+    """
+    assert isinstance(job.settings, Sft | Reward | Dpo)
+    arguments = {**common_arguments(job), "num_train_epochs": job.settings.epochs, "max_length": None}
     if job.settings.share_for_loss is None:
-        return {}
-    return {
+        return arguments
+    return arguments | {
         "eval_strategy": "epoch",
         "per_device_eval_batch_size": job.settings.micro_batch or job.settings.rows_per_step,
         "prediction_loss_only": True,
@@ -109,12 +111,12 @@ def evaluating(job: Job) -> dict[str, Any]:
 
 
 def _services(names: Sequence[str]) -> list[str]:
-    """Raises UsageError for one whose library is not installed, before anything is loaded."""
+    """Raises UsageError for a service whose library is not installed, before anything is loaded."""
     for name in names:
         if not any(find_spec(library) for library in SERVICES[name]):
             raise UsageError(
                 f'`report_to = ["{name}"]` needs its library: pip install {SERVICES[name][0]}, or leave it '
-                "out: what is logged is kept in the store in any case"
+                "out: the store keeps what is logged in any case"
             )
     return list(names)
 
@@ -122,73 +124,75 @@ def _services(names: Sequence[str]) -> list[str]:
 def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]:
     """Run a trainer, from its last complete checkpoint where there is one. Returns model and metrics.
 
-    Raises ModelError where the base's weights are no numbers; UsageError where processes are launched so that
-    they could not go on or not write the candidate; TrainingError where the loss or the trained
-    weights are none, or memory does not suffice.
+    Raises ModelError where the base's weights are not finite; UsageError where processes are launched in a
+    way that cannot resume or cannot write the candidate; TrainingError where the loss or the trained weights
+    are not finite, or the GPU's memory is too small.
     """
     model = cast(PreTrainedModel, trainer.model)
     if not is_finite(model):
         raise ModelError(f"{job.base}: its weights hold NaN or infinity; nothing can be trained from them")
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Watch(job, spread(trainer)))
-    if spread(trainer) == "DEEPSPEED":
+    trainer.add_callback(TrainingMonitor(job, sharding(trainer)))
+    if sharding(trainer) == "DEEPSPEED":
         check_gathering(trainer.accelerator.state.deepspeed_plugin.deepspeed_config)
     checkpoint = last_checkpoint(job.folder / "checkpoints")
     if checkpoint is not None:
-        _check_way(checkpoint, trainer)
-    with threads(model):
+        _check_sharding(checkpoint, trainer)
+    with limited_threads(model):
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except torch.OutOfMemoryError as error:
             raise TrainingError(
-                f"{job.kind}: the GPU's memory does not suffice; set `micro_batch` below "
+                f"{job.kind}: the GPU's memory is too small; set `micro_batch` below "
                 f"{trainer.args.per_device_train_batch_size}, or lower `max_length`"
             ) from error
-    model = whole(trainer)
+    model = gather_model(trainer)
     if job.is_main:
         check_weights(job, model)
         history.write(job.folder, trainer.state.log_history)
         for complete in (job.folder / "checkpoints").glob(f"checkpoint-*/{COMPLETE}"):
-            forget_optimiser(complete.parent)
+            delete_optimizer_state(complete.parent)
     return model, {"steps": trainer.state.global_step, **last_logged(trainer.state)}
 
 
-def spread(trainer: Trainer) -> str:
-    """How the weights are spread over processes: `FSDP`, `DEEPSPEED`, or, where each has all of them, ``."""
+def sharding(trainer: Trainer) -> str:
+    """How weights are sharded over processes: `FSDP` or `DEEPSPEED`; empty where each process has all."""
     kind = str(trainer.accelerator.distributed_type.value)
     return kind if kind in SHARDING else ""
 
 
 def check_gathering(deepspeed: Mapping[str, Any]) -> None:
-    """Raise UsageError for a configuration of DeepSpeed's by which no candidate could be written."""
+    """Raise UsageError for a DeepSpeed configuration with which no candidate could be written."""
     zero = deepspeed.get("zero_optimization", {})
     if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
         raise UsageError(
-            "DeepSpeed's stage 3 spreads the weights, and is told not to gather them: set "
+            "DeepSpeed's stage 3 shards the weights, and is configured not to gather them: set "
             "`zero3_save_16bit_model: true` in accelerate's file, or "
             "`stage3_gather_16bit_weights_on_model_save` in DeepSpeed's own"
         )
 
 
-def _check_way(checkpoint: Path, trainer: Trainer) -> None:
-    """Raise UsageError for a checkpoint whose files another way of spreading the weights has written."""
-    before, now = (checkpoint / COMPLETE).read_text(), spread(trainer)
+def _check_sharding(checkpoint: Path, trainer: Trainer) -> None:
+    """Raise UsageError for a checkpoint that was written with weights sharded in another way."""
+    before, now = (checkpoint / COMPLETE).read_text(), sharding(trainer)
     if before != now:
         raise UsageError(
             f"{checkpoint} was written {f'with {before}' if before else 'without FSDP or DeepSpeed'}, and "
-            "training goes on from it only in the same way; launch it so, or delete the folder to begin anew"
+            "training can resume from it only in the same way; launch it that way, or delete the folder to "
+            "start again"
         )
 
 
-def whole(trainer: Trainer) -> PreTrainedModel:
-    """The trained model with all of its weights, where FSDP or DeepSpeed have spread them over processes.
+def gather_model(trainer: Trainer) -> PreTrainedModel:
+    """The trained model with all of its weights, where FSDP or DeepSpeed have sharded them over processes.
 
-    Asked for by every process; the main one gets them. Of a base under an adapter they are left out.
+    Every process must call this; the main one gets the weights. Those of a base under an adapter are left
+    out.
     """
-    accelerator, way = trainer.accelerator, spread(trainer)
-    if not way:
+    accelerator, sharded_by = trainer.accelerator, sharding(trainer)
+    if not sharded_by:
         return cast(PreTrainedModel, trainer.model)
-    sharded = trainer.model_wrapped if way == "DEEPSPEED" else trainer.model
+    sharded = trainer.model_wrapped if sharded_by == "DEEPSPEED" else trainer.model
     weights = accelerator.get_state_dict(sharded)
     model = accelerator.unwrap_model(sharded)
     inner = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
@@ -202,11 +206,10 @@ def whole(trainer: Trainer) -> PreTrainedModel:
 
 
 def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write a candidate in hub layout, in the base's own dtype; of several processes, the main one does."""
+    """Write a candidate in hub layout, in the base's own dtype; of several processes, the main one writes."""
     if not job.is_main:
         return
-    if isinstance(model, PeftModel):
-        model = merged(job, model)
+    model = merge_adapter(job, model)
     if job.base is not None:
         dtype = AutoConfig.from_pretrained(job.base).dtype
         if dtype is not None:
@@ -216,49 +219,19 @@ def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     tokenizer.save_pretrained(job.folder)
 
 
-def save_policy(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
-    """Write a candidate that generates: it stops at the tokenizer's end and at the template's end of turn."""
-    if not job.is_main:
-        return
-    if isinstance(model, PeftModel):
-        model = merged(job, model)
-    _agree_on_the_end(job, model, tokenizer, chat=chat)
-    config = model.generation_config
-    known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    ends = [*end_tokens(tokenizer, chat=chat), *(number for number in known if number is not None)]
-    config.eos_token_id = list(dict.fromkeys(ends))
-    config.pad_token_id = tokenizer.pad_token_id
-    save_model(job, model, tokenizer)
+class TrainingMonitor(TrainerCallback):
+    """Reports progress, stops at a loss that is not finite, and marks complete checkpoints."""
 
-
-def _agree_on_the_end(
-    job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, chat: bool
-) -> None:
-    """Let the tokenizer end a text where the base's configuration and the template do.
-
-    Some name another token, and a tool that looks at the tokenizer alone would go on after the end of an
-    answer. Where configuration and template disagree too, nothing says which of the three is right.
-    """
-    stated = stated_ends(Path(str(job.base)))
-    end = end_tokens(tokenizer, chat=chat)[-1]
-    if stated and tokenizer.eos_token_id not in stated and end in stated:
-        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
-        model.config.eos_token_id = end
-
-
-class Watch(TrainerCallback):
-    """Reports progress, stops at a loss that is no number, and marks checkpoints that are whole."""
-
-    def __init__(self, job: Job, way: str) -> None:
-        """Watch the training of this job, whose weights are spread in this way."""
+    def __init__(self, job: Job, sharded_by: str) -> None:
+        """Monitor this job; `sharded_by` is how its weights are sharded."""
         self.job = job
-        self.way = way
+        self.sharded_by = sharded_by
         self.loss: float | None = None
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Report, and have the last step logged, however few there are."""
+        """Report, and have the last step logged even where few are."""
         if state.global_step == state.max_steps:
             control.should_log = True
         self.job.on_progress(state.global_step, state.max_steps, self.loss)
@@ -271,7 +244,7 @@ class Watch(TrainerCallback):
         logs: Mapping[str, float] | None = None,
         **kwargs: object,
     ) -> None:
-        """Take note of the loss."""
+        """Remember the loss. Raises TrainingError for one that is not finite."""
         for name in ("loss", "eval_loss"):
             loss = (logs or {}).get(name)
             if loss is not None and not math.isfinite(loss):
@@ -284,30 +257,30 @@ class Watch(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Mark the checkpoint whole; from the ones before, only the model is wanted any more."""
+        """Mark the checkpoint complete; of earlier ones only the model is still needed."""
         PartialState().wait_for_everyone()  # each process writes a part
         if not self.job.is_main:
             return
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        (folder / COMPLETE).write_text(self.way)
+        (folder / COMPLETE).write_text(self.sharded_by)
         for other in folder.parent.glob("checkpoint-*"):
             if other != folder:
-                forget_optimiser(other)
+                delete_optimizer_state(other)
 
 
 def checkpoints(folder: Path) -> dict[int, Path]:
-    """Those that were written to their end, by their step, in its order."""
+    """The complete checkpoints by step, in ascending order."""
     whole = [mark.parent for mark in folder.glob(f"checkpoint-*/{COMPLETE}")]
     return dict(sorted((int(path.name.removeprefix("checkpoint-")), path) for path in whole))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The latest checkpoint that was written to its end."""
+    """The latest complete checkpoint."""
     return next(reversed(checkpoints(folder).values()), None)
 
 
-def forget_optimiser(checkpoint: Path) -> None:
-    """Keep a checkpoint's model, and delete what is three times as large and only for going on."""
+def delete_optimizer_state(checkpoint: Path) -> None:
+    """Keep a checkpoint's model, and delete what only resuming needs, which is three times as large."""
     for path in (path for name in RESUME_ONLY for path in checkpoint.glob(name)):
         if path.is_dir():
             rmtree(path)
@@ -316,7 +289,7 @@ def forget_optimiser(checkpoint: Path) -> None:
 
 
 def check_weights(job: Job, model: torch.nn.Module) -> None:
-    """Raise TrainingError where a weight is no number; the last steps' loss is not always logged."""
+    """Raise TrainingError where a weight is not finite: the last steps' loss is not always logged."""
     if not is_finite(model):
         raise TrainingError(
             f"{job.kind}: the trained weights hold NaN or infinity; try a lower `learning_rate` than "
@@ -325,19 +298,19 @@ def check_weights(job: Job, model: torch.nn.Module) -> None:
 
 
 def is_finite(model: torch.nn.Module) -> bool:
-    """Whether every weight is a number."""
+    """Whether every weight is a finite number."""
     return all(bool(torch.isfinite(weight).all()) for weight in model.parameters() if not weight.is_meta)
 
 
 def last_logged(state: TrainerState) -> dict[str, Json]:
-    """The last logged number of every kind, without the trainer's own clocks."""
+    """The last value of every logged metric, without the trainer's own timings."""
     numbers = {name: value for entry in state.log_history for name, value in entry.items()}
-    return {name: value for name, value in numbers.items() if history.is_told(name, value)}
+    return {name: value for name, value in numbers.items() if history.is_metric(name, value)}
 
 
 @contextmanager
-def threads(model: torch.nn.Module) -> Iterator[None]:
-    """One thread while a small model runs."""
+def limited_threads(model: torch.nn.Module) -> Iterator[None]:
+    """Use one thread while a small model runs."""
     before = torch.get_num_threads()
     if sum(weight.numel() for weight in model.parameters()) < SMALL:
         torch.set_num_threads(1)
@@ -358,12 +331,12 @@ def tensors_only(base: str | None) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars and no warnings from the libraries beneath; their errors still come through."""
+    """Silence progress bars and warnings of the libraries beneath; their errors still come through."""
     trl = logging.getLogger("trl")
     verbosity, level = transformers.logging.get_verbosity(), trl.level
     bars = (transformers.logging.is_progress_bar_enabled(), datasets.is_progress_bar_enabled())
     transformers.logging.set_verbosity(logging.ERROR)
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers types it not
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
     trl.setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     try:

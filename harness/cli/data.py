@@ -15,7 +15,7 @@ from harness.cli.terminal import console, errors, introduce, print_json
 from harness.records import Json
 from harness.verbs.data import ListedMix, MadeMix, list_mixes, make_mix
 from harness.verbs.project import open_project
-from trainers.mixing import STEPS
+from trainers.build_mix import STEPS
 
 Name = Annotated[str | None, typer.Argument(help="A mix, [data.NAME]; without a name, all are listed.")]
 Output = Annotated[

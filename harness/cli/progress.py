@@ -19,7 +19,7 @@ from harness.cli.pace import Pace, Piece, clock_time, duration
 from harness.cli.terminal import errors, print_findings
 from harness.engine.steps import watching_steps
 from trainers.doctor.findings import Examination
-from trainers.stage import StageProgress
+from trainers.job import StageProgress
 
 LINE_EVERY = 25.0
 """Seconds between two lines in a log: with LOOK_EVERY less than 30, on a busy machine too."""

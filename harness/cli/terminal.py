@@ -21,7 +21,7 @@ from harness.verbs.work import Outcome
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
 from reports.wording import between, cut_short, heading, number, percent, price, signed, signed_between
-from trainers.doctor.findings import Finding
+from trainers.doctor.findings import DoctorFinding
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -49,7 +49,7 @@ def introduce(project: Project) -> None:
         )
 
 
-def print_findings(where: Console, findings: Sequence[Finding]) -> None:
+def print_findings(where: Console, findings: Sequence[DoctorFinding]) -> None:
     """What the doctor found, each with its evidence, its place, and what mends it."""
     for finding in findings:
         where.print(

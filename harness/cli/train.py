@@ -14,7 +14,7 @@ from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.project import open_project
 from harness.verbs.work import plan_training, train
 from trainers.forecast import Forecast
-from trainers.launching import read_launch
+from trainers.launcher import read_launch
 
 
 def command(

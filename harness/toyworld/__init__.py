@@ -22,7 +22,7 @@ def _corpus(seed: int) -> list[Row]:
     return [{"text": document} for document in corpus.documents(seed)]
 
 
-_TRAINING: Mapping[str, Callable[[int], list[Row]]] = {
+TRAINING_SETS: Mapping[str, Callable[[int], list[Row]]] = {
     "corpus": _corpus,
     "sft": demonstrations.demonstrations,
     "reward": preferences.comparisons,
@@ -31,36 +31,28 @@ _TRAINING: Mapping[str, Callable[[int], list[Row]]] = {
     "mix": preferences.own_pairs,
     "toxicity": toxicity.labelled,
 }
+"""By the names that a configuration writes `toy:NAME`."""
 
-_EVALUATION: Mapping[str, Callable[[], list[Row]]] = {
+EVALUATION_SETS: Mapping[str, Callable[[], list[Row]]] = {
     "toy-truthfulqa": evaluation.questions,
     "toy-ifeval": evaluation.instructions,
     "toy-toxicity": evaluation.quarrels,
 }
-
-
-def training_sets() -> tuple[str, ...]:
-    """The names `training_set` knows; a configuration writes them `toy:NAME`."""
-    return tuple(_TRAINING)
+"""By the toy suites' names."""
 
 
 def training_set(name: str, seed: int = 0) -> list[Row]:
     """The rows of a training set, as JSON values. Raises UnknownName."""
-    if name not in _TRAINING:
-        raise UnknownName("toy training set", name, _TRAINING)
-    return _TRAINING[name](seed)
-
-
-def evaluation_sets() -> tuple[str, ...]:
-    """The names `evaluation_set` knows: the toy suites'."""
-    return tuple(_EVALUATION)
+    if name not in TRAINING_SETS:
+        raise UnknownName("toy training set", name, TRAINING_SETS)
+    return TRAINING_SETS[name](seed)
 
 
 def evaluation_set(name: str) -> list[Row]:
     """The held-out rows of a toy suite, as JSON values. Raises UnknownName."""
-    if name not in _EVALUATION:
-        raise UnknownName("toy evaluation set", name, _EVALUATION)
-    return _EVALUATION[name]()
+    if name not in EVALUATION_SETS:
+        raise UnknownName("toy evaluation set", name, EVALUATION_SETS)
+    return EVALUATION_SETS[name]()
 
 
 def generator_hash() -> str:

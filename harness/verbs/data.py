@@ -11,9 +11,9 @@ from harness.errors import UnknownName
 from harness.registry import MIX
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from harness.verbs.project import Project
-from trainers import mixes
-from trainers.mixes import Kept, check_writable, write_rows
-from trainers.mixing import Built
+from trainers import mix_cache
+from trainers.build_mix import BuiltMix
+from trainers.mix_cache import CachedMix, check_writable, write_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ class ListedMix:
 class MadeMix:
     """A mix that was made, and where it is."""
 
-    built: Built
-    kept: Kept
+    built: BuiltMix
+    kept: CachedMix
     files: tuple[Path, ...]
     """Rows and card, where they were asked for; the kept ones otherwise."""
 
@@ -68,12 +68,12 @@ def make_mix(project: Project, name: str, *, output: Path | None = None) -> Made
         check_writable(output)
     mix = registry.mixes[name]
     against = EvaluationPrompts(registry, project.data_root, mix.decontaminate)
-    built, kept = mixes.make_mix(
+    built, kept = mix_cache.make_mix(
         mix,
         root=registry.project.root,
         output=registry.project.output,
         known=against.known,
-        asked=against.asked,
+        prompts=against.asked,
     )
     if output is None:
         return MadeMix(built=built, kept=kept, files=(kept.rows, kept.card))

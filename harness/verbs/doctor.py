@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 from harness.errors import UsageError
 from harness.records import Local
 from harness.verbs.project import Project, Unwatched
+from trainers.doctor.compare_reward_models import compare_reward_models
 from trainers.doctor.examination import examine
 from trainers.doctor.findings import Examination
 from trainers.doctor.models import examine_model
-from trainers.doctor.rivals import compared
 from trainers.training import quiet
 
 
@@ -29,13 +29,13 @@ def diagnose(project: Project, names: Sequence[str]) -> list[Examination]:
                 found |= _pipeline(project, name, found)
             else:
                 found[name] = _model(project, name)
-        return [*found.values(), *_rivals(project, names)]
+        return [*found.values(), *_reward_models_compared(project, names)]
 
 
-def _rivals(project: Project, names: Sequence[str]) -> Iterator[Examination]:
+def _reward_models_compared(project: Project, names: Sequence[str]) -> Iterator[Examination]:
     ends = [project.plan(name)[-1] for name in dict.fromkeys(names) if name in project.registry.pipelines]
     judges = [stage for stage in ends if stage.kind == "reward"]
-    yield from (compared(judges[0], other) for other in judges[1:])
+    yield from (compare_reward_models(judges[0], other) for other in judges[1:])
 
 
 def _pipeline(project: Project, name: str, known: Collection[str]) -> dict[str, Examination]:

@@ -21,7 +21,7 @@ from harness.records import Json
 from harness.registry import Registry
 from suites.asked import is_quick, prompts
 from suites.catalogue import known_suites, open_suite
-from trainers.contamination import Asked
+from trainers.contamination import PromptTexts
 
 UNREAD = "could not be read"
 """What is known of the prompts of a suite whose data are not there."""
@@ -56,7 +56,7 @@ class EvaluationPrompts:
         return {name: self._quick.get(name) or self._described(name) for name in self.names}
 
     @cached_property
-    def asked(self) -> Asked:
+    def asked(self) -> PromptTexts:
         """All prompts. Raises UsageError where a suite that the mix names cannot be read."""
         found: dict[str, Sequence[str]] = {}
         unread: dict[str, str] = {}
@@ -67,7 +67,7 @@ class EvaluationPrompts:
                 if self.named is not None:
                     raise
                 unread[name] = str(error)
-        return Asked(prompts=found, unread=unread)
+        return PromptTexts(by_suite=found, unread=unread)
 
     @cached_property
     def _quick(self) -> Mapping[str, str]:

@@ -14,8 +14,8 @@ from harness.engine.identity import has_tokenizer
 from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Model, Observation, Plugin, Run
 from harness.stats import mean_interval
 from harness.store import CutAnswers, Store
+from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.project import DEFAULT_SUITES, Project
-from harness.verbs.selecting import left_out
 from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from suites.catalogue import known_suites
 from trainers import manifest

@@ -12,16 +12,16 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 
+from harness.checkpoint_selection import cluster_of
 from harness.engine.opening import identify_model, without_weights
 from harness.errors import DataError, UnknownName, UsageError
 from harness.evaluation import plan_run
 from harness.protocols import Suite
 from harness.recorded import located
 from harness.records import Pair, Response, Row, Run, Sample, Sampling
-from harness.selection import cluster_of
 from harness.store import Store
+from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.project import Project, Unwatched, Watcher
-from harness.verbs.selecting import left_out
 from harness.verbs.work import runs_of
 from harness.visible import visible
 from suites.answers import Answers

@@ -24,8 +24,8 @@ from harness.registry import JUDGES, Registry, labelled, load
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from harness.toyworld import settings_file
+from harness.verbs.checkpoint_selection import score_part, selection_metric
 from harness.verbs.evaluation_prompts import EvaluationPrompts
-from harness.verbs.selecting import score_part, selecting_metric
 from suites.catalogue import (
     FAMILIES,
     OWN,
@@ -38,16 +38,17 @@ from suites.catalogue import (
 from suites.judge.settings import JudgeSettings
 from trainers.contamination import Index
 from trainers.doctor.findings import Examination
-from trainers.launching import Launch
-from trainers.mixes import kept_mix
+from trainers.job import StageProgress, SuiteScore
+from trainers.launcher import Launch
+from trainers.mix_cache import cached_mix
 from trainers.pipeline import produce
-from trainers.planning import PlannedStage, beginning, plan
+from trainers.planning import PlanContext, PlannedStage, plan
 from trainers.reading import Source
-from trainers.settings import STAGE_SETTINGS, Conversational, Select
-from trainers.stage import StageProgress, SuiteScore, stage_kind
+from trainers.settings import STAGE_SETTINGS, CheckpointSelection, Conversational
+from trainers.stages import stage_kind
 
 if TYPE_CHECKING:
-    from trainers.doctor.patient import Check
+    from trainers.doctor.inspected_stage import Check
 
 CONFIGURATION = "harness.toml"
 DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
@@ -241,7 +242,7 @@ class Project:
         pipelines = self.registry.pipelines
         if not stage_kind(pipelines[name].stages[-1].kind).can_follow:
             return Model(name=name, source=Local(path=str(folder)))
-        return beginning(pipelines, self.registry.models, name).trained(name, str(folder))
+        return self._plan_context.first_model(name).trained(name, str(folder))
 
     def manner(self, name: str) -> Mapping[str, Json]:
         """How a model of this name is asked, as far as a section says; nothing is opened or trained."""
@@ -267,11 +268,14 @@ class Project:
 
     def plan(self, name: str) -> list[PlannedStage]:
         """The stages of a pipeline, each with whether it is there already."""
+        return plan(self._plan_context, name)
+
+    @property
+    def _plan_context(self) -> PlanContext:
         registry = self.registry
-        return plan(
-            registry.pipelines,
-            registry.models,
-            name,
+        return PlanContext(
+            pipelines=registry.pipelines,
+            models=registry.models,
             output=registry.project.output,
             seed=registry.project.seed,
             root=registry.project.root,
@@ -279,18 +283,18 @@ class Project:
         )
 
     def mix(self, name: str) -> Source:
-        """The rows of a mix, which is made where it is not kept yet. Raises what `kept_mix` does."""
+        """The rows of a mix, which is made where it is not kept yet. Raises as `cached_mix` does."""
         if name not in self.registry.mixes:
             raise UnknownName("mix", name, self.registry.mixes)
         if name not in self._mixes:
             mix, settings = self.registry.mixes[name], self.registry.project
             against = EvaluationPrompts(self.registry, self.data_root, mix.decontaminate)
-            self._mixes[name] = kept_mix(
+            self._mixes[name] = cached_mix(
                 mix,
                 root=settings.root,
                 output=settings.output,
                 known=against.known,
-                asked=lambda: against.asked,
+                prompts=lambda: against.asked,
             ).source
         return self._mixes[name]
 
@@ -300,15 +304,9 @@ class Project:
         return {}
 
     def train(self, name: str, watcher: Watcher) -> Path:
-        registry = self.registry
         return produce(
-            registry.pipelines,
-            registry.models,
+            self._plan_context,
             name,
-            output=registry.project.output,
-            seed=registry.project.seed,
-            root=registry.project.root,
-            mix=self.mix,
             on_progress=watcher.training,
             before=partial(self._examine, watcher),
             score=partial(self._score, watcher),
@@ -319,43 +317,43 @@ class Project:
     def checks(self) -> "tuple[Check, ...]":
         """The doctor's check against what the compared suites ask; none where their data cannot be read."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
-        from trainers.doctor.contaminated import kept_apart  # noqa: PLC0415
+        from trainers.doctor.contaminated import contamination_check  # noqa: PLC0415
 
         suites = self.registry.compare.suites or DEFAULT_SUITES
         try:
             asked = EvaluationPrompts(self.registry, self.data_root, suites).asked
         except UsageError:  # whoever evaluates is told of it; who only trains need not have the data
             return ()
-        return (kept_apart(Index(asked.prompts)),)
+        return (contamination_check(Index(asked.by_suite)),)
 
-    def _score(self, watcher: Watcher, candidate: Model, select: Select) -> SuiteScore:
+    def _score(self, watcher: Watcher, candidate: Model, select: CheckpointSelection) -> SuiteScore:
         """What a checkpoint scores on the part of a suite that selects. Its answers are kept."""
         with closing(self.store()) as store:
-            suite = self._selecting_suite(watcher, select, store)
+            suite = self._selection_suite(watcher, select, store)
             with closing(open_engine(candidate, device=self.device)) as engine:
                 watched = partial(watcher.asking, candidate.name, suite.name)
                 return score_part(suite, recorded(engine, store, on_answer=watched), select)
 
-    def _selecting_suite(self, watcher: Watcher, select: Select, store: Store) -> Suite:
+    def _selection_suite(self, watcher: Watcher, select: CheckpointSelection, store: Store) -> Suite:
         """Whole: limits of what is asked now are no part of what the stage is."""
         assert select.suite is not None
         return replace(self, limit=None, max_tokens=None).suite(select.suite, watcher, lambda: store)
 
-    def _check_selecting(self, watcher: Watcher, stage: PlannedStage) -> None:
+    def _check_selection(self, watcher: Watcher, stage: PlannedStage) -> None:
         """Raise what is wrong with the suite that a stage selects by, before it is trained."""
         settings = stage.settings
         if isinstance(settings, Conversational) and settings.select and settings.select.suite:
             with closing(self.store()) as store:
-                suite = self._selecting_suite(watcher, settings.select, store)
+                suite = self._selection_suite(watcher, settings.select, store)
                 _ = suite.data_hash
-                selecting_metric(suite, settings.select)
+                selection_metric(suite, settings.select)
 
     def _examine(self, watcher: Watcher, stage: PlannedStage) -> None:
         """Look at a stage that is about to be trained. Raises UsageError where it is to be strict."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
         from trainers.doctor.examination import examine  # noqa: PLC0415
 
-        self._check_selecting(watcher, stage)
+        self._check_selection(watcher, stage)
         examination = examine(stage, extra=self.checks, deep=False)
         watcher.examined(examination)
         if self.strict and any(finding.severity != "note" for finding in examination.findings):

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from harness.checkpoint_selection import LeftOut
 from harness.errors import UnknownName, UsageError
 from harness.records import Json, Metric, Observation, Row, Run
-from harness.selection import LeftOut
 from harness.store import Failures, Removal, Store
+from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.overview import Measured, means
 from harness.verbs.project import Project
-from harness.verbs.selecting import left_out
 from reports.conditions import samples
 from suites.catalogue import settings_of
 

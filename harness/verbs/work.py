@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from harness.breakdown import break_down
+from harness.checkpoint_selection import LeftOut, cluster_of
 from harness.comparison import ScoredRun, compare_all
 from harness.engine.identity import Identity
 from harness.engine.opening import identify_model, open_engine, without_weights
@@ -31,11 +32,10 @@ from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
 from harness.records import ASKED, Asked, Json, Message, Model, Prompt, Response, Row, Run, Sampling, Verdict
-from harness.selection import LeftOut, cluster_of
 from harness.store import Failures, KeptStage, Store
+from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.choosing import chosen_runs
 from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
-from harness.verbs.selecting import left_out
 from reports.conditions import limits
 from reports.html import render_ranked
 from reports.leaderboard import Leaderboard, build, latest
@@ -550,7 +550,7 @@ def _keep_stages(project: Project, name: str, store: Store, also: Mapping[str, J
                     NAMED: now,
                     "history": stage.history,
                     "completions": stage.completions,
-                    "selection": stage.selection,
+                    "selection": stage.checkpoint_metrics,
                     **(also or {} if stage.last else {}),
                 },
                 started=stage.manifest["started"],

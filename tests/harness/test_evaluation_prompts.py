@@ -46,12 +46,12 @@ def gathered(registry: Registry, *names: str) -> EvaluationPrompts:
 
 def test_a_limit_does_not_count(registry: Registry) -> None:
     """What is not asked today is asked tomorrow."""
-    assert {"mine": ["One?", "Two?"]} == gathered(registry, "mine").asked.prompts
+    assert {"mine": ["One?", "Two?"]} == gathered(registry, "mine").asked.by_suite
 
 
 def test_nothing_is_trained_to_know_what_is_asked(registry: Registry) -> None:
     """`classifier` names a pipeline, which this project does not even have."""
-    assert 200 < len(gathered(registry, "toy-toxicity").asked.prompts["toy-toxicity"])
+    assert 200 < len(gathered(registry, "toy-toxicity").asked.by_suite["toy-toxicity"])
 
 
 def test_by_default_all_suites_of_table_and_file_are_read(registry: Registry) -> None:
@@ -59,8 +59,8 @@ def test_by_default_all_suites_of_table_and_file_are_read(registry: Registry) ->
     every = gathered(registry)
     asked = every.asked
     assert {*suite_settings()} - {"lm_eval:NAME", "lighteval:NAME", "deepeval:NAME"} <= {*every.names}
-    assert {"mine", "lm_eval:piqa", "toy-ifeval"} <= {*asked.prompts}
-    assert {*every.names} == {*asked.prompts} | {*asked.unread}
+    assert {"mine", "lm_eval:piqa", "toy-ifeval"} <= {*asked.by_suite}
+    assert {*every.names} == {*asked.by_suite} | {*asked.unread}
     assert "google/IFEval" in asked.unread["ifeval"]
 
 

@@ -21,7 +21,7 @@ from suites.catalogue import OWN, open_suite, suite_settings
 from suites.imported_scores import ImportedScores
 from suites.judge.settings import JudgeSettings
 from suites.prompts import read_prompts
-from trainers.data import demonstrations, pairs, questions, texts
+from trainers.data import demonstrations, pairs, texts, training_prompts
 from trainers.mapping import map_rows
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
@@ -196,7 +196,7 @@ CONTENTS = st.one_of(
     st.text(max_size=40).map(lambda text: text.encode("utf-16")),
     st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")),
 )
-SHAPES = (texts, demonstrations, pairs, questions)
+SHAPES = (texts, demonstrations, pairs, training_prompts)
 MIXED = ("texts", "demonstrations", "preferences", "prompts")
 
 

@@ -1,14 +1,14 @@
 """Rows of a mix in the making, shortly."""
 
-from trainers.mapping import Item
+from trainers.mapping import MixItem
 
 
-def answered(number: int, asked: str, *answers: str, source: int = 0, system: str = "") -> Item:
+def answered(number: int, prompt: str, *answers: str, source: int = 0, system: str = "") -> MixItem:
     """One user turn with an answer, or two that are compared."""
-    row = {"asked": asked, "answers": list(answers)}
-    return Item(source=source, number=number, row=row, asked=(asked,), answers=answers, system=(system,))
+    row = {"prompt": prompt, "answers": list(answers)}
+    return MixItem(source=source, number=number, row=row, prompt=(prompt,), answers=answers, system=(system,))
 
 
-def numbers(items: list[Item]) -> list[int]:
+def numbers(items: list[MixItem]) -> list[int]:
     """Which rows these are."""
     return [item.number for item in items]

@@ -15,9 +15,9 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
 
-from trainers.launched import joined, reporter
-from trainers.launching import read_job
-from trainers.stage import run
+from trainers.launcher import read_job
+from trainers.stages import run
+from trainers.worker import join_group, reporter
 
 FSDP = {
     "ACCELERATE_USE_FSDP": "true",
@@ -38,7 +38,7 @@ def pretend_gpus() -> None:
 if __name__ == "__main__":
     for folder in map(Path, sys.argv[1:]):
         job = read_job(folder)
-        is_main = joined(job).is_main_process
+        is_main = join_group(job).is_main_process
         if "fsdp" in folder.name:
             pretend_gpus()
         run(replace(job, is_main=is_main, on_progress=reporter(folder, is_main)))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,14 @@ from transformers.utils import chat_template_utils
 
 from harness.engine.opening import open_engine
 from harness.errors import ModelError
-from harness.records import Local, Model
+from harness.records import Local, Model, Stage
 from tests.tiny_models import BOS, EOS, TURN_END, TURN_START, tiny_adapter, tiny_gguf, tiny_llama
 from tests.trainers.world import pipeline, stage, write_rows
+from trainers.job import Job
 from trainers.pipeline import produce
-from trainers.planning import plan
+from trainers.planning import PlanContext, plan
 from trainers.settings import STAGE_SETTINGS
-from trainers.stage import Job, run
+from trainers.stages import run
 from trainers.tokens import load_tokenizer
 
 PAIRS = [("The capital of France", " is Paris."), ("Use lowercase", " only.")]
@@ -35,14 +37,13 @@ def _trained(root: Path, source: Local) -> Path:
     write_rows(root / "rows.jsonl", [{"prompt": "Name a tool.", "completion": "a saw"}] * 4)
     learning = stage("sft", str(root / "rows.jsonl"), epochs=1, learning_rate=1e-3, batch_size=2)
     models = {"base": Model(name="base", source=source)}
-    return produce(
-        {"tuned": pipeline("tuned", "base", learning)},
-        models,
-        "tuned",
-        output=root / "out",
-        seed=0,
-        root=root,
-    )
+    return produce(context(root, learning, models), "tuned")
+
+
+def context(root: Path, learning: Stage, models: Mapping[str, Model]) -> PlanContext:
+    """A project of one pipeline, `tuned`, on one of these models."""
+    pipelines = {"tuned": pipeline("tuned", "base", learning)}
+    return PlanContext(pipelines=pipelines, models=models, output=root / "out", seed=0, root=root)
 
 
 def _logprobs(**source: str) -> list[float]:
@@ -92,10 +93,10 @@ def test_what_is_trained_needs_its_base_no_more(llama: Path, tmp_path: Path) -> 
     """A plan writes nothing, and a finished stage is found without the base being written again."""
     file = tiny_gguf(tmp_path / "tiny.gguf", llama)
     write_rows(tmp_path / "rows.jsonl", [{"prompt": "Name a tool.", "completion": "a saw"}])
-    pipelines = {"tuned": pipeline("tuned", "base", stage("sft", str(tmp_path / "rows.jsonl")))}
+    learning = stage("sft", str(tmp_path / "rows.jsonl"))
     models = {"base": Model(name="base", source=Local(path=str(file)))}
 
-    [planned] = plan(pipelines, models, "tuned", output=tmp_path / "out", seed=0, root=tmp_path)
+    [planned] = plan(context(tmp_path, learning, models), "tuned")
 
     assert planned.parent is not None
     assert planned.parent.written_from == models["base"]
@@ -113,14 +114,7 @@ def test_a_reward_model_is_no_gguf_file(llama: Path, tmp_path: Path) -> None:
     }
 
     with pytest.raises(ModelError, match="a reward model is read from a folder of its own"):
-        plan(
-            {"tuned": pipeline("tuned", "base", learning)},
-            models,
-            "tuned",
-            output=tmp_path / "out",
-            seed=0,
-            root=tmp_path,
-        )
+        plan(context(tmp_path, learning, models), "tuned")
 
 
 def test_a_candidate_ends_texts_where_its_base_is_asked_to(llama: Path, tmp_path: Path) -> None:

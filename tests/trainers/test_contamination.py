@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainers.items import answered, numbers
-from trainers.contamination import Index, runs, without_asked
+from trainers.contamination import Index, runs, without_contaminated
 
 LETTERS = "a b c d e f g h i j k l m n o p q r s t u v w x y z"
 LONG = "Explain in your own words why the sky is blue and why the sea looks blue as well."
@@ -62,7 +62,7 @@ def test_runs_are_all_windows_of_thirteen_words() -> None:
 def test_contaminated_rows_go_with_what_they_share() -> None:
     """Also where an answer holds the prompt; the example shows the words and the whole prompt."""
     rows = [answered(1, "Hi", "Hello"), answered(2, "Repeat.", f"You asked: {MIDDLE}")]
-    kept, (left_out,) = without_asked(rows, PROMPTS)
+    kept, (left_out,) = without_contaminated(rows, PROMPTS)
     assert [1] == numbers(kept)
     assert "shares words with one" == left_out.why
     expected = f"“what happens if you crack your knuckles a lot” is in its prompt “{MIDDLE}”"

@@ -12,7 +12,7 @@ from pyarrow import parquet
 import trainers.reading
 from harness.errors import DataError, DownloadNeeded, UnknownName
 from harness.toyworld import training_set
-from trainers.data import demonstrations, pairs, questions, texts
+from trainers.data import demonstrations, pairs, texts, training_prompts
 from trainers.reading import read, rows_hash
 
 ROWS = [{"prompt": "Hi", "completion": "Hello"}, {"prompt": "Bye", "completion": "See you"}]
@@ -182,7 +182,7 @@ def test_conversations_that_differ_earlier_are_no_pair() -> None:
 def test_questions_keep_the_other_columns() -> None:
     """What a row knows besides its prompt is for the reward functions."""
     row: dict[str, Any] = {"messages": [USER, ANSWER], "topic": {"name": "greeting"}}
-    assert [([USER], {"topic": {"name": "greeting"}})] == questions("rows", [row])
+    assert [([USER], {"topic": {"name": "greeting"}})] == training_prompts("rows", [row])
 
 
 def test_turns_of_tools_and_developers_are_kept_in_their_places() -> None:
@@ -201,7 +201,7 @@ def test_turns_of_tools_and_developers_are_kept_in_their_places() -> None:
 def test_questions_have_no_conversation_among_their_columns() -> None:
     """Null columns stay, since a reward function may want their name."""
     row = {"conversations": [{"from": "human", "value": "Hi"}], "prompt": None, "answer": None}
-    assert [([USER], {"answer": None})] == questions("rows", [row])
+    assert [([USER], {"answer": None})] == training_prompts("rows", [row])
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_questions_have_no_conversation_among_their_columns() -> None:
         (pairs, {"chosen": "a"}, "needs `chosen` and `rejected`"),
         (pairs, {"chosen": "a", "rejected": None}, "needs `chosen` and `rejected`; its columns are chosen"),
         (pairs, {"chosen": "a", "rejected": "b"}, "needs `prompt`"),
-        (questions, {"text": "a"}, "needs `prompt`"),
-        (questions, {"messages": [ANSWER]}, "no turn before the answer"),
+        (training_prompts, {"text": "a"}, "needs `prompt`"),
+        (training_prompts, {"messages": [ANSWER]}, "no turn before the answer"),
     ],
 )
 def test_a_row_that_does_not_fit_is_named(read_rows: Any, row: dict[str, Any], message: str) -> None:

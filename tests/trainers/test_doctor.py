@@ -18,12 +18,12 @@ from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_stages import CASE, DPO, GRPO
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers.contamination import Index
-from trainers.doctor.contaminated import kept_apart
+from trainers.doctor.contaminated import contamination_check
 from trainers.doctor.examination import examine
-from trainers.doctor.findings import Finding
+from trainers.doctor.findings import DoctorFinding
+from trainers.doctor.inspected_stage import InspectedStage, ReadRow
 from trainers.doctor.loss import ends, padding_in
 from trainers.doctor.models import examine_model
-from trainers.doctor.patient import Patient, ReadRow
 from trainers.planning import PlannedStage, plan
 
 RIGHT: dict[str, Stage] = {
@@ -41,19 +41,18 @@ def planned(
     world: World, asked: Stage, base: str = "sft", models: Mapping[str, Model] | None = None
 ) -> list[PlannedStage]:
     """The plan of a pipeline of this one stage."""
-    pipelines = world.with_(pipeline("patient", base, asked))
-    return plan(pipelines, models or {}, "patient", **world.arguments({}))
+    return world.plan("inspected", pipeline("inspected", base, asked), models=models or {})
 
 
 def found(
     world: World, asked: Stage, base: str = "sft", models: Mapping[str, Model] | None = None
-) -> dict[str, Finding]:
+) -> dict[str, DoctorFinding]:
     """What the doctor finds in this stage, by the check."""
     stages = planned(world, asked, base, models)
     return {finding.check: finding for finding in examine(stages[-1], stages).findings}
 
 
-def graver(findings: Mapping[str, Finding]) -> set[str]:
+def graver(findings: Mapping[str, DoctorFinding]) -> set[str]:
     """Those that are more than notes."""
     return {name for name, finding in findings.items() if finding.severity != "note"}
 
@@ -105,26 +104,26 @@ def test_later_turns_in_the_label(world: World, completion: str) -> None:
     write_rows(world.root / "leaking.jsonl", rows)
     finding = found(world, stage("sft", "leaking.jsonl", learning_rate=5e-3))["later turns in the loss"]
 
-    assert ("error", "pipelines.patient.stages[0].data") == (finding.severity, finding.where)
+    assert ("error", "pipelines.inspected.stages[0].data") == (finding.severity, finding.where)
     assert "1 of 2 rows" in finding.evidence
     assert "Name a dog" in finding.evidence
 
 
 def test_padding_in_the_loss(world: World) -> None:
     """transformers' generic collator with padding = end of sequence drops every end; TRL's does not."""
-    patient = Patient(planned(world, RIGHT["sft"])[-1])
-    tokenizer = patient.tokenizer
+    inspected = InspectedStage(planned(world, RIGHT["sft"])[-1])
+    tokenizer = inspected.tokenizer
     tokenizer.pad_token = tokenizer.eos_token
-    rows = [ReadRow(prompt=(), asked=(5, 6), learned=((7, tokenizer.eos_token_id),))] * 2
+    rows = [ReadRow(prompt=(), prompt_ids=(5, 6), learned=((7, tokenizer.eos_token_id),))] * 2
 
     def generic(features: list[dict[str, Any]]) -> Mapping[str, Any]:
         collate = DataCollatorForLanguageModeling(tokenizer, mlm=False)
         return collate([{"input_ids": feature["input_ids"]} for feature in features])
 
-    [finding] = padding_in(patient, rows, generic)
+    [finding] = padding_in(inspected, rows, generic)
     assert "padding in the loss" == finding.check
     assert "the same token" in finding.evidence
-    assert [] == list(padding_in(patient, rows, TrlCollator(pad_token_id=tokenizer.pad_token_id)))
+    assert [] == list(padding_in(inspected, rows, TrlCollator(pad_token_id=tokenizer.pad_token_id)))
 
 
 @pytest.mark.parametrize(("kind", "usual"), [("grpo", 0.04), ("rloo", 0.05)])
@@ -132,7 +131,7 @@ def test_no_kl_penalty(world: World, kind: str, usual: float) -> None:
     """With the line that mends it."""
     finding = found(world, stage(kind, "prompts.jsonl", CASE, **GRPO, beta=0))["no KL penalty"]
 
-    assert (f"beta = {usual}", "pipelines.patient.stages[0].beta") == (finding.mend, finding.where)
+    assert (f"beta = {usual}", "pipelines.inspected.stages[0].beta") == (finding.mend, finding.where)
 
 
 @pytest.mark.parametrize("kind", ["sft", "grpo", "dpo"])
@@ -173,7 +172,8 @@ def test_many_epochs_of_which_one_is_chosen(
 def test_a_choice_of_one(world: World) -> None:
     """One epoch leaves one checkpoint."""
     asked = stage("dpo", "pairs.jsonl", epochs=1, select={"by": "loss", "holdout": 0.1}, **DPO)
-    assert "pipelines.patient.stages[0].epochs" == found(world, asked)["no checkpoints to choose from"].where
+    finding = found(world, asked)["no checkpoints to choose from"]
+    assert "pipelines.inspected.stages[0].epochs" == finding.where
 
 
 # ---------------------------------------------------------------- and their like
@@ -212,10 +212,10 @@ def test_a_template_without_generation_markers_is_a_note(world: World) -> None:
 
 def test_an_end_that_is_never_learned(world: World) -> None:
     """Answers whose last token in the loss stops nothing."""
-    patient = Patient(planned(world, RIGHT["sft"])[-1])
-    patient.__dict__["rows"] = [ReadRow(prompt=(), asked=(5,), learned=((7, 8),))]
+    inspected = InspectedStage(planned(world, RIGHT["sft"])[-1])
+    inspected.__dict__["rows"] = [ReadRow(prompt=(), prompt_ids=(5,), learned=((7, 8),))]
 
-    assert ["end of turn never learned"] == [finding.check for finding in ends(patient)]
+    assert ["end of turn never learned"] == [finding.check for finding in ends(inspected)]
 
 
 def test_an_end_that_is_never_stopped_on(world: World, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_learning_rate_far_outside_the_usual(world: World, rate: float, kind: 
     )
     finding = found(world, wild)["learning rate far outside the usual"]
 
-    assert "pipelines.patient.stages[0].learning_rate" == finding.where
+    assert "pipelines.inspected.stages[0].learning_rate" == finding.where
     assert finding.mend.startswith("learning_rate = ")
 
 
@@ -266,12 +266,9 @@ def test_a_reward_model_no_better_than_chance(world: World) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     torch.nn.init.zeros_(model.score.weight)
     model.save_pretrained(folder)
-    pipelines = {
-        **world.pipelines,
-        "blind_reward": pipeline("blind_reward", "base", stage("reward", "pairs.jsonl", epochs=1)),
-        "patient": pipeline("patient", "sft", stage("grpo", "prompts.jsonl", "blind_reward", **GRPO)),
-    }
-    stages = plan(pipelines, {}, "patient", **world.arguments({}))
+    judging = pipeline("blind_reward", "base", stage("reward", "pairs.jsonl", epochs=1))
+    learning = pipeline("inspected", "sft", stage("grpo", "prompts.jsonl", "blind_reward", **GRPO))
+    stages = plan(world.context(judging, learning), "inspected")
     findings = {finding.check: finding for finding in examine(stages[-1], stages).findings}
 
     assert "50% [36%, 64%] of 48 pairs" in findings["reward model no better than chance"].evidence
@@ -315,8 +312,8 @@ def test_evaluation_prompts_in_the_training_data(world: World) -> None:
     write_rows(world.root / "contaminated.jsonl", rows)
     stages = planned(world, stage("sft", "contaminated.jsonl", learning_rate=5e-3))
 
-    def finding(asked: str) -> Finding | None:
-        examined = examine(stages[-1], extra=[kept_apart(Index({"ifeval": [asked]}))])
+    def finding(asked: str) -> DoctorFinding | None:
+        examined = examine(stages[-1], extra=[contamination_check(Index({"ifeval": [asked]}))])
         return next((each for each in examined.findings if "evaluation prompts" in each.check), None)
 
     whole, part = finding(prompt), finding(f"{prompt}, and end it with a question")
@@ -337,9 +334,8 @@ def test_too_few_checkpoints(world: World) -> None:
 def test_what_cannot_be_looked_at_yet_is_said(world: World) -> None:
     """A stage whose base is not trained yet is examined as far as its settings and rows go."""
     fresh = pipeline("fresh", "base", stage("sft", "sft.jsonl", epochs=1, learning_rate=1.5e-4))
-    asked = pipeline("patient", "fresh", stage("grpo", "prompts.jsonl", CASE, **GRPO, beta=0))
-    pipelines = {**world.pipelines, "fresh": fresh, "patient": asked}
-    examined = examine(plan(pipelines, {}, "patient", **world.arguments({}))[-1])
+    asked = pipeline("inspected", "fresh", stage("grpo", "prompts.jsonl", CASE, **GRPO, beta=0))
+    examined = examine(plan(world.context(fresh, asked), "inspected")[-1])
 
     assert {"no KL penalty"} <= {finding.check for finding in examined.findings}
     assert ["what it starts from is not trained yet: its tokens cannot be looked at"] == list(

@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import DataError
 from harness.records import MixSource
-from trainers.data import demonstrations, pairs, questions, texts
+from trainers.data import demonstrations, pairs, texts, training_prompts
 from trainers.mapping import map_rows
 
 USER = {"role": "user", "content": "Hi"}
@@ -66,7 +66,7 @@ def test_prompts_keep_what_rewards_may_want_and_no_answers() -> None:
         ("texts", {"text": "Hi"}, texts),
         ("demonstrations", {"messages": [USER, ANSWER, USER, WORSE]}, demonstrations),
         ("preferences", {"chosen": [USER, ANSWER], "rejected": [USER, WORSE]}, pairs),
-        ("prompts", {"messages": [USER, ANSWER, USER], "topic": "t"}, questions),
+        ("prompts", {"messages": [USER, ANSWER, USER], "topic": "t"}, training_prompts),
     ],
 )
 def test_what_is_mapped_reads_as_the_row_itself(shape: str, row: dict[str, Any], read: Any) -> None:

@@ -14,10 +14,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer
 
 from harness.records import MixSource
 from tests.trainers.test_tokens import TEMPLATES
-from trainers import dpo, reward, sft
+from trainers import dpo, policy, reward, sft
+from trainers.job import Job
 from trainers.mapping import map_rows
 from trainers.settings import STAGE_SETTINGS
-from trainers.stage import Job
 from trainers.tokens import labelled
 
 ASKED = {"role": "user", "content": "Name a cat"}
@@ -98,7 +98,7 @@ def batch(base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
     def catch(job: Job, trainer: Trainer) -> None:
         raise Caught(next(iter(trainer.get_train_dataloader())))
 
-    for module in (sft, dpo, reward):
+    for module in (policy, reward):
         monkeypatch.setattr(module, "train", catch)
 
     def first(kind: str, row: dict[str, Any], template: str, *, mixed: bool = False) -> Any:

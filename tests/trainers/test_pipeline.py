@@ -18,9 +18,8 @@ import trainers.pipeline
 from harness.errors import ConfigError, DataError, DiskFull, ModelError, UnknownName, UsageError
 from harness.records import Json, Local, Model, Pipeline, Stage
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
-from trainers.pipeline import produce
-from trainers.planning import PlannedStage, plan
-from trainers.stage import Job, StageProgress
+from trainers.job import Job, StageProgress
+from trainers.planning import PlannedStage
 from trainers.training import COMPLETE, last_checkpoint
 
 CASE = "tests.trainers.rewarding:case"
@@ -134,11 +133,10 @@ def test_a_model_can_be_the_base(world: World, tmp_path: Path) -> None:
     """A folder counts by its content, its template can be replaced; an adapter that is none is refused."""
     source = str(world.produce("base"))
     shutil.copytree(source, tmp_path / "copy")
-    added = {"p": pipeline("p", "model", SFT)}
+    added = pipeline("p", "model", SFT)
 
     def planned(model: Model) -> str:
-        stages = plan(added, {"model": model}, "p", output=world.output, seed=0, root=world.root)
-        return stages[-1].identity
+        return world.plan("p", added, models={"model": model})[-1].identity
 
     model = Model(name="model", source=Local(path=source))
     copied = Model(name="model", source=Local(path=str(tmp_path / "copy")))
@@ -254,7 +252,7 @@ def test_a_second_process_waits_and_uses_what_the_first_made(world: World, tmp_p
 
     def work() -> None:
         trainers.pipeline.run = train
-        produce({"plain": plain}, {}, "plain", output=tmp_path, seed=0, root=world.root)
+        world.produce("plain", plain, output=tmp_path)
 
     processes = [context.Process(target=work) for _ in range(3)]
     for process in processes:

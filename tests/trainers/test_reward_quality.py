@@ -14,26 +14,35 @@ from harness.records import Stage
 from tests.trainers.test_stages import GRPO
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers import reward_quality
-from trainers.data import Pair, pairs
+from trainers.data import PreferencePair, pairs
+from trainers.doctor.compare_reward_models import compare_reward_models
 from trainers.doctor.examination import examine
-from trainers.doctor.rivals import compared
 from trainers.holdout import held_out
 from trainers.planning import PlannedStage, plan
 from trainers.reading import read
-from trainers.reward_quality import Judged, calibration, calibration_error, figures, lengths, versus
+from trainers.reward_quality import (
+    ScoredPair,
+    calibration,
+    calibration_error,
+    compare_accuracies,
+    figures,
+    lengths,
+)
 
 HOLDING: dict[str, Any] = {"epochs": 8, "learning_rate": 5e-3, "holdout": 0.25}
 TOLD = stage("reward", "pairs.jsonl", **HOLDING)
 
 
-def pair(number: int, answer: str = "a") -> Pair:
+def pair(number: int, answer: str = "a") -> PreferencePair:
     """One of a prompt of its own."""
-    return Pair([{"role": "user", "content": f"prompt {number}"}], f"{answer} better", f"{answer} worse")
+    return PreferencePair(
+        [{"role": "user", "content": f"prompt {number}"}], f"{answer} better", f"{answer} worse"
+    )
 
 
-def seen(prompt: str, chosen: float, rejected: float, longer_by: int = 0) -> Judged:
+def seen(prompt: str, chosen: float, rejected: float, longer_by: int = 0) -> ScoredPair:
     """A judged pair of a prompt."""
-    return Judged(
+    return ScoredPair(
         pair=f"{prompt} {chosen} {rejected}",
         prompt=prompt,
         chosen=chosen,
@@ -150,17 +159,18 @@ def test_figures_are_json() -> None:
 def test_two_reward_models_by_hand() -> None:
     """Only shared pairs count: of ten, the right model wins six and loses none."""
     left = [
-        Judged(pair=str(n), prompt=str(n), chosen=float(n >= 6), rejected=0.5, longer_by=0) for n in range(10)
+        ScoredPair(pair=str(n), prompt=str(n), chosen=float(n >= 6), rejected=0.5, longer_by=0)
+        for n in range(10)
     ]
-    right = [Judged(pair=str(n), prompt=str(n), chosen=1.0, rejected=0.5, longer_by=0) for n in range(10)]
-    apart = Judged(pair="else", prompt="else", chosen=0.0, rejected=1.0, longer_by=0)
-    found = versus(left, [*right, apart])
+    right = [ScoredPair(pair=str(n), prompt=str(n), chosen=1.0, rejected=0.5, longer_by=0) for n in range(10)]
+    apart = ScoredPair(pair="else", prompt="else", chosen=0.0, rejected=1.0, longer_by=0)
+    found = compare_accuracies(left, [*right, apart])
     assert found is not None
     assert (10, 0.4, 1.0) == (found.pairs, found.left, found.right)
     assert pytest.approx(0.6) == found.difference.value
     assert found.difference.interval.low > 0
     assert 2 / 2**6 == found.p  # exact sign flips of six changed pairs
-    assert versus(left, [apart]) is None
+    assert compare_accuracies(left, [apart]) is None
 
 
 # ---------------------------------------------------------------- trained
@@ -175,7 +185,7 @@ def told_of(folder: Path) -> dict[str, Any]:
 def test_held_out_pairs_are_measured_and_not_learned(world: World) -> None:
     """A quarter of 48 rows is kept apart, and what the finished model gives them is kept."""
     folder = world.produce("holding", pipeline("holding", "base", TOLD))
-    told, kept = told_of(folder), reward_quality.kept(folder)
+    told, kept = told_of(folder), reward_quality.read(folder)
     every = pairs("pairs.jsonl", read("pairs.jsonl", world.root).rows)
     apart, learned = held_out("pairs.jsonl", every, 0.25, seed=0)
 
@@ -195,8 +205,8 @@ def test_what_selects_a_reward_model_is_not_what_it_is_measured_on(world: World)
 
     assert len(measuring) == told["held_out"]["pairs"]
     assert (len(learned), len(measuring) + len(selecting)) == (told["rows"], told["rows_held_out"])
-    alone = reward_quality.kept(world.produce("holding", pipeline("holding", "base", TOLD)))
-    assert {each.pair for each in alone} == {each.pair for each in reward_quality.kept(folder)}
+    alone = reward_quality.read(world.produce("holding", pipeline("holding", "base", TOLD)))
+    assert {each.pair for each in alone} == {each.pair for each in reward_quality.read(folder)}
 
 
 def test_a_stage_without_a_holdout_is_what_it_was(world: World) -> None:
@@ -209,12 +219,9 @@ def test_a_stage_without_a_holdout_is_what_it_was(world: World) -> None:
 def test_the_doctor_uses_held_out_pairs_where_there_are_some(world: World) -> None:
     """What was learned by heart says little: the accuracy told is that of pairs that were not learned."""
     world.produce("holding", pipeline("holding", "base", TOLD))
-    pipelines = {
-        **world.pipelines,
-        "holding": pipeline("holding", "base", TOLD),
-        "patient": pipeline("patient", "sft", stage("grpo", "prompts.jsonl", "holding", **GRPO)),
-    }
-    stages = plan(pipelines, {}, "patient", **world.arguments({}))
+    holding = pipeline("holding", "base", TOLD)
+    learning = pipeline("inspected", "sft", stage("grpo", "prompts.jsonl", "holding", **GRPO))
+    stages = plan(world.context(holding, learning), "inspected")
     [told] = (examine(stages[-1], stages).measured or {}).values()
     [own] = [examine(each, stages).measured or {} for each in stages if each.kind == "reward"]
 
@@ -258,16 +265,16 @@ def test_the_doctor_compares_two_reward_models(world: World) -> None:
     left = world.plan("from_base", pipeline("from_base", "base", TOLD))[-1]
     right = world.plan("from_sft", pipeline("from_sft", "sft", TOLD))[-1]
     none = world.plan("reward")[-1]
-    [finding] = compared(left, right).findings
+    [finding] = compare_reward_models(left, right).findings
 
-    found = versus(*(reward_quality.kept(folder) for folder in folders.values()))
+    found = compare_accuracies(*(reward_quality.read(folder) for folder in folders.values()))
     assert found is not None
     assert f"of {found.pairs} pairs that both held out, from_base ranks {found.left:.0%}" in finding.evidence
     assert ("note", found.pairs) == (finding.severity, told_of(folders["from_sft"])["held_out"]["pairs"])
     assert ["reward: nothing is held out yet (`holdout = 0.1` in the stage, and train it)"] == list(
-        compared(left, none).left_out
+        compare_reward_models(left, none).left_out
     )
-    assert "the same data" in compared(left, _of_other_pairs(world)).left_out[0]
+    assert "the same data" in compare_reward_models(left, _of_other_pairs(world)).left_out[0]
 
 
 def _of_other_pairs(world: World) -> PlannedStage:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from harness.errors import TrainingError, UsageError
-from trainers.data import Question
+from trainers.data import TrainingPrompt
 from trainers.rewards import load_function, with_columns
 
-QUESTIONS = [Question([{"role": "user", "content": "a"}], {"answer": "x"})]
+QUESTIONS = [TrainingPrompt([{"role": "user", "content": "a"}], {"answer": "x"})]
 
 
 def called(function: Callable[..., Any]) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from trainers.settings import STAGE_SETTINGS, Grpo
-from trainers.stage import STAGES, stage_kind
+from trainers.stages import STAGES, stage_kind
 
 
 def test_every_kind_has_settings_and_a_row_in_the_table() -> None:
@@ -79,7 +79,7 @@ def test_where_vllm_runs_is_no_part_of_a_stage() -> None:
 def test_a_plan_imports_no_model_library() -> None:
     """A second comparison must be quick; everything heavy waits until something is trained."""
     script = (
-        "import sys, trainers.pipeline, trainers.data, trainers.stage, trainers.settings;"
+        "import sys, trainers.pipeline, trainers.data, trainers.stages, trainers.settings;"
         "print(sorted({'torch','transformers','trl','datasets','pandas','numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -17,10 +17,9 @@ from harness.errors import DataError, ModelError, TrainingError, UsageError
 from harness.records import Local, Model, Stage
 from tests.trainers import rewarding
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
-from trainers import dpo, online
-from trainers.pipeline import produce
+from trainers import online, policy
+from trainers.job import Job
 from trainers.settings import Grpo
-from trainers.stage import Job
 from trainers.tokens import answer_ids, prompt_ids
 
 GRPO: dict[str, Any] = {
@@ -93,14 +92,7 @@ def test_a_policy_is_no_reward_model(world: World) -> None:
     policy = Model(name="policy", source=Local(path=str(world.produce("sft"))))
     added = pipeline("wrong", "sft", stage("grpo", "prompts.jsonl", "policy", **GRPO))
     with pytest.raises(ModelError, match="is no reward model: it is a LlamaForCausalLM"):
-        produce(
-            {**world.pipelines, "wrong": added},
-            {"policy": policy},
-            "wrong",
-            output=world.output,
-            seed=0,
-            root=world.root,
-        )
+        world.produce("wrong", added, models={"policy": policy})
 
 
 # ---------------------------------------------------------------- GRPO and RLOO
@@ -192,13 +184,13 @@ def test_a_reward_function_that_is_not_there_is_an_error(world: World) -> None:
 def test_dpo_trains_on_the_tokens_that_are_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """TRL's own tokens equal ours: nothing doubled, nothing merged, the end included."""
     seen: list[dict[str, list[int]]] = []
-    train = dpo.train
+    train = policy.train
 
     def spy(job: Any, trainer: Any) -> Any:
         seen.append(trainer.train_dataset[0])
         return train(job, trainer)
 
-    monkeypatch.setattr(dpo, "train", spy)
+    monkeypatch.setattr(policy, "train", spy)
     given = stage("dpo", "pairs.jsonl", beta=0.2, **DPO)
     folder = world.produce("dpo_tokens", pipeline("dpo_tokens", "sft", given))
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -66,7 +66,7 @@ def test_a_step_that_is_done_again_keeps_its_first_answers(tmp_path: Path) -> No
     class State:
         global_step = 0
 
-    keeper = completions.Keeper(tmp_path, 1)
+    keeper = completions.CompletionLog(tmp_path, 1)
     for answer in ("first", "again"):
         keeper.keep_completions(prompts=["a"], completions=[answer], trainer_state=State)
 

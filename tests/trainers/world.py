@@ -1,7 +1,6 @@
 """A world small enough to train in within a second: names of things, in upper or lower case."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,13 +9,16 @@ import torch
 from safetensors.torch import load_file
 
 from harness.records import Json, Pipeline, Stage
+from trainers.job import Job, RewardSource
 from trainers.pipeline import produce
-from trainers.planning import PlannedStage, plan
+from trainers.planning import PlanContext, PlannedStage, plan
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
-from trainers.stage import Job, RewardSource, run
+from trainers.stages import run
 
 THINGS = ("hammer", "saw", "drill", "apple", "pear", "plum", "red", "blue", "green", "cat", "dog", "cow")
+CONTEXT = {"models", "output", "seed", "root", "mix"}
+"""What of a world's project a test can change."""
 TINY: dict[str, Json] = {
     "layers": 1,
     "width": 16,
@@ -75,19 +77,18 @@ class World:
 
     def produce(self, name: str, added: Pipeline | None = None, **others: Any) -> Path:
         """Train a pipeline of this world, or one more on top of them."""
-        return produce(self.with_(added), {}, name, **self.arguments(others))
+        own = {name: others.pop(name) for name in CONTEXT & others.keys()}
+        return produce(self.context(added, **own), name, **others)
 
     def plan(self, name: str, added: Pipeline | None = None, **others: Any) -> list[PlannedStage]:
         """What `produce` would do."""
-        return plan(self.with_(added), {}, name, **self.arguments(others))
+        return plan(self.context(added, **others), name)
 
-    def with_(self, added: Pipeline | None) -> Mapping[str, Pipeline]:
-        """The pipelines and one more, which may replace one."""
-        return {**self.pipelines, **({added.name: added} if added else {})}
-
-    def arguments(self, others: Mapping[str, Any]) -> dict[str, Any]:
-        """Output, seed and root, unless a test has its own."""
-        return {"output": self.output, "seed": 0, "root": self.root, **others}
+    def context(self, *added: Pipeline | None, **others: Any) -> PlanContext:
+        """This world's pipelines and further ones, which may replace one; the rest is a test's to change."""
+        pipelines = {**self.pipelines, **{each.name: each for each in added if each is not None}}
+        here: dict[str, Any] = {"models": {}, "output": self.output, "seed": 0, "root": self.root}
+        return PlanContext(pipelines=pipelines, **{**here, **others})
 
 
 def run_alone(

@@ -1,1 +1,1 @@
-"""What would make a training's outcome false, found before it costs anything: each check is a measurement."""
+"""What would invalidate a training's outcome, found before it costs anything: each check is a measurement."""

@@ -1,17 +1,17 @@
-"""A stage examined: every check that can be made, on what is there by now.
+"""The examination of a stage: every check that can be made with what exists so far.
 
-The list of checks is literal: what is not in it is not looked for. It does not know how a finding is shown.
+The lists of checks are literal: what is not in them is not checked.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import DataError
-from trainers.doctor.findings import Examination, Finding
+from trainers.doctor.findings import DoctorFinding, Examination
+from trainers.doctor.inspected_stage import Check, InspectedStage, no_tokenizer
 from trainers.doctor.loss import ends, left_out, other_turns, padding, shown
-from trainers.doctor.outcomes import held_out_accuracy, length_rewarded, metrics, over_optimised
-from trainers.doctor.outcomes import no_better_than_chance as nothing_learned
-from trainers.doctor.patient import Check, Patient, no_tokenizer
+from trainers.doctor.post_training_checks import held_out_accuracy, length_rewarded, metrics, over_optimised
+from trainers.doctor.post_training_checks import no_better_than_chance as nothing_learned
 from trainers.doctor.preferences import accuracy, equal_answers, length_preferred, no_better_than_chance
 from trainers.doctor.ranges import epochs, few_checkpoints, learning_rate, no_penalty
 from trainers.doctor.templates import (
@@ -33,7 +33,7 @@ AT_ONCE: tuple[Check, ...] = (
     length_rewarded,
     nothing_learned,
 )
-"""What needs settings and rows only, and what a finished stage says of itself."""
+"""Checks that need only settings and rows, or what a finished stage reports about itself."""
 WITH_BASE: tuple[Check, ...] = (
     learning_rate,
     other_turns,
@@ -45,63 +45,65 @@ WITH_BASE: tuple[Check, ...] = (
     reward_reads_otherwise,
     markers,
 )
-"""What needs the base's tokenizer and weights."""
+"""Checks that need the base's tokenizer and weights."""
 
 
 def examine(
     stage: PlannedStage, plan: Sequence[PlannedStage] = (), *, extra: Sequence[Check] = (), deep: bool = True
 ) -> Examination:
-    """Everything that can be said of a stage now. `plan` holds the stages of its reward models.
+    """Everything that can be said about a stage now. `plan` holds the stages of its reward models.
 
-    `extra` are checks of the caller's. `deep`: reward models are loaded and asked. Raises DataError.
+    `extra` are the caller's own checks. `deep`: reward models are loaded and run. Raises DataError.
     """
     name = f"{stage.pipeline} · {stage.kind}"
     if not isinstance(stage.settings, Conversational):
         return Examination(name=name, findings=())
-    patient = Patient(stage)
-    findings = [finding for check in (*AT_ONCE, *extra) for finding in check(patient)]
-    if not patient.has_base:
+    inspected = InspectedStage(stage)
+    findings = [finding for check in (*AT_ONCE, *extra) for finding in check(inspected)]
+    if not inspected.has_base:
         waiting = "what it starts from is not trained yet: its tokens cannot be looked at"
         if stage.parent is not None and stage.parent.written_from is not None:
             waiting = "its base is unpacked for the first training: its tokens cannot be looked at before"
         return Examination(name=name, findings=tuple(findings), left_out=(waiting,))
-    missing = no_tokenizer(patient)
+    missing = no_tokenizer(inspected)
     if missing is not None:
         findings.append(
-            Finding(
+            DoctorFinding(
                 check="chat template missing",
                 severity="error",
-                where=f"{patient.key}.chat_template",
+                where=f"{inspected.key}.chat_template",
                 evidence=missing,
                 mend="chat_template = false",
             )
         )
         return Examination(name=name, findings=tuple(findings))
-    if not patient.rows:
+    if not inspected.rows:
         raise DataError(", ".join(source.name for source in stage.sources), 0, "there are no usable rows")
-    findings += [finding for check in WITH_BASE for finding in check(patient)]
+    findings += [finding for check in WITH_BASE for finding in check(inspected)]
     measured: dict[str, str] = {}
     if (held_out := metrics(stage).get("held_out")) is not None:
         measured[stage.folder.name] = held_out_accuracy(held_out)
     if deep:
-        for folder in patient.reward_models:
-            found, told = _reward_model(patient, folder, plan)
+        for folder in inspected.reward_models:
+            found, figures = _reward_model(inspected, folder, plan)
             findings += found
-            measured |= told
-    return Examination(name=name, findings=tuple(findings), shown=shown(patient), measured=measured)
+            measured |= figures
+    return Examination(name=name, findings=tuple(findings), shown=shown(inspected), measured=measured)
 
 
 def _reward_model(
-    patient: Patient, folder: Path, plan: Sequence[PlannedStage]
-) -> tuple[list[Finding], dict[str, str]]:
-    """How well a reward model that was trained here ranks its pairs."""
+    inspected: InspectedStage, folder: Path, plan: Sequence[PlannedStage]
+) -> tuple[list[DoctorFinding], dict[str, str]]:
+    """How well a reward model that was trained here ranks its pairs: findings, and figures by folder."""
     theirs = next((stage for stage in plan if stage.folder == folder), None)
     if theirs is None:
         return [], {}
     held_out = metrics(theirs).get("held_out")
-    if held_out is not None:  # and is then examined as the stage that made it
+    if held_out is not None:  # its findings belong to the stage that made it
         return [], {folder.name: held_out_accuracy(held_out)}
-    pairs = Patient(theirs).preferences
-    share, interval = found = accuracy(folder, pairs, chat=patient.settings.chat_template)
-    told = f"ranks {share:.0%} [{interval.low:.0%}, {interval.high:.0%}] of {len(pairs)} training pairs right"
-    return list(no_better_than_chance(patient, folder, pairs, found)), {folder.name: told}
+    pairs = InspectedStage(theirs).preferences
+    share, interval = found = accuracy(folder, pairs, chat=inspected.settings.chat_template)
+    described = (
+        f"ranks {share:.0%} [{interval.low:.0%}, {interval.high:.0%}] of {len(pairs)} training pairs right"
+    )
+    return list(no_better_than_chance(inspected, folder, pairs, found)), {folder.name: described}

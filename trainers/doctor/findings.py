@@ -1,16 +1,16 @@
-"""What the doctor says: the nouns. It does not know how anything is found."""
+"""What the doctor reports: findings, and examinations of stages and models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
-"""`error`: what is learned or measured would be false; `warning`: likely a mistake; `note`: to be known."""
+"""`error`: what is learned or measured would be wrong; `warning`: likely a mistake; `note`: worth knowing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that was measured and should not be so."""
+class DoctorFinding:
+    """A measurement that is not as it should be."""
 
     check: str
     severity: Severity
@@ -19,12 +19,12 @@ class Finding:
     evidence: str
     """What was measured."""
     mend: str
-    """The line of configuration that mends it, or what else to do."""
+    """The line of configuration that corrects it, or what else to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """A stretch of a training row's text, and whether it is in the loss."""
+class RowPiece:
+    """A piece of a training row's text, and whether it is in the loss."""
 
     text: str
     learned: bool
@@ -32,13 +32,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What was found in one stage, or in one model."""
+    """What was found in one stage or model."""
 
     name: str
-    findings: tuple[Finding, ...]
-    shown: tuple[Piece, ...] = ()
+    findings: tuple[DoctorFinding, ...]
+    shown: tuple[RowPiece, ...] = ()
     """The first row as the model reads it."""
     measured: Mapping[str, str] | None = None
-    """Figures behind checks that found nothing."""
+    """Figures from checks that found nothing."""
     left_out: Sequence[str] = ()
     """What could not be examined yet, and why."""

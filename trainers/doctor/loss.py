@@ -1,7 +1,4 @@
-"""What is in the loss: other people's turns, padding, answers that never end, rows that are left out.
-
-It does not know how a trainer computes a loss, only which tokens it is computed on.
-"""
+"""Which tokens the loss covers: turns of others, padding, answers that never end, rows that are left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,76 +6,76 @@ from typing import Any
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from trainers.data import TRANSCRIPT
-from trainers.doctor.findings import Finding, Piece
-from trainers.doctor.patient import Patient, ReadRow
+from trainers.doctor.findings import DoctorFinding, RowPiece
+from trainers.doctor.inspected_stage import InspectedStage, ReadRow
 from trainers.settings import Sft
 from trainers.tokens import IGNORED, end_tokens
 
 TOLERATED = 0.05
-"""The share of rows that may be too long before it is worth a warning."""
+"""The share of rows that may be too long without a warning."""
 
 
-def other_turns(patient: Patient) -> Iterator[Finding]:
-    """Answers that hold a user's turn, or another of the assistant: the model learns to play the user."""
-    openings = turn_openings(patient)
+def other_turns(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """Answers that contain another turn, the user's or the assistant's: the model learns to play the user."""
+    openings = turn_openings(inspected)
     found = []
-    for row in patient.rows:
+    for row in inspected.rows:
         for learned in row.learned:
-            text = str(patient.tokenizer.decode(list(learned)))
+            text = str(inspected.tokenizer.decode(list(learned)))
             if TRANSCRIPT.search(text) or any(opening in text for opening in openings):
                 found.append(text)
     if found:
-        yield Finding(
+        yield DoctorFinding(
             check="later turns in the loss",
             severity="error",
-            where=f"{patient.key}.data",
-            evidence=f"{_of(found, patient)} learn another turn, such as {_shown(found[0])}",
+            where=f"{inspected.key}.data",
+            evidence=f"{_of(found, inspected)} learn another turn, such as {_shown(found[0])}",
             mend="cut the answers at the first turn that is not the assistant's, or give rows as `messages`",
         )
 
 
-def turn_openings(patient: Patient) -> tuple[str, ...]:
-    """What the template writes before a user's words that follow an answer."""
-    if not patient.settings.chat_template:
+def turn_openings(inspected: InspectedStage) -> tuple[str, ...]:
+    """What the template writes between an answer and the user's next words."""
+    if not inspected.settings.chat_template:
         return ()
-    render = patient.tokenizer.apply_chat_template
-    told = [{"role": "user", "content": "\x01"}, {"role": "assistant", "content": "\x02"}]
-    end = str(render(told, tokenize=False)).rpartition("\x02")[2]
-    going_on = str(render([*told, told[0]], tokenize=False)).rpartition("\x02")[2]
-    opening = going_on.removeprefix(end).partition("\x01")[0].strip()
+    render = inspected.tokenizer.apply_chat_template
+    turns = [{"role": "user", "content": "\x01"}, {"role": "assistant", "content": "\x02"}]
+    end = str(render(turns, tokenize=False)).rpartition("\x02")[2]
+    continued = str(render([*turns, turns[0]], tokenize=False)).rpartition("\x02")[2]
+    opening = continued.removeprefix(end).partition("\x01")[0].strip()
     return (opening,) if opening else ()
 
 
-def ends(patient: Patient) -> Iterator[Finding]:
-    """Answers whose last learned token ends nothing: a model that never learns to stop."""
-    stops = set(end_tokens(patient.tokenizer, chat=patient.settings.chat_template))
-    endless = [row for row in patient.rows if any(learned[-1] not in stops for learned in row.learned)]
+def ends(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """Answers whose last learned token is no end token: the model never learns to stop."""
+    stops = set(end_tokens(inspected.tokenizer, chat=inspected.settings.chat_template))
+    endless = [row for row in inspected.rows if any(learned[-1] not in stops for learned in row.learned)]
     if endless:
-        last = patient.tokenizer.decode([endless[0].learned[0][-1]])
-        yield Finding(
+        last = inspected.tokenizer.decode([endless[0].learned[0][-1]])
+        yield DoctorFinding(
             check="end of turn never learned",
             severity="error",
-            where=f"{patient.key}.chat_template",
-            evidence=f"{_of(endless, patient)} end in {last!r}, which stops no answer",
+            where=f"{inspected.key}.chat_template",
+            evidence=f"{_of(endless, inspected)} end in {last!r}, which stops no answer",
             mend="let the chat template end the assistant's turn with the tokenizer's end-of-turn token",
         )
 
 
-def padding(patient: Patient) -> Iterator[Finding]:
-    """Padding that is learned, or ends that are not, in a batch made as the trainer makes it."""
-    if isinstance(patient.settings, Sft):
-        rows = sorted(patient.rows, key=lambda row: row.length)
-        collate = DataCollatorForLanguageModeling(pad_token_id=patient.tokenizer.pad_token_id)
-        yield from padding_in(patient, [rows[0], rows[-1]], collate)
+def padding(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """Padding that is learned, or ends that are not, in a batch collated as the trainer does it."""
+    if isinstance(inspected.settings, Sft):
+        rows = sorted(inspected.rows, key=lambda row: row.length)
+        collate = DataCollatorForLanguageModeling(pad_token_id=inspected.tokenizer.pad_token_id)
+        yield from padding_in(inspected, [rows[0], rows[-1]], collate)
 
 
-def padding_in(patient: Patient, rows: Sequence[ReadRow], collate: Any) -> Iterator[Finding]:
-    """The same for any collator."""
+def padding_in(inspected: InspectedStage, rows: Sequence[ReadRow], collate: Any) -> Iterator[DoctorFinding]:
+    """The same check for any collator."""
     batch: Mapping[str, Any] = collate(
         [
             {
-                "input_ids": [*row.asked, *row.learned[0]],
-                "labels": [IGNORED] * len(row.asked) + list(row.learned[0]),
+                "input_ids": [*row.prompt_ids, *row.learned[0]],
+                "labels": [IGNORED] * len(row.prompt_ids) + list(row.learned[0]),
             }
             for row in rows
         ]
@@ -89,43 +86,45 @@ def padding_in(patient: Patient, rows: Sequence[ReadRow], collate: Any) -> Itera
     ]
     more, fewer = sum(max(each, 0) for each in counted), sum(max(-each, 0) for each in counted)
     if more or fewer:
-        same = patient.tokenizer.pad_token_id == patient.tokenizer.eos_token_id
-        yield Finding(
+        same = inspected.tokenizer.pad_token_id == inspected.tokenizer.eos_token_id
+        yield DoctorFinding(
             check="padding in the loss",
             severity="error",
-            where=f"{patient.key}.data",
+            where=f"{inspected.key}.data",
             evidence=f"in a batch of {len(rows)} rows {more} tokens too many and {fewer} too few are learned"
             + ("; padding and end of sequence are the same token" if same else ""),
             mend="give the tokenizer a padding token of its own",
         )
 
 
-def left_out(patient: Patient) -> Iterator[Finding]:
+def left_out(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """Rows that do not fit into `max_length`."""
-    lengths = sorted(row.length for row in patient.rows)
-    too_long = sum(length > patient.max_length for length in lengths)
+    lengths = sorted(row.length for row in inspected.rows)
+    too_long = sum(length > inspected.max_length for length in lengths)
     if too_long > TOLERATED * len(lengths):
         needed = lengths[int(0.99 * (len(lengths) - 1))]
-        yield Finding(
+        yield DoctorFinding(
             check="rows left out",
             severity="error" if too_long == len(lengths) else "warning",
-            where=f"{patient.key}.max_length",
-            evidence=f"{too_long / len(lengths):.0%} of the rows are longer than {patient.max_length} tokens "
-            f"and are not learned; 99 % of them have at most {needed}",
+            where=f"{inspected.key}.max_length",
+            evidence=f"{too_long / len(lengths):.0%} of the rows are longer than {inspected.max_length} "
+            f"tokens and are not learned; 99 % of them have at most {needed}",
             mend=f"max_length = {needed}",
         )
 
 
-def shown(patient: Patient) -> tuple[Piece, ...]:
-    """The first row, and what of it is learned."""
-    row = patient.rows[0]
-    pieces = [Piece(text=str(patient.tokenizer.decode(list(row.asked))), learned=False)]
-    pieces += [Piece(text=str(patient.tokenizer.decode(list(each))), learned=True) for each in row.learned]
+def shown(inspected: InspectedStage) -> tuple[RowPiece, ...]:
+    """The first row, and which of it is learned."""
+    row = inspected.rows[0]
+    pieces = [RowPiece(text=str(inspected.tokenizer.decode(list(row.prompt_ids))), learned=False)]
+    pieces += [
+        RowPiece(text=str(inspected.tokenizer.decode(list(each))), learned=True) for each in row.learned
+    ]
     return tuple(pieces)
 
 
-def _of(found: Sequence[object], patient: Patient) -> str:
-    return f"{len(found)} of {len(patient.rows)} rows looked at"
+def _of(found: Sequence[object], inspected: InspectedStage) -> str:
+    return f"{len(found)} of {len(inspected.rows)} rows looked at"
 
 
 def _shown(text: str) -> str:

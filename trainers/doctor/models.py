@@ -1,7 +1,4 @@
-"""A model examined that may have been trained anywhere: what its files, its tokenizer and its template tell.
-
-It does not know how it was trained.
-"""
+"""The examination of a model trained anywhere: what its files, its tokenizer and its chat template show."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -16,13 +13,13 @@ from harness.engine.identity import LocalIdentity, identify, stated_ends
 from harness.engine.network import load_tokenizer, missing_rows
 from harness.engine.tokens import appended
 from harness.records import Local, Model
-from trainers.doctor.findings import Examination, Finding
+from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.tokens import answer_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExaminedModel:
-    """A model's files, with the tokenizer and the chat template that it is asked with."""
+    """A model's files, with the tokenizer and the chat template that it is used with."""
 
     source: Local
     identity: LocalIdentity
@@ -30,24 +27,24 @@ class ExaminedModel:
 
     @property
     def place(self) -> Path:
-        """Its file, or its folder."""
+        """The model's file or folder."""
         return self.identity.gguf or self.identity.path
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The tokens that end a text by the model's own configuration."""
+        """The tokens that end a text according to the model's own configuration."""
         if self.identity.gguf is None:
             return stated_ends(self.identity.path)
         end = read_header(self.identity.gguf).special_tokens.get("eos_token")
         return () if end is None else (end,)
 
     def named(self, number: int) -> str:
-        """A token by its text and number."""
+        """A token's text and number."""
         return f"{self.tokenizer.convert_ids_to_tokens(number)!r} ({number})"
 
 
 def examine_model(model: Model) -> Examination:
-    """What would make numbers of a local model false, as far as its files tell.
+    """What would invalidate a local model's numbers, as far as its files show.
 
     Raises ModelError for a model that cannot be used.
     """
@@ -61,19 +58,19 @@ def examine_model(model: Model) -> Examination:
     )
 
 
-def template(model: ExaminedModel) -> Iterator[Finding]:
+def template(model: ExaminedModel) -> Iterator[DoctorFinding]:
     """No chat template at all."""
     if model.identity.chat_template is None:
-        yield Finding(
+        yield DoctorFinding(
             check="chat template missing",
             severity="warning",
             where=str(model.place),
-            evidence="the tokenizer has none: suites ask it with bare text",
+            evidence="the tokenizer has none: suites prompt the model with plain text",
             mend="give the model one (`chat_template` in harness.toml), unless it is a base model",
         )
 
 
-def stops(model: ExaminedModel) -> Iterator[Finding]:
+def stops(model: ExaminedModel) -> Iterator[DoctorFinding]:
     """A model that does not stop where its template ends an answer."""
     end = _end_of_turn(model)
     if end is None:
@@ -81,7 +78,7 @@ def stops(model: ExaminedModel) -> Iterator[Finding]:
     known = model.ends or _only(model.tokenizer.eos_token_id)
     if end not in known:
         stated = known[0] if len(known) == 1 else list(known)
-        yield Finding(
+        yield DoctorFinding(
             check="end of turn never stopped on",
             severity="error",
             where=str(model.identity.gguf or model.identity.path / "generation_config.json"),
@@ -91,12 +88,12 @@ def stops(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
-    """A tokenizer that ends, or fills up, texts with another token than the model's configuration names."""
+def disputed_end(model: ExaminedModel) -> Iterator[DoctorFinding]:
+    """A tokenizer that ends texts with another token than the model's configuration names."""
     own, stated, end = model.tokenizer.eos_token_id, model.ends, _end_of_turn(model)
     read = model.tokenizer.init_kwargs.get("eos_token")
     if model.identity.gguf is not None and own is not None and str(read) != model.tokenizer.eos_token:
-        yield Finding(
+        yield DoctorFinding(
             check="end of text read wrongly by transformers",
             severity="warning",
             where=str(model.place),
@@ -106,7 +103,7 @@ def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
         )
     elif own is not None and stated and own not in stated and end in (None, *stated):
         right = end if end in stated else stated[0]
-        yield Finding(
+        yield DoctorFinding(
             check="tokenizer and configuration end texts differently",
             severity="warning",
             where=str(model.identity.tokenizer / "tokenizer_config.json"),
@@ -117,24 +114,24 @@ def disputed_end(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def appends(model: ExaminedModel) -> Iterator[Finding]:
-    """A tokenizer that puts something behind every text."""
-    behind = appended(model.tokenizer)
-    if behind:
-        yield Finding(
+def appends(model: ExaminedModel) -> Iterator[DoctorFinding]:
+    """A tokenizer that appends something to every text."""
+    added = appended(model.tokenizer)
+    if added:
+        yield DoctorFinding(
             check="tokenizer appends to every text",
             severity="warning",
             where=str(model.identity.tokenizer / "tokenizer_config.json"),
-            evidence=f"every text ends with {' '.join(map(model.named, behind))}: left off here in training "
+            evidence=f"every text ends with {' '.join(map(model.named, added))}: left off here in training "
             "and evaluation, and other tools (lm-eval) ask with it and score it",
             mend='"add_eos_token": false, or take it out of `post_processor` in tokenizer.json',
         )
 
 
-def clock(model: ExaminedModel) -> Iterator[Finding]:
-    """A chat template that reads the clock."""
+def clock(model: ExaminedModel) -> Iterator[DoctorFinding]:
+    """A chat template that contains today's date."""
     if model.identity.date is not None:
-        yield Finding(
+        yield DoctorFinding(
             check="chat template reads the clock",
             severity="note",
             where=str(model.identity.tokenizer),
@@ -144,11 +141,11 @@ def clock(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def adapters_own(model: ExaminedModel) -> Iterator[Finding]:
-    """An adapter with a tokenizer of its own, and tokens of it for which nothing was learned."""
+def adapters_own(model: ExaminedModel) -> Iterator[DoctorFinding]:
+    """An adapter with its own tokenizer, and tokens of that for which nothing was learned."""
     if model.identity.tokenizer != model.identity.adapter:
         return
-    yield Finding(
+    yield DoctorFinding(
         check="the adapter's tokenizer is used",
         severity="note",
         where=str(model.identity.tokenizer),
@@ -157,7 +154,7 @@ def adapters_own(model: ExaminedModel) -> Iterator[Finding]:
     )
     missing = missing_rows(model.source, model.identity, model.tokenizer)
     if missing:
-        yield Finding(
+        yield DoctorFinding(
             check="tokens without weights",
             severity="error",
             where=str(model.identity.tokenizer),
@@ -167,8 +164,8 @@ def adapters_own(model: ExaminedModel) -> Iterator[Finding]:
         )
 
 
-def few_checkpoints(model: ExaminedModel) -> Iterator[Finding]:
-    """A training elsewhere that did not leave a checkpoint for every epoch."""
+def few_checkpoints(model: ExaminedModel) -> Iterator[DoctorFinding]:
+    """A training elsewhere that left fewer checkpoints than epochs."""
     folder = model.identity.path
     for file in sorted({*folder.glob("trainer_state.json"), *folder.glob("checkpoint-*/trainer_state.json")})[
         -1:
@@ -178,7 +175,7 @@ def few_checkpoints(model: ExaminedModel) -> Iterator[Finding]:
         every = state.get("save_steps", 0)
         kept = len(list(folder.glob("checkpoint-*")))
         if epochs > 1 and every and every * epochs > steps * 1.01 and kept < epochs:
-            yield Finding(
+            yield DoctorFinding(
                 check="no checkpoint per epoch",
                 severity="warning",
                 where=str(file),
@@ -188,7 +185,7 @@ def few_checkpoints(model: ExaminedModel) -> Iterator[Finding]:
             )
 
 
-CHECKS: tuple[Callable[[ExaminedModel], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[ExaminedModel], Iterator[DoctorFinding]], ...] = (
     template,
     stops,
     disputed_end,
@@ -200,7 +197,7 @@ CHECKS: tuple[Callable[[ExaminedModel], Iterator[Finding]], ...] = (
 
 
 def _state(file: Path) -> Mapping[str, Any]:
-    """What a trainer kept; nothing where it was stopped while it wrote."""
+    """A trainer's saved state; empty where it was stopped while writing."""
     try:
         state = json.loads(file.read_text("utf-8-sig"))
     except (ValueError, RecursionError):

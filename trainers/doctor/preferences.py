@@ -1,78 +1,70 @@
-"""Whether preferences teach anything, and whether a reward model has learned it.
-
-It does not know what the preferences are about.
-"""
+"""Whether preferences teach anything, and whether a reward model has learned it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.records import Interval
 from harness.stats.intervals import wilson
-from trainers.data import Pair
-from trainers.doctor.findings import Finding
-from trainers.doctor.patient import Patient
-from trainers.rewards import judge
+from trainers.data import PreferencePair
+from trainers.doctor.findings import DoctorFinding
+from trainers.doctor.inspected_stage import InspectedStage
+from trainers.reward_quality import score_pairs
+from trainers.rewards import judge_pairs
 
 NOTICEABLE = 0.1
-"""The share of pairs of equal answers that is worth a warning."""
+"""The share of pairs with equal answers from which on there is a warning."""
 LOPSIDED = 0.75
-"""The share of pairs whose better answer is the longer one from which a reward model may learn length."""
+"""The share of pairs whose better answer is the longer one from which on a reward model may learn length."""
 LEVEL = 0.95
 
 
-def equal_answers(patient: Patient) -> Iterator[Finding]:
+def equal_answers(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """Pairs that teach nothing, because both answers are the same."""
-    pairs = patient.preferences
+    pairs = inspected.preferences
     equal = sum(pair.chosen.strip() == pair.rejected.strip() for pair in pairs)
     if pairs and equal > NOTICEABLE * len(pairs):
-        yield Finding(
+        yield DoctorFinding(
             check="nothing to prefer",
             severity="error" if equal == len(pairs) else "warning",
-            where=f"{patient.key}.data",
+            where=f"{inspected.key}.data",
             evidence=f"in {equal} of {len(pairs)} pairs looked at, both answers are the same",
             mend="leave these rows out",
         )
 
 
-def length_preferred(patient: Patient) -> Iterator[Finding]:
-    """Pairs in which the better answer nearly always is the longer one, or the shorter."""
-    unequal = [pair for pair in patient.preferences if len(pair.chosen) != len(pair.rejected)]
+def length_preferred(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """Pairs in which the better answer is nearly always the longer one, or the shorter one."""
+    unequal = [pair for pair in inspected.preferences if len(pair.chosen) != len(pair.rejected)]
     longer = sum(len(pair.chosen) > len(pair.rejected) for pair in unequal)
     share = longer / len(unequal) if unequal else 0.5
     if max(share, 1 - share) > LOPSIDED:
         which = "longer" if share > 0.5 else "shorter"
-        yield Finding(
+        yield DoctorFinding(
             check="length tells the better answer",
             severity="note",
-            where=f"{patient.key}.data",
+            where=f"{inspected.key}.data",
             evidence=f"in {max(share, 1 - share):.0%} of {len(unequal)} pairs the {which} answer is the "
             "better one: a reward model may learn length",
             mend="mix in pairs in which it is not",
         )
 
 
-def accuracy(folder: Path, pairs: Sequence[Pair], *, chat: bool) -> tuple[float, Interval]:
-    """The share of pairs whose chosen answer the reward model gives more, with its interval. Ties: half."""
-    prompts = [pair.prompt for pair in pairs]
-    chosen = judge(str(folder), prompts, [pair.chosen for pair in pairs], chat=chat)
-    rejected = judge(str(folder), prompts, [pair.rejected for pair in pairs], chat=chat)
-    right = sum(
-        1.0 if better > worse else 0.5 if better == worse else 0.0
-        for better, worse in zip(chosen, rejected, strict=True)
-    )
+def accuracy(folder: Path, pairs: Sequence[PreferencePair], *, chat: bool) -> tuple[float, Interval]:
+    """The share of pairs whose chosen answer has the higher reward, ties half, with its interval."""
+    right = sum(each.right for each in score_pairs(pairs, *judge_pairs(str(folder), pairs, chat=chat)))
     return right / len(pairs), wilson(right, len(pairs), LEVEL)
 
 
 def no_better_than_chance(
-    patient: Patient, folder: Path, pairs: Sequence[Pair], found: tuple[float, Interval]
-) -> Iterator[Finding]:
-    """A reward model that cannot tell chosen from rejected."""
+    inspected: InspectedStage, folder: Path, pairs: Sequence[PreferencePair], found: tuple[float, Interval]
+) -> Iterator[DoctorFinding]:
+    """A reward model that cannot distinguish chosen from rejected answers."""
     share, interval = found
     if interval.low <= 0.5:
-        yield Finding(
+        yield DoctorFinding(
             check="reward model no better than chance",
             severity="error",
-            where=f"{patient.key}.reward",
+            where=f"{inspected.key}.reward",
             evidence=f"{folder.name} gives the chosen answer more in {share:.0%} [{interval.low:.0%}, "
             f"{interval.high:.0%}] of {len(pairs)} pairs that it was trained on",
             mend="train it longer or on other pairs before a policy learns from it",

@@ -1,7 +1,4 @@
-"""Settings far outside what a kind of stage usually has. Ranges are rules of thumb; their source is said.
-
-It does not know what a stage is for.
-"""
+"""Settings far outside the usual for their kind of stage; the ranges are rules of thumb, with sources."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,13 +7,13 @@ from typing import NamedTuple
 from safetensors import safe_open
 
 from harness.engine.identity import weight_files
-from trainers.doctor.findings import Finding
-from trainers.doctor.patient import Patient
+from trainers.doctor.findings import DoctorFinding
+from trainers.doctor.inspected_stage import InspectedStage
 from trainers.settings import Online
 
 
 class Usual(NamedTuple):
-    """What is usual for a model of a billion parameters, trained whole."""
+    """What is usual for a model of a billion parameters, trained without an adapter."""
 
     lowest_rate: float
     highest_rate: float
@@ -30,43 +27,43 @@ USUAL: Mapping[str, Usual] = {
     "grpo": Usual(1e-7, 2e-5, None),
     "rloo": Usual(1e-7, 2e-5, None),
 }
-"""What TRL's examples and papers use on models of 0.5 to 8 billion parameters, with room on both sides."""
+"""What TRL's examples and papers use on models of 0.5 to 8 billion parameters, widened on both sides."""
 BILLION = 1e9
 ADAPTERS_MORE = 10
 """How much higher the rate of an adapter may be ("LoRA Without Regret", Thinking Machines, 2025)."""
 SEVERAL = 2
-"""Checkpoints that a choice needs."""
+"""Checkpoints that a selection needs."""
 
 
-def learning_rate(patient: Patient) -> Iterator[Finding]:
-    """A rate that is far from what is usual for the kind and the size."""
-    usual, rate = USUAL[patient.stage.kind], patient.settings.learning_rate
-    assert patient.stage.parent is not None
-    size = parameters(patient.stage.parent.folder)
-    highest = usual.highest_rate * max(1.0, (BILLION / size) ** 0.5)  # small models take and need higher ones
+def learning_rate(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A learning rate far from the usual for the kind of stage and the size of the model."""
+    usual, rate = USUAL[inspected.stage.kind], inspected.settings.learning_rate
+    assert inspected.stage.parent is not None
+    size = parameters(inspected.stage.parent.folder)
+    highest = usual.highest_rate * max(1.0, (BILLION / size) ** 0.5)  # small models need higher ones
     lowest = usual.lowest_rate
-    if patient.settings.adapter is not None:
+    if inspected.settings.adapter is not None:
         highest, lowest = highest * ADAPTERS_MORE, lowest * ADAPTERS_MORE
     if not lowest <= rate <= highest:
-        yield Finding(
+        yield DoctorFinding(
             check="learning rate far outside the usual",
             severity="warning",
-            where=f"{patient.key}.learning_rate",
-            evidence=f"{rate:g}, where a {patient.stage.kind} stage on {size / 1e6:,.1f} million parameters "
-            f"usually has {lowest:.1g} to {highest:.1g}",
+            where=f"{inspected.key}.learning_rate",
+            evidence=f"{rate:g}, where a {inspected.stage.kind} stage on {size / 1e6:,.1f} million "
+            f"parameters usually has {lowest:.1g} to {highest:.1g}",
             mend=f"learning_rate = {highest / 3 if rate > highest else lowest * 3:.0e}",
         )
 
 
 def parameters(folder: Path) -> int:
-    """How many numbers a model's weights are."""
+    """How many parameters a model has."""
     files = [file for file in weight_files(folder) if file.suffix == ".safetensors"]
     if not files:  # an old checkpoint, which is a pickle: its size in float16
         return sum(file.stat().st_size for file in weight_files(folder)) // 2
     total = 0
     for file in files:
         with safe_open(file, framework="pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 - it is no mapping, and has no other way
+            for name in weights.keys():  # noqa: SIM118 - not a mapping, and there is no other way
                 size = 1
                 for length in weights.get_slice(name).get_shape():
                     size *= length
@@ -74,56 +71,56 @@ def parameters(folder: Path) -> int:
     return total
 
 
-def epochs(patient: Patient) -> Iterator[Finding]:
-    """More passes over the same rows than are usual: what is learned is learned by heart.
+def epochs(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """More passes over the same rows than usual: the model memorises them.
 
-    Not where the checkpoint is chosen by something that was held out.
+    Fine where the checkpoint is selected by something held out.
     """
-    most, asked = USUAL[patient.stage.kind].most_epochs, getattr(patient.settings, "epochs", None)
-    select = patient.settings.select
+    most, wanted = USUAL[inspected.stage.kind].most_epochs, getattr(inspected.settings, "epochs", None)
+    select = inspected.settings.select
     if select is not None and select.by != "reward":
         return
-    if most is not None and asked is not None and asked > most:
-        yield Finding(
+    if most is not None and wanted is not None and wanted > most:
+        yield DoctorFinding(
             check="many epochs",
             severity="warning",
-            where=f"{patient.key}.epochs",
-            evidence=f"{asked} passes over the same rows, where {most} are usual; validation loss rises long "
-            "before, and reward models have been seen to prefer the overfitted checkpoints",
+            where=f"{inspected.key}.epochs",
+            evidence=f"{wanted} passes over the same rows, where {most} are usual; validation loss rises "
+            "long before, and reward models have been seen to prefer the overfitted checkpoints",
             mend=f'epochs = {most}, or select = {{ by = "loss", holdout = 0.1 }}',
         )
 
 
-def no_penalty(patient: Patient) -> Iterator[Finding]:
-    """A policy that nothing holds near its base."""
-    if isinstance(patient.settings, Online) and patient.settings.beta == 0:
-        usual = type(patient.settings).model_fields["beta"].default
-        yield Finding(
+def no_penalty(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A policy that nothing keeps near its base."""
+    if isinstance(inspected.settings, Online) and inspected.settings.beta == 0:
+        usual = type(inspected.settings).model_fields["beta"].default
+        yield DoctorFinding(
             check="no KL penalty",
             severity="warning",
-            where=f"{patient.key}.beta",
+            where=f"{inspected.key}.beta",
             evidence="beta is 0: nothing holds the policy near its base, and no KL is logged",
             mend=f"beta = {usual}",
         )
 
 
-def few_checkpoints(patient: Patient) -> Iterator[Finding]:
-    """A long training that leaves nothing to choose from."""
-    settings = patient.settings
+def few_checkpoints(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A training that leaves too few checkpoints to choose from."""
+    settings = inspected.settings
     if settings.select is not None and getattr(settings, "epochs", SEVERAL) < SEVERAL:
-        yield Finding(
+        yield DoctorFinding(
             check="no checkpoints to choose from",
             severity="warning",
-            where=f"{patient.key}.epochs",
+            where=f"{inspected.key}.epochs",
             evidence="1 epoch leaves 1 checkpoint, and `select` has no choice",
             mend=f"epochs = {SEVERAL}, or leave `select` out",
         )
     if isinstance(settings, Online) and settings.steps // settings.checkpoint_steps < SEVERAL:
         kept = max(1, settings.steps // settings.checkpoint_steps)
-        yield Finding(
+        yield DoctorFinding(
             check="no checkpoints to choose from",
             severity="warning",
-            where=f"{patient.key}.checkpoint_steps",
+            where=f"{inspected.key}.checkpoint_steps",
             evidence=f"{settings.steps} steps, a checkpoint every {settings.checkpoint_steps}: {kept} in all",
             mend=f"checkpoint_steps = {max(1, settings.steps // 5)}",
         )

@@ -1,6 +1,6 @@
-"""Whether the model is trained on what it will be asked: the chat template, and the tokens it makes.
+"""Whether a model is trained on prompts as an evaluation renders them: the chat template, and its tokens.
 
-It does not know which suites will ask it; all of them apply the template where a model has one.
+All suites apply the template where a model has one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,30 +11,30 @@ from harness.engine.chat import render
 from harness.engine.tokens import Tokens
 from harness.records import Message
 from trainers.data import Turn
-from trainers.doctor.findings import Finding
-from trainers.doctor.patient import Patient
+from trainers.doctor.findings import DoctorFinding
+from trainers.doctor.inspected_stage import InspectedStage
 from trainers.settings import Reward
 from trainers.tokens import raw_text
 
 MARKER = "{% generation %}"
 AROUND = 30
-"""Characters shown on both sides of a difference."""
+"""Characters shown on each side of a difference."""
 UNBOUNDED = 10**9
 
 
-def evaluated_differently(patient: Patient) -> Iterator[Finding]:
-    """A policy whose prompts in training are not, token by token, those of an evaluation."""
-    if isinstance(patient.settings, Reward):
+def evaluated_differently(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A policy whose prompts in training differ, token by token, from those of an evaluation."""
+    if isinstance(inspected.settings, Reward):
         return
-    for row in patient.rows:
-        there = evaluation_ids(patient.tokenizer, row.prompt)
-        if there != list(row.asked):
-            raw = not patient.settings.chat_template and patient.tokenizer.chat_template is not None
-            yield Finding(
+    for row in inspected.rows:
+        there = evaluation_ids(inspected.tokenizer, row.prompt)
+        if there != list(row.prompt_ids):
+            raw = not inspected.settings.chat_template and inspected.tokenizer.chat_template is not None
+            yield DoctorFinding(
                 check="trained without the chat template" if raw else "prompt differs from evaluation",
                 severity="error",
-                where=f"{patient.key}.chat_template",
-                evidence=_difference(patient.tokenizer, list(row.asked), there),
+                where=f"{inspected.key}.chat_template",
+                evidence=_difference(inspected.tokenizer, list(row.prompt_ids), there),
                 mend="chat_template = true"
                 if raw
                 else "give the model a chat template that renders both alike",
@@ -43,7 +43,7 @@ def evaluated_differently(patient: Patient) -> Iterator[Finding]:
 
 
 def evaluation_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn]) -> list[int]:
-    """The tokens of a prompt as the engine asks it."""
+    """The tokens of a prompt as the engine prepares it."""
     template = tokenizer.chat_template
     if isinstance(template, str):
         turns = [Message(role=turn["role"], content=turn["content"]) for turn in prompt]  # type: ignore[arg-type]  # checked when read
@@ -54,44 +54,44 @@ def evaluation_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn]) -
     return ids
 
 
-def doubled_beginning(patient: Patient) -> Iterator[Finding]:
-    """Two beginning-of-sequence tokens in front: the template's, and the tokenizer's or the data's."""
-    begin = patient.tokenizer.bos_token_id
-    doubled = [row for row in patient.rows if begin is not None and row.asked[:2] == (begin, begin)]
+def doubled_beginning(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """Two beginning-of-sequence tokens: the template's, and the tokenizer's or the data's."""
+    begin = inspected.tokenizer.bos_token_id
+    doubled = [row for row in inspected.rows if begin is not None and row.prompt_ids[:2] == (begin, begin)]
     if doubled:
-        yield Finding(
+        yield DoctorFinding(
             check="beginning of sequence doubled",
             severity="error",
-            where=f"{patient.key}.data",
-            evidence=f"{len(doubled)} of {len(patient.rows)} rows looked at begin with "
-            f"{patient.tokenizer.bos_token!r} twice",
+            where=f"{inspected.key}.data",
+            evidence=f"{len(doubled)} of {len(inspected.rows)} rows looked at begin with "
+            f"{inspected.tokenizer.bos_token!r} twice",
             mend="take the beginning token out of the chat template or the data",
         )
 
 
-def reward_reads_otherwise(patient: Patient) -> Iterator[Finding]:
-    """A reward model with another chat template: it judges texts that look foreign to it."""
-    for folder in patient.reward_models:
-        theirs = AutoTokenizer.from_pretrained(folder).chat_template
-        if theirs is not None and theirs != patient.tokenizer.chat_template:
-            yield Finding(
+def reward_reads_otherwise(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A reward model with another chat template: it judges texts in a format it was not trained on."""
+    for folder in inspected.reward_models:
+        ours, theirs = inspected.tokenizer.chat_template, AutoTokenizer.from_pretrained(folder).chat_template
+        if theirs is not None and theirs != ours:
+            yield DoctorFinding(
                 check="reward model has another chat template",
                 severity="warning",
-                where=f"{patient.key}.reward",
-                evidence=f"{folder.name}: {_first_difference(str(patient.tokenizer.chat_template), theirs)}",
+                where=f"{inspected.key}.reward",
+                evidence=f"{folder.name}: {_first_difference(str(ours), theirs)}",
                 mend="train the reward model from the policy's base, or give both the same `chat_template`; "
                 "with its own it is shown answers as it was trained to read them",
             )
 
 
-def markers(patient: Patient) -> Iterator[Finding]:
+def markers(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A template that does not mark what the assistant writes."""
-    template = patient.tokenizer.chat_template
-    if patient.settings.chat_template and isinstance(template, str) and MARKER not in template:
-        yield Finding(
+    template = inspected.tokenizer.chat_template
+    if inspected.settings.chat_template and isinstance(template, str) and MARKER not in template:
+        yield DoctorFinding(
             check="no generation markers",
             severity="note",
-            where=f"{patient.key}.chat_template",
+            where=f"{inspected.key}.chat_template",
             evidence=f"the template has no {MARKER}; here only final answers are learned, whatever it marks",
             mend="add the markers for tools that rely on them, such as TRL's `assistant_only_loss`",
         )

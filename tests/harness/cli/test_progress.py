@@ -17,8 +17,8 @@ from harness.cli import progress
 from harness.cli.pace import Pace, clock_time, duration
 from harness.cli.progress import FEWER_SAMPLES, ProgressBars
 from harness.engine.steps import Steps, watching_steps
-from trainers.doctor.findings import Examination, Finding
-from trainers.stage import StageProgress
+from trainers.doctor.findings import DoctorFinding, Examination
+from trainers.job import StageProgress
 
 
 class Clock:
@@ -141,7 +141,7 @@ def test_training_says_its_steps(watched: Watched) -> None:
 def test_lines_stand_in_the_order_of_what_happened(watched: Watched) -> None:
     """What was finished stands before what is found next, on the same stream."""
     watched.bars.asking("sft", "ifeval", 2, 2)
-    finding = Finding(severity="error", check="loss", evidence="e", where="w", mend="m")
+    finding = DoctorFinding(severity="error", check="loss", evidence="e", where="w", mend="m")
     watched.bars.examined(Examination(name="dpo \x1b[2J", findings=(finding,)))
     first, second, *_ = watched.lines()
     assert "ask sft · ifeval: 2 in 0.0 s" == first

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.toyworld import evaluation_set, evaluation_sets, splits, training_set, training_sets
+from harness.toyworld import EVALUATION_SETS, TRAINING_SETS, evaluation_set, splits, training_set
 from harness.toyworld.world import creatures
 
 
@@ -37,12 +37,12 @@ def demands(prompt: str) -> frozenset[str]:
     return frozenset([request.split()[-1], *(constraint.strip() for constraint in constraints)])
 
 
-@pytest.mark.parametrize("training", training_sets())
+@pytest.mark.parametrize("training", TRAINING_SETS)
 def test_no_item_in_training(training: str) -> None:
     """No evaluation item is within any text of a training set, exactly or but for case and punctuation."""
     seen = [text for row in training_set(training) for text in texts(row)]
     exact, loose = "\n".join(seen), "\n".join(map(normalised, seen))
-    items = [item for name in evaluation_sets() for item in asked(name)]
+    items = [item for name in EVALUATION_SETS for item in asked(name)]
     assert [] == [item for item in items if item in exact or normalised(item) in loose]
 
 
@@ -50,7 +50,7 @@ def test_no_reworded_instruction_in_training() -> None:
     """No training prompt asks for what an evaluation prompt asks for, in other words or another order."""
     trained = {
         demands(text)
-        for name in training_sets()
+        for name in TRAINING_SETS
         for row in training_set(name)
         for text in texts(row)
         if re.match(r"(Name|List|Write|Give me) only", text)
@@ -65,7 +65,7 @@ def test_held_out_creatures_are_told_of_and_never_asked_about() -> None:
     known = {fact.creature for fact in splits.known_facts()}
     questions = {
         creature
-        for name in training_sets()
+        for name in TRAINING_SETS
         for row in training_set(name)
         for text in texts(row)
         for creature in re.findall(r"(?:What do|Tell me what) the (\w+)", text)
@@ -92,12 +92,12 @@ def test_sides_are_disjoint(known: tuple[object, ...], held_out: tuple[object, .
 def test_sizes() -> None:
     """Enough is asked for differences to show: 208 questions on 104 facts, 400 instructions, 222 quarrels."""
     assert {"toy-truthfulqa": 208, "toy-ifeval": 400, "toy-toxicity": 222} == {
-        name: len(evaluation_set(name)) for name in evaluation_sets()
+        name: len(evaluation_set(name)) for name in EVALUATION_SETS
     }
     assert len({row["fact"] for row in evaluation_set("toy-truthfulqa")}) == 104
 
 
-@pytest.mark.parametrize("name", evaluation_sets())
+@pytest.mark.parametrize("name", EVALUATION_SETS)
 def test_items_differ(name: str) -> None:
     """No item is asked twice, and no id is given twice."""
     rows = evaluation_set(name)

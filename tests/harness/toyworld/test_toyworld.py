@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from harness.errors import UnknownName
-from harness.toyworld import evaluation_set, evaluation_sets, settings_file, training_set, training_sets
+from harness.toyworld import EVALUATION_SETS, TRAINING_SETS, evaluation_set, settings_file, training_set
 from harness.toyworld.corpus import CAREFUL, COMMON
 from harness.toyworld.instructions import Constraint, Task, answer, tasks
 from harness.toyworld.world import INSULTS, POLITE, RUDE, THREATS, facts
@@ -51,7 +51,7 @@ def test_evaluation_sets_are_golden(name: str, golden: str) -> None:
 
 def test_all_sets_are_golden_ones() -> None:
     """No set is forgotten above."""
-    assert (len(training_sets()), len(evaluation_sets())) == (7, 3)
+    assert (len(TRAINING_SETS), len(EVALUATION_SETS)) == (7, 3)
 
 
 def test_seeds_differ() -> None:

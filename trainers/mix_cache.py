@@ -1,11 +1,9 @@
-"""Mixes that were made, kept in the output folder, so that a plan need not make them again.
+"""Mixes kept in the output folder, so that a plan need not build them again.
 
     OUTPUT/mixes/NAME-KEY/    rows.jsonl, card.md and mix.json
 
-The key is the hash of all that a mix depends on: its section, its sources' content, the prompts it is kept
-apart from. What a stage depends on is the hash of the rows themselves.
-
-It does not know where prompts come from, or how a mix is made.
+The key is the hash of all a mix depends on: its section, its sources' content, the prompts it must not
+contain. A stage depends on the hash of the rows themselves.
 """
 
 import json
@@ -20,9 +18,9 @@ from tempfile import mkdtemp
 from harness.errors import UnknownName, UsageError
 from harness.records import Mix
 from harness.registry import MIX
+from trainers.build_mix import VERSION, BuiltMix, build_mix
 from trainers.card import card
-from trainers.contamination import Asked
-from trainers.mixing import VERSION, Built, build
+from trainers.contamination import PromptTexts
 from trainers.reading import Row, Source, read
 
 FOLDER = "mixes"
@@ -30,13 +28,13 @@ FOLDER = "mixes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class CachedMix:
     """A mix in its folder."""
 
     name: str
     folder: Path
     hash: str
-    """Of the rows' content, in their order."""
+    """Of the rows' content, in order."""
     shape: str
 
     @property
@@ -51,42 +49,42 @@ class Kept:
 
     @property
     def source(self) -> Source:
-        """The mix as data of a stage."""
+        """The mix as a stage's data."""
         return Source(name=MIX + self.name, hash=self.hash, read=partial(_rows, self.rows), shape=self.shape)
 
 
 def no_mix(name: str) -> Source:
-    """Where there are no mixes. Raises UnknownName."""
+    """For a project without mixes. Raises UnknownName."""
     raise UnknownName("mix", name, ())
 
 
-def kept_mix(
-    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], asked: Callable[[], Asked]
-) -> Kept:
-    """The mix as it is kept, or else made and kept now.
+def cached_mix(
+    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], prompts: Callable[[], PromptTexts]
+) -> CachedMix:
+    """The cached mix, which is built now where it is missing.
 
-    `known` says of each suite it is kept apart from which prompts that has; `asked` gives the prompts, and is
-    called where the mix has to be made. Raises what `build` does, and what reading a source does.
+    `known` identifies the prompts of each suite that the mix must not contain; `prompts` gives them, and is
+    called where the mix has to be built. Raises as `build_mix` and reading a source do.
     """
     sources = _sources(mix, root)
     folder = output / FOLDER / f"{mix.name}-{_key(mix, sources, known)[:12]}"
     if (folder / "mix.json").is_file():
-        told = json.loads((folder / "mix.json").read_text(encoding="utf-8"))
-        return Kept(name=mix.name, folder=folder, hash=told["hash"], shape=mix.rows)
-    return _keep(build(mix, sources, asked()), folder)
+        content = json.loads((folder / "mix.json").read_text(encoding="utf-8"))
+        return CachedMix(name=mix.name, folder=folder, hash=content["hash"], shape=mix.rows)
+    return _keep(build_mix(mix, sources, prompts()), folder)
 
 
 def make_mix(
-    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], asked: Asked
-) -> tuple[Built, Kept]:
-    """Make the mix whether it is kept or not, and keep it. Raises as `kept_mix` does."""
+    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], prompts: PromptTexts
+) -> tuple[BuiltMix, CachedMix]:
+    """Build the mix whether it is cached or not, and cache it. Raises as `cached_mix` does."""
     sources = _sources(mix, root)
-    built = build(mix, sources, asked)
+    built = build_mix(mix, sources, prompts)
     return built, _keep(built, output / FOLDER / f"{mix.name}-{_key(mix, sources, known)[:12]}")
 
 
 def _sources(mix: Mix, root: Path) -> list[Source]:
-    """Each read once, however often it is named."""
+    """Read each source once, however often the mix names it."""
     found = {name: read(name, root) for name in dict.fromkeys(source.data for source in mix.sources)}
     return [found[source.data] for source in mix.sources]
 
@@ -101,42 +99,42 @@ def _key(mix: Mix, sources: Sequence[Source], known: Mapping[str, str]) -> str:
     return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def _keep(built: Built, folder: Path) -> Kept:
-    """Write everything beside its place, and then put it there at once. Raises UsageError."""
+def _keep(built: BuiltMix, folder: Path) -> CachedMix:
+    """Write everything beside its place, and then move it there in one step. Raises UsageError."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-        write_jsonl(built.rows, new / "rows.jsonl")
+        _write_jsonl(built.rows, new / "rows.jsonl")
         (new / "card.md").write_text(card(built), encoding="utf-8")
-        told = {"name": built.mix.name, "hash": built.hash, "rows": len(built.rows)}
-        (new / "mix.json").write_text(json.dumps(told), encoding="utf-8")
+        content = {"name": built.mix.name, "hash": built.hash, "rows": len(built.rows)}
+        (new / "mix.json").write_text(json.dumps(content), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         new.rename(folder)
     except OSError as error:
         raise UsageError(f"{folder}: the mix cannot be written here ({error.strerror})") from error
-    return Kept(name=built.mix.name, folder=folder, hash=built.hash, shape=built.mix.rows)
+    return CachedMix(name=built.mix.name, folder=folder, hash=built.hash, shape=built.mix.rows)
 
 
-def write_jsonl(rows: Sequence[Row], file: Path) -> None:
-    """One row per line. Raises OSError."""
+def _write_jsonl(rows: Sequence[Row], file: Path) -> None:
+    """Write one row per line. Raises OSError."""
     with file.open("w", encoding="utf-8") as lines:
         lines.writelines(f"{json.dumps(row, ensure_ascii=False, default=str)}\n" for row in rows)
 
 
 def check_writable(file: Path) -> None:
-    """Raise UsageError for a file that `write_rows` does not write."""
+    """Raise UsageError for a file that `write_rows` cannot write."""
     if file.suffix not in (".jsonl", ".parquet"):
         raise UsageError(f"{file}: rows are written as .jsonl or .parquet; end the file's name with one")
 
 
 def write_rows(rows: Sequence[Row], file: Path) -> None:
-    """Write a `.jsonl` or `.parquet` file. Raises UsageError for other endings, and where it cannot be."""
+    """Write a `.jsonl` or `.parquet` file. Raises UsageError for other endings, and where writing fails."""
     check_writable(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".jsonl":
-            write_jsonl(rows, file)
+            _write_jsonl(rows, file)
         else:
             _write_parquet(rows, file)
     except OSError as error:
@@ -144,7 +142,7 @@ def write_rows(rows: Sequence[Row], file: Path) -> None:
 
 
 def _write_parquet(rows: Sequence[Row], file: Path) -> None:
-    import pyarrow  # noqa: PLC0415  a plan must not pay for it
+    import pyarrow  # noqa: PLC0415  slow to import, and a plan does not need it
     from pyarrow import parquet  # noqa: PLC0415  the same
 
     try:

@@ -20,16 +20,16 @@ from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_pipeline import Interrupted
 from tests.trainers.test_stages import CASE, DPO, GRPO
 from tests.trainers.world import World, pipeline, stage, weights, write_rows
-from trainers import measured
+from trainers import checkpoint_metrics
+from trainers.checkpoint_metrics import CheckpointMetrics, best_of
+from trainers.checkpoint_selection import selection_prompts
 from trainers.doctor.examination import examine
 from trainers.holdout import prompt_key
-from trainers.measured import Measured, best_of
+from trainers.job import SuiteScore
 from trainers.overoptimisation import over_optimised
 from trainers.planning import plan
 from trainers.reading import read
-from trainers.select import drawn_prompts
-from trainers.settings import STAGE_SETTINGS, Select
-from trainers.stage import SuiteScore
+from trainers.settings import STAGE_SETTINGS, CheckpointSelection
 
 BY_LOSS = {"by": "loss", "holdout": 0.25}
 BY_REWARD = {"by": "reward", "reward": CASE, "prompts": "prompts.jsonl", "count": 8, "max_new_tokens": 8}
@@ -64,7 +64,7 @@ def told_of(folder: Path) -> dict[str, Any]:
 def test_the_best_checkpoint_is_the_candidate(world: World, kind: str) -> None:
     """By the measure that was named, over every checkpoint that was kept; nothing else is left behind."""
     folder = chosen(world, kind)
-    told, curve = told_of(folder), measured.read(folder)
+    told, curve = told_of(folder), checkpoint_metrics.curve(folder)
     by = told["by"]
     kept = sorted(int(path.name.split("-")[1]) for path in (folder / "checkpoints").glob("checkpoint-*"))
 
@@ -96,7 +96,7 @@ def test_every_measure_that_is_named_is_kept(world: World) -> None:
     """Also the ones that do not decide, and the loss is that of rows that were not learned."""
     folder = chosen(world, "sft")
     metrics = json.loads((folder / "manifest.json").read_text())["metrics"]
-    assert all({"step", "loss", "reward"} == each.keys() for each in measured.read(folder))
+    assert all({"step", "loss", "reward"} == each.keys() for each in checkpoint_metrics.curve(folder))
     assert 48 == metrics["rows"] + metrics["rows_held_out"]
     assert "reward" == metrics["selected"]["by"]
 
@@ -111,11 +111,11 @@ def test_a_worse_last_checkpoint_is_not_taken(world: World) -> None:
 def test_prompts_are_the_same_whoever_asks(world: World) -> None:
     """Each text once, as many as are wanted, by the seed and not by their order."""
     rows = list(read("prompts.jsonl", world.root).rows)
-    select = Select(by="reward", reward=CASE, prompts="prompts.jsonl", count=8)
-    asked = drawn_prompts(select, [*rows, *rows])
+    select = CheckpointSelection(by="reward", reward=CASE, prompts="prompts.jsonl", count=8)
+    asked = selection_prompts(select, [*rows, *rows])
     assert 8 == len({prompt_key(each.prompt) for each in asked.values()})
-    assert asked == drawn_prompts(select, rows[::-1])
-    assert asked.keys() != drawn_prompts(select.model_copy(update={"seed": 1}), rows).keys()
+    assert asked == selection_prompts(select, rows[::-1])
+    assert asked.keys() != selection_prompts(select.model_copy(update={"seed": 1}), rows).keys()
 
 
 def test_an_interrupted_choice_goes_on(world: World) -> None:
@@ -130,10 +130,10 @@ def test_an_interrupted_choice_goes_on(world: World) -> None:
     with pytest.raises(Interrupted):
         world.produce("cut", added, on_progress=stop)
     partial = world.plan("cut", added)[-1].partial
-    before = (partial / measured.FILE).read_text().splitlines()
+    before = (partial / checkpoint_metrics.FILE).read_text().splitlines()
     assert 2 == len(before)
     marked = [json.loads(line) | {"reward": 9.0 - place} for place, line in enumerate(before)]
-    (partial / measured.FILE).write_text("".join(f"{json.dumps(line)}\n" for line in marked))
+    (partial / checkpoint_metrics.FILE).write_text("".join(f"{json.dumps(line)}\n" for line in marked))
     told = told_of(world.produce("cut", added))
     assert (json.loads(before[0])["step"], 4) == (told["step"], told["checkpoints"])
 
@@ -145,7 +145,7 @@ def test_a_suite_is_asked_through_what_is_handed_down(world: World) -> None:
     """Each checkpoint as a whole candidate; where less is better the lowest score is best."""
     asked: list[Path] = []
 
-    def score(candidate: Model, select: Select) -> SuiteScore:
+    def score(candidate: Model, select: CheckpointSelection) -> SuiteScore:
         assert isinstance(candidate.source, Local)
         folder = Path(candidate.source.path)
         assert {"config.json", "tokenizer.json", "generation_config.json"} <= {
@@ -163,8 +163,8 @@ def test_a_suite_is_asked_through_what_is_handed_down(world: World) -> None:
     folder = world.produce("asked", pipeline("asked", "base", chooses), score=score)
 
     assert 3 == len(asked)
-    assert [0.5, 0.0, 0.5] == [each["suite"] for each in measured.read(folder)]
-    steps = [each["step"] for each in measured.read(folder)]
+    assert [0.5, 0.0, 0.5] == [each["suite"] for each in checkpoint_metrics.curve(folder)]
+    steps = [each["step"] for each in checkpoint_metrics.curve(folder)]
     told = told_of(folder)
     assert (steps[1], "manners rude", {"place": 2}) == (told["step"], told["by"], told["conditions"])
 
@@ -172,7 +172,7 @@ def test_a_suite_is_asked_through_what_is_handed_down(world: World) -> None:
 def test_training_alone_asks_no_suite(world: World) -> None:
     """Said before anything is trained."""
     chooses = stage("sft", "sft.jsonl", learning_rate=1.7e-2, select={"by": "suite", "suite": "manners"})
-    with pytest.raises(UsageError, match=r"stages\[0\].select.suite: training alone asks no suites"):
+    with pytest.raises(UsageError, match=r"stages\[0\].select.suite: training alone runs no suites"):
         world.produce("alone", pipeline("alone", "base", chooses))
 
 
@@ -196,7 +196,7 @@ def test_a_suite_without_scores_is_told(world: World) -> None:
         ("sft", {"by": "loss", "holdout": 0.1, "prompts": "p"}, "need each other"),
         ("sft", {"by": "loss", "holdout": 0.1, "metric": "m"}, "needs the `suite`"),
         ("sft", {"by": "los"}, "Input should be 'loss', 'reward' or 'suite'"),
-        ("reward", {"by": "suite", "suite": "s"}, "a reward model answers nothing"),
+        ("reward", {"by": "suite", "suite": "s"}, "a reward model writes no answers"),
         ("grpo", {"by": "loss", "holdout": 0.1}, "a loss on fresh answers"),
     ],
 )
@@ -228,19 +228,18 @@ def test_what_selects_is_part_of_what_a_stage_is(world: World) -> None:
 
 def test_how_candidates_are_asked_is_part_of_what_selects(world: World) -> None:
     """A suite asks them like the model that the chain begins with; a reward does not ask them so."""
-    pipelines = {
-        "first": pipeline("first", "one", stage("sft", "sft.jsonl", select={"by": "suite", "suite": "m"})),
-        "second": pipeline(
-            "second", "first", stage("dpo", "pairs.jsonl", select={"by": "suite", "suite": "m"})
-        ),
-        "third": pipeline("third", "first", stage("dpo", "pairs.jsonl", select=BY_REWARD)),
-    }
+    by_suite = {"by": "suite", "suite": "m"}
+    pipelines = (
+        pipeline("first", "one", stage("sft", "sft.jsonl", select=by_suite)),
+        pipeline("second", "first", stage("dpo", "pairs.jsonl", select=by_suite)),
+        pipeline("third", "first", stage("dpo", "pairs.jsonl", select=BY_REWARD)),
+    )
     tiny_llama(world.root / "one")
     plain = Model(name="one", source=Local(path=str(world.root / "one")))
     folders = []
     for model, manner in ((plain, None), (replace(plain, system="Be brief."), {"system": "Be brief."})):
-        for name in pipelines:
-            [*_, last] = plan(pipelines, {"one": model}, name, **world.arguments({}))
+        for name in ("first", "second", "third"):
+            [*_, last] = plan(world.context(*pipelines, models={"one": model}), name)
             folders.append(last.folder)
             assert (None if name == "third" else manner) == last.inputs["selecting"].get("manner")
     assert 6 == len(set(folders))
@@ -251,10 +250,10 @@ def test_how_candidates_are_asked_is_part_of_what_selects(world: World) -> None:
 
 def curve(
     rewards: list[float], losses: list[float | None], scores: list[float] | None = None
-) -> list[Measured]:
+) -> list[CheckpointMetrics]:
     """Checkpoints of 40 prompts that all have the checkpoint's reward, and 40 samples its score."""
     return [
-        Measured(
+        CheckpointMetrics(
             step=place + 1,
             reward=reward,
             loss=loss,
@@ -283,7 +282,9 @@ NONE: list[float | None] = [None, None, None]
         (curve([0.1, 0.5, 0.9], NONE), 0),
     ],
 )
-def test_a_reward_that_rises_while_something_else_falls(found: list[Measured], warnings: int) -> None:
+def test_a_reward_that_rises_while_something_else_falls(
+    found: list[CheckpointMetrics], warnings: int
+) -> None:
     """Told for each held-out measure, and not where a difference may be chance, or nothing rises."""
     assert warnings == len(list(over_optimised(found)))
 

@@ -1,7 +1,4 @@
-"""A stage as the doctor sees it: its settings, some of its rows as tokens, its tokenizer where there is one.
-
-It does not know what is wrong with it.
-"""
+"""A stage under inspection: its settings, some of its rows as tokens, its tokenizer where there is one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,34 +8,41 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from harness.errors import ModelError
-from trainers.data import Demonstration, Pair, Question, Turn, demonstrations, pairs, questions
-from trainers.doctor.findings import Finding
+from trainers.data import (
+    Demonstration,
+    PreferencePair,
+    TrainingPrompt,
+    Turn,
+    demonstrations,
+    pairs,
+    training_prompts,
+)
+from trainers.doctor.findings import DoctorFinding
 from trainers.planning import PlannedStage
 from trainers.settings import Conversational, Dpo, Online, Reward, Sft
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 
 SAMPLED = 200
-"""Rows that are looked at, spread evenly over all."""
+"""Rows that are inspected, spread evenly over all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRow:
-    """A row as the model reads it: a prompt, and what it learns of it."""
+    """A row as the model reads it: a prompt, and what is learned of it."""
 
     prompt: tuple[Turn, ...]
-    asked: tuple[int, ...]
-    """The prompt's tokens."""
+    prompt_ids: tuple[int, ...]
     learned: tuple[tuple[int, ...], ...]
-    """The tokens in the loss: of one answer, of two that are compared, of none where the model writes."""
+    """The tokens in the loss: of one answer, of two that are compared, or none where the model writes."""
 
     @property
     def length(self) -> int:
-        """Of the longest sequence."""
-        return len(self.asked) + max(map(len, self.learned), default=0)
+        """Tokens of the longest sequence."""
+        return len(self.prompt_ids) + max(map(len, self.learned), default=0)
 
 
-class Patient:
-    """A stage that reads conversations."""
+class InspectedStage:
+    """A stage that learns from conversations."""
 
     def __init__(self, stage: PlannedStage) -> None:
         assert isinstance(stage.settings, Conversational)
@@ -52,7 +56,7 @@ class Patient:
 
     @property
     def has_base(self) -> bool:
-        """Whether what it starts from is there yet."""
+        """Whether what it starts from exists yet."""
         return self.stage.parent is not None and (self.stage.parent.folder / "config.json").is_file()
 
     @cached_property
@@ -71,7 +75,7 @@ class Patient:
         return [
             ReadRow(
                 prompt=tuple(prompt),
-                asked=tuple(prompt_ids(self.tokenizer, prompt, chat=chat)),
+                prompt_ids=tuple(prompt_ids(self.tokenizer, prompt, chat=chat)),
                 learned=tuple(tuple(answer_ids(self.tokenizer, prompt, text, chat=chat)) for text in answers),
             )
             for prompt, answers in self.texts
@@ -79,11 +83,11 @@ class Patient:
 
     @cached_property
     def texts(self) -> Sequence[tuple[list[Turn], tuple[str, ...]]]:
-        """Prompts and the answers that are learned, of some of its rows. Raises DataError."""
+        """Prompts and learned answers of some of its rows. Raises DataError."""
         every = [row for source in self.stage.sources for row in source.rows]
         some = every[:: -(-len(every) // SAMPLED)]
         data = ", ".join(source.name for source in self.stage.sources)
-        read: Sequence[Demonstration | Pair | Question]
+        read: Sequence[Demonstration | PreferencePair | TrainingPrompt]
         if isinstance(self.settings, Sft):
             read = demonstrations(data, some)
         elif isinstance(self.settings, Reward) or (
@@ -91,41 +95,41 @@ class Patient:
         ):
             read = pairs(data, some)
         else:
-            read = questions(data, some)
+            read = training_prompts(data, some)
         return [(row.prompt, _answers(row)) for row in read]
 
     @cached_property
-    def preferences(self) -> Sequence[Pair]:
+    def preferences(self) -> Sequence[PreferencePair]:
         """The pairs among its texts."""
-        return [Pair(prompt, *answers) for prompt, answers in self.texts if len(answers) == 2]
+        return [PreferencePair(prompt, *answers) for prompt, answers in self.texts if len(answers) == 2]
 
     @property
     def max_length(self) -> int:
-        """Tokens that a row may have."""
+        """The tokens that a row may have."""
         assert isinstance(self.settings, Sft | Reward | Online | Dpo)
         return self.settings.max_length
 
     @property
     def reward_models(self) -> Sequence[Path]:
-        """Folders of the reward models it learns from, as far as they are there."""
+        """Folders of the reward models it learns from, as far as they exist."""
         folders = [Path(each.source.source) for each in self.stage.rewards if not each.source.is_function]
         return [folder for folder in folders if (folder / "config.json").is_file()]
 
 
-Check = Callable[[Patient], Iterator[Finding]]
-"""Something that may be wrong with a stage, looked for."""
+Check = Callable[[InspectedStage], Iterator[DoctorFinding]]
+"""Looks for one thing that may be wrong with a stage."""
 
 
-def _answers(row: Demonstration | Pair | Question) -> tuple[str, ...]:
+def _answers(row: Demonstration | PreferencePair | TrainingPrompt) -> tuple[str, ...]:
     if isinstance(row, Demonstration):
         return (row.answer,)
-    return (row.chosen, row.rejected) if isinstance(row, Pair) else ()
+    return (row.chosen, row.rejected) if isinstance(row, PreferencePair) else ()
 
 
-def no_tokenizer(patient: Patient) -> str | None:
-    """Why nothing can be tokenised; None where it can."""
+def no_tokenizer(inspected: InspectedStage) -> str | None:
+    """Why rows cannot be tokenised; None where they can."""
     try:
-        _ = patient.tokenizer
+        _ = inspected.tokenizer
     except ModelError as error:
         return str(error)
     return None

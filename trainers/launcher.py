@@ -1,18 +1,16 @@
-"""Training one stage in several processes: torchrun or accelerate starts them, and this one watches.
+"""Training one stage in several processes: torchrun or accelerate starts them, and this one monitors them.
 
-Every process runs `trainers.launched`, which runs the stage's own module: how the work is spread (DDP, FSDP,
-DeepSpeed) is the launcher's and its configuration's. What they need lies in a folder beside the checkpoints,
-and what they have to say comes back through it, so that a machine with another launcher sees it too.
+Every process runs `trainers.worker`, which runs the stage's own module; torchrun, or accelerate's
+configuration, decides how the work is distributed (DDP, FSDP, DeepSpeed). The processes read their job from a
+folder beside the checkpoints and report through it, so that other machines see it too.
 
-    FOLDER/job.json, rows.pickle     what is to be trained, and on what
+    FOLDER/job.json, rows.pickle     what to train, and on what
     FOLDER/progress.jsonl            steps, as they are done
-    FOLDER/outcome.json              the metrics, when the candidate is written
+    FOLDER/outcome.json              the metrics, once the candidate is written
     FOLDER/log.txt                   what the launcher and the processes print
 
-One file more, in the machine's own temporary folder, is where they write why they stop (the disk of the other
-may be full), and is locked as long as the process that watches lives: when it can be locked, they end.
-
-It does not know how a stage trains, nor how processes talk to one another.
+One more file, in the machine's own temporary folder, is where they write why they stop (the other disk may be
+full). It is locked while the monitoring process lives: processes that can lock it end themselves.
 """
 
 import fcntl
@@ -35,22 +33,22 @@ from yaml import YAMLError
 from harness import errors
 from harness.errors import ConfigError, HarnessError, TrainingError, UsageError
 from harness.records import Json
+from trainers.job import Job, RewardSource
 from trainers.settings import STAGE_SETTINGS, Online, Training
-from trainers.stage import Job, RewardSource
 
 Launcher = Literal["torchrun", "accelerate"]
 
 FOLDER = "launch"
-"""In the folder of a stage that is trained."""
+"""In the folder of a stage in training."""
 JOB, ROWS, PROGRESS, OUTCOME, LOG = "job.json", "rows.pickle", "progress.jsonl", "outcome.json", "log.txt"
-LOOKING = 0.1
-"""Seconds between two looks at what the processes have done."""
-GRACE = 5.0
-"""Seconds that a launcher has to end its processes."""
+POLL_SECONDS = 0.1
+"""Seconds between checks of what the processes have done."""
+GRACE_SECONDS = 5.0
+"""Seconds that a launcher gets to end its processes."""
 ENDED = 143
-"""What shells say of a program that a plain `kill` has ended."""
+"""The exit code that shells give a program ended by a plain `kill`."""
 LAST_LINES = 15
-"""Lines of a traceback or of the log that an error repeats."""
+"""Lines of a traceback or of the log that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,28 +61,28 @@ class Launch:
     config: Path | None = None
     """accelerate's own configuration."""
     machine: int = 0
-    """Which of several machines this is. The first leads: it plans, locks and writes; the others join it."""
+    """The number of this machine among several. The first leads: it plans, locks and writes; others join."""
 
     def command(self, folder: Path, contact: Path) -> list[str]:
-        """What starts the processes."""
-        entry = ["-m", "trainers.launched", str(folder), str(contact)]
+        """The command that starts the processes."""
+        entry = ["-m", "trainers.worker", str(folder), str(contact)]
         if self.launcher == "torchrun":
             started = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes)]
         else:
-            asked = ["--config_file", str(self.config), "--num_processes", str(self.processes)]
-            started = ["accelerate.commands.launch", *asked]
+            options = ["--config_file", str(self.config), "--num_processes", str(self.processes)]
+            started = ["accelerate.commands.launch", *options]
         return [sys.executable, "-m", *started, *entry]
 
 
 def read_launch(launcher: str | None, *, processes: int | None, config: Path | None) -> Launch | None:
-    """What a command asked for; None: this process trains alone. Raises UsageError, ConfigError."""
+    """How a command line asks to launch; None: this process trains alone. Raises UsageError, ConfigError."""
     if launcher is None:
         if processes is not None or config is not None:
             raise UsageError("`--processes` and `--launch-config` say how to `--launch`: name a launcher")
         return None
     if launcher == "torchrun":
         if config is not None:
-            raise UsageError("`--launch-config` is accelerate's; torchrun is told `--processes` alone")
+            raise UsageError("`--launch-config` is accelerate's; torchrun takes only `--processes`")
         if processes is None:
             raise UsageError("`--launch torchrun` needs `--processes`, usually one per GPU")
         return Launch(launcher="torchrun", processes=processes)
@@ -95,11 +93,11 @@ def read_launch(launcher: str | None, *, processes: int | None, config: Path | N
             "`--launch accelerate` needs `--launch-config FILE`, as `accelerate config --config_file FILE` "
             "writes it"
         )
-    return _as_configured(config.resolve(), processes)
+    return _from_configuration(config.resolve(), processes)
 
 
-def _as_configured(config: Path, processes: int | None) -> Launch:
-    """What accelerate's configuration says, read by accelerate. Raises ConfigError."""
+def _from_configuration(config: Path, processes: int | None) -> Launch:
+    """Read accelerate's configuration with accelerate's own reader. Raises ConfigError."""
     # imported here because it brings torch, which takes seconds to load
     from accelerate.commands.config.config_args import load_config_from_file  # noqa: PLC0415
 
@@ -137,11 +135,11 @@ def check_division(settings: Training, key: str, processes: int) -> None:
         )
 
 
-def run_launched(job: Job, launch: Launch) -> Mapping[str, Json]:
-    """Train a stage in the processes that are asked for, and return its metrics.
+def run_workers(job: Job, launch: Launch) -> Mapping[str, Json]:
+    """Train a stage in several processes, and return its metrics.
 
-    They end when this one does, however it ends. Raises what the stage raises there; TrainingError, with the
-    last lines, for whatever else stops them.
+    They end when this process does, however it ends. Raises what the stage raises there; TrainingError, with
+    the last lines of output, for anything else that stops them.
     """
     folder = job.folder / FOLDER
     rmtree(folder, ignore_errors=True)
@@ -156,16 +154,16 @@ def run_launched(job: Job, launch: Launch) -> Mapping[str, Json]:
     return metrics
 
 
-def join_launched(training: Path, launch: Launch, is_done: Callable[[], bool]) -> None:
+def join_workers(training: Path, launch: Launch, is_done: Callable[[], bool]) -> None:
     """On a machine that does not lead: wait until the stage in this folder is launched, and run its part.
 
-    All machines must see the folder under the same path. Raises what `run_launched` does.
+    All machines must see the folder under the same path. Raises as `run_workers` does.
     """
     folder = training / FOLDER
     while not (folder / JOB).exists():
         if is_done():
             return
-        sleep(LOOKING)
+        sleep(POLL_SECONDS)
     own = Path(mkdtemp(prefix="harness-launch-"))
     _run(launch, folder, own, lambda step, total, loss: None)
     rmtree(own)
@@ -174,7 +172,7 @@ def join_launched(training: Path, launch: Launch, is_done: Callable[[], bool]) -
 def _run(
     launch: Launch, folder: Path, own: Path, on_progress: Callable[[int, int, float | None], None]
 ) -> None:
-    """Start this machine's processes and wait for them; what they print is kept in its `own` folder."""
+    """Start this machine's processes and wait for them; what they print goes into its `own` folder."""
     with (
         _contact() as contact,
         (own / LOG).open("wb") as log,
@@ -197,20 +195,20 @@ def _run(
 
 
 def _environment() -> dict[str, str]:
-    """What this process can import, the others can, too."""
+    """An environment in which the others can import whatever this process can."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
 
 
 @contextmanager
 def _contact() -> Iterator[Path]:
-    """A file that is locked as long as this process lives."""
+    """A file that is locked while this process lives."""
     with NamedTemporaryFile(prefix="harness-launch-") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield Path(file.name)
 
 
 def end_with(contact: Path) -> None:
-    """End this process when the one that keeps the file locked is gone; waits for that."""
+    """Wait until the process that keeps the file locked is gone, and then end this one."""
     with suppress(FileNotFoundError), contact.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
     os._exit(ENDED)
@@ -221,7 +219,7 @@ def _watch(
 ) -> None:
     progress.seek(0)
     while started.poll() is None:
-        sleep(LOOKING)
+        sleep(POLL_SECONDS)
         for step, total, loss in _new_lines(progress):
             on_progress(step, total, loss)
     for step, total, loss in _new_lines(progress):
@@ -229,7 +227,7 @@ def _watch(
 
 
 def _new_lines(file: TextIO) -> Iterator[Any]:
-    """What was written whole since the last look."""
+    """The complete lines written since the last check."""
     while True:
         before = file.tell()
         line = file.readline()
@@ -240,22 +238,22 @@ def _new_lines(file: TextIO) -> Iterator[Any]:
 
 
 def _end(started: "Popen[bytes]") -> None:
-    """End a launcher that still runs, and so its processes."""
+    """End a launcher that still runs, and thereby its processes."""
     if started.poll() is not None:
         return
     started.terminate()
     try:
-        started.wait(GRACE)
+        started.wait(GRACE_SECONDS)
     except TimeoutExpired:
         started.kill()
         started.wait()
 
 
-# ---------------------------------------------------------------- what is handed over, and what comes back
+# ---------------------------------------------------------------- the job, and what comes back
 
 
 def write_job(job: Job, processes: int, folder: Path) -> None:
-    """Write what `read_job` reads. Rows are pickled: a table's dates and numbers stay what they are."""
+    """Write what `read_job` reads. Rows are pickled, so that a table's dates and numbers keep their types."""
     with (folder / ROWS).open("wb") as file:
         pickle.dump(list(job.rows), file)
     content = {
@@ -273,18 +271,18 @@ def write_job(job: Job, processes: int, folder: Path) -> None:
 
 
 def read_job(folder: Path) -> Job:
-    """The job as it was, for one of `processes`."""
+    """The job that `write_job` wrote."""
     content = json.loads((folder / JOB).read_text(encoding="utf-8"))
     with (folder / ROWS).open("rb") as file:
         rows = pickle.load(file)
     settings = STAGE_SETTINGS[content["kind"]].model_validate(content["settings"])
     rewards = tuple(RewardSource(**reward) for reward in content["rewards"])
-    told = {"folder": Path(content["folder"]), "rows": rows, "settings": settings, "rewards": rewards}
-    return Job(**{**content, **told})
+    restored = {"folder": Path(content["folder"]), "rows": rows, "settings": settings, "rewards": rewards}
+    return Job(**{**content, **restored})
 
 
 def write_error(contact: Path, error: HarnessError | None, traceback: str) -> None:
-    """Write why a process stops: an error of ours as what it is, anything else as its traceback."""
+    """Write why a process stops: our own errors with their type, anything else as a traceback."""
     content = {
         "error": None if error is None else type(error).__name__,
         "message": str(error),
@@ -296,16 +294,16 @@ def write_error(contact: Path, error: HarnessError | None, traceback: str) -> No
 
 
 def _failure(launch: Launch, contact: Path, log: Path) -> HarnessError:
-    """An error of ours, where any process raised one; else the first that stopped says why."""
-    told = [json.loads(line) for line in contact.read_text(encoding="utf-8").splitlines()]
-    for reason in told:
+    """Our own error, where any process raised one; else the reason of the first that stopped."""
+    reasons = [json.loads(line) for line in contact.read_text(encoding="utf-8").splitlines()]
+    for reason in reasons:
         if reason["error"] is not None:
             return _as_raised(reason)
     printed = log.read_text(encoding="utf-8", errors="replace")
-    last = _last_lines(told[0]["traceback"] if told else printed)
+    last = _last_lines(reasons[0]["traceback"] if reasons else printed)
     return TrainingError(
-        f"training in {launch.processes} processes stopped; all that {launch.launcher} and they said is in "
-        f"{log}, and at last:\n{last}"
+        f"training in {launch.processes} processes stopped; all output of {launch.launcher} and theirs is in "
+        f"{log}, which ends:\n{last}"
     )
 
 

@@ -1,9 +1,9 @@
 """Which checkpoint of a stage becomes its candidate: each is measured, and the best one is taken.
 
-Every measure that the stage's `select` names is computed for every checkpoint and kept, whichever decides: a
-reward that rises while the held-out loss or a suite gets worse is told (`trainers.overoptimisation`).
+Every metric that the stage's `select` names is computed for every checkpoint and kept, whichever decides: a
+reward that rises while the held-out loss or a suite gets worse is reported (`trainers.overoptimisation`).
 
-It does not know suites: it is handed what scores a candidate on a part of one.
+Suites are out of reach of training: the job brings a function that scores a candidate on a part of one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,29 +18,30 @@ from transformers import PreTrainedModel, Trainer
 
 from harness.errors import DataError, TrainingError
 from harness.records import Json
-from trainers.data import Question, questions
-from trainers.drawing import Drawing, draw
+from trainers import checkpoint_metrics
+from trainers.checkpoint_metrics import CheckpointMetrics, best_of
+from trainers.data import TrainingPrompt, training_prompts
 from trainers.holdout import prompt_key
-from trainers.measured import Measured, best_of, keep, known
+from trainers.job import Job
 from trainers.overoptimisation import over_optimised
 from trainers.rewards import total_rewards
-from trainers.settings import Conversational, Select
-from trainers.stage import Job
+from trainers.sample_answers import AnswerSampling, sample_answers
+from trainers.settings import CheckpointSelection, Conversational
 from trainers.tokens import load_tokenizer
 from trainers.training import checkpoints
 
 SCORED = "scored"
-"""The folder, within the stage's, where a checkpoint is while it is measured."""
+"""The folder, within the stage's, that holds a checkpoint while it is measured."""
 
 Save = Callable[[Job, PreTrainedModel], None]
 """Writes the model as a candidate into the job's folder."""
 
 
-def choose(job: Job, trainer: Trainer, save: Save | None = None) -> dict[str, Json]:
-    """Measure every checkpoint, and give the trainer's model the weights of the best; what a manifest keeps.
+def select_checkpoint(job: Job, trainer: Trainer, save: Save | None = None) -> dict[str, Json]:
+    """Measure every checkpoint, give the trainer's model the weights of the best, and return what to report.
 
-    Nothing where nothing was asked for. What is measured is kept at once: an interrupted choice goes on.
-    `save` is needed for what is measured on answers. Raises TrainingError, DataError.
+    Nothing happens where the settings have no `select`. Metrics are kept as they come, so that an interrupted
+    selection resumes. `save` is needed for metrics of answers. Raises TrainingError, DataError.
     """
     select = cast(Conversational, job.settings).select
     if select is None:
@@ -51,28 +52,30 @@ def choose(job: Job, trainer: Trainer, save: Save | None = None) -> dict[str, Js
         for entry in trainer.state.log_history
         if "eval_loss" in entry
     }
-    found = known(job.folder)
+    found = checkpoint_metrics.read(job.folder)
     steps = checkpoints(job.folder / "checkpoints")
     for place, (step, folder) in enumerate(steps.items()):
         if step not in found:
-            measured = Measured(step=step, loss=losses.get(step) if select.holdout else None)
+            measured = CheckpointMetrics(step=step, loss=losses.get(step) if select.holdout else None)
             if save is not None and (select.reward is not None or select.suite is not None):
-                _give_weights(model, folder)
+                _load_weights(model, folder)
                 measured = _answered(job, select, model, save, measured)
             found[step] = measured
-            keep(job.folder, found.values())
+            checkpoint_metrics.write(job.folder, found.values())
         job.on_progress(place + 1, len(steps), None)
     ordered = [found[step] for step in steps]
     best = best_of(ordered, select.by)
-    _give_weights(model, steps[best.step])
-    return {"selected": _told(ordered, best, select)}
+    _load_weights(model, steps[best.step])
+    return {"selected": _report(ordered, best, select)}
 
 
 # ---------------------------------------------------------------- measuring
 
 
-def _answered(job: Job, select: Select, model: PreTrainedModel, save: Save, so_far: Measured) -> Measured:
-    """With what a checkpoint's answers are worth, by reward and suite."""
+def _answered(
+    job: Job, select: CheckpointSelection, model: PreTrainedModel, save: Save, so_far: CheckpointMetrics
+) -> CheckpointMetrics:
+    """Add the reward and the suite's score of a checkpoint's answers."""
     folder = job.folder / SCORED / f"checkpoint-{so_far.step}"
     folder.mkdir(parents=True, exist_ok=True)
     save(replace(job, folder=folder), model)
@@ -80,9 +83,9 @@ def _answered(job: Job, select: Select, model: PreTrainedModel, save: Save, so_f
         rewards = _rewards(job, select, folder)
         so_far = replace(so_far, reward=fsum(rewards.values()) / len(rewards), rewards=rewards)
     if select.suite is not None:
-        assert job.selecting.score is not None
-        assert job.selecting.base is not None
-        scored = job.selecting.score(job.selecting.base.trained(folder.name, str(folder)), select)
+        assert job.selection.score is not None
+        assert job.selection.base is not None
+        scored = job.selection.score(job.selection.base.trained(folder.name, str(folder)), select)
         if not scored.values:
             raise TrainingError(
                 f"select: {select.suite} gave step {so_far.step} no score on any of the samples that select"
@@ -99,37 +102,39 @@ def _answered(job: Job, select: Select, model: PreTrainedModel, save: Save, so_f
     return so_far
 
 
-def _rewards(job: Job, select: Select, folder: Path) -> dict[str, float]:
-    """The reward of a greedy answer to every prompt, by the prompt."""
+def _rewards(job: Job, select: CheckpointSelection, folder: Path) -> dict[str, float]:
+    """The reward of a greedy answer to every prompt, by the prompt's key."""
     chat = cast(Conversational, job.settings).chat_template
-    asked = drawn_prompts(select, job.selecting.prompts)
+    prompts = selection_prompts(select, job.selection.prompts)
     tokenizer = load_tokenizer(str(folder), None, needs_template=chat)
-    answers = draw(
+    answers = sample_answers(
         str(folder),
         tokenizer,
-        [question.prompt for question in asked.values()],
-        Drawing(1, select.max_new_tokens),
+        [each.prompt for each in prompts.values()],
+        AnswerSampling(1, select.max_new_tokens),
         chat=chat,
         seed=select.seed,
     )
-    worth = total_rewards(job.selecting.rewards, list(asked.values()), answers, chat=chat)
-    return {key: only for key, [only] in zip(asked, worth, strict=True)}
+    worth = total_rewards(job.selection.rewards, list(prompts.values()), answers, chat=chat)
+    return {key: only for key, [only] in zip(prompts, worth, strict=True)}
 
 
-def drawn_prompts(select: Select, rows: Sequence[Mapping[str, object]]) -> dict[str, Question]:
-    """The prompts that are asked, by their keys: the same for every checkpoint and every stage.
+def selection_prompts(
+    select: CheckpointSelection, rows: Sequence[Mapping[str, object]]
+) -> dict[str, TrainingPrompt]:
+    """The prompts that checkpoints answer, by their keys: the same for every checkpoint and every stage.
 
-    Each text once, as many as `count` says or as there are. Raises DataError.
+    Each text once, and at most `count`. Raises DataError.
     """
     source = str(select.prompts)
-    found = {prompt_key(each.prompt, select.seed)[:16]: each for each in questions(source, rows)}
+    found = {prompt_key(each.prompt, select.seed)[:16]: each for each in training_prompts(source, rows)}
     if not found:
         raise DataError(source, 0, "there are no prompts to select by")
     return dict(sorted(found.items())[: select.count])
 
 
-def _give_weights(model: PreTrainedModel, checkpoint: Path) -> None:
-    """Let the model, or the adapter on it, be as it was at this checkpoint."""
+def _load_weights(model: PreTrainedModel, checkpoint: Path) -> None:
+    """Load a checkpoint's weights into the model, or into the adapter on it."""
     if isinstance(model, PeftModel):
         set_peft_model_state_dict(model, load_peft_weights(str(checkpoint)))
         return
@@ -137,7 +142,9 @@ def _give_weights(model: PreTrainedModel, checkpoint: Path) -> None:
     model.load_state_dict(then.state_dict())
 
 
-def _told(found: Sequence[Measured], best: Measured, select: Select) -> dict[str, Json]:
+def _report(
+    found: Sequence[CheckpointMetrics], best: CheckpointMetrics, select: CheckpointSelection
+) -> dict[str, Json]:
     return {
         "by": select.by if select.by != "suite" else best.suite_metric,
         "step": best.step,

@@ -1,6 +1,6 @@
 """Where training meets suites: checkpoints are scored on a part of one, and that part is never reported on.
 
-Training cannot reach suites itself; it is handed `score_part`. It does not know which checkpoint is best.
+Training cannot reach suites itself; it is given `score_part`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,20 +8,20 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoint_selection import LeftOut, SelectionSplit, cluster_of
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
 from harness.records import Local, Metric, Model
 from harness.registry import Registry, labelled
-from harness.selection import LeftOut, SelectionSplit, cluster_of
 from harness.store import Store
 from suites.catalogue import known_suites
 from trainers import manifest
-from trainers.settings import Select
-from trainers.stage import SuiteScore
+from trainers.job import SuiteScore
+from trainers.settings import CheckpointSelection
 
 
-def selecting_metric(suite: Suite, select: Select) -> Metric:
-    """The metric that is named, or the first headline. Raises UnknownName, UsageError where there is none."""
+def selection_metric(suite: Suite, select: CheckpointSelection) -> Metric:
+    """The named metric, or the first headline. Raises UnknownName, and UsageError where there is none."""
     by_name = {metric.name: metric for metric in suite.metrics}
     if select.metric is not None:
         if select.metric not in by_name:
@@ -33,13 +33,13 @@ def selecting_metric(suite: Suite, select: Select) -> Metric:
     return headline
 
 
-def score_part(suite: Suite, engine: Engine, select: Select) -> SuiteScore:
-    """Ask the suite, and score what selects: the mean of each cluster, unscored samples left out.
+def score_part(suite: Suite, engine: Engine, select: CheckpointSelection) -> SuiteScore:
+    """Run the suite, and score the part that selects: the mean of each cluster, without unscored samples.
 
-    All of it is asked, for a suite cannot be asked in part; of the chosen checkpoint the other answers are
-    then there when it is evaluated.
+    A suite cannot run in part, so all of it runs; the chosen checkpoint's other answers are then in the store
+    when it is evaluated.
     """
-    metric = selecting_metric(suite, select)
+    metric = selection_metric(suite, select)
     split = SelectionSplit(suite=suite.name, share=select.share, seed=select.seed)
     found: dict[str, list[float]] = {}
     for row in suite.rows(engine):
@@ -60,9 +60,9 @@ def score_part(suite: Suite, engine: Engine, select: Select) -> SuiteScore:
 
 
 def left_out(registry: Registry, store: Store, names: Iterable[str]) -> LeftOut:
-    """What selected a checkpoint of any of these models, or of what they were trained from.
+    """The samples that selected a checkpoint of any of these models, or of those they were trained from.
 
-    As the store keeps their stages, whenever they were trained; of a folder, as the stages beside it say.
+    From the manifests of their stages in the store, and, for a model in a folder, there and beside it.
     """
     splits: dict[SelectionSplit, tuple[str, ...]] = {}
     for name in dict.fromkeys(names):
@@ -80,7 +80,7 @@ def _split(content: Mapping[str, Any]) -> SelectionSplit | None:
 
 
 def _beside(registry: Registry, name: str) -> Iterator[Mapping[str, Any]]:
-    """What a model's folder says of its stage, where it is one, and the stages before it of theirs."""
+    """The manifests of a model's folder, where it is a stage's, and of the stages before it."""
     model = registry.models.get(name) or Model(name=name, source=Local(path=name))
     if not isinstance(model.source, Local):
         return

@@ -1,41 +1,38 @@
-"""What a finished training showed: a reward that was over-optimised, length that was taken for quality.
-
-It does not know how any of it was measured: it reads what the stage kept.
-"""
+"""Checks of a finished training: over-optimised rewards, length taken for quality, nothing learned."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from trainers.doctor.findings import Finding
-from trainers.doctor.patient import Patient
+from trainers.doctor.findings import DoctorFinding
+from trainers.doctor.inspected_stage import InspectedStage
 from trainers.planning import PlannedStage
 
 
-def over_optimised(patient: Patient) -> Iterator[Finding]:
-    """A reward that went on rising while something held out got worse."""
-    selected = metrics(patient.stage).get("selected") or {}
-    for told in selected.get("over_optimised", ()):
-        yield Finding(
+def over_optimised(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A reward that kept rising while something held out got worse."""
+    selected = metrics(inspected.stage).get("selected") or {}
+    for description in selected.get("over_optimised", ()):
+        yield DoctorFinding(
             check="reward over-optimised",
             severity="warning",
-            where=f"{patient.key}.select",
-            evidence=f"{told}; the candidate is step {selected['step']}, chosen by {selected['by']}",
+            where=f"{inspected.key}.select",
+            evidence=f"{description}; the candidate is step {selected['step']}, chosen by {selected['by']}",
             mend="train fewer steps, or hold the policy nearer to its base"
             + (", or select by what was held out" if selected["by"] == "reward" else ""),
         )
 
 
-def length_rewarded(patient: Patient) -> Iterator[Finding]:
-    """A reward model that gives longer answers more than they deserve, or shorter ones."""
-    lengths = (metrics(patient.stage).get("held_out") or {}).get("lengths")
+def length_rewarded(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A reward model that rewards longer answers more than they deserve, or shorter ones."""
+    lengths = (metrics(inspected.stage).get("held_out") or {}).get("lengths")
     if lengths is None:
         return
     low, high = lengths["interval"]
     if low > 0 or high < 0:
-        yield Finding(
+        yield DoctorFinding(
             check="length taken for quality",
             severity="warning",
-            where=f"{patient.key}.data",
+            where=f"{inspected.key}.data",
             evidence=f"of {lengths['pairs']} held-out pairs the longer answer is given more in "
             f"{lengths['rewarded']:.0%} and is better in {lengths['preferred']:.0%} "
             f"(difference [{low:+z.0%}, {high:+z.0%}])",
@@ -44,25 +41,25 @@ def length_rewarded(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def no_better_than_chance(patient: Patient) -> Iterator[Finding]:
-    """A reward model that cannot tell chosen from rejected on pairs that it did not learn."""
-    found = metrics(patient.stage).get("held_out")
+def no_better_than_chance(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A reward model that cannot distinguish chosen from rejected answers in held-out pairs."""
+    found = metrics(inspected.stage).get("held_out")
     if found is not None and found["accuracy_interval"][0] <= 0.5:
-        yield Finding(
+        yield DoctorFinding(
             check="reward model no better than chance",
             severity="error",
-            where=patient.key,
+            where=inspected.key,
             evidence=held_out_accuracy(found),
             mend="train it longer or on other pairs, or hold out more, before a policy learns from it",
         )
 
 
 def held_out_accuracy(found: dict[str, Any]) -> str:
-    """In words."""
+    """A reward model's held-out accuracy in words."""
     low, high = found["accuracy_interval"]
     return f"ranks {found['accuracy']:.0%} [{low:.0%}, {high:.0%}] of {found['pairs']} held-out pairs right"
 
 
 def metrics(stage: PlannedStage) -> dict[str, Any]:
-    """A finished stage's; nothing for one that is not."""
+    """A finished stage's metrics; none for any other."""
     return dict(stage.manifest["metrics"]) if stage.done else {}

@@ -1,12 +1,9 @@
 """One of several processes that train a stage: what torchrun or accelerate starts.
 
-    torchrun --nproc-per-node 2 -m trainers.launched FOLDER CONTACT
+    torchrun --nproc-per-node 2 -m trainers.worker FOLDER CONTACT
 
-What the two hold, `trainers.launching` says.
-Between the launcher and the stage's module stands nothing but the look whether as many processes run as were
-asked for: a launcher that is told what it cannot do may start one, and say nothing.
-
-It does not know how a stage trains.
+`trainers.launcher` says what the two hold. Before the stage's module runs, the only check is that as many
+processes run as requested: a launcher that is asked for what it cannot do may silently start just one.
 """
 
 import json
@@ -21,19 +18,20 @@ import torch
 from accelerate import PartialState
 
 from harness.errors import HarnessError, UsageError
-from trainers.disk import disk_full_by_name
-from trainers.launching import OUTCOME, PROGRESS, end_with, read_job, write_error
-from trainers.stage import Job, run
+from trainers.disk import raising_disk_full
+from trainers.job import Job
+from trainers.launcher import OUTCOME, PROGRESS, end_with, read_job, write_error
+from trainers.stages import run
 
 
 def main(folder: Path, contact: Path) -> None:
-    """Train, and leave the metrics, or the reason why there are none."""
+    """Train, and write the metrics, or the reason why there are none."""
     Thread(target=end_with, args=(contact,), daemon=True).start()
     job = read_job(folder)
     restore_on_cpu()
     try:
-        with disk_full_by_name(job.folder):
-            state = joined(job)
+        with raising_disk_full(job.folder):
+            state = join_group(job)
             metrics = run(
                 replace(
                     job, is_main=state.is_main_process, on_progress=reporter(folder, state.is_main_process)
@@ -50,8 +48,8 @@ def main(folder: Path, contact: Path) -> None:
     state.destroy_process_group()
 
 
-def joined(job: Job) -> PartialState:
-    """The group of processes. Raises UsageError where there are not as many as were asked for."""
+def join_group(job: Job) -> PartialState:
+    """Join the group of processes. Raises UsageError where there are not as many as requested."""
     state = PartialState(cpu=not torch.cuda.is_available())
     if state.num_processes != job.processes:
         raise UsageError(
@@ -63,7 +61,7 @@ def joined(job: Job) -> PartialState:
 
 
 def restore_on_cpu() -> None:
-    """Let `torch.load` take `cpu:0` for the CPU: so accelerate names it, and an optimiser could not go on."""
+    """Let `torch.load` read `cpu:0`, accelerate's name, as the CPU; else an optimiser could not resume."""
     torch.serialization.register_package(
         0,
         tagger=lambda storage: None,
@@ -72,7 +70,7 @@ def restore_on_cpu() -> None:
 
 
 def reporter(folder: Path, is_main: bool) -> Callable[[int, int, float | None], None]:
-    """Write every step down, for the process that watches."""
+    """Write every step to a file, for the process that monitors."""
 
     def report(step: int, total: int, loss: float | None) -> None:
         with (folder / PROGRESS).open("a", encoding="utf-8") as file:

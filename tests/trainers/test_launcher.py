@@ -18,11 +18,11 @@ from harness.errors import ConfigError, DataError, DiskFull, TrainingError, Usag
 from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
-from trainers.launching import FOLDER, Launch, check_division, read_launch, run_launched, write_job
+from trainers.job import Job, RewardSource
+from trainers.launcher import FOLDER, Launch, check_division, read_launch, run_workers, write_job
 from trainers.planning import PlannedStage
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
-from trainers.stage import Job, RewardSource
 from trainers.training import COMPLETE, check_gathering
 
 pytestmark = pytest.mark.xdist_group("launching")
@@ -169,7 +169,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.trainers.world import World, pipeline, stage
-from trainers.launching import Launch
+from trainers.launcher import Launch
 
 def die(progress):
     if progress.step == 4:
@@ -272,7 +272,7 @@ OURS = """
 import sys
 from pathlib import Path
 from harness.errors import DataError
-from trainers.launching import write_error
+from trainers.launcher import write_error
 write_error(Path(sys.argv[2]), None, "RuntimeError: Connection closed by peer")
 write_error(Path(sys.argv[2]), DataError("rows.jsonl", 3, "column `prompt` is missing"), "Traceback")
 sys.exit(1)
@@ -282,7 +282,7 @@ sys.exit(1)
 def test_an_error_of_ours_comes_back_as_it_was_raised(tmp_path: Path) -> None:
     """Whatever the other processes said before it, of the connection that broke."""
     with pytest.raises(DataError, match=r"^rows.jsonl, row 3: column `prompt` is missing$") as raised:
-        run_launched(small_job(tmp_path), scripted(OURS))
+        run_workers(small_job(tmp_path), scripted(OURS))
     assert (2, "rows.jsonl", 3) == (raised.value.exit_code, raised.value.file, raised.value.row)
 
 
@@ -291,10 +291,10 @@ import errno, sys
 from pathlib import Path
 from traceback import format_exc
 from harness.errors import HarnessError
-from trainers.disk import disk_full_by_name
-from trainers.launching import write_error
+from trainers.disk import raising_disk_full
+from trainers.launcher import write_error
 try:
-    with disk_full_by_name(Path(sys.argv[1])):
+    with raising_disk_full(Path(sys.argv[1])):
         raise OSError(errno.ENOSPC, "No space left on device")
 except HarnessError as error:
     write_error(Path(sys.argv[2]), error, format_exc())
@@ -305,7 +305,7 @@ except HarnessError as error:
 def test_a_full_disk_is_told_from_elsewhere(tmp_path: Path) -> None:
     """The reason does not lie on the disk that is full."""
     with pytest.raises(DiskFull, match="the disk is full"):
-        run_launched(small_job(tmp_path), scripted(FULL))
+        run_workers(small_job(tmp_path), scripted(FULL))
     assert {"log.txt", "progress.jsonl", "rows.pickle"} == {
         path.name for path in (tmp_path / FOLDER).iterdir()
     }
@@ -314,7 +314,7 @@ def test_a_full_disk_is_told_from_elsewhere(tmp_path: Path) -> None:
 def test_another_failure_is_told_with_its_last_lines(tmp_path: Path) -> None:
     """A process that dies without a word of ours: what it printed at last, and where the rest is."""
     with pytest.raises(TrainingError, match=r"line 39\n.*Segmentation") as raised:
-        run_launched(
+        run_workers(
             small_job(tmp_path),
             scripted(
                 "import sys; [print('line', n, flush=True) for n in range(40)]; sys.exit('Segmentation')"
@@ -330,7 +330,7 @@ from pathlib import Path
 from subprocess import Popen
 folder, contact = map(Path, sys.argv[1:3])
 waiting = (
-    "import sys; from pathlib import Path; from trainers.launching import end_with; "
+    "import sys; from pathlib import Path; from trainers.launcher import end_with; "
     "print('waiting', flush=True); end_with(Path(sys.argv[1]))"
 )
 print(Popen([sys.executable, "-c", waiting, str(contact)], start_new_session=True).pid, flush=True)
@@ -351,7 +351,7 @@ def test_whatever_ends_the_watching_process_ends_the_others(tmp_path: Path) -> N
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_launched(small_job(tmp_path, interrupt), scripted(WORKING))
+        run_workers(small_job(tmp_path, interrupt), scripted(WORKING))
     left = int(log.read_text().split()[0])
 
     assert [(1, 2, 0.5)] == told
@@ -407,7 +407,7 @@ def test_fewer_processes_than_asked_are_refused(world: World, tmp_path: Path) ->
     assert launch is not None
     assert 2 == launch.processes
     with pytest.raises(UsageError, match="2 processes were asked for, and 1 started"):
-        run_launched(job_of(world, "sft", tmp_path / "job"), launch)
+        run_workers(job_of(world, "sft", tmp_path / "job"), launch)
 
 
 @pytest.mark.parametrize(

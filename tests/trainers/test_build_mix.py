@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from harness.errors import ConfigError
 from harness.records import Mix, MixSource
+from trainers.build_mix import STEPS, BuiltMix, build_mix
 from trainers.card import card, code, percentiles
-from trainers.contamination import Asked
-from trainers.mixing import STEPS, Built, build
+from trainers.contamination import PromptTexts
 from trainers.reading import Source, rows_hash
 
 PLACES = ("the harbour", "an old mill", "the market square", "a quiet library", "the northern gate")
@@ -23,7 +23,7 @@ ROWS = [
     }
     for number in range(50)
 ]
-NOTHING = Asked(prompts={})
+NOTHING = PromptTexts(by_suite={})
 
 
 def source(*rows: Mapping[str, Any], name: str = "a.jsonl") -> Source:
@@ -38,13 +38,13 @@ def mix(*sources: MixSource, **settings: Any) -> Mix:
     )
 
 
-def two(left: Mapping[str, Any], right: Mapping[str, Any], **settings: Any) -> Built:
+def two(left: Mapping[str, Any], right: Mapping[str, Any], **settings: Any) -> BuiltMix:
     """A mix of a source of 40 rows and one of 10, with what is said of either."""
     described = mix(MixSource(data="a.jsonl", **left), MixSource(data="b.jsonl", **right), **settings)
-    return build(described, [source(*ROWS[:40]), source(*ROWS[40:])], NOTHING)
+    return build_mix(described, [source(*ROWS[:40]), source(*ROWS[40:])], NOTHING)
 
 
-def sampled(built: Built) -> list[int]:
+def sampled(built: BuiltMix) -> list[int]:
     """Rows of each source in the mix."""
     return [counted.rows["sampled"] for counted in built.sources]
 
@@ -66,7 +66,9 @@ def test_every_step_is_counted_for_every_source() -> None:
     sources = MixSource(data="a.jsonl", count=3), MixSource(data="b.jsonl")
     described = mix(*sources, min_characters=3, deduplicate="near")
     prompts = {"suite": ["where do the seven brown bears sleep in winter"]}
-    built = build(described, [source(*rows), source(*ROWS[2:6], name="b.jsonl")], Asked(prompts=prompts))
+    built = build_mix(
+        described, [source(*rows), source(*ROWS[2:6], name="b.jsonl")], PromptTexts(by_suite=prompts)
+    )
     first = dict(zip(STEPS, [9, 8, 7, 6, 5, 4, 3], strict=True))
     second = dict(zip(STEPS, [4, 4, 4, 2, 2, 2, 2], strict=True))
     assert [first, second] == [counted.rows for counted in built.sources]
@@ -92,7 +94,7 @@ def test_every_step_is_counted_for_every_source() -> None:
 )
 def test_a_step_that_was_not_wanted_is_not_counted(settings: dict[str, Any], steps: list[str]) -> None:
     """A card never says that nothing was found by a step that was not taken."""
-    built = build(mix(MixSource(data="a.jsonl"), **settings), [source(*ROWS)], NOTHING)
+    built = build_mix(mix(MixSource(data="a.jsonl"), **settings), [source(*ROWS)], NOTHING)
     assert steps == [step.name for step in built.steps]
     assert ["read", *steps] == list(built.sources[0].rows)
 
@@ -180,8 +182,8 @@ def test_the_card_says_where_rows_come_from_and_what_became_of_them() -> None:
     """Sources with hash and licence, rows by step, reasons, lengths, examples, and what was not compared."""
     described = mix(MixSource(data="a|b.jsonl", licence="MIT", count=2), min_characters=3)
     rows = [*ROWS, {"prompt": "`x|", "completion": ""}]
-    asked = Asked(prompts={"ifeval": ["one two three four five"]}, unread={"general": "no network"})
-    built = build(described, [source(*rows)], asked)
+    asked = PromptTexts(by_suite={"ifeval": ["one two three four five"]}, unread={"general": "no network"})
+    built = build_mix(described, [source(*rows)], asked)
     text = card(built)
     assert f"| 1 | `a¦b.jsonl` | 51 | 2 | exactly 2 | MIT | `sha256:{rows_hash(rows)}` |" in text
     assert "| `a¦b.jsonl` | 51 | 50 | 50 | 50 | 50 | 2 |" in text

@@ -1,7 +1,4 @@
-"""A model's own answers, several at a time: for pairs of its own, and to see what its checkpoints are worth.
-
-It does not know what the answers are for.
-"""
+"""Answers sampled from a model in training: for pairs of its own answers, and to reward its checkpoints."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -11,47 +8,47 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedToken
 
 from trainers.data import Turn
 from trainers.tokens import end_tokens, prompt_ids
-from trainers.training import threads
+from trainers.training import limited_threads
 
-DRAWN_TOGETHER = 256
-"""Answers that are drawn in one batch, at most."""
+ANSWERS_PER_BATCH = 256
+"""Answers sampled in one batch, at most."""
 
 
-class Drawing(NamedTuple):
-    """How answers are drawn."""
+class AnswerSampling(NamedTuple):
+    """How answers are sampled."""
 
     answers: int
     """To each prompt."""
     max_new_tokens: int
     temperature: float | None = None
-    """None: greedily."""
+    """None: greedy decoding."""
 
 
 @torch.inference_mode()
-def draw(
+def sample_answers(
     folder: str,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[Sequence[Turn]],
-    how: Drawing,
+    how: AnswerSampling,
     *,
     chat: bool,
     seed: int,
     on_progress: Callable[[int, int, float | None], None] = lambda step, total, loss: None,
 ) -> list[list[str]]:
-    """The answers of a model's folder to every prompt; the seed decides them."""
+    """The answers to every prompt of the model in `folder`; the same seed gives the same answers."""
     set_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = AutoModelForCausalLM.from_pretrained(folder, device_map=device)
-    sampling = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers types it not
+    sampling = GenerationConfig(  # type: ignore[no-untyped-call]  # not annotated there
         **_decoding(how.temperature),
         max_new_tokens=how.max_new_tokens,
         num_return_sequences=how.answers,
         eos_token_id=end_tokens(tokenizer, chat=chat),
         pad_token_id=tokenizer.pad_token_id,
     )
-    together = max(1, DRAWN_TOGETHER // how.answers)
+    together = max(1, ANSWERS_PER_BATCH // how.answers)
     answers: list[list[str]] = []
-    with threads(model):
+    with limited_threads(model):
         for start in range(0, len(prompts), together):
             rows = [prompt_ids(tokenizer, prompt, chat=chat) for prompt in prompts[start : start + together]]
             batch = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt").to(device)

@@ -9,9 +9,9 @@ import pytest
 from harness.errors import ConfigError, UnknownName, UsageError
 from harness.records import Mix, MixSource
 from tests.trainers.world import World, pipeline, stage, write_rows
-from trainers.contamination import Asked
-from trainers.mixes import Kept, kept_mix, make_mix
-from trainers.mixes import write_rows as write_out
+from trainers.contamination import PromptTexts
+from trainers.mix_cache import CachedMix, cached_mix, make_mix
+from trainers.mix_cache import write_rows as write_out
 from trainers.reading import Source, read
 
 ROWS = [
@@ -29,14 +29,14 @@ class Project:
         self.asked = 0
         write_rows(root / "rows.jsonl", ROWS)
 
-    def kept(self, mix: Mix = MIX, known: dict[str, str] = KNOWN) -> Kept:
+    def kept(self, mix: Mix = MIX, known: dict[str, str] = KNOWN) -> CachedMix:
         """The mix, made where it is not kept."""
-        return kept_mix(mix, root=self.root, output=self.root / "out", known=known, asked=self.ask)
+        return cached_mix(mix, root=self.root, output=self.root / "out", known=known, prompts=self.ask)
 
-    def ask(self) -> Asked:
+    def ask(self) -> PromptTexts:
         """What a suite asks: one of the rows' prompts."""
         self.asked += 1
-        return Asked(prompts={"suite": ["what happened in 1900"]})
+        return PromptTexts(by_suite={"suite": ["what happened in 1900"]})
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def test_a_mix_is_made_anew_when_what_it_depends_on_changes(project: Project, ch
 def test_making_a_mix_anew_replaces_what_was_kept(project: Project) -> None:
     """A foreign suite's prompts can change without a sign; then the folder has the new rows."""
     before = project.kept()
-    nothing = Asked(prompts={"suite": ["x"]})
-    built, after = make_mix(MIX, root=project.root, output=project.root / "out", known=KNOWN, asked=nothing)
+    nothing = PromptTexts(by_suite={"suite": ["x"]})
+    built, after = make_mix(MIX, root=project.root, output=project.root / "out", known=KNOWN, prompts=nothing)
     assert before.folder == after.folder
     assert 20 == len(built.rows) == len(after.source.rows)
     assert after == project.kept()
@@ -119,8 +119,12 @@ def mixed(world: World, shape: Any, data: str, **settings: Any) -> dict[str, Any
         if name != "m":
             raise UnknownName("mix", name, ["m"])
         described = Mix(name=name, rows=shape, sources=(MixSource(data=data),), **settings)
-        return kept_mix(
-            described, root=world.root, output=world.output, known={}, asked=lambda: Asked(prompts={})
+        return cached_mix(
+            described,
+            root=world.root,
+            output=world.output,
+            known={},
+            prompts=lambda: PromptTexts(by_suite={}),
         ).source
 
     return {"mix": mix}

@@ -1,43 +1,40 @@
-"""What the checkpoints of a stage were worth, and which of them is best.
+"""What was measured of a stage's checkpoints, and which of them is best. Loads no model library."""
 
-It does not know how anything is measured, and loads no model library.
-"""
-
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness.errors import TrainingError
 from harness.records import Json
+from trainers.jsonl import read_jsonl, write_jsonl
 
 FILE = "selection.jsonl"
 """In a stage's folder: a line for every checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One checkpoint."""
+class CheckpointMetrics:
+    """What was measured of one checkpoint."""
 
     step: int
     loss: float | None = None
-    """The trainer's own, over the rows that were held out."""
+    """The trainer's loss on the held-out rows."""
     reward: float | None = None
     """The mean over prompts."""
     suite: float | None = None
-    """The mean over the clusters of the suite's selecting samples."""
+    """The mean over the clusters of samples that select."""
     suite_metric: str | None = None
     higher_is_better: bool = True
-    """Of the suite's metric."""
+    """Whether it is for the suite's metric."""
     rewards: Mapping[str, float] = field(default_factory=dict)
     """By prompt."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """The suite's, by cluster."""
     conditions: Mapping[str, Json] = field(default_factory=dict)
-    """Of the suite: its version, data and settings."""
+    """The suite's version, data and settings."""
 
     def worth(self, by: str) -> float | None:
-        """A measure as a number of which more is better."""
+        """A metric as a number of which more is better; None where it was not measured."""
         if by == "loss":
             return None if self.loss is None else -self.loss
         if by == "suite" and self.suite is not None and not self.higher_is_better:
@@ -45,36 +42,30 @@ class Measured:
         return self.reward if by == "reward" else self.suite
 
 
-def best_of(found: Sequence[Measured], by: str) -> Measured:
-    """The checkpoint that is worth most; of several the earliest. Raises TrainingError where none has a
-    number."""
+def best_of(found: Sequence[CheckpointMetrics], by: str) -> CheckpointMetrics:
+    """The best checkpoint, of equal ones the earliest. Raises TrainingError where none has a value."""
     scored = [(worth, each) for each in found if (worth := each.worth(by)) is not None]
     if not scored:
         raise TrainingError(f"select: none of the {len(found)} checkpoints has a {by} to be chosen by")
     return max(scored, key=lambda each: (each[0], -each[1].step))[1]
 
 
-def read(folder: Path) -> list[dict[str, Json]]:
-    """The curve of a finished stage: every checkpoint's measures, without those of single prompts."""
-    told = [asdict(each) for each in known(folder).values()]
+def curve(folder: Path) -> list[dict[str, Json]]:
+    """The curve of a finished stage: every checkpoint's metrics, without those of single prompts."""
+    every = [asdict(each) for each in read(folder).values()]
     single = ("rewards", "scores", "higher_is_better", "conditions")
     return [
         {name: value for name, value in each.items() if name not in single and value is not None}
-        for each in told
+        for each in every
     ]
 
 
-def known(folder: Path) -> dict[int, Measured]:
-    """What was measured, by step."""
-    file = folder / FILE
-    if not file.is_file():
-        return {}
-    lines = (Measured(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
-    return {each.step: each for each in lines}
+def read(folder: Path) -> dict[int, CheckpointMetrics]:
+    """The metrics of the checkpoints measured so far, by step."""
+    kept = (CheckpointMetrics(**each) for each in read_jsonl(folder / FILE))
+    return {each.step: each for each in kept}
 
 
-def keep(folder: Path, found: Iterable[Measured]) -> None:
-    """Write all of them, so that a kill leaves the earlier file or the whole new one."""
-    new = (folder / FILE).with_suffix(".new")
-    new.write_text("".join(f"{json.dumps(asdict(each))}\n" for each in found), encoding="utf-8")
-    new.rename(folder / FILE)
+def write(folder: Path, found: Iterable[CheckpointMetrics]) -> None:
+    """Keep the metrics in a stage's folder."""
+    write_jsonl(folder / FILE, map(asdict, found))

@@ -1,10 +1,8 @@
-"""A mix: rows of several sources in one shape, cleaned step by step, drawn and shuffled.
+"""A mix: rows of several sources in one shape, cleaned step by step, sampled and shuffled.
 
-Every step is counted for each source, and what it removed is kept with reasons and examples. What is drawn
-depends on the rows and the seed alone, by hashes: the same everywhere, and a source's draw does not move when
-another source changes.
-
-It does not know where evaluation prompts come from, nor who trains on the rows.
+Every step counts its rows for each source, and keeps what it removed with reasons and examples. Sampling
+depends only on the rows and the seed, by hashes: it gives the same rows everywhere, and a source's sample
+does not change when another source does.
 """
 
 import json
@@ -15,21 +13,21 @@ from hashlib import sha256
 
 from harness.errors import ConfigError
 from harness.records import Mix
-from trainers.contamination import Asked, without_asked
+from trainers.contamination import PromptTexts, without_contaminated
 from trainers.duplicates import without_duplicates, without_near_duplicates
-from trainers.mapping import Item, Removed, map_rows, removed
+from trainers.mapping import MixItem, Removed, map_rows, removed
 from trainers.reading import Row, Source, rows_hash
 
 VERSION = 1
-"""Goes up when the same sources would give other rows: kept mixes are then made anew."""
+"""Goes up when the same sources would give other rows: cached mixes are then built again."""
 STEPS = ("read", "mapped", "length", "duplicates", "near-duplicates", "contaminated", "sampled")
-"""In their order; the counts are of rows that are left after each."""
+"""In order; counts are of the rows left after each step."""
 EXAMPLES = 5
-"""Removed rows of each step that are shown, and rows of the mix."""
+"""How many removed rows of each step are shown, and how many rows of the mix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class SourceCounts:
     """A source, and how many of its rows were left after each step."""
 
     data: str
@@ -54,32 +52,32 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """A mix that was made, and how it came to be."""
+class BuiltMix:
+    """A mix, and how it was built."""
 
     mix: Mix
     rows: tuple[Row, ...]
     hash: str
-    """Of the rows' content, in their order."""
-    sources: tuple[Counted, ...]
+    """Of the rows' content, in order."""
+    sources: tuple[SourceCounts, ...]
     steps: tuple[Step, ...]
     compared: Mapping[str, int]
-    """Prompts by suite that rows were compared with."""
+    """How many prompts of each suite rows were compared with."""
     unread: Mapping[str, str]
-    """Suites whose prompts could not be read, and why."""
+    """The reason, for each suite whose prompts could not be read."""
 
 
 @dataclass(kw_only=True)
-class _Making:
-    """A mix in the making: what is left, and what each step did."""
+class _MixBuilder:
+    """A mix under construction: the rows left, and what each step did."""
 
     mix: Mix
-    items: list[Item] = field(default_factory=list)
+    items: list[MixItem] = field(default_factory=list)
     counts: list[dict[str, int]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
-    def step(self, name: str, kept: Sequence[Item], left_out: Sequence[Removed]) -> None:
-        """Take note of what a step left and removed."""
+    def step(self, name: str, kept: Sequence[MixItem], left_out: Sequence[Removed]) -> None:
+        """Record what a step kept and removed."""
         self.items = list(kept)
         left = Counter(item.source for item in kept)
         for place, count in enumerate(self.counts):
@@ -95,64 +93,64 @@ class _Making:
         )
 
 
-def build(mix: Mix, sources: Sequence[Source], asked: Asked) -> Built:
-    """Make the mix from its sources, which stand in the order of `mix.sources`.
+def build_mix(mix: Mix, sources: Sequence[Source], prompts: PromptTexts) -> BuiltMix:
+    """Build a mix from its sources, given in the order of `mix.sources`.
 
     Raises DataError for a row or a source that cannot be used, ConfigError for a `count` that cannot be met
-    and where nothing is left.
+    and where no row is left.
     """
-    making = _Making(mix=mix, counts=[{"read": len(source.rows)} for source in sources])
+    builder = _MixBuilder(mix=mix, counts=[{"read": len(source.rows)} for source in sources])
     mapped = [
         map_rows(place, described, source.rows, mix.rows)
         for place, (described, source) in enumerate(zip(mix.sources, sources, strict=True))
     ]
-    making.step(
+    builder.step(
         "mapped", [item for kept, _ in mapped for item in kept], [each for _, out in mapped for each in out]
     )
-    making.step("length", *_of_length(making.items, mix))
+    builder.step("length", *_within_length(builder.items, mix))
     if mix.deduplicate != "none":
-        making.step("duplicates", *without_duplicates(making.items))
+        builder.step("duplicates", *without_duplicates(builder.items))
     if mix.deduplicate == "near":
-        making.step("near-duplicates", *without_near_duplicates(making.items, mix.similarity))
-    if asked.prompts:
-        making.step("contaminated", *without_asked(making.items, asked.prompts))
-    _check_some(making)
-    drawn = draw(mix, making.items, [_story(count) for count in making.counts])
-    chosen = {(item.source, item.number) for item in drawn}
-    rest = [removed(item, "not drawn") for item in making.items if (item.source, item.number) not in chosen]
-    making.step("sampled", drawn, rest)
-    rows = tuple(item.row for item in drawn)
-    return Built(
+        builder.step("near-duplicates", *without_near_duplicates(builder.items, mix.similarity))
+    if prompts.by_suite:
+        builder.step("contaminated", *without_contaminated(builder.items, prompts.by_suite))
+    _check_some(builder)
+    sampled = sample_rows(mix, builder.items, [_story(count) for count in builder.counts])
+    chosen = {(item.source, item.number) for item in sampled}
+    rest = [removed(item, "not drawn") for item in builder.items if (item.source, item.number) not in chosen]
+    builder.step("sampled", sampled, rest)
+    rows = tuple(item.row for item in sampled)
+    return BuiltMix(
         mix=mix,
         rows=rows,
         hash=rows_hash(rows),
         sources=tuple(
-            _counted(making, place, source, [length(item) for item in drawn if item.source == place])
+            _counted(builder, place, source, [length(item) for item in sampled if item.source == place])
             for place, source in enumerate(sources)
         ),
-        steps=tuple(making.steps),
-        compared={suite: len(prompts) for suite, prompts in asked.prompts.items()},
-        unread=asked.unread,
+        steps=tuple(builder.steps),
+        compared={suite: len(texts) for suite, texts in prompts.by_suite.items()},
+        unread=prompts.unread,
     )
 
 
-def _counted(making: _Making, place: int, source: Source, characters: Sequence[int]) -> Counted:
-    described = making.mix.sources[place]
-    return Counted(
+def _counted(builder: _MixBuilder, place: int, source: Source, characters: Sequence[int]) -> SourceCounts:
+    described = builder.mix.sources[place]
+    return SourceCounts(
         data=described.data,
         hash=source.hash,
         licence=described.licence,
-        rows=making.counts[place],
+        rows=builder.counts[place],
         characters=tuple(sorted(characters)),
     )
 
 
-def length(item: Item) -> int:
-    """Characters of all its texts, both answers of a pair included."""
+def length(item: MixItem) -> int:
+    """Characters of all texts of a row, both answers of a pair included."""
     return sum(map(len, item.texts))
 
 
-def _of_length(items: Sequence[Item], mix: Mix) -> tuple[list[Item], list[Removed]]:
+def _within_length(items: Sequence[MixItem], mix: Mix) -> tuple[list[MixItem], list[Removed]]:
     kept, left_out = [], []
     for item in items:
         characters = length(item)
@@ -174,48 +172,48 @@ def _examples(left_out: Sequence[Removed]) -> list[Removed]:
     return (shown + [each for each in left_out if each not in shown])[:EXAMPLES]
 
 
-def _check_some(making: _Making) -> None:
-    if not making.items:
+def _check_some(builder: _MixBuilder) -> None:
+    if not builder.items:
         found = "; ".join(
             f"{source.data}: {_story(count)}"
-            for source, count in zip(making.mix.sources, making.counts, strict=True)
+            for source, count in zip(builder.mix.sources, builder.counts, strict=True)
         )
-        raise ConfigError("harness.toml", f"data.{making.mix.name}", f"no row is left of this mix ({found})")
+        raise ConfigError("harness.toml", f"data.{builder.mix.name}", f"no row is left of this mix ({found})")
 
 
 def _story(counts: Mapping[str, int]) -> str:
-    """What became of a source's rows, step by step."""
+    """How many of a source's rows each step left."""
     return " → ".join(f"{step} {number:,}" for step, number in counts.items())
 
 
-# ---------------------------------------------------------------- drawing
+# ---------------------------------------------------------------- sampling
 
 
-def draw(mix: Mix, items: Sequence[Item], stories: Sequence[str]) -> list[Item]:
-    """Of each source as many rows as `count` or `weight` say, all in one shuffled order.
+def sample_rows(mix: Mix, items: Sequence[MixItem], stories: Sequence[str]) -> list[MixItem]:
+    """As many rows of each source as its `count` or `weight` says, all in one shuffled order.
 
-    Weighted sources give as many as their proportions allow without taking a row twice; a source with
-    neither gives all. `stories` say what became of each source's rows. Raises ConfigError.
+    Weighted sources give as many rows as their proportions allow without repeating one; a source with neither
+    gives all. `stories` describe how many rows each step left of each source. Raises ConfigError.
     """
-    ranked: dict[int, list[Item]] = {place: [] for place in range(len(mix.sources))}
+    ranked: dict[int, list[MixItem]] = {place: [] for place in range(len(mix.sources))}
     for item in sorted(items, key=_rank(f"{mix.seed}:draw")):
         ranked[item.source].append(item)
     wanted = _amounts(mix, {place: len(theirs) for place, theirs in ranked.items()}, stories)
-    drawn = [item for place, theirs in ranked.items() for item in theirs[: wanted[place]]]
-    return sorted(drawn, key=_rank(f"{mix.seed}:order"))
+    sampled = [item for place, theirs in ranked.items() for item in theirs[: wanted[place]]]
+    return sorted(sampled, key=_rank(f"{mix.seed}:order"))
 
 
-def _rank(salt: str) -> Callable[[Item], bytes]:
-    """An order that depends on nothing but the salt and the row; equal rows keep theirs."""
+def _rank(salt: str) -> Callable[[MixItem], bytes]:
+    """A sort key that depends only on the salt and the row; equal rows keep their order."""
 
-    def rank(item: Item) -> bytes:
+    def rank(item: MixItem) -> bytes:
         return sha256(f"{salt}:{json.dumps(item.row, sort_keys=True, default=str)}".encode()).digest()
 
     return rank
 
 
 def _amounts(mix: Mix, left: Mapping[int, int], stories: Sequence[str]) -> Mapping[int, int]:
-    """Rows wanted of each source, of those that are left."""
+    """How many of the rows left each source gives."""
     shares = {place: left[place] / each.weight for place, each in enumerate(mix.sources) if each.weight}
     scale = min(shares.values(), default=0.0)
     amounts = {}

@@ -1,11 +1,10 @@
-"""Samples of a suite that select checkpoints: which these are.
+"""Which samples of a suite select checkpoints.
 
-A score is never reported on what selected the candidate, or it would be the best of several tries and not a
-measurement. So a part of the suite's samples selects, drawn by a hash, and the rest is reported: for every
-model of a comparison, whether it was selected or not, so that all are asked the same.
+A score is never reported on the samples that selected the candidate, or it would be the best of several tries
+and not a measurement. So a part of the suite's samples, chosen by a hash, selects, and the rest is reported:
+for every model of a comparison, whether it was selected or not, so that all are measured on the same samples.
 
-Whole clusters are drawn, since samples of one cluster are not independent. It does not know how a checkpoint
-is selected, nor what is reported.
+Whole clusters are chosen, since samples of one cluster are not independent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,31 +23,31 @@ class SelectionSplit:
     seed: int
 
     def selects(self, cluster: str) -> bool:
-        """Whether this cluster's samples (`cluster_of`) are in it. Of one seed, larger shares hold the
-        smaller ones."""
+        """Whether this cluster (see `cluster_of`) is in the part. With the same seed, a larger share contains
+        a smaller one."""
         digest = sha256(f"{self.seed} {cluster}".encode()).digest()
         return int.from_bytes(digest[:8]) < self.share * 2**64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """What no model of a comparison is measured on, because it selected a checkpoint of one of them."""
+    """Samples on which no model of a comparison is measured, because they selected a checkpoint of one."""
 
     splits: Mapping[SelectionSplit, tuple[str, ...]]
-    """With the models that were selected by each."""
+    """The models that each split selected."""
     suite_of: Callable[[str], str] = lambda name: name
-    """The suite whose samples a name asks: of a label, the suite that has it."""
+    """The suite behind a name, which can be a label."""
 
     def holds(self, suite: str, cluster: str) -> bool:
-        """Whether this suite's cluster is among it."""
+        """Whether this suite's cluster is left out."""
         return any(split.selects(cluster) for split in self._of(suite))
 
     def without(self, suite: str, observations: Sequence[Observation]) -> list[Observation]:
-        """What may be reported of these."""
+        """The observations that may be reported."""
         return [seen for seen in observations if not self.holds(suite, seen.cluster)]
 
     def note(self, suite: str, clusters: Mapping[str, str]) -> str | None:
-        """What a reader must know of a suite; `clusters` are its samples' by their ids. None: nothing."""
+        """What a reader must know about a suite, if anything; `clusters` is by the ids of its samples."""
         splits = self._of(suite)
         if not splits:
             return None
@@ -68,5 +67,5 @@ NOTHING = LeftOut(splits={})
 
 
 def cluster_of(sample: Sample) -> str:
-    """By which a sample is drawn: its cluster, or its id where it stands alone."""
+    """What a sample is chosen by: its cluster, or its id where it has none."""
     return sample.cluster or sample.id
