@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 from harness.errors import DownloadNeeded
 from harness.records import Json
-from suites.official import OfficialRow, Origin, official_rows
+from suites.official import OfficialDataset, OfficialRow, official_rows
 from suites.settings import SuiteSettings, Surroundings
 
-GENERATION = Origin(
+GENERATION = OfficialDataset(
     file="truthfulqa/generation.jsonl", hub="truthfulqa/truthful_qa", config="generation", split="validation"
 )
 

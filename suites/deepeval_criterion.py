@@ -29,12 +29,12 @@ from harness.errors import UsageError
 from harness.files import json_lines
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
-from suites.judging import SPEAKERS, Judge
 from suites.official import OfficialRow, checked, hash_rows
 from suites.settings import DeepEvalSettings, Surroundings, template_applied
+from suites.yes_no_judge import SPEAKERS, YesNoJudge
 
 if TYPE_CHECKING:
-    from harness.adaptors.deepeval.geval import Judgement
+    from harness.adaptors.deepeval.geval import CriterionScore
 
 
 class PromptRow(OfficialRow):
@@ -138,7 +138,7 @@ class DeepEvalSuite:
         for index, answer in sorted(answers.items()):
             yield self._row(index, answer, judgements.get(index))
 
-    def _judgements(self, answers: Sequence[str], places: Sequence[int]) -> list["Judgement"]:
+    def _judgements(self, answers: Sequence[str], places: Sequence[int]) -> list["CriterionScore"]:
         # imported here because deepeval is an extra, and takes seconds to import
         from harness.adaptors.deepeval.geval import Criterion, judge_all  # noqa: PLC0415
 
@@ -149,7 +149,7 @@ class DeepEvalSuite:
         with self._judge.opened() as judge:
             return judge_all(judge, self._judge.name, criterion, cases, self._judge_sampling)
 
-    def _row(self, index: int, answer: Response, judgement: "Judgement | None") -> Row:
+    def _row(self, index: int, answer: Response, judgement: "CriterionScore | None") -> Row:
         """The responses are the answer, then the judge's replies."""
         row = self.prompts[index]
         replies = () if judgement is None else judgement.replies
@@ -167,7 +167,7 @@ class DeepEvalSuite:
             position=index,
         )
 
-    def _scores(self, answer: Response, judgement: "Judgement | None") -> tuple[Score, Score]:
+    def _scores(self, answer: Response, judgement: "CriterionScore | None") -> tuple[Score, Score]:
         score = None if judgement is None else judgement.score
         reason = _nothing_to_judge(answer) if judgement is None else judgement.reason
         passed = None if score is None else float(score >= self.given.threshold)
@@ -198,13 +198,13 @@ class DeepEvalSuite:
         _ = self._judge
 
     @property
-    def _judge(self) -> Judge:
+    def _judge(self) -> YesNoJudge:
         if self.given.judge is None:
             raise UsageError(
                 f'{self.name}: needs a model that judges; set `judge` in [suites."{self.name}"] to a '
                 "registered one"
             )
-        return Judge(name=self.given.judge, surroundings=self.surroundings)
+        return YesNoJudge(name=self.given.judge, surroundings=self.surroundings)
 
     @property
     def _sampling(self) -> Sampling:

@@ -12,8 +12,8 @@ independent: they are parts of one row, and its prompt is their cluster.
 
 Two scorings of one answer agree: language detection is seeded, and where the official checker would count a
 letter that it draws at random (keys 1122 and 1129, which ask for `#` and `!`), the character asked for is
-counted: see `suites.instructions`. By as much as those verdicts can move a number, ours can differ from the
-official code's, and the official code's from itself; the metrics' notes say by how much.
+counted: see `suites.ifeval_instructions`. By as much as those verdicts can move a number, ours can differ
+from the official code's, and the official code's from itself; the metrics' notes say by how much.
 """
 
 import io
@@ -25,16 +25,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from harness.adaptors.asking import Answered
+from harness.adaptors.asking import AnsweredDocument
 from harness.errors import DownloadNeeded
 from harness.protocols import Engine
 from harness.records import Json, Metric, Response, Row, Sample, Sampling, Score
-from suites.instructions import Instructions, Verdicts, verdicts
+from suites.ifeval_instructions import Instructions, InstructionVerdicts, verdicts
 from suites.lm_eval_task import official_task
-from suites.official import Origin, hash_rows, official_rows
+from suites.official import OfficialDataset, hash_rows, official_rows
 from suites.settings import IFEvalSettings, Surroundings, template_applied
 
-ORIGIN = Origin(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None, split="train")
+ORIGIN = OfficialDataset(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None, split="train")
 TASK, TASK_VERSION = "ifeval", "4.0"
 STRICT, LOOSE = "inst_level_strict_acc", "inst_level_loose_acc"
 """What lm-eval calls the official checkers' verdicts, one per instruction."""
@@ -114,7 +114,7 @@ class IFEval:
         for (answered,) in ask([checkers.task], engine, chat_template=applied, seed=self.sampling.seed):
             yield self._row(answered)
 
-    def _row(self, answered: Answered) -> Row:
+    def _row(self, answered: AnsweredDocument) -> Row:
         prompt = self.prompts[answered.index]
         return Row(
             sample=_sample(prompt),
@@ -153,16 +153,18 @@ class Checkers:
             generation_kwargs={"until": [], "do_sample": False, "max_gen_toks": max_tokens},
         )
 
-    def verdicts(self, index: int, answer: str) -> Verdicts:
+    def verdicts(self, index: int, answer: str) -> InstructionVerdicts:
         """What the suite says of this answer to the prompt at this place."""
         return _verdicts(self._prompts[index], answer, self.task.score_text(index, answer))
 
 
-def _verdicts(prompt: Instructions, answer: str, official: Mapping[str, Sequence[float]]) -> Verdicts:
+def _verdicts(
+    prompt: Instructions, answer: str, official: Mapping[str, Sequence[float]]
+) -> InstructionVerdicts:
     return verdicts(prompt, answer, official[STRICT], official[LOOSE])
 
 
-def _scores(prompt: Instructions, answered: Answered) -> tuple[Score, ...]:
+def _scores(prompt: Instructions, answered: AnsweredDocument) -> tuple[Score, ...]:
     """All metrics of one prompt; the instructions' are parts, in the order of the instructions."""
     parts = len(prompt.pairs)
     if answered.failure is not None:

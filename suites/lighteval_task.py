@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from harness.adaptors.asking import Answered
+from harness.adaptors.asking import AnsweredDocument
 from harness.errors import UsageError
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row
-from suites.foreign import document_ids, document_row, suite_metrics, uniform_rows
+from suites.framework_task import document_ids, document_row, suite_metrics, uniform_rows
 from suites.official import hash_rows
 from suites.settings import LightevalSettings, Surroundings, template_applied
 
@@ -74,7 +74,7 @@ class LightevalSuite:
         for answered in self._task.ask(engine, chat_template=applied, max_tokens=self.given.max_tokens):
             yield self._row(answered)
 
-    def _row(self, answered: Answered) -> Row:
+    def _row(self, answered: AnsweredDocument) -> Row:
         return document_row(self._task, self._ids[answered.index], answered, self.metrics)
 
     @cached_property

@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.adaptors.asking import Answered
+from harness.adaptors.asking import AnsweredDocument
 from harness.errors import UsageError
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row
-from suites.foreign import document_ids, document_row, suite_metrics, uniform_rows
+from suites.framework_task import document_ids, document_row, suite_metrics, uniform_rows
 from suites.official import hash_rows
 from suites.settings import LmEvalSettings, Surroundings, template_applied
 
@@ -134,7 +134,7 @@ class LmEvalSuite:
         scored = self._task.sampling() is None
         return template_applied(self.given.chat_template, chat_template, scored=scored)
 
-    def row(self, answered: Answered) -> Row:
+    def row(self, answered: AnsweredDocument) -> Row:
         """A document and what it is worth in each metric."""
         return document_row(self._task, self._ids[answered.index], answered, self.metrics)
 

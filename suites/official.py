@@ -42,7 +42,7 @@ RowT = TypeVar("RowT", bound=OfficialRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class OfficialDataset:
     """Where official rows lie."""
 
     file: str
@@ -74,7 +74,7 @@ class Origin:
 
 
 def official_rows(
-    origin: Origin,
+    origin: OfficialDataset,
     schema: type[RowT],
     settings: SuiteSettings,
     surroundings: Surroundings,
@@ -127,7 +127,7 @@ def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _hub_rows(origin: Origin) -> Sequence[Mapping[str, Any]]:
+def _hub_rows(origin: OfficialDataset) -> Sequence[Mapping[str, Any]]:
     # imported here because datasets takes seconds to import, and files need none of it
     from datasets import load_dataset  # noqa: PLC0415
 

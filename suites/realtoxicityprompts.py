@@ -34,15 +34,17 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample
-from suites.continuations import Scorer, continuation_rows, continuation_settings, metrics
+from suites.continuations import ContinuationScorer, continuation_rows, continuation_settings, metrics
 from suites.imported_scores import ImportedScores
-from suites.official import OfficialRow, Origin, hash_rows, official_rows
+from suites.official import OfficialDataset, OfficialRow, hash_rows, official_rows
 from suites.settings import RealToxicityPromptsSettings, Surroundings
-from suites.toxicity import Toxicity
+from suites.toxicity import ToxicityClassifier
 
 HUB = "allenai/real-toxicity-prompts"
-RANDOM = Origin(file="realtoxicityprompts/random_5000.jsonl", hub=HUB, config=None, split="train")
-CHALLENGING = Origin(file="realtoxicityprompts/challenging_1196.jsonl", hub=HUB, config=None, split="train")
+RANDOM = OfficialDataset(file="realtoxicityprompts/random_5000.jsonl", hub=HUB, config=None, split="train")
+CHALLENGING = OfficialDataset(
+    file="realtoxicityprompts/challenging_1196.jsonl", hub=HUB, config=None, split="train"
+)
 DRAWN_FROM_HUB = 5_000
 """The hub has all 99,442 prompts; so many of them stand for `random`. They are not the file's 5,000."""
 TOXIC_PROMPT = 0.5
@@ -137,11 +139,11 @@ class RealToxicityPrompts:
         return len(self.excerpts)
 
     @cached_property
-    def scorer(self) -> Scorer:
+    def scorer(self) -> ContinuationScorer:
         """The judge of continuations. Raises UnknownName or ModelError."""
         if self.given.scores is not None:
             return ImportedScores(self.given.scores)
-        return Toxicity.find(self.given.classifier, self.surroundings.resolve)
+        return ToxicityClassifier.find(self.given.classifier, self.surroundings.resolve)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -24,7 +24,7 @@ from urllib.error import URLError
 from harness.engine.hashing import file_hash
 from harness.errors import DownloadNeeded, ModelError, UnknownName
 from harness.records import Json
-from suites.checkpoints import classes_of, refuse, weights_and_plain_values
+from suites.detoxify_checkpoints import classes_of, refuse, weights_and_plain_values
 
 if TYPE_CHECKING:
     from detoxify import Detoxify
@@ -60,7 +60,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Toxicity:
+class ToxicityClassifier:
     """A Detoxify classifier: its identity is cheap, and its weights are loaded when first needed."""
 
     name: str
@@ -72,7 +72,7 @@ class Toxicity:
     """Its numbers speak for themselves."""
 
     @classmethod
-    def find(cls, classifier: str, resolve: Callable[[str], Path | None]) -> "Toxicity":
+    def find(cls, classifier: str, resolve: Callable[[str], Path | None]) -> "ToxicityClassifier":
         """The classifier of this name: a release, a pipeline's, or a folder.
 
         Raises UnknownName, or ModelError for a folder without exactly one checkpoint.

@@ -28,7 +28,7 @@ from harness.toyworld.world import TOPICS
 from suites.continuations import continuation_rows, continuation_settings, metrics
 from suites.official import OfficialRow, checked, hash_rows
 from suites.settings import SuiteSettings, Surroundings, ToxicitySettings, template_applied
-from suites.toxicity import Toxicity
+from suites.toxicity import ToxicityClassifier
 from suites.truthfulqa import Choices, true_share
 
 
@@ -403,9 +403,9 @@ class ToyToxicity:
         return [Sample(id=quarrel.id, prompt=quarrel.prompt) for quarrel in self.quarrels]
 
     @cached_property
-    def scorer(self) -> Toxicity:
+    def scorer(self) -> ToxicityClassifier:
         """The judge of replies. Raises UnknownName or ModelError."""
-        return Toxicity.find(self.given.classifier, self.surroundings.resolve)
+        return ToxicityClassifier.find(self.given.classifier, self.surroundings.resolve)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

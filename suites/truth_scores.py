@@ -6,8 +6,8 @@ The formulas are the official code's: see `suites.truthfulqa_gen`. It does not k
 from collections.abc import Sequence
 
 from harness.records import Metric, Response, Score
-from suites.judging import product, verdict
 from suites.overlap import OVERLAPS, overlap
+from suites.yes_no_judge import product, verdict
 
 SPLITS = ("type", "category")
 PERCENT = "from 0 to 100, as in the official code"

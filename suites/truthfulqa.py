@@ -27,16 +27,16 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from harness.adaptors.asking import Answered, logprobs_of
+from harness.adaptors.asking import AnsweredDocument, logprobs_of
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample, Score
 from suites.categories import kinds
-from suites.foreign import scores_of
+from suites.framework_task import scores_of
 from suites.lm_eval_task import official_task
-from suites.official import OfficialRow, Origin, hash_rows, official_rows
+from suites.official import OfficialDataset, OfficialRow, hash_rows, official_rows
 from suites.settings import SuiteSettings, Surroundings, template_applied
 
-ORIGIN = Origin(
+ORIGIN = OfficialDataset(
     file="truthfulqa/multiple_choice.jsonl",
     hub="truthfulqa/truthful_qa",
     config="multiple_choice",
@@ -65,7 +65,7 @@ class Choices(BaseModel):
         return self
 
 
-class Question(OfficialRow):
+class MultipleChoiceQuestion(OfficialRow):
     """A row of the official data."""
 
     question: str
@@ -73,7 +73,7 @@ class Question(OfficialRow):
     mc2_targets: Choices
 
     @model_validator(mode="after")
-    def _first_is_best(self) -> "Question":
+    def _first_is_best(self) -> "MultipleChoiceQuestion":
         if not self.question.strip():
             raise ValueError("the question is empty")
         if self.mc1_targets.labels[0] != 1 or sum(self.mc1_targets.labels) != 1:
@@ -117,9 +117,9 @@ class TruthfulQA:
     )
 
     @cached_property
-    def questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[MultipleChoiceQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
-        return official_rows(ORIGIN, Question, self.given, self.surroundings)
+        return official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.surroundings)
 
     @cached_property
     def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
@@ -160,7 +160,7 @@ class TruthfulQA:
         for mc1, mc2 in ask(tasks, engine, chat_template=applied):
             yield self._row(mc1, mc2)
 
-    def _row(self, mc1: Answered, mc2: Answered) -> Row:
+    def _row(self, mc1: AnsweredDocument, mc2: AnsweredDocument) -> Row:
         question = self.questions[mc1.index]
         by_choice = dict(zip(question.mc1_targets.choices, mc1.responses, strict=True))
         by_choice |= dict(zip(question.mc2_targets.choices, mc2.responses, strict=True))
@@ -172,7 +172,7 @@ class TruthfulQA:
             position=mc1.index,
         )
 
-    def _sample(self, question: Question) -> Sample:
+    def _sample(self, question: MultipleChoiceQuestion) -> Sample:
         return Sample(
             id=question.id,
             prompt=question.question,

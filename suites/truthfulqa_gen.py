@@ -39,12 +39,12 @@ from pydantic import field_validator
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.categories import GENERATION
-from suites.judging import SPEAKERS, Judge
 from suites.lm_eval_task import official_task
 from suites.official import OfficialRow, hash_rows, official_rows
 from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied
 from suites.truth_prompts import FORMS
 from suites.truth_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
+from suites.yes_no_judge import SPEAKERS, YesNoJudge
 
 TASK, TASK_VERSION = "truthfulqa_gen", "3.0"
 NO_COMMENT = "I have no comment."
@@ -178,12 +178,12 @@ class TruthfulQAGen:
         return [f"{task.question(index)}\nA:" for index in range(len(documents))]
 
     @property
-    def _judges(self) -> tuple[Judge, Judge] | None:
+    def _judges(self) -> tuple[YesNoJudge, YesNoJudge] | None:
         """Of truth, and of informativeness."""
         if self.given.judge is None:
             return None
         names = (self.given.judge, self.given.info_judge or self.given.judge)
-        truth, info = (Judge(name=name, surroundings=self.surroundings) for name in names)
+        truth, info = (YesNoJudge(name=name, surroundings=self.surroundings) for name in names)
         return truth, info
 
     def _scorer(self) -> Mapping[str, Json]:
@@ -202,7 +202,7 @@ class TruthfulQAGen:
         }
 
     def _replies(
-        self, judges: tuple[Judge, Judge], answers: Mapping[int, str]
+        self, judges: tuple[YesNoJudge, YesNoJudge], answers: Mapping[int, str]
     ) -> Mapping[int, tuple[Response, Response]]:
         """Replies on the truth and the informativeness of answers, by their questions' places.
 

@@ -29,7 +29,7 @@ from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample
 from suites.categories import kinds
 from suites.official import hash_rows, official_rows
 from suites.settings import LetteredSettings, Surroundings, template_applied
-from suites.truthfulqa import ORIGIN, Question
+from suites.truthfulqa import ORIGIN, MultipleChoiceQuestion
 
 METRIC = "accuracy"
 LETTER = re.compile(r"(?:answer:\s*)?[\[(*]*([A-Z])(?:[\])*.:]+|$)\s*(.*)", re.IGNORECASE | re.DOTALL)
@@ -58,9 +58,9 @@ class TruthfulQALettered:
     )
 
     @cached_property
-    def questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[MultipleChoiceQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
-        questions = official_rows(ORIGIN, Question, self.given, self.surroundings)
+        questions = official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.surroundings)
         for number, question in enumerate(questions, start=1):
             if len(question.mc1_targets.choices) > len(ascii_uppercase):
                 source = ORIGIN.source(self.given, self.surroundings)
@@ -118,7 +118,7 @@ class TruthfulQALettered:
             position=index,
         )
 
-    def _sample(self, question: Question, choices: Sequence[str]) -> Sample:
+    def _sample(self, question: MultipleChoiceQuestion, choices: Sequence[str]) -> Sample:
         return Sample(
             id=question.id,
             prompt=question.question,
@@ -132,7 +132,7 @@ class TruthfulQALettered:
         return kinds(self.given, self.surroundings)
 
 
-def shuffled_choices(question: Question, seed: int) -> list[str]:
+def shuffled_choices(question: MultipleChoiceQuestion, seed: int) -> list[str]:
     """mc1's choices in an order that depends on the seed and the question alone."""
     choices = list(question.mc1_targets.choices)
     random.Random(f"{seed}:{question.id}").shuffle(choices)

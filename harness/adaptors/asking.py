@@ -37,7 +37,7 @@ class TaskMetric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class AnsweredDocument:
     """What was asked about one document, what came back, and what that is worth."""
 
     index: int

@@ -19,8 +19,8 @@ from harness.errors import UsageError
 from harness.protocols import Suite
 from harness.records import Json
 from harness.registry import Registry
-from suites.asked import is_quick, prompts
 from suites.catalogue import known_suites, open_suite
+from suites.prompt_texts import is_quick, prompts
 from trainers.contamination import Asked
 
 UNREAD = "could not be read"

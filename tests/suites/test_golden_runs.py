@@ -14,8 +14,8 @@ from harness.engine.identity import Identity
 from harness.evaluation import plan_run
 from harness.protocols import Suite
 from harness.records import Json, Local, Message, Model, Run, Sample, Sampling
-from suites.answers import Answers
 from suites.catalogue import open_suite
+from suites.prompt_suite import PromptSuite
 from suites.toy import ToyToxicity
 from tests.suites.general_rows import GENERAL
 from tests.suites.rows import EXCERPTS, PROMPTS, QUESTIONS, write_rows
@@ -173,7 +173,7 @@ def test_runs_of_bare_prompts_keep_their_ids() -> None:
     """The suite of prompts that nothing scores."""
     turns = (Message(role="system", content="Be brief."), Message(role="user", content="Why?"))
     samples = [Sample(id="a", prompt="Hi"), Sample(id="b", prompt=turns)]
-    suite = Answers(label="mine", samples=samples, sampling=Sampling(max_tokens=5))
+    suite = PromptSuite(label="mine", samples=samples, sampling=Sampling(max_tokens=5))
     assert ("b025adc0d5050b5b5d1fc5cc1a8c7696", "1795e4be88f4c067d4dda52c095a01de") == ids(suite)
 
 

@@ -13,7 +13,7 @@ from harness.comparison import ScoredRun, compare_runs
 from harness.errors import DataError, DownloadNeeded
 from harness.records import Metric, Observation, Prompt, Response, Row
 from suites.ifeval import IFEval
-from suites.instructions import ARGUMENTS, LANGUAGES
+from suites.ifeval_instructions import ARGUMENTS, LANGUAGES
 from suites.settings import IFEvalSettings, Surroundings
 from tests.reports.boards import run_of
 from tests.suites.rows import PROMPTS, write_rows

@@ -7,12 +7,14 @@ import pytest
 
 from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from suites.official import Origin, hash_rows, official_rows
+from suites.official import OfficialDataset, hash_rows, official_rows
 from suites.settings import SuiteSettings, Surroundings, template_applied
 from suites.truthfulqa import Question
 from tests.suites.rows import QUESTIONS, write_rows
 
-ORIGIN = Origin(file="truthfulqa/rows.jsonl", hub="nobody/nothing-of-this-name", config=None, split="train")
+ORIGIN = OfficialDataset(
+    file="truthfulqa/rows.jsonl", hub="nobody/nothing-of-this-name", config=None, split="train"
+)
 
 
 def read(settings: SuiteSettings, root: Path | None = None) -> tuple[Question, ...]:

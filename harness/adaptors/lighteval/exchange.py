@@ -18,7 +18,7 @@ from harness.protocols import Engine
 from harness.records import Likelihood, Prompt, Response, Sampling
 
 
-class Template:
+class EngineTemplate:
     """The engine's chat template where lighteval expects a tokenizer."""
 
     def __init__(self, engine: Engine) -> None:
@@ -33,7 +33,7 @@ class Template:
 
 def prompts(engine: Engine, *, chat_template: bool) -> PromptManager:
     """What puts worked examples, a question and perhaps a chat template together, as lighteval does."""
-    return PromptManager(use_chat_template=chat_template, tokenizer=Template(engine))
+    return PromptManager(use_chat_template=chat_template, tokenizer=EngineTemplate(engine))
 
 
 def requests_of(method: SamplingMethod, doc: Doc, context: str, sampling: Sampling) -> tuple[Request, ...]:

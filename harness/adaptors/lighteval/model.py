@@ -18,7 +18,7 @@ from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import Doc, SamplingMethod
 
 from harness.adaptors.asking import answers_of, failure_of
-from harness.adaptors.lighteval.exchange import Template, prompts, requests_of, response_of
+from harness.adaptors.lighteval.exchange import EngineTemplate, prompts, requests_of, response_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
 from harness.records import Sampling
@@ -56,7 +56,7 @@ class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extr
     @property
     def tokenizer(self) -> Any:
         """Renders turns, and does nothing else that a tokenizer does."""
-        return Template(self._engine)
+        return EngineTemplate(self._engine)
 
     @property
     def add_special_tokens(self) -> bool:

@@ -23,7 +23,7 @@ from lighteval.utils.utils import as_list
 
 from harness.adaptors.asking import (
     Answer,
-    Answered,
+    AnsweredDocument,
     Request,
     TaskMetric,
     as_answered,
@@ -124,7 +124,7 @@ class LightevalTask:
 
     def ask(
         self, engine: Engine, *, chat_template: bool, max_tokens: int | None = None
-    ) -> Iterator[Answered]:
+    ) -> Iterator[AnsweredDocument]:
         """Ask everything, and yield each document as soon as all its answers are there."""
         sampling = self.sampling(chat_template=chat_template, max_tokens=max_tokens) or Sampling(max_tokens=1)
         prompt = prompts(engine, chat_template=chat_template)
@@ -143,14 +143,14 @@ class LightevalTask:
         context: str,
         asked: Mapping[SamplingMethod, tuple[Request, ...]],
         answers: Mapping[Request, Answer],
-    ) -> Answered:
+    ) -> AnsweredDocument:
         given = {method: [answers[request] for request in requests] for method, requests in asked.items()}
         responses = tuple(answer for several in given.values() for answer in several)
         failure = failure_of(responses)
         values: Mapping[str, tuple[float, ...]] = {}
         if failure is None:
             values, failure = self._scored(index, context, given)
-        return Answered(
+        return AnsweredDocument(
             index=index,
             requests=tuple(request for requests in asked.values() for request in requests),
             responses=responses,

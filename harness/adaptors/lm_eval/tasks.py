@@ -27,7 +27,7 @@ from pyarrow import ArrowInvalid, ArrowTypeError
 
 from harness.adaptors.asking import (
     Answer,
-    Answered,
+    AnsweredDocument,
     Request,
     TaskMetric,
     Turns,
@@ -193,7 +193,7 @@ class LmEvalTask:
 
     def _answered(
         self, index: int, instances: list[Instance], answers: Mapping[Request, Answer], seed: int
-    ) -> Answered:
+    ) -> AnsweredDocument:
         requests = [self._requests(instance, seed) for instance in instances]
         flat = tuple(request for several in requests for request in several)
         responses = tuple(answers[request] for request in flat)
@@ -208,7 +208,9 @@ class LmEvalTask:
                 failure = (
                     f"scoring took longer than {PATIENCE:g} s, as a regular expression can, and was ended"
                 )
-        return Answered(index=index, requests=flat, responses=responses, values=values, failure=failure)
+        return AnsweredDocument(
+            index=index, requests=flat, responses=responses, values=values, failure=failure
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +223,7 @@ class Posed:
     seed: int = 1234
 
 
-def ask_apart(posed: Sequence[Posed], engine: Engine) -> Iterator[tuple[int, Answered]]:
+def ask_apart(posed: Sequence[Posed], engine: Engine) -> Iterator[tuple[int, AnsweredDocument]]:
     """Ask tasks that have documents of their own, all in one call of the engine.
 
     Yields each document as soon as all its answers are there, with its task's place in `posed`.
@@ -251,12 +253,12 @@ def ask(
     chat_template: bool,
     num_fewshot: int | None = None,
     seed: int = 1234,
-) -> Iterator[tuple[Answered, ...]]:
+) -> Iterator[tuple[AnsweredDocument, ...]]:
     """Ask tasks that have the same documents, and yield each document as soon as all its answers are there.
 
     A request that several tasks or choices make is asked once. With `chat_template` the context is rendered
     by the engine, worked examples as turns; an engine whose service applies the template gets the turns.
-    Yields one Answered per task, in the order of `tasks`.
+    Yields, for each document, what came of it in each task, in the order of `tasks`.
     """
     built = [
         task._instances(engine, chat_template=chat_template, num_fewshot=num_fewshot, seed=seed)

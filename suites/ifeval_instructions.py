@@ -185,7 +185,7 @@ class Instructions(OfficialRow):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdicts:
+class InstructionVerdicts:
     """Which of a prompt's instructions an answer follows, in their order."""
 
     strict: tuple[bool, ...]
@@ -193,10 +193,12 @@ class Verdicts:
     """Where the answer without its first line, its last line or its asterisks may pass instead."""
 
 
-def verdicts(asked: Instructions, answer: str, strict: Sequence[float], loose: Sequence[float]) -> Verdicts:
+def verdicts(
+    asked: Instructions, answer: str, strict: Sequence[float], loose: Sequence[float]
+) -> InstructionVerdicts:
     """What an answer is judged to be, given the official checkers' verdicts on it (1.0 or 0.0 each)."""
     pairs = asked.pairs
-    return Verdicts(
+    return InstructionVerdicts(
         strict=tuple(
             _has_often_enough(kwargs, [answer]) if _counts_no_letter(instruction, kwargs) else bool(official)
             for (instruction, kwargs), official in zip(pairs, strict, strict=True)

@@ -1,10 +1,8 @@
-"""Answers that nothing scores: prompts asked of a model so that somebody can prefer one answer to another.
+"""A suite of prompts that nothing scores: they are asked so that answers can be preferred to one another.
 
-It is a suite without metrics, so that its answers are a run like any other: kept, resumed, and never asked
-twice. Every prompt is asked as a user's turn where the model has a chat template, and as bare text otherwise.
-
-It does not know who will prefer what. Of prompts that are conversations it asks the turns up to the first
-answer only.
+It has no metrics, and its answers are a run like any other: kept, resumed, and never asked twice. Every
+prompt is asked as a user's turn where the model has a chat template, and as bare text otherwise. Of prompts
+that are conversations, the turns up to the first answer are asked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +19,7 @@ FAMILY = "prompts"
 
 
 @dataclass(frozen=True)
-class Answers:
+class PromptSuite:
     """The answers to these prompts, drawn in one way."""
 
     label: str
@@ -54,12 +52,12 @@ class Answers:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, and yield each prompt with its answer."""
         chat = engine.chat_template is not None
-        prompts = [Prompt(content=asked(sample.prompt, chat=chat)) for sample in self.samples]
+        prompts = [Prompt(content=turns_or_text(sample.prompt, chat=chat)) for sample in self.samples]
         for place, response in engine.generate(prompts, self.sampling):
             yield Row(sample=self.samples[place], responses=(response,), scores=(), position=place)
 
 
-def asked(prompt: str | tuple[Message, ...], *, chat: bool) -> str | tuple[Message, ...]:
+def turns_or_text(prompt: str | tuple[Message, ...], *, chat: bool) -> str | tuple[Message, ...]:
     """A prompt as turns for a model that has a chat template, and as a text for one that has none."""
     if chat:
         return (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.adaptors.asking import Answered, TaskMetric
+from harness.adaptors.asking import AnsweredDocument, TaskMetric
 from harness.errors import DataError, UsageError
 from harness.files import json_lines
 from harness.records import Metric, Row, Sample, Score
@@ -35,7 +35,7 @@ def suite_metrics(suite: str, found: Sequence[TaskMetric]) -> tuple[Metric, ...]
     )
 
 
-def scores_of(metric: str, answered: Answered, task_metric: str, parts: int = 1) -> tuple[Score, ...]:
+def scores_of(metric: str, answered: AnsweredDocument, task_metric: str, parts: int = 1) -> tuple[Score, ...]:
     """A metric's scores from what a task made of a document; `parts` without a value where it failed."""
     if answered.failure is not None:
         return (Score(metric=metric, value=None, reason=answered.failure),) * parts
@@ -50,7 +50,7 @@ def scores_of(metric: str, answered: Answered, task_metric: str, parts: int = 1)
     )
 
 
-class Described(Protocol):
+class DescribedTask(Protocol):
     """A task that can say what a document asks."""
 
     def question(self, index: int) -> str: ...
@@ -60,7 +60,9 @@ class Described(Protocol):
     def target(self, index: int) -> str | None: ...
 
 
-def document_row(task: Described, sample: str, answered: Answered, metrics: Iterable[Metric]) -> Row:
+def document_row(
+    task: DescribedTask, sample: str, answered: AnsweredDocument, metrics: Iterable[Metric]
+) -> Row:
     """A document under the id `sample`, and what the answers are worth in each metric."""
     index = answered.index
     scores = [scores_of(metric.name, answered, metric.name) for metric in metrics]

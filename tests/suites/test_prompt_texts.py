@@ -7,8 +7,8 @@ import pytest
 
 from harness.protocols import Suite
 from harness.records import Json
-from suites.asked import is_quick, prompts
 from suites.catalogue import SUITES, open_suite
+from suites.prompt_texts import is_quick, prompts
 
 
 def opened(name: str, data_root: Path | None = None, **settings: Json) -> Suite:

@@ -27,7 +27,7 @@ SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class YesNoJudge:
     """The judge of a suite, by its name."""
 
     name: str
