@@ -178,11 +178,6 @@ class Instructions(OfficialRow):
         """Each instruction with its arguments."""
         return list(zip(self.instruction_id_list, self.kwargs, strict=True))
 
-    @property
-    def randomly_judged(self) -> int:
-        """How many of its instructions the official code judges by a letter that it draws."""
-        return sum(_counts_no_letter(*pair) for pair in self.pairs)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionVerdicts:

@@ -320,8 +320,13 @@ def test_official_data(official_data: Path) -> None:
     rows = list(suite.rows(FunctionEngine()))
     assert len(rows) == suite.size == 541
     assert sum(len(values(row, "instruction_strict")) for row in rows) == 834
-    drawn = [prompt for prompt in suite.prompts if prompt.randomly_judged]
-    assert [(1122, 1), (1129, 1)] == [(prompt.key, prompt.randomly_judged) for prompt in drawn]
+    letters = [
+        (each.key, kwargs["letter"])
+        for each in suite.prompts
+        for _, kwargs in each.pairs
+        if "letter" in kwargs
+    ]
+    assert [(1122, "#"), (1129, "!")] == [(key, letter) for key, letter in letters if not letter.isalpha()]
     notes = {metric.name: str(metric.note) for metric in suite.metrics}
     for name, bound in (
         ("prompt", "2 prompts, 0.0037 of all 541"),

@@ -24,11 +24,6 @@ TASK_NAME = re.compile(r"^[ -]*task: *([\w.-]+) *$", re.MULTILINE)
 GROUP_KEYS = frozenset(field.name for field in fields(GroupConfig))
 
 
-def task_names() -> list[str]:
-    """Every task that can be loaded by name. Reads thousands of definitions, which takes half a minute."""
-    return list(_manager(TASKS).all_subtasks)
-
-
 @cache
 def _manager(*folders: Path) -> TaskManager:
     """An index of the definitions under these folders: milliseconds for few, and half a minute for all."""
