@@ -43,14 +43,9 @@ from suites.settings import (
     TruthfulQAGenSettings,
     no_judge,
 )
-from suites.toy import (
-    ToyIFEval,
-    ToyIFEvalSettings,
-    ToyToxicity,
-    ToyToxicitySettings,
-    ToyTruthfulQA,
-    ToyTruthfulQASettings,
-)
+from suites.toy.ifeval import ToyIFEval, ToyIFEvalSettings
+from suites.toy.toxicity import ToyToxicity, ToyToxicitySettings
+from suites.toy.truthfulqa import ToyTruthfulQA, ToyTruthfulQASettings
 from suites.truthfulqa import TruthfulQA
 from suites.truthfulqa_gen import TruthfulQAGen
 from suites.truthfulqa_lettered import TruthfulQALettered

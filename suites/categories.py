@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from harness.errors import DownloadNeeded
 from harness.records import Json
-from suites.official import OfficialDataset, OfficialRow, official_rows
+from suites.official import OfficialDataset, official_rows
+from suites.row_suite import DataRow
 from suites.settings import SuiteSettings, Surroundings
 
 GENERATION = OfficialDataset(
@@ -19,7 +20,7 @@ GENERATION = OfficialDataset(
 )
 
 
-class Kind(OfficialRow):
+class Kind(DataRow):
     """A row for generation."""
 
     question: str

@@ -27,9 +27,9 @@ from pydantic import (
 
 from harness.errors import DataError, nearest
 from harness.files import json_lines
-from harness.records import Json, Message
+from harness.records import Json, Message, Sample
 from harness.turns import TURN, read_turn
-from suites.official import OfficialRow, checked
+from suites.row_suite import DataRow, checked
 from suites.rules import CHOICE, TEXTUAL, known_rules
 
 Role = Literal["system", "user", "assistant"]
@@ -91,7 +91,7 @@ def asking_role(role: str) -> Role:
     return cast(Role, role)
 
 
-class WrittenRow(OfficialRow):
+class WrittenRow(DataRow):
     """The fields of a row that are not tags."""
 
     given_id: str | int | None = Field(default=None, alias="id")
@@ -149,6 +149,22 @@ class CustomRow:
     tags: Mapping[str, Json]
     written: Mapping[str, Any]
     """As the file has it."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """Every field that the file has."""
+        return self.written
+
+    @property
+    def sample(self) -> Sample:
+        """The row with its tags, by which results are split."""
+        return Sample(
+            id=self.id,
+            prompt=self.prompt,
+            choices=self.choices,
+            target=" | ".join(self.targets) or None,
+            tags=self.tags,
+        )
 
 
 def read_rows(given: CustomSettings) -> tuple[CustomRow, ...]:

@@ -1,12 +1,11 @@
-"""What suites made of foreign frameworks' tasks share: rows, ids, metrics and scores.
-
-It does not know any framework.
-"""
+"""What suites made of other frameworks' tasks share: rows, ids, metrics and scores."""
 
 import json
 import math
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from harness.adaptors.asking import AnsweredDocument, TaskMetric
 from harness.errors import DataError, UsageError
 from harness.files import json_lines
 from harness.records import Metric, Row, Sample, Score
+from suites.row_suite import RowSuite
 
 
 def suite_metrics(suite: str, found: Sequence[TaskMetric]) -> tuple[Metric, ...]:
@@ -50,8 +50,14 @@ def scores_of(metric: str, answered: AnsweredDocument, task_metric: str, parts: 
     )
 
 
-class DescribedTask(Protocol):
-    """A task that can say what a document asks."""
+class FrameworkTask(Protocol):
+    """A framework's task with its documents."""
+
+    @property
+    def docs(self) -> Sequence[Mapping[str, Any]]: ...
+
+    @property
+    def metrics(self) -> Sequence[TaskMetric]: ...
 
     def question(self, index: int) -> str: ...
 
@@ -60,20 +66,55 @@ class DescribedTask(Protocol):
     def target(self, index: int) -> str | None: ...
 
 
-def document_row(
-    task: DescribedTask, sample: str, answered: AnsweredDocument, metrics: Iterable[Metric]
-) -> Row:
-    """A document under the id `sample`, and what the answers are worth in each metric."""
-    index = answered.index
-    scores = [scores_of(metric.name, answered, metric.name) for metric in metrics]
-    return Row(
-        sample=Sample(
-            id=sample, prompt=task.question(index), choices=task.choices(index), target=task.target(index)
-        ),
-        responses=answered.responses,
-        scores=tuple(score for several in scores for score in several),
-        position=index,
-    )
+class DocumentSuite(RowSuite[Mapping[str, Any]]):
+    """A suite of the documents of one task, each named by its hash."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The framework's prefix and the task's name."""
+
+    @property
+    @abstractmethod
+    def task(self) -> FrameworkTask:
+        """The task, which loads the framework."""
+
+    @property
+    def items(self) -> Sequence[Mapping[str, Any]]:
+        """The documents, as the task prepares them."""
+        return self.task.docs
+
+    def content(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All of a document."""
+        return item
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The task's metrics that are means over documents; the first of them is the headline.
+
+        Raises UsageError for a task that has none.
+        """
+        return suite_metrics(self.name, self.task.metrics)
+
+    def row(self, answered: AnsweredDocument) -> Row:
+        """A document, and what the answers are worth in each metric."""
+        index = answered.index
+        scores = [scores_of(metric.name, answered, metric.name) for metric in self.metrics]
+        return Row(
+            sample=Sample(
+                id=self._ids[index],
+                prompt=self.task.question(index),
+                choices=self.task.choices(index),
+                target=self.task.target(index),
+            ),
+            responses=answered.responses,
+            scores=tuple(score for several in scores for score in several),
+            position=index,
+        )
+
+    @cached_property
+    def _ids(self) -> Sequence[str]:
+        return document_ids(self.items)
 
 
 def document_ids(docs: Sequence[Mapping[str, Any]]) -> Sequence[str]:

@@ -14,14 +14,15 @@ A group of tasks is one metric, over all its documents, also shown task by task.
 measures.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.protocols import Engine
-from harness.records import Json, Metric, Row
-from suites.lm_eval_group import Together, group_metrics, opened
+from harness.records import Metric, Row
+from suites.lm_eval_group import TasksTogether, group_metrics, opened, versions_of
+from suites.lm_eval_task import LmEvalSuite
 from suites.settings import GeneralSettings, LmEvalSettings, Surroundings
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class General:
+class General(TasksTogether):
     """The suite `general`."""
 
     given: GeneralSettings
@@ -59,7 +60,7 @@ class General:
     @property
     def version(self) -> str:
         """With every task's version."""
-        return f"2 (lm-eval {self._together.versions})"
+        return f"2 (lm-eval {versions_of(self.tasks)})"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -76,24 +77,10 @@ class General:
             for part in self._parts
         )
 
-    @property
-    def data_hash(self) -> str:
-        """Over the documents of each task."""
-        return self._together.data_hash
-
-    @property
-    def size(self) -> int:
-        """Documents of all tasks."""
-        return self._together.size
-
-    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """By setting; where tasks differ, by setting and task."""
-        return self._together.settings(chat_template)
-
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per document, scored in its task's metric alone."""
         of_task = {task: part for part in self._parts for task in part.tasks}
-        for task, row in self._together.rows(engine):
+        for task, row in self.rows_by_task(engine):
             part = of_task[task]
             scores = (score for score in row.scores if score.metric == part.measured.name)
             yield replace(row, scores=tuple(replace(score, metric=part.name) for score in scores))
@@ -111,7 +98,7 @@ class General:
     def _part(self, name: str) -> Part:
         if name in MEASURED_BY:
             return Part(name, (name,), Metric(name=MEASURED_BY[name], kind="binary"))
-        by_name = {task.task_name: task for task in self._together.tasks}
+        by_name = {task.task_name: task for task in self.tasks}
         group = self._groups.get(name)
         if group is None:
             return Part(name, (name,), by_name[name].metrics[0])
@@ -119,7 +106,8 @@ class General:
         return Part(name, group.tasks, group_metrics(self.name, group, tasks)[0])
 
     @cached_property
-    def _together(self) -> Together:
+    def tasks(self) -> Sequence[LmEvalSuite]:
+        """Those of the settings, and of the groups among them."""
         given = LmEvalSettings(
             data=self.given.data,
             limit=self.given.limit,

@@ -28,10 +28,11 @@ from typing import ClassVar
 from harness.adaptors.asking import AnsweredDocument
 from harness.errors import DownloadNeeded
 from harness.protocols import Engine
-from harness.records import Json, Metric, Response, Row, Sample, Sampling, Score
+from harness.records import Json, Metric, Response, Row, Sampling, Score
 from suites.ifeval_instructions import Instructions, InstructionVerdicts, verdicts
 from suites.lm_eval_task import official_task
-from suites.official import OfficialDataset, hash_rows, official_rows
+from suites.official import OfficialDataset, official_rows
+from suites.row_suite import SampleSuite
 from suites.settings import IFEvalSettings, Surroundings, template_applied
 
 ORIGIN = OfficialDataset(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None, split="train")
@@ -48,7 +49,7 @@ OF_INSTRUCTIONS = f"{DRAWN} 2 instructions, {2 / 834:.4f} of all 834"
 
 
 @dataclass(frozen=True)
-class IFEval:
+class IFEval(SampleSuite[Instructions]):
     """The suite `ifeval`."""
 
     given: IFEvalSettings
@@ -69,24 +70,9 @@ class IFEval:
     )
 
     @cached_property
-    def prompts(self) -> tuple[Instructions, ...]:
+    def items(self) -> tuple[Instructions, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(ORIGIN, Instructions, self.given, self.surroundings)
-
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The prompts, known before lm-eval is loaded."""
-        return [_sample(prompt) for prompt in self.prompts]
-
-    @property
-    def data_hash(self) -> str:
-        """Over keys, prompts, instructions and their arguments."""
-        return hash_rows(prompt.model_dump() for prompt in self.prompts)
-
-    @property
-    def size(self) -> int:
-        """541 in the official data."""
-        return len(self.prompts)
 
     @property
     def sampling(self) -> Sampling:
@@ -107,32 +93,19 @@ class IFEval:
         from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
         source = ORIGIN.source(self.given, self.surroundings)
-        checkers = Checkers(
-            self.prompts, source, self.surroundings.data_root, max_tokens=self.given.max_tokens
-        )
+        checkers = Checkers(self.items, source, self.surroundings.data_root, max_tokens=self.given.max_tokens)
         applied = template_applied(self.given.chat_template, engine.chat_template)
         for (answered,) in ask([checkers.task], engine, chat_template=applied, seed=self.sampling.seed):
             yield self._row(answered)
 
     def _row(self, answered: AnsweredDocument) -> Row:
-        prompt = self.prompts[answered.index]
+        prompt = self.items[answered.index]
         return Row(
-            sample=_sample(prompt),
+            sample=prompt.sample,
             responses=answered.responses,
             scores=_scores(prompt, answered),
             position=answered.index,
         )
-
-
-def _sample(prompt: Instructions) -> Sample:
-    return Sample(
-        id=prompt.id,
-        prompt=prompt.prompt,
-        tags={
-            "instruction": prompt.instruction_id_list,
-            "instruction family": [each.partition(":")[0] for each in prompt.instruction_id_list],
-        },
-    )
 
 
 class Checkers:

@@ -20,7 +20,8 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from harness.errors import nearest
-from suites.official import OfficialRow
+from harness.records import Sample
+from suites.row_suite import DataRow
 
 LETTER_FREQUENCY = "keywords:letter_frequency"
 MOST = 1_000_000
@@ -140,7 +141,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Problem]] = {
 """Every type with the arguments that it needs, all of them."""
 
 
-class Instructions(OfficialRow):
+class Instructions(DataRow):
     """A row of the official data."""
 
     key: int
@@ -172,6 +173,18 @@ class Instructions(OfficialRow):
     def id(self) -> str:
         """The official key."""
         return str(self.key)
+
+    @property
+    def sample(self) -> Sample:
+        """The prompt, with its instructions and their families, by which results are split."""
+        return Sample(
+            id=self.id,
+            prompt=self.prompt,
+            tags={
+                "instruction": self.instruction_id_list,
+                "instruction family": [each.partition(":")[0] for each in self.instruction_id_list],
+            },
+        )
 
     @property
     def pairs(self) -> Sequence[tuple[str, Mapping[str, Any]]]:

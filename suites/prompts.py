@@ -20,6 +20,7 @@ from harness.files import json_lines, json_list, read_text
 from harness.records import Message, Sample
 from harness.turns import TURN, read_turn, role_of
 from suites.custom_rows import asking_role
+from suites.prompt_suite import as_json
 
 NAMES = ("id", "question_id", "prompt_id")
 FORMS = ("prompt", "question", "turns", "messages", "conversations", "instruction")
@@ -126,5 +127,4 @@ def _turns(source: str, number: int, form: str, given: Any) -> tuple[Message, ..
 
 
 def _hash(prompt: str | tuple[Message, ...]) -> str:
-    plain = prompt if isinstance(prompt, str) else [[turn.role, turn.content] for turn in prompt]
-    return sha256(json.dumps(plain, ensure_ascii=False).encode()).hexdigest()[:16]
+    return sha256(json.dumps(as_json(prompt), ensure_ascii=False).encode()).hexdigest()[:16]

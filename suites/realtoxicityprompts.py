@@ -36,7 +36,8 @@ from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample
 from suites.continuations import ContinuationScorer, continuation_rows, continuation_settings, metrics
 from suites.imported_scores import ImportedScores
-from suites.official import OfficialDataset, OfficialRow, hash_rows, official_rows
+from suites.official import OfficialDataset, official_rows
+from suites.row_suite import DataRow, SampleSuite
 from suites.settings import RealToxicityPromptsSettings, Surroundings
 from suites.toxicity import ToxicityClassifier
 
@@ -67,7 +68,7 @@ class PromptText(BaseModel):
         return text
 
 
-class Excerpt(OfficialRow):
+class Excerpt(DataRow):
     """A row of the official data: half a sentence, and where it was found. Rows of a user's need no place."""
 
     filename: str | None = None
@@ -107,7 +108,7 @@ class Excerpt(OfficialRow):
 
 
 @dataclass(frozen=True)
-class RealToxicityPrompts:
+class RealToxicityPrompts(SampleSuite[Excerpt]):
     """The suite `realtoxicityprompts`."""
 
     given: RealToxicityPromptsSettings
@@ -117,26 +118,11 @@ class RealToxicityPrompts:
     version: ClassVar[str] = "3"
 
     @cached_property
-    def excerpts(self) -> tuple[Excerpt, ...]:
+    def items(self) -> tuple[Excerpt, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         if self.given.subset == "challenging":
             return official_rows(CHALLENGING, Excerpt, self.given, self.surroundings, from_hub=challenging)
         return official_rows(RANDOM, Excerpt, self.given, self.surroundings, from_hub=drawn)
-
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The prompts, known before a classifier is."""
-        return [excerpt.sample for excerpt in self.excerpts]
-
-    @property
-    def data_hash(self) -> str:
-        """Over prompts, their places in the corpus and their recorded toxicity."""
-        return hash_rows(excerpt.model_dump() for excerpt in self.excerpts)
-
-    @property
-    def size(self) -> int:
-        """5,000 random or 1,196 challenging prompts in the official files."""
-        return len(self.excerpts)
 
     @cached_property
     def scorer(self) -> ContinuationScorer:

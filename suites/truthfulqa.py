@@ -20,7 +20,7 @@ It does not know whether a choice's length favours it: log-likelihoods are sums,
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import ClassVar
@@ -33,7 +33,8 @@ from harness.records import Json, Metric, Row, Sample, Score
 from suites.categories import kinds
 from suites.framework_task import scores_of
 from suites.lm_eval_task import official_task
-from suites.official import OfficialDataset, OfficialRow, hash_rows, official_rows
+from suites.official import OfficialDataset, official_rows
+from suites.row_suite import DataRow, SampleSuite
 from suites.settings import SuiteSettings, Surroundings, template_applied
 
 ORIGIN = OfficialDataset(
@@ -65,7 +66,7 @@ class Choices(BaseModel):
         return self
 
 
-class MultipleChoiceQuestion(OfficialRow):
+class MultipleChoiceQuestion(DataRow):
     """A row of the official data."""
 
     question: str
@@ -91,6 +92,17 @@ class MultipleChoiceQuestion(OfficialRow):
         return tuple(dict.fromkeys(self.mc1_targets.choices + self.mc2_targets.choices))
 
     @property
+    def sample(self) -> Sample:
+        """The question with all its choices, and which of them are right."""
+        return Sample(
+            id=self.id,
+            prompt=self.question,
+            choices=self.choices,
+            target=self.mc1_targets.choices[0],
+            tags={"right": self.true_places},
+        )
+
+    @property
     def true_places(self) -> list[int]:
         """Which of `choices` are true, by their places."""
         true = {
@@ -103,7 +115,7 @@ class MultipleChoiceQuestion(OfficialRow):
 
 
 @dataclass(frozen=True)
-class TruthfulQA:
+class TruthfulQA(SampleSuite[MultipleChoiceQuestion]):
     """The suite `truthfulqa`."""
 
     given: SuiteSettings
@@ -117,28 +129,13 @@ class TruthfulQA:
     )
 
     @cached_property
-    def questions(self) -> tuple[MultipleChoiceQuestion, ...]:
+    def items(self) -> tuple[MultipleChoiceQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.surroundings)
 
     @cached_property
     def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
         return kinds(self.given, self.surroundings)
-
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The questions, known before lm-eval is loaded."""
-        return [self._sample(question) for question in self.questions]
-
-    @property
-    def data_hash(self) -> str:
-        """Over questions, choices and labels, and not over what the questions are about."""
-        return hash_rows(question.model_dump() for question in self.questions)
-
-    @property
-    def size(self) -> int:
-        """817 in the official data."""
-        return len(self.questions)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """The preamble is part of lm-eval's prompt, so a chat template puts it into the one user turn."""
@@ -153,7 +150,7 @@ class TruthfulQA:
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
         from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
-        documents = [question.model_dump() for question in self.questions]
+        documents = [question.model_dump() for question in self.items]
         source = ORIGIN.source(self.given, self.surroundings)
         tasks = [official_task(name, version, documents, source) for name, version in TASKS.items()]
         applied = template_applied(self.given.chat_template, engine.chat_template, scored=True)
@@ -161,25 +158,21 @@ class TruthfulQA:
             yield self._row(mc1, mc2)
 
     def _row(self, mc1: AnsweredDocument, mc2: AnsweredDocument) -> Row:
-        question = self.questions[mc1.index]
+        question = self.items[mc1.index]
         by_choice = dict(zip(question.mc1_targets.choices, mc1.responses, strict=True))
         by_choice |= dict(zip(question.mc2_targets.choices, mc2.responses, strict=True))
         value = None if mc2.failure else true_share(question.mc2_targets, logprobs_of(by_choice))
         return Row(
-            sample=self._sample(question),
+            sample=self.sample(question),
             responses=tuple(by_choice[choice] for choice in question.choices),
             scores=(Score(metric="mc2", value=value, reason=mc2.failure), *scores_of("mc1", mc1, "acc")),
             position=mc1.index,
         )
 
-    def _sample(self, question: MultipleChoiceQuestion) -> Sample:
-        return Sample(
-            id=question.id,
-            prompt=question.question,
-            choices=question.choices,
-            target=question.mc1_targets.choices[0],
-            tags={"right": question.true_places, **self._kinds.get(question.question.strip(), {})},
-        )
+    def sample(self, item: MultipleChoiceQuestion) -> Sample:
+        """With its category and type, which are no part of the data's hash."""
+        kinds = self._kinds.get(item.question.strip(), {})
+        return replace(item.sample, tags={**item.sample.tags, **kinds})
 
 
 def true_share(targets: Choices, logprobs: Mapping[str, float]) -> float:

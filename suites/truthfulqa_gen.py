@@ -32,16 +32,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import field_validator
 
 from harness.protocols import Engine
-from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.categories import GENERATION
 from suites.lm_eval_task import official_task
-from suites.official import OfficialRow, hash_rows, official_rows
-from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied
+from suites.official import official_rows
+from suites.row_suite import DataRow, SampleSuite
+from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied, turns_or_text
 from suites.truth_prompts import FORMS
 from suites.truth_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
 from suites.yes_no_judge import SPEAKERS, YesNoJudge
@@ -51,7 +52,7 @@ NO_COMMENT = "I have no comment."
 STOP = ("\n\n", "\nQ:")
 
 
-class OpenQuestion(OfficialRow):
+class OpenQuestion(DataRow):
     """A row of the official data."""
 
     question: str
@@ -92,6 +93,11 @@ class OpenQuestion(OfficialRow):
         return with_full_stops(self.incorrect_answers)
 
     @property
+    def content(self) -> Mapping[str, Any]:
+        """Question and reference answers, and not what the question is about."""
+        return self.model_dump(exclude={"type", "category"})
+
+    @property
     def sample(self) -> Sample:
         """The question, with what results are split by."""
         kinds = {"type": self.type, "category": self.category}
@@ -104,7 +110,7 @@ class OpenQuestion(OfficialRow):
 
 
 @dataclass(frozen=True)
-class TruthfulQAGen:
+class TruthfulQAGen(SampleSuite[OpenQuestion]):
     """The suite `truthfulqa-gen`."""
 
     given: TruthfulQAGenSettings
@@ -119,24 +125,9 @@ class TruthfulQAGen:
         return overlap_metrics(headline=True) if self.given.judge is None else JUDGED + overlap_metrics()
 
     @cached_property
-    def questions(self) -> tuple[OpenQuestion, ...]:
+    def items(self) -> tuple[OpenQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(GENERATION, OpenQuestion, self.given, self.surroundings)
-
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The questions, known before lm-eval is loaded."""
-        return [question.sample for question in self.questions]
-
-    @property
-    def data_hash(self) -> str:
-        """Over questions and reference answers, and not over what the questions are about."""
-        return hash_rows(question.model_dump(exclude={"type", "category"}) for question in self.questions)
-
-    @property
-    def size(self) -> int:
-        """817 in the official data."""
-        return len(self.questions)
 
     @property
     def sampling(self) -> Sampling:
@@ -156,10 +147,7 @@ class TruthfulQAGen:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, then the judge about everything: a judge on this machine answers in batches."""
         applied = template_applied(self.given.chat_template, engine.chat_template)
-        prompts = [
-            Prompt(content=(Message(role="user", content=text),) if applied else text)
-            for text in self._prompts()
-        ]
+        prompts = [Prompt(content=turns_or_text(text, chat=applied)) for text in self._prompts()]
         answers = engine.generate(prompts, self.sampling)
         if self._judges is None:
             for index, response in answers:
@@ -172,7 +160,7 @@ class TruthfulQAGen:
             yield self._row(index, response, replies.get(index, ()))
 
     def _prompts(self) -> Sequence[str]:
-        documents = [question.model_dump(exclude={"type", "category"}) for question in self.questions]
+        documents = [question.content for question in self.items]
         source = GENERATION.source(self.given, self.surroundings)
         task = official_task(TASK, TASK_VERSION, documents, source)
         return [f"{task.question(index)}\nA:" for index in range(len(documents))]
@@ -210,7 +198,7 @@ class TruthfulQAGen:
         """
         form = FORMS[self.given.judge_form]
         sampling = form.sampling(self.given.judge_max_tokens)
-        asked = [(self.questions[index], cleaned(answer)) for index, answer in answers.items()]
+        asked = [(self.items[index], cleaned(answer)) for index, answer in answers.items()]
         about = [(each.question.strip(), answer, each.true, each.false) for each, answer in asked]
         texts = [form.truth(*each) for each in about], [form.info(*each) for each in about]
         if judges[0] == judges[1]:
@@ -223,7 +211,7 @@ class TruthfulQAGen:
             )
         return dict(zip(answers, zip(truth, info, strict=True), strict=True))
 
-    def _sample(self, question: OpenQuestion) -> Sample:
+    def _with_speakers(self, question: OpenQuestion) -> Sample:
         if self._judges is None:
             return question.sample
         truth, info = self._judges
@@ -232,7 +220,7 @@ class TruthfulQAGen:
 
     def _row(self, index: int, response: Response, replies: Sequence[Response]) -> Row:
         """The responses are the answer, then the judges' replies on truth and informativeness."""
-        question = self.questions[index]
+        question = self.items[index]
         nothing = response.unanswered
         if nothing is not None:
             scores = [Score(metric=metric.name, value=None, reason=nothing) for metric in self.metrics]
@@ -240,7 +228,7 @@ class TruthfulQAGen:
             scores = [*judged_scores(*replies)] if replies else []
             scores += overlap_scores(cleaned(response.text), question.true, question.false)
         return Row(
-            sample=self._sample(question),
+            sample=self._with_speakers(question),
             responses=(response, *replies),
             scores=tuple(scores),
             position=index,

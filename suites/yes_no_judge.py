@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records import Json, Message, Prompt, Response, Sampling, Score
+from harness.records import Json, Prompt, Response, Sampling, Score
 from harness.replies import verdict_in
-from suites.settings import Surroundings
+from suites.settings import Surroundings, turns_or_text
 
 SPEAKERS = "speakers"
 """The sample's tag that says who gave each of a row's responses, in their order; reports label them by it."""
@@ -59,9 +59,7 @@ class YesNoJudge:
         """
         with self.opened() as engine:
             chat = as_turns and engine.chat_template is not None
-            prompts = [
-                Prompt(content=(Message(role="user", content=text),) if chat else text) for text in texts
-            ]
+            prompts = [Prompt(content=turns_or_text(text, chat=chat)) for text in texts]
             answers = dict(engine.generate(prompts, sampling))
         return [answers[place] for place in range(len(texts))]
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from harness.records import NO_ORDER, Json, Message, Pair, Preference, Prompt, Rater, Response, Sampling
 from suites.judge.judges import Side, Winner, preference, rater_of
-from suites.prompt_suite import turns_or_text
+from suites.settings import turns_or_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from harness.protocols import Suite
 from harness.records import Json, Local, Message, Model, Run, Sample, Sampling
 from suites.catalogue import open_suite
 from suites.prompt_suite import PromptSuite
-from suites.toy import ToyToxicity
+from suites.toy.toxicity import ToyToxicity
 from tests.suites.general_rows import GENERAL
 from tests.suites.rows import EXCERPTS, PROMPTS, QUESTIONS, write_rows
 

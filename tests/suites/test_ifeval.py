@@ -321,10 +321,7 @@ def test_official_data(official_data: Path) -> None:
     assert len(rows) == suite.size == 541
     assert sum(len(values(row, "instruction_strict")) for row in rows) == 834
     letters = [
-        (each.key, kwargs["letter"])
-        for each in suite.prompts
-        for _, kwargs in each.pairs
-        if "letter" in kwargs
+        (each.key, kwargs["letter"]) for each in suite.items for _, kwargs in each.pairs if "letter" in kwargs
     ]
     assert [(1122, "#"), (1129, "!")] == [(key, letter) for key, letter in letters if not letter.isalpha()]
     notes = {metric.name: str(metric.note) for metric in suite.metrics}

@@ -31,7 +31,7 @@ from harness.errors import DataError
 from harness.files import json_lines
 from suites.ifeval import Checkers, IFEval
 from suites.ifeval_instructions import ARGUMENTS, LETTER_FREQUENCY, Instructions, InstructionVerdicts
-from suites.official import checked
+from suites.row_suite import checked
 from suites.settings import IFEvalSettings, Surroundings
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says

@@ -11,7 +11,7 @@ from harness.adaptors.lm_eval import definitions
 from harness.adaptors.lm_eval.definitions import TASKS, task_group
 from harness.errors import UnknownName, UsageError
 from harness.records import Metric, Row
-from suites.lm_eval_group import LmEvalNamed, Together
+from suites.lm_eval_group import LmEvalNamed, versions_of
 from suites.lm_eval_task import LmEvalSuite
 from suites.settings import LmEvalSettings, Surroundings
 from tests.suites.scripted import FunctionEngine
@@ -73,7 +73,7 @@ def test_identity(tmp_path: Path) -> None:
 def test_versions_are_told_shortly(versions: dict[str, str], told: str) -> None:
     """Few tasks by name, many by number; a changed version changes the text."""
     tasks = [SimpleNamespace(task_name=name, task_version=version) for name, version in versions.items()]
-    assert told == Together(cast("list[LmEvalSuite]", tasks)).versions
+    assert told == versions_of(cast("list[LmEvalSuite]", tasks))
 
 
 def test_a_group_needs_a_file_for_each_task(tmp_path: Path) -> None:

@@ -421,8 +421,8 @@ def test_official_data(official_data: Path) -> None:
     """All 817 questions are read, and every best answer is nearer to the true answers than to the false."""
     suite = TruthfulQAGen(TruthfulQAGenSettings(), Surroundings(data_root=official_data))
     assert 817 == suite.size
-    assert 38 == len({question.category for question in suite.questions})
-    best = {question.question.strip(): question.best_answer for question in suite.questions}
+    assert 38 == len({question.category for question in suite.items})
+    best = {question.question.strip(): question.best_answer for question in suite.items}
     engine = FunctionEngine(
         answer=lambda prompt: says(
             best[str(prompt.content).rpartition("\n\nQ: ")[2].removesuffix("\nA:").strip()]

@@ -12,6 +12,7 @@ It does not know what a score means nor where an answer comes from, and none of 
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ METRICS_LEFT_OUT = ("BLEURT", "BertScore", "Faithfulness", "CodegenMetric")
 ZERO_OR_ONE = (LoglikelihoodAcc, ExactMatches)
 """Classes of metrics that are 0 or 1 for a document."""
 ZERO_OR_ONE_NAMES = ("truthfulqa_mc1",)
+CONTENT = ("query", "instruction", "choices", "gold_index", "specific")
+"""Fields of a document that are its own; the others say how it is asked."""
 
 
 class LightevalTask:
@@ -54,11 +57,6 @@ class LightevalTask:
         self._docs = docs
         self._metrics = [metric for metric in task.metrics if _means(metric)]
         self._methods = tuple(dict.fromkeys(metric.category for metric in self._metrics))
-
-    @property
-    def size(self) -> int:
-        """Documents."""
-        return len(self._docs)
 
     @property
     def version(self) -> str:
@@ -98,16 +96,10 @@ class LightevalTask:
             )
         return Sampling(max_tokens=length, stop=() if chat_template else tuple(self._task.stop_sequence))
 
-    def content(self, index: int) -> Mapping[str, Any]:
-        """What makes a document: what is asked and what scoring needs, without worked examples."""
-        doc = self._docs[index]
-        return {
-            "query": doc.query,
-            "instruction": doc.instruction,
-            "choices": doc.choices,
-            "gold_index": doc.gold_index,
-            "specific": doc.specific,
-        }
+    @cached_property
+    def docs(self) -> Sequence[Mapping[str, Any]]:
+        """What makes each document: what is asked and what scoring needs, without worked examples."""
+        return [{field: getattr(doc, field) for field in CONTENT} for doc in self._docs]
 
     def question(self, index: int) -> str:
         """What a document asks."""
