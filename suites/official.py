@@ -4,7 +4,7 @@ A user's file (`data = "…"`) comes before the folder of official data (`HARNES
 hub.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,20 +65,25 @@ def official_rows(
     origin.check(settings, surroundings)
     file, source = origin.place(settings, surroundings), origin.source(settings, surroundings)
     if file is None:
-        rows = from_hub(checked(source, schema, enumerate(_hub_rows(origin), start=1)))
+        instead = f"set HARNESS_DATA to a folder that holds {origin.file}, or `data` to such a file"
+        hub = hub_rows(origin.hub, origin.config, split=origin.split, instead=instead)
+        rows = from_hub(checked(source, schema, hub))
     else:
         rows = checked(source, schema, json_lines(file))
     return tuple(rows[: settings.limit])
 
 
-def _hub_rows(origin: OfficialDataset) -> Sequence[Mapping[str, Any]]:
+def hub_rows(
+    dataset: str, config: str | None = None, *, split: str, instead: str
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The numbered rows of a split. Raises DownloadNeeded, which says what to do `instead`."""
     # imported here because datasets takes seconds to import, and files need none of it
     from datasets import load_dataset  # noqa: PLC0415
 
     try:
-        return list(load_dataset(origin.hub, origin.config, split=origin.split))
+        rows = list(load_dataset(dataset, config, split=split))
     except (OSError, RuntimeError) as error:
         raise DownloadNeeded(
-            f"{origin.hub} cannot be had from the hub ({why_nothing_came(error)}); set HARNESS_DATA to a "
-            f"folder that holds {origin.file}, or `data` to such a file"
+            f"{dataset} cannot be downloaded from the hub ({why_nothing_came(error)}); {instead}"
         ) from error
+    yield from enumerate(rows, start=1)
