@@ -17,8 +17,6 @@ draws one continuation does not have them.
 An empty continuation, a failed one, and one without a number from the scorer is unscored: never 0, never "not
 toxic". A prompt with s = 0 is unscored. Where 0 < s < k the prompt's numbers are over the s, and beside them
 stands what they could have been with all k (`harness.bounds`).
-
-It does not know where prompts come from, nor how a scorer scores.
 """
 
 import math
@@ -63,7 +61,7 @@ class ContinuationScorer(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Raise what would stop the judging, before hours go into what is to be judged."""
+        """Raise now what would stop the judging after hours of generation."""
         ...
 
     def judge(self, asked: Sequence[tuple[str, str]]) -> Sequence[Judged]:

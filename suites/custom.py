@@ -6,8 +6,6 @@
 
 It is stored, paired, split and reported as the official suites are. Its conditions (the rule, for a Python
 function the hash of its module, sampling, the rows) are part of every run.
-
-It does not know who will be asked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +24,7 @@ from suites.rules import CHOICE, TEXTUAL, FunctionRule, TextRule, load_function
 from suites.settings import Surroundings, template_applied, turns_or_text
 
 PATIENCE = 1.0
-"""Seconds of the processor that a rule may take on one answer: a regular expression can take years."""
+"""Processor seconds that a rule may take on one answer: a regular expression can take years."""
 
 
 def open_custom(name: str, given: CustomSettings, surroundings: Surroundings) -> Suite:

@@ -3,8 +3,6 @@
 A row is a JSON object with `prompt` (text, or turns), `target` (what would be right: a text, a number, or a
 list of them), for the rule `choice` also `choices`, perhaps `id`, and any other fields: tags, by which
 results can be split, and which a user's function sees.
-
-It does not know how anything is asked or scored.
 """
 
 import json

@@ -10,8 +10,8 @@ with `instruction` and `instances`. Without it they come from a file of the fold
 MT-Bench's questions unless `prompts` names another.
 
 A judgement that cannot be read is no score, nor is an answer that is empty, which deepeval does not judge:
-the score stays empty, with the reason. It does not know whether a judge is right, nor whether it prefers its
-own kind of answers.
+the score stays empty, with the reason. Whether a judge is right, or prefers its own kind of answers, only
+people's ratings can show.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,7 +111,7 @@ class DeepEvalSuite(RowSuite[PromptRow]):
         return {"prompt": item.prompt}
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """What is judged by, and who judges, are the scorer's identity."""
+        """Criteria and judge are the scorer's identity."""
         return {
             "chat_template": template_applied(self.given.chat_template, chat_template),
             "sampling": asdict(self._sampling),

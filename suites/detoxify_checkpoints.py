@@ -4,8 +4,7 @@ A checkpoint is a pickle, and reading a pickle can run code. So none is trusted:
 unpickler to which every class is inert and every tensor absent, and its weights by torch as weights and plain
 values only. What holds more than those is refused, with the reason.
 
-The description is cheap and needs no model library: what a suite measures depends on the classes in it. It
-does not know how texts are classified.
+The description is cheap and needs no model library: what a suite measures depends on the classes in it.
 """
 
 import pickle

@@ -35,13 +35,12 @@ def suite_metrics(suite: str, found: Sequence[TaskMetric]) -> tuple[Metric, ...]
     )
 
 
-def scores_of(metric: str, answered: AnsweredDocument, task_metric: str, parts: int = 1) -> tuple[Score, ...]:
-    """A metric's scores from what a task made of a document; `parts` without a value where it failed."""
-    if answered.failure is not None:
-        return (Score(metric=metric, value=None, reason=answered.failure),) * parts
+def scores_of(metric: str, answered: AnsweredDocument, task_metric: str) -> tuple[Score, ...]:
+    """A metric's scores from what a task made of a document; one without a value where it gave none."""
     values = answered.values.get(task_metric, ())
     if not values:
-        return (Score(metric=metric, value=None, reason="the task gave no value"),) * parts
+        reason = answered.failure or "the task gave no value"
+        return (Score(metric=metric, value=None, reason=reason),)
     return tuple(
         Score(metric=metric, value=value)
         if math.isfinite(value)
@@ -118,7 +117,7 @@ class DocumentSuite(RowSuite[Mapping[str, Any]]):
 
 
 def document_ids(docs: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """A hash of each document; equal documents are told apart by their order."""
+    """A hash of each document; equal documents are distinguished by their order."""
     seen: Counter[str] = Counter()
     ids = []
     for doc in docs:

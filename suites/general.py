@@ -1,17 +1,16 @@
-"""General ability: what a model could do before it was aligned, and by how much of that it paid.
+"""General ability: what a model could do before it was aligned, and how much of it alignment cost.
 
 Tasks of lm-eval, by its own definitions and versions, zero-shot as these say: HellaSwag (Zellers et al. 2019,
 https://arxiv.org/abs/1905.07830), ARC easy (Clark et al. 2018, https://arxiv.org/abs/1803.05457), PIQA (Bisk
 et al. 2020, https://arxiv.org/abs/1911.11641), WinoGrande (Sakaguchi et al. 2020,
 https://arxiv.org/abs/1907.10641) and LAMBADA in OpenAI's version (Paperno et al. 2016,
-https://arxiv.org/abs/1606.06031). Others, MMLU among them, by `tasks`.
+https://arxiv.org/abs/1606.06031). `tasks` names others, such as MMLU.
 
 One metric per task, named after it: accuracy, for HellaSwag that of the choice likeliest per character, as is
-usual. None is a headline unless `headline` says so. A comparison tells the loss of each against `margin`:
+usual. None is a headline unless `headline` says so. A comparison holds the loss of each against `margin`:
 general ability is the price of alignment and not its aim (`harness.price`).
 
-A group of tasks is one metric, over all its documents, also shown task by task. It does not know what a task
-measures.
+A group of tasks is one metric, over all its documents, also shown task by task.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,7 +86,7 @@ class General(TasksTogether):
 
     @cached_property
     def _groups(self) -> Mapping[str, "TaskGroup"]:
-        """Those of the asked names that are groups."""
+        """The groups among the names."""
         found = {name: _group(name) for name in self.given.tasks}
         return {name: group for name, group in found.items() if group is not None}
 

@@ -157,8 +157,8 @@ def _scores(prompt: Instructions, answered: AnsweredDocument) -> tuple[Score, ..
 def _make_scoring_repeatable() -> None:
     """Seed language detection, which otherwise judges one text in two ways on two days.
 
-    The checker also logs every text that has no language to detect; it counts it as following, and we say
-    nothing of it while answers are shown as they come.
+    The checker also logs every text that has no language to detect, and counts it as following; the log is
+    silenced, since answers are shown as they come.
     """
     from langdetect import DetectorFactory  # noqa: PLC0415  # only scoring needs it
 
@@ -167,7 +167,7 @@ def _make_scoring_repeatable() -> None:
 
 
 def _need_sentence_data(data_root: Path | None) -> None:
-    """See to it that nltk finds `punkt_tab`, with which answers are cut into sentences.
+    """Make nltk find `punkt_tab`, which cuts answers into sentences.
 
     Raises DownloadNeeded where it is nowhere on this machine and cannot be downloaded.
     """

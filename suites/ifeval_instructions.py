@@ -2,14 +2,12 @@
 
 The 25 types are those of the official code, https://github.com/google-research/google-research/tree/master/
 instruction_following_eval at 26d8ccd. Its checkers make up an argument that they are not given, at random,
-and take some wrong ones without a word; so every argument is checked here, before a model is asked.
+and accept some wrong ones silently; so every argument is checked here, before a model is asked.
 
 An answer's verdicts are the official checkers', with one exception. Keys 1122 and 1129 of the official data
 ask for `#` and `!`, through an instruction that counts letters: the official code finds that these are none
 and counts a letter that it draws at random, anew for each scoring, so that its verdict means nothing. Here
 the character that the prompt asks for is counted.
-
-It does not know where rows and answers come from, nor how the checkers are run.
 """
 
 import re
@@ -27,38 +25,12 @@ LETTER_FREQUENCY = "keywords:letter_frequency"
 MOST = 1_000_000
 """Words, letters or sentences that an instruction can ask for: far more than a model can write."""
 RELATIONS = ("less than", "at least")
-# fmt: off - one per line would be a page
+# one per line would be a page
+# fmt: off
 LANGUAGES = (
-    "en",
-    "es",
-    "pt",
-    "ar",
-    "hi",
-    "fr",
-    "ru",
-    "de",
-    "ja",
-    "it",
-    "bn",
-    "uk",
-    "th",
-    "ur",
-    "ta",
-    "te",
-    "bg",
-    "ko",
-    "pl",
-    "he",
-    "fa",
-    "vi",
-    "ne",
-    "sw",
-    "kn",
-    "mr",
-    "gu",
-    "pa",
-    "ml",
-    "fi",
+    "en", "es", "pt", "ar", "hi", "fr", "ru", "de", "ja", "it",
+    "bn", "uk", "th", "ur", "ta", "te", "bg", "ko", "pl", "he",
+    "fa", "vi", "ne", "sw", "kn", "mr", "gu", "pa", "ml", "fi",
 )
 # fmt: on
 """The languages that the official checkers know, by ISO 639-1 code."""

@@ -4,8 +4,8 @@ lighteval writes the prompts and scores the documents; engine, store and statist
 that are means over documents are reported, since only those can be paired by document. Documents come from
 the hub, or from a JSONL file in the task's schema.
 
-Name, version and metrics of such a suite are lighteval's to say, so unlike the others it is not cheap to
-open: lighteval is imported, which takes seconds. It does not know what a task measures.
+lighteval determines the version and metrics of such a suite, so they are not cheap to read: importing
+lighteval takes seconds.
 """
 
 from collections.abc import Iterator, Mapping

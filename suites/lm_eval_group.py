@@ -5,8 +5,6 @@ named by its task and itself, and pairs by that.
 
 A group's metrics are means over all documents of its tasks, which is lm-eval's mean where the group weighs by
 size. A tag of lm-eval's has no mean; its tasks are taken together in the same way.
-
-It does not know what a task measures.
 """
 
 from abc import ABC, abstractmethod
@@ -103,7 +101,7 @@ def opened(
 
 
 def _shared(values: Mapping[str, Json]) -> Json:
-    """One value where it is everybody's."""
+    """The value that all share; by task where they differ."""
     first = next(iter(values.values()))
     return first if all(value == first for value in values.values()) else values
 

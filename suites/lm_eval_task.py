@@ -3,8 +3,8 @@
 Only metrics that are means over documents are reported, since only those can be paired by document: a
 corpus's BLEU or F1 is left out. Documents come from the hub, or from a JSONL file in the task's schema.
 
-Name, version and metrics of such a suite are lm-eval's to say, so unlike the others it is not cheap to open:
-lm-eval is imported, which takes seconds. It does not know what a task measures.
+lm-eval determines the version and metrics of such a suite, so they are not cheap to read: importing lm-eval
+takes seconds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,16 +87,9 @@ class LmEvalSuite(DocumentSuite):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per document."""
-        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import ask_apart  # noqa: PLC0415  # see official_task
 
-        asked = ask(
-            [self.task],
-            engine,
-            chat_template=self._template_applied(engine.chat_template),
-            num_fewshot=self.num_fewshot,
-            seed=self.given.seed,
-        )
-        for (answered,) in asked:
+        for _, answered in ask_apart([self.posed(engine.chat_template)], engine):
             yield self.row(answered)
 
     def posed(self, chat_template: str | None) -> "Posed":

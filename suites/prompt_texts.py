@@ -1,9 +1,7 @@
-"""What a suite asks, read without asking a model: for those who must keep it out of training data.
+"""The texts that a suite asks, read without a model, so that they can be kept out of training data.
 
-A suite that knows its samples beforehand is read as it is. Any other, a foreign framework's task or a
+A suite that knows its samples beforehand is read as it is. Any other, such as a framework's task or a
 package's suite, is asked of an engine that says nothing, which may take seconds.
-
-It does not know who wants to know, or why.
 """
 
 from collections.abc import Iterable, Iterator

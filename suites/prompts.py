@@ -3,8 +3,6 @@
 A row asks by `prompt` (a text, or turns), `question`, `turns` (of a user; the first is asked), `messages`
 (asked up to the first answer), or `instruction` with or without an input. `id`, `question_id` or `prompt_id`
 names it; otherwise a hash of what is asked does.
-
-It does not know who is asked.
 """
 
 import json

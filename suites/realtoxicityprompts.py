@@ -87,7 +87,7 @@ class Excerpt(DataRow):
         return digest if self._time == 1 else f"{digest}-{self._time}"
 
     def again(self, time: int) -> Self | None:
-        """Equal prompts without places are told apart by their order."""
+        """Equal prompts without places are distinguished by their order."""
         if self._has_a_place:
             return None
         copy = self.model_copy()

@@ -1,11 +1,9 @@
-"""What an answer is worth, for a user's own suite: the rules of the house, and a user's Python function.
+"""What an answer is worth, for a user's own suite: the built-in rules, and a user's Python function.
 
 A function is `module:function`, from a module that is installed or lies beside harness.toml, or the name
 under which an installed package declares one in the entry point group `harness.rules`. It is called with the
 answer's text and the row as the file has it, and returns a number from 0 to 1, True or False, or None for an
 answer that cannot be scored.
-
-It does not know where answers and rows come from.
 """
 
 import re
@@ -37,7 +35,7 @@ def known_rules() -> list[str]:
     return [*TEXTUAL, CHOICE, *(point.name for point in entry_points(group=GROUP))]
 
 
-# ---------------------------------------------------------------- the rules of the house
+# ---------------------------------------------------------------- built-in rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,14 +121,14 @@ class FunctionRule:
         except RAISED as error:
             raise WorkFailed(
                 f"{where}: rule {self.name!r} raised {type(error).__name__}: {error}; the answers are kept: "
-                "mend the rule, and the same command goes on"
+                "correct the rule and run the same command again"
             ) from error
         if value is None:
             return Score(metric=self.metric, value=None, reason="the rule gave no score")
         if not isinstance(value, int | float) or not 0 <= value <= 1:
             raise WorkFailed(
                 f"{where}: rule {self.name!r} gave {value!r}, where a number from 0 to 1, True, False or "
-                "None was expected; the answers are kept: mend the rule, and the same command goes on"
+                "None was expected; the answers are kept: correct the rule and run the same command again"
             )
         return Score(metric=self.metric, value=float(value))
 

@@ -1,7 +1,7 @@
 """What a user may set per suite: the schema of `[suites.NAME]` in harness.toml.
 
-A suite's settings model is listed beside the suite in `suites.catalogue`. It does not know where the data
-root is nor what a pipeline's name stands for: that comes in `Surroundings`, when a suite is opened.
+A suite's settings model is listed beside the suite in `suites.catalogue`. Where the data root is and what a
+pipeline's name stands for comes in `Surroundings`, when a suite is opened.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class Surroundings:
     judge: Callable[[str], Engine] = no_judge
     """An engine for the registered model or pipeline of this name, to judge answers with.
 
-    It remembers, is loaded when it is first asked something new, and is to be closed by who asked. Its
+    It remembers its answers and loads the model at the first new question; the caller closes it. Its
     fingerprint and chat template are cheap. Raises UnknownName, and what opening the model raises.
     """
 

@@ -6,9 +6,7 @@ configuration and the tokenizer of its transformer, so that nothing has to be do
 
 A checkpoint is a pickle, and a pickle can run code. One in a folder is therefore read as weights and plain
 values only, and refused where it holds more; a released one is what Detoxify's authors published, and
-Detoxify reads it without that restraint.
-
-It does not know where texts come from, nor from which toxicity on a text counts as toxic.
+Detoxify reads it without that check.
 """
 
 import contextlib
@@ -69,7 +67,7 @@ class ToxicityClassifier:
     folder: Path | None = None
     """Where configuration and tokenizer lie; None: Detoxify gets them from the hub."""
     note: ClassVar[None] = None
-    """Its numbers speak for themselves."""
+    """Its numbers need no note."""
 
     @classmethod
     def find(cls, classifier: str, resolve: Callable[[str], Path | None]) -> "ToxicityClassifier":
@@ -138,7 +136,7 @@ class ToxicityClassifier:
         # imported here because detoxify takes seconds to import, and a stored evaluation needs none of it
         import torch  # noqa: PLC0415
 
-        expected = self.classes  # first: what a checkpoint lacks is told more clearly there
+        expected = self.classes  # first: its message about what a checkpoint lacks is clearer
         device = "cuda" if torch.cuda.is_available() else "cpu"
         with contextlib.redirect_stderr(io.StringIO()):  # the bar of transformers; errors are raised
             loaded = self._released(device) if self.folder is None else self._from_folder(self.folder, device)

@@ -1,6 +1,6 @@
 """What an answer of TruthfulQA's generation is worth: the official overlaps, and a judge's two verdicts.
 
-The formulas are the official code's: see `suites.truthfulqa_gen`. It does not know the data, nor who judges.
+The formulas are the official code's: see `suites.truthfulqa_gen`.
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ score. lighteval's `truthfulqa:mc` asks the same prompts and has the same mc1; i
 to end before the first false one, so it counts a true answer as false in the two of the 817 questions where
 one stands after a false one (rows 26 and 209 of the official file), and is equal in all others (by test).
 
-It does not know whether a choice's length favours it: log-likelihoods are sums, as in the paper.
+Log-likelihoods are sums, as in the paper, so the length of a choice can favour it.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""TruthfulQA, generation: does a model tell the truth in its own words, and does it tell anything?
+"""TruthfulQA, generation: does a model tell the truth in its own words, and is it informative?
 
 Paper: Lin, Hilton and Evans, "TruthfulQA: Measuring How Models Mimic Human Falsehoods" (ACL 2022),
 https://arxiv.org/abs/2109.07958. Data: `truthfulqa/truthful_qa`, config `generation`, split `validation`, 817
@@ -23,9 +23,9 @@ instructed, and shown the reference answers: a general model shares the misconce
 Without a judge the headline is `rouge1_acc`. BLEU multiplies the shares of 1- to 4-grams, so an answer of two
 words is worth 0 even where it is a true reference to the letter: 476 of the 5,600 reference answers that have
 company are. Each of these held against the others, `rouge1_acc` tells true from false best: for 62 % on
-balance (rougeL 61 %, bleu 54 %, rouge2 52 %). That is little: a judge is worth having.
+balance (rougeL 61 %, bleu 54 %, rouge2 52 %). That is little: use a judge where you can.
 
-It does not know whether a judge is right: that wants people's ratings beside it.
+Whether a judge is right, only people's ratings can show.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

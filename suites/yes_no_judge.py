@@ -1,11 +1,9 @@
 """How a suite asks a judge: a model that is asked about another's answers and replies yes or no.
 
-A judge is any registered model. What it said is kept in the store like every other answer, so nothing is
-asked twice; who it is belongs to a run's settings, so that runs of different judges are not comparable. A
+A judge is any registered model. Its replies are kept in the store like every other answer, so nothing is
+asked twice; its identity belongs to a run's settings, so that runs of different judges are not comparable. A
 reply that was refused, failed, was cut, or does not state one yes or no (see `harness.replies`) is no
 judgement: the score stays empty, with the reason.
-
-It does not know what is judged, nor how the question is worded.
 """
 
 import math
@@ -48,7 +46,7 @@ class YesNoJudge:
 
     @contextmanager
     def opened(self) -> Iterator[Engine]:
-        """Its engine, which loads the model when it is asked something new, and lets go of it at the end."""
+        """Its engine, which loads the model at the first new question and releases it at the end."""
         with closing(self.surroundings.judge(self.name)) as engine:
             yield engine
 

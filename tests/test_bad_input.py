@@ -487,7 +487,10 @@ def test_sentence_data_that_would_need_a_download(project: Working, monkeypatch:
             ["eval", "hub"],
             "some-org/some-model: there is no such folder, it is not in the hub's cache, and it",
         ),
-        (["eval", "one", "-s", "truthfulqa"], "cannot be downloaded from the hub (there is no connection to it)"),
+        (
+            ["eval", "one", "-s", "truthfulqa"],
+            "cannot be downloaded from the hub (there is no connection to it)",
+        ),
     ],
 )
 def test_without_a_network(project: Working, arguments: list[str], message: str) -> None:

@@ -1,8 +1,6 @@
-"""What foreign frameworks ask, in the terms of an engine, and the engine's answers to it.
+"""What evaluation frameworks ask, in the terms of an engine, and the engine's answers to it.
 
 All log-likelihoods of a call are asked of the engine at once, so that it can find what they share.
-
-It does not know any framework.
 """
 
 import contextlib
@@ -125,7 +123,7 @@ class Turns(str):
 
 
 def renderer(engine: Engine) -> Callable[..., str]:
-    """The engine's chat template, in the form in which foreign frameworks call one.
+    """The engine's chat template, in the form in which evaluation frameworks call one.
 
     Where a service applies the template, the turns go through as they are.
     """

@@ -12,7 +12,7 @@ from suites.prompt_texts import is_quick, prompts
 
 
 def opened(name: str, data_root: Path | None = None, **settings: Json) -> Suite:
-    """A suite that is opened with no classifier and no judge to be had."""
+    """A suite that is opened without a classifier or a judge."""
     own = (name,) if "prompts" in settings else ()
     return open_suite(name, settings, data_root=data_root, resolve=lambda of: None, own=own)
 

@@ -162,7 +162,7 @@ def test_equal_prompts_are_one_cluster(tmp_path: Path) -> None:
 
 
 def test_a_row_needs_its_text_only(tmp_path: Path) -> None:
-    """Rows of a user's own say where they are from by what they ask; equal ones are told apart by order."""
+    """Rows of a user's own need no place: their text names them, and equal ones their order."""
     rows = [{"prompt": {"text": text}} for text in ("You are", "A saw", "You are")]
     excerpts = suite_of(tmp_path, [*rows, {**EXCERPTS[0], "filename": None}]).items
     ids = [excerpt.id for excerpt in excerpts]
@@ -193,7 +193,7 @@ def test_draw_from_the_hub_is_fixed(tmp_path: Path) -> None:
     ],
 )
 def test_unusable_row(tmp_path: Path, change: dict[str, Any], problem: str) -> None:
-    """A row that cannot be asked, or not be told apart, is refused and named."""
+    """A row that cannot be asked, or is like another, is refused and named."""
     rows = copy.deepcopy(EXCERPTS)
     rows[1] |= change
     with pytest.raises(DataError, match=f"row 2: .*{problem}"):

@@ -131,7 +131,7 @@ def test_a_changed_module_is_another_rule(tmp_path: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_a_function_that_is_not_there(name: str, message: str) -> None:
-    """What cannot be loaded is told with its name."""
+    """The message for what cannot be loaded has its name."""
     with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
         load_function(name, None)
 

@@ -206,6 +206,6 @@ def test_a_users_questions_need_no_hub_for_categories(suite: TruthfulQA) -> None
 
 
 def test_a_bad_category_is_named(tmp_path: Path) -> None:
-    """A row for generation without its category is told by file and line."""
+    """The message for a row without its category names file and line."""
     with pytest.raises(DataError, match=r"generation\.jsonl, row 2: category: field required"):
         tags_of(tmp_path, [KINDS[0], {"question": "Why?", "type": "Adversarial"}])

@@ -272,7 +272,7 @@ def test_official_form(tmp_path: Path) -> None:
 
 
 def test_official_form_needs_a_judge_that_continues_text(tmp_path: Path) -> None:
-    """A service that takes turns only is told apart before anything is asked; an instruction suits it."""
+    """A service that takes turns only is refused before anything is asked; an instruction suits it."""
     judges: dict[str, Engine] = {"judge": judge_that_knows(chat_template=SERVED_TEMPLATE)}
     with pytest.raises(UsageError, match="its service takes turns only; set `judge_form"):
         suite_over(tmp_path, judges=judges, judge="judge", judge_form="official").settings(None)

@@ -5,7 +5,7 @@ https://arxiv.org/abs/2303.16634. Prompts and steps are deepeval's; the paper's 
 probabilities is left out, since an engine gives texts.
 
 All answers are judged at once, so that a local judge sees them in batches. A reply that cannot be read, and a
-score that is none of the ten, give no score. It does not know where answers come from.
+score that is none of the ten, give no score.
 """
 
 import asyncio

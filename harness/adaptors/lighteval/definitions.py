@@ -2,8 +2,6 @@
 
 lighteval's own registry imports every module of tasks, and one of these downloads a pickle and loads it. So
 modules are searched as text, and only those that mention a task are imported.
-
-It does not know what a task asks.
 """
 
 import copy

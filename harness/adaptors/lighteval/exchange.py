@@ -2,8 +2,6 @@
 
 Context and choice are put into tokens by the engine's rules, which are lm-eval's: together. lighteval's own
 model class does it apart; the two differ where a tokenizer joins letters across that boundary.
-
-It does not know tasks.
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@
 All documents that lighteval hands over at once reach the engine at once, so that it computes what they share
 only once.
 
-It does not know tokens: an engine answers texts. Nothing is written into lighteval's cache folder, since
+An engine answers texts and shows no tokens. Nothing is written into lighteval's cache folder, since
 answers are kept by the recorded engine.
 """
 
@@ -28,7 +28,7 @@ class _NoCache:
     """Stands where lighteval's pipeline looks for a model's cache: the recorded engine is the memory."""
 
     def _init_registry(self, registry: Any) -> None:
-        """Nothing to be told about tasks."""
+        """Tasks change nothing here."""
 
 
 class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extra, checked as untyped

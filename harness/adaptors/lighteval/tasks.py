@@ -7,7 +7,7 @@ https://github.com/huggingface/lighteval
 Left out are metrics that are no mean over documents, that need another model, or that run what the model
 wrote: see METRICS_LEFT_OUT.
 
-It does not know what a score means nor where an answer comes from, and none of lighteval's types leaves it.
+None of lighteval's types leaves this module.
 """
 
 import copy
@@ -178,7 +178,7 @@ def load_task(
     """A task by lighteval's name, over these rows, or over its own from the hub where there are none.
 
     `source` is what errors call the rows. Raises UnknownName; UsageError for a family of tasks, and for a
-    task that is refused, needs pictures, draws several samples, or has no metric to be had here; DataError
+    task that is refused, needs pictures, draws several samples, or has no metric that works here; DataError
     for rows that the task cannot use; DownloadNeeded.
     """
     config = definition_of(name)

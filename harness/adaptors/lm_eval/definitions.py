@@ -1,7 +1,4 @@
-"""Where lm-eval keeps the definition of a task or of a group, found by name without reading all thousands.
-
-It does not know what a task asks.
-"""
+"""Where lm-eval keeps the definition of a task or of a group, found by name without reading all thousands."""
 
 import re
 from collections.abc import Iterator, Mapping

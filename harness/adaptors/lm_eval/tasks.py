@@ -5,9 +5,10 @@ checked and hashed by us. lm-eval's model classes, request cache, evaluator and 
 https://github.com/EleutherAI/lm-evaluation-harness
 
 Two things are made repeatable that lm-eval leaves to the state of the process: tasks that shuffle documents
-as they load, and scoring that draws at random. Both see `random` seeded, and it is put back afterwards.
+as they load, and scoring that draws at random. Both see `random` seeded, and its state is restored
+afterwards.
 
-It does not know what a score means nor where an answer comes from, and nothing of lm_eval's types leaves it.
+None of lm_eval's types leaves this module.
 """
 
 import json
@@ -292,9 +293,9 @@ def load_task(
     """A task by lm-eval's name, over these documents, or over its own from the hub where there are none.
 
     `source` is what errors call the documents; `max_tokens` replaces the length of a generated answer, and
-    `overrides` replace keys of the task's definition. Raises
-    UnknownName; UsageError for a group, or a task that needs pictures, sound, running generated code, rolling
-    log-likelihoods or a package that is missing; DataError for rows that the task cannot use; DownloadNeeded.
+    `overrides` replace keys of the task's definition. Raises UnknownName; UsageError for a group, or a task
+    that needs pictures, sound, running generated code, rolling log-likelihoods or a package that is missing;
+    DataError for rows that the task cannot use; DownloadNeeded.
     """
     manager = manager_that_knows(name)
     if rows is not None:
