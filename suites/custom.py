@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from harness.adaptors.asking import Answer, as_answered, failure_of, logprobs_of
+from harness.adaptors.engine_requests import Answer, documents_as_answered, failure_of, logprobs_of
 from harness.errors import UsageError
 from harness.protocols import Engine, Suite
 from harness.records import Json, Metric, Prompt, Response, Row, Sampling, Score
@@ -189,7 +189,7 @@ class ChoiceSuite(_Custom):
             )
         applied = self._applied(engine.chat_template, scored=True)
         pairs = {place: _pairs(engine, item, applied) for place, item in enumerate(self.items)}
-        for place, answers in as_answered(engine, pairs):
+        for place, answers in documents_as_answered(engine, pairs):
             item, responses = self.items[place], tuple(answers[pair] for pair in pairs[place])
             yield Row(
                 sample=item.sample, responses=responses, scores=_chosen(item, responses), position=place

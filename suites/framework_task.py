@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.adaptors.asking import AnsweredDocument, TaskMetric
+from harness.adaptors.engine_requests import AnsweredDocument, TaskMetric
 from harness.errors import DataError, UsageError
 from harness.files import json_lines
 from harness.records import Metric, Row, Sample, Score

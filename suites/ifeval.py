@@ -25,7 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from harness.adaptors.asking import AnsweredDocument
+from harness.adaptors.engine_requests import AnsweredDocument
 from harness.errors import DownloadNeeded
 from harness.protocols import Engine
 from harness.records import Json, Metric, Response, Row, Sampling, Score

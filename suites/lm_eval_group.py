@@ -58,10 +58,12 @@ class TasksTogether(ABC):
     def rows_by_task(self, engine: Engine) -> Iterator[tuple[str, Row]]:
         """Every document with its task's name, scored in all the task's metrics."""
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-        from harness.adaptors.lm_eval.tasks import ask_apart  # noqa: PLC0415
+        from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415
 
         starts = [0, *accumulate(task.size for task in self.tasks)]
-        for place, answered in ask_apart([task.posed(engine.chat_template) for task in self.tasks], engine):
+        for place, answered in ask_tasks(
+            [task.configured(engine.chat_template) for task in self.tasks], engine
+        ):
             task = self.tasks[place]
             row = task.row(answered)
             sample = replace(

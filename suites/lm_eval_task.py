@@ -20,7 +20,7 @@ from suites.framework_task import DocumentSuite, uniform_rows
 from suites.settings import LmEvalSettings, Surroundings, template_applied
 
 if TYPE_CHECKING:
-    from harness.adaptors.lm_eval.tasks import LmEvalTask, Posed
+    from harness.adaptors.lm_eval.tasks import ConfiguredTask, LmEvalTask
 
 
 def official_task(
@@ -87,16 +87,16 @@ class LmEvalSuite(DocumentSuite):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per document."""
-        from harness.adaptors.lm_eval.tasks import ask_apart  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415  # see official_task
 
-        for _, answered in ask_apart([self.posed(engine.chat_template)], engine):
+        for _, answered in ask_tasks([self.configured(engine.chat_template)], engine):
             yield self.row(answered)
 
-    def posed(self, chat_template: str | None) -> "Posed":
+    def configured(self, chat_template: str | None) -> "ConfiguredTask":
         """The task as it is asked of a model with this template."""
-        from harness.adaptors.lm_eval.tasks import Posed  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import ConfiguredTask  # noqa: PLC0415  # see official_task
 
-        return Posed(
+        return ConfiguredTask(
             task=self.task,
             chat_template=self._template_applied(chat_template),
             num_fewshot=self.num_fewshot,

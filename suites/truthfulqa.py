@@ -27,15 +27,15 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from harness.adaptors.asking import AnsweredDocument, logprobs_of
+from harness.adaptors.engine_requests import AnsweredDocument, logprobs_of
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample, Score
-from suites.categories import kinds
 from suites.framework_task import scores_of
 from suites.lm_eval_task import official_task
 from suites.official import OfficialDataset, official_rows
 from suites.row_suite import DataRow, SampleSuite
 from suites.settings import SuiteSettings, Surroundings, template_applied
+from suites.truthfulqa_categories import kinds
 
 ORIGIN = OfficialDataset(
     file="truthfulqa/multiple_choice.jsonl",

@@ -38,13 +38,13 @@ from pydantic import field_validator
 
 from harness.protocols import Engine
 from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
-from suites.categories import GENERATION
 from suites.lm_eval_task import official_task
 from suites.official import official_rows
 from suites.row_suite import DataRow, SampleSuite
 from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied, turns_or_text
-from suites.truth_prompts import FORMS
-from suites.truth_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
+from suites.truthfulqa_categories import GENERATION
+from suites.truthfulqa_gen_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
+from suites.truthfulqa_judge_prompts import FORMS
 from suites.yes_no_judge import SPEAKERS, YesNoJudge
 
 TASK, TASK_VERSION = "truthfulqa_gen", "3.0"

@@ -26,11 +26,11 @@ from typing import Any, ClassVar
 from harness.errors import DataError
 from harness.protocols import Engine
 from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
-from suites.categories import kinds
 from suites.official import official_rows
 from suites.row_suite import SampleSuite
 from suites.settings import LetteredSettings, Surroundings, template_applied, turns_or_text
 from suites.truthfulqa import ORIGIN, MultipleChoiceQuestion
+from suites.truthfulqa_categories import kinds
 
 METRIC = "accuracy"
 LETTER = re.compile(r"(?:answer:\s*)?[\[(*]*([A-Z])(?:[\])*.:]+|$)\s*(.*)", re.IGNORECASE | re.DOTALL)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from harness.adaptors.asking import Answer, as_answered, failure_of, logprobs_of
+from harness.adaptors.engine_requests import Answer, documents_as_answered, failure_of, logprobs_of
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Row, Sample, Score
 from suites.row_suite import SampleSuite
@@ -89,7 +89,7 @@ class ToyTruthfulQA(SampleSuite[ToyQuestion]):
         """Score every choice of every question, and yield a question when its choices are scored."""
         applied = template_applied(self.given.chat_template, engine.chat_template, scored=True)
         pairs = {place: _pairs(engine, item, applied) for place, item in enumerate(self.items)}
-        for place, answers in as_answered(engine, pairs):
+        for place, answers in documents_as_answered(engine, pairs):
             question = self.items[place]
             responses = tuple(answers[pair] for pair in pairs[place])
             yield Row(

@@ -15,8 +15,8 @@ from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records import Message, Prompt, Response, Row
 from suites.overlap import OVERLAPS, overlap
 from suites.settings import Surroundings, TruthfulQAGenSettings
-from suites.truth_scores import overlap_scores
 from suites.truthfulqa_gen import OpenQuestion, TruthfulQAGen, cleaned
+from suites.truthfulqa_gen_scores import overlap_scores
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
 

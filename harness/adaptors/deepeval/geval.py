@@ -66,7 +66,7 @@ def judge_all(
     return _run(all_of_them())
 
 
-class _Witness(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extra, checked as untyped
+class _RecordingJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extra, checked as untyped
     """The judge as one answer's metric sees it: what it says is kept beside what is read from it."""
 
     def __init__(self, judge: EngineJudge) -> None:
@@ -74,7 +74,7 @@ class _Witness(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extra, 
         self.replies: list[Response] = []
         super().__init__(judge.get_model_name())
 
-    def load_model(self) -> "_Witness":
+    def load_model(self) -> "_RecordingJudge":
         return self
 
     def get_model_name(self) -> str:
@@ -93,7 +93,7 @@ class _Witness(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extra, 
 
 
 async def _judge(judge: EngineJudge, criterion: Criterion, prompt: str, answer: str) -> CriterionScore:
-    witness = _Witness(judge)
+    witness = _RecordingJudge(judge)
     metric = GEval(
         name=criterion.name,
         criteria=criterion.criteria,

@@ -13,7 +13,7 @@ from pathlib import Path
 import lighteval
 from lighteval.tasks.lighteval_task import LightevalTaskConfig
 
-from harness.adaptors.asking import quiet
+from harness.adaptors.engine_requests import quiet
 from harness.errors import UnknownName, UsageError
 
 TASKS = Path(lighteval.__file__).parent / "tasks" / "tasks"

@@ -11,7 +11,7 @@ from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.prompt_manager import PromptManager
 from lighteval.tasks.requests import Doc, SamplingMethod
 
-from harness.adaptors.asking import Answer, Request, renderer
+from harness.adaptors.engine_requests import Answer, Request, renderer
 from harness.protocols import Engine
 from harness.records import Likelihood, Prompt, Response, Sampling
 

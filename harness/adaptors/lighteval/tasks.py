@@ -22,12 +22,12 @@ from lighteval.tasks.lighteval_task import LightevalTask as TheirTask
 from lighteval.tasks.requests import Doc, SamplingMethod
 from lighteval.utils.utils import as_list
 
-from harness.adaptors.asking import (
+from harness.adaptors.engine_requests import (
     Answer,
     AnsweredDocument,
     Request,
     TaskMetric,
-    as_answered,
+    documents_as_answered,
     failure_of,
     quiet,
     seeded,
@@ -126,7 +126,7 @@ class LightevalTask:
             for index, doc in enumerate(self._docs)
         }
         wanted = {index: [r for several in of.values() for r in several] for index, of in asked.items()}
-        for index, answers in as_answered(engine, wanted):
+        for index, answers in documents_as_answered(engine, wanted):
             yield self._answered(index, contexts[index], asked[index], answers)
 
     def _answered(

@@ -12,7 +12,7 @@ from lm_eval.config.group import AggMetricConfig, GroupConfig
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Entry, Kind  # the public index holds these, and has no other name for them
 
-from harness.adaptors.asking import quiet
+from harness.adaptors.engine_requests import quiet
 from harness.errors import UnknownName, UsageError
 
 TASKS = Path(lm_eval.tasks.__file__).parent

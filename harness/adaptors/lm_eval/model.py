@@ -16,7 +16,7 @@ from typing import Any, cast
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from harness.adaptors.asking import Answer, Request, answers_of, failure_of, renderer
+from harness.adaptors.engine_requests import Answer, Request, answers_of, failure_of, renderer
 from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine

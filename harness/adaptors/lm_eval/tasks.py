@@ -26,13 +26,13 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 from pyarrow import ArrowInvalid, ArrowTypeError
 
-from harness.adaptors.asking import (
+from harness.adaptors.engine_requests import (
     Answer,
     AnsweredDocument,
     Request,
     TaskMetric,
     Turns,
-    as_answered,
+    documents_as_answered,
     failure_of,
     quiet,
     renderer,
@@ -215,7 +215,7 @@ class LmEvalTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posed:
+class ConfiguredTask:
     """A task and how it is asked."""
 
     task: LmEvalTask
@@ -224,26 +224,26 @@ class Posed:
     seed: int = 1234
 
 
-def ask_apart(posed: Sequence[Posed], engine: Engine) -> Iterator[tuple[int, AnsweredDocument]]:
+def ask_tasks(tasks: Sequence[ConfiguredTask], engine: Engine) -> Iterator[tuple[int, AnsweredDocument]]:
     """Ask tasks that have documents of their own, all in one call of the engine.
 
-    Yields each document as soon as all its answers are there, with its task's place in `posed`.
+    Yields each document as soon as all its answers are there, with its task's place in `tasks`.
     """
     built = [
         each.task._instances(
             engine, chat_template=each.chat_template, num_fewshot=each.num_fewshot, seed=each.seed
         )
-        for each in posed
+        for each in tasks
     ]
     wanted = {
         (place, index): [
             request for instance in instances for request in each.task._requests(instance, each.seed)
         ]
-        for place, each in enumerate(posed)
+        for place, each in enumerate(tasks)
         for index, instances in built[place].items()
     }
-    for (place, index), answers in as_answered(engine, wanted):
-        each = posed[place]
+    for (place, index), answers in documents_as_answered(engine, wanted):
+        each = tasks[place]
         yield place, each.task._answered(index, built[place][index], answers, each.seed)
 
 
@@ -274,7 +274,7 @@ def ask(
         ]
         for index in built[0]
     }
-    for index, answers in as_answered(engine, wanted):
+    for index, answers in documents_as_answered(engine, wanted):
         yield tuple(
             task._answered(index, instances[index], answers, seed)
             for task, instances in zip(tasks, built, strict=True)

@@ -74,7 +74,7 @@ def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Re
             yield (asked[index], sampling), response
 
 
-def as_answered(
+def documents_as_answered(
     engine: Engine, wanted: Mapping[DocumentT, Iterable[Request]]
 ) -> Iterator[tuple[DocumentT, Mapping[Request, Answer]]]:
     """Every document (by its name) as soon as all its requests are answered, with all answers so far.
