@@ -82,19 +82,8 @@ class GeneratedSuite(_Custom):
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """One, named like the rule or the function."""
-        is_function = isinstance(self.rule, FunctionRule)
-        return (
-            Metric(
-                name=self._metric,
-                kind="number" if is_function else "binary",
-                headline=True,
-                splits=self.given.splits,
-            ),
-        )
-
-    @property
-    def _metric(self) -> str:
-        return self.rule.metric if isinstance(self.rule, FunctionRule) else self.rule.name
+        rule = self.rule
+        return (Metric(name=rule.metric, kind=rule.kind, headline=True, splits=self.given.splits),)
 
     @property
     def sampling(self) -> Sampling:
@@ -144,7 +133,7 @@ class GeneratedSuite(_Custom):
 
     def _score(self, item: CustomRow, response: Response) -> Score:
         if response.unanswered is not None:
-            return Score(metric=self._metric, value=None, reason=response.unanswered)
+            return Score(metric=self.rule.metric, value=None, reason=response.unanswered)
         if isinstance(self.rule, FunctionRule):
             return self.rule.score(response.text, item.written, item.where)
         try:
@@ -152,8 +141,8 @@ class GeneratedSuite(_Custom):
                 value = float(self.rule.holds(response.text, item.targets))
         except TookTooLong:
             reason = f"the regular expression took longer than {PATIENCE:g} s on this answer, and was ended"
-            return Score(metric=self._metric, value=None, reason=reason)
-        return Score(metric=self._metric, value=value)
+            return Score(metric=self.rule.metric, value=None, reason=reason)
+        return Score(metric=self.rule.metric, value=value)
 
 
 # ---------------------------------------------------------------- choices

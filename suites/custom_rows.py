@@ -86,7 +86,7 @@ def asked_turn(turn: object) -> Message:
     """A turn of a prompt. Raises ValueError for what is none, and for a tool's."""
     role, content = read_turn(turn)
     if role == "tool":
-        raise ValueError("a tool's turn cannot be asked: it answers a call, and prompts hold none")
+        raise ValueError("a tool's turn cannot be asked: it answers a call, and a prompt holds no calls")
     return Message(role=cast(Role, role), content=content)
 
 
@@ -131,7 +131,7 @@ class WrittenRow(DataRow):
             raise ValueError("expected a text, a number, or a list of them")
         targets = [str(each) for each in given]
         if not all(each.strip() for each in targets):
-            raise ValueError("an empty text is no target")
+            raise ValueError("a target must not be empty")
         return targets
 
 
@@ -213,7 +213,7 @@ def _broken_patterns(targets: Sequence[str]) -> Iterator[str]:
         try:
             re.compile(target)
         except re.error as error:
-            yield f"target: {target!r} is no regular expression: {error}"
+            yield f"target: {target!r} is not a regular expression: {error}"
 
 
 def _broken_choices(row: WrittenRow) -> Iterator[str]:

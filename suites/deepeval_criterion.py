@@ -188,7 +188,7 @@ class DeepEvalSuite(RowSuite[PromptRow]):
         section = f'[suites."{self.name}"]'
         if not (self.given.criteria or "").strip() and not self.given.evaluation_steps:
             raise UsageError(
-                f"{self.name}: needs what answers are judged by; set `criteria` or `evaluation_steps` in "
+                f"{self.name}: there is nothing to judge answers by; set `criteria` or `evaluation_steps` in "
                 f"{section}"
             )
         _ = self._judge

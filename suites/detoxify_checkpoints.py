@@ -49,7 +49,7 @@ def classes_of(checkpoint: Path) -> tuple[str, ...]:
 def refuse(checkpoint: Path, why: str) -> NoReturn:
     """Raise ModelError: what is wrong, and what would be right."""
     raise ModelError(
-        f"{checkpoint}: is no Detoxify checkpoint of the model in its folder: {why}. Such a checkpoint is "
+        f"{checkpoint}: is not a Detoxify checkpoint of the model in its folder: {why}. Such a checkpoint is "
         "made with torch.save, and holds `state_dict` and `config` with `dataset.args.classes`, and with "
         "`num_classes`, `model_name` and `tokenizer_name` in `arch.args`"
     )

@@ -15,7 +15,7 @@ from hashlib import sha256
 from importlib import import_module, reload
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from harness.errors import UsageError, WorkFailed
 from harness.records import Json, Score
@@ -51,6 +51,13 @@ class TextRule:
     """ASCII punctuation."""
     ignore_whitespace: bool = False
     """A run of white space is as good as one space."""
+
+    kind: ClassVar[Literal["binary"]] = "binary"
+
+    @property
+    def metric(self) -> str:
+        """The rule's name."""
+        return self.name
 
     @property
     def identity(self) -> Mapping[str, Json]:
@@ -106,6 +113,8 @@ class FunctionRule:
     function: Function
     module_hash: str
 
+    kind: ClassVar[Literal["number"]] = "number"
+
     @property
     def identity(self) -> Mapping[str, Json]:
         """The name and the module's text; what the module imports is not looked into."""
@@ -151,7 +160,7 @@ def load_function(name: str, root: Path | None) -> FunctionRule:
     except (*RAISED, SyntaxError) as error:
         raise UsageError(f"rule {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
     if not callable(function):
-        raise UsageError(f"rule {name!r}: {attribute!r} of {module} is no function")
+        raise UsageError(f"rule {name!r}: {attribute!r} of {module} is not a function")
     return FunctionRule(
         name=name,
         metric=name if name in declared else attribute,

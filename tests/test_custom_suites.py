@@ -364,9 +364,9 @@ GOOD = ROWS[0]
             "target: expected a text, a number, or a list of them",
         ),
         ("exact", {"prompt": "p", "target": True}, "target: expected a text, a number, or a list of them"),
-        ("contains", {"prompt": "p", "target": ""}, "target: an empty text is no target"),
+        ("contains", {"prompt": "p", "target": ""}, "target: a target must not be empty"),
         ("exact", {**GOOD, "prompt": "another"}, "repeats row 1: both are 'first-0'"),
-        ("regex", {"prompt": "p", "target": "a("}, "target: 'a(' is no regular expression: missing )"),
+        ("regex", {"prompt": "p", "target": "a("}, "target: 'a(' is not a regular expression: missing )"),
         ("choice", {"prompt": "p", "target": "x"}, "choices: expected a list of two or more different texts"),
         (
             "choice",

@@ -96,7 +96,7 @@ def test_hostile_description_is_not_run(tmp_path: Path, monkeypatch: pytest.Monk
     """Where the classes are read from, nothing runs either."""
     monkeypatch.chdir(tmp_path)
     torch.save({"config": Opener(), "state_dict": {}}, tmp_path / "model.ckpt")
-    with pytest.raises(ModelError, match="is no Detoxify checkpoint of the model in its folder"):
+    with pytest.raises(ModelError, match="is not a Detoxify checkpoint of the model in its folder"):
         _ = ToxicityClassifier.find(str(tmp_path), nobody).classes
     assert not Path("touched").exists()
 
@@ -148,7 +148,7 @@ WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
     ),
     "a weight of another shape": (
         lambda c: c["state_dict"].update({"classifier.weight": torch.zeros(5, 5)}),
-        "is no Detoxify checkpoint of the model in its folder",
+        "is not a Detoxify checkpoint of the model in its folder",
     ),
 }
 
@@ -176,7 +176,7 @@ def test_checkpoint_of_another_shape(tmp_path: Path) -> None:
     """Weights that do not fit the folder's configuration are refused."""
     folder, other = (tiny_classifier(tmp_path / name, classes=classes) for name, classes in SHAPES.items())
     (other / "model.ckpt").replace(folder / "model.ckpt")
-    with pytest.raises(ModelError, match="is no Detoxify checkpoint of the model in its folder"):
+    with pytest.raises(ModelError, match="is not a Detoxify checkpoint of the model in its folder"):
         ToxicityClassifier.find(str(folder), nobody).scores(["the dog"])
 
 
