@@ -84,6 +84,11 @@ def _not_utf_8(file: Path) -> DataError:
     return DataError(str(file), 0, f"is not UTF-8 text; {SAVE_AS}")
 
 
+def kind_of(file: Path) -> str:
+    """The end of a file's name that says what is in it, such as `.jsonl`: the one before `.gz`."""
+    return Path(file.name.removesuffix(".gz")).suffix
+
+
 # ---------------------------------------------------------------- JSON
 
 

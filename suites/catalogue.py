@@ -1,11 +1,11 @@
 """The table of suites: every name that can be asked for, on one screen.
 
 Three sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
-value is an `Entry` and whose name is the suite's; foreign frameworks, whose tasks can be asked for as
-`lm_eval:NAME` and `lighteval:NAME`, and whose judging as `deepeval:NAME`; and a user's own suites, each a
-section with `prompts` in harness.toml.
+value is an `Entry` and whose name is the suite's; other evaluation frameworks, whose tasks go by
+`lm_eval:NAME` and `lighteval:NAME`, and whose judged criteria by `deepeval:NAME`; and a user's own suites,
+each a section with `prompts` in harness.toml.
 
-Opening a suite loads no model library. It does not know who will be asked.
+Opening a suite loads no model library.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -43,14 +43,9 @@ from suites.settings import (
     TruthfulQAGenSettings,
     no_judge,
 )
-from suites.toy import (
-    ToyIFEval,
-    ToyIFEvalSettings,
-    ToyToxicity,
-    ToyToxicitySettings,
-    ToyTruthfulQA,
-    ToyTruthfulQASettings,
-)
+from suites.toy.ifeval import ToyIFEval, ToyIFEvalSettings
+from suites.toy.toxicity import ToyToxicity, ToyToxicitySettings
+from suites.toy.truthfulqa import ToyTruthfulQA, ToyTruthfulQASettings
 from suites.truthfulqa import TruthfulQA
 from suites.truthfulqa_gen import TruthfulQAGen
 from suites.truthfulqa_lettered import TruthfulQALettered
@@ -68,7 +63,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A foreign framework, each of whose tasks is a suite."""
+    """An evaluation framework, each of whose tasks is a suite."""
 
     settings: type[BaseModel]
     """The schema of its suites' settings."""
@@ -137,17 +132,14 @@ def suite_settings() -> Mapping[str, type[BaseModel]]:
 
 
 def settings_of(name: str) -> type[BaseModel]:
-    """The schema of the suite of this name; of a name that is nobody else's, that of a user's own suite."""
+    """The schema of this suite's settings; where the table lacks the name, that of a user's own suite."""
     entry = known_suites().get(labelled(name, known_suites()) or name)
     family = FAMILIES.get(name.partition(":")[0])
     return entry.settings if entry else family.settings if family else OWN
 
 
 def whole_settings(name: str, settings: Mapping[str, Json]) -> Mapping[str, Json]:
-    """These settings of a suite with the defaults of those that are left out, as JSON.
-
-    What changes no run is not among them.
-    """
+    """A suite's settings as JSON, defaults included, without those that change no run."""
     return settings_of(name).model_validate(settings).model_dump(mode="json", exclude={"margin"})
 
 

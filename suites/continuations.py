@@ -17,8 +17,6 @@ draws one continuation does not have them.
 An empty continuation, a failed one, and one without a number from the scorer is unscored: never 0, never "not
 toxic". A prompt with s = 0 is unscored. Where 0 < s < k the prompt's numbers are over the s, and beside them
 stands what they could have been with all k (`harness.bounds`).
-
-It does not know where prompts come from, nor how a scorer scores.
 """
 
 import math
@@ -45,7 +43,7 @@ Judged = Mapping[str, float] | str
 """A continuation's number by class, `toxicity` and perhaps others; or why there is none."""
 
 
-class Scorer(Protocol):
+class ContinuationScorer(Protocol):
     """Judges continuations."""
 
     @property
@@ -63,7 +61,7 @@ class Scorer(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Raise what would stop the judging, before hours go into what is to be judged."""
+        """Raise now what would stop the judging after hours of generation."""
         ...
 
     def judge(self, asked: Sequence[tuple[str, str]]) -> Sequence[Judged]:
@@ -71,7 +69,7 @@ class Scorer(Protocol):
         ...
 
 
-def metrics(given: ToxicitySettings, scorer: Scorer) -> tuple[Metric, ...]:
+def metrics(given: ToxicitySettings, scorer: ContinuationScorer) -> tuple[Metric, ...]:
     """What is measured with these settings and this scorer."""
     others = [name for name in scorer.classes if name != "toxicity"]
     measured = (
@@ -97,7 +95,7 @@ _OVER_DRAWS = (
 
 
 def continuation_settings(
-    given: ToxicitySettings, scorer: Scorer, chat_template: str | None
+    given: ToxicitySettings, scorer: ContinuationScorer, chat_template: str | None
 ) -> Mapping[str, Json]:
     """What answers and scores depend on, where continuations are drawn and judged."""
     respectful = given.prompting == "respectful"
@@ -113,7 +111,7 @@ def continuation_settings(
 
 
 def continuation_rows(
-    samples: Sequence[Sample], engine: Engine, given: ToxicitySettings, scorer: Scorer
+    samples: Sequence[Sample], engine: Engine, given: ToxicitySettings, scorer: ContinuationScorer
 ) -> Iterator[Row]:
     """Continue each sample's text `given.samples` times, and judge what comes.
 
@@ -146,7 +144,7 @@ def _rows(
     samples: Sequence[Sample],
     responses: Sequence[Response],
     given: ToxicitySettings,
-    scorer: Scorer,
+    scorer: ContinuationScorer,
 ) -> Iterator[Row]:
     """The rows of the samples at these places, which have `given.samples` responses each, in this order."""
     prompts = [str(samples[place].prompt) for place in places for _ in range(given.samples)]
@@ -206,7 +204,7 @@ def _sampling(given: ToxicitySettings) -> Sampling:
 # ---------------------------------------------------------------- what it is worth
 
 
-def judgements(answers: Sequence[tuple[str, Response]], scorer: Scorer) -> list[Judged]:
+def judgements(answers: Sequence[tuple[str, Response]], scorer: ContinuationScorer) -> list[Judged]:
     """What each (prompt, response) is judged to be; equal texts after equal prompts are judged once."""
     asked = dict.fromkeys((prompt, answer.text) for prompt, answer in answers if not _unanswered(answer))
     known = dict(zip(asked, scorer.judge(list(asked)), strict=True))

@@ -6,27 +6,25 @@
 
 It is stored, paired, split and reported as the official suites are. Its conditions (the rule, for a Python
 function the hash of its module, sampling, the rows) are part of every run.
-
-It does not know who will be asked.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from harness.adaptors.asking import Answer, failure_of, logprobs_of
+from harness.adaptors.engine_requests import Answer, documents_as_answered, failure_of, logprobs_of
 from harness.errors import UsageError
 from harness.protocols import Engine, Suite
-from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records import Json, Metric, Prompt, Response, Row, Sampling, Score
 from harness.time_limit import TookTooLong, time_limit
 from suites.custom_rows import CustomRow, CustomSettings, read_rows
-from suites.official import hash_rows
+from suites.row_suite import SampleSuite
 from suites.rules import CHOICE, TEXTUAL, FunctionRule, TextRule, load_function
-from suites.settings import Surroundings, template_applied
+from suites.settings import Surroundings, template_applied, turns_or_text
 
 PATIENCE = 1.0
-"""Seconds of the processor that a rule may take on one answer: a regular expression can take years."""
+"""Processor seconds that a rule may take on one answer: a regular expression can take years."""
 
 
 def open_custom(name: str, given: CustomSettings, surroundings: Surroundings) -> Suite:
@@ -46,7 +44,7 @@ def open_custom(name: str, given: CustomSettings, surroundings: Surroundings) ->
 
 
 @dataclass(frozen=True)
-class _Custom:
+class _Custom(SampleSuite[CustomRow]):
     """What all of a user's suites share: their rows."""
 
     name: str
@@ -59,21 +57,6 @@ class _Custom:
         """The rows to ask. Raises DataError."""
         return read_rows(self.given)
 
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The rows, known before a rule is loaded or anything is asked."""
-        return [self._sample(item) for item in self.items]
-
-    @cached_property
-    def data_hash(self) -> str:
-        """Over the rows as the file has them, every field of them."""
-        return hash_rows(item.written for item in self.items)
-
-    @property
-    def size(self) -> int:
-        """How many rows there are."""
-        return len(self.items)
-
     def _applied(self, chat_template: str | None, *, scored: bool = False) -> bool:
         """Whether prompts are turns. Raises UsageError where they must be and the model takes none."""
         applied = template_applied(self.given.chat_template, chat_template, scored=scored)
@@ -85,15 +68,6 @@ class _Custom:
                         "could make one text of them; ask a model that has one, or write the prompt as a text"
                     )
         return applied
-
-    def _sample(self, item: CustomRow) -> Sample:
-        return Sample(
-            id=item.id,
-            prompt=item.prompt,
-            choices=item.choices,
-            target=" | ".join(item.targets) or None,
-            tags=item.tags,
-        )
 
 
 # ---------------------------------------------------------------- generated answers
@@ -108,19 +82,8 @@ class GeneratedSuite(_Custom):
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """One, named like the rule or the function."""
-        is_function = isinstance(self.rule, FunctionRule)
-        return (
-            Metric(
-                name=self._metric,
-                kind="number" if is_function else "binary",
-                headline=True,
-                splits=self.given.splits,
-            ),
-        )
-
-    @property
-    def _metric(self) -> str:
-        return self.rule.metric if isinstance(self.rule, FunctionRule) else self.rule.name
+        rule = self.rule
+        return (Metric(name=rule.metric, kind=rule.kind, headline=True, splits=self.given.splits),)
 
     @property
     def sampling(self) -> Sampling:
@@ -149,7 +112,9 @@ class GeneratedSuite(_Custom):
         applied = self._applied(engine.chat_template)
         draws = self.given.samples
         prompts = [
-            Prompt(content=_content(item, applied), draw=draw) for item in self.items for draw in range(draws)
+            Prompt(content=turns_or_text(item.prompt, chat=applied), draw=draw)
+            for item in self.items
+            for draw in range(draws)
         ]
         answered: dict[int, dict[int, Response]] = {}
         for index, response in engine.generate(prompts, self.sampling):
@@ -157,21 +122,18 @@ class GeneratedSuite(_Custom):
             of_item = answered.setdefault(place, {})
             of_item[draw] = response
             if len(of_item) == draws:
-                yield self._row(place, [of_item[draw] for draw in range(draws)])
+                item, responses = self.items[place], tuple(of_item[draw] for draw in range(draws))
+                yield Row(
+                    sample=item.sample,
+                    responses=responses,
+                    scores=tuple(self._score(item, response) for response in responses),
+                    position=place,
+                )
                 del answered[place]
-
-    def _row(self, place: int, responses: list[Response]) -> Row:
-        item = self.items[place]
-        return Row(
-            sample=self._sample(item),
-            responses=tuple(responses),
-            scores=tuple(self._score(item, response) for response in responses),
-            position=place,
-        )
 
     def _score(self, item: CustomRow, response: Response) -> Score:
         if response.unanswered is not None:
-            return Score(metric=self._metric, value=None, reason=response.unanswered)
+            return Score(metric=self.rule.metric, value=None, reason=response.unanswered)
         if isinstance(self.rule, FunctionRule):
             return self.rule.score(response.text, item.written, item.where)
         try:
@@ -179,21 +141,8 @@ class GeneratedSuite(_Custom):
                 value = float(self.rule.holds(response.text, item.targets))
         except TookTooLong:
             reason = f"the regular expression took longer than {PATIENCE:g} s on this answer, and was ended"
-            return Score(metric=self._metric, value=None, reason=reason)
-        return Score(metric=self._metric, value=value)
-
-
-def _content(item: CustomRow, chat_template: bool) -> str | tuple[Message, ...]:
-    return _turns(item) if chat_template else _text(item)
-
-
-def _turns(item: CustomRow) -> tuple[Message, ...]:
-    return (Message(role="user", content=item.prompt),) if isinstance(item.prompt, str) else item.prompt
-
-
-def _text(item: CustomRow) -> str:
-    """The prompt without a chat template: a text, or the one turn it consists of."""
-    return item.prompt if isinstance(item.prompt, str) else item.prompt[0].content
+            return Score(metric=self.rule.metric, value=None, reason=reason)
+        return Score(metric=self.rule.metric, value=value)
 
 
 # ---------------------------------------------------------------- choices
@@ -228,34 +177,22 @@ class ChoiceSuite(_Custom):
                 "suite another rule, or ask a model that this machine loads"
             )
         applied = self._applied(engine.chat_template, scored=True)
-        asked = [(place, choice) for place, item in enumerate(self.items) for choice in item.choices]
-        pairs = [_pair(engine, self.items[place], choice, applied) for place, choice in asked]
-        scored: dict[int, dict[str, Answer]] = {}
-        for index, likelihood in engine.loglikelihood(pairs):
-            place, choice = asked[index]
-            of_item = scored.setdefault(place, {})
-            of_item[choice] = likelihood
-            if len(of_item) == len(self.items[place].choices):
-                yield self._row(place, scored.pop(place))
-
-    def _row(self, place: int, answers: Mapping[str, Answer]) -> Row:
-        item = self.items[place]
-        return Row(
-            sample=self._sample(item),
-            responses=tuple(answers[choice] for choice in item.choices),
-            scores=_chosen(item, answers),
-            position=place,
-        )
+        pairs = {place: _pairs(engine, item, applied) for place, item in enumerate(self.items)}
+        for place, answers in documents_as_answered(engine, pairs):
+            item, responses = self.items[place], tuple(answers[pair] for pair in pairs[place])
+            yield Row(
+                sample=item.sample, responses=responses, scores=_chosen(item, responses), position=place
+            )
 
 
-def _chosen(item: CustomRow, answers: Mapping[str, Answer]) -> tuple[Score, ...]:
+def _chosen(item: CustomRow, answers: Sequence[Answer]) -> tuple[Score, ...]:
     """Whether the likeliest choice is right; no values where one of the choices could not be scored."""
-    failure = failure_of(answers.values())
+    failure = failure_of(answers)
     if failure is not None:
         return tuple(
             Score(metric=name, value=None, reason=failure) for name in ("choice", "choice_per_character")
         )
-    logprobs = logprobs_of(answers)
+    logprobs = logprobs_of(dict(zip(item.choices, answers, strict=True)))
     likeliest = max(item.choices, key=lambda choice: logprobs[choice])
     per_character = max(item.choices, key=lambda choice: logprobs[choice] / len(choice))
     return (
@@ -264,10 +201,11 @@ def _chosen(item: CustomRow, answers: Mapping[str, Answer]) -> tuple[Score, ...]
     )
 
 
-def _pair(engine: Engine, item: CustomRow, choice: str, chat_template: bool) -> tuple[str, str]:
-    """Context and continuation: the choice begins the assistant's turn, or follows the text after a space."""
-    if chat_template:
-        turns = _turns(item)
-        return engine.render(turns, open_turn=turns[-1].role != "assistant"), choice
-    text = _text(item)
-    return text, choice if text[-1:].isspace() else f" {choice}"
+def _pairs(engine: Engine, item: CustomRow, chat_template: bool) -> list[tuple[str, str]]:
+    """Contexts and continuations: a choice begins the assistant's turn, or follows the text after a space."""
+    asked = turns_or_text(item.prompt, chat=chat_template)
+    if not isinstance(asked, str):
+        context = engine.render(asked, open_turn=asked[-1].role != "assistant")
+        return [(context, choice) for choice in item.choices]
+    space = "" if asked[-1:].isspace() else " "
+    return [(asked, f"{space}{choice}") for choice in item.choices]

@@ -3,14 +3,12 @@
 A row is a JSON object with `prompt` (text, or turns), `target` (what would be right: a text, a number, or a
 list of them), for the rule `choice` also `choices`, perhaps `id`, and any other fields: tags, by which
 results can be split, and which a user's function sees.
-
-It does not know how anything is asked or scored.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -27,9 +25,9 @@ from pydantic import (
 
 from harness.errors import DataError, nearest
 from harness.files import json_lines
-from harness.records import Json, Message
+from harness.records import Json, Message, Sample
 from harness.turns import TURN, read_turn
-from suites.official import OfficialRow, checked
+from suites.row_suite import DataRow, checked
 from suites.rules import CHOICE, TEXTUAL, known_rules
 
 Role = Literal["system", "user", "assistant"]
@@ -84,18 +82,19 @@ class CustomSettings(BaseModel):
         return self
 
 
-def asking_role(role: str) -> Role:
-    """A role that turns of a prompt can have. Raises ValueError for a tool's."""
+def asked_turn(turn: object) -> Message:
+    """A turn of a prompt. Raises ValueError for what is none, and for a tool's."""
+    role, content = read_turn(turn)
     if role == "tool":
-        raise ValueError("a tool's turn cannot be asked: it answers a call, and prompts hold none")
-    return cast(Role, role)
+        raise ValueError("a tool's turn cannot be asked: it answers a call, and a prompt holds no calls")
+    return Message(role=cast(Role, role), content=content)
 
 
-class WrittenRow(OfficialRow):
+class WrittenRow(DataRow):
     """The fields of a row that are not tags."""
 
     given_id: str | int | None = Field(default=None, alias="id")
-    prompt: str | list[dict[str, str]]
+    prompt: str | tuple[Message, ...]
     target: list[str] = Field(default_factory=list)
     choices: list[str] = Field(default_factory=list)
 
@@ -104,7 +103,8 @@ class WrittenRow(OfficialRow):
         """As given, or a hash of what is asked and what would be right."""
         if self.given_id is not None:
             return str(self.given_id)
-        content = json.dumps([self.prompt, self.target, self.choices], sort_keys=True)
+        prompt = self.prompt if isinstance(self.prompt, str) else [asdict(turn) for turn in self.prompt]
+        content = json.dumps([prompt, self.target, self.choices], sort_keys=True)
         return sha256(content.encode()).hexdigest()[:16]
 
     @field_validator("given_id", mode="before")
@@ -121,8 +121,7 @@ class WrittenRow(OfficialRow):
             return prompt
         if not isinstance(prompt, list) or not prompt:
             raise ValueError(f"expected a text, or a list of turns such as {TURN}")
-        said = [read_turn(turn) for turn in prompt]
-        return [{"role": asking_role(each.role), "content": each.content} for each in said]
+        return tuple(asked_turn(turn) for turn in prompt)
 
     @field_validator("target", mode="before")
     @classmethod
@@ -132,7 +131,7 @@ class WrittenRow(OfficialRow):
             raise ValueError("expected a text, a number, or a list of them")
         targets = [str(each) for each in given]
         if not all(each.strip() for each in targets):
-            raise ValueError("an empty text is no target")
+            raise ValueError("a target must not be empty")
         return targets
 
 
@@ -150,6 +149,22 @@ class CustomRow:
     written: Mapping[str, Any]
     """As the file has it."""
 
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """Every field that the file has."""
+        return self.written
+
+    @property
+    def sample(self) -> Sample:
+        """The row with its tags, by which results are split."""
+        return Sample(
+            id=self.id,
+            prompt=self.prompt,
+            choices=self.choices,
+            target=" | ".join(self.targets) or None,
+            tags=self.tags,
+        )
+
 
 def read_rows(given: CustomSettings) -> tuple[CustomRow, ...]:
     """The rows to ask, after `limit`.
@@ -165,26 +180,19 @@ def read_rows(given: CustomSettings) -> tuple[CustomRow, ...]:
         problem = next(_problems(row, raw, given), None)
         if problem is not None:
             raise DataError(file, number, problem)
-        rows.append(_as_custom(row, raw, f"{file}, row {number}"))
+        rows.append(
+            CustomRow(
+                id=row.id,
+                where=f"{file}, row {number}",
+                prompt=row.prompt,
+                targets=tuple(row.target),
+                choices=tuple(row.choices),
+                tags={name: value for name, value in raw.items() if name not in FIELDS},
+                written=raw,
+            )
+        )
     _check_splits(given, rows)
     return tuple(rows[: given.limit])
-
-
-def _as_custom(row: WrittenRow, raw: Mapping[str, Any], where: str) -> CustomRow:
-    prompt: str | tuple[Message, ...]
-    if isinstance(row.prompt, str):
-        prompt = row.prompt
-    else:
-        prompt = tuple(Message(role=cast(Role, turn["role"]), content=turn["content"]) for turn in row.prompt)
-    return CustomRow(
-        id=row.id,
-        where=where,
-        prompt=prompt,
-        targets=tuple(row.target),
-        choices=tuple(row.choices),
-        tags={name: value for name, value in raw.items() if name not in FIELDS},
-        written=raw,
-    )
 
 
 def _problems(row: WrittenRow, raw: Mapping[str, Any], given: CustomSettings) -> Iterator[str]:
@@ -205,7 +213,7 @@ def _broken_patterns(targets: Sequence[str]) -> Iterator[str]:
         try:
             re.compile(target)
         except re.error as error:
-            yield f"target: {target!r} is no regular expression: {error}"
+            yield f"target: {target!r} is not a regular expression: {error}"
 
 
 def _broken_choices(row: WrittenRow) -> Iterator[str]:

@@ -10,8 +10,8 @@ with `instruction` and `instances`. Without it they come from a file of the fold
 MT-Bench's questions unless `prompts` names another.
 
 A judgement that cannot be read is no score, nor is an answer that is empty, which deepeval does not judge:
-the score stays empty, with the reason. It does not know whether a judge is right, nor whether it prefers its
-own kind of answers.
+the score stays empty, with the reason. Whether a judge is right, or prefers its own kind of answers, only
+people's ratings can show.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,16 +28,16 @@ from harness.adaptors.extras import need
 from harness.errors import UsageError
 from harness.files import json_lines
 from harness.protocols import Engine
-from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
-from suites.judging import SPEAKERS, Judge
-from suites.official import OfficialRow, checked, hash_rows
-from suites.settings import DeepEvalSettings, Surroundings, template_applied
+from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from suites.row_suite import DataRow, RowSuite, checked
+from suites.settings import DeepEvalSettings, Surroundings, template_applied, turns_or_text
+from suites.yes_no_judge import SPEAKERS, YesNoJudge
 
 if TYPE_CHECKING:
-    from harness.adaptors.deepeval.geval import Judgement
+    from harness.adaptors.deepeval.geval import CriterionScore
 
 
-class PromptRow(OfficialRow):
+class PromptRow(DataRow):
     """A row of prompts, in one of three schemas."""
 
     prompt: str
@@ -71,7 +71,7 @@ class PromptRow(OfficialRow):
 
 
 @dataclass(frozen=True)
-class DeepEvalSuite:
+class DeepEvalSuite(RowSuite[PromptRow]):
     """The suite `deepeval:NAME`."""
 
     criterion_name: str
@@ -95,24 +95,23 @@ class DeepEvalSuite:
         return f"2 (deepeval {version('deepeval')})"
 
     @cached_property
-    def prompts(self) -> tuple[PromptRow, ...]:
+    def items(self) -> tuple[PromptRow, ...]:
         """The rows to ask. Raises DataError."""
         rows = checked(str(self._file), PromptRow, json_lines(self._file))
         return rows[: self.given.limit]
 
-    @property
+    @cached_property
     def data_hash(self) -> str:
-        """Over prompts. What the suite lacks to be asked is told here, before anything is trained for it."""
+        """Over prompts. What the suite still needs is raised here, before anything is trained for it."""
         self._check()
-        return hash_rows({"prompt": row.prompt} for row in self.prompts)
+        return super().data_hash
 
-    @property
-    def size(self) -> int:
-        """80 in MT-Bench."""
-        return len(self.prompts)
+    def content(self, item: PromptRow) -> Mapping[str, Json]:
+        """The prompt, in whatever schema it is written."""
+        return {"prompt": item.prompt}
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """What is judged by, and who judges, are the scorer's identity."""
+        """Criteria and judge are the scorer's identity."""
         return {
             "chat_template": template_applied(self.given.chat_template, chat_template),
             "sampling": asdict(self._sampling),
@@ -126,10 +125,7 @@ class DeepEvalSuite:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, then have everything judged at once."""
         applied = template_applied(self.given.chat_template, engine.chat_template)
-        asked = [
-            Prompt(content=(Message(role="user", content=row.prompt),) if applied else row.prompt)
-            for row in self.prompts
-        ]
+        asked = [Prompt(content=turns_or_text(item.prompt, chat=applied)) for item in self.items]
         answers = dict(engine.generate(asked, self._sampling))
         judged = [index for index in sorted(answers) if _nothing_to_judge(answers[index]) is None]
         judgements = dict(
@@ -138,20 +134,20 @@ class DeepEvalSuite:
         for index, answer in sorted(answers.items()):
             yield self._row(index, answer, judgements.get(index))
 
-    def _judgements(self, answers: Sequence[str], places: Sequence[int]) -> list["Judgement"]:
+    def _judgements(self, answers: Sequence[str], places: Sequence[int]) -> list["CriterionScore"]:
         # imported here because deepeval is an extra, and takes seconds to import
         from harness.adaptors.deepeval.geval import Criterion, judge_all  # noqa: PLC0415
 
         criterion = Criterion(
             name=self.criterion_name, criteria=self.given.criteria, steps=self.given.evaluation_steps
         )
-        cases = [(self.prompts[place].prompt, answer) for place, answer in zip(places, answers, strict=True)]
+        cases = [(self.items[place].prompt, answer) for place, answer in zip(places, answers, strict=True)]
         with self._judge.opened() as judge:
             return judge_all(judge, self._judge.name, criterion, cases, self._judge_sampling)
 
-    def _row(self, index: int, answer: Response, judgement: "Judgement | None") -> Row:
+    def _row(self, index: int, answer: Response, judgement: "CriterionScore | None") -> Row:
         """The responses are the answer, then the judge's replies."""
-        row = self.prompts[index]
+        row = self.items[index]
         replies = () if judgement is None else judgement.replies
         return Row(
             sample=Sample(
@@ -167,7 +163,7 @@ class DeepEvalSuite:
             position=index,
         )
 
-    def _scores(self, answer: Response, judgement: "Judgement | None") -> tuple[Score, Score]:
+    def _scores(self, answer: Response, judgement: "CriterionScore | None") -> tuple[Score, Score]:
         score = None if judgement is None else judgement.score
         reason = _nothing_to_judge(answer) if judgement is None else judgement.reason
         passed = None if score is None else float(score >= self.given.threshold)
@@ -192,19 +188,19 @@ class DeepEvalSuite:
         section = f'[suites."{self.name}"]'
         if not (self.given.criteria or "").strip() and not self.given.evaluation_steps:
             raise UsageError(
-                f"{self.name}: needs what answers are judged by; set `criteria` or `evaluation_steps` in "
+                f"{self.name}: there is nothing to judge answers by; set `criteria` or `evaluation_steps` in "
                 f"{section}"
             )
         _ = self._judge
 
     @property
-    def _judge(self) -> Judge:
+    def _judge(self) -> YesNoJudge:
         if self.given.judge is None:
             raise UsageError(
                 f'{self.name}: needs a model that judges; set `judge` in [suites."{self.name}"] to a '
                 "registered one"
             )
-        return Judge(name=self.given.judge, surroundings=self.surroundings)
+        return YesNoJudge(name=self.given.judge, surroundings=self.surroundings)
 
     @property
     def _sampling(self) -> Sampling:

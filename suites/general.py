@@ -1,27 +1,27 @@
-"""General ability: what a model could do before it was aligned, and by how much of that it paid.
+"""General ability: what a model could do before it was aligned, and how much of it alignment cost.
 
 Tasks of lm-eval, by its own definitions and versions, zero-shot as these say: HellaSwag (Zellers et al. 2019,
 https://arxiv.org/abs/1905.07830), ARC easy (Clark et al. 2018, https://arxiv.org/abs/1803.05457), PIQA (Bisk
 et al. 2020, https://arxiv.org/abs/1911.11641), WinoGrande (Sakaguchi et al. 2020,
 https://arxiv.org/abs/1907.10641) and LAMBADA in OpenAI's version (Paperno et al. 2016,
-https://arxiv.org/abs/1606.06031). Others, MMLU among them, by `tasks`.
+https://arxiv.org/abs/1606.06031). `tasks` names others, such as MMLU.
 
 One metric per task, named after it: accuracy, for HellaSwag that of the choice likeliest per character, as is
-usual. None is a headline unless `headline` says so. A comparison tells the loss of each against `margin`:
+usual. None is a headline unless `headline` says so. A comparison holds the loss of each against `margin`:
 general ability is the price of alignment and not its aim (`harness.price`).
 
-A group of tasks is one metric, over all its documents, also shown task by task. It does not know what a task
-measures.
+A group of tasks is one metric, over all its documents, also shown task by task.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.protocols import Engine
-from harness.records import Json, Metric, Row
-from suites.lm_eval_group import Together, group_metrics, opened
+from harness.records import Metric, Row
+from suites.lm_eval_group import TasksTogether, group_metrics, opened, versions_of
+from suites.lm_eval_task import LmEvalSuite
 from suites.settings import GeneralSettings, LmEvalSettings, Surroundings
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class General:
+class General(TasksTogether):
     """The suite `general`."""
 
     given: GeneralSettings
@@ -59,7 +59,7 @@ class General:
     @property
     def version(self) -> str:
         """With every task's version."""
-        return f"2 (lm-eval {self._together.versions})"
+        return f"2 (lm-eval {versions_of(self.tasks)})"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -76,31 +76,17 @@ class General:
             for part in self._parts
         )
 
-    @property
-    def data_hash(self) -> str:
-        """Over the documents of each task."""
-        return self._together.data_hash
-
-    @property
-    def size(self) -> int:
-        """Documents of all tasks."""
-        return self._together.size
-
-    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """By setting; where tasks differ, by setting and task."""
-        return self._together.settings(chat_template)
-
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per document, scored in its task's metric alone."""
         of_task = {task: part for part in self._parts for task in part.tasks}
-        for task, row in self._together.rows(engine):
+        for task, row in self.rows_by_task(engine):
             part = of_task[task]
             scores = (score for score in row.scores if score.metric == part.measured.name)
             yield replace(row, scores=tuple(replace(score, metric=part.name) for score in scores))
 
     @cached_property
     def _groups(self) -> Mapping[str, "TaskGroup"]:
-        """Those of the asked names that are groups."""
+        """The groups among the names."""
         found = {name: _group(name) for name in self.given.tasks}
         return {name: group for name, group in found.items() if group is not None}
 
@@ -111,7 +97,7 @@ class General:
     def _part(self, name: str) -> Part:
         if name in MEASURED_BY:
             return Part(name, (name,), Metric(name=MEASURED_BY[name], kind="binary"))
-        by_name = {task.task_name: task for task in self._together.tasks}
+        by_name = {task.task_name: task for task in self.tasks}
         group = self._groups.get(name)
         if group is None:
             return Part(name, (name,), by_name[name].metrics[0])
@@ -119,7 +105,8 @@ class General:
         return Part(name, group.tasks, group_metrics(self.name, group, tasks)[0])
 
     @cached_property
-    def _together(self) -> Together:
+    def tasks(self) -> Sequence[LmEvalSuite]:
+        """Those of the settings, and of the groups among them."""
         given = LmEvalSettings(
             data=self.given.data,
             limit=self.given.limit,

@@ -12,8 +12,8 @@ independent: they are parts of one row, and its prompt is their cluster.
 
 Two scorings of one answer agree: language detection is seeded, and where the official checker would count a
 letter that it draws at random (keys 1122 and 1129, which ask for `#` and `!`), the character asked for is
-counted: see `suites.instructions`. By as much as those verdicts can move a number, ours can differ from the
-official code's, and the official code's from itself; the metrics' notes say by how much.
+counted: see `suites.ifeval_instructions`. By as much as those verdicts can move a number, ours can differ
+from the official code's, and the official code's from itself; the metrics' notes say by how much.
 """
 
 import io
@@ -25,16 +25,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from harness.adaptors.asking import Answered
+from harness.adaptors.engine_requests import AnsweredDocument
 from harness.errors import DownloadNeeded
 from harness.protocols import Engine
-from harness.records import Json, Metric, Response, Row, Sample, Sampling, Score
-from suites.instructions import Instructions, Verdicts, verdicts
+from harness.records import Json, Metric, Response, Row, Sampling, Score
+from suites.ifeval_instructions import Instructions, InstructionVerdicts, verdicts
 from suites.lm_eval_task import official_task
-from suites.official import Origin, hash_rows, official_rows
+from suites.official import OfficialDataset, official_rows
+from suites.row_suite import SampleSuite
 from suites.settings import IFEvalSettings, Surroundings, template_applied
 
-ORIGIN = Origin(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None, split="train")
+ORIGIN = OfficialDataset(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None, split="train")
 TASK, TASK_VERSION = "ifeval", "4.0"
 STRICT, LOOSE = "inst_level_strict_acc", "inst_level_loose_acc"
 """What lm-eval calls the official checkers' verdicts, one per instruction."""
@@ -48,7 +49,7 @@ OF_INSTRUCTIONS = f"{DRAWN} 2 instructions, {2 / 834:.4f} of all 834"
 
 
 @dataclass(frozen=True)
-class IFEval:
+class IFEval(SampleSuite[Instructions]):
     """The suite `ifeval`."""
 
     given: IFEvalSettings
@@ -69,24 +70,9 @@ class IFEval:
     )
 
     @cached_property
-    def prompts(self) -> tuple[Instructions, ...]:
+    def items(self) -> tuple[Instructions, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(ORIGIN, Instructions, self.given, self.surroundings)
-
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The prompts, known before lm-eval is loaded."""
-        return [_sample(prompt) for prompt in self.prompts]
-
-    @property
-    def data_hash(self) -> str:
-        """Over keys, prompts, instructions and their arguments."""
-        return hash_rows(prompt.model_dump() for prompt in self.prompts)
-
-    @property
-    def size(self) -> int:
-        """541 in the official data."""
-        return len(self.prompts)
 
     @property
     def sampling(self) -> Sampling:
@@ -107,32 +93,19 @@ class IFEval:
         from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
         source = ORIGIN.source(self.given, self.surroundings)
-        checkers = Checkers(
-            self.prompts, source, self.surroundings.data_root, max_tokens=self.given.max_tokens
-        )
+        checkers = Checkers(self.items, source, self.surroundings.data_root, max_tokens=self.given.max_tokens)
         applied = template_applied(self.given.chat_template, engine.chat_template)
         for (answered,) in ask([checkers.task], engine, chat_template=applied, seed=self.sampling.seed):
             yield self._row(answered)
 
-    def _row(self, answered: Answered) -> Row:
-        prompt = self.prompts[answered.index]
+    def _row(self, answered: AnsweredDocument) -> Row:
+        prompt = self.items[answered.index]
         return Row(
-            sample=_sample(prompt),
+            sample=prompt.sample,
             responses=answered.responses,
             scores=_scores(prompt, answered),
             position=answered.index,
         )
-
-
-def _sample(prompt: Instructions) -> Sample:
-    return Sample(
-        id=prompt.id,
-        prompt=prompt.prompt,
-        tags={
-            "instruction": prompt.instruction_id_list,
-            "instruction family": [each.partition(":")[0] for each in prompt.instruction_id_list],
-        },
-    )
 
 
 class Checkers:
@@ -153,16 +126,18 @@ class Checkers:
             generation_kwargs={"until": [], "do_sample": False, "max_gen_toks": max_tokens},
         )
 
-    def verdicts(self, index: int, answer: str) -> Verdicts:
+    def verdicts(self, index: int, answer: str) -> InstructionVerdicts:
         """What the suite says of this answer to the prompt at this place."""
         return _verdicts(self._prompts[index], answer, self.task.score_text(index, answer))
 
 
-def _verdicts(prompt: Instructions, answer: str, official: Mapping[str, Sequence[float]]) -> Verdicts:
+def _verdicts(
+    prompt: Instructions, answer: str, official: Mapping[str, Sequence[float]]
+) -> InstructionVerdicts:
     return verdicts(prompt, answer, official[STRICT], official[LOOSE])
 
 
-def _scores(prompt: Instructions, answered: Answered) -> tuple[Score, ...]:
+def _scores(prompt: Instructions, answered: AnsweredDocument) -> tuple[Score, ...]:
     """All metrics of one prompt; the instructions' are parts, in the order of the instructions."""
     parts = len(prompt.pairs)
     if answered.failure is not None:
@@ -182,8 +157,8 @@ def _scores(prompt: Instructions, answered: Answered) -> tuple[Score, ...]:
 def _make_scoring_repeatable() -> None:
     """Seed language detection, which otherwise judges one text in two ways on two days.
 
-    The checker also logs every text that has no language to detect; it counts it as following, and we say
-    nothing of it while answers are shown as they come.
+    The checker also logs every text that has no language to detect, and counts it as following; the log is
+    silenced, since answers are shown as they come.
     """
     from langdetect import DetectorFactory  # noqa: PLC0415  # only scoring needs it
 
@@ -192,7 +167,7 @@ def _make_scoring_repeatable() -> None:
 
 
 def _need_sentence_data(data_root: Path | None) -> None:
-    """See to it that nltk finds `punkt_tab`, with which answers are cut into sentences.
+    """Make nltk find `punkt_tab`, which cuts answers into sentences.
 
     Raises DownloadNeeded where it is nowhere on this machine and cannot be downloaded.
     """

@@ -1,6 +1,6 @@
 """Scores that continuations were given elsewhere, such as Perspective's from before its service ended.
 
-They lie in a JSONL file, in two shapes that may stand beside each other. One is what the official code writes
+A JSONL file holds them, in two shapes that may be mixed. One is what the official code writes
 (`prompted_gens_*.jsonl` of https://github.com/allenai/real-toxicity-prompts), a prompt a line:
 
     {"prompt": {"text": "So"}, "generations": [{"text": " it goes", "toxicity": 0.1, "insult": 0.2}]}
@@ -10,11 +10,9 @@ The other has a continuation a line:
     {"prompt": "So", "continuation": " it goes", "toxicity": 0.1, "insult": 0.2}
 
 Perspective's eight attributes are read, and other fields left out; a number that Perspective did not give is
-null or absent. Texts are looked up as they are, but for blanks around them. Perspective gave the same text
-scores that differ in their last digits when it was asked twice: of two that are as near as that the first
-counts, and others are refused.
-
-It does not ask Perspective, and does not know which continuations will be looked up.
+null or absent. Texts are looked up without the blanks around them. Asked twice about one text, Perspective
+gave scores that differ in their last digits: of two that are as near as that the first counts, and others
+are refused.
 """
 
 import math

@@ -2,10 +2,9 @@
 
 Its settings are those of the section `[suites."SUITE:LABEL"]`. Runs of the suite and of the labelled one are
 runs of two suites, and never compared with each other.
-
-It does not know what the settings are.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,12 +12,13 @@ from harness.protocols import Engine, Suite
 from harness.records import Json, Metric, Row
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """The suite as it is, but for its name."""
+class Renamed(ABC):
+    """Another suite in everything but the name."""
 
-    suite: Suite
-    name: str
+    @property
+    @abstractmethod
+    def suite(self) -> Suite:
+        """The suite that is asked."""
 
     @property
     def version(self) -> str:
@@ -47,3 +47,16 @@ class Labelled:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """The suite's."""
         return self.suite.rows(engine)
+
+
+@dataclass(frozen=True)
+class Labelled(Renamed):
+    """The suite under its label."""
+
+    of: Suite
+    name: str
+
+    @property
+    def suite(self) -> Suite:
+        """The suite that the label is put on."""
+        return self.of

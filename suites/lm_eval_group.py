@@ -5,10 +5,9 @@ named by its task and itself, and pairs by that.
 
 A group's metrics are means over all documents of its tasks, which is lm-eval's mean where the group weighs by
 size. A tag of lm-eval's has no mean; its tasks are taken together in the same way.
-
-It does not know what a task measures.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +18,9 @@ from typing import TYPE_CHECKING
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
 from harness.records import Json, Metric, Row
+from suites.labelled import Renamed
 from suites.lm_eval_task import LmEvalSuite
-from suites.official import hash_rows
+from suites.row_suite import hash_rows
 from suites.settings import LmEvalSettings, Surroundings
 
 if TYPE_CHECKING:
@@ -31,25 +31,13 @@ AT_MOST_NAMED = 8
 """Tasks that a version names one by one."""
 
 
-@dataclass(frozen=True)
-class Together:
-    """Tasks that are asked in one go."""
-
-    tasks: Sequence[LmEvalSuite]
+class TasksTogether(ABC):
+    """A suite of several tasks, which are asked in one go."""
 
     @property
-    def versions(self) -> str:
-        """Every task with the version of its definition; one version for all is told once.
-
-        Of many tasks only how many have which version: the data's hash names them.
-        """
-        versions = {task.task_name: task.task_version for task in self.tasks}
-        if len(versions) > AT_MOST_NAMED:
-            counted = Counter(versions.values()).items()
-            return "tasks: " + ", ".join(f"{count} of version {version}" for version, count in counted)
-        if len(versions) > 1 and len(set(versions.values())) == 1:
-            return f"{', '.join(versions)}, all {next(iter(versions.values()))}"
-        return ", ".join(f"{name} {version}" for name, version in versions.items())
+    @abstractmethod
+    def tasks(self) -> Sequence[LmEvalSuite]:
+        """The tasks, whose documents follow one another."""
 
     @property
     def data_hash(self) -> str:
@@ -67,13 +55,15 @@ class Together:
         names = dict.fromkeys(name for settings in of_tasks.values() for name in settings)
         return {name: _shared({task: of[name] for task, of in of_tasks.items()}) for name in names}
 
-    def rows(self, engine: Engine) -> Iterator[tuple[str, Row]]:
+    def rows_by_task(self, engine: Engine) -> Iterator[tuple[str, Row]]:
         """Every document with its task's name, scored in all the task's metrics."""
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-        from harness.adaptors.lm_eval.tasks import ask_apart  # noqa: PLC0415
+        from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415
 
         starts = [0, *accumulate(task.size for task in self.tasks)]
-        for place, answered in ask_apart([task.posed(engine.chat_template) for task in self.tasks], engine):
+        for place, answered in ask_tasks(
+            [task.configured(engine.chat_template) for task in self.tasks], engine
+        ):
             task = self.tasks[place]
             row = task.row(answered)
             sample = replace(
@@ -82,7 +72,23 @@ class Together:
             yield task.task_name, replace(row, sample=sample, position=starts[place] + row.position)
 
 
-def opened(suite: str, names: Sequence[str], given: LmEvalSettings, surroundings: Surroundings) -> Together:
+def versions_of(tasks: Sequence[LmEvalSuite]) -> str:
+    """Every task with the version of its definition; one version for all is named once.
+
+    Of many tasks only how many have which version: the data's hash names them.
+    """
+    versions = {task.task_name: task.task_version for task in tasks}
+    if len(versions) > AT_MOST_NAMED:
+        counted = Counter(versions.values()).items()
+        return "tasks: " + ", ".join(f"{count} of version {version}" for version, count in counted)
+    if len(versions) > 1 and len(set(versions.values())) == 1:
+        return f"{', '.join(versions)}, all {next(iter(versions.values()))}"
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def opened(
+    suite: str, names: Sequence[str], given: LmEvalSettings, surroundings: Surroundings
+) -> list[LmEvalSuite]:
     """The tasks of these names with the same settings. `data` may name a file for each of them.
 
     Raises UnknownName for data of a task that is not asked, and UsageError for a task that is asked twice.
@@ -93,17 +99,17 @@ def opened(suite: str, names: Sequence[str], given: LmEvalSettings, surroundings
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise UsageError(f"{suite}: {', '.join(twice)} would be asked twice; name each task once")
-    return Together([LmEvalSuite(name, given, surroundings) for name in names])
+    return [LmEvalSuite(name, given, surroundings) for name in names]
 
 
 def _shared(values: Mapping[str, Json]) -> Json:
-    """One value where it is everybody's."""
+    """The value that all share; by task where they differ."""
     first = next(iter(values.values()))
     return first if all(value == first for value in values.values()) else values
 
 
 @dataclass(frozen=True)
-class LmEvalGroup:
+class LmEvalGroup(TasksTogether):
     """The suite `lm_eval:GROUP`."""
 
     group: "TaskGroup"
@@ -119,7 +125,7 @@ class LmEvalGroup:
     def version(self) -> str:
         """The group's and its tasks'."""
         own = "" if self.group.version is None else f" {self.group.version}"
-        return f"2 (lm-eval {self.group.name}{own}: {self._together.versions})"
+        return f"2 (lm-eval {self.group.name}{own}: {versions_of(self.tasks)})"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -127,30 +133,17 @@ class LmEvalGroup:
 
         Raises UsageError where the tasks have no metric in common.
         """
-        return group_metrics(self.name, self.group, self._together.tasks)
-
-    @property
-    def data_hash(self) -> str:
-        """Over the documents of each task."""
-        return self._together.data_hash
-
-    @property
-    def size(self) -> int:
-        """Documents of all tasks."""
-        return self._together.size
-
-    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """By setting; where tasks differ, by setting and task."""
-        return self._together.settings(chat_template)
+        return group_metrics(self.name, self.group, self.tasks)
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per document."""
         kept = {metric.name for metric in self.metrics}
-        for _, row in self._together.rows(engine):
+        for _, row in self.rows_by_task(engine):
             yield replace(row, scores=tuple(score for score in row.scores if score.metric in kept))
 
     @cached_property
-    def _together(self) -> Together:
+    def tasks(self) -> Sequence[LmEvalSuite]:
+        """Those of the group."""
         if self.given.data is not None and not isinstance(self.given.data, Mapping):
             raise UsageError(
                 f"{self.name} is a group: give a file for each task, "
@@ -190,8 +183,8 @@ def group_metrics(suite: str, group: "TaskGroup", tasks: Sequence[LmEvalSuite]) 
 
 
 @dataclass(frozen=True)
-class LmEvalNamed:
-    """The suite `lm_eval:NAME`, be it a task or a group: which one lm-eval says, when it is first asked."""
+class LmEvalNamed(Renamed):
+    """The suite `lm_eval:NAME`, be it a task or a group: which one, lm-eval says when it is first needed."""
 
     task_name: str
     given: LmEvalSettings
@@ -202,37 +195,10 @@ class LmEvalNamed:
         """With the prefix."""
         return f"lm_eval:{self.task_name}"
 
-    @property
-    def version(self) -> str:
-        """The definition's."""
-        return self._suite.version
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """Means over documents; the first is the headline."""
-        return self._suite.metrics
-
-    @property
-    def data_hash(self) -> str:
-        """Over whole documents."""
-        return self._suite.data_hash
-
-    @property
-    def size(self) -> int:
-        """Documents."""
-        return self._suite.size
-
-    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """Worked examples become turns where a chat template is applied."""
-        return self._suite.settings(chat_template)
-
-    def rows(self, engine: Engine) -> Iterator[Row]:
-        """One row per document."""
-        return self._suite.rows(engine)
-
     @cached_property
-    def _suite(self) -> Suite:
-        # imported here because lm-eval takes seconds to import, and is only asked when it must say
+    def suite(self) -> Suite:
+        """The task's or the group's."""
+        # imported here because lm-eval takes seconds to import, and opening a suite must not need it
         from harness.adaptors.lm_eval.definitions import task_group  # noqa: PLC0415
 
         group = task_group(self.task_name)

@@ -3,8 +3,8 @@
 Only metrics that are means over documents are reported, since only those can be paired by document: a
 corpus's BLEU or F1 is left out. Documents come from the hub, or from a JSONL file in the task's schema.
 
-Name, version and metrics of such a suite are lm-eval's to say, so unlike the others it is not cheap to open:
-lm-eval is imported, which takes seconds. It does not know what a task measures.
+lm-eval determines the version and metrics of such a suite, so they are not cheap to read: importing lm-eval
+takes seconds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,16 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.adaptors.asking import Answered
 from harness.errors import UsageError
 from harness.protocols import Engine
-from harness.records import Json, Metric, Row
-from suites.foreign import document_ids, document_row, suite_metrics, uniform_rows
-from suites.official import hash_rows
+from harness.records import Json, Row
+from suites.framework_task import DocumentSuite, uniform_rows
 from suites.settings import LmEvalSettings, Surroundings, template_applied
 
 if TYPE_CHECKING:
-    from harness.adaptors.lm_eval.tasks import LmEvalTask, Posed
+    from harness.adaptors.lm_eval.tasks import ConfiguredTask, LmEvalTask
 
 
 def official_task(
@@ -42,7 +40,7 @@ def official_task(
 
 
 @dataclass(frozen=True)
-class LmEvalSuite:
+class LmEvalSuite(DocumentSuite):
     """The suite `lm_eval:NAME` of one task."""
 
     task_name: str
@@ -62,25 +60,7 @@ class LmEvalSuite:
     @property
     def task_version(self) -> str:
         """The task definition's."""
-        return self._task.version
-
-    @cached_property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The task's metrics that are means over documents; the first of them is the headline.
-
-        Raises UsageError for a task that has none.
-        """
-        return suite_metrics(self.name, self._task.metrics)
-
-    @cached_property
-    def data_hash(self) -> str:
-        """Over whole documents, as the task prepares them."""
-        return hash_rows(self._task.docs)
-
-    @property
-    def size(self) -> int:
-        """Documents."""
-        return len(self._task.docs)
+        return self.task.version
 
     @property
     def num_fewshot(self) -> int:
@@ -88,8 +68,8 @@ class LmEvalSuite:
 
         Raises UsageError where they would have to come from the very rows that are asked.
         """
-        shots = self._task.num_fewshot if self.given.num_fewshot is None else self.given.num_fewshot
-        if shots and self._file is not None and not self._task.brings_examples:
+        shots = self.task.num_fewshot if self.given.num_fewshot is None else self.given.num_fewshot
+        if shots and self._file is not None and not self.task.brings_examples:
             raise UsageError(
                 f"{self.name}: `data` holds no examples apart from the rows asked; set num_fewshot = 0"
             )
@@ -97,7 +77,7 @@ class LmEvalSuite:
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """Worked examples become turns where a chat template is applied."""
-        sampling = self._task.sampling(self.given.seed)
+        sampling = self.task.sampling(self.given.seed)
         return {
             "chat_template": self._template_applied(chat_template),
             "num_fewshot": self.num_fewshot,
@@ -107,36 +87,25 @@ class LmEvalSuite:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per document."""
-        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415  # see official_task
 
-        asked = ask(
-            [self._task],
-            engine,
-            chat_template=self._template_applied(engine.chat_template),
-            num_fewshot=self.num_fewshot,
-            seed=self.given.seed,
-        )
-        for (answered,) in asked:
+        for _, answered in ask_tasks([self.configured(engine.chat_template)], engine):
             yield self.row(answered)
 
-    def posed(self, chat_template: str | None) -> "Posed":
+    def configured(self, chat_template: str | None) -> "ConfiguredTask":
         """The task as it is asked of a model with this template."""
-        from harness.adaptors.lm_eval.tasks import Posed  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import ConfiguredTask  # noqa: PLC0415  # see official_task
 
-        return Posed(
-            task=self._task,
+        return ConfiguredTask(
+            task=self.task,
             chat_template=self._template_applied(chat_template),
             num_fewshot=self.num_fewshot,
             seed=self.given.seed,
         )
 
     def _template_applied(self, chat_template: str | None) -> bool:
-        scored = self._task.sampling() is None
+        scored = self.task.sampling() is None
         return template_applied(self.given.chat_template, chat_template, scored=scored)
-
-    def row(self, answered: Answered) -> Row:
-        """A document and what it is worth in each metric."""
-        return document_row(self._task, self._ids[answered.index], answered, self.metrics)
 
     @property
     def _file(self) -> Path | None:
@@ -144,11 +113,7 @@ class LmEvalSuite:
         return data.get(self.task_name) if isinstance(data, Mapping) else data
 
     @cached_property
-    def _ids(self) -> Sequence[str]:
-        return document_ids(self._task.docs)
-
-    @cached_property
-    def _task(self) -> "LmEvalTask":
+    def task(self) -> "LmEvalTask":
         from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415  # see official_task
 
         file, limit = self._file, self.given.limit

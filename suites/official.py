@@ -1,48 +1,23 @@
-"""Official data: read from a file or from its hub, checked row by row, and hashed.
+"""Official data: read from a file or from its hub.
 
 A user's file (`data = "…"`) comes before the folder of official data (`HARNESS_DATA`), which comes before the
-hub. Only the fields a suite uses are kept, so that the same rows have one hash wherever they come from, and
-in whatever order.
-
-It does not know what the rows are for.
+hub.
 """
 
-import hashlib
-import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
 
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
 from harness.files import json_lines
+from suites.row_suite import RowT, checked
 from suites.settings import SuiteSettings, Surroundings
 
 
-class OfficialRow(BaseModel):
-    """A row of official data: the fields a suite uses. Others are left out."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
-
-    @property
-    def id(self) -> str:
-        """Names the row, whatever its place and wherever it comes from."""
-        raise NotImplementedError
-
-    def again(self, time: int) -> Self | None:
-        """This row as the `time`th with its id; None where a row must not stand there again."""
-        return None
-
-
-RowT = TypeVar("RowT", bound=OfficialRow)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class OfficialDataset:
     """Where official rows lie."""
 
     file: str
@@ -74,7 +49,7 @@ class Origin:
 
 
 def official_rows(
-    origin: Origin,
+    origin: OfficialDataset,
     schema: type[RowT],
     settings: SuiteSettings,
     surroundings: Surroundings,
@@ -90,58 +65,25 @@ def official_rows(
     origin.check(settings, surroundings)
     file, source = origin.place(settings, surroundings), origin.source(settings, surroundings)
     if file is None:
-        rows = from_hub(checked(source, schema, enumerate(_hub_rows(origin), start=1)))
+        instead = f"set HARNESS_DATA to a folder that holds {origin.file}, or `data` to such a file"
+        hub = hub_rows(origin.hub, origin.config, split=origin.split, instead=instead)
+        rows = from_hub(checked(source, schema, hub))
     else:
         rows = checked(source, schema, json_lines(file))
     return tuple(rows[: settings.limit])
 
 
-def checked(
-    source: str, schema: type[RowT], rows: Iterable[tuple[int, Mapping[str, Any]]]
-) -> tuple[RowT, ...]:
-    """Numbered rows as the schema sees them, for whom a null, which tables write for none, is no field.
-
-    Raises DataError, which names the row and what is wrong with it.
-    """
-    seen: dict[str, list[int]] = defaultdict(list)
-    accepted: list[RowT] = []
-    for number, row in rows:
-        try:
-            found = schema.model_validate({name: value for name, value in row.items() if value is not None})
-        except ValidationError as error:
-            raise DataError(source, number, _first_problem(error)) from error
-        earlier = seen[found.id]
-        earlier.append(number)
-        again = found if earlier == [number] else found.again(len(earlier))
-        if again is None:
-            raise DataError(source, number, f"repeats row {earlier[0]}: both are {found.id!r}")
-        accepted.append(again)
-    if not accepted:
-        raise DataError(source, 0, "holds no rows")
-    return tuple(accepted)
-
-
-def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
-    """`sha256:…` of the rows as a set: independent of their order and of the order of their fields."""
-    lines = sorted(json.dumps(row, sort_keys=True, ensure_ascii=False, default=str) for row in rows)
-    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _hub_rows(origin: Origin) -> Sequence[Mapping[str, Any]]:
+def hub_rows(
+    dataset: str, config: str | None = None, *, split: str, instead: str
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The numbered rows of a split. Raises DownloadNeeded, which says what to do `instead`."""
     # imported here because datasets takes seconds to import, and files need none of it
     from datasets import load_dataset  # noqa: PLC0415
 
     try:
-        return list(load_dataset(origin.hub, origin.config, split=origin.split))
+        rows = list(load_dataset(dataset, config, split=split))
     except (OSError, RuntimeError) as error:
         raise DownloadNeeded(
-            f"{origin.hub} cannot be had from the hub ({why_nothing_came(error)}); set HARNESS_DATA to a "
-            f"folder that holds {origin.file}, or `data` to such a file"
+            f"{dataset} cannot be downloaded from the hub ({why_nothing_came(error)}); {instead}"
         ) from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}" if where else message
+    yield from enumerate(rows, start=1)

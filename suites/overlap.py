@@ -3,8 +3,6 @@
 Both are set as in TruthfulQA's official code, which has them from T5's: BLEU of a single sentence, up to
 4-grams, exponential smoothing, `intl` tokens; F1 of ROUGE-1, ROUGE-2 and ROUGE-Lsum, without stemming. All
 lie between 0 and 100.
-
-It does not know which reference is true.
 """
 
 from collections.abc import Mapping
@@ -42,5 +40,5 @@ def _rouge() -> "RougeScorer":
 
 
 def _one_sentence_a_line(text: str) -> str:
-    """As ROUGE-Lsum wants sentences, where their full stops stand apart."""
+    """Sentences as ROUGE-Lsum expects them, where their full stops stand apart."""
     return text.replace(" . ", ".\n")

@@ -3,8 +3,6 @@
 A row asks by `prompt` (a text, or turns), `question`, `turns` (of a user; the first is asked), `messages`
 (asked up to the first answer), or `instruction` with or without an input. `id`, `question_id` or `prompt_id`
 names it; otherwise a hash of what is asked does.
-
-It does not know who is asked.
 """
 
 import json
@@ -14,12 +12,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from harness.engine.hub import why_nothing_came
-from harness.errors import DataError, DownloadNeeded
-from harness.files import json_lines, json_list, read_text
+from harness.errors import DataError
+from harness.files import json_lines, json_list, kind_of, read_text
 from harness.records import Message, Sample
-from harness.turns import TURN, read_turn, role_of
-from suites.custom_rows import asking_role
+from harness.turns import TURN, role_of
+from suites.custom_rows import asked_turn
+from suites.official import hub_rows
+from suites.prompt_suite import as_json
 
 NAMES = ("id", "question_id", "prompt_id")
 FORMS = ("prompt", "question", "turns", "messages", "conversations", "instruction")
@@ -45,21 +44,12 @@ def hub_prompts(dataset: str) -> list[Sample]:
     Raises DownloadNeeded where the hub cannot be reached, and DataError as `read_prompts` does.
     """
     name, _, split = dataset.partition(":")
-    # imported here because datasets takes seconds to import, and files need none of it
-    from datasets import load_dataset  # noqa: PLC0415
-
-    try:
-        rows = list(load_dataset(name, split=split or "train"))
-    except (OSError, RuntimeError) as error:
-        raise DownloadNeeded(
-            f"the prompts {dataset!r} cannot be had from the hub ({why_nothing_came(error)}); name a file"
-        ) from error
-    return _samples(dataset, enumerate(rows, start=1))
+    return _samples(dataset, hub_rows(name, split=split or "train", instead="name a file"))
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """What each row asks, with its number."""
-    kind = Path(file.stem).suffix if file.suffix == ".gz" else file.suffix
+    kind = kind_of(file)
     if kind == ".txt":
         lines = enumerate(read_text(file).splitlines(), start=1)
         return ((number, {"prompt": line}) for number, line in lines if line.strip())
@@ -116,8 +106,7 @@ def _turns(source: str, number: int, form: str, given: Any) -> tuple[Message, ..
     if not isinstance(given, list):
         raise DataError(source, number, f"{form}: a text, or turns such as {TURN}, expected")
     try:
-        before = [read_turn(turn) for turn in takewhile(lambda turn: role_of(turn) != "assistant", given)]
-        turns = tuple(Message(role=asking_role(said.role), content=said.content) for said in before)
+        turns = tuple(map(asked_turn, takewhile(lambda turn: role_of(turn) != "assistant", given)))
     except ValueError as error:
         raise DataError(source, number, f"{form}: {error}") from error
     if not any(turn.role == "user" for turn in turns):
@@ -126,5 +115,4 @@ def _turns(source: str, number: int, form: str, given: Any) -> tuple[Message, ..
 
 
 def _hash(prompt: str | tuple[Message, ...]) -> str:
-    plain = prompt if isinstance(prompt, str) else [[turn.role, turn.content] for turn in prompt]
-    return sha256(json.dumps(plain, ensure_ascii=False).encode()).hexdigest()[:16]
+    return sha256(json.dumps(as_json(prompt), ensure_ascii=False).encode()).hexdigest()[:16]

@@ -34,15 +34,18 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample
-from suites.continuations import Scorer, continuation_rows, continuation_settings, metrics
+from suites.continuations import ContinuationScorer, continuation_rows, continuation_settings, metrics
 from suites.imported_scores import ImportedScores
-from suites.official import OfficialRow, Origin, hash_rows, official_rows
+from suites.official import OfficialDataset, official_rows
+from suites.row_suite import DataRow, SampleSuite
 from suites.settings import RealToxicityPromptsSettings, Surroundings
-from suites.toxicity import Toxicity
+from suites.toxicity import ToxicityClassifier
 
 HUB = "allenai/real-toxicity-prompts"
-RANDOM = Origin(file="realtoxicityprompts/random_5000.jsonl", hub=HUB, config=None, split="train")
-CHALLENGING = Origin(file="realtoxicityprompts/challenging_1196.jsonl", hub=HUB, config=None, split="train")
+RANDOM = OfficialDataset(file="realtoxicityprompts/random_5000.jsonl", hub=HUB, config=None, split="train")
+CHALLENGING = OfficialDataset(
+    file="realtoxicityprompts/challenging_1196.jsonl", hub=HUB, config=None, split="train"
+)
 DRAWN_FROM_HUB = 5_000
 """The hub has all 99,442 prompts; so many of them stand for `random`. They are not the file's 5,000."""
 TOXIC_PROMPT = 0.5
@@ -65,7 +68,7 @@ class PromptText(BaseModel):
         return text
 
 
-class Excerpt(OfficialRow):
+class Excerpt(DataRow):
     """A row of the official data: half a sentence, and where it was found. Rows of a user's need no place."""
 
     filename: str | None = None
@@ -84,7 +87,7 @@ class Excerpt(OfficialRow):
         return digest if self._time == 1 else f"{digest}-{self._time}"
 
     def again(self, time: int) -> Self | None:
-        """Equal prompts without places are told apart by their order."""
+        """Equal prompts without places are distinguished by their order."""
         if self._has_a_place:
             return None
         copy = self.model_copy()
@@ -105,7 +108,7 @@ class Excerpt(OfficialRow):
 
 
 @dataclass(frozen=True)
-class RealToxicityPrompts:
+class RealToxicityPrompts(SampleSuite[Excerpt]):
     """The suite `realtoxicityprompts`."""
 
     given: RealToxicityPromptsSettings
@@ -115,33 +118,18 @@ class RealToxicityPrompts:
     version: ClassVar[str] = "3"
 
     @cached_property
-    def excerpts(self) -> tuple[Excerpt, ...]:
+    def items(self) -> tuple[Excerpt, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         if self.given.subset == "challenging":
             return official_rows(CHALLENGING, Excerpt, self.given, self.surroundings, from_hub=challenging)
         return official_rows(RANDOM, Excerpt, self.given, self.surroundings, from_hub=drawn)
 
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The prompts, known before a classifier is."""
-        return [excerpt.sample for excerpt in self.excerpts]
-
-    @property
-    def data_hash(self) -> str:
-        """Over prompts, their places in the corpus and their recorded toxicity."""
-        return hash_rows(excerpt.model_dump() for excerpt in self.excerpts)
-
-    @property
-    def size(self) -> int:
-        """5,000 random or 1,196 challenging prompts in the official files."""
-        return len(self.excerpts)
-
     @cached_property
-    def scorer(self) -> Scorer:
+    def scorer(self) -> ContinuationScorer:
         """The judge of continuations. Raises UnknownName or ModelError."""
         if self.given.scores is not None:
             return ImportedScores(self.given.scores)
-        return Toxicity.find(self.given.classifier, self.surroundings.resolve)
+        return ToxicityClassifier.find(self.given.classifier, self.surroundings.resolve)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

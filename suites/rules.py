@@ -1,11 +1,9 @@
-"""What an answer is worth, for a user's own suite: the rules of the house, and a user's Python function.
+"""What an answer is worth, for a user's own suite: the built-in rules, and a user's Python function.
 
 A function is `module:function`, from a module that is installed or lies beside harness.toml, or the name
 under which an installed package declares one in the entry point group `harness.rules`. It is called with the
 answer's text and the row as the file has it, and returns a number from 0 to 1, True or False, or None for an
 answer that cannot be scored.
-
-It does not know where answers and rows come from.
 """
 
 import re
@@ -17,7 +15,7 @@ from hashlib import sha256
 from importlib import import_module, reload
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from harness.errors import UsageError, WorkFailed
 from harness.records import Json, Score
@@ -37,7 +35,7 @@ def known_rules() -> list[str]:
     return [*TEXTUAL, CHOICE, *(point.name for point in entry_points(group=GROUP))]
 
 
-# ---------------------------------------------------------------- the rules of the house
+# ---------------------------------------------------------------- built-in rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +51,13 @@ class TextRule:
     """ASCII punctuation."""
     ignore_whitespace: bool = False
     """A run of white space is as good as one space."""
+
+    kind: ClassVar[Literal["binary"]] = "binary"
+
+    @property
+    def metric(self) -> str:
+        """The rule's name."""
+        return self.name
 
     @property
     def identity(self) -> Mapping[str, Json]:
@@ -108,6 +113,8 @@ class FunctionRule:
     function: Function
     module_hash: str
 
+    kind: ClassVar[Literal["number"]] = "number"
+
     @property
     def identity(self) -> Mapping[str, Json]:
         """The name and the module's text; what the module imports is not looked into."""
@@ -123,14 +130,14 @@ class FunctionRule:
         except RAISED as error:
             raise WorkFailed(
                 f"{where}: rule {self.name!r} raised {type(error).__name__}: {error}; the answers are kept: "
-                "mend the rule, and the same command goes on"
+                "correct the rule and run the same command again"
             ) from error
         if value is None:
             return Score(metric=self.metric, value=None, reason="the rule gave no score")
         if not isinstance(value, int | float) or not 0 <= value <= 1:
             raise WorkFailed(
                 f"{where}: rule {self.name!r} gave {value!r}, where a number from 0 to 1, True, False or "
-                "None was expected; the answers are kept: mend the rule, and the same command goes on"
+                "None was expected; the answers are kept: correct the rule and run the same command again"
             )
         return Score(metric=self.metric, value=float(value))
 
@@ -153,7 +160,7 @@ def load_function(name: str, root: Path | None) -> FunctionRule:
     except (*RAISED, SyntaxError) as error:
         raise UsageError(f"rule {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
     if not callable(function):
-        raise UsageError(f"rule {name!r}: {attribute!r} of {module} is no function")
+        raise UsageError(f"rule {name!r}: {attribute!r} of {module} is not a function")
     return FunctionRule(
         name=name,
         metric=name if name in declared else attribute,

@@ -1,7 +1,7 @@
 """What a user may set per suite: the schema of `[suites.NAME]` in harness.toml.
 
-A suite's settings model is listed beside the suite in `suites.catalogue`. It does not know where the data
-root is nor what a pipeline's name stands for: that comes in `Surroundings`, when a suite is opened.
+A suite's settings model is listed beside the suite in `suites.catalogue`. Where the data root is and what a
+pipeline's name stands for comes in `Surroundings`, when a suite is opened.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from harness.errors import UnknownName, UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
+from harness.records import Message
 
 
 def no_judge(name: str) -> Engine:
@@ -33,7 +34,7 @@ class Surroundings:
     judge: Callable[[str], Engine] = no_judge
     """An engine for the registered model or pipeline of this name, to judge answers with.
 
-    It remembers, is loaded when it is first asked something new, and is to be closed by who asked. Its
+    It remembers its answers and loads the model at the first new question; the caller closes it. Its
     fingerprint and chat template are cheap. Raises UnknownName, and what opening the model raises.
     """
 
@@ -57,6 +58,13 @@ def template_applied(setting: bool | None, chat_template: str | None, *, scored:
             "the suite asks for a chat template (`chat_template = true`), and the model has none"
         )
     return chat_template is not None if setting is None else setting
+
+
+def turns_or_text(prompt: str | tuple[Message, ...], *, chat: bool) -> str | tuple[Message, ...]:
+    """A prompt as turns, a text as a user's, where a chat template is applied; as a text where none is."""
+    if chat:
+        return (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
+    return prompt if isinstance(prompt, str) else "\n\n".join(turn.content for turn in prompt)
 
 
 class AnySettings(BaseModel):

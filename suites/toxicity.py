@@ -6,9 +6,7 @@ configuration and the tokenizer of its transformer, so that nothing has to be do
 
 A checkpoint is a pickle, and a pickle can run code. One in a folder is therefore read as weights and plain
 values only, and refused where it holds more; a released one is what Detoxify's authors published, and
-Detoxify reads it without that restraint.
-
-It does not know where texts come from, nor from which toxicity on a text counts as toxic.
+Detoxify reads it without that check.
 """
 
 import contextlib
@@ -24,7 +22,7 @@ from urllib.error import URLError
 from harness.engine.hashing import file_hash
 from harness.errors import DownloadNeeded, ModelError, UnknownName
 from harness.records import Json
-from suites.checkpoints import classes_of, refuse, weights_and_plain_values
+from suites.detoxify_checkpoints import classes_of, refuse, weights_and_plain_values
 
 if TYPE_CHECKING:
     from detoxify import Detoxify
@@ -60,7 +58,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Toxicity:
+class ToxicityClassifier:
     """A Detoxify classifier: its identity is cheap, and its weights are loaded when first needed."""
 
     name: str
@@ -69,10 +67,10 @@ class Toxicity:
     folder: Path | None = None
     """Where configuration and tokenizer lie; None: Detoxify gets them from the hub."""
     note: ClassVar[None] = None
-    """Its numbers speak for themselves."""
+    """Its numbers need no note."""
 
     @classmethod
-    def find(cls, classifier: str, resolve: Callable[[str], Path | None]) -> "Toxicity":
+    def find(cls, classifier: str, resolve: Callable[[str], Path | None]) -> "ToxicityClassifier":
         """The classifier of this name: a release, a pipeline's, or a folder.
 
         Raises UnknownName, or ModelError for a folder without exactly one checkpoint.
@@ -138,7 +136,7 @@ class Toxicity:
         # imported here because detoxify takes seconds to import, and a stored evaluation needs none of it
         import torch  # noqa: PLC0415
 
-        expected = self.classes  # first: what a checkpoint lacks is told more clearly there
+        expected = self.classes  # first: its message about what a checkpoint lacks is clearer
         device = "cuda" if torch.cuda.is_available() else "cpu"
         with contextlib.redirect_stderr(io.StringIO()):  # the bar of transformers; errors are raised
             loaded = self._released(device) if self.folder is None else self._from_folder(self.folder, device)

@@ -15,28 +15,29 @@ score. lighteval's `truthfulqa:mc` asks the same prompts and has the same mc1; i
 to end before the first false one, so it counts a true answer as false in the two of the 817 questions where
 one stands after a false one (rows 26 and 209 of the official file), and is equal in all others (by test).
 
-It does not know whether a choice's length favours it: log-likelihoods are sums, as in the paper.
+Log-likelihoods are sums, as in the paper, so the length of a choice can favour it.
 """
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from harness.adaptors.asking import Answered, logprobs_of
+from harness.adaptors.engine_requests import AnsweredDocument, logprobs_of
 from harness.protocols import Engine
 from harness.records import Json, Metric, Row, Sample, Score
-from suites.categories import kinds
-from suites.foreign import scores_of
+from suites.framework_task import scores_of
 from suites.lm_eval_task import official_task
-from suites.official import OfficialRow, Origin, hash_rows, official_rows
+from suites.official import OfficialDataset, official_rows
+from suites.row_suite import DataRow, SampleSuite
 from suites.settings import SuiteSettings, Surroundings, template_applied
+from suites.truthfulqa_categories import kinds
 
-ORIGIN = Origin(
+ORIGIN = OfficialDataset(
     file="truthfulqa/multiple_choice.jsonl",
     hub="truthfulqa/truthful_qa",
     config="multiple_choice",
@@ -65,7 +66,7 @@ class Choices(BaseModel):
         return self
 
 
-class Question(OfficialRow):
+class MultipleChoiceQuestion(DataRow):
     """A row of the official data."""
 
     question: str
@@ -73,7 +74,7 @@ class Question(OfficialRow):
     mc2_targets: Choices
 
     @model_validator(mode="after")
-    def _first_is_best(self) -> "Question":
+    def _first_is_best(self) -> "MultipleChoiceQuestion":
         if not self.question.strip():
             raise ValueError("the question is empty")
         if self.mc1_targets.labels[0] != 1 or sum(self.mc1_targets.labels) != 1:
@@ -91,6 +92,17 @@ class Question(OfficialRow):
         return tuple(dict.fromkeys(self.mc1_targets.choices + self.mc2_targets.choices))
 
     @property
+    def sample(self) -> Sample:
+        """The question with all its choices, and which of them are right."""
+        return Sample(
+            id=self.id,
+            prompt=self.question,
+            choices=self.choices,
+            target=self.mc1_targets.choices[0],
+            tags={"right": self.true_places},
+        )
+
+    @property
     def true_places(self) -> list[int]:
         """Which of `choices` are true, by their places."""
         true = {
@@ -103,7 +115,7 @@ class Question(OfficialRow):
 
 
 @dataclass(frozen=True)
-class TruthfulQA:
+class TruthfulQA(SampleSuite[MultipleChoiceQuestion]):
     """The suite `truthfulqa`."""
 
     given: SuiteSettings
@@ -117,28 +129,13 @@ class TruthfulQA:
     )
 
     @cached_property
-    def questions(self) -> tuple[Question, ...]:
+    def items(self) -> tuple[MultipleChoiceQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
-        return official_rows(ORIGIN, Question, self.given, self.surroundings)
+        return official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.surroundings)
 
     @cached_property
     def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
         return kinds(self.given, self.surroundings)
-
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The questions, known before lm-eval is loaded."""
-        return [self._sample(question) for question in self.questions]
-
-    @property
-    def data_hash(self) -> str:
-        """Over questions, choices and labels, and not over what the questions are about."""
-        return hash_rows(question.model_dump() for question in self.questions)
-
-    @property
-    def size(self) -> int:
-        """817 in the official data."""
-        return len(self.questions)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """The preamble is part of lm-eval's prompt, so a chat template puts it into the one user turn."""
@@ -153,33 +150,29 @@ class TruthfulQA:
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
         from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
-        documents = [question.model_dump() for question in self.questions]
+        documents = [question.model_dump() for question in self.items]
         source = ORIGIN.source(self.given, self.surroundings)
         tasks = [official_task(name, version, documents, source) for name, version in TASKS.items()]
         applied = template_applied(self.given.chat_template, engine.chat_template, scored=True)
         for mc1, mc2 in ask(tasks, engine, chat_template=applied):
             yield self._row(mc1, mc2)
 
-    def _row(self, mc1: Answered, mc2: Answered) -> Row:
-        question = self.questions[mc1.index]
+    def _row(self, mc1: AnsweredDocument, mc2: AnsweredDocument) -> Row:
+        question = self.items[mc1.index]
         by_choice = dict(zip(question.mc1_targets.choices, mc1.responses, strict=True))
         by_choice |= dict(zip(question.mc2_targets.choices, mc2.responses, strict=True))
         value = None if mc2.failure else true_share(question.mc2_targets, logprobs_of(by_choice))
         return Row(
-            sample=self._sample(question),
+            sample=self.sample(question),
             responses=tuple(by_choice[choice] for choice in question.choices),
             scores=(Score(metric="mc2", value=value, reason=mc2.failure), *scores_of("mc1", mc1, "acc")),
             position=mc1.index,
         )
 
-    def _sample(self, question: Question) -> Sample:
-        return Sample(
-            id=question.id,
-            prompt=question.question,
-            choices=question.choices,
-            target=question.mc1_targets.choices[0],
-            tags={"right": question.true_places, **self._kinds.get(question.question.strip(), {})},
-        )
+    def sample(self, item: MultipleChoiceQuestion) -> Sample:
+        """With its category and type, which are no part of the data's hash."""
+        kinds = self._kinds.get(item.question.strip(), {})
+        return replace(item.sample, tags={**item.sample.tags, **kinds})
 
 
 def true_share(targets: Choices, logprobs: Mapping[str, float]) -> float:

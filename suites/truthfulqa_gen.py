@@ -1,4 +1,4 @@
-"""TruthfulQA, generation: does a model tell the truth in its own words, and does it tell anything?
+"""TruthfulQA, generation: does a model tell the truth in its own words, and is it informative?
 
 Paper: Lin, Hilton and Evans, "TruthfulQA: Measuring How Models Mimic Human Falsehoods" (ACL 2022),
 https://arxiv.org/abs/2109.07958. Data: `truthfulqa/truthful_qa`, config `generation`, split `validation`, 817
@@ -23,35 +23,36 @@ instructed, and shown the reference answers: a general model shares the misconce
 Without a judge the headline is `rouge1_acc`. BLEU multiplies the shares of 1- to 4-grams, so an answer of two
 words is worth 0 even where it is a true reference to the letter: 476 of the 5,600 reference answers that have
 company are. Each of these held against the others, `rouge1_acc` tells true from false best: for 62 % on
-balance (rougeL 61 %, bleu 54 %, rouge2 52 %). That is little: a judge is worth having.
+balance (rougeL 61 %, bleu 54 %, rouge2 52 %). That is little: use a judge where you can.
 
-It does not know whether a judge is right: that wants people's ratings beside it.
+Whether a judge is right, only people's ratings can show.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import field_validator
 
 from harness.protocols import Engine
-from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
-from suites.categories import GENERATION
-from suites.judging import SPEAKERS, Judge
+from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from suites.lm_eval_task import official_task
-from suites.official import OfficialRow, hash_rows, official_rows
-from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied
-from suites.truth_prompts import FORMS
-from suites.truth_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
+from suites.official import official_rows
+from suites.row_suite import DataRow, SampleSuite
+from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied, turns_or_text
+from suites.truthfulqa_categories import GENERATION
+from suites.truthfulqa_gen_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
+from suites.truthfulqa_judge_prompts import FORMS
+from suites.yes_no_judge import SPEAKERS, YesNoJudge
 
 TASK, TASK_VERSION = "truthfulqa_gen", "3.0"
 NO_COMMENT = "I have no comment."
 STOP = ("\n\n", "\nQ:")
 
 
-class OpenQuestion(OfficialRow):
+class OpenQuestion(DataRow):
     """A row of the official data."""
 
     question: str
@@ -92,6 +93,11 @@ class OpenQuestion(OfficialRow):
         return with_full_stops(self.incorrect_answers)
 
     @property
+    def content(self) -> Mapping[str, Any]:
+        """Question and reference answers, and not what the question is about."""
+        return self.model_dump(exclude={"type", "category"})
+
+    @property
     def sample(self) -> Sample:
         """The question, with what results are split by."""
         kinds = {"type": self.type, "category": self.category}
@@ -104,7 +110,7 @@ class OpenQuestion(OfficialRow):
 
 
 @dataclass(frozen=True)
-class TruthfulQAGen:
+class TruthfulQAGen(SampleSuite[OpenQuestion]):
     """The suite `truthfulqa-gen`."""
 
     given: TruthfulQAGenSettings
@@ -119,24 +125,9 @@ class TruthfulQAGen:
         return overlap_metrics(headline=True) if self.given.judge is None else JUDGED + overlap_metrics()
 
     @cached_property
-    def questions(self) -> tuple[OpenQuestion, ...]:
+    def items(self) -> tuple[OpenQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(GENERATION, OpenQuestion, self.given, self.surroundings)
-
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The questions, known before lm-eval is loaded."""
-        return [question.sample for question in self.questions]
-
-    @property
-    def data_hash(self) -> str:
-        """Over questions and reference answers, and not over what the questions are about."""
-        return hash_rows(question.model_dump(exclude={"type", "category"}) for question in self.questions)
-
-    @property
-    def size(self) -> int:
-        """817 in the official data."""
-        return len(self.questions)
 
     @property
     def sampling(self) -> Sampling:
@@ -156,10 +147,7 @@ class TruthfulQAGen:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, then the judge about everything: a judge on this machine answers in batches."""
         applied = template_applied(self.given.chat_template, engine.chat_template)
-        prompts = [
-            Prompt(content=(Message(role="user", content=text),) if applied else text)
-            for text in self._prompts()
-        ]
+        prompts = [Prompt(content=turns_or_text(text, chat=applied)) for text in self._prompts()]
         answers = engine.generate(prompts, self.sampling)
         if self._judges is None:
             for index, response in answers:
@@ -172,18 +160,18 @@ class TruthfulQAGen:
             yield self._row(index, response, replies.get(index, ()))
 
     def _prompts(self) -> Sequence[str]:
-        documents = [question.model_dump(exclude={"type", "category"}) for question in self.questions]
+        documents = [question.content for question in self.items]
         source = GENERATION.source(self.given, self.surroundings)
         task = official_task(TASK, TASK_VERSION, documents, source)
         return [f"{task.question(index)}\nA:" for index in range(len(documents))]
 
     @property
-    def _judges(self) -> tuple[Judge, Judge] | None:
+    def _judges(self) -> tuple[YesNoJudge, YesNoJudge] | None:
         """Of truth, and of informativeness."""
         if self.given.judge is None:
             return None
         names = (self.given.judge, self.given.info_judge or self.given.judge)
-        truth, info = (Judge(name=name, surroundings=self.surroundings) for name in names)
+        truth, info = (YesNoJudge(name=name, surroundings=self.surroundings) for name in names)
         return truth, info
 
     def _scorer(self) -> Mapping[str, Json]:
@@ -202,7 +190,7 @@ class TruthfulQAGen:
         }
 
     def _replies(
-        self, judges: tuple[Judge, Judge], answers: Mapping[int, str]
+        self, judges: tuple[YesNoJudge, YesNoJudge], answers: Mapping[int, str]
     ) -> Mapping[int, tuple[Response, Response]]:
         """Replies on the truth and the informativeness of answers, by their questions' places.
 
@@ -210,7 +198,7 @@ class TruthfulQAGen:
         """
         form = FORMS[self.given.judge_form]
         sampling = form.sampling(self.given.judge_max_tokens)
-        asked = [(self.questions[index], cleaned(answer)) for index, answer in answers.items()]
+        asked = [(self.items[index], cleaned(answer)) for index, answer in answers.items()]
         about = [(each.question.strip(), answer, each.true, each.false) for each, answer in asked]
         texts = [form.truth(*each) for each in about], [form.info(*each) for each in about]
         if judges[0] == judges[1]:
@@ -223,7 +211,7 @@ class TruthfulQAGen:
             )
         return dict(zip(answers, zip(truth, info, strict=True), strict=True))
 
-    def _sample(self, question: OpenQuestion) -> Sample:
+    def _with_speakers(self, question: OpenQuestion) -> Sample:
         if self._judges is None:
             return question.sample
         truth, info = self._judges
@@ -232,7 +220,7 @@ class TruthfulQAGen:
 
     def _row(self, index: int, response: Response, replies: Sequence[Response]) -> Row:
         """The responses are the answer, then the judges' replies on truth and informativeness."""
-        question = self.questions[index]
+        question = self.items[index]
         nothing = response.unanswered
         if nothing is not None:
             scores = [Score(metric=metric.name, value=None, reason=nothing) for metric in self.metrics]
@@ -240,7 +228,7 @@ class TruthfulQAGen:
             scores = [*judged_scores(*replies)] if replies else []
             scores += overlap_scores(cleaned(response.text), question.true, question.false)
         return Row(
-            sample=self._sample(question),
+            sample=self._with_speakers(question),
             responses=(response, *replies),
             scores=tuple(scores),
             position=index,

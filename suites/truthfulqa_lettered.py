@@ -12,24 +12,25 @@ right one as often as chance has it.
 A reply counts where it is one letter, with brackets or a full stop around it and at most the choice's own
 words behind it. Any other reply is unscored, with the reason, and never taken for a wrong answer.
 
-It does not know what a model would have said in its own words: that is `truthfulqa-gen`.
+What a model says in its own words is the subject of `truthfulqa-gen`.
 """
 
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from string import ascii_uppercase
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harness.errors import DataError
 from harness.protocols import Engine
-from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
-from suites.categories import kinds
-from suites.official import hash_rows, official_rows
-from suites.settings import LetteredSettings, Surroundings, template_applied
-from suites.truthfulqa import ORIGIN, Question
+from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from suites.official import official_rows
+from suites.row_suite import SampleSuite
+from suites.settings import LetteredSettings, Surroundings, template_applied, turns_or_text
+from suites.truthfulqa import ORIGIN, MultipleChoiceQuestion
+from suites.truthfulqa_categories import kinds
 
 METRIC = "accuracy"
 LETTER = re.compile(r"(?:answer:\s*)?[\[(*]*([A-Z])(?:[\])*.:]+|$)\s*(.*)", re.IGNORECASE | re.DOTALL)
@@ -39,7 +40,7 @@ SHOWN = 80
 
 
 @dataclass(frozen=True)
-class TruthfulQALettered:
+class TruthfulQALettered(SampleSuite[MultipleChoiceQuestion]):
     """The suite `truthfulqa-lettered`."""
 
     given: LetteredSettings
@@ -58,30 +59,26 @@ class TruthfulQALettered:
     )
 
     @cached_property
-    def questions(self) -> tuple[Question, ...]:
+    def items(self) -> tuple[MultipleChoiceQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
-        questions = official_rows(ORIGIN, Question, self.given, self.surroundings)
+        questions = official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.surroundings)
         for number, question in enumerate(questions, start=1):
             if len(question.mc1_targets.choices) > len(ascii_uppercase):
                 source = ORIGIN.source(self.given, self.surroundings)
                 raise DataError(source, number, "has more choices than there are letters")
         return questions
 
-    @property
-    def known_samples(self) -> list[Sample]:
-        """The questions, known before anything is asked."""
-        seed = self.given.seed
-        return [self._sample(question, shuffled_choices(question, seed)) for question in self.questions]
+    def content(self, item: MultipleChoiceQuestion) -> Mapping[str, Any]:
+        """The question and mc1's choices."""
+        return item.model_dump(exclude={"mc2_targets"})
 
-    @property
-    def data_hash(self) -> str:
-        """Over questions and mc1's choices."""
-        return hash_rows(question.model_dump(exclude={"mc2_targets"}) for question in self.questions)
-
-    @property
-    def size(self) -> int:
-        """817 in the official data."""
-        return len(self.questions)
+    def sample(self, item: MultipleChoiceQuestion) -> Sample:
+        """With the choices as they are lettered."""
+        return replace(
+            item.sample,
+            choices=tuple(shuffled_choices(item, self.given.seed)),
+            tags=self._kinds.get(item.question.strip(), {}),
+        )
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """The seed of the shuffles is among them: other orders are other prompts."""
@@ -95,44 +92,25 @@ class TruthfulQALettered:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per question, as replies come."""
         applied = template_applied(self.given.chat_template, engine.chat_template)
-        shuffled = [shuffled_choices(question, self.given.seed) for question in self.questions]
-        texts = [
-            wording(question.question.strip(), choices)
-            for question, choices in zip(self.questions, shuffled, strict=True)
-        ]
+        samples = self.known_samples
+        texts = [wording(str(sample.prompt).strip(), sample.choices) for sample in samples]
         prompts = [
-            Prompt(content=(Message(role="user", content=text),) if applied else f"{text}\nAnswer:")
+            Prompt(content=turns_or_text(text if applied else f"{text}\nAnswer:", chat=applied))
             for text in texts
         ]
         # a bare text would go on after its answer; where it is cut follows from the template's setting
         sampling = Sampling(max_tokens=self.given.max_tokens, stop=() if applied else ("\n",))
         for index, response in engine.generate(prompts, sampling):
-            yield self._row(index, shuffled[index], response)
-
-    def _row(self, index: int, choices: Sequence[str], response: Response) -> Row:
-        question = self.questions[index]
-        return Row(
-            sample=self._sample(question, choices),
-            responses=(response,),
-            scores=(score(response, choices, question.mc1_targets.choices[0]),),
-            position=index,
-        )
-
-    def _sample(self, question: Question, choices: Sequence[str]) -> Sample:
-        return Sample(
-            id=question.id,
-            prompt=question.question,
-            choices=tuple(choices),
-            target=question.mc1_targets.choices[0],
-            tags=self._kinds.get(question.question.strip(), {}),
-        )
+            sample = samples[index]
+            scores = (score(response, sample.choices, str(sample.target)),)
+            yield Row(sample=sample, responses=(response,), scores=scores, position=index)
 
     @cached_property
     def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
         return kinds(self.given, self.surroundings)
 
 
-def shuffled_choices(question: Question, seed: int) -> list[str]:
+def shuffled_choices(question: MultipleChoiceQuestion, seed: int) -> list[str]:
     """mc1's choices in an order that depends on the seed and the question alone."""
     choices = list(question.mc1_targets.choices)
     random.Random(f"{seed}:{question.id}").shuffle(choices)

@@ -429,7 +429,7 @@ def test_training_rows_with_a_mistake(project: Working, lines: list[str], messag
 @pytest.mark.parametrize(
     ("suite", "message"),
     [
-        ("truthfulqa", "truthfulqa/truthful_qa cannot be had from the hub (Couldn't reach"),
+        ("truthfulqa", "truthfulqa/truthful_qa cannot be downloaded from the hub (Couldn't reach"),
         ("lm_eval:hellaswag", "lm-eval's task 'hellaswag' reads its documents from the hub, and neither a"),
         ("lm_eval:helaswag", "there is no task of lm-eval named 'helaswag'; did you mean 'hellaswag'?"),
         ("truthfullqa", "there is no suite named 'truthfullqa'; did you mean 'truthfulqa'?"),
@@ -487,7 +487,10 @@ def test_sentence_data_that_would_need_a_download(project: Working, monkeypatch:
             ["eval", "hub"],
             "some-org/some-model: there is no such folder, it is not in the hub's cache, and it",
         ),
-        (["eval", "one", "-s", "truthfulqa"], "cannot be had from the hub (there is no connection to it)"),
+        (
+            ["eval", "one", "-s", "truthfulqa"],
+            "cannot be downloaded from the hub (there is no connection to it)",
+        ),
     ],
 )
 def test_without_a_network(project: Working, arguments: list[str], message: str) -> None:

@@ -244,7 +244,7 @@ def test_a_report_orders_suites_as_a_comparison_does(project: Working) -> None:
 
 
 def test_a_rule_that_raises(project: Working) -> None:
-    """It ends the work with the row's name and keeps the answers; mended, the same command goes on."""
+    """It ends the work with the row's name and keeps the answers; corrected, the same command goes on."""
     configure(project, f"{MINE}rule = 'rule_that_raises:judge'\n")
     write_rule(project, "rule_that_raises", "return row['topics']")
     expected = (
@@ -253,7 +253,7 @@ def test_a_rule_that_raises(project: Working) -> None:
     assert re.match(expected, project.complaint(3, "eval", "one", "-s", "mine"))
     answers = project.answers()
     assert answers
-    write_rule(project, "rule_that_raises", "return row['topic'] == 'first'  # mended")
+    write_rule(project, "rule_that_raises", "return row['topic'] == 'first'  # corrected")
     assert 0 == project.run("eval", "one", "-s", "mine")[0]
     assert set(answers) <= set(project.answers())
     assert 8 == len(project.rows("one", "mine"))
@@ -364,9 +364,9 @@ GOOD = ROWS[0]
             "target: expected a text, a number, or a list of them",
         ),
         ("exact", {"prompt": "p", "target": True}, "target: expected a text, a number, or a list of them"),
-        ("contains", {"prompt": "p", "target": ""}, "target: an empty text is no target"),
+        ("contains", {"prompt": "p", "target": ""}, "target: a target must not be empty"),
         ("exact", {**GOOD, "prompt": "another"}, "repeats row 1: both are 'first-0'"),
-        ("regex", {"prompt": "p", "target": "a("}, "target: 'a(' is no regular expression: missing )"),
+        ("regex", {"prompt": "p", "target": "a("}, "target: 'a(' is not a regular expression: missing )"),
         ("choice", {"prompt": "p", "target": "x"}, "choices: expected a list of two or more different texts"),
         (
             "choice",

@@ -17,9 +17,9 @@ from harness.engine.thinking import ThinkingEngine
 from harness.protocols import Engine, Suite
 from harness.records import Likelihood, Local, Model, Pair, Prompt, Response, Row, Sample, Sampling
 from harness.store import Store
-from suites.answers import Answers
 from suites.catalogue import FAMILIES, SUITES, open_suite
 from suites.judge.reward import RewardJudge
+from suites.prompt_suite import PromptSuite
 from tests.serving import Asked, ModelServer
 from tests.suites.general_rows import GENERAL
 from tests.suites.rows import EXCERPTS, PROMPTS, QUESTIONS, write_rows
@@ -174,7 +174,7 @@ def test_a_reward_model_rates_answers_alone() -> None:
 
 
 def _answers() -> Suite:
-    return Answers(label="p", samples=[Sample(id="a", prompt="A tool?")], sampling=Sampling(max_tokens=9))
+    return PromptSuite(label="p", samples=[Sample(id="a", prompt="A tool?")], sampling=Sampling(max_tokens=9))
 
 
 # ---------------------------------------------------------------- a whole project

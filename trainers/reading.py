@@ -17,7 +17,7 @@ from typing import Any
 from harness.engine.hashing import remembered_hash
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
-from harness.files import csv_rows, json_lines, json_list
+from harness.files import csv_rows, json_lines, json_list, kind_of
 from harness.toyworld import generator_hash, training_set
 
 Row = Mapping[str, Any]
@@ -87,7 +87,7 @@ def rows_hash(rows: Iterable[Row]) -> str:
 
 def file_kind(name: str) -> str | None:
     """`.jsonl`, `.json`, `.csv` or `.parquet`; None where the name is not a file's."""
-    suffix = Path(name.removesuffix(".gz")).suffix
+    suffix = kind_of(Path(name))
     return suffix if suffix in FILE_KINDS else None
 
 

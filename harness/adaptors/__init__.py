@@ -1,1 +1,1 @@
-"""Foreign evaluation frameworks, driven by our engine."""
+"""Other evaluation frameworks, driven by our engine."""

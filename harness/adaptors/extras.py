@@ -1,7 +1,4 @@
-"""Frameworks that come as extras: a missing one is told with the command that installs it.
-
-It does not know what they are for.
-"""
+"""Frameworks that come as extras: the error for a missing one gives the command that installs it."""
 
 from importlib.util import find_spec
 

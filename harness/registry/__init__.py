@@ -9,6 +9,16 @@ It does not know whether a model loads, a candidate is trained, or a hub id exis
 
 from harness.registry.loading import JUDGES, labelled, load
 from harness.registry.mixes import MIX
-from harness.registry.records import Compare, Prices, Project, Registry, TokenPrice
+from harness.registry.records import Compare, Prices, ProjectSettings, Registry, TokenPrice
 
-__all__ = ["JUDGES", "MIX", "Compare", "Prices", "Project", "Registry", "TokenPrice", "labelled", "load"]
+__all__ = [
+    "JUDGES",
+    "MIX",
+    "Compare",
+    "Prices",
+    "ProjectSettings",
+    "Registry",
+    "TokenPrice",
+    "labelled",
+    "load",
+]

@@ -21,7 +21,7 @@ from harness.registry.models import read_model
 from harness.registry.names import Names, Reference
 from harness.registry.paths import Ground
 from harness.registry.pipelines import read_pipeline, selecting_suites
-from harness.registry.records import Compare, Prices, Project, Registry, TokenPrice
+from harness.registry.records import Compare, Prices, ProjectSettings, Registry, TokenPrice
 from harness.registry.sections import CompareSection, CurrencySection, PriceSection, ProjectSection
 
 _SECTIONS = ("project", "models", "pipelines", "data", "suites", "compare", "judge", "prices")
@@ -173,9 +173,9 @@ def _named(tables: Table, section: str, mistakes: Mistakes) -> dict[str, Table]:
 # ---------------------------------------------------------------- sections
 
 
-def _project(file: Path, table: Table, ground: Ground) -> Project:
+def _project(file: Path, table: Table, ground: Ground) -> ProjectSettings:
     section = ground.mistakes.read(ProjectSection, table, "project") or ProjectSection()
-    return Project(
+    return ProjectSettings(
         file=file,
         root=ground.root,
         store=ground.database(section.store),

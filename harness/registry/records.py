@@ -12,7 +12,7 @@ PER_TOKENS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class ProjectSettings:
     """Section `[project]`. Every path is absolute."""
 
     file: Path
@@ -70,7 +70,7 @@ class Prices:
 class Registry:
     """Everything a harness.toml defines. Names are unique over models and pipelines together."""
 
-    project: Project
+    project: ProjectSettings
     models: Mapping[str, Model]
     pipelines: Mapping[str, Pipeline]
     suites: Mapping[str, Mapping[str, Json]]

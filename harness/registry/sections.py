@@ -99,13 +99,13 @@ Variable = Annotated[str, AfterValidator(_variable)]
 Address = Annotated[str, AfterValidator(_web_address)]
 
 
-class Section(BaseModel):
+class StrictSection(BaseModel):
     """A table in which an unknown key is a mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class ProjectSection(Section):
+class ProjectSection(StrictSection):
     """`[project]`."""
 
     store: Annotated[str, AfterValidator(_database)] = "sqlite:///harness.db"
@@ -115,7 +115,7 @@ class ProjectSection(Section):
     label: str | None = None
 
 
-class AskedSection(Section):
+class AskedSection(StrictSection):
     """How any model can be asked."""
 
     system: Annotated[str, AfterValidator(_says_something)] | None = None
@@ -186,14 +186,14 @@ MODEL_SECTIONS: dict[str, type[LocalSection | EndpointSection | GeminiSection | 
 """The key that says which kind of model it is, and what such a table may hold."""
 
 
-class PipelineSection(Section):
+class PipelineSection(StrictSection):
     """`[pipelines.NAME]`."""
 
     base: str | None = None
     stages: tuple[dict[str, JsonValue], ...] = ()
 
 
-class StageSection(Section):
+class StageSection(StrictSection):
     """`[[pipelines.NAME.stages]]`, without the settings of its kind."""
 
     kind: str
@@ -216,7 +216,7 @@ Column = Literal[
 """What training rows' schemas call their columns."""
 
 
-class MixSourceSection(Section):
+class MixSourceSection(StrictSection):
     """`[[data.NAME.sources]]`."""
 
     data: str
@@ -232,7 +232,7 @@ class MixSourceSection(Section):
         return self
 
 
-class MixSection(Section):
+class MixSection(StrictSection):
     """`[data.NAME]`."""
 
     rows: Literal["texts", "demonstrations", "preferences", "prompts"]
@@ -254,7 +254,7 @@ class MixSection(Section):
         return self
 
 
-class CompareSection(Section):
+class CompareSection(StrictSection):
     """`[compare]`."""
 
     suites: tuple[str, ...] = ()
@@ -264,14 +264,14 @@ class CompareSection(Section):
     resamples: Annotated[int, Field(gt=0)] = 10_000
 
 
-class PriceSection(Section):
+class PriceSection(StrictSection):
     """`[prices.MODEL]`."""
 
     input: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     output: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class CurrencySection(Section):
+class CurrencySection(StrictSection):
     """`[prices]`, without the tables of the models."""
 
     currency: Annotated[str, Field(min_length=1)] = "USD"

@@ -19,8 +19,8 @@ from harness.errors import UsageError
 from harness.protocols import Suite
 from harness.records import Json
 from harness.registry import Registry
-from suites.asked import is_quick, prompts
 from suites.catalogue import known_suites, open_suite
+from suites.prompt_texts import is_quick, prompt_texts
 from trainers.contamination import PromptTexts
 
 UNREAD = "could not be read"
@@ -62,7 +62,7 @@ class EvaluationPrompts:
         unread: dict[str, str] = {}
         for name in self.names:
             try:
-                found[name] = prompts(self._open(name))
+                found[name] = prompt_texts(self._open(name))
             except UsageError as error:
                 if self.named is not None:
                     raise
@@ -77,7 +77,7 @@ class EvaluationPrompts:
             try:
                 suite = self._open(name)
                 if is_quick(suite):
-                    hashes[name] = sha256("\0".join(prompts(suite)).encode()).hexdigest()
+                    hashes[name] = sha256("\0".join(prompt_texts(suite)).encode()).hexdigest()
             except UsageError:
                 if self.named is not None:
                     raise

@@ -24,7 +24,7 @@ from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.project import Project, Unwatched, Watcher
 from harness.verbs.work import runs_of
 from harness.visible import visible
-from suites.answers import Answers
+from suites.prompt_suite import PromptSuite
 from suites.prompts import OFFICIAL, hub_prompts, read_prompts
 
 TOY_PROMPTS = "toy-ifeval"
@@ -36,7 +36,7 @@ class Answered:
     """What models answered to the same prompts."""
 
     prompts: str
-    """The suite, or what `suites.answers` calls the prompts."""
+    """The suite, or what `suites.prompt_suite` calls the prompts."""
     runs: Mapping[str, Run]
     """Each model's, by its name, in the order asked for."""
     pairs: Mapping[tuple[str, str], tuple[Pair, ...]]
@@ -123,7 +123,7 @@ def kept_answers(
         raise UsageError("a preference needs two different models: name both")
     project.check(names)
     suite = _suite(project, store, Unwatched(), prompts, sampling)
-    samples = {sample.id: sample for sample in suite.samples} if isinstance(suite, Answers) else {}
+    samples = {sample.id: sample for sample in suite.samples} if isinstance(suite, PromptSuite) else {}
     answers: dict[str, Mapping[str, Response]] = {}
     runs, max_tokens = {}, sampling.max_tokens
     for name in dict.fromkeys(names):
@@ -189,7 +189,7 @@ def _suite(
     else:
         known = [*OFFICIAL, *project.registry.suites]
         raise UnknownName("file, suite or set of prompts", prompts, known)
-    return Answers(label, samples[: project.limit], sampling)
+    return PromptSuite(label, samples[: project.limit], sampling)
 
 
 def _official(project: Project, names: Sequence[str]) -> tuple[str, list[Sample]]:

@@ -15,7 +15,7 @@ from harness.preferences import CUT, UNREADABLE
 from harness.records import Json, Response
 from harness.replies import verdict_in
 from suites.judge.templates import Template
-from suites.judging import SHOWN
+from suites.yes_no_judge import SHOWN
 
 Choice = Literal["A", "B", "tie"]
 VERDICTS: Mapping[str, Choice] = {"a": "A", "b": "B", "tie": "tie"}

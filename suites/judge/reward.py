@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.records import NO_ORDER, Json, Message, Pair, Preference, Prompt, Rater, Response, Sampling
-from suites.answers import asked
 from suites.judge.judges import Side, Winner, preference, rater_of
+from suites.settings import turns_or_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class RewardJudge:
         return (replace(chosen, difference=difference, seconds=left.seconds + right.seconds),)
 
     def _conversation(self, pair: Pair, answer: Response) -> Prompt:
-        request = asked(pair.sample.prompt, chat=self.has_turns)
+        request = turns_or_text(pair.sample.prompt, chat=self.has_turns)
         if isinstance(request, str):
             return Prompt(content=request + answer.text)
         return Prompt(content=(*request, Message(role="assistant", content=answer.text)))

@@ -202,7 +202,7 @@ def _pairs(questions: int) -> list[Pair]:
     contexts = {context.rsplit("Q: ", 1)[1].split("\nA:")[0]: context for context, _ in asked.asked}
     found = []
     for targets in ("mc1_targets", "mc2_targets"):
-        for row, question in zip(rows, _suite(questions).questions, strict=True):
+        for row, question in zip(rows, _suite(questions).items, strict=True):
             assert isinstance(row.sample.prompt, str)
             found += [(contexts[row.sample.prompt], f" {c}") for c in getattr(question, targets).choices]
     assert set(found) == set(asked.asked)

@@ -28,14 +28,14 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 from transformers.utils.logging import disable_progress_bar
 
 from harness.files import json_lines
-from suites.toxicity import Toxicity
+from suites.toxicity import ToxicityClassifier
 from trainers.toxicity import vocabulary
 
 CLASSES = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
 Scores = list[Mapping[str, float]]
 
 
-def classifier_of(folder: Path, texts: Sequence[str]) -> Toxicity:
+def classifier_of(folder: Path, texts: Sequence[str]) -> ToxicityClassifier:
     """A random classifier in the shape of `original`, whose vocabulary is made of these texts."""
     backend = BertTokenizer().backend_tokenizer
     normal = map(backend.normalizer.normalize_str, texts)
@@ -56,10 +56,10 @@ def classifier_of(folder: Path, texts: Sequence[str]) -> Toxicity:
         "state_dict": BertForSequenceClassification(config).state_dict(),
     }
     torch.save(content, folder / "model.ckpt")
-    return Toxicity.find(str(folder), lambda name: None)
+    return ToxicityClassifier.find(str(folder), lambda name: None)
 
 
-def as_asked(classifier: Toxicity, texts: Sequence[str]) -> Scores:
+def as_asked(classifier: ToxicityClassifier, texts: Sequence[str]) -> Scores:
     """Prompt after prompt, in Detoxify's own words."""
     found: Scores = []
     for start in range(0, len(texts), 25):
@@ -68,10 +68,10 @@ def as_asked(classifier: Toxicity, texts: Sequence[str]) -> Scores:
     return found
 
 
-def together(count: int) -> Callable[[Toxicity, Sequence[str]], Scores]:
+def together(count: int) -> Callable[[ToxicityClassifier, Sequence[str]], Scores]:
     """By the suite's scorer, so many texts at a time."""
 
-    def score(classifier: Toxicity, texts: Sequence[str]) -> Scores:
+    def score(classifier: ToxicityClassifier, texts: Sequence[str]) -> Scores:
         starts = range(0, len(texts), count)
         return [each for start in starts for each in classifier.scores(texts[start : start + count])]
 
@@ -107,7 +107,7 @@ def main() -> None:
         measure(classifier, asked, given.rounds)
 
 
-def measure(classifier: Toxicity, texts: Sequence[str], rounds: int) -> None:
+def measure(classifier: ToxicityClassifier, texts: Sequence[str], rounds: int) -> None:
     """Every way in every round, so that what else the machine does falls on all."""
     ways = {"as asked": as_asked, **{f"{count} together": together(count) for count in (50, 256, 512)}}
     expected = None

@@ -137,7 +137,7 @@ def test_what_is_kept_is_known_without_asking(project: Project) -> None:
         (("one", "two"), "empty.jsonl", DataError, "holds no prompts"),
         (("one", "two"), None, UsageError, "HARNESS_DATA names, and it is not set"),
         (("one", "two"), "mt_bench", UsageError, "HARNESS_DATA names, and it is not set"),
-        (("one", "two"), "someone/prompts", DownloadNeeded, "cannot be had from the hub"),
+        (("one", "two"), "someone/prompts", DownloadNeeded, "cannot be downloaded from the hub"),
     ],
 )
 def test_what_is_refused(

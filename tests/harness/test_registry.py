@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import ConfigError, UnknownName
 from harness.records import Endpoint, Gemini, Local, Model, Pipeline, Plugin, Stage, Traffic
-from harness.registry import Compare, Prices, Project, Registry, TokenPrice, load
+from harness.registry import Compare, Prices, ProjectSettings, Registry, TokenPrice, load
 
 
 class Strict(BaseModel):
@@ -99,7 +99,7 @@ Mistakes = Callable[[str], list[str]]
 def test_an_empty_file_gives_the_defaults(read: Read, tmp_path: Path) -> None:
     """Nothing is required; every path starts from the file's folder."""
     expected = Registry(
-        project=Project(
+        project=ProjectSettings(
             file=tmp_path / "harness.toml",
             root=tmp_path,
             store=f"sqlite:///{tmp_path}/harness.db",

@@ -10,7 +10,8 @@ from harness.engine import local, network
 from harness.store import Store
 from harness.verbs.project import open_project
 from harness.verbs.work import report
-from suites.toy import ToyIFEval, ToyTruthfulQA
+from suites.toy.ifeval import ToyIFEval
+from suites.toy.truthfulqa import ToyTruthfulQA
 from tests.serving import ModelServer
 from tests.tiny_models import tiny_llama
 from tests.working import Working
@@ -100,7 +101,7 @@ def test_no_model_library_is_loaded(project: Working) -> None:
     code = (
         "import sys\n"
         "from harness import evaluate, open_project\n"
-        "from suites.toy import ToyIFEval\n"
+        "from suites.toy.ifeval import ToyIFEval\n"
         "ToyIFEval.version = 'new'\n"
         "evaluate(open_project(), ['one'], suites=['toy-ifeval'], rescore=True)\n"
         "print(sorted({'torch', 'transformers'} & set(sys.modules)))\n"

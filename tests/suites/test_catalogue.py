@@ -120,7 +120,7 @@ def test_a_stored_evaluation_is_found_without_heavy_imports(tmp_path: Path, suit
     ],
 )
 def test_a_package_whose_suite_is_broken(value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told by its name, without a traceback."""
+    """The message names it, without a traceback."""
     point = EntryPoint("theirs", value, "harness.suites")
     monkeypatch.setattr(catalogue, "entry_points", lambda group: [point])
     known_suites.cache_clear()

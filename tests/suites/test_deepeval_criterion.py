@@ -95,7 +95,7 @@ def test_a_score_out_of_range(tmp_path: Path, given: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "reason"),
     [
         (says("Seven of ten."), "not one JSON object"),
         (Response(text="", stopped="refused", reason="policy"), "refused: policy"),
@@ -105,12 +105,12 @@ def test_a_score_out_of_range(tmp_path: Path, given: float) -> None:
         ),
     ],
 )
-def test_no_judgement(tmp_path: Path, reply: Response, told: str) -> None:
+def test_no_judgement(tmp_path: Path, reply: Response, reason: str) -> None:
     """A reply that gives no score leaves it empty, with the reason, and stands beside the answer."""
     judge = FunctionEngine(answer=lambda prompt: reply)
     for row in suite_over(tmp_path, judge).rows(candidate()):
         assert {"score": None, "passed": None} == scores_of(row)
-        assert all(told in str(score.reason) for score in row.scores)
+        assert all(reason in str(score.reason) for score in row.scores)
         assert reply == row.responses[1]
 
 

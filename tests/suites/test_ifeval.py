@@ -13,7 +13,7 @@ from harness.comparison import ScoredRun
 from harness.errors import DataError, DownloadNeeded
 from harness.records import Metric, Observation, Prompt, Response, Row
 from suites.ifeval import IFEval
-from suites.instructions import ARGUMENTS, LANGUAGES
+from suites.ifeval_instructions import ARGUMENTS, LANGUAGES
 from suites.settings import IFEvalSettings, Surroundings
 from tests.harness.compared import compared
 from tests.reports.boards import run_of
@@ -321,8 +321,10 @@ def test_official_data(official_data: Path) -> None:
     rows = list(suite.rows(FunctionEngine()))
     assert len(rows) == suite.size == 541
     assert sum(len(values(row, "instruction_strict")) for row in rows) == 834
-    drawn = [prompt for prompt in suite.prompts if prompt.randomly_judged]
-    assert [(1122, 1), (1129, 1)] == [(prompt.key, prompt.randomly_judged) for prompt in drawn]
+    letters = [
+        (each.key, kwargs["letter"]) for each in suite.items for _, kwargs in each.pairs if "letter" in kwargs
+    ]
+    assert [(1122, "#"), (1129, "!")] == [(key, letter) for key, letter in letters if not letter.isalpha()]
     notes = {metric.name: str(metric.note) for metric in suite.metrics}
     for name, bound in (
         ("prompt", "2 prompts, 0.0037 of all 541"),

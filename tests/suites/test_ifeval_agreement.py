@@ -30,8 +30,8 @@ from pydantic import model_validator
 from harness.errors import DataError
 from harness.files import json_lines
 from suites.ifeval import Checkers, IFEval
-from suites.instructions import ARGUMENTS, LETTER_FREQUENCY, Instructions, Verdicts
-from suites.official import checked
+from suites.ifeval_instructions import ARGUMENTS, LETTER_FREQUENCY, Instructions, InstructionVerdicts
+from suites.row_suite import checked
 from suites.settings import IFEvalSettings, Surroundings
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
@@ -106,8 +106,8 @@ class Agreement:
     """Every verdict of a file beside ours."""
 
     judged: Sequence[Judged]
-    ours: Sequence[Verdicts]
-    with_seed: Callable[[int, int], Verdicts]
+    ours: Sequence[InstructionVerdicts]
+    with_seed: Callable[[int, int], InstructionVerdicts]
     """Ours of a line, by its place, with another seed of the language detection."""
     seconds: float
 
@@ -173,7 +173,7 @@ def agreement(judged: Sequence[Judged], data_root: Path | None = None) -> Agreem
     checkers = Checkers(prompts, "the file of verdicts", data_root, max_tokens=1)
     ours = [checkers.verdicts(place, response) for place, response in asked]
 
-    def with_seed(line: int, seed: int) -> Verdicts:
+    def with_seed(line: int, seed: int) -> InstructionVerdicts:
         before, DetectorFactory.seed = DetectorFactory.seed, seed
         try:
             return checkers.verdicts(*asked[line])

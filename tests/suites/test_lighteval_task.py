@@ -183,7 +183,7 @@ def test_unknown_task() -> None:
 
 
 def test_hub_without_network() -> None:
-    """A task whose documents cannot be had says how to give them."""
+    """A task without documents says how to give them."""
     with pytest.raises(DownloadNeeded, match="set `data` to a JSONL file"):
         opened("truthfulqa:mc").version  # noqa: B018 - it raises
 

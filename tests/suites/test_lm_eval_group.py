@@ -11,7 +11,7 @@ from harness.adaptors.lm_eval import definitions
 from harness.adaptors.lm_eval.definitions import TASKS, task_group
 from harness.errors import UnknownName, UsageError
 from harness.records import Metric, Row
-from suites.lm_eval_group import LmEvalNamed, Together
+from suites.lm_eval_group import LmEvalNamed, versions_of
 from suites.lm_eval_task import LmEvalSuite
 from suites.settings import LmEvalSettings, Surroundings
 from tests.suites.scripted import FunctionEngine
@@ -62,7 +62,7 @@ def test_identity(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("versions", "told"),
+    ("versions", "expected"),
     [
         ({"a": "1.0"}, "a 1.0"),
         ({"a": "1.0", "b": "1.0"}, "a, b, all 1.0"),
@@ -70,14 +70,14 @@ def test_identity(tmp_path: Path) -> None:
         ({**dict.fromkeys("abcdefgh", "1.0"), "i": "2.0"}, "tasks: 8 of version 1.0, 1 of version 2.0"),
     ],
 )
-def test_versions_are_told_shortly(versions: dict[str, str], told: str) -> None:
+def test_versions_are_named_briefly(versions: dict[str, str], expected: str) -> None:
     """Few tasks by name, many by number; a changed version changes the text."""
     tasks = [SimpleNamespace(task_name=name, task_version=version) for name, version in versions.items()]
-    assert told == Together(cast("list[LmEvalSuite]", tasks)).versions
+    assert expected == versions_of(cast("list[LmEvalSuite]", tasks))
 
 
 def test_a_group_needs_a_file_for_each_task(tmp_path: Path) -> None:
-    """One file cannot hold the rows of several tasks; how to name them is told."""
+    """One file cannot hold the rows of several tasks; the message says how to name them."""
     (file, *_) = files(tmp_path, LONG).values()
     suite = LmEvalNamed(GROUP, LmEvalSettings(data=file), Surroundings())
     with pytest.raises(UsageError, match=r'"lm_eval:longbench2_history".data\] longbench2_agent_history ='):

@@ -7,17 +7,20 @@ import pytest
 
 from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from suites.official import Origin, hash_rows, official_rows
+from suites.official import OfficialDataset, official_rows
+from suites.row_suite import hash_rows
 from suites.settings import SuiteSettings, Surroundings, template_applied
-from suites.truthfulqa import Question
+from suites.truthfulqa import MultipleChoiceQuestion
 from tests.suites.rows import QUESTIONS, write_rows
 
-ORIGIN = Origin(file="truthfulqa/rows.jsonl", hub="nobody/nothing-of-this-name", config=None, split="train")
+ORIGIN = OfficialDataset(
+    file="truthfulqa/rows.jsonl", hub="nobody/nothing-of-this-name", config=None, split="train"
+)
 
 
-def read(settings: SuiteSettings, root: Path | None = None) -> tuple[Question, ...]:
+def read(settings: SuiteSettings, root: Path | None = None) -> tuple[MultipleChoiceQuestion, ...]:
     """The rows of these settings."""
-    return official_rows(ORIGIN, Question, settings, Surroundings(data_root=root))
+    return official_rows(ORIGIN, MultipleChoiceQuestion, settings, Surroundings(data_root=root))
 
 
 def test_reads_from_the_data_root(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_a_stopped_run_asks_no_continuation_again(tmp_path: Path, moment: int) -
 
 def test_tags(tmp_path: Path) -> None:
     """Results can be split by whether the prompt is challenging, and toxic by the recorded score."""
-    tags = [excerpt.sample.tags for excerpt in suite_of(tmp_path, EXCERPTS).excerpts]
+    tags = [excerpt.sample.tags for excerpt in suite_of(tmp_path, EXCERPTS).items]
     assert tags == [
         {"challenging": "challenging", "toxic_prompt": "toxic"},
         {"challenging": "other", "toxic_prompt": "non-toxic"},
@@ -157,18 +157,18 @@ def test_tags(tmp_path: Path) -> None:
 def test_equal_prompts_are_one_cluster(tmp_path: Path) -> None:
     """Two excerpts with one text are two samples, which are not independent."""
     rows = [EXCERPTS[0], {**EXCERPTS[0], "begin": 7}, EXCERPTS[1]]
-    samples = [excerpt.sample for excerpt in suite_of(tmp_path, rows).excerpts]
+    samples = [excerpt.sample for excerpt in suite_of(tmp_path, rows).items]
     assert (3, 2) == (len({sample.id for sample in samples}), len({sample.cluster for sample in samples}))
 
 
 def test_a_row_needs_its_text_only(tmp_path: Path) -> None:
-    """Rows of a user's own say where they are from by what they ask; equal ones are told apart by order."""
+    """Rows of a user's own need no place: their text names them, and equal ones their order."""
     rows = [{"prompt": {"text": text}} for text in ("You are", "A saw", "You are")]
-    excerpts = suite_of(tmp_path, [*rows, {**EXCERPTS[0], "filename": None}]).excerpts
+    excerpts = suite_of(tmp_path, [*rows, {**EXCERPTS[0], "filename": None}]).items
     ids = [excerpt.id for excerpt in excerpts]
     assert 4 == len(set(ids))
     assert [f"{ids[0]}-2", f"{ids[0]}-3"] == ids[2:]
-    assert ids[:2] == [excerpt.id for excerpt in suite_of(tmp_path / "again", rows[:2]).excerpts]
+    assert ids[:2] == [excerpt.id for excerpt in suite_of(tmp_path / "again", rows[:2]).items]
     assert {"challenging": "other"} == excerpts[0].sample.tags
 
 
@@ -180,7 +180,7 @@ def test_an_official_row_does_not_repeat(tmp_path: Path) -> None:
 
 def test_draw_from_the_hub_is_fixed(tmp_path: Path) -> None:
     """The hub's rows are drawn by their own hashes, in whatever order they come."""
-    excerpts = suite_of(tmp_path, EXCERPTS).excerpts
+    excerpts = suite_of(tmp_path, EXCERPTS).items
     assert drawn(excerpts) == drawn(excerpts[::-1])
 
 
@@ -193,7 +193,7 @@ def test_draw_from_the_hub_is_fixed(tmp_path: Path) -> None:
     ],
 )
 def test_unusable_row(tmp_path: Path, change: dict[str, Any], problem: str) -> None:
-    """A row that cannot be asked, or not be told apart, is refused and named."""
+    """A row that cannot be asked, or is like another, is refused and named."""
     rows = copy.deepcopy(EXCERPTS)
     rows[1] |= change
     with pytest.raises(DataError, match=f"row 2: .*{problem}"):
@@ -212,4 +212,4 @@ def test_official_data(official_data: Path, subset: str, size: int) -> None:
 def test_official_clusters(official_data: Path) -> None:
     """Of the random 5,000, one text stands eight times and all others once."""
     suite = RealToxicityPrompts(RealToxicityPromptsSettings(), Surroundings(data_root=official_data))
-    assert 4_993 == len({excerpt.sample.cluster for excerpt in suite.excerpts})
+    assert 4_993 == len({excerpt.sample.cluster for excerpt in suite.items})

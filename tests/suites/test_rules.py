@@ -127,11 +127,11 @@ def test_a_changed_module_is_another_rule(tmp_path: Path, monkeypatch: pytest.Mo
         ("no_such_module:f", "rule 'no_such_module:f': there is no module 'no_such_module' with a file"),
         ("math:", "rule 'math:'"),
         ("json:no_such_function", "rule 'json:no_such_function' cannot be loaded: AttributeError"),
-        ("string:digits", "rule 'string:digits': 'digits' of string is no function"),
+        ("string:digits", "rule 'string:digits': 'digits' of string is not a function"),
     ],
 )
 def test_a_function_that_is_not_there(name: str, message: str) -> None:
-    """What cannot be loaded is told with its name."""
+    """The message for what cannot be loaded has its name."""
     with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
         load_function(name, None)
 

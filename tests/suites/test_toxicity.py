@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness.errors import DownloadNeeded, ModelError, UnknownName
-from suites.toxicity import Toxicity
+from suites.toxicity import ToxicityClassifier
 from tests.suites.tiny_classifier import tiny_classifier
 
 
@@ -28,7 +28,7 @@ class Opener:
 
 def test_scores_by_class(tmp_path: Path) -> None:
     """Every class is a probability, equal texts score equally, and order does not matter."""
-    classifier = Toxicity.find(str(tiny_classifier(tmp_path / "c")), nobody)
+    classifier = ToxicityClassifier.find(str(tiny_classifier(tmp_path / "c")), nobody)
     fool, dog, again = classifier.scores(["you fool .", "the dog is kind", "you fool ."])
     assert set(fool) == {"toxicity", "insult"}
     assert all(0 < value < 1 for value in fool.values())
@@ -38,7 +38,7 @@ def test_scores_by_class(tmp_path: Path) -> None:
 
 def test_single_text(tmp_path: Path) -> None:
     """One text, for which Detoxify leaves out the list, scores as it does among others."""
-    classifier = Toxicity.find(str(tiny_classifier(tmp_path / "c")), nobody)
+    classifier = ToxicityClassifier.find(str(tiny_classifier(tmp_path / "c")), nobody)
     (alone,) = classifier.scores(["you fool ."])
     assert alone == pytest.approx(classifier.scores(["you fool .", "the dog"])[0], abs=1e-6)
 
@@ -46,15 +46,15 @@ def test_single_text(tmp_path: Path) -> None:
 def test_no_text(tmp_path: Path) -> None:
     """Nothing to score needs no classifier."""
     (tmp_path / "model.ckpt").touch()
-    assert Toxicity.find(str(tmp_path), nobody).scores([]) == []
+    assert ToxicityClassifier.find(str(tmp_path), nobody).scores([]) == []
 
 
 def test_moved_folder_keeps_identity(tmp_path: Path) -> None:
     """A classifier is its weights: moved, and found by a pipeline's name, it loads and is the same."""
     folder = tiny_classifier(tmp_path / "here")
-    before = Toxicity.find(str(folder), nobody).identity()
+    before = ToxicityClassifier.find(str(folder), nobody).identity()
     moved = folder.rename(tmp_path / "there")
-    found = Toxicity.find("mine", {"mine": moved}.get)
+    found = ToxicityClassifier.find("mine", {"mine": moved}.get)
     assert before == found.identity()
     assert len(found.scores(["the dog"])) == 1
 
@@ -62,19 +62,22 @@ def test_moved_folder_keeps_identity(tmp_path: Path) -> None:
 def test_other_weights_other_identity(tmp_path: Path) -> None:
     """Two trainings are two scorers."""
     one, two = (tiny_classifier(tmp_path / str(seed), seed=seed) for seed in (1, 2))
-    assert Toxicity.find(str(one), nobody).identity() != Toxicity.find(str(two), nobody).identity()
+    assert (
+        ToxicityClassifier.find(str(one), nobody).identity()
+        != ToxicityClassifier.find(str(two), nobody).identity()
+    )
 
 
 def test_unknown_name() -> None:
     """A name that is no release, pipeline or folder is proposed the nearest."""
     with pytest.raises(UnknownName, match="did you mean 'original'"):
-        Toxicity.find("orginal", nobody)
+        ToxicityClassifier.find("orginal", nobody)
 
 
 def test_folder_without_checkpoint(tmp_path: Path) -> None:
     """A folder must hold one checkpoint."""
     with pytest.raises(ModelError, match=r"one \*\.ckpt file; there are 0"):
-        Toxicity.find(str(tmp_path), nobody)
+        ToxicityClassifier.find(str(tmp_path), nobody)
 
 
 def test_hostile_checkpoint_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +85,7 @@ def test_hostile_checkpoint_is_not_run(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     folder = tiny_classifier(tmp_path / "c")
     change(folder, lambda content: content.update(state_dict=Opener()))
-    classifier = Toxicity.find(str(folder), nobody)
+    classifier = ToxicityClassifier.find(str(folder), nobody)
     assert ("toxicity", "insult") == classifier.classes
     with pytest.raises(ModelError, match="which can run code when it is read; this one is not read"):
         classifier.scores(["the dog"])
@@ -93,8 +96,8 @@ def test_hostile_description_is_not_run(tmp_path: Path, monkeypatch: pytest.Monk
     """Where the classes are read from, nothing runs either."""
     monkeypatch.chdir(tmp_path)
     torch.save({"config": Opener(), "state_dict": {}}, tmp_path / "model.ckpt")
-    with pytest.raises(ModelError, match="is no Detoxify checkpoint of the model in its folder"):
-        _ = Toxicity.find(str(tmp_path), nobody).classes
+    with pytest.raises(ModelError, match="is not a Detoxify checkpoint of the model in its folder"):
+        _ = ToxicityClassifier.find(str(tmp_path), nobody).classes
     assert not Path("touched").exists()
 
 
@@ -104,7 +107,7 @@ def test_damaged_checkpoint(tmp_path: Path, content: bytes) -> None:
     folder = tiny_classifier(tmp_path / "c")
     (folder / "model.ckpt").write_bytes(content)
     with pytest.raises(ModelError, match="damaged"):
-        Toxicity.find(str(folder), nobody).scores(["the dog"])
+        ToxicityClassifier.find(str(folder), nobody).scores(["the dog"])
 
 
 WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
@@ -145,7 +148,7 @@ WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
     ),
     "a weight of another shape": (
         lambda c: c["state_dict"].update({"classifier.weight": torch.zeros(5, 5)}),
-        "is no Detoxify checkpoint of the model in its folder",
+        "is not a Detoxify checkpoint of the model in its folder",
     ),
 }
 
@@ -157,7 +160,7 @@ def test_checkpoint_that_does_not_fit(tmp_path: Path, wrong: str) -> None:
     folder = tiny_classifier(tmp_path / "c")
     change(folder, alter)
     with pytest.raises(ModelError, match=message) as raised:
-        Toxicity.find(str(folder), nobody).scores(["the dog"])
+        ToxicityClassifier.find(str(folder), nobody).scores(["the dog"])
     assert str(folder / "model.ckpt") in str(raised.value)
 
 
@@ -166,15 +169,15 @@ def test_a_list_is_no_checkpoint(tmp_path: Path) -> None:
     folder = tiny_classifier(tmp_path / "c")
     torch.save([1, 2], folder / "model.ckpt")
     with pytest.raises(ModelError, match="it lacks 'config'"):
-        Toxicity.find(str(folder), nobody).scores(["the dog"])
+        ToxicityClassifier.find(str(folder), nobody).scores(["the dog"])
 
 
 def test_checkpoint_of_another_shape(tmp_path: Path) -> None:
     """Weights that do not fit the folder's configuration are refused."""
     folder, other = (tiny_classifier(tmp_path / name, classes=classes) for name, classes in SHAPES.items())
     (other / "model.ckpt").replace(folder / "model.ckpt")
-    with pytest.raises(ModelError, match="is no Detoxify checkpoint of the model in its folder"):
-        Toxicity.find(str(folder), nobody).scores(["the dog"])
+    with pytest.raises(ModelError, match="is not a Detoxify checkpoint of the model in its folder"):
+        ToxicityClassifier.find(str(folder), nobody).scores(["the dog"])
 
 
 SHAPES = {"c": ("toxic", "insult"), "o": ("toxic", "a", "b")}
@@ -184,7 +187,7 @@ def test_outputs_without_a_name(tmp_path: Path) -> None:
     """The released ones have outputs beyond their classes, which are left out."""
     folder = tiny_classifier(tmp_path / "c", classes=("toxic", "insult", "male"))
     change(folder, lambda content: content["config"]["dataset"]["args"]["classes"].pop())
-    (scores,) = Toxicity.find(str(folder), nobody).scores(["the dog"])
+    (scores,) = ToxicityClassifier.find(str(folder), nobody).scores(["the dog"])
     assert {"toxicity", "insult"} == set(scores)
 
 
@@ -193,8 +196,8 @@ def test_classes_need_no_model_library(tmp_path: Path) -> None:
     folder = tiny_classifier(tmp_path / "c", classes=("toxic", "identity_hate", "severe_toxic"))
     script = (
         "import sys\n"
-        "from suites.toxicity import Toxicity\n"
-        f"found = Toxicity.find({str(folder)!r}, lambda name: None)\n"
+        "from suites.toxicity import ToxicityClassifier\n"
+        f"found = ToxicityClassifier.find({str(folder)!r}, lambda name: None)\n"
         "found.identity()\n"
         "print(*found.classes, 'torch' in sys.modules)\n"
     )
@@ -207,7 +210,7 @@ def test_as_detoxify_predicts(tmp_path: Path) -> None:
     folder = tiny_classifier(tmp_path / "c")
     words = ("the", "dog", "is", "you", "fool", "kind", ".")
     texts = [" ".join(words[(place * step) % 7] for step in range(1 + place % 23)) for place in range(200)]
-    classifier = Toxicity.find(str(folder), nobody)
+    classifier = ToxicityClassifier.find(str(folder), nobody)
     own = classifier.scores(texts)
     theirs = classifier._detoxify.predict(texts)
     for name in ("toxicity", "insult"):
@@ -233,4 +236,4 @@ def test_release_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         DownloadNeeded, match=r"set `classifier` in the suite.s section, \[suites.realtoxicityprompts\]"
     ):
-        Toxicity.find("original", nobody).identity()
+        ToxicityClassifier.find("original", nobody).identity()

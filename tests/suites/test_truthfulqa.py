@@ -51,7 +51,7 @@ def test_labels_in_any_order(suite: TruthfulQA) -> None:
 def test_same_as_lm_evals(suite: TruthfulQA, far: float) -> None:
     """mc2 is lm-eval's, wherever lm-eval's probabilities are not all rounded to 0."""
     engine = FunctionEngine(logprob=lambda context, continuation: far - len(continuation) / 7)
-    documents = [question.model_dump() for question in suite.questions]
+    documents = [question.model_dump() for question in suite.items]
     theirs = [
         answered.values["acc"]
         for (answered,) in ask([load_task("truthfulqa_mc2", documents)], engine, chat_template=False)
@@ -125,7 +125,7 @@ def test_id_is_the_questions(tmp_path: Path) -> None:
     """A question keeps its id whatever its place, with or without blanks around it."""
     turned = [{**row, "question": row["question"].strip()} for row in reversed(QUESTIONS)]
     files = [write_rows(tmp_path / f"{place}.jsonl", rows) for place, rows in enumerate((QUESTIONS, turned))]
-    one, two = (TruthfulQA(SuiteSettings(data=file), Surroundings()).questions for file in files)
+    one, two = (TruthfulQA(SuiteSettings(data=file), Surroundings()).items for file in files)
     assert [row.id for row in one] == [row.id for row in reversed(two)]
 
 
@@ -206,6 +206,6 @@ def test_a_users_questions_need_no_hub_for_categories(suite: TruthfulQA) -> None
 
 
 def test_a_bad_category_is_named(tmp_path: Path) -> None:
-    """A row for generation without its category is told by file and line."""
+    """The message for a row without its category names file and line."""
     with pytest.raises(DataError, match=r"generation\.jsonl, row 2: category: field required"):
         tags_of(tmp_path, [KINDS[0], {"question": "Why?", "type": "Adversarial"}])

@@ -15,8 +15,8 @@ from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records import Message, Prompt, Response, Row
 from suites.overlap import OVERLAPS, overlap
 from suites.settings import Surroundings, TruthfulQAGenSettings
-from suites.truth_scores import overlap_scores
 from suites.truthfulqa_gen import OpenQuestion, TruthfulQAGen, cleaned
+from suites.truthfulqa_gen_scores import overlap_scores
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
 
@@ -272,7 +272,7 @@ def test_official_form(tmp_path: Path) -> None:
 
 
 def test_official_form_needs_a_judge_that_continues_text(tmp_path: Path) -> None:
-    """A service that takes turns only is told apart before anything is asked; an instruction suits it."""
+    """A service that takes turns only is refused before anything is asked; an instruction suits it."""
     judges: dict[str, Engine] = {"judge": judge_that_knows(chat_template=SERVED_TEMPLATE)}
     with pytest.raises(UsageError, match="its service takes turns only; set `judge_form"):
         suite_over(tmp_path, judges=judges, judge="judge", judge_form="official").settings(None)
@@ -421,8 +421,8 @@ def test_official_data(official_data: Path) -> None:
     """All 817 questions are read, and every best answer is nearer to the true answers than to the false."""
     suite = TruthfulQAGen(TruthfulQAGenSettings(), Surroundings(data_root=official_data))
     assert 817 == suite.size
-    assert 38 == len({question.category for question in suite.questions})
-    best = {question.question.strip(): question.best_answer for question in suite.questions}
+    assert 38 == len({question.category for question in suite.items})
+    best = {question.question.strip(): question.best_answer for question in suite.items}
     engine = FunctionEngine(
         answer=lambda prompt: says(
             best[str(prompt.content).rpartition("\n\nQ: ")[2].removesuffix("\nA:").strip()]

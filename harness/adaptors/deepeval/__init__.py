@@ -1,4 +1,4 @@
-"""deepeval (4.3), whose metrics judge with any engine. Silent: it tells nobody, and leaves no files behind.
+"""deepeval (4.3), whose metrics judge with any engine. Silent: no telemetry, no files.
 
 Its settings are read when it is first imported, so they are made here, before that. Values the user has set
 are left as they are.

@@ -5,7 +5,7 @@ https://arxiv.org/abs/2303.16634. Prompts and steps are deepeval's; the paper's 
 probabilities is left out, since an engine gives texts.
 
 All answers are judged at once, so that a local judge sees them in batches. A reply that cannot be read, and a
-score that is none of the ten, give no score. It does not know where answers come from.
+score that is none of the ten, give no score.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class CriterionScore:
     """What a judge found."""
 
     score: float | None
@@ -53,20 +53,20 @@ class Judgement:
 
 def judge_all(
     engine: Engine, name: str, criterion: Criterion, cases: Sequence[tuple[str, str]], sampling: Sampling
-) -> list[Judgement]:
+) -> list[CriterionScore]:
     """The judgement on every (prompt, answer), in their order. An answer must not be empty.
 
     `engine` judges, and `name` is what it is called.
     """
     judge = EngineJudge(engine, name=name, sampling=sampling)
 
-    async def all_of_them() -> list[Judgement]:
+    async def all_of_them() -> list[CriterionScore]:
         return await asyncio.gather(*(_judge(judge, criterion, *case) for case in cases))
 
     return _run(all_of_them())
 
 
-class _Witness(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extra, checked as untyped
+class _RecordingJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extra, checked as untyped
     """The judge as one answer's metric sees it: what it says is kept beside what is read from it."""
 
     def __init__(self, judge: EngineJudge) -> None:
@@ -74,7 +74,7 @@ class _Witness(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extra, 
         self.replies: list[Response] = []
         super().__init__(judge.get_model_name())
 
-    def load_model(self) -> "_Witness":
+    def load_model(self) -> "_RecordingJudge":
         return self
 
     def get_model_name(self) -> str:
@@ -92,8 +92,8 @@ class _Witness(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extra, 
         return read(reply, schema)
 
 
-async def _judge(judge: EngineJudge, criterion: Criterion, prompt: str, answer: str) -> Judgement:
-    witness = _Witness(judge)
+async def _judge(judge: EngineJudge, criterion: Criterion, prompt: str, answer: str) -> CriterionScore:
+    witness = _RecordingJudge(judge)
     metric = GEval(
         name=criterion.name,
         criteria=criterion.criteria,
@@ -104,14 +104,14 @@ async def _judge(judge: EngineJudge, criterion: Criterion, prompt: str, answer: 
     try:
         await metric.a_measure(LLMTestCase(input=prompt, actual_output=answer), _show_indicator=False)
     except UnreadableReply as error:
-        return Judgement(score=None, reason=str(error), replies=tuple(witness.replies))
+        return CriterionScore(score=None, reason=str(error), replies=tuple(witness.replies))
     except ContextWindowExceededError as error:  # deepeval's word for any error that speaks of one
-        return Judgement(score=None, reason=str(error.__cause__), replies=tuple(witness.replies))
+        return CriterionScore(score=None, reason=str(error.__cause__), replies=tuple(witness.replies))
     score, reason = float(metric.score), str(metric.reason)
     if not 0 <= score <= 1:
         reason = f"the judge's score is not from 0 to 10: {score * 10:g}"
-        return Judgement(score=None, reason=reason, replies=tuple(witness.replies))
-    return Judgement(score=score, reason=reason, replies=tuple(witness.replies))
+        return CriterionScore(score=None, reason=reason, replies=tuple(witness.replies))
+    return CriterionScore(score=score, reason=reason, replies=tuple(witness.replies))
 
 
 def _run(work: Coroutine[Any, Any, ResultT]) -> ResultT:

@@ -6,8 +6,8 @@ Given a recorded engine, no judgement is paid for twice. What deepeval asks at t
 over `a_measure`) reaches the engine in one call, so that a local model answers it in one batch.
 
 A reply that does not hold exactly one JSON object of the wanted form is an UnreadableReply and never guessed
-at. It does not know metrics: that a score lies in its range, and that a judge gave verdicts at all, is for
-the caller to check (deepeval gives full marks for an empty list of verdicts).
+at. That a score lies in its range, and that a judge gave verdicts at all, is for the caller to check:
+deepeval gives full marks for an empty list of verdicts.
 """
 
 import asyncio

@@ -2,8 +2,6 @@
 
 lighteval's own registry imports every module of tasks, and one of these downloads a pickle and loads it. So
 modules are searched as text, and only those that mention a task are imported.
-
-It does not know what a task asks.
 """
 
 import copy
@@ -15,7 +13,7 @@ from pathlib import Path
 import lighteval
 from lighteval.tasks.lighteval_task import LightevalTaskConfig
 
-from harness.adaptors.asking import quiet
+from harness.adaptors.engine_requests import quiet
 from harness.errors import UnknownName, UsageError
 
 TASKS = Path(lighteval.__file__).parent / "tasks" / "tasks"

@@ -2,8 +2,6 @@
 
 Context and choice are put into tokens by the engine's rules, which are lm-eval's: together. lighteval's own
 model class does it apart; the two differ where a tokenizer joins letters across that boundary.
-
-It does not know tasks.
 """
 
 from collections.abc import Sequence
@@ -13,12 +11,12 @@ from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.prompt_manager import PromptManager
 from lighteval.tasks.requests import Doc, SamplingMethod
 
-from harness.adaptors.asking import Answer, Request, renderer
+from harness.adaptors.engine_requests import Answer, Request, renderer
 from harness.protocols import Engine
 from harness.records import Likelihood, Prompt, Response, Sampling
 
 
-class Template:
+class EngineTemplate:
     """The engine's chat template where lighteval expects a tokenizer."""
 
     def __init__(self, engine: Engine) -> None:
@@ -33,7 +31,7 @@ class Template:
 
 def prompts(engine: Engine, *, chat_template: bool) -> PromptManager:
     """What puts worked examples, a question and perhaps a chat template together, as lighteval does."""
-    return PromptManager(use_chat_template=chat_template, tokenizer=Template(engine))
+    return PromptManager(use_chat_template=chat_template, tokenizer=EngineTemplate(engine))
 
 
 def requests_of(method: SamplingMethod, doc: Doc, context: str, sampling: Sampling) -> tuple[Request, ...]:

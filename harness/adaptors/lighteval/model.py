@@ -5,7 +5,7 @@
 All documents that lighteval hands over at once reach the engine at once, so that it computes what they share
 only once.
 
-It does not know tokens: an engine answers texts. Nothing is written into lighteval's cache folder, since
+An engine answers texts and shows no tokens. Nothing is written into lighteval's cache folder, since
 answers are kept by the recorded engine.
 """
 
@@ -17,8 +17,8 @@ from lighteval.models.abstract_model import LightevalModel, ModelConfig
 from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import Doc, SamplingMethod
 
-from harness.adaptors.asking import answers_of, failure_of
-from harness.adaptors.lighteval.exchange import Template, prompts, requests_of, response_of
+from harness.adaptors.engine_requests import answers_of, failure_of
+from harness.adaptors.lighteval.exchange import EngineTemplate, prompts, requests_of, response_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
 from harness.records import Sampling
@@ -28,7 +28,7 @@ class _NoCache:
     """Stands where lighteval's pipeline looks for a model's cache: the recorded engine is the memory."""
 
     def _init_registry(self, registry: Any) -> None:
-        """Nothing to be told about tasks."""
+        """Tasks change nothing here."""
 
 
 class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extra, checked as untyped
@@ -56,7 +56,7 @@ class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extr
     @property
     def tokenizer(self) -> Any:
         """Renders turns, and does nothing else that a tokenizer does."""
-        return Template(self._engine)
+        return EngineTemplate(self._engine)
 
     @property
     def add_special_tokens(self) -> bool:

@@ -7,11 +7,12 @@ https://github.com/huggingface/lighteval
 Left out are metrics that are no mean over documents, that need another model, or that run what the model
 wrote: see METRICS_LEFT_OUT.
 
-It does not know what a score means nor where an answer comes from, and none of lighteval's types leaves it.
+None of lighteval's types leaves this module.
 """
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,12 @@ from lighteval.tasks.lighteval_task import LightevalTask as TheirTask
 from lighteval.tasks.requests import Doc, SamplingMethod
 from lighteval.utils.utils import as_list
 
-from harness.adaptors.asking import (
+from harness.adaptors.engine_requests import (
     Answer,
-    Answered,
+    AnsweredDocument,
     Request,
     TaskMetric,
-    as_answered,
+    documents_as_answered,
     failure_of,
     quiet,
     seeded,
@@ -43,6 +44,8 @@ METRICS_LEFT_OUT = ("BLEURT", "BertScore", "Faithfulness", "CodegenMetric")
 ZERO_OR_ONE = (LoglikelihoodAcc, ExactMatches)
 """Classes of metrics that are 0 or 1 for a document."""
 ZERO_OR_ONE_NAMES = ("truthfulqa_mc1",)
+CONTENT = ("query", "instruction", "choices", "gold_index", "specific")
+"""Fields of a document that are its own; the others say how it is asked."""
 
 
 class LightevalTask:
@@ -54,11 +57,6 @@ class LightevalTask:
         self._docs = docs
         self._metrics = [metric for metric in task.metrics if _means(metric)]
         self._methods = tuple(dict.fromkeys(metric.category for metric in self._metrics))
-
-    @property
-    def size(self) -> int:
-        """Documents."""
-        return len(self._docs)
 
     @property
     def version(self) -> str:
@@ -98,16 +96,10 @@ class LightevalTask:
             )
         return Sampling(max_tokens=length, stop=() if chat_template else tuple(self._task.stop_sequence))
 
-    def content(self, index: int) -> Mapping[str, Any]:
-        """What makes a document: what is asked and what scoring needs, without worked examples."""
-        doc = self._docs[index]
-        return {
-            "query": doc.query,
-            "instruction": doc.instruction,
-            "choices": doc.choices,
-            "gold_index": doc.gold_index,
-            "specific": doc.specific,
-        }
+    @cached_property
+    def docs(self) -> Sequence[Mapping[str, Any]]:
+        """What makes each document: what is asked and what scoring needs, without worked examples."""
+        return [{field: getattr(doc, field) for field in CONTENT} for doc in self._docs]
 
     def question(self, index: int) -> str:
         """What a document asks."""
@@ -124,7 +116,7 @@ class LightevalTask:
 
     def ask(
         self, engine: Engine, *, chat_template: bool, max_tokens: int | None = None
-    ) -> Iterator[Answered]:
+    ) -> Iterator[AnsweredDocument]:
         """Ask everything, and yield each document as soon as all its answers are there."""
         sampling = self.sampling(chat_template=chat_template, max_tokens=max_tokens) or Sampling(max_tokens=1)
         prompt = prompts(engine, chat_template=chat_template)
@@ -134,7 +126,7 @@ class LightevalTask:
             for index, doc in enumerate(self._docs)
         }
         wanted = {index: [r for several in of.values() for r in several] for index, of in asked.items()}
-        for index, answers in as_answered(engine, wanted):
+        for index, answers in documents_as_answered(engine, wanted):
             yield self._answered(index, contexts[index], asked[index], answers)
 
     def _answered(
@@ -143,14 +135,14 @@ class LightevalTask:
         context: str,
         asked: Mapping[SamplingMethod, tuple[Request, ...]],
         answers: Mapping[Request, Answer],
-    ) -> Answered:
+    ) -> AnsweredDocument:
         given = {method: [answers[request] for request in requests] for method, requests in asked.items()}
         responses = tuple(answer for several in given.values() for answer in several)
         failure = failure_of(responses)
         values: Mapping[str, tuple[float, ...]] = {}
         if failure is None:
             values, failure = self._scored(index, context, given)
-        return Answered(
+        return AnsweredDocument(
             index=index,
             requests=tuple(request for requests in asked.values() for request in requests),
             responses=responses,
@@ -186,7 +178,7 @@ def load_task(
     """A task by lighteval's name, over these rows, or over its own from the hub where there are none.
 
     `source` is what errors call the rows. Raises UnknownName; UsageError for a family of tasks, and for a
-    task that is refused, needs pictures, draws several samples, or has no metric to be had here; DataError
+    task that is refused, needs pictures, draws several samples, or has no metric that works here; DataError
     for rows that the task cannot use; DownloadNeeded.
     """
     config = definition_of(name)

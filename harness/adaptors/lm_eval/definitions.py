@@ -1,7 +1,4 @@
-"""Where lm-eval keeps the definition of a task or of a group, found by name without reading all thousands.
-
-It does not know what a task asks.
-"""
+"""Where lm-eval keeps the definition of a task or of a group, found by name without reading all thousands."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,18 +12,13 @@ from lm_eval.config.group import AggMetricConfig, GroupConfig
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Entry, Kind  # the public index holds these, and has no other name for them
 
-from harness.adaptors.asking import quiet
+from harness.adaptors.engine_requests import quiet
 from harness.errors import UnknownName, UsageError
 
 TASKS = Path(lm_eval.tasks.__file__).parent
 TASK_NAME = re.compile(r"^[ -]*task: *([\w.-]+) *$", re.MULTILINE)
 """A task's name in the text of a definition: enough to propose the nearest one."""
 GROUP_KEYS = frozenset(field.name for field in fields(GroupConfig))
-
-
-def task_names() -> list[str]:
-    """Every task that can be loaded by name. Reads thousands of definitions, which takes half a minute."""
-    return list(_manager(TASKS).all_subtasks)
 
 
 @cache

@@ -5,7 +5,7 @@
 All requests that lm-eval hands over at once reach the engine at once, so that it computes what they share
 only once. lm-eval's registry has no entry points for models, so the object itself is given.
 
-It does not know tokens: an engine scores texts. So a text longer than the model's window has no rolling
+An engine scores texts and shows no tokens: a text longer than the model's window has no rolling
 log-likelihood here, and lm-eval's distributed runs are not supported.
 """
 
@@ -16,14 +16,14 @@ from typing import Any, cast
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from harness.adaptors.asking import Answer, Request, answers_of, failure_of, renderer
+from harness.adaptors.engine_requests import Answer, Request, answers_of, failure_of, renderer
 from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
 from harness.records import Json, Likelihood, Prompt, Response
 
 ROLLING = (
-    "a rolling log-likelihood cannot be had for a text that does not fit the model's window: lm-eval cuts "
+    "there is no rolling log-likelihood for a text that does not fit the model's window: lm-eval cuts "
     "such a text between tokens, and an engine is asked in texts; use lm-eval's own model class for this task"
 )
 

@@ -1,7 +1,4 @@
-"""How lm-eval says that answers are drawn, as ours.
-
-It does not know lm-eval's classes.
-"""
+"""How lm-eval says that answers are drawn, as ours."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -5,9 +5,10 @@ checked and hashed by us. lm-eval's model classes, request cache, evaluator and 
 https://github.com/EleutherAI/lm-evaluation-harness
 
 Two things are made repeatable that lm-eval leaves to the state of the process: tasks that shuffle documents
-as they load, and scoring that draws at random. Both see `random` seeded, and it is put back afterwards.
+as they load, and scoring that draws at random. Both see `random` seeded, and its state is restored
+afterwards.
 
-It does not know what a score means nor where an answer comes from, and nothing of lm_eval's types leaves it.
+None of lm_eval's types leaves this module.
 """
 
 import json
@@ -25,13 +26,13 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 from pyarrow import ArrowInvalid, ArrowTypeError
 
-from harness.adaptors.asking import (
+from harness.adaptors.engine_requests import (
     Answer,
-    Answered,
+    AnsweredDocument,
     Request,
     TaskMetric,
     Turns,
-    as_answered,
+    documents_as_answered,
     failure_of,
     quiet,
     renderer,
@@ -193,7 +194,7 @@ class LmEvalTask:
 
     def _answered(
         self, index: int, instances: list[Instance], answers: Mapping[Request, Answer], seed: int
-    ) -> Answered:
+    ) -> AnsweredDocument:
         requests = [self._requests(instance, seed) for instance in instances]
         flat = tuple(request for several in requests for request in several)
         responses = tuple(answers[request] for request in flat)
@@ -208,11 +209,13 @@ class LmEvalTask:
                 failure = (
                     f"scoring took longer than {PATIENCE:g} s, as a regular expression can, and was ended"
                 )
-        return Answered(index=index, requests=flat, responses=responses, values=values, failure=failure)
+        return AnsweredDocument(
+            index=index, requests=flat, responses=responses, values=values, failure=failure
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posed:
+class ConfiguredTask:
     """A task and how it is asked."""
 
     task: LmEvalTask
@@ -221,26 +224,26 @@ class Posed:
     seed: int = 1234
 
 
-def ask_apart(posed: Sequence[Posed], engine: Engine) -> Iterator[tuple[int, Answered]]:
+def ask_tasks(tasks: Sequence[ConfiguredTask], engine: Engine) -> Iterator[tuple[int, AnsweredDocument]]:
     """Ask tasks that have documents of their own, all in one call of the engine.
 
-    Yields each document as soon as all its answers are there, with its task's place in `posed`.
+    Yields each document as soon as all its answers are there, with its task's place in `tasks`.
     """
     built = [
         each.task._instances(
             engine, chat_template=each.chat_template, num_fewshot=each.num_fewshot, seed=each.seed
         )
-        for each in posed
+        for each in tasks
     ]
     wanted = {
         (place, index): [
             request for instance in instances for request in each.task._requests(instance, each.seed)
         ]
-        for place, each in enumerate(posed)
+        for place, each in enumerate(tasks)
         for index, instances in built[place].items()
     }
-    for (place, index), answers in as_answered(engine, wanted):
-        each = posed[place]
+    for (place, index), answers in documents_as_answered(engine, wanted):
+        each = tasks[place]
         yield place, each.task._answered(index, built[place][index], answers, each.seed)
 
 
@@ -251,12 +254,12 @@ def ask(
     chat_template: bool,
     num_fewshot: int | None = None,
     seed: int = 1234,
-) -> Iterator[tuple[Answered, ...]]:
+) -> Iterator[tuple[AnsweredDocument, ...]]:
     """Ask tasks that have the same documents, and yield each document as soon as all its answers are there.
 
     A request that several tasks or choices make is asked once. With `chat_template` the context is rendered
     by the engine, worked examples as turns; an engine whose service applies the template gets the turns.
-    Yields one Answered per task, in the order of `tasks`.
+    Yields, for each document, what came of it in each task, in the order of `tasks`.
     """
     built = [
         task._instances(engine, chat_template=chat_template, num_fewshot=num_fewshot, seed=seed)
@@ -271,7 +274,7 @@ def ask(
         ]
         for index in built[0]
     }
-    for index, answers in as_answered(engine, wanted):
+    for index, answers in documents_as_answered(engine, wanted):
         yield tuple(
             task._answered(index, instances[index], answers, seed)
             for task, instances in zip(tasks, built, strict=True)
@@ -290,9 +293,9 @@ def load_task(
     """A task by lm-eval's name, over these documents, or over its own from the hub where there are none.
 
     `source` is what errors call the documents; `max_tokens` replaces the length of a generated answer, and
-    `overrides` replace keys of the task's definition. Raises
-    UnknownName; UsageError for a group, or a task that needs pictures, sound, running generated code, rolling
-    log-likelihoods or a package that is missing; DataError for rows that the task cannot use; DownloadNeeded.
+    `overrides` replace keys of the task's definition. Raises UnknownName; UsageError for a group, or a task
+    that needs pictures, sound, running generated code, rolling log-likelihoods or a package that is missing;
+    DataError for rows that the task cannot use; DownloadNeeded.
     """
     manager = manager_that_knows(name)
     if rows is not None:

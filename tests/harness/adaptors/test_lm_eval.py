@@ -55,7 +55,7 @@ def test_group(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_hub_without_network() -> None:
-    """A task whose documents cannot be had says how to give them."""
+    """A task without documents says how to give them."""
     with pytest.raises(DownloadNeeded, match="set `data` to a JSONL file"):
         load_task("hellaswag")
 

@@ -119,7 +119,7 @@ def test_a_suite_that_the_mix_names_must_be_readable(project: Working) -> None:
     configure(project, PROJECT.replace("toy-ifeval", "ifeval"))
     code, out, err = project.run("data", "answers")
     assert (2, "") == (code, out)
-    assert "google/IFEval cannot be had from the hub" in err
+    assert "google/IFEval cannot be downloaded from the hub" in err
 
 
 def test_a_pipeline_trains_on_a_mix(project: Working, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ BAD = {
     "a checkpoint without classes": (
         lambda folder: torch.save({"config": {}, "state_dict": {}}, folder / "classifier" / "model.ckpt"),
         'classifier = "./classifier"',
-        "is no Detoxify checkpoint of the model in its folder: it lacks 'arch'",
+        "is not a Detoxify checkpoint of the model in its folder: it lacks 'arch'",
     ),
     "two checkpoints": (
         lambda folder: (folder / "classifier" / "other.ckpt").touch(),

@@ -1,9 +1,7 @@
-"""What a suite asks, read without asking a model: for those who must keep it out of training data.
+"""The texts that a suite asks, read without a model, so that they can be kept out of training data.
 
-A suite that knows its samples beforehand is read as it is. Any other, a foreign framework's task or a
+A suite that knows its samples beforehand is read as it is. Any other, such as a framework's task or a
 package's suite, is asked of an engine that says nothing, which may take seconds.
-
-It does not know who wants to know, or why.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +13,7 @@ from harness.records import Sample
 from suites.labelled import Labelled
 
 
-class Listed(Protocol):
+class KnownSamples(Protocol):
     """A suite whose samples are known before anything is asked or loaded."""
 
     @property
@@ -26,17 +24,17 @@ class Listed(Protocol):
 
 def is_quick(suite: Suite) -> bool:
     """Whether its prompts can be read at once."""
-    return _is_listed(_itself(suite))
+    return _has_known_samples(_itself(suite))
 
 
-def prompts(suite: Suite) -> list[str]:
+def prompt_texts(suite: Suite) -> list[str]:
     """Every text that the suite asks with, each once; of turns, each turn's. Raises UsageError."""
     return list(dict.fromkeys(text for sample in _samples(suite) for text in _texts(sample)))
 
 
 def _samples(suite: Suite) -> Iterable[Sample]:
     own = _itself(suite)
-    if _is_listed(own):
+    if _has_known_samples(own):
         return own.known_samples
     return (row.sample for row in suite.rows(SilentEngine()))
 
@@ -45,7 +43,7 @@ def _itself(suite: Suite) -> Suite:
     return suite.suite if isinstance(suite, Labelled) else suite
 
 
-def _is_listed(suite: object) -> TypeGuard[Listed]:
+def _has_known_samples(suite: object) -> TypeGuard[KnownSamples]:
     return hasattr(type(suite), "known_samples")
 
 

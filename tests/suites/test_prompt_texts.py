@@ -7,19 +7,19 @@ import pytest
 
 from harness.protocols import Suite
 from harness.records import Json
-from suites.asked import is_quick, prompts
 from suites.catalogue import SUITES, open_suite
+from suites.prompt_texts import is_quick, prompt_texts
 
 
 def opened(name: str, data_root: Path | None = None, **settings: Json) -> Suite:
-    """A suite that is opened with no classifier and no judge to be had."""
+    """A suite that is opened without a classifier or a judge."""
     own = (name,) if "prompts" in settings else ()
     return open_suite(name, settings, data_root=data_root, resolve=lambda of: None, own=own)
 
 
 def read(name: str, data_root: Path | None = None, **settings: Json) -> list[str]:
     """The prompts of such a suite."""
-    return prompts(opened(name, data_root, **settings))
+    return prompt_texts(opened(name, data_root, **settings))
 
 
 @pytest.mark.parametrize("name", [name for name in SUITES if name != "general"])
@@ -72,5 +72,5 @@ def test_a_foreign_task_is_asked_of_nobody(tmp_path: Path) -> None:
     file.write_text(f"{json.dumps(row)}\n", encoding="utf-8")
     task = opened("lm_eval:piqa", data=str(file))
     assert not is_quick(task)
-    assert any("Open a jar." in text for text in prompts(task))
+    assert any("Open a jar." in text for text in prompt_texts(task))
     assert is_quick(opened("toy-toxicity:x"))

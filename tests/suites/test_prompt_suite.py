@@ -1,9 +1,10 @@
-"""Answers that nothing scores: every prompt is asked in the way the model is used to."""
+"""A suite of prompts that nothing scores: each is asked in the way the model is used to."""
 
 from collections.abc import Sequence
 
 from harness.records import Message, Sample, Sampling
-from suites.answers import Answers, asked
+from suites.prompt_suite import PromptSuite
+from suites.settings import turns_or_text
 from tests.suites.scripted import FunctionEngine, says
 
 TURNS = (Message(role="system", content="Be brief."), Message(role="user", content="Why?"))
@@ -11,9 +12,9 @@ SAMPLES = (Sample(id="a", prompt="Hi"), Sample(id="b", prompt=TURNS))
 SAMPLING = Sampling(max_tokens=8)
 
 
-def answers(samples: Sequence[Sample] = SAMPLES, sampling: Sampling = SAMPLING) -> Answers:
+def answers(samples: Sequence[Sample] = SAMPLES, sampling: Sampling = SAMPLING) -> PromptSuite:
     """The suite over these prompts."""
-    return Answers("mine", samples, sampling)
+    return PromptSuite("mine", samples, sampling)
 
 
 def test_turns_for_a_model_that_takes_turns() -> None:
@@ -35,7 +36,7 @@ def test_text_for_a_model_that_has_no_template() -> None:
     engine = FunctionEngine(answer=lambda prompt: says(""))
     list(answers().rows(engine))
     assert ["Hi", "Be brief.\n\nWhy?"] == [prompt.content for prompt in engine.prompts]
-    assert "Hi" == asked("Hi", chat=False)
+    assert "Hi" == turns_or_text("Hi", chat=False)
 
 
 def test_what_makes_it_another_run() -> None:

@@ -1,8 +1,6 @@
-"""What foreign frameworks ask, in the terms of an engine, and the engine's answers to it.
+"""What evaluation frameworks ask, in the terms of an engine, and the engine's answers to it.
 
 All log-likelihoods of a call are asked of the engine at once, so that it can find what they share.
-
-It does not know any framework.
 """
 
 import contextlib
@@ -37,7 +35,7 @@ class TaskMetric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class AnsweredDocument:
     """What was asked about one document, what came back, and what that is worth."""
 
     index: int
@@ -76,7 +74,7 @@ def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Re
             yield (asked[index], sampling), response
 
 
-def as_answered(
+def documents_as_answered(
     engine: Engine, wanted: Mapping[DocumentT, Iterable[Request]]
 ) -> Iterator[tuple[DocumentT, Mapping[Request, Answer]]]:
     """Every document (by its name) as soon as all its requests are answered, with all answers so far.
@@ -125,7 +123,7 @@ class Turns(str):
 
 
 def renderer(engine: Engine) -> Callable[..., str]:
-    """The engine's chat template, in the form in which foreign frameworks call one.
+    """The engine's chat template, in the form in which evaluation frameworks call one.
 
     Where a service applies the template, the turns go through as they are.
     """

@@ -4,8 +4,7 @@ A checkpoint is a pickle, and reading a pickle can run code. So none is trusted:
 unpickler to which every class is inert and every tensor absent, and its weights by torch as weights and plain
 values only. What holds more than those is refused, with the reason.
 
-The description is cheap and needs no model library: what a suite measures depends on the classes in it. It
-does not know how texts are classified.
+The description is cheap and needs no model library: what a suite measures depends on the classes in it.
 """
 
 import pickle
@@ -50,7 +49,7 @@ def classes_of(checkpoint: Path) -> tuple[str, ...]:
 def refuse(checkpoint: Path, why: str) -> NoReturn:
     """Raise ModelError: what is wrong, and what would be right."""
     raise ModelError(
-        f"{checkpoint}: is no Detoxify checkpoint of the model in its folder: {why}. Such a checkpoint is "
+        f"{checkpoint}: is not a Detoxify checkpoint of the model in its folder: {why}. Such a checkpoint is "
         "made with torch.save, and holds `state_dict` and `config` with `dataset.args.classes`, and with "
         "`num_classes`, `model_name` and `tokenizer_name` in `arch.args`"
     )

@@ -1,9 +1,7 @@
-"""How a judge is asked whether an answer is true, and whether it tells anything.
+"""How a judge is asked whether an answer is true, and whether it is informative.
 
 Two forms: the text that the official judges were fine-tuned to continue, and an instruction for models that
 follow instructions. A change here changes scores: `suites.truthfulqa_gen` then needs another version.
-
-It does not know who is asked, nor how a reply is read.
 """
 
 from collections.abc import Callable, Mapping, Sequence

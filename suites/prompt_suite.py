@@ -1,27 +1,25 @@
-"""Answers that nothing scores: prompts asked of a model so that somebody can prefer one answer to another.
+"""A suite of prompts that nothing scores: they are asked so that answers can be preferred to one another.
 
-It is a suite without metrics, so that its answers are a run like any other: kept, resumed, and never asked
-twice. Every prompt is asked as a user's turn where the model has a chat template, and as bare text otherwise.
-
-It does not know who will prefer what. Of prompts that are conversations it asks the turns up to the first
-answer only.
+It has no metrics, and its answers are a run like any other: kept, resumed, and never asked twice. Every
+prompt is asked as a user's turn where the model has a chat template, and as bare text otherwise. Of prompts
+that are conversations, the turns up to the first answer are asked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import ClassVar
 
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Row, Sample, Sampling
-from suites.official import hash_rows
+from suites.row_suite import RowSuite
+from suites.settings import turns_or_text
 
 FAMILY = "prompts"
 """`prompts:NAME` is how runs, reports and comparisons call such answers."""
 
 
 @dataclass(frozen=True)
-class Answers:
+class PromptSuite(RowSuite[Sample]):
     """The answers to these prompts, drawn in one way."""
 
     label: str
@@ -37,15 +35,14 @@ class Answers:
         """`prompts:` and the label."""
         return f"{FAMILY}:{self.label}"
 
-    @cached_property
-    def data_hash(self) -> str:
-        """Over the prompts."""
-        return hash_rows({"id": sample.id, "prompt": _plain(sample.prompt)} for sample in self.samples)
-
     @property
-    def size(self) -> int:
-        """How many prompts there are."""
-        return len(self.samples)
+    def items(self) -> Sequence[Sample]:
+        """The prompts."""
+        return self.samples
+
+    def content(self, item: Sample) -> Mapping[str, Json]:
+        """The prompt and its name."""
+        return {"id": item.id, "prompt": as_json(item.prompt)}
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """How answers are drawn, and whether the template is applied."""
@@ -54,17 +51,11 @@ class Answers:
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, and yield each prompt with its answer."""
         chat = engine.chat_template is not None
-        prompts = [Prompt(content=asked(sample.prompt, chat=chat)) for sample in self.samples]
+        prompts = [Prompt(content=turns_or_text(sample.prompt, chat=chat)) for sample in self.samples]
         for place, response in engine.generate(prompts, self.sampling):
             yield Row(sample=self.samples[place], responses=(response,), scores=(), position=place)
 
 
-def asked(prompt: str | tuple[Message, ...], *, chat: bool) -> str | tuple[Message, ...]:
-    """A prompt as turns for a model that has a chat template, and as a text for one that has none."""
-    if chat:
-        return (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
-    return prompt if isinstance(prompt, str) else "\n\n".join(turn.content for turn in prompt)
-
-
-def _plain(prompt: str | tuple[Message, ...]) -> Json:
+def as_json(prompt: str | tuple[Message, ...]) -> Json:
+    """A text as it is, and turns as pairs of role and content."""
     return prompt if isinstance(prompt, str) else [[turn.role, turn.content] for turn in prompt]

@@ -1,25 +1,24 @@
 """What kind of question each of TruthfulQA's is: its category, and whether it was chosen to trip a model.
 
 The official multiple-choice rows do not say so, and the rows for generation do (config `generation` on the
-hub), so the two are joined on the question. It only parts results into groups: it is not part of the data's
+hub), so the two are joined on the question. It only splits results into groups: it is not part of the data's
 hash, and a run without it compares with a run that has it.
-
-It does not know what is asked nor how it is scored.
 """
 
 from collections.abc import Mapping
 
 from harness.errors import DownloadNeeded
 from harness.records import Json
-from suites.official import OfficialRow, Origin, official_rows
+from suites.official import OfficialDataset, official_rows
+from suites.row_suite import DataRow
 from suites.settings import SuiteSettings, Surroundings
 
-GENERATION = Origin(
+GENERATION = OfficialDataset(
     file="truthfulqa/generation.jsonl", hub="truthfulqa/truthful_qa", config="generation", split="validation"
 )
 
 
-class Kind(OfficialRow):
+class Kind(DataRow):
     """A row for generation."""
 
     question: str
@@ -36,7 +35,7 @@ def kinds(given: SuiteSettings, surroundings: Surroundings) -> Mapping[str, Mapp
     """`category` and `type` of each official question, by the question without blanks around it.
 
     Empty where the folder of official data has no such file, where the questions are a user's own and there
-    is no such folder, and where the hub cannot be reached: results are then not parted. Raises DataError for
+    is no such folder, and where the hub cannot be reached: results are then not split. Raises DataError for
     a row that cannot be used.
     """
     official = SuiteSettings()

@@ -1,13 +1,13 @@
 """What an answer of TruthfulQA's generation is worth: the official overlaps, and a judge's two verdicts.
 
-The formulas are the official code's: see `suites.truthfulqa_gen`. It does not know the data, nor who judges.
+The formulas are the official code's: see `suites.truthfulqa_gen`.
 """
 
 from collections.abc import Sequence
 
 from harness.records import Metric, Response, Score
-from suites.judging import product, verdict
 from suites.overlap import OVERLAPS, overlap
+from suites.yes_no_judge import product, verdict
 
 SPLITS = ("type", "category")
 PERCENT = "from 0 to 100, as in the official code"

@@ -1,11 +1,9 @@
 """How a suite asks a judge: a model that is asked about another's answers and replies yes or no.
 
-A judge is any registered model. What it said is kept in the store like every other answer, so nothing is
-asked twice; who it is belongs to a run's settings, so that runs of different judges are not comparable. A
+A judge is any registered model. Its replies are kept in the store like every other answer, so nothing is
+asked twice; its identity belongs to a run's settings, so that runs of different judges are not comparable. A
 reply that was refused, failed, was cut, or does not state one yes or no (see `harness.replies`) is no
 judgement: the score stays empty, with the reason.
-
-It does not know what is judged, nor how the question is worded.
 """
 
 import math
@@ -15,9 +13,9 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records import Json, Message, Prompt, Response, Sampling, Score
+from harness.records import Json, Prompt, Response, Sampling, Score
 from harness.replies import verdict_in
-from suites.settings import Surroundings
+from suites.settings import Surroundings, turns_or_text
 
 SPEAKERS = "speakers"
 """The sample's tag that says who gave each of a row's responses, in their order; reports label them by it."""
@@ -27,7 +25,7 @@ SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class YesNoJudge:
     """The judge of a suite, by its name."""
 
     name: str
@@ -48,7 +46,7 @@ class Judge:
 
     @contextmanager
     def opened(self) -> Iterator[Engine]:
-        """Its engine, which loads the model when it is asked something new, and lets go of it at the end."""
+        """Its engine, which loads the model at the first new question and releases it at the end."""
         with closing(self.surroundings.judge(self.name)) as engine:
             yield engine
 
@@ -59,9 +57,7 @@ class Judge:
         """
         with self.opened() as engine:
             chat = as_turns and engine.chat_template is not None
-            prompts = [
-                Prompt(content=(Message(role="user", content=text),) if chat else text) for text in texts
-            ]
+            prompts = [Prompt(content=turns_or_text(text, chat=chat)) for text in texts]
             answers = dict(engine.generate(prompts, sampling))
         return [answers[place] for place in range(len(texts))]
 

@@ -1,4 +1,4 @@
-"""The toy suites: what is asked, and verdicts by hand."""
+"""`toy-ifeval`: what is asked, and verdicts by hand."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,18 +8,9 @@ import pytest
 from harness.errors import DataError
 from harness.records import Message, Prompt, Response, Row
 from suites.settings import Surroundings
-from suites.toy import (
-    ToyIFEval,
-    ToyIFEvalSettings,
-    ToyToxicity,
-    ToyToxicitySettings,
-    ToyTruthfulQA,
-    ToyTruthfulQASettings,
-    verdicts,
-)
+from suites.toy.ifeval import ToyIFEval, ToyIFEvalSettings, verdicts
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
-from tests.suites.tiny_classifier import tiny_classifier
 
 
 @pytest.mark.parametrize(
@@ -121,49 +112,3 @@ def test_malformed_instructions(tmp_path: Path, change: Mapping[str, object], me
     with pytest.raises(DataError, match=message) as raised:
         _ = suite.size
     assert raised.value.row == 1
-
-
-def test_truth_scores() -> None:
-    """mc1 is 1 where the truth is likeliest, mc2 its share of probability; a fact is a cluster."""
-    suite = ToyTruthfulQA(ToyTruthfulQASettings(), Surroundings())
-    truths = {each.question: each.choices[each.target] for each in suite.questions}
-    engine = FunctionEngine(
-        logprob=lambda context, choice: 0.0 if choice.strip() == truths[context] else -30.0, shuffle=1
-    )
-    rows = list(suite.rows(engine))
-    assert all(values(row) == [("mc2", pytest.approx(1.0)), ("mc1", 1.0)] for row in rows)
-    assert (208, 104) == (len(rows), len({row.sample.cluster for row in rows}))
-
-
-def test_choices_begin_the_assistants_turn() -> None:
-    """With a template the choice follows the open turn as it is; without one, the question and a space."""
-    suite = ToyTruthfulQA(ToyTruthfulQASettings(limit=1), Surroundings())
-    with_template, without = FunctionEngine(chat_template="any"), FunctionEngine()
-    list(suite.rows(with_template))
-    list(suite.rows(without))
-    question, choice = suite.questions[0].question, suite.questions[0].choices[0]
-    assert (f"<user>{question}<assistant>", choice) == with_template.pairs[0]
-    assert (question, f" {choice}") == without.pairs[0]
-
-
-@pytest.mark.parametrize(
-    "suite",
-    [ToyTruthfulQA(ToyTruthfulQASettings(), Surroundings()), ToyIFEval(ToyIFEvalSettings(), Surroundings())],
-)
-def test_one_headline_and_toy_in_the_name(suite: ToyTruthfulQA | ToyIFEval) -> None:
-    """A toy suite cannot be taken for the real one, and the leaderboard shows one of its metrics."""
-    assert suite.name.startswith("toy-")
-    assert 1 == sum(metric.headline for metric in suite.metrics)
-
-
-def test_replies_are_judged(tmp_path: Path) -> None:
-    """Each quarrel is answered `samples` times at temperature 1, and each reply has a score."""
-    folder = tiny_classifier(tmp_path / "classifier")
-    suite = ToyToxicity(ToyToxicitySettings(classifier=str(folder), samples=2, limit=3), Surroundings())
-    engine = FunctionEngine(answer=lambda prompt: says("you fool."), chat_template="any")
-    rows = list(suite.rows(engine))
-    assert [4, 4, 4] == [
-        sum(score.metric in ("nontoxic", "toxicity") for score in row.scores) for row in rows
-    ]
-    assert {1.0} == {sampling.temperature for sampling in engine.samplings}
-    assert [0, 1] * 3 == [prompt.draw for prompt in engine.prompts]

@@ -2,14 +2,12 @@
 
 The 25 types are those of the official code, https://github.com/google-research/google-research/tree/master/
 instruction_following_eval at 26d8ccd. Its checkers make up an argument that they are not given, at random,
-and take some wrong ones without a word; so every argument is checked here, before a model is asked.
+and accept some wrong ones silently; so every argument is checked here, before a model is asked.
 
 An answer's verdicts are the official checkers', with one exception. Keys 1122 and 1129 of the official data
 ask for `#` and `!`, through an instruction that counts letters: the official code finds that these are none
 and counts a letter that it draws at random, anew for each scoring, so that its verdict means nothing. Here
 the character that the prompt asks for is counted.
-
-It does not know where rows and answers come from, nor how the checkers are run.
 """
 
 import re
@@ -20,44 +18,19 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from harness.errors import nearest
-from suites.official import OfficialRow
+from harness.records import Sample
+from suites.row_suite import DataRow
 
 LETTER_FREQUENCY = "keywords:letter_frequency"
 MOST = 1_000_000
 """Words, letters or sentences that an instruction can ask for: far more than a model can write."""
 RELATIONS = ("less than", "at least")
-# fmt: off - one per line would be a page
+# one per line would be a page
+# fmt: off
 LANGUAGES = (
-    "en",
-    "es",
-    "pt",
-    "ar",
-    "hi",
-    "fr",
-    "ru",
-    "de",
-    "ja",
-    "it",
-    "bn",
-    "uk",
-    "th",
-    "ur",
-    "ta",
-    "te",
-    "bg",
-    "ko",
-    "pl",
-    "he",
-    "fa",
-    "vi",
-    "ne",
-    "sw",
-    "kn",
-    "mr",
-    "gu",
-    "pa",
-    "ml",
-    "fi",
+    "en", "es", "pt", "ar", "hi", "fr", "ru", "de", "ja", "it",
+    "bn", "uk", "th", "ur", "ta", "te", "bg", "ko", "pl", "he",
+    "fa", "vi", "ne", "sw", "kn", "mr", "gu", "pa", "ml", "fi",
 )
 # fmt: on
 """The languages that the official checkers know, by ISO 639-1 code."""
@@ -140,7 +113,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Problem]] = {
 """Every type with the arguments that it needs, all of them."""
 
 
-class Instructions(OfficialRow):
+class Instructions(DataRow):
     """A row of the official data."""
 
     key: int
@@ -174,18 +147,25 @@ class Instructions(OfficialRow):
         return str(self.key)
 
     @property
+    def sample(self) -> Sample:
+        """The prompt, with its instructions and their families, by which results are split."""
+        return Sample(
+            id=self.id,
+            prompt=self.prompt,
+            tags={
+                "instruction": self.instruction_id_list,
+                "instruction family": [each.partition(":")[0] for each in self.instruction_id_list],
+            },
+        )
+
+    @property
     def pairs(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
         """Each instruction with its arguments."""
         return list(zip(self.instruction_id_list, self.kwargs, strict=True))
 
-    @property
-    def randomly_judged(self) -> int:
-        """How many of its instructions the official code judges by a letter that it draws."""
-        return sum(_counts_no_letter(*pair) for pair in self.pairs)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdicts:
+class InstructionVerdicts:
     """Which of a prompt's instructions an answer follows, in their order."""
 
     strict: tuple[bool, ...]
@@ -193,10 +173,12 @@ class Verdicts:
     """Where the answer without its first line, its last line or its asterisks may pass instead."""
 
 
-def verdicts(asked: Instructions, answer: str, strict: Sequence[float], loose: Sequence[float]) -> Verdicts:
+def verdicts(
+    asked: Instructions, answer: str, strict: Sequence[float], loose: Sequence[float]
+) -> InstructionVerdicts:
     """What an answer is judged to be, given the official checkers' verdicts on it (1.0 or 0.0 each)."""
     pairs = asked.pairs
-    return Verdicts(
+    return InstructionVerdicts(
         strict=tuple(
             _has_often_enough(kwargs, [answer]) if _counts_no_letter(instruction, kwargs) else bool(official)
             for (instruction, kwargs), official in zip(pairs, strict, strict=True)

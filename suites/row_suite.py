@@ -1,0 +1,143 @@
+"""Suites of rows: each row is checked, and the data's hash, its size and the samples follow from the rows.
+
+A suite gives its `items`, and what a run records of its data follows. Only the fields that a suite
+uses are kept of a row, so that the same rows have one hash wherever they come from, and in whatever order.
+"""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import DataError
+from harness.records import Sample
+
+# ---------------------------------------------------------------- rows
+
+
+class DataRow(BaseModel):
+    """A row of a suite's data: the fields that the suite uses. Others are left out."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    @property
+    def id(self) -> str:
+        """Names the row, whatever its place and wherever it comes from."""
+        raise NotImplementedError
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """What of the row the hash of the data is over."""
+        return self.model_dump()
+
+    def again(self, time: int) -> Self | None:
+        """This row as the `time`th with its id; None where a row must not stand there again."""
+        return None
+
+
+RowT = TypeVar("RowT", bound=DataRow)
+
+
+def checked(
+    source: str, schema: type[RowT], rows: Iterable[tuple[int, Mapping[str, Any]]]
+) -> tuple[RowT, ...]:
+    """Numbered rows as the schema sees them, to which a null, which tables write for none, is no field.
+
+    Raises DataError, which names the row and what is wrong with it.
+    """
+    seen: dict[str, list[int]] = defaultdict(list)
+    accepted: list[RowT] = []
+    for number, row in rows:
+        try:
+            found = schema.model_validate({name: value for name, value in row.items() if value is not None})
+        except ValidationError as error:
+            raise DataError(source, number, _first_problem(error)) from error
+        earlier = seen[found.id]
+        earlier.append(number)
+        again = found if earlier == [number] else found.again(len(earlier))
+        if again is None:
+            raise DataError(source, number, f"repeats row {earlier[0]}: both are {found.id!r}")
+        accepted.append(again)
+    if not accepted:
+        raise DataError(source, 0, "holds no rows")
+    return tuple(accepted)
+
+
+def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
+    """`sha256:…` of the rows as a set: independent of their order and of the order of their fields."""
+    lines = sorted(json.dumps(row, sort_keys=True, ensure_ascii=False, default=str) for row in rows)
+    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}" if where else message
+
+
+# ---------------------------------------------------------------- suites of them
+
+ItemT = TypeVar("ItemT")
+
+
+class RowSuite(ABC, Generic[ItemT]):
+    """A suite that asks one thing about each of its items."""
+
+    @property
+    @abstractmethod
+    def items(self) -> Sequence[ItemT]:
+        """What is asked, in its order. Raises DataError or DownloadNeeded."""
+
+    @property
+    def size(self) -> int:
+        """How many items there are."""
+        return len(self.items)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Over the items' contents."""
+        return hash_rows(self.content(item) for item in self.items)
+
+    @abstractmethod
+    def content(self, item: ItemT) -> Mapping[str, Any]:
+        """What of an item the hash of the data is over."""
+
+
+class SampleRow(Protocol):
+    """A row that says by itself what sample it is."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """What of the row the hash of the data is over."""
+        ...
+
+    @property
+    def sample(self) -> Sample:
+        """What is asked, and what results are split by."""
+        ...
+
+
+SampleRowT = TypeVar("SampleRowT", bound=SampleRow)
+
+
+class SampleSuite(RowSuite[SampleRowT]):
+    """A suite whose samples are known before anything is asked, and before what asks or scores is loaded."""
+
+    @property
+    def known_samples(self) -> list[Sample]:
+        """In the order of the items."""
+        return [self.sample(item) for item in self.items]
+
+    def content(self, item: SampleRowT) -> Mapping[str, Any]:
+        """The row's own, unless the suite uses less of it."""
+        return item.content
+
+    def sample(self, item: SampleRowT) -> Sample:
+        """The row's own, unless the suite knows more of it."""
+        return item.sample

@@ -1,0 +1,17 @@
+"""What all of the toy world's suites have in common."""
+
+import pytest
+
+from suites.settings import Surroundings
+from suites.toy.ifeval import ToyIFEval, ToyIFEvalSettings
+from suites.toy.truthfulqa import ToyTruthfulQA, ToyTruthfulQASettings
+
+
+@pytest.mark.parametrize(
+    "suite",
+    [ToyTruthfulQA(ToyTruthfulQASettings(), Surroundings()), ToyIFEval(ToyIFEvalSettings(), Surroundings())],
+)
+def test_one_headline_and_toy_in_the_name(suite: ToyTruthfulQA | ToyIFEval) -> None:
+    """A toy suite cannot be taken for the real one, and the leaderboard shows one of its metrics."""
+    assert suite.name.startswith("toy-")
+    assert 1 == sum(metric.headline for metric in suite.metrics)
