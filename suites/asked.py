@@ -9,7 +9,7 @@ It does not know who wants to know, or why.
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeGuard
 
-from harness.engine.silent import SilentEngine
+from harness.engine.null_engine import NullEngine
 from harness.protocols import Suite
 from harness.records import Sample
 from suites.labelled import Labelled
@@ -38,7 +38,7 @@ def _samples(suite: Suite) -> Iterable[Sample]:
     own = _itself(suite)
     if _is_listed(own):
         return own.known_samples
-    return (row.sample for row in suite.rows(SilentEngine()))
+    return (row.sample for row in suite.rows(NullEngine()))
 
 
 def _itself(suite: Suite) -> Suite:

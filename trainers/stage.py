@@ -134,6 +134,6 @@ def run(job: Job) -> Mapping[str, Json]:
     )  # its threads and a forking loader do not go together
     module, _, function = stage_kind(job.kind).run.partition(":")
     train: Callable[[Job], Mapping[str, Json]] = getattr(import_module(module), function)
-    training, chat = import_module("trainers.training"), import_module("harness.engine.chat")
+    training, chat = import_module("trainers.training"), import_module("harness.engine.local.chat")
     with training.quiet(), chat.fixed_clock(), training.tensors_only(job.base):
         return train(job)

@@ -32,7 +32,7 @@ from transformers import (
 )
 
 from harness.engine.identity import stated_ends
-from harness.engine.network import pickles, refused
+from harness.engine.local.loading import pickles, refused
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
 from trainers import history

@@ -253,7 +253,7 @@ def _code(source: Local, *folders: Path | None) -> dict[str, Json]:
 def _may_append(folder: Path) -> bool:
     """Whether a tokenizer's files say that something is put behind every text.
 
-    What that is shows only when it encodes: see `harness.engine.tokens.appended`.
+    What that is shows only when it encodes: see `harness.engine.local.tokens.appended`.
     """
     if _read_json(folder / "tokenizer_config.json").get("add_eos_token") is True:
         return True

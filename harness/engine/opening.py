@@ -12,10 +12,10 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import assert_never, cast
 
-from harness.engine.absent import AbsentEngine
 from harness.engine.identity import Identity, as_asked, identify, labels_of
-from harness.engine.services.served import identify_endpoint, identify_gemini, key_of
+from harness.engine.services.service_identity import identify_endpoint, identify_gemini, key_of
 from harness.engine.thinking import ThinkingEngine
+from harness.engine.unloaded_engine import UnloadedEngine
 from harness.errors import ModelError, UnknownName, UsageError
 from harness.protocols import Engine
 from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin
@@ -44,12 +44,12 @@ def _opened(model: Model, device: str | None) -> Engine:
     match model.source:
         case Local(backend="vllm"):
             _need_extra(model, "vllm")
-            from harness.engine.vllm import open_vllm  # noqa: PLC0415 - an extra
+            from harness.engine.local.vllm import open_vllm  # noqa: PLC0415 - an extra
 
             return open_vllm(model, model.source, device=device)
         case Local():
             # torch and transformers take seconds to import
-            from harness.engine.local import open_local  # noqa: PLC0415
+            from harness.engine.local.engine import open_local  # noqa: PLC0415
 
             return open_local(model, model.source, device=device)
         case Endpoint():
@@ -98,9 +98,9 @@ def open_reward_model(model: Model, *, device: str | None = None) -> Engine:
             f"model {model.name!r} rates answers and writes none: leave {', '.join(model.manner)} out of "
             f"[models.{model.name}]"
         )
-    from harness.engine.rewarding import open_rewarding  # noqa: PLC0415 - torch takes seconds to import
+    from harness.engine.local.reward_model import load_reward_model  # noqa: PLC0415 - torch takes seconds to import
 
-    return open_rewarding(model, model.source, device=device)
+    return load_reward_model(model, model.source, device=device)
 
 
 def takes_schema(model: Model) -> bool:
@@ -117,7 +117,7 @@ def without_weights(model: Model, identity: Identity, description: Mapping[str, 
 
     `description` is what a run is to record about the engine that gave the answers.
     """
-    return ThinkingEngine(AbsentEngine(model, identity, description), model, identity.fingerprint)
+    return ThinkingEngine(UnloadedEngine(model, identity, description), model, identity.fingerprint)
 
 
 def check_model(model: Model) -> None:

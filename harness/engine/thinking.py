@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness import thoughts
-from harness.engine.absent import AbsentEngine
+from harness.engine.unloaded_engine import UnloadedEngine
 from harness.errors import EngineError, ModelError
 from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records import Endpoint, Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
@@ -66,7 +66,7 @@ class ThinkingEngine:
     @property
     def description(self) -> Mapping[str, Json]:
         """The engine's, what the model's section says of how it is asked, and what becomes of a thought."""
-        if isinstance(self._engine, AbsentEngine):  # what was recorded when the model was there
+        if isinstance(self._engine, UnloadedEngine):  # what was recorded when the model was there
             return self._engine.description
         return {**self._engine.description, **self._model.manner, **self._of_thoughts}
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from harness.engine.chat import render
-from harness.engine.tokens import Tokens
+from harness.engine.local.chat import render
+from harness.engine.local.tokens import Tokens
 from harness.records import Message
 from trainers.data import Turn
 from trainers.doctor.findings import Finding

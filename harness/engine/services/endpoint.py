@@ -2,10 +2,10 @@
 
 Turns go to `/chat/completions`, where the server applies its chat template; a text to be continued goes to
 `/completions`, never disguised as a user's turn. Log-likelihoods come from `/completions` too, where the
-server echoes a prompt with its log-probabilities: see `harness.engine.services.echo`. Before the first, it is
-checked that they are right (`echo_check`).
+server echoes a prompt with its log-probabilities (`prompt_logprobs`); before the first, it is checked that
+they are right (`prompt_logprobs_check`).
 
-It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
+It does not know how a request is tried again (`retrying`), nor what weights answer (`service_identity`).
 """
 
 import json
@@ -16,15 +16,15 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from harness.engine.rules import request_seed
-from harness.engine.services import echo_check
-from harness.engine.services.echo import TRIAL, Unscorable, echo_request, echoes, likelihood
-from harness.engine.services.flight import Ask, in_flight
-from harness.engine.services.limits import Clock
+from harness.engine.services import prompt_logprobs_check
+from harness.engine.services.concurrency import Ask, ask_concurrently
 from harness.engine.services.openai_answers import response_of, tokens_used
 from harness.engine.services.openai_http import Body, ContentFiltered, Post, Server, WrongRequest
+from harness.engine.services.prompt_logprobs import TRIAL, Unscorable, echo_request, echoes, likelihood
+from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN, Clock
 from harness.engine.services.refusals import SHORT_TEXT, Refusals, RequestRefused
 from harness.engine.services.retrying import Attempt, GaveUp, Service, timed
-from harness.engine.services.served import CHARACTERS_PER_TOKEN, identify_endpoint
+from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.records import Endpoint, Json, Likelihood, Message, Prompt, Response, Sampling
 
@@ -181,7 +181,7 @@ class EndpointEngine:
             async with self._server.connected() as post:
                 yield partial(ask, post)
 
-        return in_flight(opened, requests, self._source.traffic.concurrency)
+        return ask_concurrently(opened, requests, self._source.traffic.concurrency)
 
     def _question(self, prompt: Prompt, sampling: Sampling) -> _Question:
         if isinstance(prompt.content, str):
@@ -229,8 +229,8 @@ class EndpointEngine:
     def _check_echo(self) -> None:
         """Raise ModelError where what the server echoes is not what it generates. It is asked once."""
         if not self._echo_is_checked:
-            found = self._asked(self._compared, echo_check.TEXTS)
-            self._echo_doubt = echo_check.doubt([token for _, tokens in found for token in tokens])
+            found = self._asked(self._compared, prompt_logprobs_check.TEXTS)
+            self._echo_doubt = prompt_logprobs_check.doubt([token for _, tokens in found for token in tokens])
             self._echo_is_checked = True
         if self._echo_doubt is not None:
             raise ModelError(
@@ -239,16 +239,16 @@ class EndpointEngine:
                 "(`path`)"
             )
 
-    async def _compared(self, post: Post, text: str) -> list[echo_check.Token]:
+    async def _compared(self, post: Post, text: str) -> list[prompt_logprobs_check.Token]:
         """What the server says of the tokens that it continues a text with; none where it says nothing."""
         model = self._source.model
         try:
-            continued = await self._sent(post, echo_check.continuation_request(model, text))
-            continuation = echo_check.continuation_of(continued)
+            continued = await self._sent(post, prompt_logprobs_check.continuation_request(model, text))
+            continuation = prompt_logprobs_check.continuation_of(continued)
             echoed = await self._sent(post, echo_request(model, text + continuation))
         except (RequestRefused, ContentFiltered):
             return []
-        return echo_check.compared(continued, echoed, text)
+        return prompt_logprobs_check.compared(continued, echoed, text)
 
     async def _scored(self, post: Post, pair: tuple[str, str]) -> Likelihood | Response:
         async def attempt() -> tuple[Likelihood, int]:

@@ -10,7 +10,7 @@ it is asked, so a resumed run has other samples than an uninterrupted one would 
 continued are refused, because as a user's turn they would be another question. The service's own safety
 settings stay as they are: what they block is a refused answer.
 
-It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
+It does not know how a request is tried again (`retrying`), nor what weights answer (`service_identity`).
 """
 
 import asyncio
@@ -28,19 +28,20 @@ from google.api_core import client_options, exceptions
 from google.protobuf.json_format import ParseError
 from requests import RequestException
 
-from harness.engine.services.flight import Ask, in_flight
-from harness.engine.services.limits import Clock
+from harness.engine.services.concurrency import Ask, ask_concurrently
+from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN, Clock
 from harness.engine.services.refusals import SHORT_TEXT, STATUSES, Refusals, RequestRefused
-from harness.engine.services.retrying import GaveUp, Mendable, Service, timed
-from harness.engine.services.served import (
-    CHARACTERS_PER_TOKEN,
+from harness.engine.services.retry_after import TOO_MANY_REQUESTS, asked_wait, duration
+from harness.engine.services.retrying import (
     MEGABYTE,
-    MENDABLE_STATUSES,
-    identify_gemini,
+    RETRYABLE_STATUSES,
+    GaveUp,
+    Retryable,
+    Service,
     in_short,
-    key_of,
+    timed,
 )
-from harness.engine.services.waits import TOO_MANY_REQUESTS, asked_wait, duration
+from harness.engine.services.service_identity import identify_gemini, key_of
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.records import Gemini, Json, Likelihood, Message, Prompt, Response, Sampling, Traffic
 from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
@@ -131,7 +132,7 @@ class GeminiEngine:
             yield ask
 
         def with_short_text(index: int) -> Response:
-            [(_, answer)] = in_flight(opened, [_with_short_text(requests[index])], 1)
+            [(_, answer)] = ask_concurrently(opened, [_with_short_text(requests[index])], 1)
             if isinstance(answer, RequestRefused):
                 raise answer.error
             if answer.stopped == "failed":
@@ -142,7 +143,7 @@ class GeminiEngine:
             return answer
 
         way = (sampling, frozenset(prompt.schema for prompt in prompts))
-        answers = in_flight(opened, requests, self._source.traffic.concurrency)
+        answers = ask_concurrently(opened, requests, self._source.traffic.concurrency)
         return self._refusals.told_apart(answers, with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
@@ -187,15 +188,15 @@ class GeminiEngine:
             async with asyncio.timeout(timeout):
                 answer = await _in_a_thread(call)
         except TimeoutError as error:
-            raise Mendable(f"no answer within {timeout:g} seconds") from error
+            raise Retryable(f"no answer within {timeout:g} seconds") from error
         except RequestException as error:
             # the library's message begins with addresses of its own, and ends with what happened
             what = str(error).rpartition(": ")[2].strip("'\")")
-            raise Mendable(f"no connection, or it broke off: {in_short(what)}") from error
+            raise Retryable(f"no connection, or it broke off: {in_short(what)}") from error
         except (ParseError, RecursionError) as error:
-            raise Mendable(f"an answer that is not what it should be: {in_short(str(error))}") from error
+            raise Retryable(f"an answer that is not what it should be: {in_short(str(error))}") from error
         except exceptions.RetryError as error:
-            raise Mendable(f"no answer within {timeout:g} seconds") from error
+            raise Retryable(f"no answer within {timeout:g} seconds") from error
         except exceptions.GoogleAPICallError as error:
             self._complain(error, with_schema=bool(request.generation_config.response_mime_type))
         return _response(answer, sampling), answer.usage_metadata.total_token_count
@@ -208,8 +209,8 @@ class GeminiEngine:
                 f"model {self.name!r}: {self._where} answers nothing more today: the quota is used up "
                 f"({words}); what was answered is kept, and the same command goes on from there"
             ) from error
-        if status in MENDABLE_STATUSES:
-            raise Mendable(words, after=_asked_wait(error)) from error
+        if status in RETRYABLE_STATUSES:
+            raise Retryable(words, after=_asked_wait(error)) from error
         about_key = status in (401, 403) or "API key" in words
         mend = f"the key in the environment variable {self._source.key_env} (`key_env`)"
         if not about_key:
@@ -271,7 +272,7 @@ def _response(answer: Any, sampling: Sampling) -> Response:
     }
     if not answer.candidates:
         if not answer.prompt_feedback.block_reason:
-            raise Mendable("an answer without candidates")
+            raise Retryable("an answer without candidates")
         reason = f"the prompt was blocked ({answer.prompt_feedback.block_reason.name})"
         return Response(text="", stopped="refused", reason=reason, **counts)
     candidate = answer.candidates[0]
@@ -283,7 +284,7 @@ def _response(answer: Any, sampling: Sampling) -> Response:
             text="", stopped="refused", reason="the model called tools and wrote no text", **counts
         )
     if reason not in ENDED:
-        raise Mendable(f"an answer that ended by {reason}")
+        raise Retryable(f"an answer that ended by {reason}")
     whole = "".join(part.text for part in candidate.content.parts)
     if not whole and reason == "MAX_TOKENS":
         return Response(text="", stopped="thinking", reason=OUT_OF_TOKENS, **counts)

@@ -1,6 +1,6 @@
 """An OpenAI-compatible server over HTTP: one request, its body, and what its errors mean. Speaks httpx.
 
-Errors that may mend are `Mendable`: no connection, no answer in time, an answer that breaks off or is not
+Errors that may mend are `Retryable`: no connection, no answer in time, an answer that breaks off or is not
 what was asked for, and the statuses 408, 429, 500, 502, 503 and 504. 400, 413 and 422 may be about one
 request alone, and are `RequestRefused`; a quota that is used up is an EngineError. Every other status says
 that something must be changed here, and is a ModelError that names the model, the address and the key to
@@ -21,9 +21,9 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from harness.engine.services.refusals import STATUSES, RequestRefused
-from harness.engine.services.retrying import GaveUp, Mendable
-from harness.engine.services.served import MEGABYTE, MENDABLE_STATUSES, in_short, key_of
-from harness.engine.services.waits import asked_wait
+from harness.engine.services.retry_after import asked_wait
+from harness.engine.services.retrying import MEGABYTE, RETRYABLE_STATUSES, GaveUp, Retryable, in_short
+from harness.engine.services.service_identity import key_of
 from harness.errors import EngineError, ModelError
 from harness.records import Endpoint
 
@@ -105,11 +105,11 @@ class Server:
                 async with client.stream("POST", self._address(path), content=content) as response:
                     return await self._received(response)
         except TimeoutError as error:
-            raise Mendable(f"no answer within {self._source.traffic.timeout:g} seconds") from error
+            raise Retryable(f"no answer within {self._source.traffic.timeout:g} seconds") from error
         except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError) as error:
-            raise Mendable(f"no connection, or it broke off: {_words(error)}") from error
+            raise Retryable(f"no connection, or it broke off: {_words(error)}") from error
         except httpx.DecodingError as error:
-            raise Mendable(f"a damaged answer: {_words(error)}") from error
+            raise Retryable(f"a damaged answer: {_words(error)}") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
             raise ModelError(
                 f"model {self._name!r}: {self.url} cannot be asked ({_words(error)}); mend its `endpoint`"
@@ -136,9 +136,9 @@ class Server:
         try:
             body = reply.json()
         except ValueError as error:
-            raise Mendable(f"an answer that is not JSON: {in_short(reply.text)!r}") from error
+            raise Retryable(f"an answer that is not JSON: {in_short(reply.text)!r}") from error
         if not isinstance(body, dict):
-            raise Mendable(f"an answer that is no JSON object: {in_short(reply.text)!r}")
+            raise Retryable(f"an answer that is no JSON object: {in_short(reply.text)!r}")
         return body
 
     def _complaint(self, path: str, reply: _Reply) -> Exception:
@@ -152,8 +152,8 @@ class Server:
                 f"model {self._name!r}: {self.url} answers nothing more: the account has nothing left to "
                 f"spend ({words}); what was answered is kept, and the same command goes on from there"
             )
-        if status in MENDABLE_STATUSES:
-            return Mendable(words, after=asked_wait(reply.headers, status))
+        if status in RETRYABLE_STATUSES:
+            return Retryable(words, after=asked_wait(reply.headers, status))
         if not codes.isdisjoint(FILTERED):
             return ContentFiltered(said)
         where = f"model {self._name!r}: {self._address(path)}"

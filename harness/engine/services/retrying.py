@@ -5,7 +5,7 @@ that says how long to wait (Retry-After) is waited for, and nobody else asks it 
 never answered becomes a failed answer, which is data. A service that answers nobody any more ends the work,
 which resumes.
 
-It does not know how a service is spoken to, nor which of its errors may mend: that comes as `Mendable`.
+It does not know how a service is spoken to, nor which of its errors may mend: that comes as `Retryable`.
 """
 
 import random
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from harness.engine.services.limits import Clock, Limits, RealClock
+from harness.engine.services.rate_limits import Clock, RateLimits, RealClock
 from harness.errors import EngineError
 from harness.records import Response, Traffic
 
@@ -22,13 +22,18 @@ A = TypeVar("A")
 Attempt = Callable[[], Awaitable[tuple[A, int]]]
 """One try: the answer, and how many tokens it used (0: the service does not say)."""
 
+RETRYABLE_STATUSES = (408, 429, 500, 502, 503, 504)
+"""HTTP statuses after which the same request may be answered."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds before the first retry, and before any, where the service does not ask for more."""
 LONGEST_ASKED = 600.0
 """Seconds. A service that asks to wait longer (a day's quota is used up) is not waited for."""
+MEGABYTE = 1_000_000
+SHOWN = 300
+"""Characters of a service's own words in a message."""
 
 
-class Mendable(Exception):
+class Retryable(Exception):
     """A try that failed in a way that may be better next time. Never leaves the engines."""
 
     def __init__(self, reason: str, *, after: float | None = None) -> None:
@@ -51,7 +56,7 @@ class Service:
         self.name, self.where = name, where
         self._retries = traffic.retries
         self._clock = clock or RealClock()
-        self._limits = Limits(
+        self._limits = RateLimits(
             self._clock,
             requests_per_minute=traffic.requests_per_minute,
             tokens_per_minute=traffic.tokens_per_minute,
@@ -90,7 +95,7 @@ class Service:
             await self._limits.admit(tokens)
             try:
                 answer, used = await attempt()
-            except Mendable as error:
+            except Retryable as error:
                 wait = self._wait(retries, error)
                 if retries == self._retries or wait > LONGEST_ASKED:
                     raise GaveUp(_tries(error.reason, retries + 1)) from error
@@ -100,7 +105,7 @@ class Service:
             await self._clock.sleep(wait)
             retries += 1
 
-    def _wait(self, retries: int, error: Mendable) -> float:
+    def _wait(self, retries: int, error: Retryable) -> float:
         """Seconds before the next try. What the service asks for holds for everybody."""
         usual = min(LONGEST_WAIT, FIRST_WAIT * 2.0**retries) * random.uniform(0.5, 1)
         if error.after is None:
@@ -115,6 +120,12 @@ async def timed(attempt: Attempt[Response]) -> tuple[Response, int]:
     started = time.perf_counter()
     answer, used = await attempt()
     return replace(answer, seconds=time.perf_counter() - started), used
+
+
+def in_short(words: str) -> str:
+    """A service's own words on one line, cut after `SHOWN` characters."""
+    line = " ".join(words.split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
 def _tries(reason: str, number: int) -> str:

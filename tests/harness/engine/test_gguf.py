@@ -12,7 +12,7 @@ from gguf import GGMLQuantizationType, GGUFWriter, quantize
 
 from harness.engine.gguf import read_header
 from harness.engine.identity import LocalIdentity, identify
-from harness.engine.local import LocalEngine, open_local
+from harness.engine.local.engine import LocalEngine, open_local
 from harness.engine.opening import check_model, is_reward_model
 from harness.errors import DownloadNeeded, ModelError, UsageError
 from harness.records import Local, Message, Model, Prompt, Sampling

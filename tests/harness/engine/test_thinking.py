@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from harness.engine import decoding, identity
+from harness.engine import identity
 from harness.engine.identity import Identity, as_asked
+from harness.engine.local import decoding
 from harness.engine.opening import identify_model, open_engine, open_reward_model, without_weights
 from harness.engine.services.openai_answers import response_of
 from harness.engine.thinking import ThinkingEngine
@@ -303,7 +304,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def writing(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, **asked: Any) -> Any:
     """The model's engine, which now writes this text whatever its weights say."""
     tokens = AutoTokenizer.from_pretrained(folder)(text + EOS, add_special_tokens=False)["input_ids"]
-    choose = decoding.Chosen._choose
+    choose = decoding.TokenChooser._choose
 
     def scripted(self: Any, scores: Any) -> Any:
         chosen = choose(self, scores)
@@ -311,7 +312,7 @@ def writing(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, **asked: A
             row.new[-1] = chosen[place] = tokens[len(row.new) - 1]
         return chosen
 
-    monkeypatch.setattr(decoding.Chosen, "_choose", scripted)
+    monkeypatch.setattr(decoding.TokenChooser, "_choose", scripted)
     return open_engine(Model(name="m", source=Local(path=str(folder)), **asked), device="cpu")
 
 

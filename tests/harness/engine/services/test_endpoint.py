@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from harness.engine.opening import check_model, identify_model, open_engine, takes_schema
-from harness.engine.services.echo_check import TEXTS
 from harness.engine.services.endpoint import EndpointEngine
-from harness.engine.services.served import identify_endpoint
+from harness.engine.services.prompt_logprobs_check import TEXTS
+from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Endpoint, Likelihood, Message, Model, Prompt, Response, Sampling, Traffic
 from harness.thoughts import OUT_OF_TOKENS
-from tests.harness.engine.services.test_limits import FakeClock
+from tests.harness.engine.services.test_rate_limits import FakeClock
 from tests.serving import (
     FINE,
     Asked,

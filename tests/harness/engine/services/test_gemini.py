@@ -12,12 +12,12 @@ import pytest
 
 from harness.engine import opening
 from harness.engine.opening import check_model, identify_model, open_engine, takes_schema
-from harness.engine.services.served import identify_gemini
+from harness.engine.services.service_identity import identify_gemini
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Gemini, Message, Model, Prompt, Response, Sampling, Traffic
 from harness.thoughts import OUT_OF_TOKENS
-from tests.harness.engine.services.test_limits import FakeClock
+from tests.harness.engine.services.test_rate_limits import FakeClock
 from tests.serving import FINE, Asked, Fault, ModelServer, status
 
 pytest.importorskip("google.generativeai", reason="the extra `gemini` is not installed")

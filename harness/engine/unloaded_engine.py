@@ -1,0 +1,86 @@
+"""A model that is not loaded: who it is, and how it writes turns. It gives no answer of its own.
+
+For work on answers that are kept already. Of a local model only the tokenizer is read, and only where a suite
+renders turns.
+
+It does not know where answers are kept.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.engine.identity import Identity, LocalIdentity
+from harness.errors import EngineError, ModelError
+from harness.protocols import SERVED_TEMPLATE
+from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.thoughts import template_arguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class UnloadedEngine:
+    """An identified model without its weights. Matches `harness.protocols.Engine`.
+
+    `description` is what was recorded of the engine when the model was there.
+    """
+
+    def __init__(self, model: Model, identity: Identity, description: Mapping[str, Json]) -> None:
+        self._model = model
+        self._identity = identity
+        self._description = description
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity's."""
+        return self._identity.fingerprint
+
+    @property
+    def description(self) -> Mapping[str, Json]:
+        """As it was given."""
+        return self._description
+
+    @property
+    def can_score(self) -> bool:
+        """True: log-likelihoods are kept, or else they are missing like any other answer."""
+        return True
+
+    @property
+    def chat_template(self) -> str | None:
+        """The template in effect."""
+        return self._identity.chat_template
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        """Turns as text. Raises ModelError where no template can be read here, or it refuses these turns."""
+        from harness.engine.local.chat import render  # noqa: PLC0415 - transformers takes seconds to import
+
+        template = None if self.chat_template == SERVED_TEMPLATE else self.chat_template
+        return render(
+            self._tokenizer,
+            template,
+            messages,
+            name=self._model.name,
+            open_turn=open_turn,
+            arguments=template_arguments(self._model),
+        )
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Refused: raises EngineError."""
+        raise EngineError(f"model {self._model.name!r} is not loaded, and can answer nothing")
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """Refused: raises EngineError."""
+        raise EngineError(f"model {self._model.name!r} is not loaded, and can score nothing")
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    @cached_property
+    def _tokenizer(self) -> "PreTrainedTokenizerBase":
+        from harness.engine.local.loading import load_tokenizer  # noqa: PLC0415 - torch takes seconds to import
+
+        source, identity = self._model.source, self._identity
+        if not isinstance(source, Local) or not isinstance(identity, LocalIdentity):
+            raise ModelError(f"model {self._model.name!r}: its turns cannot be rendered on this machine")
+        return load_tokenizer(source, identity, name=self._model.name)
