@@ -1,14 +1,12 @@
 """Many requests on their way at once, with a bound, and their answers as they arrive.
 
-The requests live in an event loop of their own in a background thread; whoever iterates sees a plain
+The requests live in an event loop of their own in a background thread; the caller iterates over a plain
 iterator. When the iteration ends early, by Ctrl-C or because the caller has enough, what is on its way is
 cancelled at once. When a request fails for good, no new one starts, and what is on its way may still arrive:
 it is paid for.
 
 No wait is endless: a signal that arrives just before a wait begins does not end that wait, and Python acts
-on it only when the wait is over.
-
-It does not know what is asked, nor of whom. It does not retry.
+on it only when the wait is over. Nothing is retried here.
 """
 
 import asyncio
@@ -24,11 +22,11 @@ R = TypeVar("R")
 A = TypeVar("A")
 Ask = Callable[[R], Awaitable[A]]
 
-LANDING = 30.0
+GRACE = 30.0
 """Seconds that requests on their way are given to arrive, when another has failed for good."""
-UNWINDING = 5.0
+CLOSING = 5.0
 """Seconds that cancelled requests are given to close their connections."""
-LOOKING = 0.1
+POLL = 0.1
 """Seconds between two looks at whether a signal has come."""
 
 
@@ -46,24 +44,24 @@ def ask_concurrently(
     arrived: SimpleQueue[tuple[int, A] | Future[None]] = SimpleQueue()
     with _background_loop() as loop:
         room = asyncio.Semaphore(2 * at_once)
-        flight = asyncio.run_coroutine_threadsafe(_fly(opened, requests, at_once, room, arrived), loop)
-        flight.add_done_callback(arrived.put)
+        asking = asyncio.run_coroutine_threadsafe(_ask_all(opened, requests, at_once, room, arrived), loop)
+        asking.add_done_callback(arrived.put)
         while not isinstance(answer := _next(arrived), Future):
             yield answer
             loop.call_soon_threadsafe(room.release)
-        flight.result()
+        asking.result()
 
 
 def _next(arrived: SimpleQueue[A]) -> A:
     """What arrives next, however long that takes."""
     while True:
         try:
-            return arrived.get(timeout=LOOKING)
+            return arrived.get(timeout=POLL)
         except Empty:
             continue
 
 
-async def _fly(
+async def _ask_all(
     opened: Callable[[], AbstractAsyncContextManager[Ask[R, A]]],
     requests: Sequence[R],
     at_once: int,
@@ -83,13 +81,13 @@ async def _fly(
 
     async with opened() as ask:
         workers = [asyncio.create_task(work(ask)) for _ in range(min(at_once, len(requests)))]
-        ended, flying = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
-        if flying:
+        ended, under_way = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+        if under_way:
             waiting.clear()
-            landed, _ = await asyncio.wait(flying, timeout=LANDING)
-            ended |= landed
+            in_time, _ = await asyncio.wait(under_way, timeout=GRACE)
+            ended |= in_time
         errors = [error for worker in ended if (error := worker.exception())]
-        if errors:  # they fail for the same reason nearly always, and one can be told
+        if errors:  # they fail for the same reason nearly always, and one can be reported
             raise errors[0]
 
 
@@ -104,9 +102,9 @@ def _background_loop() -> Iterator[asyncio.AbstractEventLoop]:
         yield loop
     finally:
         with suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(UNWINDING)
+            asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(CLOSING)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(UNWINDING)
+        thread.join(CLOSING)
         if not thread.is_alive():
             loop.close()
 
