@@ -53,7 +53,7 @@ class Answers:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, and yield each prompt with its answer."""
-        chat = engine.chat_template is not None
+        chat = engine.info.chat_template is not None
         prompts = [Prompt(content=asked(sample.prompt, chat=chat)) for sample in self.samples]
         for place, response in engine.generate(prompts, self.sampling):
             yield Row(sample=self.samples[place], responses=(response,), scores=(), position=place)

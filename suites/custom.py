@@ -146,7 +146,7 @@ class GeneratedSuite(_Custom):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask every prompt as often as there are samples, and yield it when all its answers are there."""
-        applied = self._applied(engine.chat_template)
+        applied = self._applied(engine.info.chat_template)
         draws = self.given.samples
         prompts = [
             Prompt(content=_content(item, applied), draw=draw) for item in self.items for draw in range(draws)
@@ -227,7 +227,7 @@ class ChoiceSuite(_Custom):
                 f"suite {self.name!r} needs log-likelihoods, which this model's engine cannot give; give the "
                 "suite another rule, or ask a model that this machine loads"
             )
-        applied = self._applied(engine.chat_template, scored=True)
+        applied = self._applied(engine.info.chat_template, scored=True)
         asked = [(place, choice) for place, item in enumerate(self.items) for choice in item.choices]
         pairs = [_pair(engine, self.items[place], choice, applied) for place, choice in asked]
         scored: dict[int, dict[str, Answer]] = {}

@@ -125,7 +125,7 @@ class DeepEvalSuite:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, then have everything judged at once."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         asked = [
             Prompt(content=(Message(role="user", content=row.prompt),) if applied else row.prompt)
             for row in self.prompts

@@ -73,7 +73,9 @@ class Together:
         from harness.adaptors.lm_eval.tasks import ask_apart  # noqa: PLC0415
 
         starts = [0, *accumulate(task.size for task in self.tasks)]
-        for place, answered in ask_apart([task.posed(engine.chat_template) for task in self.tasks], engine):
+        for place, answered in ask_apart(
+            [task.posed(engine.info.chat_template) for task in self.tasks], engine
+        ):
             task = self.tasks[place]
             row = task.row(answered)
             sample = replace(

@@ -112,7 +112,7 @@ class LmEvalSuite:
         asked = ask(
             [self._task],
             engine,
-            chat_template=self._template_applied(engine.chat_template),
+            chat_template=self._template_applied(engine.info.chat_template),
             num_fewshot=self.num_fewshot,
             seed=self.given.seed,
         )

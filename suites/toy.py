@@ -152,7 +152,7 @@ class ToyTruthfulQA:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Score every choice of every question, and yield a question when its choices are scored."""
-        applied = template_applied(self.given.chat_template, engine.chat_template, scored=True)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template, scored=True)
         asked = [(place, choice) for place, each in enumerate(self.questions) for choice in each.choices]
         pairs = [_pair(engine, self.questions[place].question, choice, applied) for place, choice in asked]
         scored: dict[int, dict[str, Answer]] = {}
@@ -274,7 +274,7 @@ class ToyIFEval:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask every prompt once and judge the answer."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         prompts = [Prompt(content=_content(each.prompt, applied)) for each in self.instructions]
         for place, response in engine.generate(prompts, self._sampling):
             yield self._row(place, response)

@@ -155,7 +155,7 @@ class TruthfulQAGen:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, then the judge about everything: a judge on this machine answers in batches."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         prompts = [
             Prompt(content=(Message(role="user", content=text),) if applied else text)
             for text in self._prompts()

@@ -94,7 +94,7 @@ class TruthfulQALettered:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per question, as replies come."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         shuffled = [shuffled_choices(question, self.given.seed) for question in self.questions]
         texts = [
             wording(question.question.strip(), choices)

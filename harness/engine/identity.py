@@ -21,6 +21,7 @@ from harness.engine.hashing import file_hash
 from harness.engine.hub import GGUF, gguf_file, model_folder
 from harness.errors import ModelError, UsageError
 from harness.files import read_text
+from harness.protocols import EngineInfo
 from harness.records import Json, Local, Model
 from harness.thoughts import named_in, tags_of
 
@@ -69,6 +70,12 @@ class Identity:
     """For a local model `sha256:` and the hash of everything the answers depend on."""
     chat_template: str | None
     """The template in effect: the override, or the model's own."""
+
+    def info(self, description: Mapping[str, Json]) -> EngineInfo:
+        """What an engine with this identity says of itself."""
+        return EngineInfo(
+            fingerprint=self.fingerprint, chat_template=self.chat_template, description=description
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,11 @@ What can be known of it before comes from its identity. It does not know which e
 remember answers: wrapped by `harness.recorded`, it is opened only for requests whose answers are not known.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.engine.identity import Identity
-from harness.protocols import Engine
-from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.protocols import Engine, EngineInfo
+from harness.records import Likelihood, Message, Prompt, Response, Sampling
 
 
 class LazyEngine:
@@ -20,19 +20,9 @@ class LazyEngine:
         self._opened: Engine | None = None
 
     @property
-    def fingerprint(self) -> str:
-        """The identity's: nothing is opened for it."""
-        return self._identity.fingerprint
-
-    @property
-    def chat_template(self) -> str | None:
-        """The identity's."""
-        return self._identity.chat_template
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """Opens the engine."""
-        return self._engine.description
+    def info(self) -> EngineInfo:
+        """The identity; described only once the engine is open."""
+        return self._identity.info({} if self._opened is None else self._opened.info.description)
 
     @property
     def can_score(self) -> bool:

@@ -1,26 +1,25 @@
-"""An engine that says nothing: for whoever wants to know what a suite asks, and not what a model answers.
+"""An engine without a model, which shows what a suite asks.
 
 Every answer has failed, which a suite counts and does not score, and every continuation has the
-log-likelihood 0. It does not know who asks.
+log-likelihood 0.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.protocols import EngineInfo
+from harness.records import Likelihood, Message, Prompt, Response, Sampling
 
 
 class NullEngine:
-    """Nobody. Matches `harness.protocols.Engine`."""
+    """No model. Matches `harness.protocols.Engine`."""
 
-    fingerprint = "silent"
     can_score = True
-    chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
-    """So that prompts of several turns can be asked."""
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """That it is silent."""
-        return {"engine": "silent"}
+    info = EngineInfo(
+        fingerprint="silent",  # part of the identity of mixes that are kept apart from a judged suite
+        # so that prompts of several turns can be asked
+        chat_template="{% for message in messages %}{{ message['content'] }}\n{% endfor %}",
+        description={"engine": "silent"},
+    )
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """The turns, each on a line."""

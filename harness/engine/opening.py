@@ -36,8 +36,7 @@ def open_engine(model: Model, *, device: str | None = None, looks: bool = True) 
     not set, UnknownName for an engine that is not installed, UsageError for an extra that is not.
     """
     engine = _opened(model, device)
-    identity = Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
-    return ThinkingEngine(engine, model, as_asked(identity, model).fingerprint, looks=looks)
+    return ThinkingEngine(engine, model, as_asked(_identity_of(engine), model).fingerprint, looks=looks)
 
 
 def _opened(model: Model, device: str | None) -> Engine:
@@ -156,9 +155,14 @@ def _identity(model: Model) -> Identity:
             return identify_gemini(model.source)
         case Plugin():
             with closing(_opened(model, None)) as engine:
-                return Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
+                return _identity_of(engine)
         case _:
             assert_never(model.source)
+
+
+def _identity_of(engine: Engine) -> Identity:
+    info = engine.info
+    return Identity(fingerprint=info.fingerprint, chat_template=info.chat_template)
 
 
 def _plugin(source: Plugin) -> EntryPoint:

@@ -22,7 +22,7 @@ from functools import cached_property
 from harness import thoughts
 from harness.engine.unloaded_engine import UnloadedEngine
 from harness.errors import EngineError, ModelError
-from harness.protocols import SERVED_TEMPLATE, Engine
+from harness.protocols import SERVED_TEMPLATE, Engine, EngineInfo
 from harness.records import Endpoint, Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 
 HELLO = (Message(role="user", content="Hello"),)
@@ -59,26 +59,17 @@ class ThinkingEngine:
         """Whether a server's texts begin within a thought, as far as is known."""
 
     @property
-    def fingerprint(self) -> str:
-        """Of what the answers depend on, how the model is asked included."""
-        return self._fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """The engine's, what the model's section says of how it is asked, and what becomes of a thought."""
-        if isinstance(self._engine, UnloadedEngine):  # what was recorded when the model was there
-            return self._engine.description
-        return {**self._engine.description, **self._model.manner, **self._of_thoughts}
+    def info(self) -> EngineInfo:
+        """The engine's, with how the model's section says it is asked, and what becomes of a thought."""
+        info = replace(self._engine.info, fingerprint=self._fingerprint)
+        if isinstance(self._engine, UnloadedEngine):  # described as when the model was there
+            return info
+        return replace(info, description={**info.description, **self._model.manner, **self._of_thoughts})
 
     @property
     def can_score(self) -> bool:
         """The engine's."""
         return self._engine.can_score
-
-    @property
-    def chat_template(self) -> str | None:
-        """The engine's."""
-        return self._engine.chat_template
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as the text the model reads, after the model's system prompt.
@@ -179,12 +170,12 @@ class ThinkingEngine:
 
     @cached_property
     def _speaks_of_thoughts(self) -> bool:
-        return thoughts.named_in([self.chat_template or ""], self._tags)
+        return thoughts.named_in([self._engine.info.chat_template or ""], self._tags)
 
     @cached_property
     def _of_thoughts(self) -> Mapping[str, Json]:
         """What is done with a thought that the chat template opens; nothing where it opens none."""
-        if self.chat_template == SERVED_TEMPLATE or not self._speaks_of_thoughts:
+        if self._engine.info.chat_template == SERVED_TEMPLATE or not self._speaks_of_thoughts:
             return {}
         try:
             opened = thoughts.closed(text := self.render(HELLO), self._tags) != text

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.engine.identity import Identity, LocalIdentity
 from harness.errors import EngineError, ModelError
-from harness.protocols import SERVED_TEMPLATE
+from harness.protocols import SERVED_TEMPLATE, EngineInfo
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 from harness.thoughts import template_arguments
 
@@ -26,36 +26,25 @@ class UnloadedEngine:
     `description` is what was recorded of the engine when the model was there.
     """
 
+    can_score = True
+    """Log-likelihoods are kept, or else they are missing like any other answer."""
+
     def __init__(self, model: Model, identity: Identity, description: Mapping[str, Json]) -> None:
         self._model = model
         self._identity = identity
         self._description = description
 
     @property
-    def fingerprint(self) -> str:
-        """The identity's."""
-        return self._identity.fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """As it was given."""
-        return self._description
-
-    @property
-    def can_score(self) -> bool:
-        """True: log-likelihoods are kept, or else they are missing like any other answer."""
-        return True
-
-    @property
-    def chat_template(self) -> str | None:
-        """The template in effect."""
-        return self._identity.chat_template
+    def info(self) -> EngineInfo:
+        """The identity, with the description that was recorded."""
+        return self._identity.info(self._description)
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where no template can be read here, or it refuses these turns."""
         from harness.engine.local.chat import render  # noqa: PLC0415 - transformers takes seconds to import
 
-        template = None if self.chat_template == SERVED_TEMPLATE else self.chat_template
+        own = self._identity.chat_template
+        template = None if own == SERVED_TEMPLATE else own
         return render(
             self._tokenizer,
             template,

@@ -6,7 +6,7 @@ with the index of its request.
 It does not know suites, nor where answers are kept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
@@ -19,6 +19,7 @@ from harness.engine.local.network import Network, max_length
 from harness.engine.local.scorer import LikelihoodScorer
 from harness.engine.local.tokens import Tokens
 from harness.engine.rules import request_seed
+from harness.protocols import EngineInfo
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 from harness.thoughts import left_open, marks, tags_of, template_arguments
 
@@ -36,6 +37,8 @@ MEMORY_SHARE = 0.4
 
 class LocalEngine:
     """A local model that answers. Matches `harness.protocols.Engine`."""
+
+    can_score = True
 
     def __init__(
         self, network: Network, tokenizer: PreTrainedTokenizerBase, identity: LocalIdentity, model: Model
@@ -65,30 +68,15 @@ class LocalEngine:
         }
 
     @property
-    def fingerprint(self) -> str:
-        """The identity's: weights, tokenizer, chat template, adapter, dtype."""
-        return self._identity.fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """Device, dtype, parameters, window, attention, threads, batch sizes, and the way of scoring."""
-        return {**self._description, **self._scorer.description}
-
-    @property
-    def can_score(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def chat_template(self) -> str | None:
-        """The template in effect."""
-        return self._identity.chat_template
+    def info(self) -> EngineInfo:
+        """With device, dtype, parameters, window, attention, threads, batch sizes, and the way of scoring."""
+        return self._identity.info({**self._description, **self._scorer.description})
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where there is no template, or it refuses these turns."""
         return render(
             self._tokens.tokenizer,
-            self.chat_template,
+            self._identity.chat_template,
             messages,
             name=self.name,
             open_turn=open_turn,
@@ -130,7 +118,7 @@ class LocalEngine:
         self._network.close()
 
     def _text(self, prompt: Prompt) -> str:
-        tokenizer, template = self._tokens.tokenizer, self.chat_template
+        tokenizer, template = self._tokens.tokenizer, self._identity.chat_template
         return prompt_text(tokenizer, template, prompt, name=self.name, arguments=self._arguments)
 
 

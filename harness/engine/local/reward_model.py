@@ -12,7 +12,7 @@ It does not know which of two answers is better.
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -29,6 +29,7 @@ from harness.engine.local.chat import closed_turns
 from harness.engine.local.loading import load_errors, load_tokenizer, place_of
 from harness.engine.local.network import is_out_of_memory, window_of
 from harness.errors import EngineError, ModelError, UsageError
+from harness.protocols import EngineInfo
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 
 CPU_POSITIONS, CUDA_POSITIONS = 2_048, 32_768
@@ -45,6 +46,9 @@ class _Conversation:
 
 class RewardEngine:
     """A local reward model that rates. Matches `harness.protocols.Engine`."""
+
+    can_score = False
+    """It has no language model's head."""
 
     def __init__(
         self,
@@ -74,30 +78,15 @@ class RewardEngine:
         }
 
     @property
-    def fingerprint(self) -> str:
-        """The identity's: weights, tokenizer, chat template, dtype."""
-        return self._identity.fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """Device, dtype, architecture, parameters and window."""
-        return self._description
-
-    @property
-    def can_score(self) -> bool:
-        """Never: it has no language model's head."""
-        return False
-
-    @property
-    def chat_template(self) -> str | None:
-        """The template in effect."""
-        return self._identity.chat_template
+    def info(self) -> EngineInfo:
+        """With device, dtype, architecture, parameters and window."""
+        return self._identity.info(self._description)
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as the model reads them, the last one closed. Raises ModelError for an open turn."""
         if open_turn:
             raise ModelError(f"{self.name}: a reward model rates answers, and answers nothing itself")
-        return closed_turns(self._tokenizer, self.chat_template, messages, name=self.name)
+        return closed_turns(self._tokenizer, self._identity.chat_template, messages, name=self.name)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """The score of every conversation, in figures, longest first. `sampling` changes nothing.

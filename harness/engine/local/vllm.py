@@ -12,7 +12,7 @@ shorter.
 It does not know suites, nor where answers are kept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,8 @@ from harness.engine.local.stopping import AnswerProgress, StoppingAfterThought
 from harness.engine.local.tokens import ScoringRequest, Tokens
 from harness.engine.rules import request_seed
 from harness.errors import EngineError, ModelError, UsageError
-from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.protocols import EngineInfo
+from harness.records import Likelihood, Local, Message, Model, Prompt, Response, Sampling
 from harness.thoughts import left_open, marks, tags_of, template_arguments
 
 AT_ONCE = 512
@@ -39,6 +40,8 @@ ENDED = ("stop", "length")
 class VllmEngine:
     """A local model run by vLLM. Matches `harness.protocols.Engine`."""
 
+    can_score = True
+
     def __init__(self, name: str, llm: Any, tokens: Tokens, identity: LocalIdentity, model: Model) -> None:
         self.name = name
         self._arguments = template_arguments(model)
@@ -48,37 +51,24 @@ class VllmEngine:
         self._penalty = llm.get_default_sampling_params().repetition_penalty
 
     @property
-    def fingerprint(self) -> str:
-        """The identity's, in which the backend counts: its answers are not the transformers backend's."""
-        return self._identity.fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """vLLM's version, dtype and window."""
-        return {
-            "engine": "vllm",
-            "version": str(__version__),
-            "device": "cuda",
-            "dtype": self._identity.dtype,
-            "max_length": self._tokens.max_length,
-            **self._identity.described,
-        }
-
-    @property
-    def can_score(self) -> bool:
-        """Always."""
-        return True
-
-    @property
-    def chat_template(self) -> str | None:
-        """The template in effect."""
-        return self._identity.chat_template
+    def info(self) -> EngineInfo:
+        """With vLLM's version, dtype and window. The backend counts in the fingerprint."""
+        return self._identity.info(
+            {
+                "engine": "vllm",
+                "version": str(__version__),
+                "device": "cuda",
+                "dtype": self._identity.dtype,
+                "max_length": self._tokens.max_length,
+                **self._identity.described,
+            }
+        )
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where there is no template, or it refuses these turns."""
         return render(
             self._tokens.tokenizer,
-            self.chat_template,
+            self._identity.chat_template,
             messages,
             name=self.name,
             open_turn=open_turn,
@@ -162,7 +152,7 @@ class VllmEngine:
         return replace(whole, stopped="end" if ended else "length")
 
     def _text(self, prompt: Prompt) -> str:
-        tokenizer, template = self._tokens.tokenizer, self.chat_template
+        tokenizer, template = self._tokens.tokenizer, self._identity.chat_template
         return prompt_text(tokenizer, template, prompt, name=self.name, arguments=self._arguments)
 
     def _likelihood(self, request: ScoringRequest, output: Any) -> Likelihood:

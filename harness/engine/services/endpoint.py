@@ -26,6 +26,7 @@ from harness.engine.services.refusals import SHORT_TEXT, Refusals, RequestRefuse
 from harness.engine.services.retrying import Attempt, GaveUp, Service, timed
 from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
+from harness.protocols import EngineInfo
 from harness.records import Endpoint, Json, Likelihood, Message, Prompt, Response, Sampling
 
 STOPS = 4
@@ -86,21 +87,18 @@ class EndpointEngine:
         self._echo_is_checked = False
 
     @property
-    def fingerprint(self) -> str:
-        """Address, model name and kind of interface: all that is known."""
-        return identify_endpoint(self._source).fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """The same, readable, and how it is asked."""
+    def info(self) -> EngineInfo:
+        """Address, model name and kind of interface, which is all that is known, and how it is asked."""
         source = self._source
-        return {
-            "engine": "endpoint",
-            "url": self._server.url,
-            "model": source.model,
-            "api": source.api,
-            "concurrency": source.traffic.concurrency,
-        }
+        return identify_endpoint(source).info(
+            {
+                "engine": "endpoint",
+                "url": self._server.url,
+                "model": source.model,
+                "api": source.api,
+                "concurrency": source.traffic.concurrency,
+            }
+        )
 
     @property
     def can_score(self) -> bool:
@@ -112,14 +110,9 @@ class EndpointEngine:
             [(_, self._can_score)] = self._asked(self._echoes, [TRIAL])
         return self._can_score
 
-    @property
-    def chat_template(self) -> str | None:
-        """SERVED_TEMPLATE for a chat interface; None for plain completions."""
-        return identify_endpoint(self._source).chat_template
-
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Always refused: the template, where there is one, is the server's. Raises ModelError."""
-        if self.chat_template is None:
+        if self.info.chat_template is None:
             raise ModelError(f'model {self.name!r} takes no turns (`api = "completions"`)')
         raise ModelError(
             f"model {self.name!r}: the server at {self._server.url} applies its chat template itself, so "
@@ -205,7 +198,7 @@ class EndpointEngine:
         )
 
     def _turns(self, messages: Sequence[Message]) -> list[dict[str, str]]:
-        if self.chat_template is None:
+        if self.info.chat_template is None:
             self.render(messages)
         if messages[-1].role == "assistant":
             raise UsageError(

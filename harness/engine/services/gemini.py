@@ -43,7 +43,8 @@ from harness.engine.services.retrying import (
 )
 from harness.engine.services.service_identity import identify_gemini, key_of
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
-from harness.records import Gemini, Json, Likelihood, Message, Prompt, Response, Sampling, Traffic
+from harness.protocols import EngineInfo
+from harness.records import Gemini, Likelihood, Message, Prompt, Response, Sampling, Traffic
 from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
 
 with warnings.catch_warnings():
@@ -66,6 +67,9 @@ A = TypeVar("A")
 class GeminiEngine:
     """A model behind Gemini's interface, asked over REST. Matches `harness.protocols.Engine`."""
 
+    can_score = False
+    """The interface has no log-probabilities of a prompt."""
+
     def __init__(self, name: str, source: Gemini, *, clock: Clock | None = None) -> None:
         """Reaches nothing. Raises ModelError where the key's environment variable is not set."""
         self.name = name
@@ -84,29 +88,16 @@ class GeminiEngine:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
     @property
-    def fingerprint(self) -> str:
-        """Address and model name: all that is known."""
-        return identify_gemini(self._source).fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """The same, readable, and how it is asked."""
-        return {
-            "engine": "gemini",
-            "url": self._where,
-            "model": self._source.model,
-            "concurrency": self._source.traffic.concurrency,
-        }
-
-    @property
-    def can_score(self) -> bool:
-        """Never: the interface has no log-probabilities of a prompt."""
-        return False
-
-    @property
-    def chat_template(self) -> str | None:
-        """SERVED_TEMPLATE."""
-        return identify_gemini(self._source).chat_template
+    def info(self) -> EngineInfo:
+        """Address and model name, which is all that is known, and how it is asked."""
+        return identify_gemini(self._source).info(
+            {
+                "engine": "gemini",
+                "url": self._where,
+                "model": self._source.model,
+                "concurrency": self._source.traffic.concurrency,
+            }
+        )
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Always refused: the template is the service's. Raises ModelError."""

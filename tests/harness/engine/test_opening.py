@@ -35,8 +35,8 @@ def test_a_local_model_opens(tmp_path: Path) -> None:
 
     engine = open_engine(model, device="cpu")
 
-    assert identify(model).fingerprint == engine.fingerprint == identify_model(model).fingerprint
-    assert identify(model).chat_template == engine.chat_template
+    assert identify(model).fingerprint == engine.info.fingerprint == identify_model(model).fingerprint
+    assert identify(model).chat_template == engine.info.chat_template
     with pytest.raises(UsageError, match="tpu"):
         open_engine(model, device="tpu")
 
@@ -48,8 +48,8 @@ def test_a_plugin_is_given_its_settings() -> None:
 
     engine = open_engine(model)
 
-    assert ScriptedEngine(name="parrot", chat_template="lines").fingerprint == engine.fingerprint
-    assert engine.fingerprint == identify_model(model).fingerprint
+    assert ScriptedEngine(name="parrot", chat_template="lines").info.fingerprint == engine.info.fingerprint
+    assert engine.info.fingerprint == identify_model(model).fingerprint
     assert "lines" == identify_model(model).chat_template
 
 

@@ -152,10 +152,10 @@ def test_how_a_model_is_asked_is_a_part_of_what_it_is(asked: Mapping[str, Any]) 
     assert "f" != as_asked(identity, other).fingerprint
     assert (
         identify_model(other).fingerprint
-        == open_engine(other).fingerprint
+        == open_engine(other).info.fingerprint
         != identify_model(plain).fingerprint
     )
-    assert asked.items() <= open_engine(other).description.items()
+    assert asked.items() <= open_engine(other).info.description.items()
 
 
 # ---------------------------------------------------------------- servers
@@ -364,7 +364,7 @@ def test_a_thought_is_closed_where_thinking_is_off(monkeypatch: pytest.MonkeyPat
     """The template has no switch: its thought is closed in the prompt, and the run says so."""
     engine = writing(monkeypatch, folder, "A hammer", thinking=False)
     assert ("A hammer", None) == ((found := answer(engine)).text, found.thought)
-    assert "closed empty" == engine.description["template_thought"]
+    assert "closed empty" == engine.info.description["template_thought"]
 
 
 def test_choices_of_a_local_model_are_never_thoughts(folder: Path) -> None:
@@ -375,12 +375,12 @@ def test_choices_of_a_local_model_are_never_thoughts(folder: Path) -> None:
     context = engine.render(HELLO.content)  # type: ignore[arg-type]
     assert context == absent.render(HELLO.content)  # type: ignore[arg-type]
     assert context.endswith("<think>\n")
-    assert engine.fingerprint == absent.fingerprint
+    assert engine.info.fingerprint == absent.info.fingerprint
     pairs = [(context, "yes"), (context.rstrip() + "\n\n</think>\n\n", "yes")]
     (_, left), (_, right) = sorted(engine.loglikelihood(pairs), key=lambda found: found[0])
     assert left.logprob == right.logprob
-    assert "opened, and closed empty before choices are scored" == engine.description["template_thought"]
-    assert {"engine": "local"} == absent.description
+    assert "opened, and closed empty before choices are scored" == engine.info.description["template_thought"]
+    assert {"engine": "local"} == absent.info.description
 
 
 def test_models_that_may_think_have_another_fingerprint(folder: Path, tmp_path: Path) -> None:

@@ -198,14 +198,14 @@ def test_turns_are_rendered_with_the_override(llama_folder: Path) -> None:
     engine = open_engine(Model(name="m", source=source, chat_template=template), device="cpu")
 
     assert "[hello]" == engine.render([Message(role="user", content="hello")])
-    assert template == engine.chat_template
+    assert template == engine.info.chat_template
 
 
 def test_turns_without_a_template_are_refused(tmp_path: Path) -> None:
     """A model without a chat template can be asked texts, and refuses turns by name."""
     engine = _open(tiny_llama(tmp_path / "plain", chat_template=False))
 
-    assert engine.chat_template is None
+    assert engine.info.chat_template is None
     with pytest.raises(ModelError, match="tiny: the model has no chat template"):
         list(engine.generate([Prompt(content=(Message(role="user", content="a"),))], Sampling(max_tokens=1)))
 
@@ -234,7 +234,7 @@ def test_an_adapter_is_applied(llama: Engine, llama_folder: Path, tmp_path: Path
 
     assert pytest.approx(expected, abs=1e-4) == score.logprob
     assert abs(score.logprob - _scores(llama, [("No", ", people")])[0].logprob) > 0.01
-    assert engine.description["adapter"] is True
+    assert engine.info.description["adapter"] is True
     assert 12 >= len(_texts(engine, ["No"], Sampling(max_tokens=2))[0])
 
 
@@ -268,7 +268,7 @@ def test_an_adapters_tokenizer_template_and_embeddings_are_used(llama_folder: Pa
     text = engine.render([Message(role="user", content="<new3>")])
     score = _scores(engine, [("No<new0>, people", "<new3>")])[0]
 
-    assert ("<new0><new3>", "the adapter's") == (text, engine.description["tokenizer"])
+    assert ("<new0><new3>", "the adapter's") == (text, engine.info.description["tokenizer"])
     assert 1 == score.tokens
     assert pytest.approx(logprobs[tokens[0, -1]].item(), abs=1e-4) == score.logprob
 

@@ -134,12 +134,12 @@ def test_a_stop_string_of_the_models_own_text_is_cut_exactly(engine: Engine, pee
 
 def test_windows_agree(engine: LocalEngine, peer: HFLM) -> None:
     """The model's window is found as lm-eval finds it."""
-    assert peer.max_length == engine.description["max_length"]
+    assert peer.max_length == engine.info.description["max_length"]
 
 
 def test_rendered_turns_agree_and_never_double_bos(engine: Engine, peer: HFLM) -> None:
     """Turns render as in lm-eval, and what a template begins with BOS gets no second BOS."""
-    if engine.chat_template is None:
+    if engine.info.chat_template is None:
         pytest.skip("this model has no chat template")
     turns = [Message(role="user", content="Name a tool."), Message(role="assistant", content="A saw")]
     chat = [{"role": turn.role, "content": turn.content} for turn in turns]

@@ -88,7 +88,7 @@ def test_without_a_template_a_text_is_rated_as_it_is(tmp_path: Path) -> None:
     """As in training on raw text."""
     folder = tiny_reward(tmp_path / "reward", chat_template=False)
     engine = opened(folder)
-    assert engine.chat_template is None
+    assert engine.info.chat_template is None
     found = scores(engine, [Prompt(content=prompt + answer) for prompt, answer in TALKS])
     prompts = [[{"role": "user", "content": prompt}] for prompt, _ in TALKS]
     expected = judge(str(folder), prompts, [answer for _, answer in TALKS], chat=False)
@@ -153,7 +153,7 @@ def test_a_score_that_is_no_number(tmp_path: Path) -> None:
 def test_what_it_says_of_itself(tmp_path: Path) -> None:
     """It has no log-likelihoods, opens no turn, and is closed."""
     engine = opened(tiny_reward(tmp_path / "reward"))
-    assert engine.description["architecture"] == "LlamaForSequenceClassification"
+    assert engine.info.description["architecture"] == "LlamaForSequenceClassification"
     assert engine.can_score is False
     with pytest.raises(ModelError, match="has no log-likelihoods"):
         engine.loglikelihood([("a", "b")])

@@ -383,7 +383,7 @@ def test_without_trees_the_numbers_are_the_same_and_that_is_said_once(
     assert said.startswith(
         "tiny: requests share no prefixes, and are scored in padded batches: its code refuses"
     )
-    assert "padded batches" == engine.description["scoring"]
+    assert "padded batches" == engine.info.description["scoring"]
 
 
 # ---------------------------------------------------------------- what is remembered
@@ -424,7 +424,7 @@ def test_another_process_does_not_try_again(
     list(other.loglikelihood([("a", " dog")]))
 
     assert [] == tried
-    assert "shared prefixes" == other.description["scoring"]
+    assert "shared prefixes" == other.info.description["scoring"]
 
 
 @pytest.mark.parametrize("source", [{"dtype": "bfloat16"}, {"max_length": 128}], ids=str)
@@ -462,7 +462,7 @@ def test_a_remembered_fault_is_said_again(
 
     assert [32] == tried
     assert [said[0]] == [record.getMessage() for record in caplog.records]
-    assert "shared prefixes and padded batches" == engine.description["scoring"]
+    assert "shared prefixes and padded batches" == engine.info.description["scoring"]
 
 
 # ---------------------------------------------------------------- memory

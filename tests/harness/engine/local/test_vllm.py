@@ -201,10 +201,10 @@ def test_what_vllm_is_told_to_load(folder: Path) -> None:
     """The folder that was identified, in the format that was identified."""
     ours, local = engines(folder)
     assert (str(folder), "float32", False) == (made[0].model, made[0].dtype, made[0].trust_remote_code)
-    assert local.fingerprint != ours.fingerprint, "another backend gives other answers"
-    assert local.chat_template == ours.chat_template
+    assert local.info.fingerprint != ours.info.fingerprint, "another backend gives other answers"
+    assert local.info.chat_template == ours.info.chat_template
     assert ours.can_score
-    assert "vllm" == ours.description["engine"]
+    assert "vllm" == ours.info.description["engine"]
 
 
 def test_requests_go_some_hundreds_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

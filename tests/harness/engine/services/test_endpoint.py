@@ -551,8 +551,8 @@ def test_the_key_is_sent_and_kept_nowhere(server: ModelServer, monkeypatch: pyte
     keyed = engine(server, key_env="SERVED_KEY")
     answers(keyed, "a")
     assert "Bearer sk-secret" == server.asked[0].headers["Authorization"]
-    assert without.fingerprint == keyed.fingerprint
-    assert "secret" not in repr(keyed.description)
+    assert without.info == keyed.info
+    assert "secret" not in repr(keyed.info)
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,7 @@ def test_what_identifies_a_served_model() -> None:
     assert SERVED_TEMPLATE == identify_model(Model(name="m", source=source)).chat_template
     assert identify_endpoint(others[2]).chat_template is None
     opened = open_engine(Model(name="m", source=source))
-    assert identify_endpoint(source).fingerprint == opened.fingerprint
+    assert identify_endpoint(source).fingerprint == opened.info.fingerprint
 
 
 # ---------------------------------------------------------------- log-likelihoods

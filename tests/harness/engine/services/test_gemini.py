@@ -308,7 +308,7 @@ def test_what_identifies_it(server: ModelServer) -> None:
     assert identify_gemini(source) == identify_gemini(same) == identify_model(Model(name="j", source=source))
     assert SERVED_TEMPLATE == identify_gemini(source).chat_template
     opened = open_engine(Model(name="j", source=source))
-    assert identify_gemini(source).fingerprint == opened.fingerprint
+    assert identify_gemini(source).fingerprint == opened.info.fingerprint
     opened.close()
 
 
