@@ -1,7 +1,7 @@
 """An engine that is opened when it is first asked something: a judge that has nothing new to judge never is.
 
-What can be known of it before comes from its identity. It does not know which engine it will be, and does not
-remember answers: wrapped by `harness.recorded`, it is opened only for requests whose answers are not known.
+Until then its identity says who it is. Wrapped by `harness.recorded`, it is opened only for requests whose
+answers are not in the store.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from harness.records import Likelihood, Message, Prompt, Response, Sampling
 
 
 class LazyEngine:
-    """The engine that `open` gives, once it is needed. Matches `harness.protocols.Engine`."""
+    """The engine that `open` returns, once it is needed. Matches `harness.protocols.Engine`."""
 
     def __init__(self, identity: Identity, open: Callable[[], Engine]) -> None:
         self._identity = identity
@@ -44,7 +44,7 @@ class LazyEngine:
             yield from self._engine.loglikelihood(pairs)
 
     def close(self) -> None:
-        """Close what was opened; it is opened again where it is asked again."""
+        """Close what was opened. It is opened again when it is asked again."""
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()

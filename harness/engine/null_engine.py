@@ -31,9 +31,9 @@ class NullEngine:
             yield index, Response(text="", stopped="failed", reason="nobody was asked")
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
-        """Find everything certain."""
+        """Call every continuation certain."""
         for index in range(len(pairs)):
             yield index, Likelihood(logprob=0.0, greedy=False, tokens=1)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing is held."""

@@ -1,6 +1,6 @@
-"""An engine that answers from a list, a mapping or a function: for tests, ours and users'.
+"""An engine that answers from a list, a mapping or a function: for our tests and yours.
 
-It remembers what it was asked. It does not tokenise: lengths are counted in words.
+It keeps what it was asked. Lengths are counted in words, as there is no tokenizer.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ Answers = Sequence[str] | Mapping[str, str] | Callable[[Prompt], str]
 class ScriptedEngine:
     """A model whose answers are written down. Matches `harness.protocols.Engine`.
 
-    `answers`: a list is handed out in the order of asking, and running out is an EngineError; a mapping
-    answers by the prompt's text (rendered, for turns); a function gets the Prompt.
-    `likelihood` gives the log-likelihood of a (context, continuation); without it the engine cannot score.
-    `chat_template` is only shown: turns are rendered as `role: content` lines, and refused where it is None.
+    `answers` as a list are given in the order of asking, and running out is an EngineError; a mapping answers
+    by the prompt's text (rendered, for turns); a function is called with the Prompt. `likelihood` returns the
+    log-likelihood of a (context, continuation); without it the engine cannot score. `chat_template` is only
+    shown: turns are rendered as `role: content` lines, and refused where it is None.
     """
 
     def __init__(

@@ -1,9 +1,7 @@
-"""A model that is not loaded: who it is, and how it writes turns. It gives no answer of its own.
+"""The engine of a model that is not loaded: it has an identity, renders turns, and answers nothing.
 
-For work on answers that are kept already. Of a local model only the tokenizer is read, and only where a suite
-renders turns.
-
-It does not know where answers are kept.
+It is for work on answers that are in the store. Of a local model only the tokenizer is read, and only where a
+suite renders turns.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +25,7 @@ class UnloadedEngine:
     """
 
     can_score = True
-    """Log-likelihoods are kept, or else they are missing like any other answer."""
+    """Log-likelihoods are in the store, or missing like any other answer."""
 
     def __init__(self, model: Model, identity: Identity, description: Mapping[str, Json]) -> None:
         self._model = model
@@ -63,7 +61,7 @@ class UnloadedEngine:
         raise EngineError(f"model {self._model.name!r} is not loaded, and can score nothing")
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing is held."""
 
     @cached_property
     def _tokenizer(self) -> "PreTrainedTokenizerBase":

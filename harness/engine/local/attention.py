@@ -1,11 +1,9 @@
-"""Attention masks in the shape of a tree, in the form that a model's layers take them.
+"""Attention masks of a token tree, in the form that transformers' layers take.
 
-A layer that sees everything gets the tree's mask; one with a sliding window gets it cut to the window, in
-which distances are those within a request and not those within the pass. Models that mix both take a mask
-for each kind of layer, as transformers (5.17) prepares them itself. What a window hides is computed and
-masked: the result is right, and not faster.
-
-It does not know whether a model heeds what it is given: `trial` tries that out.
+A layer with full attention gets the tree's mask; one with a sliding window gets it cut to the window, whose
+distances are those within a request and not those within the pass. Models that mix both take a mask for each
+kind of layer, as transformers (5.17) prepares them itself. What a window hides is computed and masked: the
+result is right, and not faster. Whether a model respects its masks, `trial` tests.
 """
 
 from dataclasses import dataclass
@@ -24,18 +22,18 @@ class Windows:
     """Which layers of a model see how far back."""
 
     kinds: frozenset[str]
-    """Of its layers, by transformers' names; empty where the configuration does not tell them apart."""
+    """Kinds of layers, by transformers' names; empty where the configuration does not distinguish them."""
     size: int | None
-    """What layers with a window see: their own token and those before it, so many in all."""
+    """Tokens that a layer with a window sees: a token itself and those before it."""
 
     @property
     def mixed(self) -> bool:
-        """Whether some layers have the window and others have not."""
+        """Whether some layers have the window and others do not."""
         return SLIDING in self.kinds and len(self.kinds) > 1
 
 
 def windows(network: Network) -> Windows:
-    """What the configuration says."""
+    """The windows of a model, by its configuration."""
     text = network.config.get_text_config()
     kinds = frozenset(getattr(text, "layer_types", None) or ())
     size = cast("int | None", getattr(text, "sliding_window", None))
@@ -53,8 +51,9 @@ def tree_mask(
 ) -> Mask:
     """The mask of a pass over the last tokens of `nodes`, from node `first` on, all others being cached.
 
-    `nodes` (n) are ascending places in a tree's preorder, with their `depth` (n) and the `end` (n) of their
-    subtrees. Returns an additive mask (1 × 1 × new × n) in `dtype`, or one for each kind of layer.
+    `nodes` `(nodes,)` are ascending places in a tree's preorder, with their `depth` `(nodes,)` and the `end`
+    `(nodes,)` of their subtrees. Returns an additive mask `(1, 1, new, nodes)` in `dtype`, or one for each
+    kind of layer.
     """
     new = nodes >= first
     rows, at = nodes[new][:, None], depth[new][:, None]

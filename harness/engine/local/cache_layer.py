@@ -1,9 +1,8 @@
-"""One layer of a key-value cache in storage that is taken ahead, for rows that come and go.
+"""One layer of a key-value cache in preallocated storage, for rows that join and leave.
 
-A step writes its column, where transformers' own layers copy everything into new memory. What lies before a
-row's first token is left over from others, and masked: it must be a number, so storage begins as zeros.
-
-It does not know which rows there are, nor why: `harness.engine.local.kv_cache` does.
+A step writes one column, where transformers' own layers copy everything into new memory. What lies before a
+row's first token is left over from other rows, and masked: it must be finite, so storage begins as zeros.
+Which rows there are, `kv_cache` decides.
 """
 
 from dataclasses import dataclass
@@ -28,10 +27,10 @@ class Span:
 
 
 class CacheLayer(CacheLayerMixin):
-    """Keys and values, rows × heads × columns × width each.
+    """Keys and values, `(rows, heads, columns, width)` each.
 
-    `source` is a layer of the cache that rows will be taken from. Where it has a sliding window, what lies
-    before the window is kept, and not shown.
+    `source` is a layer of the cache that rows are copied from. Where it has a sliding window, what lies
+    before the window is kept, but not shown to the model.
     """
 
     def __init__(self, span: Span, source: Any) -> None:
@@ -44,22 +43,22 @@ class CacheLayer(CacheLayerMixin):
 
     @property
     def device(self) -> torch.device:
-        """Where it lies: a model's layers may be on several devices."""
+        """The storage's device: a model's layers may be on several."""
         return self._storage[0].device
 
     def move(self, end: int) -> None:
-        """Put what is in use elsewhere in the storage, so that it ends at `end`."""
+        """Move what is in use within the storage, so that it ends at column `end`."""
         for storage in self._storage:
             used = self._used(storage).clone()
             storage[: len(used), :, end - used.shape[2] : end] = used
 
     def grow(self, rows: int, columns: int, end: int) -> None:
-        """Put what is in use into new storage of this size, so that it ends at `end`."""
+        """Move what is in use into new storage of this size, so that it ends at column `end`."""
         keys, values = self._storage
         self._storage = (self._grown(keys, rows, columns, end), self._grown(values, rows, columns, end))
 
     def adopt(self, source: Any, chosen: torch.Tensor, longest: int) -> None:
-        """Append rows of another cache's layer, the last `longest` columns of it, or what it has of them."""
+        """Append rows of another cache's layer: its last `longest` columns, or as many as it has."""
         at, columns = self._span, min(source.keys.shape[-2], longest)
         rows, to = slice(at.rows, at.rows + len(chosen)), slice(at.end - columns, at.end)
         for storage, other in zip(self._storage, (source.keys, source.values), strict=True):
@@ -74,7 +73,10 @@ class CacheLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write one new column per row; gives all that the new tokens may see, themselves included."""
+        """Write one new column, `(rows, heads, 1, width)` each.
+
+        Returns keys and values that the new tokens may see, their own included.
+        """
         at, (keys, values) = self._span, self._storage
         keys[: at.rows, :, at.end : at.end + 1] = key_states
         values[: at.rows, :, at.end : at.end + 1] = value_states
@@ -82,7 +84,7 @@ class CacheLayer(CacheLayerMixin):
         return keys[: at.rows, :, seen], values[: at.rows, :, seen]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """How many columns `update` gives, and the first of them."""
+        """How many columns `update` returns, and the first of them."""
         return self._shown() + query_length, self._span.length - self._shown()
 
     def get_seq_length(self) -> int:
@@ -94,7 +96,7 @@ class CacheLayer(CacheLayerMixin):
         return -1
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Nothing is left to do at the first token."""
+        """Nothing: the storage is there from the start."""
 
     def _shown(self) -> int:
         return self._span.length if self._window is None else min(self._span.length, self._window - 1)

@@ -1,8 +1,6 @@
 """Turns as the text a model reads, by the chat template of a tokenizer.
 
-A template that asks for today's date gets the same one on every day (`FIXED_DATE`).
-
-It does not know where the template comes from, nor who reads the text.
+A template that reads the clock gets the same date on every day (`FIXED_DATE`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,8 +32,8 @@ BY_TEMPLATES = (
 )
 """What a template can raise: Jinja's own errors, and those of Python's operators, calls and compiler.
 
-A template is compiled to Python, so that dividing by zero, adding a text to a list, calling itself for ever
-(RecursionError is a RuntimeError) or a hundred nested loops end in Python's words.
+A template is compiled to Python, so that a division by zero, a list plus a string, endless recursion
+(RecursionError is a RuntimeError) or a hundred nested loops raise Python's errors.
 """
 
 
@@ -66,7 +64,7 @@ def render(
 def closed_turns(
     tokenizer: PreTrainedTokenizerBase, template: str | None, messages: Sequence[Message], *, name: str
 ) -> str:
-    """A whole conversation, its last turn ended as the template ends one. Raises as `render` does."""
+    """A whole conversation, whose last turn the template closes. Raises as `render` does."""
     return _rendered(tokenizer, template, messages, name=name, opens=False, goes_on=False)
 
 
@@ -78,7 +76,7 @@ def prompt_text(
     name: str,
     arguments: Mapping[str, Json] = NOTHING,
 ) -> str:
-    """What the model is to continue: a text as it is, or turns rendered. Raises as `render` does."""
+    """The text to be continued: a text as it is, or turns rendered. Raises as `render` does."""
     if isinstance(prompt.content, str):
         return prompt.content
     open_turn = prompt.content[-1].role != "assistant"
@@ -110,7 +108,7 @@ def _rendered(
         )
     except BY_TEMPLATES as error:
         raise ModelError(
-            f"{name}: its chat template cannot render these turns: {template_error(error)}; mend it, "
+            f"{name}: its chat template cannot render these turns: {template_error(error)}; correct it, "
             "give the model another (`chat_template` in harness.toml), or ask without one (the suite's "
             "`chat_template = false`)"
         ) from error
@@ -118,13 +116,15 @@ def _rendered(
 
 
 def template_error(error: Exception) -> str:
-    """What a template raised, in its own words where they are words, else with the kind of error."""
-    said = first_line(error)
-    return said if isinstance(error, TemplateError | ValueError) else f"{type(error).__name__}: {said}"
+    """A template's error: its own message where it raised one itself, else with the kind of error."""
+    message = first_line(error)
+    if isinstance(error, TemplateError | ValueError):
+        return message
+    return f"{type(error).__name__}: {message}"
 
 
 class _FixedClock(datetime):
-    """Says the same time whenever it is asked."""
+    """A clock that stands still."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> "_FixedClock":
@@ -135,7 +135,7 @@ class _FixedClock(datetime):
 def fixed_clock() -> Iterator[None]:
     """Within it, every chat template that transformers renders reads `FIXED_DATE`.
 
-    For trainers, which render turns themselves, and can be given no function to render them with.
+    It is for TRL's trainers, which render turns themselves and take no function for it.
     """
     templates: Any = chat_template_utils
     before = templates.datetime

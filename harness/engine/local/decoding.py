@@ -1,10 +1,8 @@
 """The rows that are being continued, from one token to the next.
 
-Prompts are computed once each, longest first, several in one pass. What was computed waits until a row is
-free, and every sample asked of a prompt starts from a copy of it. Sampling draws from the request's own
-generator, so that the same request gets the same answer in any company.
-
-It does not know texts, nor when an answer is over.
+Prompts are computed once each, longest first, several in one pass. A computed prompt waits until a row is
+free, and each of its samples starts from a copy of it. Sampling draws from the request's own generator, so
+that the same request gets the same answer in any batch. When an answer is over, `stopping` decides.
 """
 
 import random
@@ -33,42 +31,42 @@ class GenerationRequest:
     tokens: list[int]
     truncated: int
     limit: int
-    """How many tokens may be generated."""
+    """Tokens that may be generated."""
     seed: int
-    """Where its samples come from; unused by greedy decoding."""
+    """Seed of its samples; unused by greedy decoding."""
     opened: str = ""
-    """The thought that the prompt ends within, as `harness.thoughts.left_open` says."""
+    """The opening of a thought that the prompt ends within (`harness.thoughts.left_open`); empty: none."""
 
     @property
     def cost(self) -> int:
-        """Positions it takes in a batch, at most."""
+        """The most positions it takes in a batch."""
         return len(self.tokens) + self.limit
 
 
 @dataclass(slots=True)
 class GenerationBudget:
-    """How much may be under way at once."""
+    """What may be under way at once, at most."""
 
     rows: int
-    """Answers, at most."""
+    """Answers."""
     positions: int
-    """Tokens in the key-value cache, at most."""
+    """Tokens in the key-value cache."""
     prompts: int
-    """Positions in one pass over prompts, at most."""
+    """Positions in one pass over prompts."""
 
     def rows_of(self, cost: int) -> int:
-        """How many rows there may be if none needs more positions than `cost`; at least one."""
+        """The number of rows where each needs `cost` positions at most; at least one."""
         return max(1, min(self.rows, self.positions // (cost + SPARE)))
 
     def halve(self, asked: int) -> None:
-        """Half as much from here on, where so many requests were too many."""
+        """Halve it, after `asked` requests were too many."""
         self.rows = min(self.rows, asked) // 2
         self.prompts = max(1, self.prompts // 2)
 
 
 @dataclass(slots=True)
 class GenerationRow:
-    """A request under way. Made anew when work is tried again, so that a sample does not change by it."""
+    """A request under way. A retry makes it anew, so that its sample stays the same."""
 
     request: GenerationRequest
     started: float
@@ -82,23 +80,23 @@ class GenerationRow:
 
     @property
     def full(self) -> bool:
-        """Whether it has all tokens it may have."""
+        """Whether it has reached its limit."""
         return len(self.new) >= self.request.limit
 
     @property
     def unused(self) -> int:
-        """How many more tokens it might have."""
+        """Tokens that it may still get."""
         return max(0, self.request.limit - len(self.new))
 
 
 @dataclass(slots=True)
 class _Computed:
-    """Prompts that have been read, with the requests that still wait for a copy."""
+    """Computed prompts, with the requests that still wait for a copy."""
 
     cache: Any
     scores: torch.Tensor
     waiting: deque[tuple[int, GenerationRequest]]
-    """(row of cache and scores, request)"""
+    """`(row of cache and scores, request)`"""
     started: float
 
 
@@ -146,18 +144,18 @@ class Decoding(TokenChooser):
 
     @property
     def busy(self) -> bool:
-        """Whether anything is left to do."""
+        """Whether any request is left."""
         return bool(self.rows or self._computed or self._prompts)
 
     def step(self) -> None:
-        """One more token for every row, and the first one for those that now find room."""
+        """One more token for every row, and the first for those that may start now."""
         scores = [self._continued()] if self.rows else []
         while (places := self._places()) > 0:
             scores.append(self._admitted(places))
         self._tokens = self._choose(torch.cat(scores))[:, None]
 
     def leave(self, gone: Sequence[int]) -> None:
-        """Let rows go; the order of the others may change."""
+        """Remove rows; the order of the others may change."""
         if not gone:
             return
         order = closed_up(len(self.rows), gone)
@@ -175,7 +173,7 @@ class Decoding(TokenChooser):
         return scores[:, -1].float()
 
     def _places(self) -> int:
-        """How many of the requests that are next may start now."""
+        """How many of the next requests may start now."""
         if self._computed is None and not self._prompts:
             return 0
         coming = self._computed.waiting[0][1] if self._computed else self._prompts[0][0]
@@ -185,7 +183,7 @@ class Decoding(TokenChooser):
         return self._budget.rows_of(max([coming.cost, *(row.request.cost for row in self.rows)]))
 
     def _admitted(self, places: int) -> torch.Tensor:
-        """Logits for the first tokens of the rows that come."""
+        """Logits for the first tokens of the rows that join, `(rows, vocabulary)`."""
         computed = self._computed or self._read()
         allowed = self._allowed(computed.waiting[0][1])
         coming = [computed.waiting.popleft() for _ in range(min(places, len(computed.waiting)))]

@@ -2,8 +2,6 @@
 
 Texts become tokens here, and go to the `scorer` or to `generation`. Answers are yielded as they come, each
 with the index of its request.
-
-It does not know suites, nor where answers are kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +23,7 @@ from harness.thoughts import left_open, marks, tags_of, template_arguments
 
 CPU_ROWS = 64
 MANY_ROWS = 256
-"""Prompts continued at once, at most: on a CPU that is busy with fewer, and elsewhere."""
+"""Prompts continued at once, at most: on a CPU, which fewer keep busy, and elsewhere."""
 
 CPU_PROMPTS = 1_024
 CUDA_PROMPTS = 16_384
@@ -84,7 +82,7 @@ class LocalEngine:
         )
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Continue every prompt, longest first. The text of a model that thinks is still with its thought.
+        """Continue every prompt, longest first. The text of a model that thinks includes its thought.
 
         A prompt is cut from the left to leave room for `max_tokens`, as lm-eval does. Where the window has
         no such room at all, prompt and answer get half of it each.
@@ -114,7 +112,7 @@ class LocalEngine:
         yield from self._scorer.likelihoods(self._tokens.scoring_requests(pairs), self._tokens.max_length)
 
     def close(self) -> None:
-        """Give the weights' memory back."""
+        """Free the weights' memory."""
         self._network.close()
 
     def _text(self, prompt: Prompt) -> str:

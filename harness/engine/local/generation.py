@@ -1,9 +1,7 @@
-"""Continuing prompts: who is asked for the next token, whose answer is over, and what if memory runs out.
+"""Continuing prompts, token by token, until each answer is over; with less at once where memory runs out.
 
-Greedy decoding equals transformers' `generate`, with what the checkpoint's generation_config.json says about
-end tokens and repetition. The same request gets the same sample in any company.
-
-It does not know chat templates, nor where answers are kept.
+Greedy decoding equals transformers' `generate`, with the end tokens and repetition penalties of the
+checkpoint's generation_config.json. The same request gets the same sample in any batch.
 """
 
 import time
@@ -30,10 +28,10 @@ def continue_prompts(
 ) -> Iterator[tuple[int, Response]]:
     """Answers as they are finished, each with its request's index.
 
-    `tags` are those of a model that may think first: an answer has `sampling.max_tokens` then, and ends by a
-    stop string, from where it begins; its text is still with its thought.
+    `tags` are those of a model that may think first. `sampling.max_tokens` and stop strings then count from
+    where the answer begins, and its text includes its thought.
 
-    Where memory runs out, `budget` is halved for good and what is unanswered begins anew. Raises EngineError
+    Where memory runs out, `budget` is halved for good and what is unanswered starts again. Raises EngineError
     for NaN logits, and for a single request that does not fit.
     """
     left = {request.index: request for request in requests}
@@ -74,7 +72,7 @@ def _continued(
 
 
 def _apart(network: Network, requests: Sequence[GenerationRequest]) -> list[list[GenerationRequest]]:
-    """Requests in parts that may share a batch: all, but where some are longer than a pass may mix."""
+    """Requests in groups that may share a batch: one, unless some are too long to be mixed with others."""
     limit = network.uniform_length
     parts: dict[tuple[bool, bool], list[GenerationRequest]] = {}
     for request in requests:
@@ -85,7 +83,7 @@ def _apart(network: Network, requests: Sequence[GenerationRequest]) -> list[list
 def _decoding(
     network: Network, requests: Sequence[GenerationRequest], sampling: Sampling, budget: GenerationBudget
 ) -> Decoding | UncachedGeneration:
-    """Rows in a cache, unless the model has none of keys and values, or these would cross its limit."""
+    """With a cache, unless the model has none of keys and values, or these requests would cross its limit."""
     first, limit = requests[0], network.uniform_length
     if not network.takes_cache or len(first.tokens) <= limit < first.cost:
         return UncachedGeneration(network, requests, sampling, budget)

@@ -1,10 +1,8 @@
-"""Attention in which the query heads that share a key-value head read it together, where one token is new.
+"""Grouped-query attention without copies, where one token is new.
 
 transformers copies every key and value once per query head before it computes (`repeat_kv`) as soon as there
-is a mask: for one new token, that is more work than the attention itself. Here such heads stand as if they
-were several new tokens of one head, which is the same sum over the same numbers.
-
-It does not know models: `share_keys` changes one that transformers has loaded.
+is a mask: for one new token, that is more work than the attention itself. Here the query heads that share a
+key-value head are computed as several new tokens of one head, which is the same sum over the same numbers.
 """
 
 from typing import Any
@@ -20,7 +18,7 @@ SHARED = "sdpa, shared keys"
 
 
 def share_keys(model: PreTrainedModel) -> None:
-    """Let a model attend as above, where it has grouped heads and attends by transformers' `sdpa`."""
+    """Switch a loaded model to this attention, where it has grouped heads and uses transformers' `sdpa`."""
     text = model.config.get_text_config()
     heads = getattr(text, "num_attention_heads", None)  # a state-space model has none
     if (
@@ -44,7 +42,7 @@ def _attend(
     scaling: float | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """As transformers asks: batch × heads × new tokens × width in, batch × new tokens × heads × width out."""
+    """From queries `(batch, heads, new, width)` to outputs `(batch, new, heads, width)`."""
     batch, heads, new, width = query.shape
     if new > 1 or heads == key.shape[1] or others.get("position_bias") is not None:
         return sdpa_attention_forward(

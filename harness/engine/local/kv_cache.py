@@ -1,13 +1,11 @@
-"""The cache of rows that are continued together, some of which leave while others come.
+"""The key-value cache of rows that are continued together, some of which leave while others join.
 
-The tokens of all rows end at the same column, so that a model sees an ordinary batch that is padded on the
-left, and one new token per row is one new column. A row that leaves is overwritten by the last one. A row
-that comes is copied from the cache in which its prompt was computed, as often as there are samples to draw.
+The tokens of all rows end at the same column, so that a model sees an ordinary batch padded on the left, and
+one new token per row is one new column. A row that leaves is overwritten by the last one. A row that joins is
+copied from the cache in which its prompt was computed, once for each of its samples.
 
 A model whose cache holds more than keys and values (a recurrent state) has its rows in a `StaticBatch`, which
 takes new ones only when all are gone.
-
-It does not know tokens, nor who asked for them.
 """
 
 import copy
@@ -29,34 +27,34 @@ class Batch(ABC):
     """Rows that are continued together: each has its tokens in the columns from its first one on."""
 
     joins: bool
-    """Whether rows may come while others are here."""
+    """Whether rows may join while others are here."""
 
     def __init__(self, device: torch.device) -> None:
         self.cache: Any = None
-        """As a model takes it; None before the first rows came."""
+        """As a model takes it; None before the first rows join."""
         self._span = Span()
         self._firsts = torch.empty(0, dtype=torch.long, device=device)
 
     def takes(self, rows: int) -> int:
-        """How many more may come, where there may be `rows` in all."""
+        """How many rows may join, where there may be `rows` in all."""
         return max(0, rows - self._span.rows) if self.joins or not self._span.rows else 0
 
     @abstractmethod
     def join(self, source: DynamicCache, chosen: Sequence[int], lengths: Sequence[int], rows: int) -> None:
-        """Take copies of rows of another cache, of so many tokens each. There may be `rows` in all."""
+        """Copy the `chosen` rows of another cache, of `lengths` tokens each. There may be `rows` in all."""
 
     @abstractmethod
     def leave(self, order: list[int]) -> None:
-        """Go on with these rows: each in its own place, or in the place of one that goes."""
+        """Keep these rows: each in its own place, or in the place of one that leaves."""
 
     def open(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """A column for every row's next token: the mask (rows × columns) and positions (rows × 1)."""
+        """Open a column for the next tokens; returns mask `(rows, columns)` and positions `(rows, 1)`."""
         at, firsts = self._span, self._firsts[:, None]
         columns = torch.arange(at.start, at.end + 1, device=firsts.device)
         return (columns >= firsts).long(), at.end - firsts
 
     def close(self) -> None:
-        """The column has been written."""
+        """Count the column as written."""
         self._span.end += 1
 
     def _indices(self, rows: Sequence[int]) -> torch.Tensor:
@@ -99,7 +97,7 @@ class ContinuousBatch(Batch):
         return super().open()
 
     def _reserve(self, rows: int, length: int) -> None:
-        """Have storage for `rows` rows of up to `length` tokens and one more."""
+        """Ensure storage for `rows` rows of up to `length` tokens and one more."""
         at, (rows_now, columns_now) = self._span, self._size
         if rows <= rows_now and length <= at.end < columns_now:
             return
@@ -140,7 +138,7 @@ def batch_for(config: PretrainedConfig, device: torch.device) -> Batch:
 
 
 def closed_up(rows: int, gone: Sequence[int]) -> list[int]:
-    """The rows that stay: in their own places where those are left, the last ones in the gaps."""
+    """The rows that stay, in their own places, with the last ones moved into the gaps."""
     left, leaving = rows - len(gone), set(gone)
     movers = iter([row for row in range(left, rows) if row not in leaving])
     return [next(movers) if row in leaving else row for row in range(left)]

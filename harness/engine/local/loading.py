@@ -43,21 +43,21 @@ UNREADABLE = (
     UnpicklingError,
     SafetensorError,
 )
-"""What transformers, PEFT, torch and the libraries beneath raise for files that they cannot use."""
+"""What transformers, PEFT, torch and the libraries below them raise for unusable files."""
 
 NOT_TENSORS = (UnpicklingError, EOFError, LookupError)
-"""What torch raises for a pickle of anything but tensors, or for what is no pickle."""
+"""What torch raises for a pickle that holds more than tensors, or for a file that is no pickle."""
 
 PICKLES = ("pytorch_model*.bin", "adapter_model.bin")
 
 QUANTISED = ("quantization_config", "hf_quantizer", "quantization_method")
-"""What transformers leaves on a model that it read from quantised weights."""
+"""Attributes that transformers leaves on a model loaded from quantised weights."""
 
 
 def load(
     source: Local, identity: LocalIdentity, *, name: str, device: str | None
 ) -> tuple[Network, PreTrainedTokenizerBase]:
-    """Load what `identity` found. Raises ModelError where transformers cannot, or would invent weights.
+    """Load a model and its tokenizer. Raises ModelError where transformers cannot, or weights are missing.
 
     Raises UsageError for a device that this machine does not have.
     """
@@ -74,7 +74,7 @@ def load(
 
 
 def load_tokenizer(source: Local, identity: LocalIdentity, *, name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of what `identity` found. Raises ModelError where transformers cannot load it."""
+    """The tokenizer of an identified model. Raises ModelError where transformers cannot load it."""
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # not annotated there
     trusted: dict[str, Any] = {"trust_remote_code": source.trust_remote_code}
     with load_errors("tokenizer", name, identity):
@@ -93,18 +93,18 @@ def load_tokenizer(source: Local, identity: LocalIdentity, *, name: str) -> PreT
 
 
 def _file(identity: LocalIdentity) -> dict[str, str]:
-    """What transformers is to read of the folder, where that is a GGUF file."""
+    """The argument that names the file to read, where the model is a GGUF file."""
     return {} if identity.gguf is None else {"gguf_file": identity.gguf.name}
 
 
 def _name_special_tokens(tokenizer: PreTrainedTokenizerBase, file: Path) -> None:
-    """Let special tokens be those of the file: transformers (5.17) takes Llama's BOS for its EOS, too."""
+    """Set the file's special tokens: transformers (5.17) also takes Llama's BOS for its EOS."""
     for name, number in read_header(file).special_tokens.items():
         setattr(tokenizer, name, tokenizer.convert_ids_to_tokens(number))
 
 
 def place_of(device: str | None) -> torch.device:
-    """The device of this name; None: a GPU where there is one. Raises UsageError where it is not there."""
+    """The device of this name; None: a GPU where there is one. Raises UsageError where there is none such."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device is None:
         return torch.device("cuda" if gpus else "cpu")
@@ -115,14 +115,14 @@ def place_of(device: str | None) -> torch.device:
         seen = ", ".join(f"cuda:{number}" for number in range(gpus)) or "no GPU"
         raise UsageError(
             f"device {device!r}: torch {torch.__version__} finds {seen} on this machine; choose another "
-            "device, or mend the driver or the installation of torch"
+            "device, or repair the driver or the installation of torch"
         )
     return place
 
 
 @contextmanager
 def load_errors(part: str, name: str, identity: LocalIdentity) -> Iterator[None]:
-    """Turn what transformers says of files it cannot use into our errors."""
+    """Turn what transformers raises for unusable files into a ModelError or EngineError."""
     try:
         yield
     except UNREADABLE as error:
@@ -136,7 +136,7 @@ def load_errors(part: str, name: str, identity: LocalIdentity) -> Iterator[None]
 
 
 def refused(pickles: Sequence[Path]) -> ModelError:
-    """The error for weights that torch does not open, because they may hold code."""
+    """The error for weights that torch refuses to open, because they may hold code."""
     return ModelError(
         f"{', '.join(map(str, pickles))}: torch opens a pickle only of tensors, and this one holds something "
         "else, such as code, or is damaged; take the weights as safetensors, or, if you trust their source, "
@@ -153,7 +153,7 @@ def pickles(*folders: Path | None) -> list[Path]:
 def load_weights(
     source: Local, identity: LocalIdentity, tokenizer: PreTrainedTokenizerBase, *, name: str
 ) -> PreTrainedModel | PeftModel:
-    """A model as transformers has it, with its adapter. Raises ModelError where that cannot be loaded."""
+    """A transformers model with its adapter. Raises ModelError where it cannot be loaded."""
     with load_errors("model", name, identity):
         model = _load_base(source, identity)
         if identity.adapter is None:
@@ -193,14 +193,14 @@ def _load_base(source: Local, identity: LocalIdentity) -> PreTrainedModel:
 
 
 def _unpacking() -> dict[str, Any]:
-    """Have weights unpacked, where transformers could also compute with quantised ones (on some GPUs)."""
+    """The request for dequantised weights: on some GPUs transformers could compute with quantised ones."""
     from transformers import GgufConfig  # noqa: PLC0415 - only the extra `gguf` asks for a transformers that has it
 
     return {"quantization_config": GgufConfig(dequantize=True)}
 
 
 def _as_if_never_quantised(model: PreTrainedModel) -> None:
-    """Take off what would keep an unpacked model from being trained and saved."""
+    """Remove what would keep a dequantised model from being trained and saved."""
     for owner in (model, model.config):
         for attribute in QUANTISED:
             if hasattr(owner, attribute):
@@ -209,9 +209,9 @@ def _as_if_never_quantised(model: PreTrainedModel) -> None:
 
 
 def _fit_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, adapter: Path) -> None:
-    """Give the embeddings as many rows as the adapter's have, or as its tokenizer needs.
+    """Resize the embeddings to the rows that the adapter has, or that its tokenizer needs.
 
-    PEFT wants the base as it was in training. Rows that the adapter does not hold are the mean of the
+    PEFT needs the base as it was in training. Rows that the adapter does not hold are the mean of the
     others: nothing was learned for them.
     """
     layers = _vocabulary_layers(model)
@@ -245,7 +245,7 @@ def missing_rows(source: Local, identity: LocalIdentity, tokenizer: PreTrainedTo
 
 
 def _saved_rows(model: PreTrainedModel, adapter: Path) -> int | None:
-    """How many rows the embeddings in an adapter have: trained whole, or by a low-rank pair."""
+    """The number of rows of an adapter's embeddings, trained in full or as a low-rank pair; None: none."""
     layers = _vocabulary_layers(model)
     names = [name for name, module in model.named_modules() if any(module is layer for layer in layers)]
     for key, weight in load_peft_weights(str(adapter), device="cpu").items():

@@ -1,7 +1,4 @@
-"""A causal language model as torch runs it: loading, one forward pass, and what this machine gives it.
-
-It does not know texts: tokens go in and logits come out.
-"""
+"""A causal language model on its device: one forward pass from tokens to logits, and its memory."""
 
 import copy
 import gc
@@ -27,7 +24,7 @@ from harness.errors import EngineError
 from harness.records import Json
 
 SMALL = 5_000_000
-"""Parameters. Below, a second CPU thread costs more than it brings, and large batches cost little."""
+"""Parameters. Below this, a second CPU thread costs more than it gains, and large batches cost little."""
 
 DEFAULT_MAX_LENGTH = 2048
 """lm-eval's, where neither the configuration nor the tokenizer states a length."""
@@ -36,25 +33,25 @@ NO_LENGTH = 1_000_000_000
 """A tokenizer that states more than this states nothing (transformers' own mark is 1e30)."""
 
 NO_MEMORY = ("not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch says where memory runs out and it has no error of its own for that."""
+"""Messages of torch where memory runs out and it has no error class for that."""
 
 HIDDEN_STATE = ("recurrent_gemma",)
-"""Kinds of models that accept a cache, and keep their state within their layers all the same."""
+"""Kinds of models that accept a cache, but keep their state within their layers."""
 
 DEVICE_FAILED = ("CUDA error", "cuDNN error")
-"""How torch begins to say that a device-side assertion failed, or memory was read that is not there."""
+"""Messages of torch where an assertion failed on the device, or it read memory that is not there."""
 
 NAMES_AND_TOKENS = ("_name_or_path", "_version", "token_id")
-"""How the keys of a configuration end that say where a model is from, or what its tokens are for."""
+"""Endings of configuration keys for a model's origin or the use of its tokens."""
 
 
 Mask = torch.Tensor | Mapping[str, torch.Tensor]
-"""Which positions are seen: batch × length for padding, or a finished additive mask
-(batch × 1 × new × all), or several, one for each kind of layer."""
+"""Which positions are seen: `(batch, length)` for padding, or an additive mask `(batch, 1, new, all)`, or one
+such mask for each kind of layer."""
 
 
 class Network:
-    """A model on its device. `batch` × `length` token ids in, float logits out."""
+    """A model on its device: token ids `(batch, length)` to logits `(batch, kept, vocabulary)`."""
 
     def __init__(self, model: PreTrainedModel | PeftModel, *, name: str, device: torch.device) -> None:
         self.name = name
@@ -74,7 +71,7 @@ class Network:
     def computing(self) -> Iterator[None]:
         """Around all work with tensors: no gradients, and on the CPU the threads that suit the model.
 
-        The process's own number of threads is put back, so never hand out an answer from within.
+        The process's own number of threads is restored afterwards, so never yield an answer from within.
         """
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
@@ -94,10 +91,11 @@ class Network:
         cache: object | None = None,
         use_cache: bool = False,
     ) -> tuple[torch.Tensor, Any]:
-        """One pass over `tokens` (batch × length), seeing what `mask` says of cached and new positions.
+        """One pass over `tokens` `(batch, length)`; `mask` says which cached and new positions they see.
 
-        `keep` selects the positions whose logits are wanted: the last so many, or these indices.
-        Returns logits (batch × kept × vocabulary) in the model's dtype, and the cache.
+        `positions` `(batch, length)` are those within each request. `keep` selects the positions whose logits
+        are wanted: a number of last ones, or indices. Returns logits `(batch, kept, vocabulary)` in the
+        model's dtype, and the cache. Raises EngineError after `close`.
         """
         asked: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask, "use_cache": use_cache}
         if positions is not None and "position_ids" in self._accepts:
@@ -114,7 +112,7 @@ class Network:
 
     @contextmanager
     def in_float32(self) -> Iterator["Network"]:
-        """The network as it computes in float32, on the same weights; it computes nothing else meanwhile."""
+        """The network computing in float32, on the same weights. Use nothing else of it meanwhile."""
         with computing_in_float32(self._open_model):
             wide = copy.copy(self)
             wide.dtype = torch.float32
@@ -144,9 +142,9 @@ class Network:
         )
 
     def cache_bytes(self) -> int:
-        """Bytes that one token takes in the key-value cache.
+        """Bytes per token in the key-value cache.
 
-        Of a model without attention, which has none: those of a row that is read again for every token.
+        For a model without attention, which has none: those of a row that is read again for every token.
         """
         text = self.config.get_text_config()
         if getattr(text, "num_attention_heads", None) is None:
@@ -157,14 +155,15 @@ class Network:
 
     @property
     def takes_cache(self) -> bool:
-        """Whether it reads what went before from a cache that is handed to it, as attention does."""
+        """Whether it reads earlier tokens from a cache that is passed to it, as attention does."""
         return "past_key_values" in self._accepts and self.config.model_type not in HIDDEN_STATE
 
     @cached_property
     def uniform_length(self) -> float:
-        """Up to how many tokens a pass computes the same, whatever else is in it; infinite for most models.
+        """The length in tokens up to which a request's numbers do not depend on others in its pass.
 
-        "longrope" rotates all positions of a pass in another way where its longest request is longer.
+        It is infinite for most models; "longrope" rotates all positions of a pass differently where its
+        longest request is longer.
         """
         text = self.config.get_text_config()
         rope = getattr(text, "rope_parameters", None) or {}
@@ -177,7 +176,7 @@ class Network:
 
     @cached_property
     def structure(self) -> dict[str, Json] | None:
-        """What decides how it computes, besides weights; None for code that came with them and may change."""
+        """What determines its computation besides weights; None where its code came with them."""
         model = self._open_model
         base = model.get_base_model() if isinstance(model, PeftModel) else model
         if not type(base).__module__.startswith("transformers.models."):
@@ -192,11 +191,11 @@ class Network:
         }
 
     def logits_bytes(self) -> int:
-        """Bytes that the logits of one position take, in the model's dtype and in float32."""
+        """Bytes of the logits of one position, in the model's dtype plus in float32."""
         return int(self.config.get_text_config().vocab_size * (4 + self.dtype.itemsize))
 
     def pass_bytes(self) -> int:
-        """Bytes that one token takes on its way through a layer: a generous guess, halved where it fails."""
+        """Bytes of one token on its way through a layer: a generous estimate."""
         text = self.config.get_text_config()
         inner = getattr(text, "intermediate_size", None) or 4 * text.hidden_size
         if isinstance(inner, list | tuple):  # layers of several widths
@@ -204,13 +203,13 @@ class Network:
         return int((4 * text.hidden_size + 3 * inner) * self.dtype.itemsize) + self.cache_bytes()
 
     def free_bytes(self) -> int:
-        """Memory that can be used beside the weights, in bytes."""
+        """Free memory beside the weights, in bytes."""
         if self.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.device)[0])
         return int(psutil.virtual_memory().available)
 
     def describe(self) -> dict[str, Json]:
-        """What a run records."""
+        """Device, dtype, architecture, parameters, attention and threads, for runs to record."""
         cuda = self.device.type == "cuda"
         return {
             "device": torch.cuda.get_device_name(self.device) if cuda else self.device.type,
@@ -223,13 +222,13 @@ class Network:
         }
 
     def release(self) -> None:
-        """Hand back memory that torch holds for later."""
+        """Free memory that torch caches."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self._model = None
         self.release()
 
@@ -240,7 +239,7 @@ def max_length(network: Network, tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def window_of(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The same, of any model's configuration."""
+    """The same for any model's configuration."""
     text = getattr(config, "text_config", None) or config
     for key in ("n_positions", "max_position_embeddings", "n_ctx"):
         stated = getattr(text, key, None)
@@ -251,7 +250,7 @@ def window_of(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python ran out of memory: CUDA has an error of its own, the CPU only a message."""
+    """Whether torch or Python ran out of memory: CUDA has its own error class, the CPU only a message."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     message = str(error)
@@ -259,7 +258,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_device_failure(error: BaseException) -> bool:
-    """Whether the device itself failed: no word on what a model can do, and nothing runs on it any more."""
+    """Whether the device itself failed, so that nothing runs on it any more."""
     return isinstance(error, torch.AcceleratorError) or (
         isinstance(error, RuntimeError) and any(words in str(error) for words in DEVICE_FAILED)
     )

@@ -1,11 +1,9 @@
-"""Log-likelihoods of a batch of tokenised requests, one padded row each: what any causal model can do.
+"""Log-likelihoods of tokenised requests in batches of padded rows, which any causal model can compute.
 
 `tree_scoring` does it with far fewer tokens, for models whose attention takes its masks. Rows are padded on
 the right, where padding cannot reach a causal model's earlier positions. The vocabulary
 projection is taken from the first scored position on, and log-probabilities in float32 whatever the model's
 own format.
-
-It does not know texts.
 """
 
 import math
@@ -23,14 +21,14 @@ from harness.records import Likelihood
 
 @dataclass(slots=True)
 class PaddedBudget:
-    """How many positions go into one batch, at most: rows × the longest row's."""
+    """The most positions in one batch: rows times the length of the longest."""
 
     positions: int
 
     def take(self, waiting: deque[ScoringRequest], uniform_length: float) -> list[ScoringRequest]:
-        """The next batch off a queue that is sorted longest first; at least one request.
+        """Take the next batch off a queue that is sorted longest first; at least one request.
 
-        Requests longer than `uniform_length` are not put together with others.
+        Requests longer than `uniform_length` are not mixed with others.
         """
         rows = max(1, min(self.positions // waiting[0].cost, len(waiting)))
         longer = sum(request.cost > uniform_length for request in islice(waiting, rows))
@@ -42,7 +40,7 @@ def score_padded(
 ) -> Iterator[tuple[int, Likelihood]]:
     """The likelihood of every request's continuation, longest first, batch by batch.
 
-    Out of memory halves `budget`, and the work goes on. Raises EngineError for NaN or infinite logits, and
+    Out of memory halves `budget`, and the work continues. Raises EngineError for NaN or infinite logits, and
     for a single request that does not fit.
     """
     waiting = deque(sorted(requests, key=lambda request: -request.cost))
@@ -95,7 +93,7 @@ def _score(network: Network, batch: Sequence[ScoringRequest]) -> list[tuple[int,
 def _likelihoods(
     batch: Sequence[ScoringRequest], logprobs: Sequence[float], hits: Sequence[bool]
 ) -> list[tuple[int, Likelihood]]:
-    """Token by token values of the whole batch, one request after the other, as one likelihood each."""
+    """One likelihood per request, from values per token of the whole batch, request after request."""
     found, start = [], 0
     for request in batch:
         end = start + len(request.continuation)

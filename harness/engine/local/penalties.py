@@ -1,7 +1,4 @@
-"""What a checkpoint's generation_config.json changes in the logits before a token is chosen.
-
-It does not know batches: what was read and written so far is handed in as tokens, without padding.
-"""
+"""The penalties of a checkpoint's generation_config.json, applied to logits before a token is chosen."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -18,7 +15,7 @@ from harness.engine.local.network import Network
 
 
 class Penalties:
-    """transformers' own processors, in its order."""
+    """transformers' own logits processors, in its order."""
 
     def __init__(self, network: Network) -> None:
         config = network.generation_config
@@ -36,11 +33,11 @@ class Penalties:
 
     @property
     def none(self) -> bool:
-        """Whether nothing is changed."""
+        """Whether there are no penalties."""
         return self._repetition is None and self._ngrams is None and self._suppressed is None
 
     def applied(self, scores: torch.Tensor, pasts: Sequence[list[int]]) -> torch.Tensor:
-        """Rows × vocabulary logits, changed by what stands in each row so far."""
+        """Logits `(rows, vocabulary)`, penalised by each row's tokens so far, which have no padding."""
         if self._repetition is not None:
             longest = max(len(past) for past in pasts)
             # A penalty asks which tokens are there, not how often: a row is filled up with one of its own.

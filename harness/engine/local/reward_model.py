@@ -1,12 +1,11 @@
 """The engine that rates answers: a reward model, which is a sequence classifier with one label.
 
-It is asked with a conversation that ends with an answer (or a text that does, where it has no chat
-template), and what it replies is the answer's score, in figures. A conversation is rendered whole, and
-tokenised without further special tokens, as TRL shows it to a reward model in training (GRPO, 1.16); the
-score is the model's own number, without any scale.
+A prompt is a conversation that ends with an answer (or a text that does, where there is no chat template),
+and the response is the answer's score, as a decimal number. A conversation is rendered whole, and tokenised
+without further special tokens, as TRL passes it to a reward model in training (GRPO, 1.16); the score is the
+model's own number, on no particular scale.
 
 A conversation that does not fit into the model's window is refused, since a part of it would be another one.
-It does not know which of two answers is better.
 """
 
 import math
@@ -33,7 +32,7 @@ from harness.protocols import EngineInfo
 from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 
 CPU_POSITIONS, CUDA_POSITIONS = 2_048, 32_768
-"""Positions in one batch, at most: rows × the longest row's."""
+"""The most positions in one batch: rows times the length of the longest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +88,7 @@ class RewardEngine:
         return closed_turns(self._tokenizer, self._identity.chat_template, messages, name=self.name)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """The score of every conversation, in figures, longest first. `sampling` changes nothing.
+        """The score of every conversation, as a number, longest first. `sampling` changes nothing.
 
         Raises EngineError for a score that is no finite number.
         """
@@ -113,7 +112,7 @@ class RewardEngine:
         raise ModelError(f"{self.name}: a reward model rates answers, and has no log-likelihoods")
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self._model = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -123,7 +122,7 @@ class RewardEngine:
         return Response(text="", stopped="refused", reason=reason, prompt_tokens=len(tokens))
 
     def _scored(self, waiting: deque[_Conversation]) -> Iterator[tuple[int, Response]]:
-        """Batch by batch; out of memory makes batches smaller, and the work goes on."""
+        """Scores, batch by batch; out of memory makes batches smaller, and the work continues."""
         while waiting:
             rows = max(1, self._positions // len(waiting[0].tokens)) if self._pads else 1
             batch = [waiting.popleft() for _ in range(min(rows, len(waiting)))]
@@ -159,13 +158,12 @@ class RewardEngine:
 
     @torch.inference_mode()
     def _forward(self, batch: Sequence[_Conversation]) -> list[float]:
-        """One pass; `rows × 1` logits, of which each row's is its score."""
+        """The scores of one pass, from logits `(rows, 1)`."""
         if self._model is None:
             raise EngineError(f"{self.name}: the engine is closed")
         longest = len(batch[0].tokens)
-        filler = (
-            self._model.config.get_text_config().pad_token_id or 0
-        )  # masked, and never a row's last token
+        # masked, and never a row's last token
+        filler = self._model.config.get_text_config().pad_token_id or 0
         tokens = [each.tokens + [filler] * (longest - len(each.tokens)) for each in batch]
         mask = [[1] * len(each.tokens) + [0] * (longest - len(each.tokens)) for each in batch]
         output = self._model(
@@ -181,7 +179,10 @@ def _response(conversation: _Conversation, score: float, seconds: float) -> Resp
 
 
 def load_reward_model(model: Model, source: Local, *, device: str | None) -> RewardEngine:
-    """Load a reward model. Raises ModelError where transformers cannot, or would invent weights."""
+    """Load a reward model. Raises ModelError where transformers cannot, or weights are missing.
+
+    Raises UsageError for an adapter.
+    """
     if source.adapter is not None:
         raise UsageError(
             f"model {model.name!r}: a reward model with an `adapter` cannot be loaded; merge the adapter "

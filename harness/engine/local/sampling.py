@@ -5,8 +5,6 @@ that noise in the last digit moves a boundary and not the order. Of tokens that 
 edge of the nucleus, the first of the vocabulary are in it.
 
 On the CPU, numpy sorts: without indices and with vector instructions, many times faster than torch.
-
-It does not know where the uniform numbers come from.
 """
 
 from collections.abc import Sequence
@@ -17,11 +15,11 @@ import torch
 from harness.records import Sampling
 
 WIDTH, SHARE = 1_024, 8
-"""The nucleus is looked for among so many most probable tokens, at most an eighth of the vocabulary."""
+"""The nucleus is searched among this many most probable tokens, at most an eighth of the vocabulary."""
 
 
 def draw(scores: torch.Tensor, sampling: Sampling, uniforms: Sequence[float]) -> torch.Tensor:
-    """One token per row, from rows × vocabulary logits and one number of [0, 1) per row."""
+    """Tokens `(rows,)`, from logits `(rows, vocabulary)` and one uniform number in [0, 1) per row."""
     scores = scores / sampling.temperature
     if 0 < sampling.top_k < scores.shape[-1]:
         least = scores.topk(sampling.top_k, dim=-1).values[:, -1:]
@@ -34,7 +32,7 @@ def draw(scores: torch.Tensor, sampling: Sampling, uniforms: Sequence[float]) ->
 
 
 def _drawn_from_nucleus(probabilities: torch.Tensor, top_p: float, numbers: torch.Tensor) -> torch.Tensor:
-    """Rows × 1 tokens. Few rows have a nucleus that reaches beyond the most probable tokens."""
+    """Tokens `(rows, 1)`. Few rows have a nucleus that reaches beyond the most probable tokens."""
     width = max(1, min(WIDTH, probabilities.shape[-1] // SHARE))
     tokens = _ascending(_most_probable(probabilities, width))
     values = probabilities.gather(1, tokens)
@@ -53,7 +51,7 @@ def _drawn_from_all(probabilities: torch.Tensor, top_p: float, numbers: torch.Te
 
 
 def _edge(ascending: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of each row, how many tokens its nucleus has, and the least of their probabilities (rows × 1 both)."""
+    """The size of each row's nucleus, and the least probability in it, `(rows, 1)` both."""
     descending = ascending.flip(-1)
     before = descending.cumsum(dim=-1) - descending
     size = (before < top_p).sum(dim=-1, keepdim=True)
@@ -68,13 +66,13 @@ def _nucleus(probabilities: torch.Tensor, size: torch.Tensor, least: torch.Tenso
 
 
 def _where(probabilities: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    """The place (rows × 1) that each row's number falls into."""
+    """The token `(rows, 1)` whose interval each row's number falls into."""
     cumulated = probabilities.cumsum(dim=-1, dtype=torch.double)
     return torch.searchsorted(cumulated, numbers * cumulated[:, -1:], right=True)
 
 
 def _most_probable(probabilities: torch.Tensor, width: int) -> torch.Tensor:
-    """The most probable tokens of each row (rows × width), in any order."""
+    """The most probable tokens of each row, `(rows, width)`, in any order."""
     if probabilities.device.type != "cpu":
         return probabilities.topk(width, dim=-1, sorted=False).indices
     edge = probabilities.shape[-1] - width

@@ -1,7 +1,4 @@
-"""Log-likelihoods by the way that a model allows: over a tree of shared tokens, or in padded batches.
-
-It does not know how either is done, nor texts.
-"""
+"""Log-likelihoods in the way that a model allows: over a tree of shared tokens, or in padded batches."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -15,11 +12,11 @@ from harness.records import Json, Likelihood
 
 CPU_PASS = 256
 CUDA_PASS = 4_096
-"""Tokens in one pass over a tree, at most: enough for the device. More would mostly mask each other."""
+"""The most tokens in one pass over a tree: enough for the device. More would mostly mask each other."""
 
 CPU_PADDED = 4_096
 CUDA_PADDED = 65_536
-"""Positions in one padded batch, at most."""
+"""The most positions in one padded batch."""
 
 SHARED = "shared prefixes"
 PADDED = "padded batches"
@@ -28,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class LikelihoodScorer:
-    """Scores requests of one model, within so many bytes of memory. What ran out of it once is remembered."""
+    """Scores requests of one model within `memory` bytes. Batches that ran out of it stay smaller."""
 
     def __init__(self, network: Network, memory: int) -> None:
         cpu = network.device.type == "cpu"
@@ -39,18 +36,18 @@ class LikelihoodScorer:
         self._padded = PaddedBudget(positions=max(1, min(CPU_PADDED if cpu else CUDA_PADDED, positions)))
         self._trials = TrialResults(network)
         self._ways: set[str] = set()
-        """In which requests were scored so far."""
+        """The ways in which requests were scored so far."""
 
     @property
     def description(self) -> dict[str, Json]:
-        """The sizes of a pass, and in which way requests were scored, once that has shown."""
+        """The sizes of a pass, and the way in which requests were scored, once some were."""
         sizes: dict[str, Json] = {"pass_tokens": self._passes.tokens, "pass_scored": self._passes.scored}
         return sizes | ({"scoring": " and ".join(sorted(self._ways, reverse=True))} if self._ways else {})
 
     def likelihoods(
         self, requests: Sequence[ScoringRequest], window: int
     ) -> Iterator[tuple[int, Likelihood]]:
-        """Every request's likelihood, by its index, for a model that reads `window` tokens at most."""
+        """Every request's likelihood, with its index, for a model with a window of `window` tokens."""
         if not requests:
             return iter(())
         depth = max(request.cost for request in requests)
@@ -63,7 +60,7 @@ class LikelihoodScorer:
         return score_padded(self._network, requests, self._padded)
 
     def _say_once(self, fault: str) -> None:
-        """Why it takes longer."""
+        """Warn why scoring takes longer."""
         if PADDED not in self._ways:
             logger.warning(
                 "%s: requests share no prefixes, and are scored in padded batches: %s; the numbers are "

@@ -1,7 +1,7 @@
-"""When an answer is over, and what of it is its text: by lm-eval's rules for the same.
+"""When an answer is over, and what its text is, by lm-eval's rules.
 
 What a model thinks before its answer is no part of it: stop strings and the answer's length count from where
-the answer begins. It does not know where tokens come from.
+the answer begins.
 """
 
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from harness.engine.local.tokens import Tokens
 from harness.thoughts import Tags
 
 ANCHOR = "a"
-"""Stands before a token whose text is wanted: some tokenizers drop the space of a text's first token."""
+"""Precedes a token to be decoded: some tokenizers drop the space of a text's first token."""
 
 
 @dataclass(slots=True)
 class AnswerProgress:
-    """How far an answer is, of a model that may think before it."""
+    """The state of an answer, of a model that may think before it."""
 
     opened: str = ""
-    """What the prompt left open, as `harness.thoughts.left_open` says."""
+    """The opening of a thought that the prompt ends within (`harness.thoughts.left_open`); empty: none."""
     within: bool = False
-    """Whether it was within a thought when it was last looked at."""
+    """Whether it was within a thought when last checked."""
     answer: int | None = None
-    """How many tokens stand before the answer; None: it has not begun."""
+    """Tokens before the answer; None: it has not begun."""
 
 
 class Stopping:
-    """The ends that one kind of sampling knows, for one model.
+    """The stop strings of one sampling, and the end tokens of one model.
 
     `stated` are the end tokens of the checkpoint's generation_config.json, as transformers gives them.
     """
@@ -40,7 +40,7 @@ class Stopping:
         self._stops = [text for text in stop if text]
         eos_text = [] if eos is None else [tokens.decode([eos], special=True)]
         self._cuts = [*self._stops, *eos_text]
-        # A stop string can be spelt in more tokens than its usual ones; lm-eval looks back two further.
+        # A stop string can be spelt in more tokens than usual; lm-eval looks back two further.
         self._window = 2 + max((tokens.count(text) for text in self._stops), default=0)
         self._anchor = tokens.encode_bare(ANCHOR) if self._stops else []
         self._completing: dict[int, bool] = {}
@@ -66,7 +66,7 @@ class Stopping:
         return text, text != whole or self.reached(answer)
 
     def _may_complete(self, token: int) -> bool:
-        """Whether a stop string can end in this token: no other makes decoding the tail worth while."""
+        """Whether a stop string can end in this token: the tail is decoded for no other."""
         known = self._completing.get(token)
         if known is None:
             known = self._completing[token] = self._found_to_complete(token)
@@ -80,9 +80,9 @@ class Stopping:
 
 
 class StoppingAfterThought(Stopping):
-    """The same for a model that may think first, and of whose answer itself `limit` tokens are wanted.
+    """The same for a model that may think first, whose answer itself may have `limit` tokens.
 
-    Its text is everything, the thought too: where a stop string cuts the answer, `harness.thoughts` says.
+    Its text includes the thought: where a stop string cuts the answer, `harness.thoughts` decides.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class StoppingAfterThought(Stopping):
         return text, ended or text != whole
 
     def _before_answer(self, new: Sequence[int], progress: AnswerProgress) -> int | None:
-        """How many tokens stand before the answer; None where it has not begun, or may yet be a thought."""
+        """Tokens before the answer; None where it has not begun, or may still turn out to be a thought."""
         if progress.within and not self._may_close(new[-1]):
             return None
         before = len(new)

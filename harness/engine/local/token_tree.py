@@ -8,10 +8,8 @@ token stands after its ancestors, and a subtree is one stretch `[i, end[i])`. Fr
 - the walk can be cut into passes anywhere. What a pass needs from before it is the path to its first token,
   and all of that path was computed by the pass before or was already kept by it.
 
-So passes are full whatever the tree's shape, memory holds one path and one pass, and nothing is computed
+So passes are full for any shape of tree, memory holds one path and one pass, and nothing is computed
 twice. Sorting the requests by their tokens gives the preorder at once: neighbours share what they share.
-
-It does not know models, texts, or what a token is.
 """
 
 from collections.abc import Sequence
@@ -64,7 +62,7 @@ class Tree:
         return len(self.tokens)
 
     def cut(self, start: int, tokens: int, scored: int) -> int:
-        """Where a pass from node `start` ends: within so many tokens and scored nodes, and one at least."""
+        """Where a pass from node `start` ends: after this many tokens or scored nodes, at least one."""
         stop = min(start + tokens, self.size)
         beyond = int(np.searchsorted(self.scored, start)) + scored
         if beyond < len(self.scored):

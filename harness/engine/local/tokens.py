@@ -1,14 +1,12 @@
 """Texts to tokens and back, by the rules of lm-eval's `hf` backend (0.4.13), so that numbers agree with it.
 
-One rule is ours alone: what a tokenizer puts behind every text (EOS, with `add_eos_token`) is left off. What
-is to be continued has not ended. lm-eval leaves it on: it asks models to go on after their end, and
+One rule is ours alone: what a tokenizer appends to every text (EOS, with `add_eos_token`) is left off, since
+a text to be continued has not ended. lm-eval leaves it on: it asks models to go on after their end, and
 scores continuations without their first token and with the end.
 
 The rules: a text that already begins with the BOS token's text gets no second one. Spaces at a context's end
 belong to the continuation, and the boundary between the two is where the tokens of the context alone end.
 An empty context is the BOS token (EOS where there is none). What does not fit is cut from the left.
-
-It does not know how tokens are run through a model.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -37,12 +35,12 @@ class ScoringRequest:
 
     @property
     def cost(self) -> int:
-        """Positions it takes in a batch."""
+        """The positions it takes in a batch."""
         return len(self.tokens)
 
 
 def appended(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What a tokenizer puts behind every text, found by encoding one with and without special tokens."""
+    """What a tokenizer appends to every text, found by encoding one with and without special tokens."""
     bare = cast(list[int], tokenizer(SOME_TEXT, add_special_tokens=False)["input_ids"])
     whole = cast(list[int], tokenizer(SOME_TEXT)["input_ids"])
     for start in range(len(whole) - len(bare), -1, -1):
@@ -54,7 +52,7 @@ def appended(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 class Tokens:
     """A tokenizer with the rules above, for a model whose window is `max_length` tokens.
 
-    `visible` are texts that stay in what is decoded though they are special tokens, such as a thought's tags.
+    `visible` are special tokens that decoded texts include all the same, such as a thought's tags.
     """
 
     def __init__(
@@ -101,11 +99,11 @@ class Tokens:
         return requests
 
     def answer_limit(self, max_tokens: int) -> int:
-        """How many tokens an answer may have: half the window where all of it is asked for."""
+        """The most tokens of an answer: `max_tokens`, or half the window where that is not smaller."""
         return max_tokens if max_tokens < self.max_length else self.max_length // 2
 
     def prompts(self, texts: Sequence[str], room: int) -> list[tuple[list[int], int]]:
-        """Texts to be continued, as (tokens, how many were cut), at most `room` tokens each."""
+        """Texts to be continued, as `(tokens, number of tokens cut)`, at most `room` tokens each."""
         encoded = self._encode(texts, self.tokenizer.bos_token)
         whole = [encoded[text] or self._empty_prompt() for text in texts]
         return [(tokens[-room:], max(0, len(tokens) - room)) for tokens in whole]
@@ -156,7 +154,7 @@ class Tokens:
 
 
 def _unseen(tokenizer: PreTrainedTokenizerBase, visible: Collection[str]) -> frozenset[int] | None:
-    """The special tokens that leave no trace, where others do; None where none of the texts is special."""
+    """The special tokens to leave out of decoded texts; None where `visible` names none."""
     added = tokenizer.added_tokens_decoder
     special = {token for token, each in added.items() if each.special} | set(tokenizer.all_special_ids)
     shown = {token for token in special if token in added and added[token].content in visible}

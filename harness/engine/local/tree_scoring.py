@@ -1,10 +1,10 @@
-"""Log-likelihoods over a tree of tokens: what requests share is computed once, by whatever suite they are.
+"""Log-likelihoods over a tree of tokens: what requests share is computed once, for any suite.
 
 The tree (`token_tree`) is walked in passes of a bounded number of new tokens. Between two passes the
 key-value cache holds the path to the next token and nothing else. The vocabulary projection is taken at
 scored positions only, since with a large vocabulary it is most of the memory.
 
-Not every model can do this: `trial` tries it out.
+Not every model can do this: `trial` tests it.
 """
 
 import math
@@ -24,19 +24,19 @@ from harness.engine.local.tokens import ScoringRequest
 from harness.records import Likelihood
 
 NORMALISED_BYTES = 1 << 22
-"""Logits in float32 that are looked at in one go: what a CPU's cache holds."""
+"""Bytes of float32 logits that are normalised at once: what a CPU's cache holds."""
 
 
 @dataclass(slots=True)
 class PassBudget:
-    """What goes into one pass, at most."""
+    """The most that goes into one pass."""
 
     tokens: int
     scored: int
     """Positions at which the vocabulary projection is taken."""
 
     def halve(self) -> bool:
-        """Make it smaller; False where that cannot be."""
+        """Halve it; False where it is as small as it can be."""
         if self.tokens == 1:
             return False
         self.tokens, self.scored = self.tokens // 2, max(1, self.scored // 2)
@@ -48,13 +48,13 @@ def score_tree(
 ) -> Iterator[tuple[int, Likelihood]]:
     """The likelihood of every request's continuation, each as soon as the walk has passed its last token.
 
-    Out of memory halves `budget`, and the walk goes on where it was. Raises EngineError for NaN or infinite
+    Out of memory halves `budget`, and the walk continues where it was. Raises EngineError for NaN or infinite
     logits, and where a single token does not fit.
     """
     tree = grow(requests)
     walk = _Walk(network, tree)
     logprobs, hits = np.empty(len(tree.targets)), np.empty(len(tree.targets), bool)
-    told = 0
+    done = 0
     while walk.place < tree.size:
         try:
             found = walk.step(budget)
@@ -69,15 +69,15 @@ def score_tree(
             continue
         logprobs[found.targets], hits[found.targets] = found.logprobs, found.hits
         whole = int(np.searchsorted(tree.last, walk.place))
-        for at in range(told, whole):
+        for at in range(done, whole):
             request, own = requests[tree.order[at]], slice(tree.offsets[at], tree.offsets[at + 1])
             yield request.index, _likelihood(request, logprobs[own], hits[own])
-        told = whole
+        done = whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """What one pass said about some targets."""
+    """The results of one pass for some targets."""
 
     targets: Integers
     logprobs: Sequence[float]
@@ -85,7 +85,7 @@ class _Found:
 
 
 class _Walk:
-    """A tree on its way through a model: how far it is, and what is cached."""
+    """A walk of a tree through a model: the next node, and what is cached."""
 
     def __init__(self, network: Network, tree: Tree) -> None:
         self.place = 0
@@ -106,7 +106,7 @@ class _Walk:
             try:
                 found = self._pass(nodes, stop)
                 self._keep(kept)
-            except BaseException:  # an interrupt too: the walk may be gone on with, and the cache must fit it
+            except BaseException:  # an interrupt too: the walk may be continued, and the cache must fit it
                 self._forget_after(len(self._path))
                 raise
         self._path, self.place = nodes[kept], stop
@@ -141,7 +141,7 @@ class _Walk:
         return _Found(targets=targets, logprobs=logprobs.tolist(), hits=hits.tolist())
 
     def _keep(self, places: Integers) -> None:
-        """Leave only these places in the cache. Where memory runs out, it is as before."""
+        """Keep only these places in the cache. Where memory runs out, it is unchanged."""
         chosen = torch.from_numpy(places).to(self._network.device)
         layers = self._layers()
         smaller = [(keys[..., chosen, :], values[..., chosen, :]) for _, keys, values in layers]
@@ -149,7 +149,7 @@ class _Walk:
             layer.keys, layer.values = keys, values
 
     def _forget_after(self, length: int) -> None:
-        """Leave only so many tokens in the cache, in layers too that an interrupted pass has not reached."""
+        """Keep only the first `length` tokens in the cache; an interrupted pass leaves layers uneven."""
         if length == 0:  # a first pass may have left a layer without a shape
             self._cache = DynamicCache()
         for layer, keys, values in self._layers():
@@ -168,7 +168,7 @@ class _Walk:
 def _looked_up(
     logits: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities of tokens at rows of logits (rows × vocabulary); whether each is the likeliest."""
+    """Log-probabilities of `tokens` at rows of logits `(rows, vocabulary)`; whether each is the likeliest."""
     at_once = max(1, NORMALISED_BYTES // (4 * logits.shape[-1]))
     looked_at = [_normalised(part.float()) for part in torch.split(logits, at_once)]
     normalisers, likeliest = (torch.cat(parts) for parts in zip(*looked_at, strict=True))
@@ -176,7 +176,7 @@ def _looked_up(
 
 
 def _normalised(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """By row: the logarithm of what its exponentials sum to, and its likeliest token."""
+    """By row: the log-sum-exp, and the likeliest token."""
     return logits.logsumexp(dim=-1), logits.argmax(dim=-1)
 
 

@@ -1,16 +1,14 @@
-"""Whether a model gives the numbers of requests alone when their prefixes are shared, tried out.
+"""A trial of whether a model gives requests with shared prefixes the same numbers as requests alone.
 
-Not every model can do this: one that carries a state from token to token, or that counts distances by place
-instead of by position, sees its neighbours in the pass. So a tree of made-up requests, as deep as the real
-ones, is compared with one of them alone.
+Not every model does: one that carries a state from token to token, or that counts distances by place instead
+of by position, sees its neighbours in the pass. So a tree of made-up requests, as deep as the real ones, is
+compared with one of them alone.
 
-In 16 bits that comparison alone would say little: rounding moves a log-probability as far as many a fault
-does. What matters is the structure of the computation, which the number format does not change. So the trial
+In 16 bits that comparison alone would prove little: rounding moves a log-probability as far as many faults
+do. What matters is the structure of the computation, which the number format does not change. So the trial
 computes in float32, on the model's own weights, where rounding is thousands of times smaller than such a
-fault. That the masks are heeded in the model's own format is seen in a second, shallow tree: its
-log-probabilities are to be as near to those in float32 as those of a request alone are.
-
-It does not know how the outcome is used, or remembered.
+fault. Whether the masks are respected in the model's own format shows in a second, shallow tree, whose
+log-probabilities must be as close to those in float32 as those of a request alone.
 """
 
 import math
@@ -28,38 +26,38 @@ from harness.engine.local.tree_scoring import PassBudget, score_tree
 from harness.errors import EngineError
 
 BRANCH = 8
-"""Tokens of the branches with which trees are tried out."""
+"""Tokens of a made-up tree's branches."""
 
 ROUNDING = 2e-4
-"""How far apart log-probabilities may be in float32 in the two ways of computing, by their own spread."""
+"""How far apart log-probabilities of the two computations may be in float32, relative to their spread."""
 
 LEAST = 1e-5
-"""How far apart they may be in any case: float32 resolves them no better by much."""
+"""How far apart they may be in any case, in nats: float32 resolves little more."""
 
 SHALLOW = 32
 """Tokens of the tree in the model's own format, and of its passes."""
 
 NOISIER = 4.0
-"""How much farther from float32 a tree may be in the model's own format than a request alone."""
+"""How many times as far from float32 a tree may be in the model's own format as a request alone."""
 
 FOREIGN = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
-"""What model code raises, each in its own way, for masks, caches or formats it was not written for."""
+"""What models' code raises for masks, caches or formats it was not written for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
-    """What was found out."""
+    """The result of a trial."""
 
     fault: str | None
-    """What speaks against sharing prefixes; None where nothing does."""
+    """Why prefixes cannot be shared; None where they can."""
     lasting: bool = True
-    """Whether it would be found again: not where memory was short."""
+    """Whether another trial would give the same: not where memory was short."""
 
 
 def try_tree(network: Network, depth: int, budget: PassBudget) -> TrialResult:
-    """Whether requests of so many tokens get the same numbers from passes of this size as alone.
+    """Whether requests of `depth` tokens get the same numbers from passes of this size as alone.
 
-    Raises EngineError where there is not even memory for one request alone, or its logits are not finite.
+    Raises EngineError where memory does not suffice for one request alone, or its logits are not finite.
     """
     obvious = _obvious_fault(network, depth)
     if obvious is not None:
@@ -75,7 +73,7 @@ def try_tree(network: Network, depth: int, budget: PassBudget) -> TrialResult:
 
 
 def _obvious_fault(network: Network, depth: int) -> str | None:
-    """What need not be tried out."""
+    """A fault that needs no trial."""
     if not network.takes_cache:
         return "its layers keep a state of their own, which requests cannot share"
     if depth < 2 * BRANCH:
@@ -104,7 +102,7 @@ def _made_up(network: Network, depth: int) -> _MadeUp:
 
 
 def _in_narrow_format(network: Network, depth: int, budget: PassBudget) -> TrialResult:
-    """The structure in float32, and whether the masks are heeded in 16 bits too."""
+    """The structure in float32, and whether the masks are respected in 16 bits too."""
     shallow = _made_up(network, min(depth, SHALLOW))
     alone = _alone(network, shallow)  # first: numbers that exceed the format are its fault
     try:
@@ -123,7 +121,7 @@ def _in_narrow_format(network: Network, depth: int, budget: PassBudget) -> Trial
 
 
 def _structure(network: Network, made_up: _MadeUp, budget: PassBudget) -> TrialResult:
-    """What is found in float32."""
+    """The result in float32."""
     expected = _alone(network, made_up)
     return _compared(network, made_up, budget, expected, max(ROUNDING * pstdev(expected), LEAST))
 
@@ -131,7 +129,7 @@ def _structure(network: Network, made_up: _MadeUp, budget: PassBudget) -> TrialR
 def _compared(
     network: Network, made_up: _MadeUp, budget: PassBudget, expected: Sequence[float], allowed: float
 ) -> TrialResult:
-    """What is found where the branch's log-probabilities in a tree are to be these.
+    """The result of comparing the branch's log-probabilities in a tree with the expected ones.
 
     Other branches fill a whole pass before it. So a model that counts by place in the pass, or that sees the
     others or less than all of the stem, gives it other numbers.
@@ -187,7 +185,7 @@ def _requests(made_up: _MadeUp) -> list[ScoringRequest]:
 
 
 def _others(network: Network, stem: list[int], tokens: int) -> list[ScoringRequest]:
-    """Branches before it: so many that a last pass of so many tokens is full, and lies behind the stem.
+    """Branches before it, as many as fill a last pass of `tokens` tokens that lies behind the stem.
 
     There are no more than the vocabulary has first tokens for.
     """

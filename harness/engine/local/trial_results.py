@@ -1,10 +1,10 @@
-"""How deep trees may be for a kind of model, found out by trial, and remembered.
+"""How deep token trees may be for a kind of model: results of trials, cached.
 
-What is found out belongs to the configuration, number format, device and versions, and not to weights: two
-candidates of one architecture are scored in the same way, in whichever process. Depths are tried in steps,
-and a depth's verdict does not depend on which others were tried before it.
+A result belongs to the configuration, number format, device and versions, and not to weights: two candidates
+of one architecture are scored in the same way, in any process. Depths are tried in steps, and a depth's
+result does not depend on which others were tried before it.
 
-The memory is `trees.json` in the user's cache folder.
+The cache is `trees.json` in the user's cache folder.
 """
 
 import hashlib
@@ -24,17 +24,17 @@ from harness.engine.local.trial import try_tree
 MEMORY = "trees"
 
 SHALLOWEST = 32
-"""Tokens that trees are tried out with at least."""
+"""The least depth of a trial, in tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What was found out so far about a kind of model."""
+    """The results so far for a kind of model."""
 
     deepest: int = 0
-    """Up to how many tokens deep a tree is known to give right numbers."""
+    """The depth in tokens up to which trees are known to give right numbers."""
     faulty: int | None = None
-    """From which depth on it is known not to."""
+    """The depth from which on they are known not to."""
     fault: str | None = None
     """Why not."""
 
@@ -47,7 +47,7 @@ class TrialResults:
         self._known: dict[str | None, _Known] = {}
 
     def fault(self, depth: int, window: int, budget: PassBudget) -> str | None:
-        """What speaks against sharing the prefixes of requests this deep; None where nothing does."""
+        """Why requests of `depth` tokens cannot share prefixes; None where they can."""
         key = self._key(budget)
         known = self._known.get(key) or _recalled(key)
         tried = _step(depth, self._ceiling(depth, window))
@@ -57,7 +57,7 @@ class TrialResults:
         return None if tried <= known.deepest else known.fault
 
     def _ceiling(self, depth: int, window: int) -> float:
-        """How deep a trial for this depth may go."""
+        """The most tokens of a trial for this depth."""
         return window if depth > self._network.uniform_length else min(window, self._network.uniform_length)
 
     def _tried(self, known: _Known, key: str | None, depth: int, budget: PassBudget) -> _Known:
@@ -71,7 +71,7 @@ class TrialResults:
         return found
 
     def _key(self, budget: PassBudget) -> str | None:
-        """What a verdict depends on; None for a model whose code may be another tomorrow."""
+        """A hash of what a result depends on; None for a model whose code may change."""
         if self._network.structure is None:
             return None
         parts = {
@@ -95,7 +95,7 @@ def _recalled(key: str | None) -> _Known:
 
 
 def _step(depth: int, ceiling: float) -> int:
-    """The depth that is tried for requests this deep: not every longer one needs a trial of its own."""
+    """The depth of the trial for requests this deep, in steps, so that few need a trial of their own."""
     step = SHALLOWEST
     while step < depth:
         step += step // 2 if step & (step - 1) == 0 else step // 3  # 32, 48, 64, 96, 128, …

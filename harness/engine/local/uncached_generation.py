@@ -1,11 +1,9 @@
 """Continuing prompts by reading each row again for every token: for models whose cache cannot be shared.
 
-State-space and recurrent models keep a state of their own kind, which padding on the left may reach, or keep
-it where no copy can be had. "longrope" computes all of a row anew once it is longer than a limit. What a
-model says after the last token of a whole row, padded on the right, needs no cache and is the same in any
-company. It takes time that grows with the square of a row's length.
-
-It does not know texts, nor when an answer is over.
+State-space and recurrent models keep a state of their own kind, which padding on the left may reach, or which
+cannot be copied. "longrope" computes all of a row anew once it is longer than a limit. The logits after the
+last token of a whole row, padded on the right, need no cache and are the same in any batch. The time grows
+with the square of a row's length.
 """
 
 import time
@@ -20,7 +18,7 @@ from harness.records import Sampling
 
 
 class UncachedGeneration(TokenChooser):
-    """The state between two tokens: nothing but the rows."""
+    """The state between two tokens: only the rows."""
 
     def __init__(
         self,
@@ -35,11 +33,11 @@ class UncachedGeneration(TokenChooser):
 
     @property
     def busy(self) -> bool:
-        """Whether anything is left to do."""
+        """Whether any request is left."""
         return bool(self.rows or self._waiting)
 
     def step(self) -> None:
-        """One more token for every row, and the first one for those that now find room."""
+        """One more token for every row, and the first for those that may start now."""
         while self._waiting and len(self.rows) < self._allowed(self._waiting[0]):
             self.rows.append(GenerationRow(self._waiting.popleft(), time.perf_counter()))
         texts = [row.request.tokens + row.new for row in self.rows]
@@ -52,7 +50,7 @@ class UncachedGeneration(TokenChooser):
         self._choose(torch.stack(scores))
 
     def leave(self, gone: Sequence[int]) -> None:
-        """Let rows go."""
+        """Remove rows."""
         leaving = set(gone)
         self.rows = [row for at, row in enumerate(self.rows) if at not in leaving]
 
@@ -61,7 +59,7 @@ class UncachedGeneration(TokenChooser):
         return max(1, min(self._budget.rows, self._budget.prompts // longest))
 
     def _read(self, texts: Sequence[list[int]]) -> torch.Tensor:
-        """Rows × vocabulary logits after the last token of each."""
+        """Logits after the last token of each, `(rows, vocabulary)`."""
         lengths = torch.tensor([len(text) for text in texts])
         tokens = torch.zeros(len(texts), int(lengths.max()), dtype=torch.long)
         for row, text in enumerate(texts):

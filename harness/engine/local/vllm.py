@@ -8,8 +8,6 @@ so that a context ends where it ends there. Differences that remain: sampled ans
 drawn by vLLM's own generator, from the same seed per request; of generation_config.json, end tokens and the
 repetition penalty count, and `no_repeat_ngram_size` and `suppress_tokens` do not; the window is two tokens
 shorter.
-
-It does not know suites, nor where answers are kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +29,7 @@ from harness.records import Likelihood, Local, Message, Model, Prompt, Response,
 from harness.thoughts import left_open, marks, tags_of, template_arguments
 
 AT_ONCE = 512
-"""Requests handed to vLLM together. It returns when all are done: more is faster, and later."""
+"""Requests passed to vLLM together. It returns when all are done: more is faster, but answers come later."""
 SEEDS = 2**63
 """vLLM takes seeds below this."""
 ENDED = ("stop", "length")
@@ -78,7 +76,7 @@ class VllmEngine:
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, some hundreds at a time, in order. Prompts are cut as the local engine's.
 
-        The text of a model that thinks is still with its thought.
+        The text of a model that thinks includes its thought.
         """
         window = self._tokens.max_length
         limit = self._tokens.answer_limit(sampling.max_tokens + self._thinking_tokens)
@@ -102,7 +100,7 @@ class VllmEngine:
             yield index, self._likelihood(requests[index], output)
 
     def close(self) -> None:
-        """Let go of the model; vLLM frees the GPU when nothing holds it any more."""
+        """Drop the model; vLLM frees the GPU when nothing refers to it any more."""
         self._llm = None
 
     def _outputs(self, prompts: Sequence[list[int]], asked: Sequence[Any]) -> Iterator[tuple[int, Any]]:
@@ -139,7 +137,7 @@ class VllmEngine:
         )
 
     def _whole(self, response: Response, output: Any, sampling: Sampling, prompt: str) -> Response:
-        """The response with its thought, tags that are special tokens too, up to where its answer is over."""
+        """The response with its thought, its special tags included, up to the end of its answer."""
         ids = list(output.outputs[0].token_ids)
         stopping = StoppingAfterThought(
             self._tokens, sampling.stop, None, tags=self._tags, limit=sampling.max_tokens
@@ -179,7 +177,7 @@ def open_vllm(model: Model, source: Local, *, device: str | None) -> VllmEngine:
         )
     if device not in (None, "cuda"):
         raise UsageError(
-            f"model {model.name!r}: vLLM cannot be told to run on {device!r}; choose a GPU by "
+            f"model {model.name!r}: vLLM does not run on a chosen device ({device!r}); choose a GPU by "
             "CUDA_VISIBLE_DEVICES"
         )
     identity = identify(model)

@@ -1,7 +1,7 @@
-"""A model that computes in float32 for a while, on the weights that it has in 16 bits.
+"""Computing in float32 for a while, on weights in 16 bits.
 
-Every number of 16 bits is one of 32 bits too, so nothing is changed. A layer's weights are widened when it
-begins and dropped when it ends: beside the model there is one layer in float32, not a second model.
+Every 16-bit number is exact in float32, so no weight changes. A layer's weights are widened when it begins
+and dropped when it ends: beside the model there is one layer in float32, not a second model.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Tensors = dict[str, torch.Tensor | None]
 
 @contextmanager
 def computing_in_float32(model: nn.Module) -> Iterator[None]:
-    """Let a model compute in float32. Afterwards, or where it raises, it has the tensors that it had."""
+    """Within it, a model computes in float32. Afterwards, and on errors, it has its own tensors again."""
     with ExitStack() as undone:
         for unit in _units(model, whole=False):
             undone.callback(unit.narrow)
@@ -29,7 +29,7 @@ def computing_in_float32(model: nn.Module) -> Iterator[None]:
 
 
 class _Unit:
-    """What is widened while `module` runs: of a layer all, as its parts may read each other's weights."""
+    """The parts widened while `module` runs: all of a layer, as its parts may read each other's weights."""
 
     def __init__(self, module: nn.Module, parts: list[nn.Module]) -> None:
         self.module = module
@@ -37,7 +37,7 @@ class _Unit:
         self._narrow: list[tuple[Tensors, str, torch.Tensor]] = []
 
     def widen(self, *_: object) -> None:
-        """Put float32 in the place of narrower tensors."""
+        """Replace narrower tensors by float32 ones."""
         for part in self._parts:
             for tensors in (cast(Tensors, part._parameters), part._buffers):
                 for name, tensor in tensors.items():
@@ -46,7 +46,7 @@ class _Unit:
                         tensors[name] = _widened(tensor)
 
     def narrow(self, *_: object) -> None:
-        """Put them back."""
+        """Restore them."""
         while self._narrow:
             tensors, name, tensor = self._narrow.pop()
             tensors[name] = tensor

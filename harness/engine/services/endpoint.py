@@ -5,7 +5,7 @@ Turns go to `/chat/completions`, where the server applies its chat template; a t
 server echoes a prompt with its log-probabilities (`prompt_logprobs`); before the first, it is checked that
 they are right (`prompt_logprobs_check`).
 
-It does not know how a request is tried again (`retrying`), nor what weights answer (`service_identity`).
+`retrying` decides when a request is tried again, `service_identity` what is known of the model.
 """
 
 import json
@@ -30,12 +30,12 @@ from harness.protocols import EngineInfo
 from harness.records import Endpoint, Json, Likelihood, Message, Prompt, Response, Sampling
 
 STOPS = 4
-"""Stop strings that the interface takes. The others cut the answer here."""
+"""Stop strings that the interface accepts. Any others cut the answer here."""
 SEEDS = 2**31
-"""Seeds that every server takes are below this."""
+"""Every server accepts seeds below this."""
 FORMAT = "response_format"
 SCHEMA_STATUSES = (400, 422, 501)
-"""What servers say of a parameter that they do not know or cannot honour."""
+"""HTTP statuses for a parameter that a server does not know or cannot honour."""
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -52,7 +52,7 @@ class _Question:
 
     @property
     def with_short_text(self) -> "_Question":
-        """The same with a short text in the place of its own; the system's turn stays."""
+        """The same request with a short text; the system turn stays."""
         if "prompt" in self.body:
             return replace(self, body={**self.body, "prompt": SHORT_TEXT})
         turns = [
@@ -102,7 +102,7 @@ class EndpointEngine:
 
     @property
     def can_score(self) -> bool:
-        """Whether the server echoes log-probabilities: asked once, when it is first wanted to know.
+        """Whether the server returns a prompt's log-probabilities. It is asked once, when this is first read.
 
         Raises EngineError where the server does not answer at all.
         """
@@ -146,7 +146,7 @@ class EndpointEngine:
 
         ways = {(question.path, prompt.schema) for question, prompt in zip(questions, prompts, strict=True)}
         way = (sampling, frozenset(ways))
-        return self._refusals.told_apart(self._asked(ask, questions), with_short_text, way)
+        return self._refusals.resolved(self._asked(ask, questions), with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
         """Score every pair, as answers arrive. A pair that cannot be scored has a `refused` response.
@@ -233,7 +233,7 @@ class EndpointEngine:
             )
 
     async def _compared(self, post: Post, text: str) -> list[prompt_logprobs_check.Token]:
-        """What the server says of the tokens that it continues a text with; none where it says nothing."""
+        """The server's log-probabilities of its own continuation of a text; empty where it refuses."""
         model = self._source.model
         try:
             continued = await self._sent(post, prompt_logprobs_check.continuation_request(model, text))
@@ -249,7 +249,7 @@ class EndpointEngine:
             return likelihood(body, *pair), tokens_used(body)
 
         try:
-            return await self._insisted(attempt, "".join(pair))
+            return await self._needed(attempt, "".join(pair))
         except RequestRefused as refused:
             return refused.answer
         except (ContentFiltered, Unscorable) as error:
@@ -262,18 +262,18 @@ class EndpointEngine:
             return False
 
     async def _sent(self, post: Post, body: Body) -> Body:
-        """What comes back for a body of `/completions`."""
+        """The reply to a body sent to `/completions`."""
 
         async def attempt() -> tuple[Body, int]:
             answer = await post("/completions", body)
             return answer, tokens_used(answer)
 
-        return await self._insisted(attempt, body["prompt"])
+        return await self._needed(attempt, body["prompt"])
 
-    async def _insisted(self, attempt: Attempt[A], text: str) -> A:
-        """An answer that cannot be done without. Raises EngineError where it never came."""
+    async def _needed(self, attempt: Attempt[A], text: str) -> A:
+        """An answer that the work cannot do without. Raises EngineError where none came."""
         try:
-            return await self._service.insist(attempt, len(text) // CHARACTERS_PER_TOKEN + 1)
+            return await self._service.with_retries(attempt, len(text) // CHARACTERS_PER_TOKEN + 1)
         except GaveUp as error:
             raise self._unanswered(str(error)) from error
 

@@ -1,8 +1,8 @@
 """The engine that asks Google's Gemini interface. The only file that speaks google.generativeai (0.8.6).
 
-Support for that library has ended, which it says whenever it is imported; the warning is silenced here and
-nowhere else. Gemini can also be reached with no extra to install, as an `endpoint` model at its
-OpenAI-compatible address, https://generativelanguage.googleapis.com/v1beta/openai
+Support for that library has ended, and it warns of that whenever it is imported; the warning is silenced here
+and nowhere else. Gemini can also be reached without an extra, as an `endpoint` model at its OpenAI-compatible
+address, https://generativelanguage.googleapis.com/v1beta/openai
 (https://ai.google.dev/gemini-api/docs/openai).
 
 The interface takes turns only, and this version of it takes no seed: a sampled answer is drawn anew whenever
@@ -10,7 +10,7 @@ it is asked, so a resumed run has other samples than an uninterrupted one would 
 continued are refused, because as a user's turn they would be another question. The service's own safety
 settings stay as they are: what they block is a refused answer.
 
-It does not know how a request is tried again (`retrying`), nor what weights answer (`service_identity`).
+`retrying` decides when a request is tried again, `service_identity` what is known of the model.
 """
 
 import asyncio
@@ -54,11 +54,11 @@ with warnings.catch_warnings():
 
 ADDRESS = "https://generativelanguage.googleapis.com"
 STOPS = 5
-"""Stop strings that the interface takes. The others cut the answer here."""
+"""Stop strings that the interface accepts. Any others cut the answer here."""
 ENDED = {"STOP": "end", "MAX_TOKENS": "length"}
 CALLED_TOOLS = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS")
 PER_DAY = "PerDay"
-"""What stands in the name of a quota that is not free again in a while."""
+"""Part of the name of a quota that stays used up for the day."""
 REFUSED = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY")
 
 A = TypeVar("A")
@@ -135,7 +135,7 @@ class GeminiEngine:
 
         way = (sampling, frozenset(prompt.schema for prompt in prompts))
         answers = ask_concurrently(opened, requests, self._source.traffic.concurrency)
-        return self._refusals.told_apart(answers, with_short_text, way)
+        return self._refusals.resolved(answers, with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         """Always refused. Raises ModelError."""
@@ -193,7 +193,7 @@ class GeminiEngine:
         return _response(answer, sampling), answer.usage_metadata.total_token_count
 
     def _complain(self, error: exceptions.GoogleAPICallError, *, with_schema: bool) -> NoReturn:
-        """What an error of the service means: it may mend, one request is refused, or something is wrong."""
+        """What a service's error means: worth a retry, one request is refused, or something is wrong."""
         status, words = error.code, in_short(f"{error.code} {_own_words(error)}".replace(self._key, "…"))
         if status == TOO_MANY_REQUESTS and PER_DAY in str(error.details):
             raise EngineError(
@@ -203,12 +203,12 @@ class GeminiEngine:
         if status in RETRYABLE_STATUSES:
             raise Retryable(words, after=_asked_wait(error)) from error
         about_key = status in (401, 403) or "API key" in words
-        mend = f"the key in the environment variable {self._source.key_env} (`key_env`)"
+        fault = f"the key in the environment variable {self._source.key_env} (`key_env`)"
         if not about_key:
-            mend = "`gemini`, the model's name" if status == 404 else "what is asked of it"
+            fault = "`gemini`, the model's name" if status == 404 else "what is asked of it"
         kind = SchemaRefused if status == 400 and with_schema and not about_key else ModelError
         wrong = kind(
-            f"model {self.name!r}: {self._where} does not answer for {self._source.model!r}: mend {mend} "
+            f"model {self.name!r}: {self._where} does not answer for {self._source.model!r}: correct {fault} "
             f"({words})"
         )
         if status in STATUSES and not about_key:
@@ -217,7 +217,7 @@ class GeminiEngine:
 
 
 def _with_short_text(request: Any) -> Any:
-    """The request with a short text in the place of its own; the system's instruction stays."""
+    """The same request with a short text; the system instruction stays."""
     shortened = genai.protos.GenerateContentRequest(request)
     for turn in shortened.contents:
         turn.parts[0].text = SHORT_TEXT
@@ -244,7 +244,7 @@ def _held_to(schema: str | None) -> dict[str, Any]:
 
 
 def _as_proto(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The interface's subset of JSON schema: types, properties, and texts of which one is to be chosen."""
+    """The interface's subset of JSON schema: types, properties, and enumerations of strings."""
     node: dict[str, Any] = {"type_": schema["type"].upper()}
     if "enum" in schema:
         node |= {"format_": "enum", "enum": schema["enum"]}
@@ -286,7 +286,7 @@ def _response(answer: Any, sampling: Sampling) -> Response:
 
 
 def _guess(request: Any, sampling: Sampling) -> int:
-    """How many tokens a request may use, roughly."""
+    """Roughly how many tokens a request may use."""
     characters = sum(len(part.text) for content in request.contents for part in content.parts)
     return characters // CHARACTERS_PER_TOKEN + 1 + sampling.max_tokens
 
@@ -298,7 +298,7 @@ def _own_words(error: exceptions.GoogleAPICallError) -> str:
 
 
 def _asked_wait(error: exceptions.GoogleAPICallError) -> float | None:
-    """Seconds that the service asks to wait, in its headers or in the error's details."""
+    """Seconds to wait, by the service's headers or the error's details."""
     asked = None if error.response is None else asked_wait(error.response.headers, int(error.code or 0))
     if asked is not None:
         return asked
@@ -308,13 +308,13 @@ def _asked_wait(error: exceptions.GoogleAPICallError) -> float | None:
 
 
 class _Capped:
-    """A reply of which no more is read than may be; raises GaveUp where there is more."""
+    """A reply that is read up to a limit in megabytes; raises GaveUp beyond it."""
 
     def __init__(self, raw: Any, most: float) -> None:
         self._raw, self._most = raw, most
 
     def stream(self, *arguments: Any, **named: Any) -> Iterator[bytes]:
-        """What `requests` reads."""
+        """The chunks that `requests` reads."""
         size = 0
         for chunk in self._raw.stream(*arguments, **named):
             size += len(chunk)
@@ -328,19 +328,19 @@ class _Capped:
 
 
 def _capped(traffic: Traffic, response: Any, *arguments: Any, **named: Any) -> None:
-    """Bound what will be read of a reply whose headers have come."""
+    """Limit how much is read of a reply whose headers have come."""
     response.raw = _Capped(response.raw, traffic.max_reply_megabytes)
 
 
 async def _in_a_thread(call: Callable[[], A]) -> A:
-    """What a call gives that blocks. Its thread never holds the program back: nobody waits for its end."""
+    """The result of a blocking call, made in a daemon thread, which never keeps the program from ending."""
     outcome: Future[A] = Future()
 
     def work() -> None:
         outcome.set_running_or_notify_cancel()
         try:
             answer = call()
-        except BaseException as error:  # noqa: BLE001 - it is handed on to whoever waits, not swallowed
+        except BaseException as error:  # noqa: BLE001 - it is passed on to the caller, not swallowed
             outcome.set_exception(error)
         else:
             outcome.set_result(answer)

@@ -1,7 +1,7 @@
-"""What an OpenAI-compatible server's JSON says: a text, why it ended, and what it cost.
+"""The answer in an OpenAI-compatible server's JSON: a text, why it ended, and what it cost.
 
-An answer that is not built as the interface says is Retryable, as one that broke off on its way is: servers
-give both when they stumble. It does not know how a server is reached.
+A reply that does not have the interface's form is Retryable, as one that broke off is: overloaded servers
+send both.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from harness.thoughts import ENDED_WITHIN, OUT_OF_TOKENS, cut_at_stops, joined
 
 Body = Mapping[str, Any]
 REASONING = ("reasoning_content", "reasoning")
-"""Where servers put a thought that they set apart: SGLang, DeepSeek and older vLLM; vLLM and OpenRouter."""
+"""Fields of a separated thought: SGLang, DeepSeek and older vLLM; vLLM and OpenRouter."""
 TEXTS = ("text", "output_text")
 """Kinds of parts whose text is the answer's."""
 THINKING = "thinking"
@@ -24,7 +24,7 @@ THINKING = "thinking"
 def response_of(body: Body, sampling: Sampling) -> Response:
     """The answer in the body of either interface, cut before the first stop string.
 
-    A thought that the server did not set apart is still in its text, which then is whole.
+    A text that still holds a thought, since the server did not separate it, is not cut.
     """
     choice = _choice(body)
     message = choice.get("message", choice)  # plain completions have the text in the choice itself
@@ -82,7 +82,7 @@ def _thought(content: object) -> str | None:
 
 
 def _why_no_text(message: Mapping[str, Any], finish_reason: object) -> str:
-    """What a server gave in the place of a text. Asked again it would give the same, and be paid again."""
+    """Why there is no text. A retry would give the same, and be paid again."""
     if _calls_tools(message):
         return "the model called tools and wrote no text"
     return f"the server gave no text (finish_reason {finish_reason!r})"

@@ -1,4 +1,4 @@
-"""Log-likelihoods from a server that echoes a prompt with the log-probabilities of its tokens.
+"""Log-likelihoods from a server that returns the log-probabilities of a prompt's tokens (`echo`).
 
 The boundary between context and continuation follows lm-eval's rule as far as what comes back allows:
 spaces at the context's end belong to the continuation, and the continuation's tokens are those that begin at
@@ -11,8 +11,7 @@ tokenizers spell a word without the space before it, and a token that is a part 
 its own. So texts are compared without spaces, and the boundary is looked for from the end, from the start,
 and by the offsets, in turn; where none of them fits, the pair is refused rather than guessed.
 
-What a server echoes is compared with what it generates before it is believed: see
-`harness.engine.services.prompt_logprobs_check`. It does not know how a server is reached.
+What a server echoes is compared with what it generates before it is used: see `prompt_logprobs_check`.
 """
 
 import math
@@ -29,7 +28,7 @@ from harness.records import Likelihood
 
 
 class Unscorable(EngineError):
-    """A pair that cannot be scored from an echo. Never leaves the engines."""
+    """A pair that cannot be scored from an echoed prompt. It never leaves the engines."""
 
 
 TRIAL = "one two three four"

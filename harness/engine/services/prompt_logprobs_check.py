@@ -2,10 +2,10 @@
 
 Not every server's are: llama-cpp-python 0.3.36 gives every token the log-probability of the place after it.
 So a server first continues some texts greedily, with log-probabilities, and then echoes each text with its
-continuation. What it says of a token must be the same both times, but for rounding and for the noise of
+continuation. A token's log-probability must be the same both times, but for rounding and for the noise of
 computing one token at a time or many at once: a few hundredths in bfloat16.
 
-Tokens that the model is sure of say little, for any model is sure of them; so some must be less sure.
+Tokens of high probability prove little, since other models are as sure of them; so some must be less sure.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,7 @@ MOST = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """What a server says of a token of its own: when it generated it, and when it echoed it."""
+    """A token that a server generated, with its log-probability then and when it was echoed."""
 
     before: str
     """The text that it continues."""
@@ -107,7 +107,7 @@ def compared(continued: Mapping[str, Any], echoed: Mapping[str, Any], text: str)
 
 
 def doubt(tokens: Sequence[Token]) -> str | None:
-    """Why what was echoed is not to be believed; None where it is as it was generated."""
+    """Why the echoed log-probabilities cannot be used; None where they are those of generation."""
     unsure = [token for token in tokens if token.is_unsure]
     if len(tokens) < NEEDED or len(unsure) < NEEDED_UNSURE:
         return (

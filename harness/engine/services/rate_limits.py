@@ -1,10 +1,8 @@
-"""Rate limits: how many requests and tokens a minute a service allows.
+"""Rate limits: how many requests and tokens per minute a service allows.
 
-Each limit is spread evenly: what is used up now moves the earliest moment of the next request, so that no
-minute holds more than the limit, and nothing comes in bursts. Tokens are known only afterwards: a request
-reserves what it may use, and gives back what it did not.
-
-It does not know what is asked. Several event loops may use it at once.
+Each limit is spread evenly: every use delays the earliest start of the next request, so that no minute
+exceeds the limit and there are no bursts. Tokens are known only afterwards: a request reserves what it may
+use, and releases what it did not. Several event loops may share the limits.
 """
 
 import asyncio
@@ -41,19 +39,19 @@ class RealClock:
 
 
 class RateLimit:
-    """So many units a minute."""
+    """A number of units per minute."""
 
     def __init__(self, per_minute: int) -> None:
         self._seconds = 60 / per_minute
         self.free = 0.0
-        """The moment from which the next may start."""
+        """The moment at which the next request may start, in seconds of the clock."""
 
     def take(self, start: float, units: float) -> None:
-        """Somebody starts at this moment, and uses so many."""
+        """A request starts at this moment, and uses `units`."""
         self.free = start + units * self._seconds
 
-    def give_back(self, units: float) -> None:
-        """Units that were taken and not used; fewer than none are owed."""
+    def release(self, units: float) -> None:
+        """Release units that were taken and not used; a negative number takes more."""
         self.free -= units * self._seconds
 
 
@@ -70,11 +68,11 @@ class RateLimits:
         self._lock = Lock()
 
     async def admit(self, tokens: int) -> None:
-        """Wait until a request that may use so many tokens is allowed."""
+        """Wait until a request that may use this many tokens may start."""
         start = self._reserve(tokens)
         while (wait := start - self._clock.now()) > 0:
             await self._clock.sleep(wait)
-            if self._held > start:  # everybody was held meanwhile: a new place, behind that
+            if self._held > start:  # all were held meanwhile: reserve again, after that
                 start = self._reserve(tokens)
 
     def _reserve(self, tokens: int) -> float:
@@ -86,12 +84,12 @@ class RateLimits:
         return start
 
     def settle(self, reserved: int, used: int) -> None:
-        """A request has used so many of the tokens that it had reserved."""
+        """Correct a reservation of tokens to those that the request used."""
         if self._tokens is not None:
             with self._lock:
-                self._tokens.give_back(reserved - used)
+                self._tokens.release(reserved - used)
 
     def hold(self, seconds: float) -> None:
-        """Admit nobody for so long: the service has asked for it."""
+        """Start no request for so many seconds, as the service asked."""
         with self._lock:
             self._held = max(self._held, self._clock.now() + seconds)

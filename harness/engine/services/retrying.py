@@ -1,11 +1,9 @@
-"""Asking a service over a network: what may be better next time is tried again, so often and no more.
+"""Asking a service over a network, with a limited number of retries for errors that may pass (`Retryable`).
 
-Waits double from one try to the next, with jitter, so that many requests do not come back together; a service
-that says how long to wait (Retry-After) is waited for, and nobody else asks it meanwhile. A request that was
-never answered becomes a failed answer, which is data. A service that answers nobody any more ends the work,
-which resumes.
-
-It does not know how a service is spoken to, nor which of its errors may mend: that comes as `Retryable`.
+Waits double from one try to the next, with jitter, so that many requests do not come back together. Where a
+service says how long to wait (Retry-After), all requests wait for it. A request that was never answered
+becomes a failed answer, which is data. A service that answers no request any more ends the work, which can be
+resumed.
 """
 
 import random
@@ -34,7 +32,7 @@ SHOWN = 300
 
 
 class Retryable(Exception):
-    """A try that failed in a way that may be better next time. Never leaves the engines."""
+    """A try that failed in a way that may pass. It never leaves the engines."""
 
     def __init__(self, reason: str, *, after: float | None = None) -> None:
         self.reason, self.after = reason, after
@@ -43,11 +41,11 @@ class Retryable(Exception):
 
 
 class GaveUp(Exception):
-    """Every try has failed, or no other would do better; the message is why. Never leaves the engines."""
+    """Every try has failed, or no other would succeed; the message is why. It never leaves the engines."""
 
 
 class Service:
-    """A service that is asked within its limits and with patience.
+    """A service that is asked within its rate limits, with retries.
 
     `name` is the model's, `where` the address that messages show.
     """
@@ -65,16 +63,16 @@ class Service:
         self._failures = 0
 
     async def response(self, attempt: Attempt[Response], tokens: int) -> Response:
-        """The answer, or the failed one that says why there is none. Raises EngineError as `insist` does."""
+        """The answer, or the failed one that says why there is none. Raises EngineError, too."""
         try:
-            return await self.insist(attempt, tokens)
+            return await self.with_retries(attempt, tokens)
         except GaveUp as error:
             return Response(text="", stopped="failed", reason=str(error))
 
-    async def insist(self, attempt: Attempt[A], tokens: int) -> A:
-        """What the attempt gives, tried again where that may help. `tokens` is what it may use.
+    async def with_retries(self, attempt: Attempt[A], tokens: int) -> A:
+        """The attempt's result, with retries. `tokens` is how many it may use.
 
-        Raises GaveUp; EngineError where so many requests in a row failed that nobody is answered any more.
+        Raises GaveUp; EngineError where so many requests in a row failed that the service seems gone.
         """
         try:
             answer = await self._tried(attempt, tokens)
@@ -106,7 +104,7 @@ class Service:
             retries += 1
 
     def _wait(self, retries: int, error: Retryable) -> float:
-        """Seconds before the next try. What the service asks for holds for everybody."""
+        """Seconds before the next try. A wait that the service asks for holds for all requests."""
         usual = min(LONGEST_WAIT, FIRST_WAIT * 2.0**retries) * random.uniform(0.5, 1)
         if error.after is None:
             return usual

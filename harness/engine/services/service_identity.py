@@ -1,8 +1,8 @@
-"""What can be known of a model behind a service without reaching it: who it is said to be, and the key.
+"""The identity of a model behind a service, which is known without reaching it, and its key.
 
-A service's model is its address, its name and how it is spoken to; the key is no part of it. It does not know
-the weights: where a service changes them under the same name, kept answers are of the old ones, and nothing
-shows it.
+The identity is the service's address, the model's name and the kind of interface; the key is no part of it.
+The weights are not known: where a service changes them under the same name, stored answers are of the old
+ones, and nothing shows it.
 """
 
 import hashlib

@@ -61,7 +61,7 @@ def test_a_file_answers_as_the_folder_that_it_was_made_from(llama: Path, file: P
     assert expected[0].logprob == pytest.approx(found[0].logprob, abs=1e-4)
     assert texts[0] == texts[1]
     assert "<turn>user\nName a tool.<end>" in single.render(TURN)
-    assert {"gguf": "F32", "dtype": "float32"}.items() <= single.description.items()
+    assert {"gguf": "F32", "dtype": "float32"}.items() <= single.info.description.items()
     model = single._network._model
     assert not hasattr(model, "hf_quantizer")
     assert not hasattr(model.config, "quantization_config")

@@ -73,9 +73,7 @@ def test_a_template_that_leaves_system_turns_out_is_no_way_to_put_one() -> None:
 def test_a_model_that_takes_no_turns_has_no_system_prompt() -> None:
     """It is found before anything is loaded."""
     model = Model(name="m", source=Local(path="p"), system="Be brief.")
-    with pytest.raises(
-        ModelError, match="'m': `system` is put before turns, and the model has no chat templ"
-    ):
+    with pytest.raises(ModelError, match="'m': `system` precedes turns, and the model has no chat templ"):
         as_asked(Identity(fingerprint="f", chat_template=None), model)
 
 

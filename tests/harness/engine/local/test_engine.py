@@ -406,7 +406,7 @@ def test_other_failures_are_not_swallowed(llama_folder: Path, monkeypatch: pytes
 
 def test_a_run_can_record_the_engine(llama: Engine) -> None:
     """Device, dtype, size, window, attention, threads and batch sizes are there, as JSON."""
-    described = json.loads(json.dumps(llama.description))
+    described = json.loads(json.dumps(llama.info.description))
 
     assert {"engine": "local", "device": "cpu", "dtype": "float32", "threads": 1, "max_length": 256} == {
         key: described[key] for key in ("engine", "device", "dtype", "threads", "max_length")

@@ -505,7 +505,7 @@ WRONG: dict[int, str] = {
     400: "refuses every request",
     401: r"does not accept the key in the environment variable SERVED_KEY \(`key_env`\)",
     403: r"does not accept the key in the environment variable SERVED_KEY \(`key_env`\)",
-    404: "knows no model 'm' there: mend `model` or `endpoint`",
+    404: "knows no model 'm' there: correct `model` or `endpoint`",
     413: "refuses every request",
     422: "refuses every request",
     301: "will not answer this request",

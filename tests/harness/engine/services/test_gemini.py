@@ -197,10 +197,10 @@ def test_a_service_that_is_not_there(server: ModelServer) -> None:
 
 
 WRONG: dict[int, str] = {
-    400: "mend what is asked of it",
-    401: r"mend the key in the environment variable GEMINI_API_KEY \(`key_env`\)",
-    403: r"mend the key in the environment variable GEMINI_API_KEY \(`key_env`\)",
-    404: "mend `gemini`, the model's name",
+    400: "correct what is asked of it",
+    401: r"correct the key in the environment variable GEMINI_API_KEY \(`key_env`\)",
+    403: r"correct the key in the environment variable GEMINI_API_KEY \(`key_env`\)",
+    404: "correct `gemini`, the model's name",
 }
 
 
@@ -256,7 +256,7 @@ def test_what_will_not_mend_is_told(server: ModelServer, code: int) -> None:
 def test_a_wrong_key_is_said_by_400_too(server: ModelServer) -> None:
     """As Google does."""
     server.wrong = lambda asked: status(400, "API key not valid. Please pass a valid API key.")
-    with pytest.raises(ModelError, match="mend the key in the environment variable GEMINI_API_KEY"):
+    with pytest.raises(ModelError, match="correct the key in the environment variable GEMINI_API_KEY"):
         answers(engine(server), "a")
 
 
@@ -381,7 +381,7 @@ def test_a_refused_schema_is_told_apart(server: ModelServer) -> None:
         list(engine(server).generate([turn("hi")], GREEDY))
     assert not isinstance(caught.value, SchemaRefused)
     server.wrong = lambda asked: status(400, "API key not valid")
-    with pytest.raises(ModelError, match="mend the key") as caught:
+    with pytest.raises(ModelError, match="correct the key") as caught:
         list(engine(server).generate([held], GREEDY))
     assert not isinstance(caught.value, SchemaRefused)
 

@@ -131,9 +131,9 @@ def test_a_service_that_answers_nobody_ends_the_work() -> None:
 
 
 def test_an_answer_that_cannot_be_done_without() -> None:
-    """`insist` says that it gave up instead of making data of it."""
+    """`with_retries` says that it gave up instead of making data of it."""
     with pytest.raises(GaveUp, match="busy"):
-        asyncio.run(service(FakeClock(), retries=1).insist(Trying(*[Retryable("busy")] * 2), 1))
+        asyncio.run(service(FakeClock(), retries=1).with_retries(Trying(*[Retryable("busy")] * 2), 1))
 
 
 def test_tokens_that_were_used_take_the_place_of_the_guess() -> None:
