@@ -39,18 +39,12 @@ class UnloadedEngine:
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where no template can be read here, or it refuses these turns."""
-        from harness.engine.local.chat import render  # noqa: PLC0415 - transformers takes seconds to import
+        from harness.engine.local.chat import ChatRenderer  # noqa: PLC0415 - transformers takes seconds to import
 
-        own = self._identity.chat_template
+        model, own = self._model, self._identity.chat_template
         template = None if own == SERVED_TEMPLATE else own
-        return render(
-            self._tokenizer,
-            template,
-            messages,
-            name=self._model.name,
-            open_turn=open_turn,
-            arguments=template_arguments(self._model),
-        )
+        chat = ChatRenderer(self._tokenizer, template, model.name, template_arguments(model))
+        return chat.render(messages, open_turn=open_turn)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Refused: raises EngineError."""

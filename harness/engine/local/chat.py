@@ -5,6 +5,7 @@ A template that reads the clock gets the same date on every day (`FIXED_DATE`).
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, cast
 
@@ -16,8 +17,6 @@ from harness.engine.hub import first_line
 from harness.engine.identity import FIXED_DATE
 from harness.errors import ModelError
 from harness.records import Json, Message, Prompt
-
-NOTHING: Mapping[str, Json] = {}
 
 BY_TEMPLATES = (
     TemplateError,
@@ -37,82 +36,55 @@ A template is compiled to Python, so that a division by zero, a list plus a stri
 """
 
 
-def render(
-    tokenizer: PreTrainedTokenizerBase,
-    template: str | None,
-    messages: Sequence[Message],
-    *,
-    name: str,
-    open_turn: bool = True,
-    arguments: Mapping[str, Json] = NOTHING,
-) -> str:
-    """See `Engine.render`. `arguments` are the template's, besides the turns.
+@dataclass(frozen=True, slots=True)
+class ChatRenderer:
+    """A tokenizer with the chat template in effect.
 
-    Raises ModelError where there is no template, or it refuses these turns.
+    Its methods raise ModelError where there is no template, or where it refuses the turns.
     """
-    return _rendered(
-        tokenizer,
-        template,
-        messages,
-        name=name,
-        opens=open_turn,
-        goes_on=not open_turn,
-        arguments=arguments,
-    )
 
+    tokenizer: PreTrainedTokenizerBase
+    template: str | None
+    name: str
+    """The model's, for messages."""
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    """The template's, besides the turns."""
 
-def closed_turns(
-    tokenizer: PreTrainedTokenizerBase, template: str | None, messages: Sequence[Message], *, name: str
-) -> str:
-    """A whole conversation, whose last turn the template closes. Raises as `render` does."""
-    return _rendered(tokenizer, template, messages, name=name, opens=False, goes_on=False)
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        """See `Engine.render`."""
+        return self._rendered(messages, opens=open_turn, goes_on=not open_turn)
 
+    def closed(self, messages: Sequence[Message]) -> str:
+        """A whole conversation, whose last turn the template closes."""
+        return self._rendered(messages, opens=False, goes_on=False)
 
-def prompt_text(
-    tokenizer: PreTrainedTokenizerBase,
-    template: str | None,
-    prompt: Prompt,
-    *,
-    name: str,
-    arguments: Mapping[str, Json] = NOTHING,
-) -> str:
-    """The text to be continued: a text as it is, or turns rendered. Raises as `render` does."""
-    if isinstance(prompt.content, str):
-        return prompt.content
-    open_turn = prompt.content[-1].role != "assistant"
-    return render(tokenizer, template, prompt.content, name=name, open_turn=open_turn, arguments=arguments)
+    def text(self, prompt: Prompt) -> str:
+        """The text to be continued: a text as it is, or turns rendered."""
+        if isinstance(prompt.content, str):
+            return prompt.content
+        return self.render(prompt.content, open_turn=prompt.content[-1].role != "assistant")
 
-
-def _rendered(
-    tokenizer: PreTrainedTokenizerBase,
-    template: str | None,
-    messages: Sequence[Message],
-    *,
-    name: str,
-    opens: bool,
-    goes_on: bool,
-    arguments: Mapping[str, Json] = NOTHING,
-) -> str:
-    """`opens`: with the header of the assistant's next turn; `goes_on`: without the last turn's end."""
-    if template is None:
-        raise ModelError(f"{name}: the model has no chat template, so it cannot be asked in turns")
-    try:
-        rendered = tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.content} for message in messages],
-            chat_template=template,
-            tokenize=False,
-            add_generation_prompt=opens,
-            continue_final_message=goes_on,
-            strftime_now=FIXED_DATE.strftime,
-            **cast("dict[str, Any]", arguments),
-        )
-    except BY_TEMPLATES as error:
-        raise ModelError(
-            f"{name}: its chat template cannot render these turns: {template_error(error)}; correct it, "
-            "give the model another (`chat_template` in harness.toml), or ask without one (the suite's "
-            "`chat_template = false`)"
-        ) from error
-    return cast(str, rendered)
+    def _rendered(self, messages: Sequence[Message], *, opens: bool, goes_on: bool) -> str:
+        """`opens`: with the header of the assistant's next turn; `goes_on`: without the last turn's end."""
+        if self.template is None:
+            raise ModelError(f"{self.name}: the model has no chat template, so it cannot be asked in turns")
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                [{"role": message.role, "content": message.content} for message in messages],
+                chat_template=self.template,
+                tokenize=False,
+                add_generation_prompt=opens,
+                continue_final_message=goes_on,
+                strftime_now=FIXED_DATE.strftime,
+                **cast("dict[str, Any]", self.arguments),
+            )
+        except BY_TEMPLATES as error:
+            raise ModelError(
+                f"{self.name}: its chat template cannot render these turns: {template_error(error)}; correct "
+                "it, give the model another (`chat_template` in harness.toml), or ask without one (the "
+                "suite's `chat_template = false`)"
+            ) from error
+        return cast(str, rendered)
 
 
 def template_error(error: Exception) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from transformers import PreTrainedTokenizerBase
 
 from harness.engine.identity import LocalIdentity, identify
-from harness.engine.local.chat import prompt_text, render
+from harness.engine.local.chat import ChatRenderer
 from harness.engine.local.decoding import GenerationBudget, GenerationRequest
 from harness.engine.local.generation import continue_prompts
 from harness.engine.local.loading import load
@@ -44,7 +44,7 @@ class LocalEngine:
         self.name = network.name
         self._network = network
         self._identity = identity
-        self._arguments = template_arguments(model)
+        self._chat = ChatRenderer(tokenizer, identity.chat_template, self.name, template_arguments(model))
         self._tags = tags_of(model) if identity.thinks else ()
         self._thinking_tokens = model.thinking_tokens or 0
         self._tokens = Tokens(tokenizer, max_length(network, tokenizer), visible=marks(self._tags))
@@ -72,14 +72,7 @@ class LocalEngine:
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where there is no template, or it refuses these turns."""
-        return render(
-            self._tokens.tokenizer,
-            self._identity.chat_template,
-            messages,
-            name=self.name,
-            open_turn=open_turn,
-            arguments=self._arguments,
-        )
+        return self._chat.render(messages, open_turn=open_turn)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, longest first. The text of a model that thinks includes its thought.
@@ -87,7 +80,7 @@ class LocalEngine:
         A prompt is cut from the left to leave room for `max_tokens`, as lm-eval does. Where the window has
         no such room at all, prompt and answer get half of it each.
         """
-        texts = [self._text(prompt) for prompt in prompts]
+        texts = [self._chat.text(prompt) for prompt in prompts]
         window = self._tokens.max_length
         limit = self._tokens.answer_limit(sampling.max_tokens + self._thinking_tokens)
         requests = [
@@ -114,10 +107,6 @@ class LocalEngine:
     def close(self) -> None:
         """Free the weights' memory."""
         self._network.close()
-
-    def _text(self, prompt: Prompt) -> str:
-        tokenizer, template = self._tokens.tokenizer, self._identity.chat_template
-        return prompt_text(tokenizer, template, prompt, name=self.name, arguments=self._arguments)
 
 
 def open_local(model: Model, source: Local, *, device: str | None) -> LocalEngine:

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from harness.engine.identity import LocalIdentity, identify
-from harness.engine.local.chat import closed_turns
+from harness.engine.local.chat import ChatRenderer
 from harness.engine.local.loading import load_errors, load_tokenizer, place_of
 from harness.engine.local.network import is_out_of_memory, window_of
 from harness.errors import EngineError, ModelError, UsageError
@@ -62,6 +62,7 @@ class RewardEngine:
         self._model: PreTrainedModel | None = model
         self._tokenizer = tokenizer
         self._identity = identity
+        self._chat = ChatRenderer(tokenizer, identity.chat_template, name)
         self._device = device
         self._window = window_of(model.config, tokenizer)
         self._pads = model.config.get_text_config().pad_token_id is not None
@@ -85,7 +86,7 @@ class RewardEngine:
         """Turns as the model reads them, the last one closed. Raises ModelError for an open turn."""
         if open_turn:
             raise ModelError(f"{self.name}: a reward model rates answers, and answers nothing itself")
-        return closed_turns(self._tokenizer, self._identity.chat_template, messages, name=self.name)
+        return self._chat.closed(messages)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """The score of every conversation, as a number, longest first. `sampling` changes nothing.

@@ -19,7 +19,7 @@ from vllm import LLM, SamplingParams, __version__
 
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity, identify
-from harness.engine.local.chat import prompt_text, render
+from harness.engine.local.chat import ChatRenderer
 from harness.engine.local.stopping import AnswerProgress, StoppingAfterThought
 from harness.engine.local.tokens import ScoringRequest, Tokens
 from harness.engine.rules import request_seed
@@ -42,7 +42,7 @@ class VllmEngine:
 
     def __init__(self, name: str, llm: Any, tokens: Tokens, identity: LocalIdentity, model: Model) -> None:
         self.name = name
-        self._arguments = template_arguments(model)
+        self._chat = ChatRenderer(tokens.tokenizer, identity.chat_template, name, template_arguments(model))
         self._tags = tags_of(model) if identity.thinks else ()
         self._thinking_tokens = model.thinking_tokens or 0
         self._llm, self._tokens, self._identity = llm, tokens, identity
@@ -64,14 +64,7 @@ class VllmEngine:
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as text. Raises ModelError where there is no template, or it refuses these turns."""
-        return render(
-            self._tokens.tokenizer,
-            self._identity.chat_template,
-            messages,
-            name=self.name,
-            open_turn=open_turn,
-            arguments=self._arguments,
-        )
+        return self._chat.render(messages, open_turn=open_turn)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, some hundreds at a time, in order. Prompts are cut as the local engine's.
@@ -80,7 +73,7 @@ class VllmEngine:
         """
         window = self._tokens.max_length
         limit = self._tokens.answer_limit(sampling.max_tokens + self._thinking_tokens)
-        texts = [self._text(prompt) for prompt in prompts]
+        texts = [self._chat.text(prompt) for prompt in prompts]
         cut = self._tokens.prompts(texts, window - limit)
         asked = [
             self._decoding(sampling, limit, request_seed(sampling, text, prompt.draw) % SEEDS)
@@ -148,10 +141,6 @@ class VllmEngine:
         whole = replace(response, text=text, completion_tokens=len(ids))
         ended = stopped or (over == len(ids) and response.stopped == "end")
         return replace(whole, stopped="end" if ended else "length")
-
-    def _text(self, prompt: Prompt) -> str:
-        tokenizer, template = self._tokens.tokenizer, self._identity.chat_template
-        return prompt_text(tokenizer, template, prompt, name=self.name, arguments=self._arguments)
 
     def _likelihood(self, request: ScoringRequest, output: Any) -> Likelihood:
         """From vLLM's log-probabilities at each place of the prompt: of its token, and of the likeliest."""

@@ -4,7 +4,7 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 from trl.data_utils import apply_chat_template
 
-from harness.engine.local.chat import fixed_clock, render
+from harness.engine.local.chat import ChatRenderer, fixed_clock
 from harness.errors import ModelError
 from harness.records import Message
 from tests.tiny_models import tiny_tokenizer
@@ -53,7 +53,7 @@ def test_whatever_a_template_raises_is_an_error_of_the_model(
     """With the model, the template's words and what to do, in evaluation and in training."""
     template, words = BREAKING[kind]
     with pytest.raises(ModelError, match="m: its chat template cannot render these turns: ") as raised:
-        render(tokenizer, template, TURN, name="m")
+        ChatRenderer(tokenizer, template, "m").render(TURN)
     assert words in str(raised.value)
     assert "`chat_template` in harness.toml" in str(raised.value)
 
@@ -78,7 +78,7 @@ def test_a_template_reads_the_same_date_on_every_day(
         by_trl = apply_chat_template({"prompt": turns}, learning)["prompt"]
 
     expected = "Today Date: 26 Jul 2024 a saw"
-    assert expected == render(tokenizer, dated, TURN, name="m") == by_trl
+    assert expected == ChatRenderer(tokenizer, dated, "m").render(TURN) == by_trl
     assert expected in learning.decode(prompt_ids(learning, turns, chat=True))
 
 
