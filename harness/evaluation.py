@@ -91,7 +91,7 @@ def rescore(run: Run, model: Model, suite: Suite, engine: Engine, store: Store) 
 
 def _keep(run: Run, model: Model, engine: Engine, store: Store, rows: Iterable[Row]) -> Run:
     known = _way_of_scoring(store, model, run)
-    about = {key: value for key, value in engine.description.items() if key != SCORING}
+    about = {key: value for key, value in engine.info.description.items() if key != SCORING}
     started = replace(run, started=_now(), environment={**environment(), "engine": about})
     _keep_model(store, model, run, engine, known)
     store.begin_run(started)
@@ -115,8 +115,9 @@ def _keep(run: Run, model: Model, engine: Engine, store: Store, rows: Iterable[R
 
 def _keep_model(store: Store, model: Model, run: Run, engine: Engine, known: Mapping[str, Json]) -> None:
     """Keep what the engine says, and of its way of scoring what was known where it has not scored."""
-    description = {**known, **engine.description}
-    store.keep_model(model.name, run.fingerprint, asdict(model.source), description, engine.chat_template)
+    info = engine.info
+    description = {**known, **info.description}
+    store.keep_model(model.name, run.fingerprint, asdict(model.source), description, info.chat_template)
 
 
 def _way_of_scoring(store: Store, model: Model, run: Run) -> dict[str, Json]:

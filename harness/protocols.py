@@ -3,48 +3,49 @@
 They stand on the second floor because both sides need them: a suite drives an engine, so that official
 frameworks, which insist on driving, can be suites too. Members are properties, because frozen dataclasses
 would not match plain attributes.
-
-It does not know any engine or any suite.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness.records import Json, Likelihood, Message, Metric, Prompt, Response, Row, Sampling
 
 SERVED_TEMPLATE = "applied by the server"
-"""The `chat_template` of an engine that is given turns as they are, and whose service applies a template that
-nobody here can read. Turns can then be continued and not rendered."""
+"""The chat template of an engine that sends turns as they are to a service that applies its own template.
+Turns can then be continued, but not rendered here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """Who answers, as far as it is known without asking."""
+
+    fingerprint: str
+    """Hash of what the answers depend on: weights, tokenizer, chat template, adapter, dtype."""
+    chat_template: str | None = None
+    """The template's source text; SERVED_TEMPLATE; None where the model cannot be asked in turns."""
+    description: Mapping[str, Json] = field(default_factory=dict)
+    """What a run records about the engine: device, dtype, parameters, maximum length, attention, …"""
 
 
 class Engine(Protocol):
     """Something that answers. Answers come as they are ready, each with the index of its request."""
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of what the answers depend on: weights, tokenizer, chat template, adapter, dtype."""
-        ...
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """What a run records about the engine: device, dtype, parameters, maximum length, attention, …"""
+    def info(self) -> EngineInfo:
+        """Who answers. Reading it asks nothing; its description may grow while the engine works."""
         ...
 
     @property
     def can_score(self) -> bool:
-        """Whether `loglikelihood` works; an endpoint without prompt log-probabilities cannot."""
-        ...
-
-    @property
-    def chat_template(self) -> str | None:
-        """The template's source text; SERVED_TEMPLATE; None where the model cannot be asked in turns."""
+        """Whether `loglikelihood` works. It is no part of `info`, since a server may have to be asked."""
         ...
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as the text the model reads.
 
         `open_turn` True ends with the header of the assistant's next turn; False leaves the last
-        message open, to be continued. Raises ModelError where there is no template to be read here.
+        message open, to be continued. Raises ModelError where no template can be read here.
         """
         ...
 
@@ -60,7 +61,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back the memory the model holds."""
+        """Free the memory the model holds."""
         ...
 
 

@@ -20,7 +20,7 @@ from hashlib import sha256
 from typing import Any, Generic, TypeVar, cast
 
 from harness.errors import AnswersMissing
-from harness.protocols import Engine
+from harness.protocols import Engine, EngineInfo
 from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
 from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, key_of
 
@@ -131,20 +131,12 @@ class _Recorded:
     ask_refused: bool = False
 
     @property
-    def fingerprint(self) -> str:
-        return self.engine.fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        return self.engine.description
+    def info(self) -> EngineInfo:
+        return self.engine.info
 
     @property
     def can_score(self) -> bool:
         return self.engine.can_score
-
-    @property
-    def chat_template(self) -> str | None:
-        return self.engine.chat_template
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         return self.engine.render(messages, open_turn=open_turn)
@@ -154,7 +146,8 @@ class _Recorded:
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         requests = [generation(prompt, sampling) for prompt in prompts]
-        keys = [answer_key(self.fingerprint, request) for request in requests]
+        fingerprint = self.info.fingerprint
+        keys = [answer_key(fingerprint, request) for request in requests]
         return self._answers(
             keys, requests, lambda new: self.engine.generate([prompts[i] for i in new], sampling)
         )
@@ -162,7 +155,7 @@ class _Recorded:
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
         requests = [scoring(*pair) for pair in pairs]
         return self._answers(
-            scoring_keys(self.fingerprint, pairs),
+            scoring_keys(self.info.fingerprint, pairs),
             requests,
             lambda new: self.engine.loglikelihood([pairs[i] for i in new]),
         )
@@ -195,7 +188,7 @@ class _Recorded:
         self, new: Mapping[str, int], requests: Sequence[dict[str, Json]], ask: Ask[A]
     ) -> Iterator[tuple[str, A]]:
         """Answers from the engine. Whenever one is yielded, all that came so far are committed."""
-        keys = list(new)
+        keys, fingerprint = list(new), self.info.fingerprint
         waiting = _Waiting[A](self.store)
         try:
             for number, answer in ask(list(new.values())):
@@ -204,9 +197,7 @@ class _Recorded:
                     yield from waiting.commit()
                     yield key, replace(answer, key="")
                     continue
-                kept = KeptAnswer(
-                    key=key, fingerprint=self.fingerprint, request=requests[new[key]], answer=answer
-                )
+                kept = KeptAnswer(key=key, fingerprint=fingerprint, request=requests[new[key]], answer=answer)
                 waiting.add(kept)
                 yield from waiting.written()
                 if waiting.due:
@@ -233,7 +224,7 @@ class _Recalled(_Recorded):
 class _Located(_Recorded):
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         for index, prompt in enumerate(prompts):
-            key = answer_key(self.fingerprint, generation(prompt, sampling))
+            key = answer_key(self.info.fingerprint, generation(prompt, sampling))
             yield index, Response(text="", stopped="failed", reason=key)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:

@@ -194,15 +194,6 @@ class Message:
     content: str
 
 
-def as_text(prompt: str | tuple[Message, ...]) -> str:
-    """A prompt as one text; turns, where there are several, each with who speaks."""
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1:
-        return prompt[0].content
-    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in prompt)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """What a model is asked to continue."""

@@ -5,7 +5,7 @@ which only `final` is the answer. A chat template can open the thought in the pr
 closing tag alone. Tags anywhere else are part of the answer: a model may explain them.
 
 The tags are those of chat templates and of the parsers of vLLM 0.23 and llama.cpp; a model's section can name
-others (`thinking_tags`). It does not know engines, nor where texts are kept.
+others (`thinking_tags`).
 """
 
 import re

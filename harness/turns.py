@@ -1,4 +1,4 @@
-"""Turns of conversations as the field writes them: who speaks, and the text that is said.
+"""Turns of conversations as the field writes them: who speaks, and the text; and how prompts become turns.
 
     {"role": "user", "content": "…"}                               OpenAI's, and most others'
     {"role": "user", "content": [{"type": "text", "text": "…"}]}   its parts, which are joined as they are
@@ -7,12 +7,12 @@
 `developer` is OpenAI's newer name for `system` and is read as that, so that templates which know only the
 older one render it. A turn's other keys (`name`, `weight`, …) are not read, but for calls of tools: a turn
 that makes some says more than its text, and is refused.
-
-It does not know what conversations are for.
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from harness.records import Message
 
 ROLES = ("system", "user", "assistant", "tool")
 ALSO_CALLED = {"developer": "system", "human": "user", "gpt": "assistant"}
@@ -51,6 +51,22 @@ def read_turn(turn: object) -> Said:
             raise ValueError(f"the {role}'s turn has `{key}`, and a call is not read; write it as text")
     content = _either(turn, "content", "value")
     return Said(role, content if isinstance(content, str) else _joined(role, content))
+
+
+def turns_or_text(prompt: str | tuple[Message, ...], *, chat: bool) -> str | tuple[Message, ...]:
+    """A prompt as turns, a text as a user's, where a chat template is applied; as a text where none is."""
+    if chat:
+        return (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
+    return prompt if isinstance(prompt, str) else "\n\n".join(turn.content for turn in prompt)
+
+
+def as_text(prompt: str | tuple[Message, ...]) -> str:
+    """A prompt as one text; turns, where there are several, each with who speaks."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1:
+        return prompt[0].content
+    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in prompt)
 
 
 def _either(turn: Mapping[str, Any], name: str, sharegpt: str) -> Any:

@@ -176,7 +176,7 @@ class _Asking:
 
 
 def _asking(engine: Engine, given: ToxicitySettings) -> _Asking:
-    in_turns = template_applied(given.chat_template, engine.chat_template)
+    in_turns = template_applied(given.chat_template, engine.info.chat_template)
     if given.prompting == "basic":
         return _Asking(in_turns)
     if in_turns and _takes_system_turn(engine):

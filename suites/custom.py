@@ -18,10 +18,11 @@ from harness.errors import UsageError
 from harness.protocols import Engine, Suite
 from harness.records import Json, Metric, Prompt, Response, Row, Sampling, Score
 from harness.time_limit import TookTooLong, time_limit
+from harness.turns import turns_or_text
 from suites.custom_rows import CustomRow, CustomSettings, read_rows
 from suites.row_suite import SampleSuite
 from suites.rules import CHOICE, TEXTUAL, FunctionRule, TextRule, load_function
-from suites.settings import Surroundings, template_applied, turns_or_text
+from suites.settings import Surroundings, template_applied
 
 PATIENCE = 1.0
 """Processor seconds that a rule may take on one answer: a regular expression can take years."""
@@ -109,7 +110,7 @@ class GeneratedSuite(_Custom):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask every prompt as often as there are samples, and yield it when all its answers are there."""
-        applied = self._applied(engine.chat_template)
+        applied = self._applied(engine.info.chat_template)
         draws = self.given.samples
         prompts = [
             Prompt(content=turns_or_text(item.prompt, chat=applied), draw=draw)
@@ -176,7 +177,7 @@ class ChoiceSuite(_Custom):
                 f"suite {self.name!r} needs log-likelihoods, which this model's engine cannot give; give the "
                 "suite another rule, or ask a model that this machine loads"
             )
-        applied = self._applied(engine.chat_template, scored=True)
+        applied = self._applied(engine.info.chat_template, scored=True)
         pairs = {place: _pairs(engine, item, applied) for place, item in enumerate(self.items)}
         for place, answers in documents_as_answered(engine, pairs):
             item, responses = self.items[place], tuple(answers[pair] for pair in pairs[place])

@@ -29,8 +29,9 @@ from harness.errors import UsageError
 from harness.files import json_lines
 from harness.protocols import Engine
 from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.turns import turns_or_text
 from suites.row_suite import DataRow, RowSuite, checked
-from suites.settings import DeepEvalSettings, Surroundings, template_applied, turns_or_text
+from suites.settings import DeepEvalSettings, Surroundings, template_applied
 from suites.yes_no_judge import SPEAKERS, YesNoJudge
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class DeepEvalSuite(RowSuite[PromptRow]):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, then have everything judged at once."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         asked = [Prompt(content=turns_or_text(item.prompt, chat=applied)) for item in self.items]
         answers = dict(engine.generate(asked, self._sampling))
         judged = [index for index in sorted(answers) if _nothing_to_judge(answers[index]) is None]

@@ -94,7 +94,7 @@ class IFEval(SampleSuite[Instructions]):
 
         source = ORIGIN.source(self.given, self.surroundings)
         checkers = Checkers(self.items, source, self.surroundings.data_root, max_tokens=self.given.max_tokens)
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         for (answered,) in ask([checkers.task], engine, chat_template=applied, seed=self.sampling.seed):
             yield self._row(answered)
 

@@ -53,7 +53,7 @@ class LightevalSuite(DocumentSuite):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per document."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         for answered in self.task.ask(engine, chat_template=applied, max_tokens=self.given.max_tokens):
             yield self.row(answered)
 

@@ -62,7 +62,7 @@ class TasksTogether(ABC):
 
         starts = [0, *accumulate(task.size for task in self.tasks)]
         for place, answered in ask_tasks(
-            [task.configured(engine.chat_template) for task in self.tasks], engine
+            [task.configured(engine.info.chat_template) for task in self.tasks], engine
         ):
             task = self.tasks[place]
             row = task.row(answered)

@@ -89,7 +89,7 @@ class LmEvalSuite(DocumentSuite):
         """One row per document."""
         from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415  # see official_task
 
-        for _, answered in ask_tasks([self.configured(engine.chat_template)], engine):
+        for _, answered in ask_tasks([self.configured(engine.info.chat_template)], engine):
             yield self.row(answered)
 
     def configured(self, chat_template: str | None) -> "ConfiguredTask":

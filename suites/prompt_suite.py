@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from harness.protocols import Engine
 from harness.records import Json, Message, Metric, Prompt, Row, Sample, Sampling
+from harness.turns import turns_or_text
 from suites.row_suite import RowSuite
-from suites.settings import turns_or_text
 
 FAMILY = "prompts"
 """`prompts:NAME` is how runs, reports and comparisons call such answers."""
@@ -50,7 +50,7 @@ class PromptSuite(RowSuite[Sample]):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, and yield each prompt with its answer."""
-        chat = engine.chat_template is not None
+        chat = engine.info.chat_template is not None
         prompts = [Prompt(content=turns_or_text(sample.prompt, chat=chat)) for sample in self.samples]
         for place, response in engine.generate(prompts, self.sampling):
             yield Row(sample=self.samples[place], responses=(response,), scores=(), position=place)

@@ -7,7 +7,7 @@ package's suite, is asked of an engine that says nothing, which may take seconds
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeGuard
 
-from harness.engine.silent import SilentEngine
+from harness.engine.null_engine import NullEngine
 from harness.protocols import Suite
 from harness.records import Sample
 from suites.labelled import Labelled
@@ -36,7 +36,7 @@ def _samples(suite: Suite) -> Iterable[Sample]:
     own = _itself(suite)
     if _has_known_samples(own):
         return own.known_samples
-    return (row.sample for row in suite.rows(SilentEngine()))
+    return (row.sample for row in suite.rows(NullEngine()))
 
 
 def _itself(suite: Suite) -> Suite:

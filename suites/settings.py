@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from harness.errors import UnknownName, UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records import Message
 
 
 def no_judge(name: str) -> Engine:
@@ -58,13 +57,6 @@ def template_applied(setting: bool | None, chat_template: str | None, *, scored:
             "the suite asks for a chat template (`chat_template = true`), and the model has none"
         )
     return chat_template is not None if setting is None else setting
-
-
-def turns_or_text(prompt: str | tuple[Message, ...], *, chat: bool) -> str | tuple[Message, ...]:
-    """A prompt as turns, a text as a user's, where a chat template is applied; as a text where none is."""
-    if chat:
-        return (Message(role="user", content=prompt),) if isinstance(prompt, str) else prompt
-    return prompt if isinstance(prompt, str) else "\n\n".join(turn.content for turn in prompt)
 
 
 class AnySettings(BaseModel):

@@ -153,7 +153,7 @@ class TruthfulQA(SampleSuite[MultipleChoiceQuestion]):
         documents = [question.model_dump() for question in self.items]
         source = ORIGIN.source(self.given, self.surroundings)
         tasks = [official_task(name, version, documents, source) for name, version in TASKS.items()]
-        applied = template_applied(self.given.chat_template, engine.chat_template, scored=True)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template, scored=True)
         for mc1, mc2 in ask(tasks, engine, chat_template=applied):
             yield self._row(mc1, mc2)
 

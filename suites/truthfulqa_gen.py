@@ -38,10 +38,11 @@ from pydantic import field_validator
 
 from harness.protocols import Engine
 from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.turns import turns_or_text
 from suites.lm_eval_task import official_task
 from suites.official import official_rows
 from suites.row_suite import DataRow, SampleSuite
-from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied, turns_or_text
+from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied
 from suites.truthfulqa_categories import GENERATION
 from suites.truthfulqa_gen_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
 from suites.truthfulqa_judge_prompts import FORMS
@@ -146,7 +147,7 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask everything, then the judge about everything: a judge on this machine answers in batches."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         prompts = [Prompt(content=turns_or_text(text, chat=applied)) for text in self._prompts()]
         answers = engine.generate(prompts, self.sampling)
         if self._judges is None:

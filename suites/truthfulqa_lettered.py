@@ -26,9 +26,10 @@ from typing import Any, ClassVar
 from harness.errors import DataError
 from harness.protocols import Engine
 from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.turns import turns_or_text
 from suites.official import official_rows
 from suites.row_suite import SampleSuite
-from suites.settings import LetteredSettings, Surroundings, template_applied, turns_or_text
+from suites.settings import LetteredSettings, Surroundings, template_applied
 from suites.truthfulqa import ORIGIN, MultipleChoiceQuestion
 from suites.truthfulqa_categories import kinds
 
@@ -91,7 +92,7 @@ class TruthfulQALettered(SampleSuite[MultipleChoiceQuestion]):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """One row per question, as replies come."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         samples = self.known_samples
         texts = [wording(str(sample.prompt).strip(), sample.choices) for sample in samples]
         prompts = [

@@ -15,7 +15,8 @@ from harness.errors import UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records import Json, Prompt, Response, Sampling, Score
 from harness.replies import verdict_in
-from suites.settings import Surroundings, turns_or_text
+from harness.turns import turns_or_text
+from suites.settings import Surroundings
 
 SPEAKERS = "speakers"
 """The sample's tag that says who gave each of a row's responses, in their order; reports label them by it."""
@@ -33,11 +34,11 @@ class YesNoJudge:
 
     def identity(self) -> Mapping[str, Json]:
         """What its judgements depend on, for a run's settings. Cheap: loads nothing."""
-        return {"model": self.name, "fingerprint": self.surroundings.judge(self.name).fingerprint}
+        return {"model": self.name, "fingerprint": self.surroundings.judge(self.name).info.fingerprint}
 
     def check_continues_text(self) -> None:
         """Raise UsageError where a service takes turns only, so that no bare text can be continued."""
-        if self.surroundings.judge(self.name).chat_template == SERVED_TEMPLATE:
+        if self.surroundings.judge(self.name).info.chat_template == SERVED_TEMPLATE:
             raise UsageError(
                 f'judge {self.name!r}: `judge_form = "official"` asks it to continue a bare text, and its '
                 'service takes turns only; set `judge_form = "instruct"`, or `api = "completions"` for a '
@@ -56,7 +57,7 @@ class YesNoJudge:
         `as_turns`: a text is a user's turn where the model has a chat template; else it is continued as is.
         """
         with self.opened() as engine:
-            chat = as_turns and engine.chat_template is not None
+            chat = as_turns and engine.info.chat_template is not None
             prompts = [Prompt(content=turns_or_text(text, chat=chat)) for text in texts]
             answers = dict(engine.generate(prompts, sampling))
         return [answers[place] for place in range(len(texts))]

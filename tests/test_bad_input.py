@@ -251,9 +251,9 @@ def spoilt(folder: Path, what: str) -> Path:
         ("damaged tokenizer", "m: transformers cannot load its tokenizer: no 'added_tokens' in its files"),
         ("no weights", "m: no weights in it (model.safetensors "),
         ("cut off", "m/model.safetensors: 127636 bytes, where its header announces 127736: it is cut off"),
-        ("no config", "m: no config.json in it, so it is no model folder"),
-        ("broken template", "its chat template cannot render these turns: unexpected '}'; mend it, "),
-        ("refusing template", "its chat template cannot render these turns: no turns, please; mend it, "),
+        ("no config", "m: no config.json in it, so it is not a model folder"),
+        ("broken template", "its chat template cannot render these turns: unexpected '}'; correct it, "),
+        ("refusing template", "its chat template cannot render these turns: no turns, please; correct it, "),
     ],
 )
 def test_a_model_that_cannot_be_used(project: Working, what: str, message: str) -> None:

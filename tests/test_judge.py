@@ -25,7 +25,7 @@ from harness.preferences import IDENTICAL
 from harness.records import Preference
 from harness.store import Store
 from suites.judge.forms import IN_A_ROW
-from tests.harness.engine.test_rewarding import tiny_reward
+from tests.harness.engine.local.test_reward_model import tiny_reward
 from tests.serving import FINE, Asked, Fault, ModelServer, status
 from tests.working import Working
 

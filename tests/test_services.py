@@ -18,8 +18,8 @@ import pytest
 
 from harness.cli import main
 from harness.engine.services import retrying
-from harness.engine.services.echo import TRIAL
-from harness.engine.services.echo_check import TEXTS
+from harness.engine.services.prompt_logprobs import TRIAL
+from harness.engine.services.prompt_logprobs_check import TEXTS
 from tests.serving import FINE, Asked, Fault, ModelServer, of_the_next_place, status
 from tests.suites.tiny_classifier import tiny_classifier
 

@@ -49,7 +49,7 @@ def run(job: Job) -> Mapping[str, Json]:
     # its threads do not survive a data loader's fork
     environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # imported here because they bring torch and transformers, and a plan needs the table alone
-    from harness.engine.chat import fixed_clock  # noqa: PLC0415
+    from harness.engine.local.chat import fixed_clock  # noqa: PLC0415
     from trainers.training import quiet, tensors_only  # noqa: PLC0415
 
     module, _, function = stage_kind(job.kind).run.partition(":")

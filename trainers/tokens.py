@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from harness.engine.chat import BY_TEMPLATES, template_error
 from harness.engine.identity import FIXED_DATE
-from harness.engine.tokens import appended
+from harness.engine.local.chat import BY_TEMPLATES, template_error
+from harness.engine.local.tokens import appended
 from harness.errors import ModelError
 from trainers.data import Demonstration, Turn
 

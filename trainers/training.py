@@ -31,7 +31,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from harness.engine.network import pickles, refused
+from harness.engine.local.loading import pickles, refused
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.records import Json
 from trainers import history

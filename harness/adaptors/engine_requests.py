@@ -59,7 +59,7 @@ def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Re
         else:
             prompts[cast(Sampling, second)].append(first)
     if pairs and not engine.can_score:
-        about = engine.description
+        about = engine.info.description
         which = f"{about['model']!r} at {about['url']}" if "url" in about else "this model's engine"
         raise UsageError(
             f"this suite needs log-likelihoods, which {which} cannot give; ask it suites that generate, or "
@@ -130,7 +130,7 @@ def renderer(engine: Engine) -> Callable[..., str]:
 
     def render(turns: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
         messages = [Message(role=turn["role"], content=turn["content"]) for turn in turns]
-        if engine.chat_template == SERVED_TEMPLATE:
+        if engine.info.chat_template == SERVED_TEMPLATE:
             return Turns(messages)
         return engine.render(messages, open_turn=add_generation_prompt)
 

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from harness.cli.console import Text
 from harness.cli.terminal import console
 from harness.errors import UsageError
-from harness.records import as_text
+from harness.turns import as_text
 from suites.blind.ballots import Ballot, BallotBox, Progress
 
 KEYS = {

@@ -18,7 +18,8 @@ from harness.cli.options import AsJson, Config, Yes
 from harness.cli.terminal import console, introduce, print_json
 from harness.counted import counted
 from harness.errors import UsageError
-from harness.records import Json, Likelihood, Response, Row, Score, as_text
+from harness.records import Json, Likelihood, Response, Row, Score
+from harness.turns import as_text
 from harness.verbs.project import open_project
 from harness.verbs.runs import (
     SHOWN_OF_ID,

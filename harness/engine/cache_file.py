@@ -1,7 +1,7 @@
-"""Small files of JSON in the user's cache folder, in which what took time to find out is remembered.
+"""Small JSON files in the user's cache folder, for results that took time to compute.
 
-They are `$XDG_CACHE_HOME/harness/NAME.json` (`~/.cache` by default), and only a memory: losing one, or two
-processes writing it at once, costs time and never a wrong answer.
+They are `$XDG_CACHE_HOME/harness/NAME.json` (`~/.cache` by default). Losing one, or two processes writing it
+at once, costs time and never a wrong answer.
 """
 
 import json

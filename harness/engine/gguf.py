@@ -1,8 +1,8 @@
-"""What a GGUF file (llama.cpp's format) says of itself: its chat template, special tokens and number formats.
+"""The header of a GGUF file (llama.cpp's format): its chat template, special tokens and number formats.
 
 The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The package `gguf` reads it too, but
-turns every word of the vocabulary into an object on its way (5 seconds for 49,152 words); here lists are
-stepped over. Weights and vocabulary are read by transformers, with that package.
+makes an object of every token of the vocabulary (5 seconds for 49,152 tokens); here lists are skipped.
+Weights and vocabulary are read by transformers, with that package.
 """
 
 import struct
@@ -27,7 +27,7 @@ SPECIAL = {"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padd
 """The file's names of special tokens, and transformers'."""
 
 READ_AGAIN = ("GGUFReader", "get_tensor_name_map")
-"""What transformers calls over and over, of the package `gguf`."""
+"""Functions of the package `gguf` that transformers calls again and again."""
 
 FLOATS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Formats that hold numbers as they are, in the order in which one gives way to another."""
@@ -38,7 +38,7 @@ _Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufHeader:
-    """What stands before the weights, without the vocabulary."""
+    """The metadata before the weights, without the vocabulary."""
 
     chat_template: str | None
     special_tokens: Mapping[str, int]
@@ -48,14 +48,14 @@ class GgufHeader:
 
     @property
     def dtype(self) -> str:
-        """The format that loses nothing: for quantised blocks float32, in which they are multiplied out."""
+        """The dtype that loses nothing: float32 for quantised blocks, which are dequantised in it."""
         if not set(self.formats) <= FLOATS.keys():
             return "float32"
         return [dtype for name, dtype in FLOATS.items() if name in self.formats][-1]
 
     @property
     def quantisation(self) -> str:
-        """The formats in words; float32, which a few small tensors have everywhere, only if it is all."""
+        """The formats as text; F32, which some small tensors always have, only where there is no other."""
         return ", ".join(name for name in self.formats if name != "F32") or "F32"
 
 
@@ -67,10 +67,10 @@ def read_header(file: Path) -> GgufHeader:
 
 @contextmanager
 def read_once() -> Iterator[None]:
-    """Let every GGUF file that transformers loads within be read once, and not four times.
+    """Within it, transformers reads each GGUF file once, and not four times.
 
-    For the configuration, the weights and twice for the tokenizer it makes a new `gguf.GGUFReader`, which
-    takes 5 seconds for 49,152 words; and for the weights the same table of names for every module.
+    It makes a new `gguf.GGUFReader` for the configuration, the weights and twice for the tokenizer, each of
+    which takes 5 seconds for 49,152 tokens, and the same table of names for every module.
     """
     import gguf  # noqa: PLC0415 - an extra
 
@@ -100,7 +100,7 @@ def _parsed(file: Path, reader: "_Reader") -> GgufHeader:
     version, tensors, entries = reader.numbers("IQQ")
     if version not in VERSIONS:
         raise ModelError(
-            f"{file}: version {version} of GGUF, and {VERSIONS[0]} and {VERSIONS[1]} can be read"
+            f"{file}: version {version} of GGUF, where {VERSIONS[0]} and {VERSIONS[1]} can be read"
         )
     stated = dict(reader.entry() for _ in range(entries))
     if isinstance(parts := stated.get("split.count"), int) and parts > 1:
@@ -120,7 +120,7 @@ def _parsed(file: Path, reader: "_Reader") -> GgufHeader:
 
 @dataclass(slots=True)
 class _Reader:
-    """A place in a file's content that moves on with what is read."""
+    """A position in a file's content that advances with each read."""
 
     content: mmap
     at: int = 4
@@ -172,7 +172,7 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """How many numbers, in which format, where among the weights."""
+    """Number of values, format, and offset in bytes among the weights."""
 
     size: int
     kind: int

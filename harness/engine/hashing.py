@@ -1,10 +1,7 @@
-"""Content hashes, remembered so that what takes time to read or to make is hashed once.
+"""Content hashes, cached so that what takes time to read or to make is hashed once.
 
-A file's is remembered by path, size and modification time; a generated text's by the code that makes it.
-
-The memory is `hashes.json` in the user's cache folder.
-
-It does not know what is hashed.
+A file's hash is cached by path, size and modification time; a generated text's by the code that makes it.
+The cache is `hashes.json` in the user's cache folder.
 """
 
 import hashlib
@@ -29,7 +26,7 @@ def file_hash(path: Path) -> str:
 
 
 def remembered_hash(name: str, state: list[int | str], compute: Callable[[], str]) -> str:
-    """The hash that `compute` gave for this name in this state; it is called where that is not known."""
+    """The hash of this name in this state; `compute` is called where it is not cached."""
     entry = recall(MEMORY, name)
     if entry is not None and entry[:-1] == state:
         return str(entry[-1])

@@ -1,7 +1,4 @@
-"""From the `path` of a model to a folder or a file on this machine: the thing itself, or the hub's cache.
-
-It does not know what a model folder must contain.
-"""
+"""From the `path` of a model to a folder or file on this machine: a local one, or one in the hub's cache."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +19,7 @@ UNUSED = ("consolidated*", "original/*", "onnx/*", "runs/*", "*/*.safetensors")
 
 
 def model_folder(path: str, revision: str | None) -> Path:
-    """The folder that holds a model or adapter, downloaded first where it must be.
+    """The folder that holds a model or adapter, downloaded where it is neither local nor cached.
 
     What is cached is used as it is: a branch is not looked up again.
     Raises ModelError where there is no such folder or repository, DownloadNeeded where the hub gives nothing.
@@ -38,7 +35,7 @@ def model_folder(path: str, revision: str | None) -> Path:
 
 
 def gguf_file(path: str, revision: str | None) -> Path | None:
-    """The GGUF file that a path names, downloaded first where it must be; None where it names no such file.
+    """The GGUF file that a path names, downloaded where needed; None where it names no such file.
 
     Raises what `model_folder` raises.
     """
@@ -90,7 +87,7 @@ def _hub_folder(path: str, revision: str | None) -> Path:
 
 @contextmanager
 def _downloading(path: str, revision: str | None, what: str) -> Iterator[None]:
-    """Turn what the hub's client says into our errors. `what` is what `hf download` is asked for."""
+    """Turn the hub client's errors into ours. `what` are the arguments of `hf download`."""
     # half a second that a model on this machine should not cost
     from huggingface_hub import errors  # noqa: PLC0415
 
@@ -98,7 +95,7 @@ def _downloading(path: str, revision: str | None, what: str) -> Iterator[None]:
         yield
     except errors.GatedRepoError as error:
         raise ModelError(
-            f"{path}: the hub gives it only to those who accepted its terms: accept them on its page, and "
+            f"{path}: the hub requires that you accept its terms: accept them on its page, and "
             "log in with `hf auth login`"
         ) from error
     except (
@@ -118,7 +115,7 @@ def _downloading(path: str, revision: str | None, what: str) -> Iterator[None]:
 
 
 def _has_weights(folder: Path) -> bool:
-    """A snapshot may hold just the configuration that some other program asked for."""
+    """A snapshot may hold only the configuration, which another program downloaded."""
     return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
 
 
@@ -127,11 +124,11 @@ def _at(revision: str | None) -> str:
 
 
 def why_nothing_came(error: OSError | RuntimeError) -> str:
-    """Why the hub gave nothing. Its client says that it is closed when it tries again without a network."""
+    """Why the hub did not answer. Its client reports that it is closed when it retries without a network."""
     closed = "client has been closed" in str(error)
     return "there is no connection to it" if closed else first_line(error)
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without the pages of advice some libraries put beneath it."""
+    """The first line of an error, without the pages of advice some libraries append."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,11 +1,9 @@
-"""What a local model's answers depend on, found out from its files alone.
+"""What a local model's answers depend on, from its files alone.
 
 The fingerprint covers weights, configuration, generation configuration, tokenizer, chat template, adapter and
 number format, by content: the same files in another folder are the same model. An adapter's own tokenizer and
-chat template take the place of the base's. Nothing here imports torch or transformers, so that a finished
-comparison is recognised in milliseconds.
-
-It does not know how a model is run, nor on what device.
+chat template take the place of the base's. The device is no part of it. Nothing here imports torch or
+transformers, so that a finished comparison is recognised in milliseconds.
 """
 
 import hashlib
@@ -21,6 +19,7 @@ from harness.engine.hashing import file_hash
 from harness.engine.hub import GGUF, gguf_file, model_folder
 from harness.errors import ModelError, UsageError
 from harness.files import read_text
+from harness.protocols import EngineInfo
 from harness.records import Json, Local, Model
 from harness.thoughts import named_in, tags_of
 
@@ -28,7 +27,7 @@ ENGINE_VERSION = 3
 """Changes whenever the local engine would answer the same request differently."""
 
 THOUGHTS_VERSION = 1
-"""The same for how it sets apart what a model thinks, and only for models that may think."""
+"""The same for how thoughts are separated from answers; only for models that may think."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -44,7 +43,7 @@ VOCABULARIES = (
 """At least one of these makes a tokenizer."""
 
 UNSTATED_LABELS = 2
-"""What transformers takes for the number of labels that a configuration does not state."""
+"""transformers' default where a configuration does not state its number of labels."""
 
 TOKENIZER_FILES = (*VOCABULARIES, "merges.txt", "special_tokens_map.json", "added_tokens.json")
 
@@ -52,28 +51,34 @@ CLOCK = "strftime_now"
 """The name by which a chat template reads the clock."""
 
 FIXED_DATE = date(2024, 7, 26)
-"""What the clock says to every chat template, so that a prompt is the same on every day.
+"""The date that every chat template reads, so that a prompt is the same on every day.
 
-The date that Llama 3's templates fall back on where there is no clock.
+It is what Llama 3's templates fall back on where there is no clock.
 """
 
 APPENDING = ("BertProcessing", "RobertaProcessing")
-"""Post-processors that put a token behind every text."""
+"""Post-processors that append a token to every text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What makes a model's answers its own."""
+    """What a model's answers depend on, as a hash, and its chat template."""
 
     fingerprint: str
     """For a local model `sha256:` and the hash of everything the answers depend on."""
     chat_template: str | None
     """The template in effect: the override, or the model's own."""
 
+    def info(self, description: Mapping[str, Json]) -> EngineInfo:
+        """What an engine with this identity says of itself."""
+        return EngineInfo(
+            fingerprint=self.fingerprint, chat_template=self.chat_template, description=description
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalIdentity(Identity):
-    """A local model, found and identified, ready to be loaded."""
+    """A local model whose files are found and hashed, ready to be loaded."""
 
     dtype: str
     """One of `DTYPES`; `auto` is resolved."""
@@ -90,23 +95,23 @@ class LocalIdentity(Identity):
     thinks: bool = False
     """Whether it may think before it answers, by its template, its tokenizer or its section."""
     date: str | None = None
-    """What the clock says to the chat template, where it reads one."""
+    """The date that the chat template reads, where it reads the clock."""
 
     @property
     def described(self) -> dict[str, Json]:
-        """What a run records of it besides the fingerprint: only what is not as usual."""
-        told: dict[str, Json] = {}
+        """What a run records besides the fingerprint: only what differs from the usual."""
+        recorded: dict[str, Json] = {}
         if self.quantisation is not None:
-            told["gguf"] = self.quantisation
+            recorded["gguf"] = self.quantisation
         if self.tokenizer == self.adapter:
-            told["tokenizer"] = "the adapter's"
+            recorded["tokenizer"] = "the adapter's"
         if self.date is not None:
-            told["chat_template_date"] = self.date
-        return told
+            recorded["chat_template_date"] = self.date
+        return recorded
 
 
 def identify(model: Model) -> LocalIdentity:
-    """Find a local model's files, check that they are whole, and hash what its answers depend on.
+    """Find a local model's files, check that they are complete, and hash what its answers depend on.
 
     Raises ModelError for a folder that is missing or is no usable model, DownloadNeeded for a hub id that
     is neither cached nor reachable, UsageError for a model that does not run on this machine.
@@ -152,7 +157,7 @@ def identify(model: Model) -> LocalIdentity:
 def _parts_of_few(
     source: Local, base: "_Base", own: Path | None, clock: str | None, thinks: bool
 ) -> dict[str, Json]:
-    """What counts only where it is there, so that all other models keep their fingerprints."""
+    """Parts that few models have. They count only where present: all others keep their fingerprints."""
     parts: dict[str, Json] = {}
     read = own or (base.folder if base.gguf is None else None)
     if read is not None and _may_append(read):
@@ -172,16 +177,16 @@ def _hash(parts: Mapping[str, Json]) -> str:
 
 
 def as_asked(identity: Identity, model: Model) -> Identity:
-    """The identity of a model that is asked as its section says: with thoughts or without, a system prompt, …
+    """The identity of a model asked as its section says: with thoughts or without, a system prompt, …
 
-    Raises ModelError for a system prompt that can be put nowhere.
+    Raises ModelError for a system prompt where the model takes no turns.
     """
     if not model.manner:
         return identity
     if model.system is not None and identity.chat_template is None:
         raise ModelError(
-            f"model {model.name!r}: `system` is put before turns, and the model has no chat template; leave "
-            "it out, or name a `chat_template`"
+            f"model {model.name!r}: `system` precedes turns, and the model has no chat template; leave it "
+            "out, or name a `chat_template`"
         )
     canonical = json.dumps([identity.fingerprint, model.manner], sort_keys=True)
     return replace(identity, fingerprint="sha256:" + hashlib.sha256(canonical.encode()).hexdigest())
@@ -189,7 +194,7 @@ def as_asked(identity: Identity, model: Model) -> Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Base:
-    """A model without its adapter: where it is, and what of it counts."""
+    """A model without its adapter: where it is, and what its fingerprint covers."""
 
     folder: Path
     gguf: GgufHeader | None = None
@@ -251,9 +256,9 @@ def _code(source: Local, *folders: Path | None) -> dict[str, Json]:
 
 
 def _may_append(folder: Path) -> bool:
-    """Whether a tokenizer's files say that something is put behind every text.
+    """Whether a tokenizer's files say that it appends something to every text.
 
-    What that is shows only when it encodes: see `harness.engine.tokens.appended`.
+    What it appends shows only when it encodes: see `harness.engine.local.tokens.appended`.
     """
     if _read_json(folder / "tokenizer_config.json").get("add_eos_token") is True:
         return True
@@ -273,7 +278,7 @@ def _appends(processor: Mapping[str, Json]) -> bool:
 
 
 def labels_of(folder: Path) -> int | None:
-    """How many labels a sequence classifier tells apart, by its configuration; None for other models."""
+    """The number of labels of a sequence classifier, by its configuration; None for other models."""
     config = _configuration(folder)
     architectures = config.get("architectures")
     first = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
@@ -286,7 +291,7 @@ def labels_of(folder: Path) -> int | None:
 
 
 def own_chat_template(folder: Path) -> str | None:
-    """The chat template a model folder brings along: chat_template.jinja, else tokenizer_config.json's.
+    """A model folder's own chat template: chat_template.jinja, else tokenizer_config.json's.
 
     Raises DataError for a file that is not UTF-8.
     """
@@ -325,7 +330,7 @@ def named_templates(folder: Path) -> tuple[str, ...]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files transformers would load weights from, each checked to be whole as far as that is cheap."""
+    """The files transformers would load weights from, each checked as far as that is cheap."""
     for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
         single, index = folder / f"{stem}.{suffix}", folder / f"{stem}.{suffix}.index.json"
         if single.is_file():
@@ -361,7 +366,9 @@ def _check_safetensors(file: Path) -> None:
         try:
             header = json.loads(stream.read(length))
         except ValueError as error:
-            raise ModelError(f"{file}: no safetensors file: its header cannot be read ({error})") from error
+            raise ModelError(
+                f"{file}: not a safetensors file: its header cannot be read ({error})"
+            ) from error
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     announced = 8 + length + max(ends, default=0)
     if not ends:
@@ -372,7 +379,9 @@ def _check_safetensors(file: Path) -> None:
 
 def _configuration(folder: Path) -> dict[str, Json]:
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: no config.json in it, so it is no model folder{_held_instead(folder)}")
+        raise ModelError(
+            f"{folder}: no config.json in it, so it is not a model folder{_held_instead(folder)}"
+        )
     return _read_json(folder / "config.json")
 
 
@@ -401,9 +410,8 @@ def _thinks(model: Model, template: str | None, folder: Path | None) -> bool:
         return True
     names = [name for name in (*TOKENIZER_FILES, "tokenizer_config.json") if name.endswith(".json")]
     files = [] if folder is None else [folder / name for name in names if (folder / name).is_file()]
-    texts = [
-        file.read_text("utf-8", errors="replace") for file in files
-    ]  # whoever loads them says what is wrong
+    # a file that is not UTF-8 is reported where it is loaded
+    texts = [file.read_text("utf-8", errors="replace") for file in files]
     return named_in([template or "", *texts], tags_of(model))
 
 

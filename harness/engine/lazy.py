@@ -1,18 +1,18 @@
 """An engine that is opened when it is first asked something: a judge that has nothing new to judge never is.
 
-What can be known of it before comes from its identity. It does not know which engine it will be, and does not
-remember answers: wrapped by `harness.recorded`, it is opened only for requests whose answers are not known.
+Until then its identity says who it is. Wrapped by `harness.recorded`, it is opened only for requests whose
+answers are not in the store.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.engine.identity import Identity
-from harness.protocols import Engine
-from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.protocols import Engine, EngineInfo
+from harness.records import Likelihood, Message, Prompt, Response, Sampling
 
 
 class LazyEngine:
-    """The engine that `open` gives, once it is needed. Matches `harness.protocols.Engine`."""
+    """The engine that `open` returns, once it is needed. Matches `harness.protocols.Engine`."""
 
     def __init__(self, identity: Identity, open: Callable[[], Engine]) -> None:
         self._identity = identity
@@ -20,19 +20,9 @@ class LazyEngine:
         self._opened: Engine | None = None
 
     @property
-    def fingerprint(self) -> str:
-        """The identity's: nothing is opened for it."""
-        return self._identity.fingerprint
-
-    @property
-    def chat_template(self) -> str | None:
-        """The identity's."""
-        return self._identity.chat_template
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """Opens the engine."""
-        return self._engine.description
+    def info(self) -> EngineInfo:
+        """The identity; described only once the engine is open."""
+        return self._identity.info({} if self._opened is None else self._opened.info.description)
 
     @property
     def can_score(self) -> bool:
@@ -54,7 +44,7 @@ class LazyEngine:
             yield from self._engine.loglikelihood(pairs)
 
     def close(self) -> None:
-        """Close what was opened; it is opened again where it is asked again."""
+        """Close what was opened. It is opened again when it is asked again."""
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()

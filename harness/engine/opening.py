@@ -1,9 +1,7 @@
-"""From a Model to the Engine that answers for it: the one place that looks at the kind of source.
+"""From a Model to its Engine: the one place that looks at the kind of source.
 
-Third parties add engines through the entry point group `harness.engines`: a callable that is given the
-model's settings and returns an Engine.
-
-It does not know how any engine works, and loads a model library only when a model that needs it is opened.
+Third parties add engines through the entry point group `harness.engines`: a callable that takes the model's
+settings and returns an Engine. A model library is imported only when a model that needs it is opened.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,10 +10,10 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import assert_never, cast
 
-from harness.engine.absent import AbsentEngine
 from harness.engine.identity import Identity, as_asked, identify, labels_of
-from harness.engine.services.served import identify_endpoint, identify_gemini, key_of
+from harness.engine.services.service_identity import identify_endpoint, identify_gemini, key_of
 from harness.engine.thinking import ThinkingEngine
+from harness.engine.unloaded_engine import UnloadedEngine
 from harness.errors import ModelError, UnknownName, UsageError
 from harness.protocols import Engine
 from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin
@@ -29,27 +27,26 @@ EXTRAS = {"gemini": "google.generativeai", "vllm": "vllm"}
 def open_engine(model: Model, *, device: str | None = None, looks: bool = True) -> Engine:
     """Load or reach a model, asked as its section says, whose answers come without their thoughts.
 
-    `device` is `cpu`, `cuda` or `cuda:N`; None takes a GPU where there is one. `looks`: a server may be asked
-    something short besides, to see whether its texts begin within a thought.
+    `device` is `cpu`, `cuda` or `cuda:N`; None takes a GPU where there is one. `looks` allows one short
+    request besides, which shows whether a server's texts begin within a thought.
 
     Raises ModelError or DownloadNeeded for a local model that cannot be used, ModelError for a key that is
     not set, UnknownName for an engine that is not installed, UsageError for an extra that is not.
     """
     engine = _opened(model, device)
-    identity = Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
-    return ThinkingEngine(engine, model, as_asked(identity, model).fingerprint, looks=looks)
+    return ThinkingEngine(engine, model, as_asked(_identity_of(engine), model).fingerprint, looks=looks)
 
 
 def _opened(model: Model, device: str | None) -> Engine:
     match model.source:
         case Local(backend="vllm"):
             _need_extra(model, "vllm")
-            from harness.engine.vllm import open_vllm  # noqa: PLC0415 - an extra
+            from harness.engine.local.vllm import open_vllm  # noqa: PLC0415 - an extra
 
             return open_vllm(model, model.source, device=device)
         case Local():
             # torch and transformers take seconds to import
-            from harness.engine.local import open_local  # noqa: PLC0415
+            from harness.engine.local.engine import open_local  # noqa: PLC0415
 
             return open_local(model, model.source, device=device)
         case Endpoint():
@@ -88,7 +85,7 @@ def is_reward_model(model: Model) -> bool:
 
 
 def open_reward_model(model: Model, *, device: str | None = None) -> Engine:
-    """Load what `is_reward_model` says yes of. Raises what `open_engine` raises for a local model.
+    """Load a reward model (see `is_reward_model`). Raises what `open_engine` raises for a local model.
 
     Raises UsageError for a model whose section says how it is asked: it is asked nothing.
     """
@@ -98,15 +95,15 @@ def open_reward_model(model: Model, *, device: str | None = None) -> Engine:
             f"model {model.name!r} rates answers and writes none: leave {', '.join(model.manner)} out of "
             f"[models.{model.name}]"
         )
-    from harness.engine.rewarding import open_rewarding  # noqa: PLC0415 - torch takes seconds to import
+    from harness.engine.local.reward_model import load_reward_model  # noqa: PLC0415 - torch takes seconds to import
 
-    return open_rewarding(model, model.source, device=device)
+    return load_reward_model(model, model.source, device=device)
 
 
 def takes_schema(model: Model) -> bool:
-    """Whether a model's service can be asked to hold an answer to a JSON schema (`Prompt.schema`).
+    """Whether a model's service accepts a JSON schema for an answer (`Prompt.schema`).
 
-    Whether it then does so shows only when it is asked.
+    Whether it then keeps to the schema shows only in its answers.
     """
     source = model.source
     return isinstance(source, Gemini) or (isinstance(source, Endpoint) and source.api == "chat")
@@ -115,13 +112,13 @@ def takes_schema(model: Model) -> bool:
 def without_weights(model: Model, identity: Identity, description: Mapping[str, Json]) -> Engine:
     """The engine of an identified model that is not loaded: it renders turns, and answers nothing.
 
-    `description` is what a run is to record about the engine that gave the answers.
+    `description` is that of the engine that gave the answers, for runs to record.
     """
-    return ThinkingEngine(AbsentEngine(model, identity, description), model, identity.fingerprint)
+    return ThinkingEngine(UnloadedEngine(model, identity, description), model, identity.fingerprint)
 
 
 def check_model(model: Model) -> None:
-    """Raise what `open_engine` would, as far as it shows before anything is loaded or reached."""
+    """Raise what `open_engine` would raise, as far as that shows before anything is loaded or reached."""
     match model.source:
         case Local():
             if model.source.backend == "vllm":
@@ -139,7 +136,7 @@ def check_model(model: Model) -> None:
 
 
 def identify_model(model: Model) -> Identity:
-    """What a model's answers depend on. Only a third party's engine must be opened to know it.
+    """What a model's answers depend on. Only a third party's engine is opened for it.
 
     Raises ModelError for a system prompt of a model that takes no turns.
     """
@@ -156,9 +153,14 @@ def _identity(model: Model) -> Identity:
             return identify_gemini(model.source)
         case Plugin():
             with closing(_opened(model, None)) as engine:
-                return Identity(fingerprint=engine.fingerprint, chat_template=engine.chat_template)
+                return _identity_of(engine)
         case _:
             assert_never(model.source)
+
+
+def _identity_of(engine: Engine) -> Identity:
+    info = engine.info
+    return Identity(fingerprint=info.fingerprint, chat_template=info.chat_template)
 
 
 def _plugin(source: Plugin) -> EntryPoint:

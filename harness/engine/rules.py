@@ -1,7 +1,4 @@
-"""Two rules that every engine keeps, so that the same request means the same everywhere.
-
-It does not know any engine, and imports no model library.
-"""
+"""Two rules that every engine keeps, so that the same request means the same everywhere."""
 
 import hashlib
 import json
@@ -16,6 +13,6 @@ def request_seed(sampling: Sampling, content: str, draw: int) -> int:
 
 
 def spaces_moved(context: str, continuation: str) -> tuple[str, str]:
-    """Spaces at the context's end go to the continuation: that is how tokenizers see words."""
+    """Move spaces at the context's end to the continuation, where tokenizers expect them (lm-eval's rule)."""
     stripped = context.rstrip()
     return stripped, context[len(stripped) :] + continuation

@@ -1,6 +1,6 @@
-"""An engine that answers from a list, a mapping or a function: for tests, ours and users'.
+"""An engine that answers from a list, a mapping or a function: for our tests and yours.
 
-It remembers what it was asked. It does not tokenise: lengths are counted in words.
+It keeps what it was asked. Lengths are counted in words, as there is no tokenizer.
 """
 
 import hashlib
@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from harness import thoughts
 from harness.errors import EngineError, ModelError
-from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.protocols import EngineInfo
+from harness.records import Likelihood, Message, Prompt, Response, Sampling
 
 Answers = Sequence[str] | Mapping[str, str] | Callable[[Prompt], str]
 
@@ -16,10 +17,10 @@ Answers = Sequence[str] | Mapping[str, str] | Callable[[Prompt], str]
 class ScriptedEngine:
     """A model whose answers are written down. Matches `harness.protocols.Engine`.
 
-    `answers`: a list is handed out in the order of asking, and running out is an EngineError; a mapping
-    answers by the prompt's text (rendered, for turns); a function gets the Prompt.
-    `likelihood` gives the log-likelihood of a (context, continuation); without it the engine cannot score.
-    `chat_template` is only shown: turns are rendered as `role: content` lines, and refused where it is None.
+    `answers` as a list are given in the order of asking, and running out is an EngineError; a mapping answers
+    by the prompt's text (rendered, for turns); a function is called with the Prompt. `likelihood` returns the
+    log-likelihood of a (context, continuation); without it the engine cannot score. `chat_template` is only
+    shown: turns are rendered as `role: content` lines, and refused where it is None.
     """
 
     def __init__(
@@ -40,24 +41,19 @@ class ScriptedEngine:
         self.closed = False
 
     @property
-    def fingerprint(self) -> str:
-        """A hash of the name and the chat template: the same for equally named engines."""
-        return "sha256:" + hashlib.sha256(f"{self._name}\0{self._chat_template}".encode()).hexdigest()
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """That it is scripted, and its name."""
-        return {"engine": "scripted", "name": self._name}
+    def info(self) -> EngineInfo:
+        """The fingerprint is a hash of the name and the chat template: the same for equally named engines."""
+        digest = hashlib.sha256(f"{self._name}\0{self._chat_template}".encode()).hexdigest()
+        return EngineInfo(
+            fingerprint=f"sha256:{digest}",
+            chat_template=self._chat_template,
+            description={"engine": "scripted", "name": self._name},
+        )
 
     @property
     def can_score(self) -> bool:
         """Whether it was given a `likelihood`."""
         return self._likelihood is not None
-
-    @property
-    def chat_template(self) -> str | None:
-        """The text it was given."""
-        return self._chat_template
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as lines of `role: content`. Raises ModelError without a chat template."""

@@ -1,8 +1,8 @@
-"""How far a generation is between two answers, for those who wait.
+"""The progress of a generation between two answers.
 
-Rows of a batch are continued together, so that for minutes no answer may come although all are being
-written. Who wants to know says so around the work (`watching_steps`): an engine has no place for it, and
-every wrapper around one would have to hand it on. It does not know who watches.
+Rows of a batch are continued together, so that no answer may come for minutes although all are being
+written. A caller watches by a context variable (`watching_steps`): as an argument, every engine and every
+wrapper around one would have to pass it on.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 OnStep = Callable[[int, int], None]
-"""Called with the tokens that a call has written, and how many more it may write at most."""
+"""Called with the number of tokens written so far, and the most that may still follow."""
 
 _on_step: ContextVar[OnStep | None] = ContextVar("on_step", default=None)
 
 
 @contextmanager
 def watching_steps(on_step: OnStep) -> Iterator[None]:
-    """Have it called after every step of a generation within."""
+    """Within it, `on_step` is called after every step of a generation."""
     token = _on_step.set(on_step)
     try:
         yield
@@ -26,14 +26,14 @@ def watching_steps(on_step: OnStep) -> Iterator[None]:
 
 
 class Steps:
-    """The tokens of a call: those written, and those that may still be."""
+    """The tokens of one call: those written, and those that may still follow."""
 
     def __init__(self, most: int) -> None:
         self._written, self._left = 0, most
         self._on_step = _on_step.get()
 
     def taken(self, rows: int, unused: int) -> None:
-        """So many rows got a token, and those that are over leave so many unused."""
+        """Count one token for each of `rows`, and `unused` tokens that finished rows will not need."""
         self._written += rows
         self._left -= rows + unused
         if self._on_step is not None:

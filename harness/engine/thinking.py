@@ -1,18 +1,16 @@
-"""Any engine, asked as its model's section says, and with the thoughts of its answers set apart.
+"""Any engine, asked as its model's section says, with the thoughts of its answers separated from them.
 
-Whatever answers, a suite, a judge and a rater get the answer alone, and the thought beside it
-(`harness.thoughts` says which is which). A system prompt is put before every conversation, in one turn with
-the conversation's own where it has one; a bare text has no place for it. A choice is never scored within a
+With every engine, a suite, a judge and a rater get the answer alone, and the thought beside it
+(`harness.thoughts` decides which is which). A system prompt precedes every conversation, in one turn with the
+conversation's own where it has one; a bare text has no place for it. A choice is never scored within a
 thought: one that the prompt opens is closed before it, empty, as it is for answers where thinking is off.
 
-A stop string of a suite ends no thought: an engine that cannot tell is asked without them where its model is
-known to think, and asked again without them where one ended an answer that had not begun.
+A suite's stop string does not end a thought. An engine that cannot distinguish is asked without stop strings
+where its model is known to think, and asked again without them where one ended a text before its answer.
 
-A server's chat template can open a thought that the server does not set apart. A text that was cut before the
-thought ended then holds no tag at all. So where the first such text comes, the server is asked something
-short, whose answer shows whether its texts begin within a thought.
-
-It does not know which engine it is about, nor where answers are kept.
+A server's chat template can open a thought that the server does not separate. A text that was cut before the
+thought ended then holds no tag at all. When the first such text comes, the server is sent a short request,
+whose answer shows whether its texts begin within a thought.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,37 +18,37 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness import thoughts
-from harness.engine.absent import AbsentEngine
+from harness.engine.unloaded_engine import UnloadedEngine
 from harness.errors import EngineError, ModelError
-from harness.protocols import SERVED_TEMPLATE, Engine
+from harness.protocols import SERVED_TEMPLATE, Engine, EngineInfo
 from harness.records import Endpoint, Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
 
 HELLO = (Message(role="user", content="Hello"),)
 SHORT = (Message(role="user", content="Say yes."),)
-"""What even a model that thinks has soon done with."""
+"""A request that even a model that thinks answers soon."""
 LOOKING = 1024
-"""Tokens within which it has."""
+"""Tokens that its answer may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A prompt as the engine gets it."""
+    """A prompt as it is sent to the engine."""
 
     prompt: Prompt
     opened: str | None
-    """What it leaves open; None: nobody here knows."""
+    """The thought it leaves open; None where that is not known here."""
 
 
 class ThinkingEngine:
-    """An engine whose answers are answers. Matches `harness.protocols.Engine`.
+    """An engine whose answers come without their thoughts. Matches `harness.protocols.Engine`.
 
-    `fingerprint` is the model's, as it is asked.
+    `fingerprint` covers how the model is asked.
     """
 
     def __init__(self, engine: Engine, model: Model, fingerprint: str, *, looks: bool = True) -> None:
         self._engine = engine
-        is_told = model.thinking is not None or model.thinking_tags is not None
-        self._looks = looks and isinstance(model.source, Endpoint) and not is_told
+        is_stated = model.thinking is not None or model.thinking_tags is not None
+        self._looks = looks and isinstance(model.source, Endpoint) and not is_stated
         self._model = model
         self._fingerprint = fingerprint
         self._tags = thoughts.tags_of(model)
@@ -59,26 +57,17 @@ class ThinkingEngine:
         """Whether a server's texts begin within a thought, as far as is known."""
 
     @property
-    def fingerprint(self) -> str:
-        """Of what the answers depend on, how the model is asked included."""
-        return self._fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """The engine's, what the model's section says of how it is asked, and what becomes of a thought."""
-        if isinstance(self._engine, AbsentEngine):  # what was recorded when the model was there
-            return self._engine.description
-        return {**self._engine.description, **self._model.manner, **self._of_thoughts}
+    def info(self) -> EngineInfo:
+        """The engine's, with how the model's section says it is asked, and what becomes of a thought."""
+        info = replace(self._engine.info, fingerprint=self._fingerprint)
+        if isinstance(self._engine, UnloadedEngine):  # described as when the model was there
+            return info
+        return replace(info, description={**info.description, **self._model.manner, **self._of_thoughts})
 
     @property
     def can_score(self) -> bool:
         """The engine's."""
         return self._engine.can_score
-
-    @property
-    def chat_template(self) -> str | None:
-        """The engine's."""
-        return self._engine.chat_template
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns as the text the model reads, after the model's system prompt.
@@ -94,7 +83,7 @@ class ThinkingEngine:
         return text
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Continue every prompt, and give the answers alone, each with its thought beside it."""
+        """Continue every prompt; each response has the answer alone, and its thought beside it."""
         asked = [self._asked(prompt) for prompt in prompts]
         sent = self._sent(sampling)
         cut: dict[int, Response] = {}
@@ -136,7 +125,7 @@ class ThinkingEngine:
         )
 
     def _looked_at(self, response: Response) -> Response:
-        """Find out whether a server's texts begin within a thought, where that decides about this one."""
+        """Find out whether a server's texts begin within a thought, where this one depends on it."""
         is_cut = response.stopped == "length" and response.thought is None
         if not self._looks or not is_cut or thoughts.part(response.text, tags=self._tags).thought is not None:
             return response
@@ -150,14 +139,14 @@ class ThinkingEngine:
         return _counted(response, shown)
 
     def _sent(self, sampling: Sampling) -> Sampling:
-        """What the engine is asked with. One that runs the model here knows itself where a thought ends."""
+        """The sampling sent to the engine. One that runs the model here knows itself where a thought ends."""
         if isinstance(self._model.source, Local) or not self._thinks:
             return sampling
         room = self._model.thinking_tokens or 0
         return replace(sampling, stop=(), max_tokens=sampling.max_tokens + room)
 
     def _asked(self, prompt: Prompt) -> _Asked:
-        """A conversation of a model that runs here goes on as text where its template speaks of thoughts."""
+        """A local model's conversation is sent as text where its template mentions thoughts."""
         content = prompt.content
         if not isinstance(content, str):
             if not isinstance(self._model.source, Local):
@@ -179,12 +168,12 @@ class ThinkingEngine:
 
     @cached_property
     def _speaks_of_thoughts(self) -> bool:
-        return thoughts.named_in([self.chat_template or ""], self._tags)
+        return thoughts.named_in([self._engine.info.chat_template or ""], self._tags)
 
     @cached_property
     def _of_thoughts(self) -> Mapping[str, Json]:
-        """What is done with a thought that the chat template opens; nothing where it opens none."""
-        if self.chat_template == SERVED_TEMPLATE or not self._speaks_of_thoughts:
+        """What becomes of a thought that the chat template opens; empty where it opens none."""
+        if self._engine.info.chat_template == SERVED_TEMPLATE or not self._speaks_of_thoughts:
             return {}
         try:
             opened = thoughts.closed(text := self.render(HELLO), self._tags) != text
@@ -196,7 +185,7 @@ class ThinkingEngine:
 
 
 def _counted(response: Response, before: Response) -> Response:
-    """A response with what the request before it cost too."""
+    """A response that includes the cost of the request before it."""
     return replace(
         response,
         prompt_tokens=response.prompt_tokens + before.prompt_tokens,

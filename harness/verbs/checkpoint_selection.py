@@ -54,7 +54,7 @@ def score_part(suite: Suite, engine: Engine, select: CheckpointSelection) -> Sui
         conditions={
             "version": suite.version,
             "data_hash": suite.data_hash,
-            "settings": suite.settings(engine.chat_template),
+            "settings": suite.settings(engine.info.chat_template),
         },
     )
 

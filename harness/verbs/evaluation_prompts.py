@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from harness.engine.hashing import file_hash
-from harness.engine.silent import SilentEngine
+from harness.engine.null_engine import NullEngine
 from harness.errors import UsageError
 from harness.protocols import Suite
 from harness.records import Json
@@ -102,7 +102,7 @@ class EvaluationPrompts:
             self._settings(name),
             data_root=self.data_root,
             resolve=lambda of: None,
-            judge=lambda of: SilentEngine(),
+            judge=lambda of: NullEngine(),
             root=self.registry.project.root,
             own=self.registry.suites.keys() - known_suites().keys(),
         )

@@ -13,7 +13,7 @@ from statistics import fmean
 
 from harness.engine.identity import Identity
 from harness.engine.opening import identify_model, is_reward_model
-from harness.engine.services.served import CHARACTERS_PER_TOKEN
+from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN
 from harness.recorded import known_answers
 from harness.records import Local, Model, Pair, Response, Sample
 from harness.store import Store

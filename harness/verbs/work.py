@@ -31,8 +31,9 @@ from harness.preferences import Analysis, analyse
 from harness.price import with_margin
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
-from harness.records import ASKED, Asked, Json, Message, Model, Prompt, Response, Row, Run, Sampling, Verdict
+from harness.records import ASKED, Asked, Json, Model, Prompt, Response, Row, Run, Sampling, Verdict
 from harness.store import Failures, KeptStage, Store
+from harness.turns import turns_or_text
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.choosing import chosen_runs
 from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
@@ -325,8 +326,8 @@ def sample(
     with closing(project.store()) as store:
         for name in names:
             model = project.model(name, watcher)
-            as_turn = chat if chat is not None else identify_model(model).chat_template is not None
-            content = (Message(role="user", content=prompt),) if as_turn else prompt
+            in_turns = chat if chat is not None else identify_model(model).chat_template is not None
+            content = turns_or_text(prompt, chat=in_turns)
             with closing(open_engine(model, device=project.device)) as engine:
                 [(_, answers[name])] = recorded(engine, store).generate([Prompt(content=content)], sampling)
     return answers

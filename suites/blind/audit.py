@@ -25,10 +25,11 @@ from math import comb
 from statistics import median
 
 from harness.preferences import Analysis, NamedPreference, Winner, analyse
-from harness.records import Preference, Study, Vote, as_text
+from harness.records import Preference, Study, Vote
 from harness.stats.plan import USUAL, AnalysisPlan
 from harness.stats.preferences import Bias, Share, share
 from harness.stats.raters import rater_figures
+from harness.turns import as_text
 from suites.blind.ballots import as_seen
 from suites.blind.checks import Check
 from suites.blind.design import Design, Item, Showing

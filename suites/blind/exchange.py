@@ -23,7 +23,7 @@ from pathlib import Path
 
 from harness.errors import DataError, UsageError
 from harness.files import csv_records
-from harness.records import as_text
+from harness.turns import as_text
 from harness.visible import visible
 from suites.blind.ballots import CHOICES, Ballot, BallotBox
 

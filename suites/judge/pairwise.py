@@ -16,7 +16,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Literal
 
-from harness.records import Json, Message, Pair, Preference, Prompt, Rater, Response, Sampling
+from harness.records import Json, Pair, Preference, Prompt, Rater, Response, Sampling
+from harness.turns import turns_or_text
 from suites.judge.judges import Side, preference, rater_of
 from suites.judge.parsing import Choice, schema_of, verdict_of
 from suites.judge.templates import Form, Template, sentence_of
@@ -111,7 +112,7 @@ class PairwiseJudge:
         shown = answers if first == "left" else (answers[1], answers[0])
         text = self.template.text(pair.sample.prompt, *shown, criteria=self._sentences, form=self.form)
         return Prompt(
-            content=(Message(role="user", content=text),) if self.has_turns else text,
+            content=turns_or_text(text, chat=self.has_turns),
             schema=schema_of(self.template) if self.form == "schema" else None,
         )
 

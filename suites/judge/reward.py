@@ -3,7 +3,7 @@
 Scores are the model's own numbers, compared as they are: equal ones are a tie, and the difference is kept.
 Each answer is rated once, so there is no order in which a pair could be shown.
 
-It does not know how a score is computed: see `harness.engine.rewarding`.
+It does not know how a score is computed: see `harness.engine.local.reward_model`.
 """
 
 import math
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.records import NO_ORDER, Json, Message, Pair, Preference, Prompt, Rater, Response, Sampling
+from harness.turns import turns_or_text
 from suites.judge.judges import Side, Winner, preference, rater_of
-from suites.settings import turns_or_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,9 @@ from harness.protocols import Engine
 from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.toyworld.instructions import BRACKETS, COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import TOPICS
+from harness.turns import turns_or_text
 from suites.row_suite import SampleSuite
-from suites.settings import SuiteSettings, Surroundings, template_applied, turns_or_text
+from suites.settings import SuiteSettings, Surroundings, template_applied
 from suites.toy.rows import ToyRow, toy_rows
 
 
@@ -90,7 +91,7 @@ class ToyIFEval(SampleSuite[ToyInstruction]):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask every prompt once and judge the answer."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         prompts = [Prompt(content=turns_or_text(item.prompt, chat=applied)) for item in self.items]
         for place, response in engine.generate(prompts, self._sampling):
             instruction = self.items[place]

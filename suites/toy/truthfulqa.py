@@ -87,7 +87,7 @@ class ToyTruthfulQA(SampleSuite[ToyQuestion]):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Score every choice of every question, and yield a question when its choices are scored."""
-        applied = template_applied(self.given.chat_template, engine.chat_template, scored=True)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template, scored=True)
         pairs = {place: _pairs(engine, item, applied) for place, item in enumerate(self.items)}
         for place, answers in documents_as_answered(engine, pairs):
             question = self.items[place]

@@ -57,12 +57,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from harness.engine.decoding import Decoding
-from harness.engine.ending import Ending
 from harness.engine.identity import LocalIdentity
-from harness.engine.local import LocalEngine
-from harness.engine.network import Network
-from harness.engine.slots import Slots
+from harness.engine.local.decoding import Decoding
+from harness.engine.local.engine import LocalEngine
+from harness.engine.local.kv_cache import ContinuousBatch
+from harness.engine.local.network import Network
+from harness.engine.local.stopping import Stopping
 from harness.records import Local, Model, Prompt, Sampling
 from tests.benchmarks.clock import clocked, replaced
 
@@ -360,10 +360,10 @@ def _timed(measured: Measured) -> Iterator[None]:
         ("reading prompts", Decoding, "_read"),
         ("continuing", Decoding, "_continued"),
         ("choosing", Decoding, "_choose"),
-        ("joining", Slots, "join"),
-        ("leaving", Slots, "leave"),
-        ("moving the cache (in joining, too)", Slots, "_reserve"),
-        ("looking for ends", Ending, "reached"),
+        ("joining", ContinuousBatch, "join"),
+        ("leaving", ContinuousBatch, "leave"),
+        ("moving the cache (in joining, too)", ContinuousBatch, "_reserve"),
+        ("looking for ends", Stopping, "reached"),
     ]
     with replaced(
         [(owner, name, clocked(part, measured.parts, getattr(owner, name))) for part, owner, name in parts]

@@ -55,12 +55,12 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from harness.engine import scoring, verdicts
-from harness.engine.network import Network
+from harness.engine.local.engine import tree_scoring, trial_results
+from harness.engine.local.network import Network
+from harness.engine.local.token_tree import grow
+from harness.engine.local.tokens import Tokens
 from harness.engine.opening import open_engine
-from harness.engine.prefix import grow
 from harness.engine.scripted import ScriptedEngine
-from harness.engine.tokens import Tokens
 from harness.records import Local, Model
 from suites.settings import SuiteSettings, Surroundings
 from suites.truthfulqa import TruthfulQA
@@ -344,10 +344,10 @@ def _timed(measured: Measured) -> Iterator[None]:
         [
             (Network, "forward", counted),
             (Tokens, "scoring_requests", clocked("tokenising", seconds, Tokens.scoring_requests)),
-            (scoring, "grow", clocked("planning", seconds, grow)),
-            (scoring, "tree_mask", clocked("masks", seconds, scoring.tree_mask)),
-            (scoring, "_looked_up", clocked("log-probabilities", seconds, scoring._looked_up)),
-            (verdicts, "try_tree", clocked("trying out", seconds, verdicts.try_tree)),
+            (tree_scoring, "grow", clocked("planning", seconds, grow)),
+            (tree_scoring, "tree_mask", clocked("masks", seconds, tree_scoring.tree_mask)),
+            (tree_scoring, "_looked_up", clocked("log-probabilities", seconds, tree_scoring._looked_up)),
+            (trial_results, "try_tree", clocked("trying out", seconds, trial_results.try_tree)),
         ]
     ):
         yield

@@ -27,12 +27,14 @@ import random
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.protocols import EngineInfo
 from harness.recorded import recorded, scoring
-from harness.records import Json, Likelihood, Prompt, Response, Sampling
+from harness.records import Likelihood, Prompt, Response, Sampling
 from harness.store import Store, answer_key
 
 SAMPLING = Sampling(max_tokens=256)
@@ -53,10 +55,8 @@ class TimedEngine:
     def __init__(self, *, realistic: bool) -> None:
         self._realistic = realistic
         self.worked = 0.0
-        self.fingerprint = "sha256:benchmark"
-        self.description: Mapping[str, Json] = {}
+        self.info = EngineInfo(fingerprint="sha256:benchmark")
         self.can_score = True
-        self.chat_template = None
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
         """A text for each prompt."""
@@ -150,10 +150,8 @@ class WatchedEngine:
     def __init__(self, engine: Any) -> None:
         self._engine = engine
         self.worked = 0.0
-        self.fingerprint = engine.fingerprint
-        self.description = engine.description
+        self.info = replace(engine.info, chat_template=None)
         self.can_score = True
-        self.chat_template = None
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         """The engine's answers."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.protocols import EngineInfo
 from harness.recorded import recorded
 from harness.records import (
     Json,
@@ -56,6 +57,13 @@ class Scripted:
     can_score: bool = True
     chat_template: str | None = None
     description: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def info(self) -> EngineInfo:
+        """What it was given."""
+        return EngineInfo(
+            fingerprint=self.fingerprint, chat_template=self.chat_template, description=self.description
+        )
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """The turns' contents, one a line."""

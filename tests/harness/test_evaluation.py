@@ -7,7 +7,7 @@ from typing import Any
 from harness.engine.identity import Identity
 from harness.engine.scripted import ScriptedEngine
 from harness.evaluation import evaluate, plan_run
-from harness.protocols import Engine
+from harness.protocols import Engine, EngineInfo
 from harness.recorded import recorded
 from harness.records import Json, Local, Metric, Model, Prompt, Row, Sample, Sampling, Score
 from harness.store import Store
@@ -69,12 +69,11 @@ class Writing(Quiz):
 class Sharing(ScriptedEngine):
     """Says in which way it scored, once it has."""
 
-    fingerprint = "sha256:model"  # type: ignore[assignment]  # a test's own
-
     @property
-    def description(self) -> Mapping[str, Json]:
+    def info(self) -> EngineInfo:
         scored = any(isinstance(asked, tuple) for asked in self.asked)
-        return {"engine": "scripted"} | ({"scoring": "shared prefixes"} if scored else {})
+        way = {"scoring": "shared prefixes"} if scored else {}
+        return EngineInfo(fingerprint="sha256:model", description={"engine": "scripted", **way})
 
 
 def _engine_of_run(suite: Quiz, engine: Engine, store: Store) -> Any:

@@ -65,7 +65,7 @@ def test_likelihoods_are_kept_too(store: Store) -> None:
 
     assert {0: -2.0, 1: -5.0} == {index: answer.logprob for index, answer in expected.items()}
     assert expected == dict(recorded(engine, store).loglikelihood(pairs))
-    assert answer_key(engine.fingerprint, scoring(*pairs[0])) == expected[0].key
+    assert answer_key(engine.info.fingerprint, scoring(*pairs[0])) == expected[0].key
     assert 2 == len(engine.asked)
 
 
@@ -79,7 +79,7 @@ def test_recalled_answers_are_the_kept_ones(store: Store) -> None:
     recalling = recalled(engine, store)
 
     assert expected == (dict(recalling.generate(PROMPTS, SAMPLING)), dict(recalling.loglikelihood(pairs)))
-    assert engine.fingerprint == recalling.fingerprint
+    assert engine.info == recalling.info
     assert [] == engine.asked
 
 
@@ -352,7 +352,7 @@ def test_an_answer_is_kept_although_no_other_comes(url: str, monkeypatch: pytest
     monkeypatch.setattr("harness.recorded.COMMIT_SHARE", 0.0)
     engine = Pausing(go_on=threading.Event())
     keys = [
-        answer_key(engine.fingerprint, generation(prompt, SAMPLING)) for prompt in PROMPTS[1:10]
+        answer_key(engine.info.fingerprint, generation(prompt, SAMPLING)) for prompt in PROMPTS[1:10]
     ]  # it begins with the last
 
     def watch() -> None:
@@ -472,9 +472,8 @@ def test_everything_else_is_the_engines() -> None:
     with Store.open("sqlite://") as store:
         engine = recorded(plain, store)
 
-        assert plain.fingerprint == engine.fingerprint
-        assert {"device": "cpu"} == engine.description
-        assert "{{ messages }}" == engine.chat_template
+        assert plain.info == engine.info
+        assert ({"device": "cpu"}, "{{ messages }}") == (engine.info.description, engine.info.chat_template)
         assert engine.can_score is False
         assert "a\nb" == engine.render(turns, open_turn=False)
         engine.close()

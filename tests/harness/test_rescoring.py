@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine import local, network
+from harness.engine.local.engine import engine, loading
 from harness.store import Store
 from harness.verbs.project import open_project
 from harness.verbs.work import report
@@ -54,8 +54,8 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: object, **named: object) -> None:
         raise AssertionError("weights were loaded")
 
-    monkeypatch.setattr(local, "open_local", refuse)
-    monkeypatch.setattr(network, "load_weights", refuse)
+    monkeypatch.setattr(engine, "open_local", refuse)
+    monkeypatch.setattr(loading, "load_weights", refuse)
 
 
 def change_suites(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from harness.turns import read_turn
+from harness.records import Message
+from harness.turns import read_turn, turns_or_text
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,14 @@ def test_what_a_turn_cannot_say_is_refused(turn: Any, message: str) -> None:
     """Never a part of it left out without a word."""
     with pytest.raises(ValueError, match=message):
         read_turn(turn)
+
+
+def test_a_prompt_is_turns_where_a_template_is_applied_and_a_text_where_none_is() -> None:
+    """A text is then a user's turn; turns without a template become their texts, one under the other."""
+    turns = (Message(role="system", content="Be brief."), Message(role="user", content="Why?"))
+
+    assert ((Message(role="user", content="Hi"),), turns) == (
+        turns_or_text("Hi", chat=True),
+        turns_or_text(turns, chat=True),
+    )
+    assert ("Hi", "Be brief.\n\nWhy?") == (turns_or_text("Hi", chat=False), turns_or_text(turns, chat=False))

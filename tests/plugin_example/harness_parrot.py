@@ -64,7 +64,7 @@ class Parrot:
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask every word once; answers come in any order."""
-        applied = template_applied(self.given.chat_template, engine.chat_template)
+        applied = template_applied(self.given.chat_template, engine.info.chat_template)
         questions = [f"Repeat this word: {word}" for word in self.words]
         prompts = [Prompt(content=_turn(text) if applied else text) for text in questions]
         for place, response in engine.generate(prompts, self.sampling):

@@ -1,10 +1,11 @@
 """An engine for tests of suites: answers are functions of what is asked, and come in any order asked for."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.protocols import EngineInfo
+from harness.records import Likelihood, Message, Prompt, Response, Sampling
 
 
 def says(text: str) -> Response:
@@ -20,20 +21,16 @@ class FunctionEngine:
     logprob: Callable[[str, str], float] = lambda context, continuation: -float(len(continuation))
     chat_template: str | None = None
     can_score: bool = True
+    fingerprint: str = "function"
     shuffle: int = 0
     prompts: list[Prompt] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     samplings: list[Sampling] = field(default_factory=list)
 
     @property
-    def fingerprint(self) -> str:
-        """Any."""
-        return "function"
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """Nothing."""
-        return {}
+    def info(self) -> EngineInfo:
+        """Any fingerprint, and no description."""
+        return EngineInfo(fingerprint=self.fingerprint, chat_template=self.chat_template)
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Turns in angle brackets."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from harness.records import Message, Sample, Sampling
+from harness.turns import turns_or_text
 from suites.prompt_suite import PromptSuite
-from suites.settings import turns_or_text
 from tests.suites.scripted import FunctionEngine, says
 
 TURNS = (Message(role="system", content="Be brief."), Message(role="user", content="Why?"))

@@ -332,12 +332,6 @@ def test_no_judgement(tmp_path: Path, reply: Response, reason: str) -> None:
 
 def test_a_judge_is_part_of_the_settings(tmp_path: Path) -> None:
     """Another judge, another form, or none: other settings. Nothing is asked to know them."""
-
-    class Another(FunctionEngine):
-        @property
-        def fingerprint(self) -> str:
-            return "another"
-
     judge = FunctionEngine()
     seen = [
         suite_over(tmp_path, judges={"judge": engine}, **settings).settings(None)
@@ -345,7 +339,7 @@ def test_a_judge_is_part_of_the_settings(tmp_path: Path) -> None:
             (judge, {}),
             (judge, {"judge": "judge"}),
             (judge, {"judge": "judge", "judge_form": "official"}),
-            (Another(), {"judge": "judge"}),
+            (FunctionEngine(fingerprint="another"), {"judge": "judge"}),
         )
     ]
     assert 4 == len({str(settings) for settings in seen})

@@ -139,7 +139,7 @@ def test_a_lazy_engine_is_opened_when_asked() -> None:
     """Who it is costs nothing, no request opens nothing, and what was opened is closed."""
     opened: list[ScriptedEngine] = []
     engine = LazyEngine(Identity(fingerprint="f", chat_template="t"), lazily(opened))
-    assert ("f", "t") == (engine.fingerprint, engine.chat_template)
+    assert ("f", "t") == (engine.info.fingerprint, engine.info.chat_template)
     assert [] == list(engine.generate([], Sampling(max_tokens=3))) == list(engine.loglikelihood([]))
     engine.close()
     assert [] == opened
@@ -148,7 +148,7 @@ def test_a_lazy_engine_is_opened_when_asked() -> None:
     ]
     assert [-1.0] == [likelihood.logprob for _, likelihood in engine.loglikelihood([("a", "b")])]
     assert engine.can_score
-    assert "scripted" == engine.description["engine"]
+    assert "scripted" == engine.info.description["engine"]
     assert "user: hi" == engine.render([Message(role="user", content="hi")], open_turn=False)
     assert 1 == len(opened)
     engine.close()

@@ -30,8 +30,8 @@ from lm_eval.tasks import TaskManager
 from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.engine.gguf import read_once
-from harness.engine.local import LocalEngine, open_local
-from harness.engine.tokens import ScoringRequest
+from harness.engine.local.engine import LocalEngine, open_local
+from harness.engine.local.tokens import ScoringRequest
 from harness.files import json_lines
 from harness.records import Likelihood, Local, Model, Response
 from tests.real_models import smollm2_gguf

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from harness.engine import scoring
-from harness.engine.attention import Windows, tree_mask
-from harness.engine.network import Network
+from harness.engine.local.attention import Windows, tree_mask
+from harness.engine.local.engine import tree_scoring
+from harness.engine.local.network import Network
 from tests.benchmarks.clock import replaced
 
 Visible = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -67,7 +67,7 @@ def _seeing(change: Visible, only: torch.dtype | None = None) -> Iterator[None]:
         seen = change(mask[0, 0] == 0, back)
         return torch.zeros_like(mask).masked_fill_(~seen, torch.finfo(mask.dtype).min)
 
-    with replaced([(scoring, "tree_mask", changed)]):
+    with replaced([(tree_scoring, "tree_mask", changed)]):
         yield
 
 

@@ -21,10 +21,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
-from harness.engine import trial
 from harness.engine.identity import identify
-from harness.engine.network import Network, load
-from harness.engine.scoring import PassBudget
+from harness.engine.local.engine import trial
+from harness.engine.local.loading import load
+from harness.engine.local.network import Network
+from harness.engine.local.tree_scoring import PassBudget
 from harness.records import Local, Model
 from tests.benchmarks.clock import replaced
 from tests.trials.planted_faults import FAULTS
@@ -93,8 +94,8 @@ def _noting(shares: list[float]) -> Iterator[None]:
         found.append(apart(*given))
         return found[-1]
 
-    def noting(*given: Any) -> trial.Outcome:
-        outcome: trial.Outcome = compared(*given)
+    def noting(*given: Any) -> trial.TrialResult:
+        outcome: trial.TrialResult = compared(*given)
         shares.append(found[-1] / given[-1])
         return outcome
 

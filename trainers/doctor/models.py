@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.engine.gguf import read_header
 from harness.engine.identity import LocalIdentity, identify, stated_ends
-from harness.engine.network import load_tokenizer, missing_rows
-from harness.engine.tokens import appended
+from harness.engine.local.loading import load_tokenizer, missing_rows
+from harness.engine.local.tokens import appended
 from harness.records import Local, Model
 from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.tokens import answer_ids

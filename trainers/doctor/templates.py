@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from harness.engine.chat import render
-from harness.engine.tokens import Tokens
+from harness.engine.local.chat import ChatRenderer
+from harness.engine.local.tokens import Tokens
 from harness.records import Message
 from trainers.data import Turn
 from trainers.doctor.findings import DoctorFinding
@@ -47,7 +47,7 @@ def evaluation_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn]) -
     template = tokenizer.chat_template
     if isinstance(template, str):
         turns = [Message(role=turn["role"], content=turn["content"]) for turn in prompt]  # type: ignore[arg-type]  # checked when read
-        text = render(tokenizer, template, turns, name="the model")
+        text = ChatRenderer(tokenizer, template, "the model").render(turns)
     else:
         text = raw_text(prompt)
     [(ids, _)] = Tokens(tokenizer, UNBOUNDED).prompts([text], UNBOUNDED)

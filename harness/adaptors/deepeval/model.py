@@ -19,8 +19,9 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import UnreadableReply
 from harness.protocols import Engine
-from harness.records import Message, Prompt, Response, Sampling
+from harness.records import Prompt, Response, Sampling
 from harness.replies import json_objects
+from harness.turns import turns_or_text
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -41,7 +42,7 @@ class EngineJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extr
     ) -> None:
         self._engine = engine
         self._sampling = sampling or Sampling(max_tokens=2048)
-        self._chat = engine.chat_template is not None if chat is None else chat
+        self._chat = engine.info.chat_template is not None if chat is None else chat
         self._waiting: list[Prompt] = []
         self._round: asyncio.Task[list[Response]] | None = None
         super().__init__(name)
@@ -89,7 +90,7 @@ class EngineJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extr
         return [found[prompt] for prompt in prompts]
 
     def _prompt(self, text: str) -> Prompt:
-        return Prompt(content=(Message(role="user", content=text),) if self._chat else text)
+        return Prompt(content=turns_or_text(text, chat=self._chat))
 
 
 def read(response: Response, schema: type[SchemaT] | None) -> str | SchemaT:

@@ -50,7 +50,7 @@ class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extr
         self._cache = _NoCache()
         self._engine = engine
         self._sampling = sampling or Sampling(max_tokens=256)
-        self._templated = engine.chat_template is not None if chat_template is None else chat_template
+        self._templated = engine.info.chat_template is not None if chat_template is None else chat_template
         self._prompts = prompts(engine, chat_template=self._templated)
 
     @property
@@ -66,7 +66,7 @@ class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extr
     @property
     def max_length(self) -> int:
         """The window in tokens, 0 where the engine does not say."""
-        length = self._engine.description.get("max_length")
+        length = self._engine.info.description.get("max_length")
         return length if isinstance(length, int) else 0
 
     def greedy_until(self, docs: list[Doc]) -> list[ModelResponse]:

@@ -89,16 +89,16 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
                 f"no chat template can be chosen by name ({chat_template!r}): the model answers with its one "
                 "template; set `chat_template` where the model is defined"
             )
-        return self._engine.chat_template if chat_template else None
+        return self._engine.info.chat_template if chat_template else None
 
     @property
     def tokenizer_name(self) -> str:
         """The engine's fingerprint: by it lm-eval's request cache keeps apart the prompts of models."""
-        return self._engine.fingerprint
+        return self._engine.info.fingerprint
 
     def get_model_info(self) -> Mapping[str, Json]:
         """What lm-eval writes beside the results."""
-        return {"fingerprint": self._engine.fingerprint, **self._engine.description}
+        return {"fingerprint": self._engine.info.fingerprint, **self._engine.info.description}
 
     def _scored(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
         return [cast(Likelihood, answer) for answer in self._answered(pairs)]

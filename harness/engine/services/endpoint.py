@@ -2,10 +2,10 @@
 
 Turns go to `/chat/completions`, where the server applies its chat template; a text to be continued goes to
 `/completions`, never disguised as a user's turn. Log-likelihoods come from `/completions` too, where the
-server echoes a prompt with its log-probabilities: see `harness.engine.services.echo`. Before the first, it is
-checked that they are right (`echo_check`).
+server echoes a prompt with its log-probabilities (`prompt_logprobs`); before the first, it is checked that
+they are right (`prompt_logprobs_check`).
 
-It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
+`retrying` decides when a request is tried again, `service_identity` what is known of the model.
 """
 
 import json
@@ -16,25 +16,26 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from harness.engine.rules import request_seed
-from harness.engine.services import echo_check
-from harness.engine.services.echo import TRIAL, Unscorable, echo_request, echoes, likelihood
-from harness.engine.services.flight import Ask, in_flight
-from harness.engine.services.limits import Clock
+from harness.engine.services import prompt_logprobs_check
+from harness.engine.services.concurrency import Ask, ask_concurrently
 from harness.engine.services.openai_answers import response_of, tokens_used
 from harness.engine.services.openai_http import Body, ContentFiltered, Post, Server, WrongRequest
+from harness.engine.services.prompt_logprobs import TRIAL, Unscorable, echo_request, echoes, likelihood
+from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN, Clock
 from harness.engine.services.refusals import SHORT_TEXT, Refusals, RequestRefused
 from harness.engine.services.retrying import Attempt, GaveUp, Service, timed
-from harness.engine.services.served import CHARACTERS_PER_TOKEN, identify_endpoint
+from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
+from harness.protocols import EngineInfo
 from harness.records import Endpoint, Json, Likelihood, Message, Prompt, Response, Sampling
 
 STOPS = 4
-"""Stop strings that the interface takes. The others cut the answer here."""
+"""Stop strings that the interface accepts. Any others cut the answer here."""
 SEEDS = 2**31
-"""Seeds that every server takes are below this."""
+"""Every server accepts seeds below this."""
 FORMAT = "response_format"
 SCHEMA_STATUSES = (400, 422, 501)
-"""What servers say of a parameter that they do not know or cannot honour."""
+"""HTTP statuses for a parameter that a server does not know or cannot honour."""
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -51,7 +52,7 @@ class _Question:
 
     @property
     def with_short_text(self) -> "_Question":
-        """The same with a short text in the place of its own; the system's turn stays."""
+        """The same request with a short text; the system turn stays."""
         if "prompt" in self.body:
             return replace(self, body={**self.body, "prompt": SHORT_TEXT})
         turns = [
@@ -86,25 +87,22 @@ class EndpointEngine:
         self._echo_is_checked = False
 
     @property
-    def fingerprint(self) -> str:
-        """Address, model name and kind of interface: all that is known."""
-        return identify_endpoint(self._source).fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """The same, readable, and how it is asked."""
+    def info(self) -> EngineInfo:
+        """Address, model name and kind of interface, which is all that is known, and how it is asked."""
         source = self._source
-        return {
-            "engine": "endpoint",
-            "url": self._server.url,
-            "model": source.model,
-            "api": source.api,
-            "concurrency": source.traffic.concurrency,
-        }
+        return identify_endpoint(source).info(
+            {
+                "engine": "endpoint",
+                "url": self._server.url,
+                "model": source.model,
+                "api": source.api,
+                "concurrency": source.traffic.concurrency,
+            }
+        )
 
     @property
     def can_score(self) -> bool:
-        """Whether the server echoes log-probabilities: asked once, when it is first wanted to know.
+        """Whether the server returns a prompt's log-probabilities. It is asked once, when this is first read.
 
         Raises EngineError where the server does not answer at all.
         """
@@ -112,14 +110,9 @@ class EndpointEngine:
             [(_, self._can_score)] = self._asked(self._echoes, [TRIAL])
         return self._can_score
 
-    @property
-    def chat_template(self) -> str | None:
-        """SERVED_TEMPLATE for a chat interface; None for plain completions."""
-        return identify_endpoint(self._source).chat_template
-
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Always refused: the template, where there is one, is the server's. Raises ModelError."""
-        if self.chat_template is None:
+        if self.info.chat_template is None:
             raise ModelError(f'model {self.name!r} takes no turns (`api = "completions"`)')
         raise ModelError(
             f"model {self.name!r}: the server at {self._server.url} applies its chat template itself, so "
@@ -153,7 +146,7 @@ class EndpointEngine:
 
         ways = {(question.path, prompt.schema) for question, prompt in zip(questions, prompts, strict=True)}
         way = (sampling, frozenset(ways))
-        return self._refusals.told_apart(self._asked(ask, questions), with_short_text, way)
+        return self._refusals.resolved(self._asked(ask, questions), with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
         """Score every pair, as answers arrive. A pair that cannot be scored has a `refused` response.
@@ -181,7 +174,7 @@ class EndpointEngine:
             async with self._server.connected() as post:
                 yield partial(ask, post)
 
-        return in_flight(opened, requests, self._source.traffic.concurrency)
+        return ask_concurrently(opened, requests, self._source.traffic.concurrency)
 
     def _question(self, prompt: Prompt, sampling: Sampling) -> _Question:
         if isinstance(prompt.content, str):
@@ -205,7 +198,7 @@ class EndpointEngine:
         )
 
     def _turns(self, messages: Sequence[Message]) -> list[dict[str, str]]:
-        if self.chat_template is None:
+        if self.info.chat_template is None:
             self.render(messages)
         if messages[-1].role == "assistant":
             raise UsageError(
@@ -229,8 +222,8 @@ class EndpointEngine:
     def _check_echo(self) -> None:
         """Raise ModelError where what the server echoes is not what it generates. It is asked once."""
         if not self._echo_is_checked:
-            found = self._asked(self._compared, echo_check.TEXTS)
-            self._echo_doubt = echo_check.doubt([token for _, tokens in found for token in tokens])
+            found = self._asked(self._compared, prompt_logprobs_check.TEXTS)
+            self._echo_doubt = prompt_logprobs_check.doubt([token for _, tokens in found for token in tokens])
             self._echo_is_checked = True
         if self._echo_doubt is not None:
             raise ModelError(
@@ -239,16 +232,16 @@ class EndpointEngine:
                 "(`path`)"
             )
 
-    async def _compared(self, post: Post, text: str) -> list[echo_check.Token]:
-        """What the server says of the tokens that it continues a text with; none where it says nothing."""
+    async def _compared(self, post: Post, text: str) -> list[prompt_logprobs_check.Token]:
+        """The server's log-probabilities of its own continuation of a text; empty where it refuses."""
         model = self._source.model
         try:
-            continued = await self._sent(post, echo_check.continuation_request(model, text))
-            continuation = echo_check.continuation_of(continued)
+            continued = await self._sent(post, prompt_logprobs_check.continuation_request(model, text))
+            continuation = prompt_logprobs_check.continuation_of(continued)
             echoed = await self._sent(post, echo_request(model, text + continuation))
         except (RequestRefused, ContentFiltered):
             return []
-        return echo_check.compared(continued, echoed, text)
+        return prompt_logprobs_check.compared(continued, echoed, text)
 
     async def _scored(self, post: Post, pair: tuple[str, str]) -> Likelihood | Response:
         async def attempt() -> tuple[Likelihood, int]:
@@ -256,7 +249,7 @@ class EndpointEngine:
             return likelihood(body, *pair), tokens_used(body)
 
         try:
-            return await self._insisted(attempt, "".join(pair))
+            return await self._needed(attempt, "".join(pair))
         except RequestRefused as refused:
             return refused.answer
         except (ContentFiltered, Unscorable) as error:
@@ -269,18 +262,18 @@ class EndpointEngine:
             return False
 
     async def _sent(self, post: Post, body: Body) -> Body:
-        """What comes back for a body of `/completions`."""
+        """The reply to a body sent to `/completions`."""
 
         async def attempt() -> tuple[Body, int]:
             answer = await post("/completions", body)
             return answer, tokens_used(answer)
 
-        return await self._insisted(attempt, body["prompt"])
+        return await self._needed(attempt, body["prompt"])
 
-    async def _insisted(self, attempt: Attempt[A], text: str) -> A:
-        """An answer that cannot be done without. Raises EngineError where it never came."""
+    async def _needed(self, attempt: Attempt[A], text: str) -> A:
+        """An answer that the work cannot do without. Raises EngineError where none came."""
         try:
-            return await self._service.insist(attempt, len(text) // CHARACTERS_PER_TOKEN + 1)
+            return await self._service.with_retries(attempt, len(text) // CHARACTERS_PER_TOKEN + 1)
         except GaveUp as error:
             raise self._unanswered(str(error)) from error
 

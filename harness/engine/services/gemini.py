@@ -1,8 +1,8 @@
 """The engine that asks Google's Gemini interface. The only file that speaks google.generativeai (0.8.6).
 
-Support for that library has ended, which it says whenever it is imported; the warning is silenced here and
-nowhere else. Gemini can also be reached with no extra to install, as an `endpoint` model at its
-OpenAI-compatible address, https://generativelanguage.googleapis.com/v1beta/openai
+Support for that library has ended, and it warns of that whenever it is imported; the warning is silenced here
+and nowhere else. Gemini can also be reached without an extra, as an `endpoint` model at its OpenAI-compatible
+address, https://generativelanguage.googleapis.com/v1beta/openai
 (https://ai.google.dev/gemini-api/docs/openai).
 
 The interface takes turns only, and this version of it takes no seed: a sampled answer is drawn anew whenever
@@ -10,7 +10,7 @@ it is asked, so a resumed run has other samples than an uninterrupted one would 
 continued are refused, because as a user's turn they would be another question. The service's own safety
 settings stay as they are: what they block is a refused answer.
 
-It does not know how a request is tried again (`retrying`), nor what weights answer (`served`).
+`retrying` decides when a request is tried again, `service_identity` what is known of the model.
 """
 
 import asyncio
@@ -28,21 +28,23 @@ from google.api_core import client_options, exceptions
 from google.protobuf.json_format import ParseError
 from requests import RequestException
 
-from harness.engine.services.flight import Ask, in_flight
-from harness.engine.services.limits import Clock
+from harness.engine.services.concurrency import Ask, ask_concurrently
+from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN, Clock
 from harness.engine.services.refusals import SHORT_TEXT, STATUSES, Refusals, RequestRefused
-from harness.engine.services.retrying import GaveUp, Mendable, Service, timed
-from harness.engine.services.served import (
-    CHARACTERS_PER_TOKEN,
+from harness.engine.services.retry_after import TOO_MANY_REQUESTS, asked_wait, duration
+from harness.engine.services.retrying import (
     MEGABYTE,
-    MENDABLE_STATUSES,
-    identify_gemini,
+    RETRYABLE_STATUSES,
+    GaveUp,
+    Retryable,
+    Service,
     in_short,
-    key_of,
+    timed,
 )
-from harness.engine.services.waits import TOO_MANY_REQUESTS, asked_wait, duration
+from harness.engine.services.service_identity import identify_gemini, key_of
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
-from harness.records import Gemini, Json, Likelihood, Message, Prompt, Response, Sampling, Traffic
+from harness.protocols import EngineInfo
+from harness.records import Gemini, Likelihood, Message, Prompt, Response, Sampling, Traffic
 from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
 
 with warnings.catch_warnings():
@@ -52,11 +54,11 @@ with warnings.catch_warnings():
 
 ADDRESS = "https://generativelanguage.googleapis.com"
 STOPS = 5
-"""Stop strings that the interface takes. The others cut the answer here."""
+"""Stop strings that the interface accepts. Any others cut the answer here."""
 ENDED = {"STOP": "end", "MAX_TOKENS": "length"}
 CALLED_TOOLS = ("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS")
 PER_DAY = "PerDay"
-"""What stands in the name of a quota that is not free again in a while."""
+"""Part of the name of a quota that stays used up for the day."""
 REFUSED = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY")
 
 A = TypeVar("A")
@@ -64,6 +66,9 @@ A = TypeVar("A")
 
 class GeminiEngine:
     """A model behind Gemini's interface, asked over REST. Matches `harness.protocols.Engine`."""
+
+    can_score = False
+    """The interface has no log-probabilities of a prompt."""
 
     def __init__(self, name: str, source: Gemini, *, clock: Clock | None = None) -> None:
         """Reaches nothing. Raises ModelError where the key's environment variable is not set."""
@@ -83,29 +88,16 @@ class GeminiEngine:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
     @property
-    def fingerprint(self) -> str:
-        """Address and model name: all that is known."""
-        return identify_gemini(self._source).fingerprint
-
-    @property
-    def description(self) -> Mapping[str, Json]:
-        """The same, readable, and how it is asked."""
-        return {
-            "engine": "gemini",
-            "url": self._where,
-            "model": self._source.model,
-            "concurrency": self._source.traffic.concurrency,
-        }
-
-    @property
-    def can_score(self) -> bool:
-        """Never: the interface has no log-probabilities of a prompt."""
-        return False
-
-    @property
-    def chat_template(self) -> str | None:
-        """SERVED_TEMPLATE."""
-        return identify_gemini(self._source).chat_template
+    def info(self) -> EngineInfo:
+        """Address and model name, which is all that is known, and how it is asked."""
+        return identify_gemini(self._source).info(
+            {
+                "engine": "gemini",
+                "url": self._where,
+                "model": self._source.model,
+                "concurrency": self._source.traffic.concurrency,
+            }
+        )
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """Always refused: the template is the service's. Raises ModelError."""
@@ -131,7 +123,7 @@ class GeminiEngine:
             yield ask
 
         def with_short_text(index: int) -> Response:
-            [(_, answer)] = in_flight(opened, [_with_short_text(requests[index])], 1)
+            [(_, answer)] = ask_concurrently(opened, [_with_short_text(requests[index])], 1)
             if isinstance(answer, RequestRefused):
                 raise answer.error
             if answer.stopped == "failed":
@@ -142,8 +134,8 @@ class GeminiEngine:
             return answer
 
         way = (sampling, frozenset(prompt.schema for prompt in prompts))
-        answers = in_flight(opened, requests, self._source.traffic.concurrency)
-        return self._refusals.told_apart(answers, with_short_text, way)
+        answers = ask_concurrently(opened, requests, self._source.traffic.concurrency)
+        return self._refusals.resolved(answers, with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
         """Always refused. Raises ModelError."""
@@ -187,36 +179,36 @@ class GeminiEngine:
             async with asyncio.timeout(timeout):
                 answer = await _in_a_thread(call)
         except TimeoutError as error:
-            raise Mendable(f"no answer within {timeout:g} seconds") from error
+            raise Retryable(f"no answer within {timeout:g} seconds") from error
         except RequestException as error:
             # the library's message begins with addresses of its own, and ends with what happened
             what = str(error).rpartition(": ")[2].strip("'\")")
-            raise Mendable(f"no connection, or it broke off: {in_short(what)}") from error
+            raise Retryable(f"no connection, or it broke off: {in_short(what)}") from error
         except (ParseError, RecursionError) as error:
-            raise Mendable(f"an answer that is not what it should be: {in_short(str(error))}") from error
+            raise Retryable(f"an answer that is not what it should be: {in_short(str(error))}") from error
         except exceptions.RetryError as error:
-            raise Mendable(f"no answer within {timeout:g} seconds") from error
+            raise Retryable(f"no answer within {timeout:g} seconds") from error
         except exceptions.GoogleAPICallError as error:
             self._complain(error, with_schema=bool(request.generation_config.response_mime_type))
         return _response(answer, sampling), answer.usage_metadata.total_token_count
 
     def _complain(self, error: exceptions.GoogleAPICallError, *, with_schema: bool) -> NoReturn:
-        """What an error of the service means: it may mend, one request is refused, or something is wrong."""
+        """What a service's error means: worth a retry, one request is refused, or something is wrong."""
         status, words = error.code, in_short(f"{error.code} {_own_words(error)}".replace(self._key, "…"))
         if status == TOO_MANY_REQUESTS and PER_DAY in str(error.details):
             raise EngineError(
                 f"model {self.name!r}: {self._where} answers nothing more today: the quota is used up "
                 f"({words}); what was answered is kept, and the same command goes on from there"
             ) from error
-        if status in MENDABLE_STATUSES:
-            raise Mendable(words, after=_asked_wait(error)) from error
+        if status in RETRYABLE_STATUSES:
+            raise Retryable(words, after=_asked_wait(error)) from error
         about_key = status in (401, 403) or "API key" in words
-        mend = f"the key in the environment variable {self._source.key_env} (`key_env`)"
+        fault = f"the key in the environment variable {self._source.key_env} (`key_env`)"
         if not about_key:
-            mend = "`gemini`, the model's name" if status == 404 else "what is asked of it"
+            fault = "`gemini`, the model's name" if status == 404 else "what is asked of it"
         kind = SchemaRefused if status == 400 and with_schema and not about_key else ModelError
         wrong = kind(
-            f"model {self.name!r}: {self._where} does not answer for {self._source.model!r}: mend {mend} "
+            f"model {self.name!r}: {self._where} does not answer for {self._source.model!r}: correct {fault} "
             f"({words})"
         )
         if status in STATUSES and not about_key:
@@ -225,7 +217,7 @@ class GeminiEngine:
 
 
 def _with_short_text(request: Any) -> Any:
-    """The request with a short text in the place of its own; the system's instruction stays."""
+    """The same request with a short text; the system instruction stays."""
     shortened = genai.protos.GenerateContentRequest(request)
     for turn in shortened.contents:
         turn.parts[0].text = SHORT_TEXT
@@ -252,7 +244,7 @@ def _held_to(schema: str | None) -> dict[str, Any]:
 
 
 def _as_proto(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The interface's subset of JSON schema: types, properties, and texts of which one is to be chosen."""
+    """The interface's subset of JSON schema: types, properties, and enumerations of strings."""
     node: dict[str, Any] = {"type_": schema["type"].upper()}
     if "enum" in schema:
         node |= {"format_": "enum", "enum": schema["enum"]}
@@ -271,7 +263,7 @@ def _response(answer: Any, sampling: Sampling) -> Response:
     }
     if not answer.candidates:
         if not answer.prompt_feedback.block_reason:
-            raise Mendable("an answer without candidates")
+            raise Retryable("an answer without candidates")
         reason = f"the prompt was blocked ({answer.prompt_feedback.block_reason.name})"
         return Response(text="", stopped="refused", reason=reason, **counts)
     candidate = answer.candidates[0]
@@ -283,7 +275,7 @@ def _response(answer: Any, sampling: Sampling) -> Response:
             text="", stopped="refused", reason="the model called tools and wrote no text", **counts
         )
     if reason not in ENDED:
-        raise Mendable(f"an answer that ended by {reason}")
+        raise Retryable(f"an answer that ended by {reason}")
     whole = "".join(part.text for part in candidate.content.parts)
     if not whole and reason == "MAX_TOKENS":
         return Response(text="", stopped="thinking", reason=OUT_OF_TOKENS, **counts)
@@ -294,7 +286,7 @@ def _response(answer: Any, sampling: Sampling) -> Response:
 
 
 def _guess(request: Any, sampling: Sampling) -> int:
-    """How many tokens a request may use, roughly."""
+    """Roughly how many tokens a request may use."""
     characters = sum(len(part.text) for content in request.contents for part in content.parts)
     return characters // CHARACTERS_PER_TOKEN + 1 + sampling.max_tokens
 
@@ -306,7 +298,7 @@ def _own_words(error: exceptions.GoogleAPICallError) -> str:
 
 
 def _asked_wait(error: exceptions.GoogleAPICallError) -> float | None:
-    """Seconds that the service asks to wait, in its headers or in the error's details."""
+    """Seconds to wait, by the service's headers or the error's details."""
     asked = None if error.response is None else asked_wait(error.response.headers, int(error.code or 0))
     if asked is not None:
         return asked
@@ -316,13 +308,13 @@ def _asked_wait(error: exceptions.GoogleAPICallError) -> float | None:
 
 
 class _Capped:
-    """A reply of which no more is read than may be; raises GaveUp where there is more."""
+    """A reply that is read up to a limit in megabytes; raises GaveUp beyond it."""
 
     def __init__(self, raw: Any, most: float) -> None:
         self._raw, self._most = raw, most
 
     def stream(self, *arguments: Any, **named: Any) -> Iterator[bytes]:
-        """What `requests` reads."""
+        """The chunks that `requests` reads."""
         size = 0
         for chunk in self._raw.stream(*arguments, **named):
             size += len(chunk)
@@ -336,19 +328,19 @@ class _Capped:
 
 
 def _capped(traffic: Traffic, response: Any, *arguments: Any, **named: Any) -> None:
-    """Bound what will be read of a reply whose headers have come."""
+    """Limit how much is read of a reply whose headers have come."""
     response.raw = _Capped(response.raw, traffic.max_reply_megabytes)
 
 
 async def _in_a_thread(call: Callable[[], A]) -> A:
-    """What a call gives that blocks. Its thread never holds the program back: nobody waits for its end."""
+    """The result of a blocking call, made in a daemon thread, which never keeps the program from ending."""
     outcome: Future[A] = Future()
 
     def work() -> None:
         outcome.set_running_or_notify_cancel()
         try:
             answer = call()
-        except BaseException as error:  # noqa: BLE001 - it is handed on to whoever waits, not swallowed
+        except BaseException as error:  # noqa: BLE001 - it is passed on to the caller, not swallowed
             outcome.set_exception(error)
         else:
             outcome.set_result(answer)

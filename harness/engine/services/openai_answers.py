@@ -1,20 +1,20 @@
-"""What an OpenAI-compatible server's JSON says: a text, why it ended, and what it cost.
+"""The answer in an OpenAI-compatible server's JSON: a text, why it ended, and what it cost.
 
-An answer that is not built as the interface says is Mendable, as one that broke off on its way is: servers
-give both when they stumble. It does not know how a server is reached.
+A reply that does not have the interface's form is Retryable, as one that broke off is: overloaded servers
+send both.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.engine.services.retrying import Mendable
+from harness.engine.services.retrying import Retryable
 from harness.records import Response, Sampling
 from harness.thoughts import ENDED_WITHIN, OUT_OF_TOKENS, cut_at_stops, joined
 
 Body = Mapping[str, Any]
 REASONING = ("reasoning_content", "reasoning")
-"""Where servers put a thought that they set apart: SGLang, DeepSeek and older vLLM; vLLM and OpenRouter."""
+"""Fields of a separated thought: SGLang, DeepSeek and older vLLM; vLLM and OpenRouter."""
 TEXTS = ("text", "output_text")
 """Kinds of parts whose text is the answer's."""
 THINKING = "thinking"
@@ -24,19 +24,19 @@ THINKING = "thinking"
 def response_of(body: Body, sampling: Sampling) -> Response:
     """The answer in the body of either interface, cut before the first stop string.
 
-    A thought that the server did not set apart is still in its text, which then is whole.
+    A text that still holds a thought, since the server did not separate it, is not cut.
     """
     choice = _choice(body)
     message = choice.get("message", choice)  # plain completions have the text in the choice itself
     if not isinstance(message, dict):
-        raise Mendable("an answer without a message")
+        raise Retryable("an answer without a message")
     content = message.get("content" if message is not choice else "text")
     whole = _text(content)
     reason, refusal = choice.get("finish_reason"), message.get("refusal")
     if reason == "content_filter" or refusal:
         return _counted(body, "", "refused", str(refusal or "the server's content filter"))
     if reason in ("error", "abort"):
-        raise Mendable(f"the server broke the answer off ({reason})")
+        raise Retryable(f"the server broke the answer off ({reason})")
     said = [*(message.get(name) for name in REASONING), _thought(content)]
     thought = next((each for each in said if isinstance(each, str) and each), None)
     if not (whole or "").strip() and _calls_tools(message):
@@ -47,7 +47,7 @@ def response_of(body: Body, sampling: Sampling) -> Response:
     if whole is None and reason == "length":  # all tokens went into thinking
         whole = ""
     if whole is None and not reason:
-        raise Mendable("an answer without a text")
+        raise Retryable("an answer without a text")
     if whole is None:
         return _counted(body, "", "refused", _why_no_text(message, reason))
     if whole == "" and reason == "length" and not thought:
@@ -60,14 +60,14 @@ def response_of(body: Body, sampling: Sampling) -> Response:
 def _text(content: object) -> str | None:
     """The text of a content, which may be a list of parts; None where there is none.
 
-    Raises Mendable for what is neither.
+    Raises Retryable for what is neither.
     """
     if isinstance(content, list):
         said = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") in TEXTS]
         texts = [text for text in said if isinstance(text, str)]
         content = "".join(texts) if texts else None
     if content is not None and not isinstance(content, str):
-        raise Mendable("an answer without a text")
+        raise Retryable("an answer without a text")
     return content
 
 
@@ -82,7 +82,7 @@ def _thought(content: object) -> str | None:
 
 
 def _why_no_text(message: Mapping[str, Any], finish_reason: object) -> str:
-    """What a server gave in the place of a text. Asked again it would give the same, and be paid again."""
+    """Why there is no text. A retry would give the same, and be paid again."""
     if _calls_tools(message):
         return "the model called tools and wrote no text"
     return f"the server gave no text (finish_reason {finish_reason!r})"
@@ -111,7 +111,7 @@ def _choice(body: Body) -> Mapping[str, Any]:
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         error = body.get("error")
-        raise Mendable(f"an answer without choices{f': {error}' if error else ''}"[:300])
+        raise Retryable(f"an answer without choices{f': {error}' if error else ''}"[:300])
     return choices[0]
 
 

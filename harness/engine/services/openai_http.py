@@ -1,12 +1,10 @@
 """An OpenAI-compatible server over HTTP: one request, its body, and what its errors mean. Speaks httpx.
 
-Errors that may mend are `Mendable`: no connection, no answer in time, an answer that breaks off or is not
-what was asked for, and the statuses 408, 429, 500, 502, 503 and 504. 400, 413 and 422 may be about one
-request alone, and are `RequestRefused`; a quota that is used up is an EngineError. Every other status says
-that something must be changed here, and is a ModelError that names the model, the address and the key to
-mend. The key is read from its environment variable when a server is opened, and appears in no message.
-
-It does not know what is asked, and does not retry.
+These errors are `Retryable`: no connection, no answer in time, an answer that breaks off or is not what was
+asked for, and the statuses 408, 429, 500, 502, 503 and 504. 400, 413 and 422 may concern one request alone,
+and are `RequestRefused`; a quota that is used up is an EngineError. Every other status needs a correction
+here, and is a ModelError that names the model, the address and the key to correct. The key is read from its
+environment variable when a server is opened, and appears in no message. Nothing is retried here.
 """
 
 import asyncio
@@ -21,9 +19,9 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from harness.engine.services.refusals import STATUSES, RequestRefused
-from harness.engine.services.retrying import GaveUp, Mendable
-from harness.engine.services.served import MEGABYTE, MENDABLE_STATUSES, in_short, key_of
-from harness.engine.services.waits import asked_wait
+from harness.engine.services.retry_after import asked_wait
+from harness.engine.services.retrying import MEGABYTE, RETRYABLE_STATUSES, GaveUp, Retryable, in_short
+from harness.engine.services.service_identity import key_of
 from harness.errors import EngineError, ModelError
 from harness.records import Endpoint
 
@@ -32,9 +30,9 @@ Post = Callable[[str, Body], Awaitable[Body]]
 """Sends a JSON object to a path under the server's address, and gives the JSON object that comes back."""
 
 FILTERED = ("content_filter", "content_policy_violation")
-"""What errors call a request that was refused for what it says."""
+"""Error codes of a request that was refused for its content."""
 USED_UP = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
-"""What errors call an account that has nothing left to spend; waiting does not help."""
+"""Error codes of an account that has nothing left to spend; waiting does not help."""
 PAYMENT_REQUIRED = 402
 
 
@@ -81,7 +79,7 @@ class Server:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Post]:
-        """What posts to the server, over connections that are kept until the end."""
+        """A function that posts to the server, over connections that are kept until the end."""
         if self._tls is None:
             self._tls = httpx.create_ssl_context()  # reading the certificates takes a while
         headers = {"Content-Type": "application/json"}
@@ -105,23 +103,23 @@ class Server:
                 async with client.stream("POST", self._address(path), content=content) as response:
                     return await self._received(response)
         except TimeoutError as error:
-            raise Mendable(f"no answer within {self._source.traffic.timeout:g} seconds") from error
+            raise Retryable(f"no answer within {self._source.traffic.timeout:g} seconds") from error
         except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError) as error:
-            raise Mendable(f"no connection, or it broke off: {_words(error)}") from error
+            raise Retryable(f"no connection, or it broke off: {_words(error)}") from error
         except httpx.DecodingError as error:
-            raise Mendable(f"a damaged answer: {_words(error)}") from error
+            raise Retryable(f"a damaged answer: {_words(error)}") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
             raise ModelError(
-                f"model {self._name!r}: {self.url} cannot be asked ({_words(error)}); mend its `endpoint`"
+                f"model {self._name!r}: {self.url} cannot be asked ({_words(error)}); correct its `endpoint`"
             ) from error
 
     def _address(self, path: str) -> str:
-        """A path under the server's address, before whatever query that has (Azure's `api-version`)."""
+        """A path under the server's address, before its query if it has one (Azure's `api-version`)."""
         parts = urlsplit(self.url)
         return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))
 
     async def _received(self, response: httpx.Response) -> _Reply:
-        """The whole reply, of which no more is read than may be."""
+        """The whole reply, up to the limit in megabytes."""
         most = self._source.traffic.max_reply_megabytes
         content = bytearray()
         async for chunk in response.aiter_bytes():
@@ -136,9 +134,9 @@ class Server:
         try:
             body = reply.json()
         except ValueError as error:
-            raise Mendable(f"an answer that is not JSON: {in_short(reply.text)!r}") from error
+            raise Retryable(f"an answer that is not JSON: {in_short(reply.text)!r}") from error
         if not isinstance(body, dict):
-            raise Mendable(f"an answer that is no JSON object: {in_short(reply.text)!r}")
+            raise Retryable(f"an answer that is no JSON object: {in_short(reply.text)!r}")
         return body
 
     def _complaint(self, path: str, reply: _Reply) -> Exception:
@@ -152,8 +150,8 @@ class Server:
                 f"model {self._name!r}: {self.url} answers nothing more: the account has nothing left to "
                 f"spend ({words}); what was answered is kept, and the same command goes on from there"
             )
-        if status in MENDABLE_STATUSES:
-            return Mendable(words, after=asked_wait(reply.headers, status))
+        if status in RETRYABLE_STATUSES:
+            return Retryable(words, after=asked_wait(reply.headers, status))
         if not codes.isdisjoint(FILTERED):
             return ContentFiltered(said)
         where = f"model {self._name!r}: {self._address(path)}"
@@ -163,14 +161,14 @@ class Server:
         return RequestRefused(words, wrong) if status in STATUSES else wrong
 
     def _blame(self, status: int, path: str) -> str:
-        """What to mend, by the status."""
+        """What is wrong and what to correct, by the status."""
         variable = self._source.key_env
         if status in (401, 403) and variable is None:
             return "wants a key: name the environment variable that holds it as `key_env`"
         if status in (401, 403):
             return f"does not accept the key in the environment variable {variable} (`key_env`)"
         if status in (404, 405):
-            return f"knows no model {self._source.model!r} there: mend `model` or `endpoint`" + (
+            return f"knows no model {self._source.model!r} there: correct `model` or `endpoint`" + (
                 ', or ask in turns (`api = "chat"`), if it has no plain completions'
                 if path == "/completions"
                 else ""
@@ -180,7 +178,7 @@ class Server:
                 "refuses every request, whatever it says: correct `model`, `endpoint`, or what is sent with "
                 "each (`max_tokens`, `temperature`, a system prompt, …)"
             )
-        return f"will not answer this request: mend `model`, `endpoint` or what is asked of {path}"
+        return f"will not answer this request: correct `model`, `endpoint` or what is asked of {path}"
 
 
 def _said(reply: _Reply) -> tuple[str, set[str]]:

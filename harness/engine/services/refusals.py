@@ -1,11 +1,11 @@
 """Requests that a service refuses (400, 413, 422): one that cannot be answered, or all of them.
 
-A prompt that is too long, or that a policy forbids, is refused for what it says: its answer is `refused`,
+A prompt that is too long, or that a policy forbids, is refused for its content: its answer is `refused`,
 which is data, and the work goes on. A wrong model name or a parameter that the service does not know is
-refused with the same statuses, and then nothing that is asked will ever be answered. So refusals are held
-back until an answer shows that such requests are taken. Where none comes, the same request is sent with a
-short text in the place of its own: if that is refused too, the way the service is asked must be corrected,
-and nothing is kept. What was shown once holds for all further requests that are asked in the same way.
+refused with the same statuses, and then no request will ever be answered. So refusals are held back until an
+answer shows that such requests are accepted. Where none comes, the same request is sent with a short text: if
+that is refused too, the configuration must be corrected, and nothing is kept. One such result holds for all
+further requests that are asked in the same way.
 """
 
 from collections.abc import Callable, Generator, Hashable
@@ -16,14 +16,14 @@ from harness.errors import ModelError
 from harness.records import Response
 
 STATUSES = (400, 413, 422)
-"""What services say of a request that they will not answer as it is."""
+"""HTTP statuses of a request that a service will not answer as it is."""
 HELD = 8
-"""Refusals with no answer before them, after which the short text is tried."""
+"""Number of refusals without any answer, after which the short text is tried."""
 SHORT_TEXT = "Say yes."
 
 
 class RequestRefused(Exception):
-    """A request was refused. Never leaves the engines.
+    """A request was refused. It never leaves the engines.
 
     `reason` is the service's, `error` what to raise where requests with a short text are refused too.
     """
@@ -34,17 +34,17 @@ class RequestRefused(Exception):
 
     @property
     def answer(self) -> Response:
-        """What becomes of the request where others are answered."""
+        """The request's answer, where others are answered."""
         return Response(text="", stopped="refused", reason=self.reason)
 
 
 class Refusals:
-    """What one service is known to take."""
+    """Which kinds of requests one service is known to accept."""
 
     def __init__(self) -> None:
         self._taken: set[Hashable] = set()
 
-    def told_apart(
+    def resolved(
         self,
         answers: Generator[tuple[int, Response | RequestRefused]],
         with_short_text: Callable[[int], Response],

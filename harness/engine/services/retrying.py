@@ -1,11 +1,9 @@
-"""Asking a service over a network: what may be better next time is tried again, so often and no more.
+"""Asking a service over a network, with a limited number of retries for errors that may pass (`Retryable`).
 
-Waits double from one try to the next, with jitter, so that many requests do not come back together; a service
-that says how long to wait (Retry-After) is waited for, and nobody else asks it meanwhile. A request that was
-never answered becomes a failed answer, which is data. A service that answers nobody any more ends the work,
-which resumes.
-
-It does not know how a service is spoken to, nor which of its errors may mend: that comes as `Mendable`.
+Waits double from one try to the next, with jitter, so that many requests do not come back together. Where a
+service says how long to wait (Retry-After), all requests wait for it. A request that was never answered
+becomes a failed answer, which is data. A service that answers no request any more ends the work, which can be
+resumed.
 """
 
 import random
@@ -14,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from harness.engine.services.limits import Clock, Limits, RealClock
+from harness.engine.services.rate_limits import Clock, RateLimits, RealClock
 from harness.errors import EngineError
 from harness.records import Response, Traffic
 
@@ -22,14 +20,19 @@ A = TypeVar("A")
 Attempt = Callable[[], Awaitable[tuple[A, int]]]
 """One try: the answer, and how many tokens it used (0: the service does not say)."""
 
+RETRYABLE_STATUSES = (408, 429, 500, 502, 503, 504)
+"""HTTP statuses after which the same request may be answered."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds before the first retry, and before any, where the service does not ask for more."""
 LONGEST_ASKED = 600.0
 """Seconds. A service that asks to wait longer (a day's quota is used up) is not waited for."""
+MEGABYTE = 1_000_000
+SHOWN = 300
+"""Characters of a service's own words in a message."""
 
 
-class Mendable(Exception):
-    """A try that failed in a way that may be better next time. Never leaves the engines."""
+class Retryable(Exception):
+    """A try that failed in a way that may pass. It never leaves the engines."""
 
     def __init__(self, reason: str, *, after: float | None = None) -> None:
         self.reason, self.after = reason, after
@@ -38,11 +41,11 @@ class Mendable(Exception):
 
 
 class GaveUp(Exception):
-    """Every try has failed, or no other would do better; the message is why. Never leaves the engines."""
+    """Every try has failed, or no other would succeed; the message is why. It never leaves the engines."""
 
 
 class Service:
-    """A service that is asked within its limits and with patience.
+    """A service that is asked within its rate limits, with retries.
 
     `name` is the model's, `where` the address that messages show.
     """
@@ -51,7 +54,7 @@ class Service:
         self.name, self.where = name, where
         self._retries = traffic.retries
         self._clock = clock or RealClock()
-        self._limits = Limits(
+        self._limits = RateLimits(
             self._clock,
             requests_per_minute=traffic.requests_per_minute,
             tokens_per_minute=traffic.tokens_per_minute,
@@ -60,16 +63,16 @@ class Service:
         self._failures = 0
 
     async def response(self, attempt: Attempt[Response], tokens: int) -> Response:
-        """The answer, or the failed one that says why there is none. Raises EngineError as `insist` does."""
+        """The answer, or the failed one that says why there is none. Raises EngineError, too."""
         try:
-            return await self.insist(attempt, tokens)
+            return await self.with_retries(attempt, tokens)
         except GaveUp as error:
             return Response(text="", stopped="failed", reason=str(error))
 
-    async def insist(self, attempt: Attempt[A], tokens: int) -> A:
-        """What the attempt gives, tried again where that may help. `tokens` is what it may use.
+    async def with_retries(self, attempt: Attempt[A], tokens: int) -> A:
+        """The attempt's result, with retries. `tokens` is how many it may use.
 
-        Raises GaveUp; EngineError where so many requests in a row failed that nobody is answered any more.
+        Raises GaveUp; EngineError where so many requests in a row failed that the service seems gone.
         """
         try:
             answer = await self._tried(attempt, tokens)
@@ -90,7 +93,7 @@ class Service:
             await self._limits.admit(tokens)
             try:
                 answer, used = await attempt()
-            except Mendable as error:
+            except Retryable as error:
                 wait = self._wait(retries, error)
                 if retries == self._retries or wait > LONGEST_ASKED:
                     raise GaveUp(_tries(error.reason, retries + 1)) from error
@@ -100,8 +103,8 @@ class Service:
             await self._clock.sleep(wait)
             retries += 1
 
-    def _wait(self, retries: int, error: Mendable) -> float:
-        """Seconds before the next try. What the service asks for holds for everybody."""
+    def _wait(self, retries: int, error: Retryable) -> float:
+        """Seconds before the next try. A wait that the service asks for holds for all requests."""
         usual = min(LONGEST_WAIT, FIRST_WAIT * 2.0**retries) * random.uniform(0.5, 1)
         if error.after is None:
             return usual
@@ -115,6 +118,12 @@ async def timed(attempt: Attempt[Response]) -> tuple[Response, int]:
     started = time.perf_counter()
     answer, used = await attempt()
     return replace(answer, seconds=time.perf_counter() - started), used
+
+
+def in_short(words: str) -> str:
+    """A service's own words on one line, cut after `SHOWN` characters."""
+    line = " ".join(words.split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
 def _tries(reason: str, number: int) -> str:

@@ -13,7 +13,7 @@ from lm_eval.tasks import TaskManager
 
 from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
-from harness.engine.local import open_local
+from harness.engine.local.engine import open_local
 from harness.files import json_lines
 from harness.records import Likelihood, Local, Model, Response
 from suites.general import MEASURED_BY, General

@@ -19,7 +19,7 @@ from lighteval.tasks.requests import Doc
 
 from harness.adaptors.lighteval.model import EngineModel
 from harness.adaptors.lighteval.tasks import load_task
-from harness.engine.local import open_local
+from harness.engine.local.engine import open_local
 from harness.errors import EngineError, UsageError
 from harness.files import json_lines
 from harness.protocols import Engine

@@ -14,7 +14,7 @@ from lm_eval.tasks import TaskManager
 
 from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.model import EngineLM
-from harness.engine.local import open_local
+from harness.engine.local.engine import open_local
 from harness.errors import EngineError, UsageError
 from harness.records import Local, Model, Response, Sampling
 from tests.suites.rows import QUESTIONS

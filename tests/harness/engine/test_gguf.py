@@ -12,7 +12,7 @@ from gguf import GGMLQuantizationType, GGUFWriter, quantize
 
 from harness.engine.gguf import read_header
 from harness.engine.identity import LocalIdentity, identify
-from harness.engine.local import LocalEngine, open_local
+from harness.engine.local.engine import LocalEngine, open_local
 from harness.engine.opening import check_model, is_reward_model
 from harness.errors import DownloadNeeded, ModelError, UsageError
 from harness.records import Local, Message, Model, Prompt, Sampling
@@ -61,7 +61,7 @@ def test_a_file_answers_as_the_folder_that_it_was_made_from(llama: Path, file: P
     assert expected[0].logprob == pytest.approx(found[0].logprob, abs=1e-4)
     assert texts[0] == texts[1]
     assert "<turn>user\nName a tool.<end>" in single.render(TURN)
-    assert {"gguf": "F32", "dtype": "float32"}.items() <= single.description.items()
+    assert {"gguf": "F32", "dtype": "float32"}.items() <= single.info.description.items()
     model = single._network._model
     assert not hasattr(model, "hf_quantizer")
     assert not hasattr(model.config, "quantization_config")

@@ -35,8 +35,8 @@ def test_a_local_model_opens(tmp_path: Path) -> None:
 
     engine = open_engine(model, device="cpu")
 
-    assert identify(model).fingerprint == engine.fingerprint == identify_model(model).fingerprint
-    assert identify(model).chat_template == engine.chat_template
+    assert identify(model).fingerprint == engine.info.fingerprint == identify_model(model).fingerprint
+    assert identify(model).chat_template == engine.info.chat_template
     with pytest.raises(UsageError, match="tpu"):
         open_engine(model, device="tpu")
 
@@ -48,8 +48,8 @@ def test_a_plugin_is_given_its_settings() -> None:
 
     engine = open_engine(model)
 
-    assert ScriptedEngine(name="parrot", chat_template="lines").fingerprint == engine.fingerprint
-    assert engine.fingerprint == identify_model(model).fingerprint
+    assert ScriptedEngine(name="parrot", chat_template="lines").info.fingerprint == engine.info.fingerprint
+    assert engine.info.fingerprint == identify_model(model).fingerprint
     assert "lines" == identify_model(model).chat_template
 
 
@@ -65,3 +65,33 @@ def test_a_service_is_identified_unopened(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(opening, "open_engine", lambda model: pytest.fail("it was opened"))
     for source in (Endpoint(url="http://localhost/v1", model="m"), Gemini(model="g")):
         assert SERVED_TEMPLATE == identify_model(Model(name="judge", source=source)).chat_template
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "model"),
+    [
+        (
+            "sha256:040d6e80bb25fe4ced9fd7a6524b0219faf9afd6d7454bdfd6ce7f633abf146d",
+            Model(name="m", source=Endpoint(url="http://localhost:8000/v1/", model="m")),
+        ),
+        (
+            "sha256:a8a2436f293b362520ae0883ff580dff19d33a94d59420fcd884d3ad5522e680",
+            Model(name="m", source=Endpoint(url="http://localhost:8000/v1", model="m", api="completions")),
+        ),
+        (
+            "sha256:ee4398ec951fa72fae8d0954a62d896e81428f2832fbf4e035155f3006e1a2f2",
+            Model(name="m", source=Gemini(model="g")),
+        ),
+        (
+            "sha256:49793b6c1968c56ad1202a37132281bab5844b7a1b5ea6d1013441ab044ca454",
+            Model(name="m", source=Gemini(model="g"), thinking=True, system="Be brief."),
+        ),
+        (
+            "sha256:5af6d3a83c8d042b90f919610355b3aa5b16b4d38640537ef9e1cb07c3df9fe0",
+            Model(name="m", source=Gemini(model="g", url="http://proxy")),
+        ),
+    ],
+)
+def test_the_fingerprint_of_a_service_is_fixed(fingerprint: str, model: Model) -> None:
+    """One that changed would make every store forget its answers: change it on purpose or not at all."""
+    assert fingerprint == identify_model(model).fingerprint

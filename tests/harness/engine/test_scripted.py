@@ -76,10 +76,10 @@ def test_what_was_asked_is_remembered() -> None:
 def test_the_fingerprint_is_the_names_and_the_templates() -> None:
     """Equal names answer for the same model, other names or templates for another."""
     fingerprints = [
-        ScriptedEngine(name="a").fingerprint,
-        ScriptedEngine(name="a").fingerprint,
-        ScriptedEngine(name="b").fingerprint,
-        ScriptedEngine(name="a", chat_template="t").fingerprint,
+        ScriptedEngine(name="a").info.fingerprint,
+        ScriptedEngine(name="a").info.fingerprint,
+        ScriptedEngine(name="b").info.fingerprint,
+        ScriptedEngine(name="a", chat_template="t").info.fingerprint,
     ]
 
     assert fingerprints[0] == fingerprints[1]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from harness.engine import decoding, identity
+from harness.engine import identity
 from harness.engine.identity import Identity, as_asked
+from harness.engine.local.engine import decoding
 from harness.engine.opening import identify_model, open_engine, open_reward_model, without_weights
 from harness.engine.services.openai_answers import response_of
 from harness.engine.thinking import ThinkingEngine
@@ -72,9 +73,7 @@ def test_a_template_that_leaves_system_turns_out_is_no_way_to_put_one() -> None:
 def test_a_model_that_takes_no_turns_has_no_system_prompt() -> None:
     """It is found before anything is loaded."""
     model = Model(name="m", source=Local(path="p"), system="Be brief.")
-    with pytest.raises(
-        ModelError, match="'m': `system` is put before turns, and the model has no chat templ"
-    ):
+    with pytest.raises(ModelError, match="'m': `system` precedes turns, and the model has no chat templ"):
         as_asked(Identity(fingerprint="f", chat_template=None), model)
 
 
@@ -151,10 +150,10 @@ def test_how_a_model_is_asked_is_a_part_of_what_it_is(asked: Mapping[str, Any]) 
     assert "f" != as_asked(identity, other).fingerprint
     assert (
         identify_model(other).fingerprint
-        == open_engine(other).fingerprint
+        == open_engine(other).info.fingerprint
         != identify_model(plain).fingerprint
     )
-    assert asked.items() <= open_engine(other).description.items()
+    assert asked.items() <= open_engine(other).info.description.items()
 
 
 # ---------------------------------------------------------------- servers
@@ -303,7 +302,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def writing(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, **asked: Any) -> Any:
     """The model's engine, which now writes this text whatever its weights say."""
     tokens = AutoTokenizer.from_pretrained(folder)(text + EOS, add_special_tokens=False)["input_ids"]
-    choose = decoding.Chosen._choose
+    choose = decoding.TokenChooser._choose
 
     def scripted(self: Any, scores: Any) -> Any:
         chosen = choose(self, scores)
@@ -311,7 +310,7 @@ def writing(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, **asked: A
             row.new[-1] = chosen[place] = tokens[len(row.new) - 1]
         return chosen
 
-    monkeypatch.setattr(decoding.Chosen, "_choose", scripted)
+    monkeypatch.setattr(decoding.TokenChooser, "_choose", scripted)
     return open_engine(Model(name="m", source=Local(path=str(folder)), **asked), device="cpu")
 
 
@@ -363,7 +362,7 @@ def test_a_thought_is_closed_where_thinking_is_off(monkeypatch: pytest.MonkeyPat
     """The template has no switch: its thought is closed in the prompt, and the run says so."""
     engine = writing(monkeypatch, folder, "A hammer", thinking=False)
     assert ("A hammer", None) == ((found := answer(engine)).text, found.thought)
-    assert "closed empty" == engine.description["template_thought"]
+    assert "closed empty" == engine.info.description["template_thought"]
 
 
 def test_choices_of_a_local_model_are_never_thoughts(folder: Path) -> None:
@@ -374,12 +373,12 @@ def test_choices_of_a_local_model_are_never_thoughts(folder: Path) -> None:
     context = engine.render(HELLO.content)  # type: ignore[arg-type]
     assert context == absent.render(HELLO.content)  # type: ignore[arg-type]
     assert context.endswith("<think>\n")
-    assert engine.fingerprint == absent.fingerprint
+    assert engine.info.fingerprint == absent.info.fingerprint
     pairs = [(context, "yes"), (context.rstrip() + "\n\n</think>\n\n", "yes")]
     (_, left), (_, right) = sorted(engine.loglikelihood(pairs), key=lambda found: found[0])
     assert left.logprob == right.logprob
-    assert "opened, and closed empty before choices are scored" == engine.description["template_thought"]
-    assert {"engine": "local"} == absent.description
+    assert "opened, and closed empty before choices are scored" == engine.info.description["template_thought"]
+    assert {"engine": "local"} == absent.info.description
 
 
 def test_models_that_may_think_have_another_fingerprint(folder: Path, tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from harness.engine.opening import check_model, identify_model, open_engine, takes_schema
-from harness.engine.services.echo_check import TEXTS
 from harness.engine.services.endpoint import EndpointEngine
-from harness.engine.services.served import identify_endpoint
+from harness.engine.services.prompt_logprobs_check import TEXTS
+from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Endpoint, Likelihood, Message, Model, Prompt, Response, Sampling, Traffic
 from harness.thoughts import OUT_OF_TOKENS
-from tests.harness.engine.services.test_limits import FakeClock
+from tests.harness.engine.services.test_rate_limits import FakeClock
 from tests.serving import (
     FINE,
     Asked,
@@ -505,7 +505,7 @@ WRONG: dict[int, str] = {
     400: "refuses every request",
     401: r"does not accept the key in the environment variable SERVED_KEY \(`key_env`\)",
     403: r"does not accept the key in the environment variable SERVED_KEY \(`key_env`\)",
-    404: "knows no model 'm' there: mend `model` or `endpoint`",
+    404: "knows no model 'm' there: correct `model` or `endpoint`",
     413: "refuses every request",
     422: "refuses every request",
     301: "will not answer this request",
@@ -551,8 +551,8 @@ def test_the_key_is_sent_and_kept_nowhere(server: ModelServer, monkeypatch: pyte
     keyed = engine(server, key_env="SERVED_KEY")
     answers(keyed, "a")
     assert "Bearer sk-secret" == server.asked[0].headers["Authorization"]
-    assert without.fingerprint == keyed.fingerprint
-    assert "secret" not in repr(keyed.description)
+    assert without.info == keyed.info
+    assert "secret" not in repr(keyed.info)
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,7 @@ def test_what_identifies_a_served_model() -> None:
     assert SERVED_TEMPLATE == identify_model(Model(name="m", source=source)).chat_template
     assert identify_endpoint(others[2]).chat_template is None
     opened = open_engine(Model(name="m", source=source))
-    assert identify_endpoint(source).fingerprint == opened.fingerprint
+    assert identify_endpoint(source).fingerprint == opened.info.fingerprint
 
 
 # ---------------------------------------------------------------- log-likelihoods

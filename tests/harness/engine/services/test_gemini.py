@@ -12,12 +12,12 @@ import pytest
 
 from harness.engine import opening
 from harness.engine.opening import check_model, identify_model, open_engine, takes_schema
-from harness.engine.services.served import identify_gemini
+from harness.engine.services.service_identity import identify_gemini
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records import Gemini, Message, Model, Prompt, Response, Sampling, Traffic
 from harness.thoughts import OUT_OF_TOKENS
-from tests.harness.engine.services.test_limits import FakeClock
+from tests.harness.engine.services.test_rate_limits import FakeClock
 from tests.serving import FINE, Asked, Fault, ModelServer, status
 
 pytest.importorskip("google.generativeai", reason="the extra `gemini` is not installed")
@@ -197,10 +197,10 @@ def test_a_service_that_is_not_there(server: ModelServer) -> None:
 
 
 WRONG: dict[int, str] = {
-    400: "mend what is asked of it",
-    401: r"mend the key in the environment variable GEMINI_API_KEY \(`key_env`\)",
-    403: r"mend the key in the environment variable GEMINI_API_KEY \(`key_env`\)",
-    404: "mend `gemini`, the model's name",
+    400: "correct what is asked of it",
+    401: r"correct the key in the environment variable GEMINI_API_KEY \(`key_env`\)",
+    403: r"correct the key in the environment variable GEMINI_API_KEY \(`key_env`\)",
+    404: "correct `gemini`, the model's name",
 }
 
 
@@ -256,7 +256,7 @@ def test_what_will_not_mend_is_told(server: ModelServer, code: int) -> None:
 def test_a_wrong_key_is_said_by_400_too(server: ModelServer) -> None:
     """As Google does."""
     server.wrong = lambda asked: status(400, "API key not valid. Please pass a valid API key.")
-    with pytest.raises(ModelError, match="mend the key in the environment variable GEMINI_API_KEY"):
+    with pytest.raises(ModelError, match="correct the key in the environment variable GEMINI_API_KEY"):
         answers(engine(server), "a")
 
 
@@ -308,7 +308,7 @@ def test_what_identifies_it(server: ModelServer) -> None:
     assert identify_gemini(source) == identify_gemini(same) == identify_model(Model(name="j", source=source))
     assert SERVED_TEMPLATE == identify_gemini(source).chat_template
     opened = open_engine(Model(name="j", source=source))
-    assert identify_gemini(source).fingerprint == opened.fingerprint
+    assert identify_gemini(source).fingerprint == opened.info.fingerprint
     opened.close()
 
 
@@ -381,7 +381,7 @@ def test_a_refused_schema_is_told_apart(server: ModelServer) -> None:
         list(engine(server).generate([turn("hi")], GREEDY))
     assert not isinstance(caught.value, SchemaRefused)
     server.wrong = lambda asked: status(400, "API key not valid")
-    with pytest.raises(ModelError, match="mend the key") as caught:
+    with pytest.raises(ModelError, match="correct the key") as caught:
         list(engine(server).generate([held], GREEDY))
     assert not isinstance(caught.value, SchemaRefused)
 

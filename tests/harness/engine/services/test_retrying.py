@@ -7,11 +7,11 @@ from email.utils import format_datetime
 import pytest
 
 from harness.engine.services import retrying
-from harness.engine.services.retrying import GaveUp, Mendable, Service
-from harness.engine.services.waits import retry_after
+from harness.engine.services.retry_after import retry_after
+from harness.engine.services.retrying import GaveUp, Retryable, Service
 from harness.errors import EngineError, ModelError
 from harness.records import Response, Traffic
-from tests.harness.engine.services.test_limits import FakeClock
+from tests.harness.engine.services.test_rate_limits import FakeClock
 
 
 class Trying:
@@ -46,7 +46,7 @@ def response(asked: Service, attempt: Trying) -> Response:
 
 def test_waits_double() -> None:
     """1, 2, 4, … seconds, and never more than a minute."""
-    clock, attempt = FakeClock(), Trying(*[Mendable("busy")] * 8)
+    clock, attempt = FakeClock(), Trying(*[Retryable("busy")] * 8)
     assert "yes" == response(service(clock, retries=8), attempt).text
     assert [1, 2, 4, 8, 16, 32, 60, 60] == clock.slept
 
@@ -55,13 +55,13 @@ def test_waits_are_jittered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between half the wait and the whole."""
     monkeypatch.setattr(retrying.random, "uniform", lambda low, high: low)
     clock = FakeClock()
-    response(service(clock), Trying(Mendable("busy"), Mendable("busy")))
+    response(service(clock), Trying(Retryable("busy"), Retryable("busy")))
     assert [0.5, 1] == clock.slept
 
 
 def test_after_the_last_try_the_answer_is_failed() -> None:
     """It is data: no text, and why."""
-    attempt = Trying(*[Mendable("busy")] * 9)
+    attempt = Trying(*[Retryable("busy")] * 9)
     answer = response(service(FakeClock(), retries=2), attempt)
     assert ("", "failed", "busy (tried 3 times)") == (answer.text, answer.stopped, answer.reason)
     assert 3 == attempt.tries
@@ -69,7 +69,7 @@ def test_after_the_last_try_the_answer_is_failed() -> None:
 
 def test_no_retries_is_one_try() -> None:
     """`retries = 0` tries once."""
-    attempt = Trying(Mendable("busy"))
+    attempt = Trying(Retryable("busy"))
     assert "busy" == response(service(FakeClock(), retries=0), attempt).reason
     assert 1 == attempt.tries
 
@@ -86,7 +86,7 @@ def test_a_wait_that_is_asked_for_is_kept_by_everybody() -> None:
     """The request waits at least so long, and the next one does not come earlier either."""
     clock = FakeClock()
     asked = service(clock)
-    first = Trying(Mendable("busy", after=30))
+    first = Trying(Retryable("busy", after=30))
 
     async def both() -> list[float]:
         moments = []
@@ -110,7 +110,7 @@ def test_a_wait_that_is_asked_for_is_kept_by_everybody() -> None:
 def test_an_endless_wait_is_not_waited_for() -> None:
     """A service that asks for an hour has used up a quota: the answer fails at once, with its words."""
     clock = FakeClock()
-    answer = response(service(clock), Trying(Mendable("quota used up", after=3600)))
+    answer = response(service(clock), Trying(Retryable("quota used up", after=3600)))
     assert ("failed", "quota used up") == (answer.stopped, answer.reason)
     assert [] == clock.slept
 
@@ -120,20 +120,20 @@ def test_a_service_that_answers_nobody_ends_the_work() -> None:
     asked = service(FakeClock(), retries=0)
     for _ in range(2):
         for _ in range(7):
-            assert "failed" == response(asked, Trying(Mendable("down"))).stopped
+            assert "failed" == response(asked, Trying(Retryable("down"))).stopped
         response(asked, Trying())
     for _ in range(7):
-        response(asked, Trying(Mendable("down")))
+        response(asked, Trying(Retryable("down")))
     with pytest.raises(
         EngineError, match=r"model 'm': http://x has answered none of the last 8 requests \(down"
     ):
-        response(asked, Trying(Mendable("down")))
+        response(asked, Trying(Retryable("down")))
 
 
 def test_an_answer_that_cannot_be_done_without() -> None:
-    """`insist` says that it gave up instead of making data of it."""
+    """`with_retries` says that it gave up instead of making data of it."""
     with pytest.raises(GaveUp, match="busy"):
-        asyncio.run(service(FakeClock(), retries=1).insist(Trying(*[Mendable("busy")] * 2), 1))
+        asyncio.run(service(FakeClock(), retries=1).with_retries(Trying(*[Retryable("busy")] * 2), 1))
 
 
 def test_tokens_that_were_used_take_the_place_of_the_guess() -> None:

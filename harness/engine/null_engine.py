@@ -1,0 +1,39 @@
+"""An engine without a model, which shows what a suite asks.
+
+Every answer has failed, which a suite counts and does not score, and every continuation has the
+log-likelihood 0.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from harness.protocols import EngineInfo
+from harness.records import Likelihood, Message, Prompt, Response, Sampling
+
+
+class NullEngine:
+    """No model. Matches `harness.protocols.Engine`."""
+
+    can_score = True
+    info = EngineInfo(
+        fingerprint="silent",  # part of the identity of mixes that are kept apart from a judged suite
+        # so that prompts of several turns can be asked
+        chat_template="{% for message in messages %}{{ message['content'] }}\n{% endfor %}",
+        description={"engine": "silent"},
+    )
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        """The turns, each on a line."""
+        return "".join(f"{message.content}\n" for message in messages)
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+        """Fail at every prompt."""
+        for index in range(len(prompts)):
+            yield index, Response(text="", stopped="failed", reason="nobody was asked")
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """Call every continuation certain."""
+        for index in range(len(pairs)):
+            yield index, Likelihood(logprob=0.0, greedy=False, tokens=1)
+
+    def close(self) -> None:
+        """Nothing is held."""
