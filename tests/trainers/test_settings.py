@@ -41,7 +41,7 @@ def test_unknown_keys_are_refused_and_defaults_are_valid(kind: str) -> None:
         ("dpo", {"on_policy": 1}, "at least 2 answers"),
         ("sft", {"learning_rate": 0}, "greater than 0"),
         ("grpo", {"vllm": {"mode": "server"}}, "needs the server's `url`"),
-        ("grpo", {"vllm": {"mode": "server", "url": "http://a", "memory": 0.5}}, "a server has its own"),
+        ("grpo", {"vllm": {"mode": "server", "url": "http://a", "memory": 0.5}}, "are the server.s own"),
         ("rloo", {"vllm": {"mode": "colocate", "url": "http://a"}}, 'for mode = "server"'),
         ("rloo", {"vllm": {"mode": "serve"}}, "'server' or 'colocate'"),
     ],
