@@ -49,6 +49,19 @@ class AnsweredDocument:
     """Why there are no values."""
 
 
+def check_can_answer(engine: Engine, wanted: Mapping[DocumentT, Iterable[Request]]) -> None:
+    """Raise UsageError where documents need log-likelihoods, which this engine cannot give."""
+    scored = any(isinstance(first, str) for requests in wanted.values() for first, _ in requests)
+    if scored and not engine.can_score:
+        about = engine.info.description
+        which = f"{about['model']!r} at {about['url']}" if "url" in about else "this model's engine"
+        raise UsageError(
+            f"this suite needs log-likelihoods, which {which} cannot give; ask it suites that generate, or "
+            "score a model that this machine loads (`path`) or a server whose `/completions` echoes the "
+            "log-probabilities of a prompt"
+        )
+
+
 def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
     """Every request with its answer: log-likelihoods first, then texts, all of one sampling together."""
     pairs: list[tuple[str, str]] = []
@@ -58,14 +71,6 @@ def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Re
             pairs.append((first, cast(str, second)))
         else:
             prompts[cast(Sampling, second)].append(first)
-    if pairs and not engine.can_score:
-        about = engine.info.description
-        which = f"{about['model']!r} at {about['url']}" if "url" in about else "this model's engine"
-        raise UsageError(
-            f"this suite needs log-likelihoods, which {which} cannot give; ask it suites that generate, or "
-            "score a model that this machine loads (`path`) or a server whose `/completions` echoes the "
-            "log-probabilities of a prompt"
-        )
     if pairs:
         for index, likelihood in engine.loglikelihood(pairs):
             yield pairs[index], likelihood

@@ -96,7 +96,7 @@ class Scripted:
 def work(url: str, engine: Scripted) -> None:
     """Ask everything, keep each row as it comes, and finish the run."""
     with Store.open(url) as store:
-        store.keep_model("scripted", RUN.fingerprint, {}, engine.description, engine.chat_template)
+        store.keep_model("scripted", RUN.fingerprint, {}, engine.info.description, engine.info.chat_template)
         store.begin_run(RUN)
         for index, answer in recorded(engine, store).generate(PROMPTS, SAMPLING):
             sample = Sample(id=str(index), prompt=str(PROMPTS[index].content))

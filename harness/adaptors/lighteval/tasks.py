@@ -27,6 +27,7 @@ from harness.adaptors.engine_requests import (
     AnsweredDocument,
     Request,
     TaskMetric,
+    check_can_answer,
     documents_as_answered,
     failure_of,
     quiet,
@@ -126,6 +127,7 @@ class LightevalTask:
             for index, doc in enumerate(self._docs)
         }
         wanted = {index: [r for several in of.values() for r in several] for index, of in asked.items()}
+        check_can_answer(engine, wanted)
         for index, answers in documents_as_answered(engine, wanted):
             yield self._answered(index, contexts[index], asked[index], answers)
 

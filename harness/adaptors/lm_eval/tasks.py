@@ -32,6 +32,7 @@ from harness.adaptors.engine_requests import (
     Request,
     TaskMetric,
     Turns,
+    check_can_answer,
     documents_as_answered,
     failure_of,
     quiet,
@@ -242,6 +243,7 @@ def ask_tasks(tasks: Sequence[ConfiguredTask], engine: Engine) -> Iterator[tuple
         for place, each in enumerate(tasks)
         for index, instances in built[place].items()
     }
+    check_can_answer(engine, wanted)
     for (place, index), answers in documents_as_answered(engine, wanted):
         each = tasks[place]
         yield place, each.task._answered(index, built[place][index], answers, each.seed)
@@ -274,6 +276,7 @@ def ask(
         ]
         for index in built[0]
     }
+    check_can_answer(engine, wanted)
     for index, answers in documents_as_answered(engine, wanted):
         yield tuple(
             task._answered(index, instances[index], answers, seed)
