@@ -198,10 +198,10 @@ def test_a_signal_that_wakes_nobody_is_seen(number: signal.Signals, monkeypatch:
                 waited.set()
             return super().get(block, timeout)
 
-    async def when_told(asked: Asked, request: str) -> None:
+    async def until_let(asked: Asked, request: str) -> None:
         await answered.wait()
 
-    asked = Asked(when_told)
+    asked = Asked(until_let)
 
     def spin() -> None:
         while not calm.is_set():
@@ -223,3 +223,4 @@ def test_a_signal_that_wakes_nobody_is_seen(number: signal.Signals, monkeypatch:
     finally:
         calm.set()
         signal.signal(number, before)
+    assert not answered.is_set()
