@@ -25,8 +25,11 @@ if TYPE_CHECKING:
         new_study,
         unseal_study,
     )
+    from harness.verbs.comparing import Outcome as Outcome
+    from harness.verbs.comparing import compare, report
     from harness.verbs.data import list_mixes, make_mix
     from harness.verbs.doctor import diagnose
+    from harness.verbs.evaluating import evaluate
     from harness.verbs.frames import answers_frame, preferences_frame, runs_frame, scores_frame
     from harness.verbs.judge import Judged as Judged
     from harness.verbs.judge import Judging as Judging
@@ -38,9 +41,9 @@ if TYPE_CHECKING:
     from harness.verbs.project import open_project
     from harness.verbs.prune import plan_pruning, prune
     from harness.verbs.runs import drop_runs, list_runs, plan_drops, show_run
+    from harness.verbs.sampling import sample
+    from harness.verbs.training import plan_training, train
     from harness.verbs.verify import verify_store
-    from harness.verbs.work import Outcome as Outcome
-    from harness.verbs.work import compare, evaluate, plan_training, report, sample, train
     from suites.blind.audit import Audit as Audit
 
 VERBS = {
@@ -49,11 +52,11 @@ VERBS = {
     "answers_frame": "harness.verbs.frames",
     "audit_study": "harness.verbs.blind",
     "ballot_box": "harness.verbs.blind",
-    "compare": "harness.verbs.work",
+    "compare": "harness.verbs.comparing",
     "diagnose": "harness.verbs.doctor",
     "drop_runs": "harness.verbs.runs",
     "estimate_judging": "harness.verbs.judge_estimates",
-    "evaluate": "harness.verbs.work",
+    "evaluate": "harness.verbs.evaluating",
     "export_ballots": "harness.verbs.blind",
     "import_votes": "harness.verbs.blind",
     "judge": "harness.verbs.judge",
@@ -67,15 +70,15 @@ VERBS = {
     "overview": "harness.verbs.overview",
     "plan_drops": "harness.verbs.runs",
     "plan_pruning": "harness.verbs.prune",
-    "plan_training": "harness.verbs.work",
+    "plan_training": "harness.verbs.training",
     "preferences_frame": "harness.verbs.frames",
     "prune": "harness.verbs.prune",
-    "report": "harness.verbs.work",
+    "report": "harness.verbs.comparing",
     "runs_frame": "harness.verbs.frames",
-    "sample": "harness.verbs.work",
+    "sample": "harness.verbs.sampling",
     "scores_frame": "harness.verbs.frames",
     "show_run": "harness.verbs.runs",
-    "train": "harness.verbs.work",
+    "train": "harness.verbs.training",
     "unseal_study": "harness.verbs.blind",
     "verify_store": "harness.verbs.verify",
 }
@@ -86,7 +89,7 @@ TYPES = {
     "Audit": "suites.blind.audit",
     "Judged": "harness.verbs.judge",
     "Judging": "harness.verbs.judge",
-    "Outcome": "harness.verbs.work",
+    "Outcome": "harness.verbs.comparing",
     "Project": "harness.verbs.project",
 }
 """What verbs take and give."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
-from harness.records import Metric, Observation, Score
+from harness.records.answers import Metric, Observation, Score
 from harness.stats.clusters import value_range
 
 _LEAST, _MOST = ":least", ":most"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from harness.records import Observation, Sample
+from harness.records.answers import Observation, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.records import Json
+from harness.records.models import Json
 
 PACKAGES = (
     "harness",

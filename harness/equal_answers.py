@@ -9,7 +9,8 @@ It does not know what answers are worth.
 
 from collections.abc import Callable, Iterator
 
-from harness.records import Alike, Likelihood, Response, Row, Run
+from harness.records.answers import Likelihood, Response, Row, Run
+from harness.records.comparisons import Alike
 from harness.store import Store
 
 ONE_IN = 10

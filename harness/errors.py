@@ -9,7 +9,6 @@
     │   │   └── SchemaRefused   a service that will not hold its answers to a JSON schema
     │   ├── DownloadNeeded      something must come from a hub and no network or cache gives it
     │   ├── AnswersMissing      answers that were to come from the store, and are not all there
-    │   ├── NotComparable       two runs that differ in what makes runs comparable
     │   └── StoreError          a results store that cannot be opened
     └── WorkFailed              work stopped part-way and can be resumed: exit code 3
         ├── EngineError         a model gave something that is no answer (NaN logits), or none at all
@@ -89,10 +88,6 @@ class AnswersMissing(UsageError):
     def __init__(self, missing: int, asked: int) -> None:
         self.missing, self.asked = missing, asked
         super().__init__(f"{missing} of {asked} answers are not in the store")
-
-
-class NotComparable(UsageError):
-    """Two runs differ in what makes runs comparable; the message says in what."""
 
 
 class StoreError(UsageError):

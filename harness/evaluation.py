@@ -18,7 +18,8 @@ from harness.engine.identity import Identity
 from harness.environment import environment
 from harness.errors import AnswersMissing, UsageError, WorkFailed
 from harness.protocols import Engine, Suite
-from harness.records import Json, Likelihood, Metric, Model, Row, Run
+from harness.records.answers import Likelihood, Metric, Row, Run
+from harness.records.models import Json, Model
 from harness.store import Store
 
 SECONDS_BETWEEN_WRITES = 1.0

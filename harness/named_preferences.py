@@ -13,7 +13,8 @@ from types import MappingProxyType
 
 from harness.counted import counted
 from harness.preferences import NamedPreference
-from harness.records import Message, Preference, Rater, Response, Run
+from harness.records.answers import Message, Response, Run
+from harness.records.preferences import Preference, Rater
 from harness.store import Store
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.records import Json, Likelihood, Message, Metric, Prompt, Response, Row, Sampling
+from harness.records.answers import Likelihood, Message, Metric, Prompt, Response, Row, Sampling
+from harness.records.models import Json
 
 SERVED_TEMPLATE = "applied by the server"
 """The chat template of an engine that sends turns as they are to a service that applies its own template.

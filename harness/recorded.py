@@ -21,7 +21,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from harness.errors import AnswersMissing
 from harness.protocols import Engine, EngineInfo
-from harness.records import Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Json
 from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, key_of
 
 AT_MOST = 512

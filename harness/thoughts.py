@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from harness.records import Json, Model, Response
+from harness.records.answers import Response
+from harness.records.models import Json, Model
 
 
 class Tags(NamedTuple):

@@ -12,7 +12,7 @@ that makes some says more than its text, and is refused.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from harness.records import Message
+from harness.records.answers import Message
 
 ROLES = ("system", "user", "assistant", "tool")
 ALSO_CALLED = {"developer": "system", "human": "user", "gpt": "assistant"}

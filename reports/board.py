@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.preferences import Analysis, RaterAgreement, RaterWinRate
-from harness.records import Comparison, Interval, Metric, Row, Run, Sample, Verdict
+from harness.records.answers import Metric, Row, Run, Sample
+from harness.records.comparisons import Comparison, Interval, Verdict
 from harness.store import CutAnswers
 
 Flip = Literal["won", "lost", "equal", "unscored"]

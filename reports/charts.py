@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from harness.records import Comparison, Decision
+from harness.records.comparisons import Comparison, Decision
 from harness.visible import visible
 from reports.board import Column, Leaderboard
 from reports.wording import signed, signed_between

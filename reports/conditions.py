@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from harness.records import ASKED, Json, Run
+from harness.records.answers import ASKED, Run
+from harness.records.models import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.bounds import bounds
-from harness.breakdown import Breakdown
 from harness.checkpoint_selection import NOTHING, LeftOut, cluster_of
+from harness.comparison.breakdown import Breakdown
 from harness.preferences import HUMANS, Analysis
-from harness.records import Comparison, Metric, Row, Run, Sample, Score, Verdict
+from harness.records.answers import Metric, Row, Run, Sample, Score
+from harness.records.comparisons import Comparison, Verdict
 from harness.stats import mean_interval
 from harness.store import CutAnswers, Store
 from reports.board import (

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from harness.records import Comparison, Metric, Verdict
+from harness.records.answers import Metric
+from harness.records.comparisons import Comparison, Verdict
 from harness.visible import visible
 from reports.board import Cell, Estimate, Leaderboard, Standing
 from reports.conditions import Group, duration, environments, moment, samples, settings, short

@@ -6,7 +6,8 @@ It does not decide who is better: a rank follows a mean, and a verdict follows t
 import math
 from collections.abc import Mapping, Sequence
 
-from harness.records import Interval, Metric, Verdict
+from harness.records.answers import Metric
+from harness.records.comparisons import Interval, Verdict
 from reports.board import Cell, Estimate, Section, Standing
 
 PLACES = 3

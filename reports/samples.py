@@ -22,7 +22,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.bounds import is_bound
-from harness.records import Json, Likelihood, Response, Row, Sample, Score
+from harness.records.answers import Likelihood, Response, Row, Sample, Score
+from harness.records.models import Json
 from harness.visible import visible
 from reports.board import Leaderboard, Section, SideBySide
 

@@ -11,7 +11,8 @@ from statistics import pstdev
 from typing import Any
 
 from harness.counted import counted
-from harness.records import Json, Run
+from harness.records.answers import Run
+from harness.records.models import Json
 from harness.store import KeptStage, Store
 from reports.conditions import short
 from reports.wording import count, number

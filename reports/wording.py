@@ -6,9 +6,10 @@ It knows neither Markdown nor HTML: what it returns is plain text, to be escaped
 import json
 from collections.abc import Mapping
 
+from harness.comparison.price import at_best
 from harness.counted import counted
-from harness.price import at_best
-from harness.records import Comparison, Decision, Interval, Json, Loss, Price
+from harness.records.comparisons import Comparison, Decision, Interval, Loss, Price
+from harness.records.models import Json
 from harness.store import CutAnswers
 from reports.board import Column, GroupTable
 

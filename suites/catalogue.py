@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
-from harness.records import Json
+from harness.records.models import Json
 from harness.registry import labelled
 from suites.custom import open_custom
 from suites.custom_rows import CustomSettings

@@ -28,7 +28,8 @@ from typing import Protocol
 from harness.bounds import bounded
 from harness.errors import ModelError
 from harness.protocols import Engine
-from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.models import Json
 from suites.settings import ToxicitySettings, template_applied
 
 RESPECTFUL = (

@@ -16,7 +16,8 @@ from typing import ClassVar
 from harness.adaptors.engine_requests import Answer, documents_as_answered, failure_of, logprobs_of
 from harness.errors import UsageError
 from harness.protocols import Engine, Suite
-from harness.records import Json, Metric, Prompt, Response, Row, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, Sampling, Score
+from harness.records.models import Json
 from harness.time_limit import TookTooLong, time_limit
 from harness.turns import turns_or_text
 from suites.custom_rows import CustomRow, CustomSettings, read_rows

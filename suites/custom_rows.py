@@ -25,7 +25,8 @@ from pydantic import (
 
 from harness.errors import DataError, nearest
 from harness.files import json_lines
-from harness.records import Json, Message, Sample
+from harness.records.answers import Message, Sample
+from harness.records.models import Json
 from harness.turns import TURN, read_turn
 from suites.row_suite import DataRow, checked
 from suites.rules import CHOICE, TEXTUAL, known_rules

@@ -28,7 +28,8 @@ from harness.adaptors.extras import need
 from harness.errors import UsageError
 from harness.files import json_lines
 from harness.protocols import Engine
-from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.row_suite import DataRow, RowSuite, checked
 from suites.settings import DeepEvalSettings, Surroundings, template_applied

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from harness.adaptors.engine_requests import AnsweredDocument, TaskMetric
 from harness.errors import DataError, UsageError
 from harness.files import json_lines
-from harness.records import Metric, Row, Sample, Score
+from harness.records.answers import Metric, Row, Sample, Score
 from suites.row_suite import RowSuite
 
 

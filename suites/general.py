@@ -8,7 +8,7 @@ https://arxiv.org/abs/1606.06031). `tasks` names others, such as MMLU.
 
 One metric per task, named after it: accuracy, for HellaSwag that of the choice likeliest per character, as is
 usual. None is a headline unless `headline` says so. A comparison holds the loss of each against `margin`:
-general ability is the price of alignment and not its aim (`harness.price`).
+general ability is the price of alignment and not its aim (`harness.comparison.price`).
 
 A group of tasks is one metric, over all its documents, also shown task by task.
 """
@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.protocols import Engine
-from harness.records import Metric, Row
+from harness.records.answers import Metric, Row
 from suites.lm_eval_group import TasksTogether, group_metrics, opened, versions_of
 from suites.lm_eval_task import LmEvalSuite
 from suites.settings import GeneralSettings, LmEvalSettings, Surroundings

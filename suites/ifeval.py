@@ -28,7 +28,8 @@ from typing import ClassVar
 from harness.adaptors.engine_requests import AnsweredDocument
 from harness.errors import DownloadNeeded
 from harness.protocols import Engine
-from harness.records import Json, Metric, Response, Row, Sampling, Score
+from harness.records.answers import Metric, Response, Row, Sampling, Score
+from harness.records.models import Json
 from suites.ifeval_instructions import Instructions, InstructionVerdicts, verdicts
 from suites.lm_eval_task import official_task
 from suites.official import OfficialDataset, official_rows

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import field_validator, model_validator
 
 from harness.errors import nearest
-from harness.records import Sample
+from harness.records.answers import Sample
 from suites.row_suite import DataRow
 
 LETTER_FREQUENCY = "keywords:letter_frequency"

@@ -25,7 +25,7 @@ from typing import Any
 from harness.engine.hashing import file_hash
 from harness.errors import DataError
 from harness.files import json_lines
-from harness.records import Json
+from harness.records.models import Json
 
 Fields = Mapping[str, Any]
 _Continuation = tuple[str, str]

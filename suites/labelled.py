@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.protocols import Engine, Suite
-from harness.records import Json, Metric, Row
+from harness.records.answers import Metric, Row
+from harness.records.models import Json
 
 
 class Renamed(ABC):

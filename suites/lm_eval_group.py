@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
-from harness.records import Json, Metric, Row
+from harness.records.answers import Metric, Row
+from harness.records.models import Json
 from suites.labelled import Renamed
 from suites.lm_eval_task import LmEvalSuite
 from suites.row_suite import hash_rows

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.protocols import Engine
-from harness.records import Json, Row
+from harness.records.answers import Row
+from harness.records.models import Json
 from suites.framework_task import DocumentSuite, uniform_rows
 from suites.settings import LmEvalSettings, Surroundings, template_applied
 

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from harness.protocols import Engine
-from harness.records import Json, Message, Metric, Prompt, Row, Sample, Sampling
+from harness.records.answers import Message, Metric, Prompt, Row, Sample, Sampling
+from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.row_suite import RowSuite
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeGuard
 
 from harness.engine.null_engine import NullEngine
 from harness.protocols import Suite
-from harness.records import Sample
+from harness.records.answers import Sample
 from suites.labelled import Labelled
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.files import json_lines, json_list, kind_of, read_text
-from harness.records import Message, Sample
+from harness.records.answers import Message, Sample
 from harness.turns import TURN, role_of
 from suites.custom_rows import asked_turn
 from suites.official import hub_rows

@@ -33,7 +33,8 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
 from harness.protocols import Engine
-from harness.records import Json, Metric, Row, Sample
+from harness.records.answers import Metric, Row, Sample
+from harness.records.models import Json
 from suites.continuations import ContinuationScorer, continuation_rows, continuation_settings, metrics
 from suites.imported_scores import ImportedScores
 from suites.official import OfficialDataset, official_rows

@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import DataError
-from harness.records import Sample
+from harness.records.answers import Sample
 
 # ---------------------------------------------------------------- rows
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from harness.errors import UsageError, WorkFailed
-from harness.records import Json, Score
+from harness.records.answers import Score
+from harness.records.models import Json
 from harness.user_modules import RAISED, module_file
 
 GROUP = "harness.rules"

@@ -21,7 +21,7 @@ from urllib.error import URLError
 
 from harness.engine.hashing import file_hash
 from harness.errors import DownloadNeeded, ModelError, UnknownName
-from harness.records import Json
+from harness.records.models import Json
 from suites.detoxify_checkpoints import classes_of, refuse, weights_and_plain_values
 
 if TYPE_CHECKING:

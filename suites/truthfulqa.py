@@ -29,7 +29,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from harness.adaptors.engine_requests import AnsweredDocument, logprobs_of
 from harness.protocols import Engine
-from harness.records import Json, Metric, Row, Sample, Score
+from harness.records.answers import Metric, Row, Sample, Score
+from harness.records.models import Json
 from suites.framework_task import scores_of
 from suites.lm_eval_task import official_task
 from suites.official import OfficialDataset, official_rows

@@ -8,7 +8,7 @@ hash, and a run without it compares with a run that has it.
 from collections.abc import Mapping
 
 from harness.errors import DownloadNeeded
-from harness.records import Json
+from harness.records.models import Json
 from suites.official import OfficialDataset, official_rows
 from suites.row_suite import DataRow
 from suites.settings import SuiteSettings, Surroundings

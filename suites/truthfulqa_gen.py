@@ -37,7 +37,8 @@ from typing import Any, ClassVar
 from pydantic import field_validator
 
 from harness.protocols import Engine
-from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.lm_eval_task import official_task
 from suites.official import official_rows

@@ -5,7 +5,7 @@ The formulas are the official code's: see `suites.truthfulqa_gen`.
 
 from collections.abc import Sequence
 
-from harness.records import Metric, Response, Score
+from harness.records.answers import Metric, Response, Score
 from suites.overlap import OVERLAPS, overlap
 from suites.yes_no_judge import product, verdict
 

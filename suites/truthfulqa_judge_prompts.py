@@ -7,7 +7,7 @@ follow instructions. A change here changes scores: `suites.truthfulqa_gen` then 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.records import Sampling
+from harness.records.answers import Sampling
 
 Wording = Callable[[str, str, Sequence[str], Sequence[str]], str]
 """From a question, an answer, and the true and the false reference answers to what a judge is asked."""

@@ -25,7 +25,8 @@ from typing import Any, ClassVar
 
 from harness.errors import DataError
 from harness.protocols import Engine
-from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.official import official_rows
 from suites.row_suite import SampleSuite

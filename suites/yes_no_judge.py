@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records import Json, Prompt, Response, Sampling, Score
+from harness.records.answers import Prompt, Response, Sampling, Score
+from harness.records.models import Json
 from harness.replies import verdict_in
 from harness.turns import turns_or_text
 from suites.settings import Surroundings

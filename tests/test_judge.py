@@ -22,7 +22,7 @@ from transformers import AutoModelForSequenceClassification
 
 from harness.engine.services import retrying
 from harness.preferences import IDENTICAL
-from harness.records import Preference
+from harness.records.preferences import Preference
 from harness.store import Store
 from suites.judge.forms import IN_A_ROW
 from tests.harness.engine.local.test_reward_model import tiny_reward

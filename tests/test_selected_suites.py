@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from harness.checkpoint_selection import LeftOut, SelectionSplit
 from harness.errors import UnknownName
 from harness.protocols import Suite
-from harness.records import Local, Observation, Response
+from harness.records.answers import Observation, Response
+from harness.records.models import Local
 from harness.store import Store
 from harness.verbs.checkpoint_selection import score_part, selection_metric
 from harness.verbs.project import open_project

@@ -15,7 +15,9 @@ import pytest
 from harness.cli import main
 from harness.engine.thinking import ThinkingEngine
 from harness.protocols import Engine, Suite
-from harness.records import Likelihood, Local, Model, Pair, Prompt, Response, Row, Sample, Sampling
+from harness.records.answers import Likelihood, Prompt, Response, Row, Sample, Sampling
+from harness.records.models import Local, Model
+from harness.records.preferences import Pair
 from harness.store import Store
 from suites.catalogue import FAMILIES, SUITES, open_suite
 from suites.judge.reward import RewardJudge

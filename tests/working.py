@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.records import Row
+from harness.records.answers import Row
 from harness.store import Store
 
 

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from harness.engine.gguf import read_once
 from harness.engine.identity import identify
 from harness.engine.local.loading import load_tokenizer, load_weights
-from harness.records import Local
+from harness.records.models import Local
 from trainers.planning import StageOrigin
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from harness.errors import ConfigError
-from harness.records import Mix
+from harness.records.models import Mix
 from trainers.contamination import PromptTexts, without_contaminated
 from trainers.duplicates import without_duplicates, without_near_duplicates
 from trainers.mapping import MixItem, Removed, map_rows, removed

@@ -6,7 +6,7 @@ Markdown, for people. What comes from rows stands in code spans, so that nothing
 import re
 from collections.abc import Iterable, Sequence
 
-from harness.records import Mix
+from harness.records.models import Mix
 from trainers.build_mix import EXAMPLES, STEPS, BuiltMix
 from trainers.mapping import SCHEMA, Removed
 from trainers.reading import Row

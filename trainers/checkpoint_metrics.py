@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness.errors import TrainingError
-from harness.records import Json
+from harness.records.models import Json
 from trainers.jsonl import read_jsonl, write_jsonl
 
 FILE = "selection.jsonl"

@@ -17,7 +17,7 @@ from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from transformers import PreTrainedModel, Trainer
 
 from harness.errors import DataError, TrainingError
-from harness.records import Json
+from harness.records.models import Json
 from trainers import checkpoint_metrics
 from trainers.checkpoint_metrics import CheckpointMetrics, best_of
 from trainers.data import TrainingPrompt, training_prompts

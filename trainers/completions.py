@@ -11,7 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from harness.records import Json
+from harness.records.models import Json
 
 FILE = "completions.jsonl"
 KEEPING = "keep_completions"

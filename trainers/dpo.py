@@ -14,7 +14,7 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from harness.errors import TrainingError
-from harness.records import Json
+from harness.records.models import Json
 from trainers.adapters import adapter_arguments
 from trainers.data import PreferencePair, TrainingPrompt, pairs, training_prompts
 from trainers.holdout import fitting, held_out

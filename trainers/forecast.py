@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from harness.records import Json
+from harness.records.models import Json
 from trainers import manifest
 from trainers.planning import PlannedStage
 from trainers.settings import Dpo, Online

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from harness.records import Json
+from harness.records.models import Json
 from trainers.job import Job
 from trainers.online import run_online
 

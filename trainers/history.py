@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.records import Json
+from harness.records.models import Json
 from trainers.completions import KEEPING
 from trainers.jsonl import read_jsonl, write_jsonl
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.records import Json, Model
+from harness.records.models import Json, Model
 from trainers.settings import CheckpointSelection, Training
 
 Rows = Sequence[Mapping[str, Any]]

@@ -32,7 +32,7 @@ from yaml import YAMLError
 
 from harness import errors
 from harness.errors import ConfigError, HarnessError, TrainingError, UsageError
-from harness.records import Json
+from harness.records.models import Json
 from trainers.job import Job, RewardSource
 from trainers.settings import STAGE_SETTINGS, Online, Training
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.records import Json
+from harness.records.models import Json
 
 FILE = "manifest.json"
 PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerate", "numpy")

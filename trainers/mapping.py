@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, get_args
 
 from harness.errors import DataError
-from harness.records import MixSource
+from harness.records.models import MixSource
 from harness.registry.sections import Column
 from trainers.data import Turn, demonstration, pair, text, training_prompt
 from trainers.reading import Row

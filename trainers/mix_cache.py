@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from harness.errors import UnknownName, UsageError
-from harness.records import Mix
+from harness.records.models import Mix
 from harness.registry import MIX
 from trainers.build_mix import VERSION, BuiltMix, build_mix
 from trainers.card import card

@@ -14,7 +14,7 @@ from datasets import Dataset
 from requests import ConnectionError as Unreachable
 
 from harness.errors import DataError, UsageError
-from harness.records import Json
+from harness.records.models import Json
 from trainers.adapters import adapter_arguments
 from trainers.completions import CompletionLog
 from trainers.data import training_prompts

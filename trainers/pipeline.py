@@ -16,7 +16,7 @@ from os import getpid
 from pathlib import Path
 
 from harness.errors import ConfigError, TrainingError, UsageError
-from harness.records import Json
+from harness.records.models import Json
 from trainers import manifest
 from trainers.disk import FULL, raising_disk_full
 from trainers.job import Job, SelectionInputs, StageProgress, SuiteScorer

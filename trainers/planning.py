@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.engine.identity import identify
 from harness.errors import ConfigError, ModelError, UnknownName
-from harness.records import Json, Local, Model, Pipeline, Stage
+from harness.records.models import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
 from harness.user_modules import module_file
 from trainers import checkpoint_metrics, completions, history, manifest

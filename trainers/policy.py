@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from harness.engine.identity import stated_ends
-from harness.records import Json
+from harness.records.models import Json
 from trainers.adapters import merge_adapter
 from trainers.checkpoint_selection import select_checkpoint
 from trainers.job import Job

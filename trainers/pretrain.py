@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from harness.errors import DataError
-from harness.records import Json
+from harness.records.models import Json
 from trainers.data import texts
 from trainers.job import Job
 from trainers.policy import save_policy

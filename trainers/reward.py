@@ -10,7 +10,7 @@ from datasets import Dataset
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
-from harness.records import Json
+from harness.records.models import Json
 from trainers import reward_quality
 from trainers.adapters import adapter_arguments
 from trainers.checkpoint_selection import select_checkpoint

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.records import Interval, Json
+from harness.records.comparisons import Interval
+from harness.records.models import Json
 from harness.stats import mean_interval
 from harness.stats.clusters import by_cluster
 from harness.stats.intervals import Estimate, difference_interval

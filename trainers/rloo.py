@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
-from harness.records import Json
+from harness.records.models import Json
 from trainers.job import Job
 from trainers.online import run_online
 

@@ -1,6 +1,6 @@
 """The settings of each kind of stage, with defaults: the keys of a `[[pipelines.NAME.stages]]` table.
 
-`kind`, `data` and `reward` stand beside these keys and belong to `harness.records.Stage`. An unknown key is
+`kind`, `data` and `reward` stand beside these keys and belong to `harness.records.models.Stage`. An unknown key is
 an error. Defaults suit a model of about a billion parameters; the toy world's recipes set their own.
 
 No model library is imported, so that planning is quick.
@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.records import Json
+from harness.records.models import Json
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]

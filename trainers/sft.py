@@ -11,7 +11,7 @@ from datasets import Dataset
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from harness.records import Json
+from harness.records.models import Json
 from trainers.adapters import adapter_arguments
 from trainers.data import demonstrations
 from trainers.holdout import fitting, held_out

@@ -9,7 +9,7 @@ from os import environ
 from typing import NamedTuple
 
 from harness.errors import UnknownName
-from harness.records import Json
+from harness.records.models import Json
 from trainers.job import Job
 
 

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from harness.errors import DataError
-from harness.records import Json
+from harness.records.models import Json
 from trainers.data import texts
 from trainers.job import Job
 from trainers.reading import Row

@@ -33,7 +33,7 @@ from transformers import (
 
 from harness.engine.local.loading import pickles, refused
 from harness.errors import ModelError, TrainingError, UsageError
-from harness.records import Json
+from harness.records.models import Json
 from trainers import history
 from trainers.adapters import merge_adapter
 from trainers.job import Job

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from harness.errors import UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
 
 Request = tuple[str, str] | tuple[Prompt, Sampling]
 """A context and the continuation to score, or a prompt and how to continue it."""

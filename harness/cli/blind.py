@@ -14,7 +14,7 @@ from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.rating import rate as rate_in_terminal
 from harness.cli.terminal import console, introduce, print_json
 from harness.errors import UsageError
-from harness.records import Sampling
+from harness.records.answers import Sampling
 from harness.verbs import blind
 from harness.verbs.project import open_project
 from suites.blind.design import Plan

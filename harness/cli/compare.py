@@ -22,9 +22,9 @@ from harness.cli.options import (
 from harness.cli.progress import FEWER_SAMPLES, ProgressBars
 from harness.cli.terminal import complain_of_failures, introduce, outcome_as_json, print_json, print_outcome
 from harness.errors import UsageError
-from harness.records import Decision, Price, Verdict
+from harness.records.comparisons import Decision, Price, Verdict
+from harness.verbs.comparing import compare
 from harness.verbs.project import open_project
-from harness.verbs.work import compare
 
 
 class FailOn(StrEnum):

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from harness.cli.console import Text
 from harness.cli.options import AsJson, Config
 from harness.cli.terminal import console, errors, introduce, print_json
-from harness.records import Json
+from harness.records.models import Json
 from harness.verbs.data import ListedMix, MadeMix, list_mixes, make_mix
 from harness.verbs.project import open_project
 from trainers.build_mix import STEPS

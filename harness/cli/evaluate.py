@@ -17,11 +17,11 @@ from harness.cli.terminal import (
     print_json,
     print_refused,
 )
-from harness.comparison import unused_system
+from harness.comparison.comparability import unused_system
 from harness.errors import UsageError
+from harness.verbs.evaluating import evaluate, failed_answers, length_notes, refused_answers
 from harness.verbs.overview import Measured, classifier_notes, left_out_notes, means
 from harness.verbs.project import open_project
-from harness.verbs.work import evaluate, failed_answers, length_notes, refused_answers
 from reports.conditions import limits
 from reports.wording import between, could_be, cut_short, number
 

@@ -17,11 +17,12 @@ from harness.cli.terminal import complain_of_failures, console, introduce, print
 from harness.counted import counted
 from harness.errors import BudgetReached, JudgeUnreadable, UsageError
 from harness.preferences import IDENTICAL
-from harness.records import Preference, Sampling
+from harness.records.answers import Sampling
+from harness.records.preferences import Preference
+from harness.verbs.evaluating import FailedAnswers, failed_answers, refused_answers
 from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges, settings_of
 from harness.verbs.judge_estimates import Estimate, Estimates, estimate_judging
 from harness.verbs.project import Project, open_project
-from harness.verbs.work import FailedAnswers, failed_answers, refused_answers
 from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
 from suites.judge.templates import CRITERIA, TEMPLATES, sentence_of, template_named

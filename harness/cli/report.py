@@ -6,8 +6,8 @@ import typer
 
 from harness.cli.options import AsJson, Baseline, Config, Folder, Force, Suites
 from harness.cli.terminal import introduce, outcome_as_json, print_json, print_outcome
+from harness.verbs.comparing import report
 from harness.verbs.project import open_project
-from harness.verbs.work import report
 
 
 def command(

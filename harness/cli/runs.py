@@ -18,7 +18,8 @@ from harness.cli.options import AsJson, Config, Yes
 from harness.cli.terminal import console, introduce, print_json
 from harness.counted import counted
 from harness.errors import UsageError
-from harness.records import Json, Likelihood, Response, Row, Score
+from harness.records.answers import Likelihood, Response, Row, Score
+from harness.records.models import Json
 from harness.turns import as_text
 from harness.verbs.project import open_project
 from harness.verbs.runs import (

@@ -12,9 +12,9 @@ from harness.cli.console import Text
 from harness.cli.options import AsJson, Config, Device, Names, Seed
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json
-from harness.records import Response, Sampling
+from harness.records.answers import Response, Sampling
 from harness.verbs.project import open_project
-from harness.verbs.work import sample
+from harness.verbs.sampling import sample
 
 
 def command(

@@ -15,9 +15,11 @@ from rich.table import Table
 from harness.cli.console import Console, Text
 from harness.cli.preference_tables import beside_verdicts
 from harness.errors import AnswersFailed
-from harness.records import Decision, Interval, Json, Run, Verdict
+from harness.records.answers import Run
+from harness.records.comparisons import Decision, Interval, Verdict
+from harness.records.models import Json
+from harness.verbs.comparing import Outcome
 from harness.verbs.project import Project
-from harness.verbs.work import Outcome
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
 from reports.wording import between, cut_short, heading, number, percent, price, signed, signed_between

@@ -12,7 +12,7 @@ from harness.cli.options import AsJson, Config, Seed
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.project import open_project
-from harness.verbs.work import plan_training, train
+from harness.verbs.training import plan_training, train
 from trainers.forecast import Forecast
 from trainers.launcher import read_launch
 

@@ -20,7 +20,7 @@ from harness.engine.hub import GGUF, gguf_file, model_folder
 from harness.errors import ModelError, UsageError
 from harness.files import read_text
 from harness.protocols import EngineInfo
-from harness.records import Json, Local, Model
+from harness.records.models import Json, Local, Model
 from harness.thoughts import named_in, tags_of
 
 ENGINE_VERSION = 3

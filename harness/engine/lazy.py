@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from harness.engine.identity import Identity
 from harness.protocols import Engine, EngineInfo
-from harness.records import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
 
 
 class LazyEngine:

@@ -7,7 +7,7 @@ log-likelihood 0.
 from collections.abc import Iterator, Sequence
 
 from harness.protocols import EngineInfo
-from harness.records import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
 
 
 class NullEngine:

@@ -16,7 +16,7 @@ from harness.engine.thinking import ThinkingEngine
 from harness.engine.unloaded_engine import UnloadedEngine
 from harness.errors import ModelError, UnknownName, UsageError
 from harness.protocols import Engine
-from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin
+from harness.records.models import Endpoint, Gemini, Json, Local, Model, Plugin
 from harness.thoughts import template_arguments
 
 ENGINES = "harness.engines"

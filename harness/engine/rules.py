@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from harness.records import Sampling
+from harness.records.answers import Sampling
 
 
 def request_seed(sampling: Sampling, content: str, draw: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from harness import thoughts
 from harness.errors import EngineError, ModelError
 from harness.protocols import EngineInfo
-from harness.records import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
 
 Answers = Sequence[str] | Mapping[str, str] | Callable[[Prompt], str]
 

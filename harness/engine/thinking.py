@@ -21,7 +21,8 @@ from harness import thoughts
 from harness.engine.unloaded_engine import UnloadedEngine
 from harness.errors import EngineError, ModelError
 from harness.protocols import SERVED_TEMPLATE, Engine, EngineInfo
-from harness.records import Endpoint, Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Endpoint, Json, Local, Model
 
 HELLO = (Message(role="user", content="Hello"),)
 SHORT = (Message(role="user", content="Say yes."),)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from harness.engine.identity import Identity, LocalIdentity
 from harness.errors import EngineError, ModelError
 from harness.protocols import SERVED_TEMPLATE, EngineInfo
-from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Json, Local, Model
 from harness.thoughts import template_arguments
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.counted import counted
 from harness.preferences.named import Kind
-from harness.records import Decision
+from harness.records.comparisons import Decision
 from harness.stats.agreement import Agreement
 from harness.stats.bradley_terry import Rating
 from harness.stats.length_control import LengthControlled

@@ -12,7 +12,7 @@ from typing import Any
 from harness.preferences.named import NO_REASON, Kind, NamedPreference, over_orders
 from harness.preferences.preference_set import PreferenceSet
 from harness.preferences.results import HUMANS, RaterWinRate
-from harness.records import Decision
+from harness.records.comparisons import Decision
 from harness.stats.clusters import by_cluster
 from harness.stats.decisions import decide_difference
 from harness.stats.length_control import LengthControlled, length_controlled

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from harness.errors import ConfigError, DataError, UnknownName, nearest
 from harness.files import MOST_NESTED, TOO_DEEP, nested_deeper, read_text
-from harness.records import Json, Mix
+from harness.records.models import Json, Mix
 from harness.registry.mistakes import Mistakes, Table, expected, under
 from harness.registry.mixes import check_mixes, read_mix
 from harness.registry.models import read_model

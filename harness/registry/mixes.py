@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from harness.errors import UnknownName
-from harness.records import Mix, MixSource
+from harness.records.models import Mix, MixSource
 from harness.registry.mistakes import Mistakes, Table, under
 from harness.registry.paths import Ground
 from harness.registry.sections import MixSection, MixSourceSection

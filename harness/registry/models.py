@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.errors import nearest
-from harness.records import Endpoint, Gemini, Local, Model, Plugin, Source
+from harness.records.models import Endpoint, Gemini, Local, Model, Plugin, Source
 from harness.registry.mistakes import Mistakes, Table, under
 from harness.registry.paths import Ground
 from harness.registry.sections import (

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from harness.errors import UnknownName
-from harness.records import Local, Mix, Model, Pipeline
+from harness.records.models import Local, Mix, Model, Pipeline
 from harness.registry.mistakes import Mistakes, under
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, JsonValue
 
 from harness.errors import UnknownName
-from harness.records import Json, Pipeline, Stage
+from harness.records.models import Json, Pipeline, Stage
 from harness.registry.mistakes import Table, under
 from harness.registry.names import Reference
 from harness.registry.paths import Ground

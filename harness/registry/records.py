@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import UnknownName
-from harness.records import Json, Mix, Model, Pipeline
+from harness.records.models import Json, Mix, Model, Pipeline
 
 PER_TOKENS = 1_000_000
 """Tokens that a price is given for."""

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from harness.records import Traffic
+from harness.records.models import Traffic
 
 LARGEST_SEED = 2**32 - 1
 """NumPy, which training draws with, takes none above it."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.records import Interval
+from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, few_differ
 from harness.stats.intervals import resamplings, t_reach, wilson
 

@@ -17,7 +17,7 @@ from math import ceil, floor, log
 
 import numpy as np
 
-from harness.records import Interval
+from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats
 from harness.stats.intervals import resamplings
 from harness.stats.preferences import as_shares

@@ -4,7 +4,7 @@ A difference is shown by **both** its interval, at its own level, and its test, 
 was looked at. Either alone is not enough: an interval knows of no other comparison, and a test of no size.
 """
 
-from harness.records import Decision, Interval, Price
+from harness.records.comparisons import Decision, Interval, Price
 
 
 def decide_difference(

@@ -42,7 +42,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import Interval
+from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, as_flips, by_cluster, few_differ, value_range
 
 CHUNK = 2**18

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import Interval
+from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats, by_cluster, few_differ
 from harness.stats.intervals import resamplings, t_reach, wilson
 from harness.stats.preferences import as_shares

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.records import Interval
+from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, by_cluster
 from harness.stats.intervals import mean_interval, resamplings, t_reach
 from harness.stats.preferences import as_shares

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import Interval
+from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats, by_cluster
 from harness.stats.intervals import mean_interval, wilson
 from harness.stats.paired import mcnemar, sign_flip

@@ -28,7 +28,7 @@ from math import inf, log
 
 import numpy as np
 
-from harness.records import Interval
+from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats
 from harness.stats.preferences import as_shares
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from harness.records import Json, Response
+from harness.records.answers import Response
+from harness.records.models import Json
 from harness.store import schema
 from harness.store.database import Values, insert_missing
 from harness.store.encoding import (

@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-from harness.records import Json, Likelihood, Message, Response, Row, Sample
+from harness.records.answers import Likelihood, Message, Response, Row, Sample
+from harness.records.models import Json
 from harness.visible import visible
 
 Answer = Response | Likelihood

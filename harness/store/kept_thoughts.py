@@ -15,7 +15,8 @@ from sqlalchemy import Connection, bindparam, or_, select, type_coerce, update
 from sqlalchemy import Text as TextType
 
 from harness import thoughts
-from harness.records import Json, Response
+from harness.records.answers import Response
+from harness.records.models import Json
 from harness.store import schema
 from harness.store.answers import answer_key
 from harness.store.encoding import answer_as_json, answer_from_json, references_in, unpacked

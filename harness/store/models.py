@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from harness.records import Json
+from harness.records.models import Json
 from harness.store import schema
 from harness.store.database import Values, insert_or_replace
 from harness.store.encoding import digest_of_text

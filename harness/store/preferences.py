@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, select
 
-from harness.records import Preference, Rater
+from harness.records.preferences import Preference, Rater
 from harness.store import schema
 from harness.store.database import insert_or_replace
 

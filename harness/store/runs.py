@@ -30,7 +30,8 @@ from sqlalchemy import (
 )
 
 from harness.errors import StoreError
-from harness.records import ASKED, Asked, Json, Metric, Observation, Row, Run, Score
+from harness.records.answers import ASKED, Asked, Metric, Observation, Row, Run, Score
+from harness.records.models import Json
 from harness.store import schema
 from harness.store.answers import known_answers
 from harness.store.database import Values, insert_missing, insert_or_replace

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, select
 
-from harness.records import Json
+from harness.records.models import Json
 from harness.store import schema
 from harness.store.database import insert_or_replace
 

@@ -11,7 +11,9 @@ from concurrent.futures import Future
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from harness.records import Asked, Json, Metric, Observation, Preference, Rater, Row, Run, Study, Vote
+from harness.records.answers import Asked, Metric, Observation, Row, Run
+from harness.records.models import Json
+from harness.records.preferences import Preference, Rater, Study, Vote
 from harness.store import answers, models, preferences, removal, runs, stages, studies, verify
 from harness.store.answers import KeptAnswer
 from harness.store.database import Database, exists

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, func, select, update
 
-from harness.records import Study, Vote
+from harness.records.preferences import Study, Vote
 from harness.store import schema
 from harness.store.database import insert_missing
 

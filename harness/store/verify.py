@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sqlalchemy import Column, Connection, Text, func, select, type_coerce
 
-from harness.records import Json
+from harness.records.models import Json
 from harness.store import schema
 from harness.store.answers import answer_key
 from harness.store.encoding import answer_from_json, digest_of_text, references_in, unpacked

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from harness.errors import DiskFull, UsageError
 from harness.named_preferences import named
-from harness.records import Sampling, Study
+from harness.records.answers import Sampling
+from harness.records.preferences import Study
 from harness.store import Store
 from harness.verbs.pairs import answer_pairs
 from harness.verbs.project import Project, Unwatched, Watcher

@@ -11,7 +11,8 @@ from typing import Any
 from harness.checkpoint_selection import LeftOut, SelectionSplit, cluster_of
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
-from harness.records import Local, Metric, Model
+from harness.records.answers import Metric
+from harness.records.models import Local, Model
 from harness.registry import Registry, labelled
 from harness.store import Store
 from suites.catalogue import known_suites

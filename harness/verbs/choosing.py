@@ -10,10 +10,11 @@ Nothing is opened for it: the store has the settings that a run was asked with.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.comparison import incomparable
+from harness.comparison.comparability import incomparable
 from harness.counted import counted
 from harness.errors import UnknownName
-from harness.records import MANNER, Json, Run
+from harness.records.answers import Run
+from harness.records.models import MANNER, Json
 from harness.store import Store, canonical
 from harness.verbs.project import Project
 from reports.conditions import samples

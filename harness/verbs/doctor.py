@@ -6,7 +6,7 @@ It does not know how anything is measured, nor how a finding is shown.
 from collections.abc import Collection, Iterator, Sequence
 
 from harness.errors import UsageError
-from harness.records import Local
+from harness.records.models import Local
 from harness.verbs.project import Project, Unwatched
 from trainers.doctor.compare_reward_models import compare_reward_models
 from trainers.doctor.examination import examine

@@ -17,7 +17,7 @@ from harness.engine.hashing import file_hash
 from harness.engine.null_engine import NullEngine
 from harness.errors import UsageError
 from harness.protocols import Suite
-from harness.records import Json
+from harness.records.models import Json
 from harness.registry import Registry
 from suites.catalogue import known_suites, open_suite
 from suites.prompt_texts import is_quick, prompt_texts

@@ -14,7 +14,7 @@ import pandas as pd
 
 from harness.named_preferences import named_preferences
 from harness.preferences import NamedPreference
-from harness.records import Response, Run
+from harness.records.answers import Response, Run
 from harness.store import Store
 from harness.turns import as_text
 from harness.verbs.project import Project

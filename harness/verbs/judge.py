@@ -23,7 +23,9 @@ from harness.named_preferences import named
 from harness.preferences import Analysis, analyse
 from harness.protocols import Engine
 from harness.recorded import recorded
-from harness.records import Endpoint, Gemini, Local, Model, Pair, Preference, Rater, Sampling
+from harness.records.answers import Sampling
+from harness.records.models import Endpoint, Gemini, Local, Model
+from harness.records.preferences import Pair, Preference, Rater
 from harness.registry import TokenPrice
 from harness.store import Store
 from harness.verbs.lineage import self_preference

@@ -15,7 +15,9 @@ from harness.engine.identity import Identity
 from harness.engine.opening import identify_model, is_reward_model
 from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN
 from harness.recorded import known_answers
-from harness.records import Local, Model, Pair, Response, Sample
+from harness.records.answers import Response, Sample
+from harness.records.models import Local, Model
+from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.judge import Judging, check, judge_of
 from harness.verbs.pairs import Kept, kept_answers

@@ -6,7 +6,7 @@ It does not know how alike models are that only somebody else could call relativ
 from collections.abc import Sequence
 
 from harness.engine.opening import identify_model
-from harness.records import Endpoint, Gemini, Local, Model, Plugin
+from harness.records.models import Endpoint, Gemini, Local, Model, Plugin
 from harness.verbs.project import Project, Unwatched
 
 

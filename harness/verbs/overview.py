@@ -11,7 +11,9 @@ from statistics import fmean
 
 from harness.bounds import observed_bounds
 from harness.engine.identity import has_tokenizer
-from harness.records import Endpoint, Gemini, Interval, Json, Local, Metric, Model, Observation, Plugin, Run
+from harness.records.answers import Metric, Observation, Run
+from harness.records.comparisons import Interval
+from harness.records.models import Endpoint, Gemini, Json, Local, Model, Plugin
 from harness.stats import mean_interval
 from harness.store import CutAnswers, Store
 from harness.verbs.checkpoint_selection import left_out

@@ -18,11 +18,12 @@ from harness.errors import DataError, UnknownName, UsageError
 from harness.evaluation import plan_run
 from harness.protocols import Suite
 from harness.recorded import located
-from harness.records import Pair, Response, Row, Run, Sample, Sampling
+from harness.records.answers import Response, Row, Run, Sample, Sampling
+from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
+from harness.verbs.evaluating import runs_of
 from harness.verbs.project import Project, Unwatched, Watcher
-from harness.verbs.work import runs_of
 from harness.visible import visible
 from suites.prompt_suite import PromptSuite
 from suites.prompts import OFFICIAL, hub_prompts, read_prompts

@@ -19,7 +19,7 @@ from harness.engine.opening import check_model, identify_model, open_engine
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
 from harness.recorded import recorded
-from harness.records import Json, Local, Model
+from harness.records.models import Json, Local, Model
 from harness.registry import JUDGES, Registry, labelled, load
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store

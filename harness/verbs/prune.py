@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError, UsageError
-from harness.records import Local
+from harness.records.models import Local
 from harness.registry.names import STAGES_FOLDER
 from harness.store import Store
 from harness.verbs.project import Project

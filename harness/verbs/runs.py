@@ -11,7 +11,8 @@ from typing import Any
 
 from harness.checkpoint_selection import LeftOut
 from harness.errors import UnknownName, UsageError
-from harness.records import Json, Metric, Observation, Row, Run
+from harness.records.answers import Metric, Observation, Row, Run
+from harness.records.models import Json
 from harness.store import Failures, Removal, Store
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.overview import Measured, means

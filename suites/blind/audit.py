@@ -25,7 +25,7 @@ from math import comb
 from statistics import median
 
 from harness.preferences import Analysis, NamedPreference, Winner, analyse
-from harness.records import Preference, Study, Vote
+from harness.records.preferences import Preference, Study, Vote
 from harness.stats.plan import USUAL, AnalysisPlan
 from harness.stats.preferences import Bias, Share, share
 from harness.stats.raters import rater_figures

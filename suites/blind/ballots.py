@@ -18,7 +18,8 @@ from threading import Lock
 from typing import Literal, cast, get_args
 
 from harness.errors import UnknownName, UsageError
-from harness.records import Message, Study, Vote
+from harness.records.answers import Message
+from harness.records.preferences import Study, Vote
 from harness.store import Store
 from suites.blind.design import Design, Item, Showing
 from suites.blind.replay import RaterState, replay

@@ -23,7 +23,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import UsageError
-from harness.records import Message, Pair
+from harness.records.answers import Message
+from harness.records.preferences import Pair
 from suites.blind.checks import CHECKS, Check
 
 APART = 5

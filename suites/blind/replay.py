@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.records import Vote
+from harness.records.preferences import Vote
 
 SKIPS = 2
 """After so many a ballot is done, without a choice."""

@@ -14,7 +14,9 @@ from hmac import compare_digest
 from typing import Any
 
 from harness.errors import StoreError, UsageError
-from harness.records import Json, Message, Study
+from harness.records.answers import Message
+from harness.records.models import Json
+from harness.records.preferences import Study
 from harness.store import digest
 from suites.blind.checks import Check
 from suites.blind.design import Design, Item, LeftOut, Plan, Question, Sheet, Showing

@@ -6,7 +6,7 @@ It does not know who is asked, nor what was spent before.
 from collections.abc import Iterable
 
 from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN
-from harness.records import Prompt, Response
+from harness.records.answers import Prompt, Response
 from harness.registry import TokenPrice
 
 AROUND_A_PROMPT = 64

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.preferences import CUT, THINKING, UNREADABLE
 from harness.recorded import is_refused
-from harness.records import Pair, Preference
+from harness.records.preferences import Pair, Preference
 from harness.store import Store
 from suites.judge.judges import Judge, keys_about, without_asking
 

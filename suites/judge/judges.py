@@ -11,7 +11,9 @@ from typing import Literal, Protocol
 from harness.preferences import IDENTICAL, NO_ANSWER
 from harness.protocols import Engine
 from harness.recorded import generation
-from harness.records import Json, Pair, Preference, Prompt, Rater, Response, Sampling
+from harness.records.answers import Prompt, Response, Sampling
+from harness.records.models import Json
+from harness.records.preferences import Pair, Preference, Rater
 from harness.store import answer_key
 
 Side = Literal["left", "right"]

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.preferences import IDENTICAL
-from harness.records import NO_ORDER, Pair, Preference, Rater
+from harness.records.preferences import NO_ORDER, Pair, Preference, Rater
 from suites.judge.judges import Winner, preference, rater_of
 
 AT_LEAST = 2

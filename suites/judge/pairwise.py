@@ -16,7 +16,9 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Literal
 
-from harness.records import Json, Pair, Preference, Prompt, Rater, Response, Sampling
+from harness.records.answers import Prompt, Response, Sampling
+from harness.records.models import Json
+from harness.records.preferences import Pair, Preference, Rater
 from harness.turns import turns_or_text
 from suites.judge.judges import Side, preference, rater_of
 from suites.judge.parsing import Choice, schema_of, verdict_of

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.preferences import CUT, UNREADABLE
-from harness.records import Json, Response
+from harness.records.answers import Response
+from harness.records.models import Json
 from harness.replies import verdict_in
 from suites.judge.templates import Template
 from suites.yes_no_judge import SHOWN

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from harness.records import NO_ORDER, Json, Message, Pair, Preference, Prompt, Rater, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.models import Json
+from harness.records.preferences import NO_ORDER, Pair, Preference, Rater
 from harness.turns import turns_or_text
 from suites.judge.judges import Side, Winner, preference, rater_of
 

@@ -22,7 +22,8 @@ from typing import Literal, Protocol
 from harness.errors import SchemaRefused
 from harness.protocols import Engine
 from harness.recorded import known_answers
-from harness.records import Pair, Preference, Prompt, Response
+from harness.records.answers import Prompt, Response
+from harness.records.preferences import Pair, Preference
 from harness.registry import TokenPrice
 from harness.store import Store
 from suites.judge.costs import Purse, cost_of, most_cost

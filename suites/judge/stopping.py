@@ -11,7 +11,8 @@ Identical answers, about which nobody was asked, and pairs without a verdict do 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from harness.records import Interval, Preference
+from harness.records.comparisons import Interval
+from harness.records.preferences import Preference
 from harness.stats.sequential import ConfidenceSequence
 from suites.judge.judges import Winner
 from suites.judge.jury import word

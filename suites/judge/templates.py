@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Literal
 
 from harness.errors import UnknownName, UsageError
-from harness.records import Message
+from harness.records.answers import Message
 
 Form = Literal["schema", "line", "json"]
 """How a verdict is to be given: in JSON that the service holds to a schema, on the last line, or in JSON that

@@ -15,7 +15,8 @@ from pydantic import PositiveInt, model_validator
 
 from harness.errors import nearest
 from harness.protocols import Engine
-from harness.records import Json, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.models import Json
 from harness.toyworld.instructions import BRACKETS, COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import TOPICS
 from harness.turns import turns_or_text

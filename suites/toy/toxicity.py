@@ -8,7 +8,8 @@ from typing import ClassVar
 from pydantic import Field, PositiveInt
 
 from harness.protocols import Engine
-from harness.records import Json, Metric, Row, Sample
+from harness.records.answers import Metric, Row, Sample
+from harness.records.models import Json
 from suites.continuations import continuation_rows, continuation_settings, metrics
 from suites.row_suite import SampleSuite
 from suites.settings import Surroundings, ToxicitySettings

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from harness.adaptors.engine_requests import Answer, documents_as_answered, failure_of, logprobs_of
 from harness.protocols import Engine
-from harness.records import Json, Message, Metric, Row, Sample, Score
+from harness.records.answers import Message, Metric, Row, Sample, Score
+from harness.records.models import Json
 from suites.row_suite import SampleSuite
 from suites.settings import SuiteSettings, Surroundings, template_applied
 from suites.toy.rows import ToyRow, toy_rows

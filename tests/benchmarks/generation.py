@@ -63,7 +63,8 @@ from harness.engine.local.engine import LocalEngine
 from harness.engine.local.kv_cache import ContinuousBatch
 from harness.engine.local.network import Network
 from harness.engine.local.stopping import Stopping
-from harness.records import Local, Model, Prompt, Sampling
+from harness.records.answers import Prompt, Sampling
+from harness.records.models import Local, Model
 from tests.benchmarks.clock import clocked, replaced
 
 LONGEST = 400

@@ -61,7 +61,7 @@ from harness.engine.local.token_tree import grow
 from harness.engine.local.tokens import Tokens
 from harness.engine.opening import open_engine
 from harness.engine.scripted import ScriptedEngine
-from harness.records import Local, Model
+from harness.records.models import Local, Model
 from suites.settings import SuiteSettings, Surroundings
 from suites.truthfulqa import TruthfulQA
 from tests.benchmarks.clock import clocked, replaced

@@ -34,7 +34,7 @@ from typing import Any
 
 from harness.protocols import EngineInfo
 from harness.recorded import recorded, scoring
-from harness.records import Likelihood, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Prompt, Response, Sampling
 from harness.store import Store, answer_key
 
 SAMPLING = Sampling(max_tokens=256)
@@ -169,7 +169,7 @@ def evaluation(store: Store, questions: int) -> dict[str, float]:
     """What remembering takes of scoring TruthfulQA with a small real model."""
     # imported here because it loads both peers, and the rest of this benchmark needs no model library
     from harness.engine.opening import open_engine  # noqa: PLC0415
-    from harness.records import Local, Model  # noqa: PLC0415
+    from harness.records.models import Local, Model  # noqa: PLC0415
     from tests.benchmarks import scoring  # noqa: PLC0415
 
     asked = list(dict.fromkeys(scoring._pairs(questions)))

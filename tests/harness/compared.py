@@ -1,7 +1,8 @@
 """Two runs of one suite, compared."""
 
-from harness.comparison import ScoredRun, compare_all
-from harness.records import Comparison
+from harness.comparison.paired import ScoredRun
+from harness.comparison.verdicts import compare_all
+from harness.records.comparisons import Comparison
 from harness.stats.plan import USUAL, AnalysisPlan
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from harness.protocols import EngineInfo
 from harness.recorded import recorded
-from harness.records import (
-    Json,
+from harness.records.answers import (
     Likelihood,
     Message,
     Metric,
@@ -24,6 +23,7 @@ from harness.records import (
     Sampling,
     Score,
 )
+from harness.records.models import Json
 from harness.store import Store
 
 PROMPTS = [Prompt(content=f"question {number}") for number in range(60)]

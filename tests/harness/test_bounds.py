@@ -3,7 +3,7 @@
 import pytest
 
 from harness.bounds import bounded, bounds, difference_bounds, is_bound, observed_bounds
-from harness.records import Metric, Observation, Score
+from harness.records.answers import Metric, Observation, Score
 
 RIGHT = Metric(name="right", kind="binary")
 SHARE = Metric(name="share", kind="number")

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.breakdown import Breakdown, break_down, group_of
-from harness.comparison import ScoredRun
-from harness.records import Decision, Json, Metric, Observation
+from harness.comparison.breakdown import Breakdown, break_down, group_of
+from harness.comparison.paired import ScoredRun
+from harness.records.answers import Metric, Observation
+from harness.records.comparisons import Decision
+from harness.records.models import Json
 from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan
 from tests.harness.compared import compared

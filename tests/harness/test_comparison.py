@@ -9,9 +9,13 @@ from math import nan
 import numpy as np
 import pytest
 
-from harness.comparison import ScoredRun, comparability, compare_all, unused_system
+from harness.comparison.comparability import comparability, unused_system
+from harness.comparison.paired import ScoredRun
+from harness.comparison.verdicts import compare_all
 from harness.environment import PACKAGES
-from harness.records import Comparison, Decision, Flips, Json, Metric, Observation, Run
+from harness.records.answers import Metric, Observation, Run
+from harness.records.comparisons import Comparison, Decision, Flips
+from harness.records.models import Json
 from harness.stats.plan import AnalysisPlan
 from tests.harness.compared import compared
 
@@ -506,7 +510,7 @@ def test_the_same_seed_gives_the_same_numbers():
 def test_comparing_needs_no_heavy_library():
     """A second `harness compare` has three seconds: scipy alone would take half of one."""
     heavy = {"scipy", "pandas", "torch", "transformers", "datasets", "lm_eval", "statsmodels"}
-    script = f"import sys, harness.comparison; print(sorted(set({heavy}) & set(sys.modules)))"
+    script = f"import sys, harness.comparison.verdicts; print(sorted(set({heavy}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.strip()

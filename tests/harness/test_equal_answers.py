@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.comparison import ScoredRun, compare_all
+from harness.comparison.paired import ScoredRun
+from harness.comparison.verdicts import compare_all
 from harness.equal_answers import equal_answers
-from harness.records import Alike, Likelihood, Metric, Response, Row, Run, Sample, Score
+from harness.records.answers import Likelihood, Metric, Response, Row, Run, Sample, Score
+from harness.records.comparisons import Alike
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from tests.reports.boards import run_of

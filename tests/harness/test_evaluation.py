@@ -9,7 +9,8 @@ from harness.engine.scripted import ScriptedEngine
 from harness.evaluation import evaluate, plan_run
 from harness.protocols import Engine, EngineInfo
 from harness.recorded import recorded
-from harness.records import Json, Local, Metric, Model, Prompt, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Row, Sample, Sampling, Score
+from harness.records.models import Json, Local, Model
 from harness.store import Store
 
 MODEL = Model(name="sft", source=Local(path="folder"))

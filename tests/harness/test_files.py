@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness.errors import DataError, HarnessError
 from harness.files import MOST_NESTED, csv_records, csv_rows, json_lines, json_list, read_text
 from harness.preferences.files import read_preferences
-from harness.records import MixSource
+from harness.records.models import MixSource
 from harness.registry import load
 from suites.catalogue import OWN, open_suite, suite_settings
 from suites.imported_scores import ImportedScores

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ConfigError
-from harness.records import Mix, MixSource
+from harness.records.models import Mix, MixSource
 from harness.registry import Registry, load
 from suites.catalogue import OWN, suite_settings
 from trainers.settings import STAGE_SETTINGS

@@ -9,7 +9,8 @@ import pytest
 
 from harness.named_preferences import caveats, named_preferences
 from harness.preferences import IDENTICAL
-from harness.records import Preference, Rater, Response, Row, Sample, Study, Vote
+from harness.records.answers import Response, Row, Sample
+from harness.records.preferences import Preference, Rater, Study, Vote
 from harness.store import Store
 from tests.harness.preferences.kept import judged, keep_answers
 from tests.reports.boards import run_of

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
-from harness.records import Pair, Sampling
+from harness.records.answers import Sampling
+from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.pairs import Answered, answer_pairs, kept_answers
 from harness.verbs.project import Project, Unwatched, open_project

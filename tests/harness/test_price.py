@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.comparison import ScoredRun, compare_all
-from harness.price import PRICE, with_margin
-from harness.records import Comparison, Decision, Loss, Metric, Observation, Price, Run, Verdict
+from harness.comparison.paired import ScoredRun
+from harness.comparison.price import PRICE, with_margin
+from harness.comparison.verdicts import compare_all
+from harness.records.answers import Metric, Observation, Run
+from harness.records.comparisons import Comparison, Decision, Loss, Price, Verdict
 from harness.stats.clusters import Clusters
 from harness.stats.intervals import chance_above, difference_interval
 from harness.stats.plan import AnalysisPlan

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.errors import AnswersMissing, DiskFull, EngineError
 from harness.recorded import AT_MOST, generation, recalled, recorded, scoring, scoring_keys
-from harness.records import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
 from harness.store import KeptAnswer, Store, answer_key
 from tests.harness.scripted_worker import PROMPTS, RUN, SAMPLING, Scripted, work
 

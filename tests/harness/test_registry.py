@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import ConfigError, UnknownName
-from harness.records import Endpoint, Gemini, Local, Model, Pipeline, Plugin, Stage, Traffic
+from harness.records.models import Endpoint, Gemini, Local, Model, Pipeline, Plugin, Stage, Traffic
 from harness.registry import Compare, Prices, ProjectSettings, Registry, TokenPrice, load
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from harness.engine.local.engine import engine, loading
 from harness.store import Store
+from harness.verbs.comparing import report
 from harness.verbs.project import open_project
-from harness.verbs.work import report
 from suites.toy.ifeval import ToyIFEval
 from suites.toy.truthfulqa import ToyTruthfulQA
 from tests.serving import ModelServer

@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.records import Local, Model, Response
+from harness.records.answers import Response
+from harness.records.models import Local, Model
 from harness.thoughts import (
     ENDED_WITHIN,
     KNOWN,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.records import Message
+from harness.records.answers import Message
 from harness.turns import read_turn, turns_or_text
 
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from pydantic import PositiveInt
 
 from harness.protocols import Engine
-from harness.records import Json, Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.models import Json
 from suites.catalogue import Entry
 from suites.settings import SuiteSettings, Surroundings, template_applied
 

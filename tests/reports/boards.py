@@ -5,21 +5,8 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 
-from harness.records import (
-    Comparison,
-    Decision,
-    Flips,
-    Interval,
-    Likelihood,
-    Message,
-    Metric,
-    Response,
-    Row,
-    Run,
-    Sample,
-    Score,
-    Verdict,
-)
+from harness.records.answers import Likelihood, Message, Metric, Response, Row, Run, Sample, Score
+from harness.records.comparisons import Comparison, Decision, Flips, Interval, Verdict
 from reports.board import (
     Cell,
     Column,

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.breakdown import break_down
-from harness.comparison import ScoredRun, compare_all
-from harness.records import Decision, Interval, Metric, Response, Row, Sample, Score, Verdict
+from harness.comparison.breakdown import break_down
+from harness.comparison.paired import ScoredRun
+from harness.comparison.verdicts import compare_all
+from harness.records.answers import Metric, Response, Row, Sample, Score
+from harness.records.comparisons import Decision, Interval, Verdict
 from harness.stats.plan import AnalysisPlan
 from harness.store import CutAnswers, KeptAnswer, Store, answer_key
 from reports.board import Cell, Estimate, Leaderboard, MetricLine, Section

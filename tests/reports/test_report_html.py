@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from harness.records import Likelihood, Row, Sample, Score
+from harness.records.answers import Likelihood, Row, Sample, Score
 from reports.charts import panels
 from reports.html import render
 from reports.samples import payloads, right_choices, speakers

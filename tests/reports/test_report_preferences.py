@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparison import ScoredRun, compare_all
+from harness.comparison.paired import ScoredRun
+from harness.comparison.verdicts import compare_all
 from harness.named_preferences import named_preferences
 from harness.preferences import HUMANS, IDENTICAL, Analysis, analyse
 from harness.stats.plan import AnalysisPlan

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparison import ScoredRun, compare_all
-from harness.records import Decision, Metric, Response, Row, Sample, Score
+from harness.comparison.paired import ScoredRun
+from harness.comparison.verdicts import compare_all
+from harness.records.answers import Metric, Response, Row, Sample, Score
+from harness.records.comparisons import Decision
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from reports import html, markdown

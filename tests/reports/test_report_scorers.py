@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.records import Json, Run
+from harness.records.answers import Run
+from harness.records.models import Json
 from harness.store import KeptStage, Store
 from reports.scorers import hardly_varies, scorer
 from tests.reports.boards import run_of

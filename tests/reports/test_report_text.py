@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.records import Decision, Json, Metric
+from harness.records.answers import Metric
+from harness.records.comparisons import Decision
+from harness.records.models import Json
 from harness.store import CutAnswers
 from harness.visible import visible
 from reports.markdown import escaped, render

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from harness.bounds import bounds
 from harness.errors import ModelError
-from harness.records import Json, Message, Prompt, Response, Row, Sample, Score
+from harness.records.answers import Message, Prompt, Response, Row, Sample, Score
+from harness.records.models import Json
 from suites.continuations import (
     JUDGED_TOGETHER,
     RESPECTFUL,

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.protocols import Suite
-from harness.records import Message, Prompt, Response, Row
+from harness.records.answers import Message, Prompt, Response, Row
 from suites.catalogue import open_suite
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says

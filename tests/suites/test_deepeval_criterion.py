@@ -11,7 +11,7 @@ if find_spec("deepeval") is None:
     pytest.skip("the extra `deepeval` is not installed", allow_module_level=True)
 
 from harness.errors import DataError, UsageError
-from harness.records import Message, Prompt, Response, Row
+from harness.records.answers import Message, Prompt, Response, Row
 from suites.deepeval_criterion import DeepEvalSuite
 from suites.settings import DeepEvalSettings, Surroundings
 from tests.suites.rows import write_rows

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
-from harness.records import Likelihood, Metric, Row
+from harness.records.answers import Likelihood, Metric, Row
 from suites.general import MEASURED_BY, General
 from suites.settings import GeneralSettings, Surroundings
 from tests.suites.general_rows import GENERAL

@@ -13,7 +13,8 @@ import pytest
 from harness.engine.identity import Identity
 from harness.evaluation import plan_run
 from harness.protocols import Suite
-from harness.records import Json, Local, Message, Model, Run, Sample, Sampling
+from harness.records.answers import Message, Run, Sample, Sampling
+from harness.records.models import Json, Local, Model
 from suites.catalogue import open_suite
 from suites.prompt_suite import PromptSuite
 from suites.toy.toxicity import ToyToxicity

@@ -9,9 +9,9 @@ from typing import Any
 import nltk
 import pytest
 
-from harness.comparison import ScoredRun
+from harness.comparison.paired import ScoredRun
 from harness.errors import DataError, DownloadNeeded
-from harness.records import Metric, Observation, Prompt, Response, Row
+from harness.records.answers import Metric, Observation, Prompt, Response, Row
 from suites.ifeval import IFEval
 from suites.ifeval_instructions import ARGUMENTS, LANGUAGES
 from suites.settings import IFEvalSettings, Surroundings

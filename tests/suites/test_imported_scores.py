@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError
-from harness.records import Row
+from harness.records.answers import Row
 from suites.imported_scores import ImportedScores
 from suites.realtoxicityprompts import RealToxicityPrompts
 from suites.settings import RealToxicityPromptsSettings, Surroundings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
-from harness.records import Metric, Prompt, Response, Row
+from harness.records.answers import Metric, Prompt, Response, Row
 from suites.lighteval_task import LightevalSuite
 from suites.settings import LightevalSettings, Surroundings
 from tests.suites.general_rows import GENERAL

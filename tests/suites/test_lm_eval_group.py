@@ -10,7 +10,7 @@ from lm_eval.api.metrics import aggregate_subtask_metrics
 from harness.adaptors.lm_eval import definitions
 from harness.adaptors.lm_eval.definitions import TASKS, task_group
 from harness.errors import UnknownName, UsageError
-from harness.records import Metric, Row
+from harness.records.answers import Metric, Row
 from suites.lm_eval_group import LmEvalNamed, versions_of
 from suites.lm_eval_task import LmEvalSuite
 from suites.settings import LmEvalSettings, Surroundings

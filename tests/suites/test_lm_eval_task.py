@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError, UsageError
-from harness.records import Metric, Prompt, Response, Row
+from harness.records.answers import Metric, Prompt, Response, Row
 from suites.lm_eval_task import LmEvalSuite
 from suites.settings import LmEvalSettings, Surroundings
 from tests.suites.general_rows import GENERAL

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from harness.records import Message, Sample, Sampling
+from harness.records.answers import Message, Sample, Sampling
 from harness.turns import turns_or_text
 from suites.prompt_suite import PromptSuite
 from tests.suites.scripted import FunctionEngine, says

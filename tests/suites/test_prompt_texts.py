@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.protocols import Suite
-from harness.records import Json
+from harness.records.models import Json
 from suites.catalogue import SUITES, open_suite
 from suites.prompt_texts import is_quick, prompt_texts
 

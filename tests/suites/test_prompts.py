@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError
-from harness.records import Message
+from harness.records.answers import Message
 from suites.prompts import read_prompts
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from harness.comparison import comparability
+from harness.comparison.comparability import comparability
 from harness.engine.identity import Identity
 from harness.errors import DataError, ModelError
 from harness.evaluation import plan_run
 from harness.recorded import recorded
-from harness.records import Local, Message, Model, Prompt, Response, Run
+from harness.records.answers import Message, Prompt, Response, Run
+from harness.records.models import Local, Model
 from harness.store import Store
 from suites.continuations import RESPECTFUL
 from suites.realtoxicityprompts import RealToxicityPrompts, drawn

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError, WorkFailed
-from harness.records import Score
+from harness.records.answers import Score
 from suites import rules
 from suites.rules import FunctionRule, TextRule, known_rules, load_function
 

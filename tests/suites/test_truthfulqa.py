@@ -10,7 +10,7 @@ import pytest
 
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.errors import DataError
-from harness.records import Likelihood, Row
+from harness.records.answers import Likelihood, Row
 from suites.settings import SuiteSettings, Surroundings
 from suites.truthfulqa import TruthfulQA
 from tests.suites.rows import QUESTIONS, write_rows

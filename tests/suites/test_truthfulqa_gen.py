@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from harness.adaptors.lm_eval.tasks import load_task
 from harness.errors import DataError, UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records import Message, Prompt, Response, Row
+from harness.records.answers import Message, Prompt, Response, Row
 from suites.overlap import OVERLAPS, overlap
 from suites.settings import Surroundings, TruthfulQAGenSettings
 from suites.truthfulqa_gen import OpenQuestion, TruthfulQAGen, cleaned

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError
-from harness.records import Message, Prompt, Response
+from harness.records.answers import Message, Prompt, Response
 from suites.settings import LetteredSettings, Surroundings
 from suites.truthfulqa_lettered import TruthfulQALettered, chosen_choice
 from tests.suites.rows import QUESTIONS, write_rows

@@ -9,7 +9,7 @@ from harness.engine.lazy import LazyEngine
 from harness.engine.scripted import ScriptedEngine
 from harness.errors import UnknownName
 from harness.protocols import Engine
-from harness.records import Message, Prompt, Response, Sampling, Score
+from harness.records.answers import Message, Prompt, Response, Sampling, Score
 from suites.settings import Surroundings
 from suites.yes_no_judge import YesNoJudge, product, verdict
 from tests.suites.scripted import FunctionEngine, says

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from harness.engine.opening import open_engine
 from harness.errors import UsageError
-from harness.records import Local, Model, Stage
+from harness.records.models import Local, Model, Stage
 from tests.trainers.test_stages import CASE, DPO, GRPO
 from tests.trainers.world import World, pipeline, stage
 

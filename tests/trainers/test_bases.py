@@ -13,7 +13,7 @@ from transformers.utils import chat_template_utils
 
 from harness.engine.opening import open_engine
 from harness.errors import ModelError
-from harness.records import Local, Model, Stage
+from harness.records.models import Local, Model, Stage
 from tests.tiny_models import BOS, EOS, TURN_END, TURN_START, tiny_adapter, tiny_gguf, tiny_llama
 from tests.trainers.world import pipeline, stage, write_rows
 from trainers.job import Job

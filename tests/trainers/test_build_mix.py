@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ConfigError
-from harness.records import Mix, MixSource
+from harness.records.models import Mix, MixSource
 from trainers.build_mix import STEPS, BuiltMix, build_mix
 from trainers.card import card, code, percentiles
 from trainers.contamination import PromptTexts

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from harness.errors import ConfigError, TrainingError, UsageError
-from harness.records import Local, Model, Stage
+from harness.records.models import Local, Model, Stage
 from harness.registry import load
 from suites.catalogue import suite_settings
 from tests.tiny_models import tiny_llama

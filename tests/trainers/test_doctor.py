@@ -12,7 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorForLanguageModeling
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling as TrlCollator
 
-from harness.records import Local, Model, Stage
+from harness.records.models import Local, Model, Stage
 from tests.tiny_models import BOS, EOS, TURN_END, tiny_adapter, tiny_gguf, tiny_llama
 from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_stages import CASE, DPO, GRPO

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.records import Mix, MixSource
+from harness.records.models import Mix, MixSource
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers.contamination import PromptTexts
 from trainers.mix_cache import cached_mix

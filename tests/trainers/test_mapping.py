@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError
-from harness.records import MixSource
+from harness.records.models import MixSource
 from trainers.data import demonstrations, pairs, texts, training_prompts
 from trainers.mapping import map_rows
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer
 
-from harness.records import MixSource
+from harness.records.models import MixSource
 from tests.trainers.test_tokens import TEMPLATES
 from trainers import dpo, policy, reward, sft
 from trainers.job import Job

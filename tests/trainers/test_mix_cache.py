@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.errors import ConfigError, UnknownName, UsageError
-from harness.records import Mix, MixSource
+from harness.records.models import Mix, MixSource
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers.contamination import PromptTexts
 from trainers.mix_cache import CachedMix, cached_mix, make_mix

@@ -16,7 +16,7 @@ import pytest
 
 import trainers.pipeline
 from harness.errors import ConfigError, DataError, DiskFull, ModelError, UnknownName, UsageError
-from harness.records import Json, Local, Model, Pipeline, Stage
+from harness.records.models import Json, Local, Model, Pipeline, Stage
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
 from trainers.job import Job, StageProgress
 from trainers.planning import PlannedStage

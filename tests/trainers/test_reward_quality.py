@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from harness.records import Stage
+from harness.records.models import Stage
 from tests.trainers.test_stages import GRPO
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers import reward_quality

@@ -14,7 +14,7 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.rloo_config import RLOOConfig
 
 from harness.errors import DataError, ModelError, TrainingError, UsageError
-from harness.records import Local, Model, Stage
+from harness.records.models import Local, Model, Stage
 from tests.trainers import rewarding
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
 from trainers import online, policy

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from harness.records import Json, Pipeline, Stage
+from harness.records.models import Json, Pipeline, Stage
 from trainers.job import Job, RewardSource
 from trainers.pipeline import produce
 from trainers.planning import PlanContext, PlannedStage, plan

@@ -33,7 +33,8 @@ from harness.engine.gguf import read_once
 from harness.engine.local.engine import LocalEngine, open_local
 from harness.engine.local.tokens import ScoringRequest
 from harness.files import json_lines
-from harness.records import Likelihood, Local, Model, Response
+from harness.records.answers import Likelihood, Response
+from harness.records.models import Local, Model
 from tests.real_models import smollm2_gguf
 
 Rows = Sequence[dict[str, Any]]

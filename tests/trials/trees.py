@@ -26,7 +26,7 @@ from harness.engine.local.engine import trial
 from harness.engine.local.loading import load
 from harness.engine.local.network import Network
 from harness.engine.local.tree_scoring import PassBudget
-from harness.records import Local, Model
+from harness.records.models import Local, Model
 from tests.benchmarks.clock import replaced
 from tests.trials.planted_faults import FAULTS
 

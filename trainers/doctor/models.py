@@ -12,7 +12,7 @@ from harness.engine.gguf import read_header
 from harness.engine.identity import LocalIdentity, identify, stated_ends
 from harness.engine.local.loading import load_tokenizer, missing_rows
 from harness.engine.local.tokens import appended
-from harness.records import Local, Model
+from harness.records.models import Local, Model
 from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.tokens import answer_ids
 

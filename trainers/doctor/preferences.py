@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.records import Interval
+from harness.records.comparisons import Interval
 from harness.stats.intervals import wilson
 from trainers.data import PreferencePair
 from trainers.doctor.findings import DoctorFinding

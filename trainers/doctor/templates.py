@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from harness.engine.local.chat import ChatRenderer
 from harness.engine.local.tokens import Tokens
-from harness.records import Message
+from harness.records.answers import Message
 from trainers.data import Turn
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage

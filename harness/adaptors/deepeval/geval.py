@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from harness.adaptors.deepeval.model import EngineJudge, read
 from harness.errors import UnreadableReply
 from harness.protocols import Engine
-from harness.records import Response, Sampling
+from harness.records.answers import Response, Sampling
 
 ResultT = TypeVar("ResultT")
 SchemaT = TypeVar("SchemaT", bound=BaseModel)

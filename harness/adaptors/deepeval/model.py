@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import UnreadableReply
 from harness.protocols import Engine
-from harness.records import Prompt, Response, Sampling
+from harness.records.answers import Prompt, Response, Sampling
 from harness.replies import json_objects
 from harness.turns import turns_or_text
 

@@ -13,7 +13,7 @@ from lighteval.tasks.requests import Doc, SamplingMethod
 
 from harness.adaptors.engine_requests import Answer, Request, renderer
 from harness.protocols import Engine
-from harness.records import Likelihood, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Prompt, Response, Sampling
 
 
 class EngineTemplate:

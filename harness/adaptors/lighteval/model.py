@@ -21,7 +21,7 @@ from harness.adaptors.engine_requests import answers_of, failure_of
 from harness.adaptors.lighteval.exchange import EngineTemplate, prompts, requests_of, response_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
-from harness.records import Sampling
+from harness.records.answers import Sampling
 
 
 class _NoCache:

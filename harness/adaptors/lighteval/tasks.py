@@ -38,7 +38,7 @@ from harness.adaptors.lighteval.exchange import prompts, requests_of, response_o
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import Engine
-from harness.records import Sampling
+from harness.records.answers import Sampling
 
 METRICS_LEFT_OUT = ("BLEURT", "BertScore", "Faithfulness", "CodegenMetric")
 """Classes of metrics that download another model, or run code that the model wrote."""

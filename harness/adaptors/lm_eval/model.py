@@ -20,7 +20,8 @@ from harness.adaptors.engine_requests import Answer, Request, answers_of, failur
 from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
-from harness.records import Json, Likelihood, Prompt, Response
+from harness.records.answers import Likelihood, Prompt, Response
+from harness.records.models import Json
 
 ROLLING = (
     "there is no rolling log-likelihood for a text that does not fit the model's window: lm-eval cuts "

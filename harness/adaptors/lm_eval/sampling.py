@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import UsageError
-from harness.records import Sampling
+from harness.records.answers import Sampling
 
 MAX_TOKENS = 256
 """What lm-eval generates where a task does not say."""

@@ -44,7 +44,7 @@ from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import Engine
-from harness.records import Prompt, Response, Sampling
+from harness.records.answers import Prompt, Response, Sampling
 from harness.time_limit import TookTooLong, time_limit
 
 UNCONVERTIBLE = (ArrowInvalid, ArrowTypeError, OverflowError)

@@ -16,7 +16,8 @@ from transformers.utils import chat_template_utils
 from harness.engine.hub import first_line
 from harness.engine.identity import FIXED_DATE
 from harness.errors import ModelError
-from harness.records import Json, Message, Prompt
+from harness.records.answers import Message, Prompt
+from harness.records.models import Json
 
 BY_TEMPLATES = (
     TemplateError,

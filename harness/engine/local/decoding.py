@@ -20,7 +20,7 @@ from harness.engine.local.network import Network
 from harness.engine.local.penalties import Penalties
 from harness.engine.local.sampling import draw
 from harness.engine.local.stopping import AnswerProgress
-from harness.records import Sampling
+from harness.records.answers import Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,8 @@ from harness.engine.local.scorer import LikelihoodScorer
 from harness.engine.local.tokens import Tokens
 from harness.engine.rules import request_seed
 from harness.protocols import EngineInfo
-from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Json, Local, Model
 from harness.thoughts import left_open, marks, tags_of, template_arguments
 
 CPU_ROWS = 64

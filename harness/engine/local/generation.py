@@ -13,7 +13,7 @@ from harness.engine.local.stopping import Stopping, StoppingAfterThought
 from harness.engine.local.tokens import Tokens
 from harness.engine.local.uncached_generation import UncachedGeneration
 from harness.engine.steps import Steps
-from harness.records import Response, Sampling
+from harness.records.answers import Response, Sampling
 from harness.thoughts import Tags
 
 

@@ -29,7 +29,7 @@ from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity
 from harness.engine.local.network import Network, is_out_of_memory
 from harness.errors import EngineError, ModelError, UsageError
-from harness.records import Local
+from harness.records.models import Local
 
 UNREADABLE = (
     OSError,

@@ -21,7 +21,7 @@ from transformers import (
 from harness.engine.local.grouped_query_attention import share_keys
 from harness.engine.local.widening import computing_in_float32
 from harness.errors import EngineError
-from harness.records import Json
+from harness.records.models import Json
 
 SMALL = 5_000_000
 """Parameters. Below this, a second CPU thread costs more than it gains, and large batches cost little."""

@@ -16,7 +16,7 @@ import torch
 
 from harness.engine.local.network import Network, is_out_of_memory
 from harness.engine.local.tokens import ScoringRequest
-from harness.records import Likelihood
+from harness.records.answers import Likelihood
 
 
 @dataclass(slots=True)

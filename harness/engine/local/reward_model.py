@@ -29,7 +29,8 @@ from harness.engine.local.loading import load_errors, load_tokenizer, place_of
 from harness.engine.local.network import is_out_of_memory, window_of
 from harness.errors import EngineError, ModelError, UsageError
 from harness.protocols import EngineInfo
-from harness.records import Json, Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Json, Local, Model
 
 CPU_POSITIONS, CUDA_POSITIONS = 2_048, 32_768
 """The most positions in one batch: rows times the length of the longest."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from harness.records import Sampling
+from harness.records.answers import Sampling
 
 WIDTH, SHARE = 1_024, 8
 """The nucleus is searched among this many most probable tokens, at most an eighth of the vocabulary."""

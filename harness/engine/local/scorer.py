@@ -8,7 +8,8 @@ from harness.engine.local.padded_scoring import PaddedBudget, score_padded
 from harness.engine.local.tokens import ScoringRequest
 from harness.engine.local.tree_scoring import PassBudget, score_tree
 from harness.engine.local.trial_results import TrialResults
-from harness.records import Json, Likelihood
+from harness.records.answers import Likelihood
+from harness.records.models import Json
 
 CPU_PASS = 256
 CUDA_PASS = 4_096

@@ -21,7 +21,7 @@ from harness.engine.local.attention import tree_mask, windows
 from harness.engine.local.network import Network, is_out_of_memory
 from harness.engine.local.token_tree import Integers, Tree, grow
 from harness.engine.local.tokens import ScoringRequest
-from harness.records import Likelihood
+from harness.records.answers import Likelihood
 
 NORMALISED_BYTES = 1 << 22
 """Bytes of float32 logits that are normalised at once: what a CPU's cache holds."""

@@ -14,7 +14,7 @@ import torch
 
 from harness.engine.local.decoding import GenerationBudget, GenerationRequest, GenerationRow, TokenChooser
 from harness.engine.local.network import Network
-from harness.records import Sampling
+from harness.records.answers import Sampling
 
 
 class UncachedGeneration(TokenChooser):

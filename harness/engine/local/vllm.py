@@ -25,7 +25,8 @@ from harness.engine.local.tokens import ScoringRequest, Tokens
 from harness.engine.rules import request_seed
 from harness.errors import EngineError, ModelError, UsageError
 from harness.protocols import EngineInfo
-from harness.records import Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Local, Model
 from harness.thoughts import left_open, marks, tags_of, template_arguments
 
 AT_ONCE = 512

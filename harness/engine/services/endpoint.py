@@ -27,7 +27,8 @@ from harness.engine.services.retrying import Attempt, GaveUp, Service, timed
 from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import EngineInfo
-from harness.records import Endpoint, Json, Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Endpoint, Json
 
 STOPS = 4
 """Stop strings that the interface accepts. Any others cut the answer here."""

@@ -44,7 +44,8 @@ from harness.engine.services.retrying import (
 from harness.engine.services.service_identity import identify_gemini, key_of
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import EngineInfo
-from harness.records import Gemini, Likelihood, Message, Prompt, Response, Sampling, Traffic
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Gemini, Traffic
 from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
 
 with warnings.catch_warnings():

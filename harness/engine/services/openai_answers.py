@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.engine.services.retrying import Retryable
-from harness.records import Response, Sampling
+from harness.records.answers import Response, Sampling
 from harness.thoughts import ENDED_WITHIN, OUT_OF_TOKENS, cut_at_stops, joined
 
 Body = Mapping[str, Any]

@@ -23,7 +23,7 @@ from harness.engine.services.retry_after import asked_wait
 from harness.engine.services.retrying import MEGABYTE, RETRYABLE_STATUSES, GaveUp, Retryable, in_short
 from harness.engine.services.service_identity import key_of
 from harness.errors import EngineError, ModelError
-from harness.records import Endpoint
+from harness.records.models import Endpoint
 
 Body = Mapping[str, Any]
 Post = Callable[[str, Body], Awaitable[Body]]

@@ -24,7 +24,7 @@ from typing import Any
 from harness.engine.rules import spaces_moved
 from harness.engine.services.retrying import Retryable
 from harness.errors import EngineError
-from harness.records import Likelihood
+from harness.records.answers import Likelihood
 
 
 class Unscorable(EngineError):

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from harness.errors import ModelError
-from harness.records import Response
+from harness.records.answers import Response
 
 STATUSES = (400, 413, 422)
 """HTTP statuses of a request that a service will not answer as it is."""

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from harness.engine.services.rate_limits import Clock, RateLimits, RealClock
 from harness.errors import EngineError
-from harness.records import Response, Traffic
+from harness.records.answers import Response
+from harness.records.models import Traffic
 
 A = TypeVar("A")
 Attempt = Callable[[], Awaitable[tuple[A, int]]]

@@ -12,7 +12,7 @@ import os
 from harness.engine.identity import Identity
 from harness.errors import ModelError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records import Endpoint, Gemini
+from harness.records.models import Endpoint, Gemini
 
 
 def identify_endpoint(source: Endpoint) -> Identity:

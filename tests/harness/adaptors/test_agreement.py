@@ -15,7 +15,8 @@ from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.engine.local.engine import open_local
 from harness.files import json_lines
-from harness.records import Likelihood, Local, Model, Response
+from harness.records.answers import Likelihood, Response
+from harness.records.models import Local, Model
 from suites.general import MEASURED_BY, General
 from suites.settings import GeneralSettings, SuiteSettings, Surroundings
 from suites.truthfulqa import TruthfulQA

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from harness.engine.scripted import ScriptedEngine
 from harness.errors import UnreadableReply
 from harness.recorded import recorded
-from harness.records import Message, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, Sampling
 from harness.store import Store
 from tests.suites.scripted import FunctionEngine, says
 

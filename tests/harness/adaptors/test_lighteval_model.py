@@ -23,7 +23,8 @@ from harness.engine.local.engine import open_local
 from harness.errors import EngineError, UsageError
 from harness.files import json_lines
 from harness.protocols import Engine
-from harness.records import Local, Model, Response, Sampling
+from harness.records.answers import Response, Sampling
+from harness.records.models import Local, Model
 from suites.settings import SuiteSettings, Surroundings
 from suites.truthfulqa import Choices, TruthfulQA, true_share
 from tests.suites.rows import QUESTIONS, write_rows

@@ -10,7 +10,7 @@ from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.adaptors.lm_eval.tasks import TaskMetric, ask, load_task
 from harness.errors import DownloadNeeded, UnknownName, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records import Message, Sampling
+from harness.records.answers import Message, Sampling
 from tests.suites.rows import QUESTIONS
 from tests.suites.scripted import FunctionEngine
 

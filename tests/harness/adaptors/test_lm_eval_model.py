@@ -16,7 +16,8 @@ from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.model import EngineLM
 from harness.engine.local.engine import open_local
 from harness.errors import EngineError, UsageError
-from harness.records import Local, Model, Response, Sampling
+from harness.records.answers import Response, Sampling
+from harness.records.models import Local, Model
 from tests.suites.rows import QUESTIONS
 from tests.suites.scripted import FunctionEngine, says
 from tests.tiny_models import tiny_gpt2, tiny_llama

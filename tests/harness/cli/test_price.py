@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli.compare import FailOn, exit_code
-from harness.comparison import compare_all
-from harness.records import Decision
+from harness.comparison.verdicts import compare_all
+from harness.records.comparisons import Decision
 from tests.harness.cli.test_cli import run
 from tests.harness.test_price import ASKED, KEPT, flipped, scored
 from tests.suites.general_rows import GENERAL

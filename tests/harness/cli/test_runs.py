@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.records import ASKED, Likelihood, Response, Row, Sample, Score, Study
+from harness.records.answers import ASKED, Likelihood, Response, Row, Sample, Score
+from harness.records.preferences import Study
 from harness.store import Store
 from tests.harness.store.made import A_RUN, begun, kept
 from tests.harness.store.test_removal import preferred, ran

@@ -15,7 +15,8 @@ from harness.engine.identity import LocalIdentity, identify
 from harness.engine.local.engine import LocalEngine, open_local
 from harness.engine.opening import check_model, is_reward_model
 from harness.errors import DownloadNeeded, ModelError, UsageError
-from harness.records import Local, Message, Model, Prompt, Sampling
+from harness.records.answers import Message, Prompt, Sampling
+from harness.records.models import Local, Model
 from tests.tiny_models import CHAT_TEMPLATE, TURN_END, tiny_gguf, tiny_llama
 
 TURN = (Message(role="user", content="Name a tool."),)

@@ -14,7 +14,7 @@ import pytest
 from harness.engine import identity
 from harness.engine.identity import LocalIdentity, identify, weight_files
 from harness.errors import DataError, DownloadNeeded, ModelError, UsageError
-from harness.records import Gemini, Local, Model
+from harness.records.models import Gemini, Local, Model
 from tests.tiny_models import CHAT_TEMPLATE, tiny_adapter, tiny_llama
 from trainers.tokens import load_tokenizer
 

@@ -12,7 +12,7 @@ from harness.engine.opening import identify_model, open_engine
 from harness.engine.scripted import ScriptedEngine
 from harness.errors import UnknownName, UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records import Endpoint, Gemini, Json, Local, Model, Plugin
+from harness.records.models import Endpoint, Gemini, Json, Local, Model, Plugin
 from tests.tiny_models import tiny_llama
 
 

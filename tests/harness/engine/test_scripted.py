@@ -5,7 +5,7 @@ import pytest
 from harness.engine.scripted import ScriptedEngine
 from harness.errors import EngineError, ModelError
 from harness.protocols import Engine
-from harness.records import Message, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, Sampling
 
 SAMPLING = Sampling(max_tokens=10)
 

@@ -17,7 +17,8 @@ from harness.engine.services.openai_answers import response_of
 from harness.engine.thinking import ThinkingEngine
 from harness.errors import ModelError, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records import Endpoint, Gemini, Local, Message, Model, Plugin, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.models import Endpoint, Gemini, Local, Model, Plugin
 from harness.thoughts import ENDED_WITHIN
 from tests.serving import Asked, Fault, ModelServer, status
 from tests.suites.scripted import FunctionEngine, says

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.records import Preference, Rater, Response, Row, Run, Sample
+from harness.records.answers import Response, Row, Run, Sample
+from harness.records.preferences import Preference, Rater
 from harness.store import Store
 from tests.reports.boards import run_of
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.preferences import HUMANS, IDENTICAL, NamedPreference, analyse
-from harness.records import Decision
+from harness.records.comparisons import Decision
 from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan
 from reports import preference_tables

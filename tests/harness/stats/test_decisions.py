@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.records import Decision, Interval, Price
+from harness.records.comparisons import Decision, Interval, Price
 from harness.stats.decisions import decide_difference, decide_loss
 
 BETTER, WORSE, NONE = Decision.BETTER, Decision.WORSE, Decision.NO_DIFFERENCE

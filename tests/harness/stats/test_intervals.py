@@ -11,7 +11,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import xlogy
 from statsmodels.stats.proportion import proportion_confint
 
-from harness.records import Interval
+from harness.records.comparisons import Interval
 from harness.stats import mean_interval
 from harness.stats.clusters import Clusters, by_cluster
 from harness.stats.intervals import Estimate, difference_interval, tango, wilson

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from harness.records import Message, Metric, Response, Row, Run, Sample, Score
+from harness.records.answers import Message, Metric, Response, Row, Run, Sample, Score
 from harness.store import KeptAnswer, Store, answer_key
 
 FINGERPRINT = "sha256:model"

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.records import Json
+from harness.records.models import Json
 from harness.store.encoding import SHARED_FROM, digest, packed, references_in, unpacked
 
 TEXTS = st.text(max_size=5) | st.text(min_size=1, max_size=5).map(lambda text: text * SHARED_FROM)

@@ -9,7 +9,8 @@ from sqlalchemy import Engine, create_engine, inspect
 from sqlalchemy.exc import OperationalError
 
 from harness.errors import StoreError
-from harness.records import Preference, Rater, Response
+from harness.records.answers import Response
+from harness.records.preferences import Preference, Rater
 from harness.store import Store, answer_key, migrations, schema
 from harness.store.encoding import answer_as_json, canonical
 from harness.store.migrations import MIGRATIONS, Migration

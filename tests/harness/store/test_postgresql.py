@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from harness.errors import StoreError, StoreLost
-from harness.records import Score
+from harness.records.answers import Score
 from harness.store import Store
 from tests.harness.store.made import begun, kept, row
 

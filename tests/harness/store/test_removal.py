@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.records import Preference, Rater, Response, Score
+from harness.records.answers import Response, Score
+from harness.records.preferences import Preference, Rater
 from harness.store import Store
 from tests.harness.store.made import FINGERPRINT, begun, kept, row
 

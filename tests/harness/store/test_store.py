@@ -11,17 +11,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 
 from harness.errors import StoreError
-from harness.records import (
-    Likelihood,
-    Metric,
-    Observation,
-    Preference,
-    Rater,
-    Response,
-    Score,
-    Study,
-    Vote,
-)
+from harness.records.answers import Likelihood, Metric, Observation, Response, Score
+from harness.records.preferences import Preference, Rater, Study, Vote
 from harness.store import CutAnswers, Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
 from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
 

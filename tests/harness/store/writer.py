@@ -8,7 +8,7 @@ import json
 import sys
 import time
 
-from harness.records import Response, Score
+from harness.records.answers import Response, Score
 from harness.store import Store
 from tests.harness.store.made import begun, kept, row
 

@@ -7,7 +7,8 @@ from itertools import combinations
 from pathlib import Path
 
 from harness.preferences import NamedPreference
-from harness.records import Pair, Preference, Response, Sample, Study
+from harness.records.answers import Response, Sample
+from harness.records.preferences import Pair, Preference, Study
 from harness.store import Store
 from suites.blind.ballots import Ballot, BallotBox
 from suites.blind.checks import CHECKS

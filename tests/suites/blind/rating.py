@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
-from harness.records import Message, Pair, Response, Sample, Vote
+from harness.records.answers import Message, Response, Sample
+from harness.records.preferences import Pair, Vote
 from harness.store import Store
 from suites.blind.ballots import BallotBox
 from suites.blind.design import Plan, make_design

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from harness.preferences import HUMANS, GroupAgreement, RaterAgreement
-from harness.records import Study, Vote
+from harness.records.preferences import Study, Vote
 from harness.stats.plan import AnalysisPlan
 from suites.blind.audit import READING, Audit, audit, verdict
 from suites.blind.ballots import Ballot, BallotBox

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError, UnknownName
-from harness.records import Message
+from harness.records.answers import Message
 from harness.store import Store
 from suites.blind.ballots import BallotBox, Progress
 from suites.blind.exchange import COLUMNS, CUT, Imported, neutral, prompt_text, read_votes, restored, written

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from harness.records import Message
+from harness.records.answers import Message
 from suites.blind.markdown import TAGS
 from tests.suites.blind.at_the_page import DESKTOP, IN_CHROMIUM, PHONE, Rater
 from tests.suites.blind.rating import TELLTALES, BlindTest, Serving, made_test, plain_pairs, serving

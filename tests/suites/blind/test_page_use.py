@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from harness.records import Message
+from harness.records.answers import Message
 from suites.blind.ballots import MAX_COMMENT
 from tests.suites.blind.at_the_page import DESKTOP, IN_CHROMIUM, PHONE, UNREAD, Rater
 from tests.suites.blind.rating import BlindTest, Serving, made_test, plain_pairs, serving

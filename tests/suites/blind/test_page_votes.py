@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from playwright.sync_api import Route, expect
 
-from harness.records import Vote
+from harness.records.preferences import Vote
 from tests.suites.blind.at_the_page import IN_CHROMIUM, PHONE, Rater
 from tests.suites.blind.rating import BlindTest, Serving
 

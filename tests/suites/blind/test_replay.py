@@ -5,7 +5,7 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.records import Vote
+from harness.records.preferences import Vote
 from suites.blind.replay import replay
 
 ORDER = ("a", "b", "c", "d")

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from harness.errors import StoreError, UsageError
-from harness.records import Message
+from harness.records.answers import Message
 from harness.store import canonical, digest
 from suites.blind.ballots import BallotBox
 from suites.blind.sealing import as_json, from_json, open_design, seal

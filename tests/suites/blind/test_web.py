@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from harness.errors import DiskFull, UsageError
-from harness.records import Message
+from harness.records.answers import Message
 from suites.blind.ballots import MAX_COMMENT
 from suites.blind.web import HEADERS, LARGEST_BODY, serve
 from tests.suites.blind.rating import (

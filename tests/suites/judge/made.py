@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from harness.records import Pair, Response, Sample
+from harness.records.answers import Response, Sample
+from harness.records.preferences import Pair
 from suites.judge.pairwise import PairwiseJudge
 from suites.judge.templates import TEMPLATES
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.preferences import IDENTICAL
-from harness.records import Message, Response
+from harness.records.answers import Message, Response
 from suites.judge.judges import without_asking
 from suites.judge.templates import TEMPLATES
 from tests.suites.judge.made import pair, pairwise

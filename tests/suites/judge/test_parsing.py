@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.records import Response
+from harness.records.answers import Response
 from suites.judge.parsing import VERDICTS, schema_of, verdict_of
 from suites.judge.templates import TEMPLATES
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from harness.errors import UnknownName, UsageError
-from harness.records import Message
+from harness.records.answers import Message
 from suites.judge.templates import (
     CRITERIA,
     TEMPLATES,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError
-from harness.records import Message, Prompt, Response, Row
+from harness.records.answers import Message, Prompt, Response, Row
 from suites.settings import Surroundings
 from suites.toy.ifeval import ToyIFEval, ToyIFEvalSettings, verdicts
 from tests.suites.rows import write_rows

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.records import Row
+from harness.records.answers import Row
 from suites.settings import Surroundings
 from suites.toy.truthfulqa import ToyTruthfulQA, ToyTruthfulQASettings
 from tests.suites.scripted import FunctionEngine

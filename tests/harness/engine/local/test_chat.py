@@ -6,7 +6,7 @@ from trl.data_utils import apply_chat_template
 
 from harness.engine.local.chat import ChatRenderer, fixed_clock
 from harness.errors import ModelError
-from harness.records import Message
+from harness.records.answers import Message
 from tests.tiny_models import tiny_tokenizer
 from trainers.tokens import prompt_ids
 

@@ -18,7 +18,8 @@ from harness.engine.local.network import Network
 from harness.engine.opening import open_engine
 from harness.errors import EngineError, ModelError
 from harness.protocols import Engine
-from harness.records import Likelihood, Local, Message, Model, Prompt, Response, Sampling
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Local, Model
 from tests.tiny_models import EOS, SENTENCES, tiny_adapter, tiny_gemma3, tiny_gpt2, tiny_llama, tiny_qwen2
 
 FAMILIES = [tiny_llama, tiny_qwen2, tiny_gemma3, tiny_gpt2]

@@ -24,7 +24,8 @@ from harness.engine.local.kv_cache import SPARE
 from harness.engine.local.network import Network
 from harness.engine.opening import open_engine
 from harness.protocols import Engine
-from harness.records import Local, Model, Prompt, Response, Sampling
+from harness.records.answers import Prompt, Response, Sampling
+from harness.records.models import Local, Model
 from tests.tiny_models import SENTENCES, tiny_gemma3, tiny_gpt2, tiny_llama, tiny_qwen2, tiny_tokenizer
 
 FAMILIES: dict[str, Callable[[Path], Path]] = {

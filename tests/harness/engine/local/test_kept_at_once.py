@@ -17,7 +17,8 @@ from harness.engine.opening import open_engine
 from harness.engine.steps import watching_steps
 from harness.protocols import Engine
 from harness.recorded import recorded
-from harness.records import Local, Model, Prompt, Sampling
+from harness.records.answers import Prompt, Sampling
+from harness.records.models import Local, Model
 from harness.store import Store
 from tests.tiny_models import SENTENCES, tiny_llama
 

@@ -13,7 +13,8 @@ from transformers import AutoTokenizer
 from harness.engine.local.engine import LocalEngine
 from harness.engine.opening import open_engine
 from harness.protocols import Engine
-from harness.records import Local, Message, Model, Prompt, Sampling
+from harness.records.answers import Message, Prompt, Sampling
+from harness.records.models import Local, Model
 from tests.tiny_models import BOS, EOS, TURN_START, tiny_gemma3, tiny_gpt2, tiny_llama, tiny_qwen2
 
 BUILDERS = {

@@ -11,7 +11,8 @@ from harness.engine.identity import labels_of
 from harness.engine.local.reward_model import RewardEngine
 from harness.engine.opening import check_model, is_reward_model, open_reward_model
 from harness.errors import EngineError, ModelError, UsageError
-from harness.records import Local, Message, Model, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.models import Local, Model
 from tests.tiny_models import tiny_llama, tiny_tokenizer
 from trainers.rewards import judge
 from trainers.tokens import judged_ids

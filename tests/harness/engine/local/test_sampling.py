@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.engine.local.engine import sampling as drawing
 from harness.engine.local.sampling import draw
-from harness.records import Sampling
+from harness.records.answers import Sampling
 
 
 def _reference(scores: torch.Tensor, sampling: Sampling, uniforms: list[float]) -> list[int]:

@@ -22,7 +22,8 @@ from harness.engine.local.tokens import ScoringRequest
 from harness.engine.local.tree_scoring import PassBudget, score_tree
 from harness.engine.local.trial import TrialResult, try_tree
 from harness.errors import EngineError
-from harness.records import Likelihood, Local, Model
+from harness.records.answers import Likelihood
+from harness.records.models import Local, Model
 from tests.real_models import smollm2_folder
 from tests.tiny_models import (
     SENTENCES,

@@ -26,7 +26,8 @@ from transformers import (
 
 from harness.engine.local.engine import LocalEngine, open_local
 from harness.protocols import Engine
-from harness.records import Local, Model, Prompt, Sampling
+from harness.records.answers import Prompt, Sampling
+from harness.records.models import Local, Model
 from tests.tiny_models import SENTENCES, tiny_longrope, tiny_tokenizer
 
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2}

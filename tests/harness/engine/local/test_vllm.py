@@ -21,7 +21,8 @@ from harness.engine.opening import check_model, open_engine
 from harness.engine.rules import request_seed
 from harness.errors import EngineError, ModelError, UsageError
 from harness.protocols import Engine
-from harness.records import Local, Message, Model, Prompt, Sampling
+from harness.records.answers import Message, Prompt, Sampling
+from harness.records.models import Local, Model
 from tests.tiny_models import tiny_llama
 
 

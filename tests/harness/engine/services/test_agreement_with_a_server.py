@@ -12,7 +12,8 @@ import pytest
 
 from harness.engine.opening import open_engine
 from harness.engine.services.endpoint import EndpointEngine
-from harness.records import Endpoint, Local, Message, Model, Prompt, Sampling
+from harness.records.answers import Message, Prompt, Sampling
+from harness.records.models import Endpoint, Local, Model
 from tests.tiny_models import SENTENCES, tiny_llama
 
 SERVE = "import sys; from transformers.cli.transformers import main; sys.argv[:1] = ['transformers']; main()"

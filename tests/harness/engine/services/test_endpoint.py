@@ -15,7 +15,8 @@ from harness.engine.services.prompt_logprobs_check import TEXTS
 from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records import Endpoint, Likelihood, Message, Model, Prompt, Response, Sampling, Traffic
+from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.models import Endpoint, Model, Traffic
 from harness.thoughts import OUT_OF_TOKENS
 from tests.harness.engine.services.test_rate_limits import FakeClock
 from tests.serving import (

@@ -15,7 +15,8 @@ from harness.engine.opening import check_model, identify_model, open_engine, tak
 from harness.engine.services.service_identity import identify_gemini
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records import Gemini, Message, Model, Prompt, Response, Sampling, Traffic
+from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.models import Gemini, Model, Traffic
 from harness.thoughts import OUT_OF_TOKENS
 from tests.harness.engine.services.test_rate_limits import FakeClock
 from tests.serving import FINE, Asked, Fault, ModelServer, status

@@ -10,7 +10,8 @@ from harness.engine.services import retrying
 from harness.engine.services.retry_after import retry_after
 from harness.engine.services.retrying import GaveUp, Retryable, Service
 from harness.errors import EngineError, ModelError
-from harness.records import Response, Traffic
+from harness.records.answers import Response
+from harness.records.models import Traffic
 from tests.harness.engine.services.test_rate_limits import FakeClock
 
 

@@ -25,7 +25,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.records import Comparison, Decision, Loss, Metric, Price
+from harness.records.answers import Metric
+from harness.records.comparisons import Comparison, Decision, Loss, Price
 from harness.stats.clusters import Clusters
 from harness.stats.decisions import decide_loss
 from harness.stats.intervals import chance_above

@@ -14,8 +14,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.comparison import ScoredRun, compare_family
-from harness.records import Comparison, Json, Metric, Observation
+from harness.comparison.paired import ScoredRun
+from harness.comparison.verdicts import compare_family
+from harness.records.answers import Metric, Observation
+from harness.records.comparisons import Comparison
+from harness.records.models import Json
 from harness.stats.plan import USUAL, AnalysisPlan
 
 Place = tuple[str, int]

@@ -1,0 +1,158 @@
+"""Comparisons: what two runs come to, and what that allows one to say."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.records.answers import Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A two-sided interval and its level (0.95 is 95 %)."""
+
+    low: float
+    high: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flips:
+    """How paired binary scores changed from the baseline to the candidate."""
+
+    won: int
+    lost: int
+    both_right: int
+    both_wrong: int
+
+
+class Decision(StrEnum):
+    """What a comparison allows one to say."""
+
+    BETTER = "BETTER"
+    WORSE = "WORSE"
+    MIXED = "MIXED"
+    """Over several metrics: better in one and worse in another."""
+    NO_DIFFERENCE = "NO DIFFERENCE SHOWN"
+    NOT_COMPARABLE = "NOT COMPARABLE"
+    NOT_WORSE = "NOT WORSE"
+    """Only the price was compared, no headline: less than the margin is lost everywhere, if anything."""
+    UNDECIDED = "UNDECIDED"
+    """Only the price was compared, and it is not decided everywhere."""
+
+
+class Price(StrEnum):
+    """What a comparison with a margin allows one to say of what was lost."""
+
+    NOT_WORSE = "NOT WORSE"
+    """Less than the margin is lost, if anything: non-inferior."""
+    WORSE = "WORSE"
+    """A loss is shown, and it is not shown to be below the margin."""
+    UNDECIDED = "UNDECIDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Whether the candidate lost less than a margin (`harness.comparison.price`)."""
+
+    margin: float
+    decision: Price
+    p: float
+    """One-sided: of a loss as large as the margin or larger."""
+    adjusted_p: float | None
+    """Holm's, over all comparisons with a margin."""
+    needed: int
+    """Independent samples that show with 80 % power that less than the margin is lost, if nothing is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """How many samples of a suite the candidate answered as the baseline did, where that is nearly all."""
+
+    equal: int
+    samples: int
+    """That both answered."""
+    answers: int
+    """Of a sample; it is equal where all of them are."""
+    of_texts: bool
+    """Whether answers are texts, and not log-likelihoods."""
+
+    def in_words(self, suite: str) -> str:
+        """The same as a clause."""
+        if self.of_texts and self.answers == 1:
+            return f"{self.equal:,} of {self.samples:,} answers on {suite} equal the baseline's"
+        what = "answers" if self.of_texts else "log-likelihoods"
+        return f"on {suite} all {what} to {self.equal:,} of {self.samples:,} samples equal the baseline's"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A candidate against a baseline on one metric of one suite."""
+
+    baseline: str
+    candidate: str
+    suite: str
+    metric: Metric
+    decision: Decision
+    n: int
+    """Samples with a score in both runs."""
+    scores: int
+    """Scores that both runs have, paired by sample and part: several for a sample, where it has several."""
+    clusters: int
+    """Independent units among the samples."""
+    unscored: int
+    """Pairs that at least one of the runs left unscored."""
+    unpaired: int
+    """Samples that only one of the runs has."""
+    baseline_mean: float | None
+    candidate_mean: float | None
+    """Means over the paired samples."""
+    difference: float | None
+    """Candidate minus baseline, in the metric's own unit."""
+    interval: Interval | None
+    p: float | None
+    adjusted_p: float | None
+    """Holm's, over the family `family`."""
+    family: str
+    flips: Flips | None
+    """For binary metrics with one score per sample."""
+    detectable: float | None
+    """The smallest true difference that this many samples would have shown, with 80 % power."""
+    method: str
+    """Test and interval, in words."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know: a forced comparison, different chat templates, different packages."""
+    could_be: tuple[float, float] | None = None
+    """The lowest and highest difference, had every pair a score. None: all have, or no range is known."""
+    loss: Loss | None = None
+    """Where the metric has a margin and there are numbers."""
+    alike: Alike | None = None
+    """Where nearly all answers equal the baseline's."""
+
+    @property
+    def could_turn(self) -> bool:
+        """Whether a difference that is shown could be none, or its opposite, with what is unscored."""
+        shown = self.decision in (Decision.BETTER, Decision.WORSE)
+        return shown and self.could_be is not None and self.could_be[0] <= 0 <= self.could_be[1]
+
+    def sentence(self) -> str:
+        """The verdict on this metric in one sentence."""
+        where = f"{self.candidate} vs {self.baseline} on {self.suite}/{self.metric.name}"
+        if self.difference is None or self.interval is None or self.adjusted_p is None:
+            return f"{where}: {self.decision}: {'; '.join(self.notes) or 'no paired scores'}"
+        return (
+            f"{where}: {self.decision}: {self.difference:+z.3f} "
+            f"[{self.interval.low:+z.3f}, {self.interval.high:+z.3f}], "
+            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What follows for one candidate, and the comparisons it rests on."""
+
+    candidate: str
+    baseline: str
+    decision: Decision
+    comparisons: tuple[Comparison, ...]
+    reason: str
+    """The decision in words."""

@@ -1,0 +1,218 @@
+"""The main job: runs become verdicts and a leaderboard, by asking what is missing or from the store alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.checkpoint_selection import LeftOut, cluster_of
+from harness.comparison.breakdown import break_down
+from harness.comparison.paired import ScoredRun
+from harness.comparison.price import with_margin
+from harness.comparison.verdicts import compare_all
+from harness.equal_answers import equal_answers
+from harness.errors import UnknownName, UsageError
+from harness.named_preferences import caveats, named_preferences
+from harness.preferences import Analysis, analyse
+from harness.records.answers import Row, Run
+from harness.records.comparisons import Verdict
+from harness.store import Store
+from harness.verbs.checkpoint_selection import left_out
+from harness.verbs.choosing import chosen_runs
+from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_of, refused_of
+from harness.verbs.project import DEFAULT_SUITES, Project, Watcher
+from reports.conditions import limits
+from reports.html import render_ranked
+from reports.leaderboard import Leaderboard, build, latest
+from reports.scorers import classifier_stage
+from reports.training import trained_stages
+from reports.writing import write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Outcome:
+    """What a comparison found, and where it is written."""
+
+    board: Leaderboard
+    files: tuple[Path, ...]
+    failed: tuple[FailedAnswers, ...] = ()
+    """What a command that asks would ask again."""
+    refused: tuple[RefusedAnswers, ...] = ()
+    """What it would ask again only where that is wanted."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One per candidate."""
+        return self.board.verdicts
+
+    def __repr__(self) -> str:
+        return "\n".join([repr(self.board), *(f"written: {file}" for file in self.files)])
+
+    def _repr_html_(self) -> str:
+        """The ranked table, for notebooks."""
+        return render_ranked(self.board)
+
+
+def compare(
+    project: Project,
+    names: Sequence[str],
+    *,
+    baseline: str | None = None,
+    suites: Sequence[str] = (),
+    force: bool = False,
+    watcher: Watcher | None = None,
+    folder: Path | None = None,
+) -> Outcome:
+    """Train and evaluate what is missing, compare every name with the baseline, and write the leaderboard.
+
+    The baseline is the first name unless one is given. Runs that are not comparable are refused in the
+    verdict unless `force`, which the report then says.
+    """
+    ordered = _baseline_first(names, baseline)
+    runs = evaluate(project, ordered, suites=suites, watcher=watcher)
+    with closing(project.store()) as store:
+        return _outcome(project, store, runs, force=force, folder=folder)
+
+
+def report(
+    project: Project,
+    names: Sequence[str] = (),
+    *,
+    baseline: str | None = None,
+    suites: Sequence[str] = (),
+    force: bool = False,
+    folder: Path | None = None,
+) -> Outcome:
+    """Write the leaderboard again from the store alone: of each model and suite the run that is meant now.
+
+    Without names, every model that has a run; without suites, every suite that has one.
+    """
+    with closing(project.existing_store("harness compare")) as store:
+        whole = [run for run in store.runs() if run.finished is not None and run.metrics]
+        judged = (name for each in named_preferences(store) for name in (each.left, each.right))
+        evaluated = list(dict.fromkeys([*(run.model for run in whole), *judged]))
+        if not evaluated:
+            raise UsageError(f"{store.name} holds no finished run; `harness compare` makes some")
+        for name in names:
+            if name not in evaluated:
+                raise UnknownName("evaluated model", name, evaluated)
+        default = project.registry.compare.baseline if not names else None
+        ordered = _baseline_first(names or evaluated, baseline or default)
+        chosen = chosen_runs(project, store, ordered, suites or _in_order(project, whole))
+        return _outcome(project, store, chosen.runs, notes=chosen.notes, force=force, folder=folder)
+
+
+def _in_order(project: Project, runs: Iterable[Run]) -> list[str]:
+    """The suites of these runs as a comparison orders them, and others behind."""
+    found = dict.fromkeys(run.suite for run in runs)
+    first = [suite for suite in project.registry.compare.suites or DEFAULT_SUITES if suite in found]
+    return list(dict.fromkeys([*first, *found]))
+
+
+def _outcome(
+    project: Project,
+    store: Store,
+    runs: Mapping[str, Sequence[Run]],
+    *,
+    force: bool,
+    folder: Path | None,
+    notes: Sequence[str] = (),
+) -> Outcome:
+    plan = project.analysis_plan(force=force)
+    runs = {name: [_with_margin(project, run) for run in theirs] for name, theirs in runs.items()}
+    reserved = left_out(project.registry, store, runs)
+    scored = {name: [_scored(store, run, reserved) for run in theirs] for name, theirs in runs.items()}
+    baseline = next(iter(runs))
+    candidates = {
+        name: [_with_alike(store, each, scored[baseline], reserved) for each in theirs]
+        for name, theirs in scored.items()
+        if name != baseline
+    }
+    said, known = _preferences(project, store, runs)
+    board = build(
+        store,
+        _with_judged(store, runs) if said else runs,
+        baseline=baseline,
+        verdicts=compare_all(scored[baseline], candidates, plan) if scored[baseline] else [],
+        breakdowns=break_down(scored[baseline], candidates, plan),
+        preferences=said,
+        notes=[*notes, *limits(run for theirs in runs.values() for run in theirs), *known],
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        label=project.registry.project.label,
+        level=plan.level,
+        left_out=reserved,
+    )
+    return Outcome(
+        board=board,
+        files=write(
+            board,
+            folder or project.registry.project.reports,
+            trained=trained_stages(store, list(runs), _classifiers(store, runs)),
+        ),
+        failed=failed_of(store, (run for theirs in runs.values() for run in theirs)),
+        refused=refused_of(store, (run for theirs in runs.values() for run in theirs)),
+    )
+
+
+def _classifiers(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[str]]:
+    """The suites by the identity of the stage that trained their classifier."""
+    found: dict[str, list[str]] = {}
+    for run in (run for theirs in runs.values() for run in theirs):
+        stage = classifier_stage(store, run)
+        if stage is not None and run.suite not in found.setdefault(stage.identity, []):
+            found[stage.identity].append(run.suite)
+    return found
+
+
+def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
+    """The runs, and with each model's the newest whole ones that nobody scores: what was preferred among."""
+    unscored = dict.fromkeys(run.suite for run in store.runs() if not run.metrics)
+    judged = latest(store, list(runs), list(unscored))
+    return {name: [*theirs, *judged[name]] for name, theirs in runs.items()}
+
+
+def _preferences(
+    project: Project, store: Store, runs: Mapping[str, Sequence[Run]]
+) -> tuple[Analysis | None, list[str]]:
+    """What is said of these models' newest answers, None for nothing; and notes of what to know of it."""
+    now = {name: {run.fingerprint for run in theirs} for name, theirs in runs.items() if theirs}
+    found = named_preferences(store, list(runs), fingerprints=now)
+    analysis = analyse(found, project.analysis_plan(), baseline=next(iter(runs))) if found else None
+    return analysis, caveats(store, list(runs), fingerprints=now)
+
+
+def _with_margin(project: Project, run: Run) -> Run:
+    """The run, read against the margin that the project sets for its suite now."""
+    margin = project.registry.suites.get(run.suite, {}).get("margin")
+    return replace(run, metrics=with_margin(run.metrics, margin if isinstance(margin, float) else None))
+
+
+def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:
+    is_split = any(metric.splits for metric in run.metrics)
+    return ScoredRun(
+        run=run,
+        observations={
+            metric: reserved.without(run.suite, observed)
+            for metric, observed in store.observations(run.id).items()
+        },
+        tags=store.tags(run.id) if is_split else {},
+    )
+
+
+def _with_alike(
+    store: Store, scored: ScoredRun, baseline: Sequence[ScoredRun], reserved: LeftOut
+) -> ScoredRun:
+    """A candidate's run that knows whether its answers are nearly those of the baseline."""
+
+    def is_left_out(row: Row) -> bool:
+        return reserved.holds(scored.run.suite, cluster_of(row.sample))
+
+    other = next((each.run for each in baseline if each.run.suite == scored.run.suite), None)
+    if other is None:
+        return scored
+    return replace(scored, alike=equal_answers(store, other, scored.run, left_out=is_left_out))
+
+
+def _baseline_first(names: Sequence[str], baseline: str | None) -> list[str]:
+    return list(dict.fromkeys([baseline, *names] if baseline else names))

@@ -1,0 +1,266 @@
+"""The verb that asks: models answer what they have not answered of the suites, and what was kept is scored.
+
+What is already there is neither trained nor asked again, and then no model library is loaded.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import TypeGuard
+
+from harness.engine.identity import Identity
+from harness.engine.opening import identify_model, open_engine, without_weights
+from harness.errors import UsageError
+from harness.evaluation import evaluate as ask
+from harness.evaluation import plan_run
+from harness.evaluation import rescore as from_kept_answers
+from harness.protocols import Suite
+from harness.recorded import recalled, recorded
+from harness.records.answers import ASKED, Asked, Response, Row, Run
+from harness.records.models import Json, Model
+from harness.store import Failures, Store
+from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
+from harness.verbs.training import keep_stages
+from reports.scorers import CHECKPOINT
+
+REFUSED = "refused: "
+"""What stands before a service's reason in the reason of a missing score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAnswers:
+    """Answers of one run that never came, in spite of retries."""
+
+    run: Run
+    failures: Failures
+
+    def __str__(self) -> str:
+        failures = self.failures
+        return (
+            f"{failures.answers} of {self.run.model!r} to {self.run.suite!r}, in {failures.samples} of "
+            f"{self.run.size} samples (mostly: {failures.reason})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedAnswers:
+    """Samples of one run that lack a score because a service would not answer."""
+
+    run: Run
+    samples: int
+    reason: str
+    """The commonest."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.samples} of {self.run.size} samples of {self.run.model!r} and {self.run.suite!r} have no "
+            f"score because a service would not answer (mostly: {self.reason}); --ask-refused asks again"
+        )
+
+
+def evaluate(
+    project: Project,
+    names: Sequence[str],
+    *,
+    suites: Sequence[str] = (),
+    rescore: bool = False,
+    watcher: Watcher | None = None,
+) -> dict[str, list[Run]]:
+    """Ask what is missing of these suites (the project's, where none is named) of these models.
+
+    Returns each model's finished runs in the order of the suites. Answers that failed are unscored in them,
+    and are asked again the next time; `failed_answers` says which these are.
+
+    `rescore`: score the answers in the store anew, as the suites now are, and ask the candidates nothing:
+    none is trained, loaded or reached. A judge is a scorer, and is asked what it has not said yet. Earlier
+    runs stay. Raises UsageError where a candidate's answer is missing.
+    """
+    watcher = watcher or Unwatched()
+    asked = asked_suites(project, suites)
+    if rescore:
+        _need_candidates(project, names)
+    else:
+        project.check(names)
+    with ExitStack() as at_the_end:
+        opening = cache(lambda: at_the_end.enter_context(closing(project.store())))
+        opened = [project.suite(suite, watcher, opening) for suite in dict.fromkeys(asked)]
+        for suite in opened:
+            _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
+        store = opening()
+        return {name: runs_of(project, name, opened, store, watcher, rescored=rescore) for name in names}
+
+
+def asked_suites(project: Project, suites: Sequence[str] = ()) -> list[str]:
+    """The suites named, or else the project's."""
+    return list(suites or project.registry.compare.suites or DEFAULT_SUITES)
+
+
+def length_notes(project: Project, suites: Sequence[str] = ()) -> list[str]:
+    """What the project's `max_tokens` changes of each suite that is asked; nothing where it is None.
+
+    Raises UsageError where it changes nothing at all.
+    """
+    asked = asked_suites(project, suites)
+    if project.max_tokens is None:
+        return []
+    if not any(map(project.takes_max_tokens, asked)):
+        raise UsageError(
+            f"--max-tokens is the length of what a model writes, and {', '.join(asked)} "
+            f"{'has' if len(asked) == 1 else 'have'} no such setting; leave it out, or name another suite"
+        )
+    return [
+        f"{suite}: max_tokens = {project.max_tokens} instead of {project.usual_max_tokens(suite)}"
+        if project.takes_max_tokens(suite)
+        else f"{suite}: has no max_tokens, and is asked as usual"
+        for suite in asked
+    ]
+
+
+def runs_of(
+    project: Project,
+    name: str,
+    suites: Sequence[Suite],
+    store: Store,
+    watcher: Watcher,
+    *,
+    rescored: bool = False,
+) -> list[Run]:
+    """The finished runs of these suites, of which one that is whole is taken as it is.
+
+    `rescored`: what is missing comes from the store's answers alone.
+    """
+    model = project.model(name, watcher)
+    if name in project.registry.pipelines:
+        keep_stages(project, name, store)
+    identity = identify_model(model)
+    planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in suites]
+    whole = {
+        run.id: run
+        for run in map(store.run, (run.id for run in planned))
+        if _is_whole(run, store) and not (project.ask_refused and _refused(store, run))
+    }
+    missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
+    if missing and rescored:
+        whole |= _score_again(model, identity, missing, store, watcher)
+    elif missing:
+        watcher.loading(name)
+        with closing(open_engine(model, device=project.device)) as engine:
+            for run, suite in missing:
+                watched = partial(watcher.asking, name, suite.name)
+                remembering = recorded(engine, store, on_answer=watched, ask_refused=project.ask_refused)
+                whole[run.id] = ask(run, model, suite, remembering, store)
+    return [
+        _asked_now(project, replace(whole[run.id], metrics=run.metrics), store, watcher) for run in planned
+    ]
+
+
+def _asked_now(project: Project, run: Run, store: Store, watcher: Watcher) -> Run:
+    """The run, of which the store now says as what it was asked for: a report finds it by that."""
+    if not project.knows_suite(run.suite):
+        return run
+    asked = Asked(
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        settings=project.asked_settings(run.suite),
+        rows=project.rows_without_limit(run.suite, watcher, lambda: store),
+    )
+    store.keep_asked(run.id, asked, run.metrics)
+    _keep_classifier(project, asked.settings.get("classifier"), run.settings.get("sha256"), store)
+    return replace(run, environment={**run.environment, ASKED: asdict(asked)})
+
+
+def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
+    """What of these runs never was answered: the same evaluation again asks just that."""
+    with closing(project.store()) as store:
+        return failed_of(store, runs)
+
+
+def refused_answers(project: Project, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
+    """What of these runs a service would not answer."""
+    with closing(project.store()) as store:
+        return refused_of(store, runs)
+
+
+def _need_candidates(project: Project, names: Sequence[str]) -> None:
+    """Raise UsageError for a pipeline that has no candidate yet: nobody has answered anything.
+
+    Raises UnknownName too. Keys and extras, without which a model cannot be asked, are not needed.
+    """
+    for name in names:
+        if name not in project.registry.pipelines:
+            project.model(name, Unwatched())
+        elif not all(stage.done for stage in project.plan(name)):
+            raise UsageError(
+                f"pipeline {name!r} has no candidate yet, and so no answers to score again; "
+                f"`harness eval {name}`, without --rescore, trains and asks it"
+            )
+
+
+def _score_again(
+    model: Model,
+    identity: Identity,
+    missing: Sequence[tuple[Run, Suite]],
+    store: Store,
+    watcher: Watcher,
+) -> dict[str, Run]:
+    """These runs by their ids, from the store's answers alone.
+
+    Each records the engine that gave the answers, as far as it is known under the model's name.
+    """
+    kept = store.model(model.name, identity.fingerprint)
+    absent = without_weights(model, identity, {} if kept is None else kept.description)
+    whole = {}
+    for run, suite in missing:
+        answers = recalled(absent, store, on_answer=partial(watcher.asking, model.name, suite.name))
+        whole[run.id] = from_kept_answers(run, model, suite, answers, store)
+    return whole
+
+
+def _is_whole(run: Run | None, store: Store) -> TypeGuard[Run]:
+    """Whether nothing is left to ask: everything was asked, and no answer failed."""
+    return run is not None and run.finished is not None and store.failures(run.id) is None
+
+
+def failed_of(store: Store, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
+    """What of these runs never was answered."""
+    found = ((run, store.failures(run.id)) for run in runs)
+    return tuple(FailedAnswers(run=run, failures=failures) for run, failures in found if failures)
+
+
+def refused_of(store: Store, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
+    """What of these runs a service would not answer."""
+    found = (_refused(store, run) for run in runs)
+    return tuple(refused for refused in found if refused)
+
+
+def _refused(store: Store, run: Run) -> RefusedAnswers | None:
+    """The samples of a run that lack an answer or a score because a service refused; None: there are none."""
+    scored = [reason for reasons in store.unscored(run.id).values() for reason in reasons]
+    if run.metrics and not any(map(_is_refusal, scored)):
+        return None
+    reasons = [reason for row in store.rows(run.id) if (reason := _refusal(row))]
+    if not reasons:
+        return None
+    return RefusedAnswers(run=run, samples=len(reasons), reason=Counter(reasons).most_common(1)[0][0])
+
+
+def _refusal(row: Row) -> str | None:
+    """Why a row has an answer or a score too few: a service refused."""
+    answers = [answer.unanswered for answer in row.responses if isinstance(answer, Response)]
+    said = [*answers, *(score.reason for score in row.scores if score.value is None)]
+    found = next(filter(None, filter(_is_refusal, said)), None)
+    return found and found.partition(REFUSED)[2].removesuffix(")")
+
+
+def _is_refusal(reason: str | None) -> bool:
+    return reason is not None and REFUSED in reason
+
+
+def _keep_classifier(project: Project, name: Json, checkpoint: Json, store: Store) -> None:
+    """Record what was trained for a suite's classifier, with the hash by which runs name it."""
+    if not isinstance(name, str) or name not in project.registry.pipelines:
+        return
+    if all(stage.manifest.get(CHECKPOINT) != checkpoint for stage in store.stages(name)):
+        keep_stages(project, name, store, {CHECKPOINT: checkpoint})

@@ -1,0 +1,76 @@
+"""The verb that trains: a pipeline's missing stages are made, and every stage is recorded in the store."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.errors import UnknownName
+from harness.records.models import Json
+from harness.store import KeptStage, Store
+from harness.verbs.project import Project, Unwatched, Watcher
+from reports.training import NAMED
+from trainers.forecast import Forecast, forecast
+from trainers.planning import PlannedStage
+
+
+def train(project: Project, names: Sequence[str], *, watcher: Watcher | None = None) -> dict[str, Path]:
+    """Produce what is missing of these pipelines, and return every candidate's folder."""
+    for name in names:
+        if name not in project.registry.pipelines:
+            raise UnknownName("pipeline", name, project.registry.pipelines)
+    project.check(names)
+    candidates = {}
+    with closing(project.store()) as store:
+        for name in names:
+            candidates[name] = project.train(name, watcher or Unwatched())
+            if project.launch is None or project.launch.machine == 0:
+                keep_stages(project, name, store)
+    return candidates
+
+
+def plan_training(project: Project, names: Sequence[str]) -> list[Forecast]:
+    """What `train` would do for these pipelines, each stage once, in the order of training."""
+    for name in names:
+        if name not in project.registry.pipelines:
+            raise UnknownName("pipeline", name, project.registry.pipelines)
+    plans = {name: project.plan(name) for name in names}
+    return forecast(plans, project.registry.project.output)
+
+
+def _base_model(project: Project, stage: PlannedStage, trained: Collection[Path]) -> str | None:
+    """The name of the model that a stage starts from; None where that is one of `trained`, or nothing."""
+    if stage.parent is None or stage.parent.folder in trained:
+        return None
+    return project.registry.pipelines[stage.pipeline].base
+
+
+def keep_stages(project: Project, name: str, store: Store, also: Mapping[str, Json] | None = None) -> None:
+    """Record what was trained for a pipeline, so that a report knows it from the store alone.
+
+    `also` is to be known of the pipeline's last stage.
+    """
+    stages, now = project.plan(name), datetime.now(UTC).isoformat()
+    trained = {stage.folder for stage in stages}
+    for position, stage in enumerate(stages):
+        store.keep_stage(
+            KeptStage(
+                pipeline=name,
+                identity=stage.identity,
+                position=position,
+                kind=stage.kind,
+                folder=str(stage.folder),
+                manifest={
+                    **stage.manifest,
+                    "pipeline": stage.pipeline,
+                    "base": _base_model(project, stage, trained),
+                    NAMED: now,
+                    "history": stage.history,
+                    "completions": stage.completions,
+                    "selection": stage.checkpoint_metrics,
+                    **(also or {} if stage.last else {}),
+                },
+                started=stage.manifest["started"],
+                finished=stage.manifest["finished"],
+            )
+        )
