@@ -139,7 +139,7 @@ def test_rescoring_asks_another_judge_and_not_the_candidate(
 ) -> None:
     """A judge is a scorer: kept answers are put to the new one, once; the candidate is not even opened."""
     project.measured(GEN)
-    monkeypatch.setattr("harness.verbs.work.open_engine", opened_by_mistake)
+    monkeypatch.setattr("harness.verbs.evaluating.open_engine", opened_by_mistake)
     assert 0 == project.run("eval", "tiny", "-s", GEN, "--rescore")[0]
     assert 4 == len(project.server.asked)  # the same judge has said it all
 

@@ -55,7 +55,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from harness.engine.local.engine import tree_scoring, trial_results
+from harness.engine.local import tree_scoring, trial_results
 from harness.engine.local.network import Network
 from harness.engine.local.token_tree import grow
 from harness.engine.local.tokens import Tokens

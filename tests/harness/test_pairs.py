@@ -88,7 +88,9 @@ def test_an_answer_is_asked_once(project: Project, monkeypatch: pytest.MonkeyPat
     """The same names and prompts again load no model; another sampling is another answer."""
     first = paired(project, "one", "two")
     with monkeypatch.context() as without_models:
-        without_models.setattr("harness.verbs.work.open_engine", lambda *given, **named: pytest.fail("asked"))
+        without_models.setattr(
+            "harness.verbs.evaluating.open_engine", lambda *given, **named: pytest.fail("asked")
+        )
         assert first.pairs == paired(project, "one", "two").pairs
         assert list(first.runs) == list(paired(project, "two", "one").runs)[::-1]
     other = paired(project, "one", "two", sampling=Sampling(max_tokens=5))

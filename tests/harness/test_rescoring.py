@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine.local.engine import engine, loading
+from harness.engine.local import engine, loading
 from harness.store import Store
 from harness.verbs.comparing import report
 from harness.verbs.project import open_project

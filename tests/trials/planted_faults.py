@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from harness.engine.local import tree_scoring
 from harness.engine.local.attention import Windows, tree_mask
-from harness.engine.local.engine import tree_scoring
 from harness.engine.local.network import Network
 from tests.benchmarks.clock import replaced
 

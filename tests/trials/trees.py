@@ -22,7 +22,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 
 from harness.engine.identity import identify
-from harness.engine.local.engine import trial
+from harness.engine.local import trial
 from harness.engine.local.loading import load
 from harness.engine.local.network import Network
 from harness.engine.local.tree_scoring import PassBudget

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from harness.engine import identity
 from harness.engine.identity import Identity, as_asked
-from harness.engine.local.engine import decoding
+from harness.engine.local import decoding
 from harness.engine.opening import identify_model, open_engine, open_reward_model, without_weights
 from harness.engine.services.openai_answers import response_of
 from harness.engine.thinking import ThinkingEngine

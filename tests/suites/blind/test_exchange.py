@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from harness.errors import DataError, UnknownName
 from harness.records.answers import Message
 from harness.store import Store
+from harness.turns import as_text
 from suites.blind.ballots import BallotBox, Progress
-from suites.blind.exchange import COLUMNS, CUT, Imported, neutral, prompt_text, read_votes, restored, written
+from suites.blind.exchange import COLUMNS, CUT, Imported, neutral, read_votes, restored, written
 from tests.suites.blind.made import altered, design, kept, pairs
 
 NASTY = '=HYPERLINK("http://x.example";"a, ""b""")\nnext line; and, more'
@@ -164,7 +165,7 @@ def test_an_unknown_rater_is_wrong_use(opened: tuple[Store, BallotBox]) -> None:
 def test_turns_are_one_text() -> None:
     """A single turn is shown bare; of several, each with who speaks."""
     turn = Message(role="user", content="Why?")
-    assert "Why?" == prompt_text((turn,))
-    assert "system: Be brief.\n\nuser: Why?" == prompt_text(
+    assert "Why?" == as_text((turn,))
+    assert "system: Be brief.\n\nuser: Why?" == as_text(
         (replace(turn, role="system", content="Be brief."), turn)
     )

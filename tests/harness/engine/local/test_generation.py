@@ -17,8 +17,8 @@ from transformers import (
     Qwen3NextForCausalLM,
 )
 
+from harness.engine.local import engine as local_engine
 from harness.engine.local.decoding import GenerationBudget
-from harness.engine.local.engine import engine as local_engine
 from harness.engine.local.grouped_query_attention import SHARED, share_keys
 from harness.engine.local.kv_cache import SPARE
 from harness.engine.local.network import Network

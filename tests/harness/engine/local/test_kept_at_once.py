@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from harness.engine.local import decoding, padded_scoring, tree_scoring
 from harness.engine.local.decoding import TokenChooser
-from harness.engine.local.engine import decoding, padded_scoring, tree_scoring
 from harness.engine.local.kv_cache import StaticBatch
 from harness.engine.local.network import Network
 from harness.engine.opening import open_engine

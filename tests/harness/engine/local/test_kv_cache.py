@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DynamicCache, LlamaConfig, MistralConfig, Qwen3NextConfig
 
-from harness.engine.local.engine import kv_cache
+from harness.engine.local import kv_cache
 from harness.engine.local.kv_cache import Batch, ContinuousBatch, StaticBatch, batch_for, closed_up
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.engine.local.engine import sampling as drawing
+from harness.engine.local import sampling as drawing
 from harness.engine.local.sampling import draw
 from harness.records.answers import Sampling
 
