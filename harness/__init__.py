@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.preferences import Analysis as Analysis
+    from harness.verbs.blind import StudyRequest as StudyRequest
     from harness.verbs.blind import (
         audit_study,
         ballot_box,
@@ -91,6 +92,7 @@ TYPES = {
     "Judging": "harness.verbs.judge",
     "Outcome": "harness.verbs.comparing",
     "Project": "harness.verbs.project",
+    "StudyRequest": "harness.verbs.blind",
 }
 """What verbs take and give."""
 

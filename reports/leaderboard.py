@@ -47,25 +47,37 @@ def latest(store: Store, names: Sequence[str], suites: Sequence[str]) -> dict[st
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What runs come to, before it is laid out."""
+
+    baseline: str
+    """One of the models."""
+    verdicts: Sequence[Verdict]
+    """Of the other models against the baseline."""
+    breakdowns: Sequence[Breakdown] = ()
+    preferences: Analysis | None = None
+    level: float = 0.95
+    left_out: LeftOut = NOTHING
+    """Of every model, and the notes say it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """What stands above the numbers."""
+
+    created: str
+    """ISO 8601, UTC."""
+    title: str = "Leaderboard"
+    label: str | None = None
+    notes: Sequence[str] = ()
+
+
 def build(
-    store: Store,
-    runs: Mapping[str, Sequence[Run]],
-    *,
-    baseline: str,
-    verdicts: Sequence[Verdict],
-    breakdowns: Sequence[Breakdown] = (),
-    preferences: Analysis | None = None,
-    created: str,
-    title: str = "Leaderboard",
-    label: str | None = None,
-    notes: Sequence[str] = (),
-    level: float = 0.95,
-    left_out: LeftOut = NOTHING,
+    store: Store, runs: Mapping[str, Sequence[Run]], compared: Compared, heading: Heading
 ) -> Leaderboard:
     """The leaderboard of `runs` (model name -> its runs, one per suite), read from `store`.
 
-    `baseline` is one of the names; `verdicts` and `breakdowns` are those of the other names against it, over
-    the same runs, and so are `preferences`. What is `left_out` is so for every model, and the notes say it.
     Suites and metrics keep the order in which the runs bring them; a run without metrics is no suite's, and
     only its conditions are told.
     """
@@ -74,7 +86,7 @@ def build(
     rows = {suite: _rows(store, suite, runs) for suite in suites}
     every = [run for theirs in runs.values() for run in theirs]
     cut = {run.id: store.cut_answers(run.id) for run in every}
-    reserved = [left_out.note(suite, _clusters(found)) for suite, found in rows.items()]
+    reserved = [compared.left_out.note(suite, _clusters(found)) for suite, found in rows.items()]
     sections = tuple(
         _section(
             suite,
@@ -83,14 +95,11 @@ def build(
                 model: {
                     name: row
                     for name, row in theirs.items()
-                    if not left_out.holds(suite, cluster_of(row.sample))
+                    if not compared.left_out.holds(suite, cluster_of(row.sample))
                 }
                 for model, theirs in found.items()
             },
-            baseline,
-            verdicts,
-            [b for b in breakdowns if b.suite == suite],
-            level,
+            compared,
             cut,
         )
         for suite, found in rows.items()
@@ -104,25 +113,30 @@ def build(
     )
     alike = [hardly_varies(suite, _classified(found)) for suite, found in rows.items() if scorers[suite]]
     return Leaderboard(
-        title=title,
-        created=created,
-        label=label,
-        baseline=baseline,
+        title=heading.title,
+        created=heading.created,
+        label=heading.label,
+        baseline=compared.baseline,
         models=models,
         columns=columns,
         standings=tuple(
-            replace(standing, preferred=_preferred(preferences, standing.model))
-            for standing in rank(models, baseline, sections, verdicts)
+            replace(standing, preferred=_preferred(compared.preferences, standing.model))
+            for standing in rank(models, compared.baseline, sections, compared.verdicts)
         ),
-        verdicts=tuple(verdicts),
+        verdicts=tuple(compared.verdicts),
         sections=sections,
         notes=tuple(
             dict.fromkeys(
-                [*notes, *filter(None, [*reserved, *alike]), *_cut_unseen(sections, models), *_told(verdicts)]
+                [
+                    *heading.notes,
+                    *filter(None, [*reserved, *alike]),
+                    *_cut_unseen(sections, models),
+                    *_told(compared.verdicts),
+                ]
             )
         ),
         runs=tuple(every),
-        preferences=preferences,
+        preferences=compared.preferences,
     )
 
 
@@ -196,12 +210,11 @@ def _section(
     suite: str,
     runs: Mapping[str, Sequence[Run]],
     rows: Mapping[str, Mapping[str, Row]],
-    baseline: str,
-    verdicts: Sequence[Verdict],
-    breakdowns: Sequence[Breakdown],
-    level: float,
+    whole: Compared,
     cut: Mapping[str, CutAnswers | None],
 ) -> Section:
+    baseline, verdicts, level = whole.baseline, whole.verdicts, whole.level
+    breakdowns = [each for each in whole.breakdowns if each.suite == suite]
     asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
     found = {(v.candidate, c.metric.name): c for v in verdicts for c in v.comparisons if c.suite == suite}
     metrics = tuple({metric.name: metric for run in asked.values() for metric in run.metrics}.values())

@@ -96,20 +96,16 @@ def new(
         repeats=repeats,
         checks=checks,
     )
+    asked = blind.StudyRequest(
+        plan=plan,
+        prompts=prompts,
+        sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=project.registry.project.seed),
+        name=name,
+        language=language,
+        seed=seed,
+    )
     with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
-        study, design = blind.new_study(
-            project,
-            names,
-            plan,
-            prompts=prompts,
-            sampling=Sampling(
-                max_tokens=max_tokens, temperature=temperature, seed=project.registry.project.seed
-            ),
-            name=name,
-            language=language,
-            seed=seed,
-            watcher=watcher,
-        )
+        study, design = blind.new_study(project, names, asked, watcher=watcher)
     if as_json:
         print_json(made_as_json(design, study.commitment))
     else:

@@ -36,39 +36,45 @@ class Standing:
     raters: Mapping[str, Progress]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRequest:
+    """What a blind test is to be about, and how it is drawn."""
+
+    plan: Plan
+    prompts: str | None
+    """What is answered: see `harness.verbs.pairs.answer_pairs`."""
+    sampling: Sampling
+    name: str | None = None
+    """None: `blind-1`, `blind-2`, …"""
+    language: str = "en"
+    """Of the rating page: `en` or `pt`."""
+    seed: str | None = None
+    """Draws order and sides; None: drawn, too."""
+
+
 def new_study(
-    project: Project,
-    names: Sequence[str],
-    plan: Plan,
-    *,
-    prompts: str | None,
-    sampling: Sampling,
-    name: str | None = None,
-    language: str = "en",
-    seed: str | None = None,
-    watcher: Watcher | None = None,
+    project: Project, names: Sequence[str], asked: StudyRequest, *, watcher: Watcher | None = None
 ) -> tuple[Study, Design]:
     """Have the models answer what they have not answered yet, and seal a design of who rates what.
 
-    A name of None is `blind-1`, `blind-2`, … Raises UsageError for a name that is taken, and as
-    `answer_pairs` and `make_design` do.
+    Raises UsageError for a name that is taken, and as `answer_pairs` and `make_design` do.
     """
-    check_plan(plan)
-    if name is not None:
-        check_name("blind test", name)
+    check_plan(asked.plan)
+    if asked.name is not None:
+        check_name("blind test", asked.name)
     with closing(project.store()) as store:
-        name = _free_name(store, name)
+        name = _free_name(store, asked.name)
         answered = answer_pairs(
-            project, names, store, watcher or Unwatched(), prompts=prompts, sampling=sampling
+            project, names, store, watcher or Unwatched(), prompts=asked.prompts, sampling=asked.sampling
         )
         design = make_design(
             answered.pairs,
-            plan,
+            asked.plan,
             name=name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             prompts=answered.prompts,
-            language=language,
-            seed=seed,
+            language=asked.language,
+            seed=asked.seed,
         )
         study = seal(design)
         if not store.keep_study(study):

@@ -24,7 +24,7 @@ from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, fa
 from harness.verbs.project import DEFAULT_SUITES, Project, Watcher
 from reports.conditions import limits
 from reports.html import render_ranked
-from reports.leaderboard import Leaderboard, build, latest
+from reports.leaderboard import Compared, Heading, Leaderboard, build, latest
 from reports.scorers import classifier_stage
 from reports.training import trained_stages
 from reports.writing import write
@@ -133,15 +133,19 @@ def _outcome(
     board = build(
         store,
         _with_judged(store, runs) if said else runs,
-        baseline=baseline,
-        verdicts=compare_all(scored[baseline], candidates, plan) if scored[baseline] else [],
-        breakdowns=break_down(scored[baseline], candidates, plan),
-        preferences=said,
-        notes=[*notes, *limits(run for theirs in runs.values() for run in theirs), *known],
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        label=project.registry.project.label,
-        level=plan.level,
-        left_out=reserved,
+        Compared(
+            baseline=baseline,
+            verdicts=compare_all(scored[baseline], candidates, plan) if scored[baseline] else [],
+            breakdowns=break_down(scored[baseline], candidates, plan),
+            preferences=said,
+            level=plan.level,
+            left_out=reserved,
+        ),
+        Heading(
+            notes=[*notes, *limits(run for theirs in runs.values() for run in theirs), *known],
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            label=project.registry.project.label,
+        ),
     )
     return Outcome(
         board=board,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict, Unpack
 
 from harness.engine.hub import GGUF, HUB_ID
 from harness.engine.lazy import LazyEngine
@@ -374,17 +374,23 @@ def _no_model(name: str, known: Sequence[str]) -> UsageError:
     return UsageError(f'{unknown}; a hub id belongs in harness.toml: [models.{own}] path = "{name}"')
 
 
+class Overrides(TypedDict, total=False):
+    """What a command can say of a project besides its file: the fields of `Project`."""
+
+    limit: int | None
+    max_tokens: int | None
+    device: str | None
+    ask_refused: bool
+    strict: bool
+    launch: Launch | None
+
+
 def open_project(
     file: Path | None = None,
     *,
     seed: int | None = None,
-    limit: int | None = None,
-    max_tokens: int | None = None,
-    device: str | None = None,
     store: str | None = None,
-    ask_refused: bool = False,
-    strict: bool = False,
-    launch: Launch | None = None,
+    **others: Unpack[Overrides],
 ) -> Project:
     """Read `file`, or the harness.toml of this folder, or else the embedded toy world's.
 
@@ -403,14 +409,4 @@ def open_project(
         seed=settings.seed if seed is None else seed,
         store=settings.store if store is None else store,
     )
-    registry = replace(registry, project=settings)
-    return Project(
-        registry=registry,
-        is_toy=is_toy,
-        limit=limit,
-        max_tokens=max_tokens,
-        device=device,
-        ask_refused=ask_refused,
-        strict=strict,
-        launch=launch,
-    )
+    return Project(registry=replace(registry, project=settings), is_toy=is_toy, **others)

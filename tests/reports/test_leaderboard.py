@@ -14,7 +14,7 @@ from harness.records.comparisons import Decision, Interval, Verdict
 from harness.stats.plan import AnalysisPlan
 from harness.store import CutAnswers, KeptAnswer, Store, answer_key
 from reports.board import Cell, Estimate, Leaderboard, MetricLine, Section
-from reports.leaderboard import build, deciding, flip, latest
+from reports.leaderboard import Compared, Heading, build, deciding, flip, latest
 from reports.ranking import mean_of, rank
 from tests.reports.boards import comparison_of, run_of
 
@@ -55,7 +55,12 @@ def board(store: Store, models: Sequence[str], suites: Sequence[str]) -> Leaderb
         for model, theirs in runs.items()
     }
     verdicts = compare_all(scored[models[0]], {m: scored[m] for m in models[1:]}, AnalysisPlan(resamples=200))
-    return build(store, runs, baseline=models[0], verdicts=verdicts, created="2026-11-22T16:40:00+00:00")
+    return build(
+        store,
+        runs,
+        Compared(baseline=models[0], verdicts=verdicts),
+        Heading(created="2026-11-22T16:40:00+00:00"),
+    )
 
 
 def test_a_mean_is_over_scored_samples_only(store: Store) -> None:
@@ -218,10 +223,8 @@ def test_what_was_forced_is_told_once_per_suite(store: Store) -> None:
     made = build(
         store,
         runs,
-        baseline="base",
-        verdicts=[verdict],
-        created="2026-11-22T16:40:00+00:00",
-        notes=["look twice"],
+        Compared(baseline="base", verdicts=[verdict]),
+        Heading(created="2026-11-22T16:40:00+00:00", notes=["look twice"]),
     )
 
     assert made.notes == ("look twice", "quiz: forced: data differs")
@@ -252,7 +255,12 @@ def test_what_is_noted_of_many_is_told_once(store: Store) -> None:
         )
         for model in ("one", "two")
     ]
-    made = build(store, runs, baseline="base", verdicts=verdicts, created="2026-11-22T16:40:00+00:00")
+    made = build(
+        store,
+        runs,
+        Compared(baseline="base", verdicts=verdicts),
+        Heading(created="2026-11-22T16:40:00+00:00"),
+    )
 
     expected = ("quiz, exam: torch: 1 for base but 2 for one, two", "exam: the run of base is not finished")
     assert expected == made.notes
@@ -273,7 +281,9 @@ def test_cut_answers_of_a_suite_without_a_column_are_noted(store: Store, headlin
     store.keep_rows(run.id, [(0, replace(first, responses=(kept,)))])
     metrics = tuple(replace(RIGHT, name=name, headline=headline) for name in ("right", "also"))
     runs = {"base": [replace(run, metrics=metrics)]}
-    made = build(store, runs, baseline="base", verdicts=[], created="2026-11-22T16:40:00+00:00")
+    made = build(
+        store, runs, Compared(baseline="base", verdicts=[]), Heading(created="2026-11-22T16:40:00+00:00")
+    )
 
     assert CutAnswers(cut=1, thinking=0, answers=1) == made.sections[0].lines[0].cells[0].cut  # type: ignore[union-attr]
     assert (() if headline else ("quiz: 1 of 1 cut of base",)) == made.notes
@@ -311,10 +321,12 @@ def test_groups_have_every_models_mean_and_difference(store: Store) -> None:
     made = build(
         store,
         runs,
-        baseline="base",
-        verdicts=[],
-        breakdowns=break_down(scored["base"], {"tuned": scored["tuned"]}, AnalysisPlan(resamples=200)),
-        created="2026-11-22T16:40:00+00:00",
+        Compared(
+            baseline="base",
+            verdicts=[],
+            breakdowns=break_down(scored["base"], {"tuned": scored["tuned"]}, AnalysisPlan(resamples=200)),
+        ),
+        Heading(created="2026-11-22T16:40:00+00:00"),
     )
 
     (table,) = made.groups

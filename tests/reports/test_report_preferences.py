@@ -15,7 +15,7 @@ from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from reports import html, markdown
 from reports.board import Leaderboard, ModelPreferences
-from reports.leaderboard import build, latest
+from reports.leaderboard import Compared, Heading, build, latest
 from reports.preference_tables import cells, tables
 from tests.harness.preferences.kept import judged, keep_answers
 from tests.harness.preferences.simulated import said
@@ -55,12 +55,14 @@ def board(store: Store, *, with_preferences: bool = True) -> Leaderboard:
     return build(
         store,
         runs,
-        baseline="sft",
-        verdicts=compare_all(scored["sft"], {"dpo": scored["dpo"]}, AnalysisPlan(resamples=200)),
-        preferences=analyse(named_preferences(store), AnalysisPlan(resamples=200), baseline="sft")
-        if with_preferences
-        else None,
-        created="2026-11-22T16:40:00+00:00",
+        Compared(
+            baseline="sft",
+            verdicts=compare_all(scored["sft"], {"dpo": scored["dpo"]}, AnalysisPlan(resamples=200)),
+            preferences=analyse(named_preferences(store), AnalysisPlan(resamples=200), baseline="sft")
+            if with_preferences
+            else None,
+        ),
+        Heading(created="2026-11-22T16:40:00+00:00"),
     )
 
 

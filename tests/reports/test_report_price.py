@@ -13,7 +13,7 @@ from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from reports import html, markdown
 from reports.board import Leaderboard
-from reports.leaderboard import build
+from reports.leaderboard import Compared, Heading, build
 from reports.wording import price
 from tests.reports.boards import run_of
 
@@ -62,7 +62,12 @@ def board(store: Store) -> Leaderboard:
         for model, theirs in runs.items()
     }
     verdicts = compare_all(scored["base"], {"tuned": scored["tuned"]}, AnalysisPlan(resamples=500))
-    return build(store, runs, baseline="base", verdicts=verdicts, created="2026-11-22T16:40:00+00:00")
+    return build(
+        store,
+        runs,
+        Compared(baseline="base", verdicts=verdicts),
+        Heading(created="2026-11-22T16:40:00+00:00"),
+    )
 
 
 def test_the_margin_comes_back_from_the_store(store: Store) -> None:
