@@ -16,6 +16,7 @@ from harness.preferences import HUMANS, Analysis
 from harness.records.answers import Metric, Row, Run, Sample, Score
 from harness.records.comparisons import Comparison, Verdict
 from harness.stats import mean_interval
+from harness.stats.plan import USUAL, AnalysisPlan
 from harness.store import CutAnswers, Store
 from reports.board import (
     Cell,
@@ -57,7 +58,7 @@ class Compared:
     """Of the other models against the baseline."""
     breakdowns: Sequence[Breakdown] = ()
     preferences: Analysis | None = None
-    level: float = 0.95
+    plan: AnalysisPlan = USUAL
     left_out: LeftOut = NOTHING
     """Of every model, and the notes say it."""
 
@@ -213,7 +214,7 @@ def _section(
     whole: Compared,
     cut: Mapping[str, CutAnswers | None],
 ) -> Section:
-    baseline, verdicts, level = whole.baseline, whole.verdicts, whole.level
+    baseline, verdicts, plan = whole.baseline, whole.verdicts, whole.plan
     breakdowns = [each for each in whole.breakdowns if each.suite == suite]
     asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
     found = {(v.candidate, c.metric.name): c for v in verdicts for c in v.comparisons if c.suite == suite}
@@ -223,7 +224,7 @@ def _section(
             metric=metric,
             cells=tuple(
                 replace(
-                    _bounded(metric, list(rows[model].values()), found.get((model, metric.name)), level),
+                    _bounded(metric, list(rows[model].values()), found.get((model, metric.name)), plan),
                     cut=None if metric.excerpt else cut[asked[model].id],
                 )
                 if model in asked
@@ -241,7 +242,7 @@ def _section(
         lines=lines,
         decided_by=by_metrics.pop() if len(by_metrics) == 1 else None,
         samples=tuple(sample for _, sample in decided),
-        groups=tuple(_group_table(breakdown, tuple(runs), rows, level) for breakdown in breakdowns),
+        groups=tuple(_group_table(breakdown, tuple(runs), rows, plan) for breakdown in breakdowns),
     )
 
 
@@ -271,18 +272,18 @@ def _scores(rows: Iterable[Row], metric: Metric) -> list[_Given]:
     ]
 
 
-def _bounded(metric: Metric, rows: Sequence[Row], comparison: Comparison | None, level: float) -> Cell:
-    cell = _cell(metric, _scores(rows, metric), comparison, level)
+def _bounded(metric: Metric, rows: Sequence[Row], comparison: Comparison | None, plan: AnalysisPlan) -> Cell:
+    cell = _cell(metric, _scores(rows, metric), comparison, plan)
     return replace(cell, bounds=bounds(metric, [row.scores for row in rows]))
 
 
-def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None, level: float) -> Cell:
+def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None, plan: AnalysisPlan) -> Cell:
     scored = [(each.sample, each.score.value) for each in given if each.score.value is not None]
     values = [value for _, value in scored]
     estimate = None
     if values:
         clusters = [sample.cluster or sample.id for sample, _ in scored]
-        interval = mean_interval(values, clusters, metric.kind, level=level)
+        interval = mean_interval(values, clusters, metric.kind, **plan.of_means)
         estimate = Estimate(value=math.fsum(values) / len(values), interval=interval)
     missing = (each.score.reason for each in given if each.score.value is None)
     return Cell(
@@ -294,7 +295,7 @@ def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None
 
 
 def _group_table(
-    breakdown: Breakdown, models: Sequence[str], rows: Mapping[str, Mapping[str, Row]], level: float
+    breakdown: Breakdown, models: Sequence[str], rows: Mapping[str, Mapping[str, Row]], plan: AnalysisPlan
 ) -> GroupTable:
     metric = breakdown.metric
     given = {model: _scores(theirs.values(), metric) for model, theirs in rows.items()}
@@ -310,7 +311,7 @@ def _group_table(
                 scores=len(places),
                 samples=len({sample for sample, _ in places}),
                 cells=tuple(
-                    _cell(metric, within[model], breakdown.comparisons.get((model, group)), level)
+                    _cell(metric, within[model], breakdown.comparisons.get((model, group)), plan)
                     if model in within
                     else None
                     for model in models

@@ -27,6 +27,11 @@ class AnalysisPlan:
         """The same with no more resamples than these: where each is a model that is fitted anew."""
         return replace(self, resamples=min(self.resamples, resamples))
 
+    @property
+    def of_means(self) -> dict[str, Any]:
+        """Keyword arguments of an interval of one run's mean: the same wherever the mean is given."""
+        return {"level": self.level, "resamples": self.resamples, "seed": self.seed}
+
     def numbers(self, *what: str) -> dict[str, Any]:
         """Keyword arguments of a resampling: level, resamples, and a seed that depends on `what` alone.
 

@@ -138,7 +138,7 @@ def _outcome(
             verdicts=compare_all(scored[baseline], candidates, plan) if scored[baseline] else [],
             breakdowns=break_down(scored[baseline], candidates, plan),
             preferences=said,
-            level=plan.level,
+            plan=plan,
             left_out=reserved,
         ),
         Heading(

@@ -176,6 +176,23 @@ def test_eval_prints_every_metric(project: Path, capsys: pytest.CaptureFixture[s
     assert all(line["n"] == 6 and line["unscored"] == 0 for line in lines)
 
 
+def test_a_mean_has_one_interval(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`harness eval` and the leaderboard give a mean the same interval, whatever the seed and the resamples."""
+    (project / "harness.toml").write_text(
+        (project / "harness.toml").read_text() + "[compare]\nresamples = 50\n"
+    )
+    asked = ["one", "two", "--suite", "toy-truthfulqa", "--seed", "3", "--json"]
+    assert 0 == run("eval", *asked)
+    evaluated = {
+        (line["model"], line["metric"]): line["interval"] for line in json.loads(capsys.readouterr().out)
+    }
+    assert 0 == run("compare", *asked)
+    compared = json.loads(capsys.readouterr().out)
+    for standing in compared["standings"]:
+        for column, cell in zip(compared["columns"], standing["cells"], strict=True):
+            assert evaluated[standing["model"], column["metric"]] == cell["score"]["interval"]
+
+
 def test_list_shows_what_is_evaluated(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`harness list` shows models, suites, and the runs so far."""
     assert 0 == run("eval", "one", "--suite", "toy-truthfulqa")
