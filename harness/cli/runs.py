@@ -267,7 +267,7 @@ def _going(drop: Drop) -> Text:
         for rater, count in removal.preferences.items()
     ]
     if removal.shared:
-        lines.append(f"  stays: {counted(removal.shared, 'answer')} that other runs or judgements may need")
+        lines.append(f"  stays: {counted(removal.shared, 'answer')} that other runs or preferences may need")
     if removal.replies:
         lines.append(f"  stays: judges' replies ({removal.replies:,})")
     return _text("\n".join(lines))

@@ -47,7 +47,7 @@ def break_down(
 ) -> list[Breakdown]:
     """Every split that the runs' metrics name and that parts their samples in two groups or more.
 
-    Arguments are those of `harness.comparison.compare_all`.
+    Arguments are those of `harness.comparison.verdicts.compare_all`.
     """
     suites = dict.fromkeys(scored.run.suite for runs in (baseline, *candidates.values()) for scored in runs)
     tables = []

@@ -124,8 +124,8 @@ def _together(orders: list[NamedPreference]) -> NamedPreference:
     unusable = [each.reason or NO_REASON for each in orders if each.winner is None]
     if unusable:
         return replace(orders[0], winner=None, share=None, reason=unusable[0], shown_first=None, seconds=None)
-    share = _agreed(orders)
     identical = any(each.identical for each in orders)
+    share = SHARES["tie"] if identical else _agreed(orders)
     return replace(
         orders[0],
         winner=winner_of(share),

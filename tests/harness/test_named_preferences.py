@@ -1,4 +1,4 @@
-"""Judgements out of the store: whose, of which runs, and with what a judgement needs of the answers."""
+"""Preferences out of the store: whose, of which runs, and with what a preference needs of the answers."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -163,7 +163,7 @@ def test_identical_answers_are_told_by_their_reason(store: Store) -> None:
 
 
 def test_a_sealed_blind_test_says_nothing(store: Store) -> None:
-    """Votes are no preferences: before it is unsealed, nobody's choice is among the named_preferences."""
+    """Votes are no preferences: before it is unsealed, nobody's choice is among the preferences."""
     sft, dpo = keep_answers(store, "sft", ["a"]), keep_answers(store, "dpo", ["b"])
     study = Study(
         name="first", created="2026-11-24T00:00:00+00:00", design={"left": sft.id}, commitment="sha256:x"

@@ -16,7 +16,14 @@ from typing import Any, cast
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from harness.adaptors.engine_requests import Answer, Request, answers_of, failure_of, renderer
+from harness.adaptors.engine_requests import (
+    Answer,
+    Request,
+    answers_of,
+    check_can_answer,
+    failure_of,
+    renderer,
+)
 from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
@@ -109,6 +116,7 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
 
         Raises EngineError where one is missing.
         """
+        check_can_answer(self._engine, {"asked": requests})
         answers = dict(answers_of(self._engine, dict.fromkeys(requests)))
         failure = failure_of(answers.values())
         if failure is not None:

@@ -161,7 +161,7 @@ def test_dropping_says_what_goes(working: Working, store: Store) -> None:
     assert "run first: sft on truthfulqa, begun 2026-11-22 10:00" in out
     assert "goes: 2 samples with 2 scores, 1 answer: " in out
     assert "goes: 1 preference of gemini about its answers" in out
-    assert "stays: 1 answer that other runs or judgements may need" in out
+    assert "stays: 1 answer that other runs or preferences may need" in out
     assert ["second"] == [run.id for run in store.runs()]
 
 
