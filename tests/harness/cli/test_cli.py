@@ -178,9 +178,7 @@ def test_eval_prints_every_metric(project: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_mean_has_one_interval(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`harness eval` and the leaderboard give a mean the same interval, with another seed too."""
-    (project / "harness.toml").write_text(
-        (project / "harness.toml").read_text() + "[compare]\nresamples = 50\n"
-    )
+    (project / "harness.toml").write_text(f"{PROJECT}resamples = 50\n")
     asked = ["one", "two", "--suite", "toy-truthfulqa", "--seed", "3", "--json"]
     assert 0 == run("eval", *asked)
     evaluated = {
