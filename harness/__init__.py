@@ -136,7 +136,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return version("harness")
+        return version(__name__)
     home = VERBS.get(name) or TYPES.get(name)
     if home is None:
         raise AttributeError(f"module 'harness' has no attribute {name!r}")

@@ -75,7 +75,7 @@ def preferences_frame(project: Project, names: Sequence[str] = ()) -> pd.DataFra
     """One line per preference between two of the models, of judges and of unsealed blind tests.
 
     Those about the newest answers, as `preferences` counts them. Columns: item, left and right (models),
-    rater, winner (left, right, tie; None: no usable answer), kind (judge or human), cluster, shown_first,
+    rater, winner (left, right, tie; missing: no usable answer), kind (judge or human), cluster, shown_first,
     share, reason, left_length, right_length (characters), seconds.
     """
     with closing(project.existing_store()) as store:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pandas import isna
 
 import harness
 from harness.errors import UsageError
@@ -34,9 +35,8 @@ def test_what_is_in_the_store(project: Project) -> None:
         answers[["sample", "text", "stopped"]].itertuples(index=False, name=None)
     )
     assert {sft.id} == set(answers["run"])
-    assert [("dpo", "right"), ("dpo", None)] == list(
-        preferences[["right", "winner"]].itertuples(index=False, name=None)
-    )
+    assert ["dpo", "dpo"] == list(preferences["right"])
+    assert ("right", True) == (preferences["winner"][0], isna(preferences["winner"][1]))
     for frame in (harness.runs_frame, harness.scores_frame, harness.answers_frame, harness.preferences_frame):
         made = frame(project, ["nobody", "else"])
         assert made.empty

@@ -319,23 +319,26 @@ def test_what_is_finished_has_nothing_left(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_thread_leaves_signals_to_the_main_one() -> None:
     """Ctrl-C ends a command whose main thread waits in a call, while the progress's thread is writing."""
     code = (
-        "import threading, time\n"
+        "import signal, time\n"
         "from harness.cli import progress\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell ignores it
         "progress.LOOK_EVERY = progress.LINE_EVERY = 0.001\n"
         "with progress.ProgressBars():\n"
         "    print('begun', flush=True)\n"
         "    while True:\n"
         "        time.sleep(0.1)\n"  # not once: a signal taken just before a long sleep is seen after it
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert process.stdout is not None
-    assert "begun\n" == process.stdout.readline()
-    time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == -signal.SIGINT
-    process.stdout.close()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert "begun\n" == process.stdout.readline()
+            time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == -signal.SIGINT
+        finally:
+            process.kill()
 
 
 def test_the_thread_ends_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
