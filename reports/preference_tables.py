@@ -1,4 +1,4 @@
-"""Preferences as tables of plain text, the same in every report; whoever shows a cell escapes it.
+"""Preferences as tables of plain text, the same in every report; a page escapes what it shows.
 
 It knows neither Markdown nor HTML nor the terminal, and computes nothing.
 """
@@ -108,7 +108,7 @@ def _rate(finding: RaterWinRate | None) -> list[str]:
 
 
 def _agreed(preferred: ModelPreferences) -> list[str]:
-    """How far each judge agrees with the humans, they among themselves, and the judge put right by them."""
+    """How far each judge agrees with the humans, they among themselves, and the judge corrected by them."""
     several = len(preferred.judges) > 1
     lines = [
         f"{judge.rater if several else 'judge'}–human {_concord(agreement)}"
@@ -119,7 +119,7 @@ def _agreed(preferred: ModelPreferences) -> list[str]:
         lines.append(f"human–human {_concord(preferred.among_humans)}")
     for judge in preferred.judges:
         if judge.corrected is not None and judge.corrected.value is not None:
-            lines.append(f"{judge.rater if several else 'judge'} put right {_between(judge.corrected)}")
+            lines.append(f"{judge.rater if several else 'judge'} corrected {_between(judge.corrected)}")
     return lines
 
 
@@ -169,7 +169,7 @@ def _left_out(finding: RaterWinRate) -> str:
 def _corrected(analysis: Analysis) -> Table:
     told = [(each, each.corrected) for each in analysis.win_rates if each.corrected is not None]
     return Table(
-        title="Judges put right by people",
+        title="Judges corrected by people",
         about=ABOUT_CORRECTED,
         head=("models", "judge", "by the judge", "corrected", "by people alone", "judged by both"),
         rows=tuple(

@@ -1,6 +1,6 @@
 """Numbers and decisions in words, the same in every report.
 
-It knows neither Markdown nor HTML: what it returns is plain text, to be escaped by whoever shows it.
+It knows neither Markdown nor HTML: what it returns is plain text, which a page escapes.
 """
 
 import json

@@ -292,7 +292,7 @@ def _show_estimates(found: Estimates, *, as_json: bool) -> None:
         if missing:
             console.print(
                 f"{escape(name)} has not answered {missing} of the prompts: it is asked first, and its "
-                "answers are reckoned at their usual length"
+                "answers are estimated at their usual length"
             )
     table = Table()
     for title in ("judge", "models", "pairs", "identical", "calls", "tokens in / out", "cost", "at most"):

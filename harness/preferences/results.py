@@ -66,7 +66,7 @@ class RaterWinRate:
     length_controlled: LengthControlled | None
     """The win rate if both answers had been equally long; None: no length is known."""
     corrected: Corrected | None
-    """A judge's win rate put right by what humans say of the same items; None: they share none."""
+    """A judge's win rate, corrected by what humans say of the same items; None: they share none."""
 
     @property
     def unread(self) -> str | None:
@@ -94,15 +94,15 @@ class RaterWinRate:
         return (
             f"{where}{self.decision}: win rate {rate.value:.3f} "
             f"[{rate.interval.low:.3f}, {rate.interval.high:.3f}] {counts}, "
-            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}{left_out}{self._put_right()}"
+            f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}{left_out}{self._correction()}"
         )
 
-    def _put_right(self) -> str:
+    def _correction(self) -> str:
         found = self.corrected
         if found is None or found.value is None or found.interval is None:
             return ""
         around = f"[{found.interval.low:.3f}, {found.interval.high:.3f}]"
-        return f"; put right by people on {counted(found.shared, 'prompt')}: {found.value:.3f} {around}"
+        return f"; corrected by people on {counted(found.shared, 'prompt')}: {found.value:.3f} {around}"
 
     def _left_out(self) -> str:
         unreadable = sum(self.unreadable.values())

@@ -2,7 +2,7 @@
 
 The rule is `harness.thoughts`', for a prompt that nobody knows any more. An answer that a suite's stop string
 cut within its thought, which now would not be, moves under a key that nobody asks for: it stays where runs
-show it, and is asked anew by whoever wants it.
+show it, and is asked anew where it is wanted.
 
 Thoughts of local models that left no tags behind cannot be found in a text: these models have another
 fingerprint now (`THOUGHTS_VERSION` in `harness.engine.identity`), so such answers serve no new run.

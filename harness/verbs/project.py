@@ -322,7 +322,7 @@ class Project:
         suites = self.registry.compare.suites or DEFAULT_SUITES
         try:
             asked = EvaluationPrompts(self.registry, self.data_root, suites).asked
-        except UsageError:  # whoever evaluates is told of it; who only trains need not have the data
+        except UsageError:  # an evaluation reports it; a training alone need not have the data
             return ()
         return (contamination_check(Index(asked.by_suite)),)
 
@@ -358,7 +358,7 @@ class Project:
         watcher.examined(examination)
         if self.strict and any(finding.severity != "note" for finding in examination.findings):
             raise UsageError(
-                f"{stage.key} was not trained: `--strict` stops at what the doctor found in it; mend it, or "
+                f"{stage.key} was not trained: `--strict` stops at what the doctor found in it; fix it, or "
                 "leave --strict out"
             )
 

@@ -86,7 +86,7 @@ class BallotBox:
         return self._store.unsealed(self.study) is None
 
     def links(self) -> Mapping[str, str]:
-        """Each rater's key: whoever has it votes in the rater's name."""
+        """Each rater's key: its holder votes in the rater's name."""
         return {rater: sheet.key for rater, sheet in self._design.sheets.items()}
 
     def rater_of(self, key: str) -> str | None:

@@ -1,8 +1,8 @@
 """One judge asked about the pairs of two models: in rounds, within a budget, until it is decided.
 
 What is known is never asked, and what comes back is kept before it counts: a session that is killed goes on
-where it was. A round holds as many pairs as are sure to fit into what is left of the budget, each reckoned at
-the most it can cost; then what it really cost is known, and the next round is planned. So the budget is never
+where it was. A round holds as many pairs as are sure to fit into what is left of the budget, each at the
+most it can cost; then what it really cost is known, and the next round is planned. So the budget is never
 exceeded, and the session stops at the first pair that might. Pairs then come in random order, since those
 that were asked by then stand for all.
 
@@ -143,7 +143,7 @@ class Asking:
             form = form.otherwise()
 
     def _ask_otherwise(self, why: str) -> None:
-        """Go over to the judge's other form, from nothing heard."""
+        """Go over to the judge's other form, with nothing read yet."""
         other = self.judge.otherwise()
         assert isinstance(other, PairwiseJudge)
         self.judge, self._hearing = other, Hearing()

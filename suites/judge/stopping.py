@@ -50,12 +50,12 @@ class UntilDecided:
 
     @property
     def count(self) -> int:
-        """Pairs that were heard."""
+        """Pairs that were judged."""
         return self._sequence.count
 
     @property
     def share(self) -> float | None:
-        """Of the wins that the right model has; None before anything was heard."""
+        """Of the wins that the right model has; None before anything was judged."""
         return self._sequence.mean if self._sequence.count else None
 
     @property

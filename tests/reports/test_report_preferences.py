@@ -103,7 +103,7 @@ def test_answers_without_metrics_are_no_suite(store: Store) -> None:
 
 
 def test_the_tables_hold_everything(store: Store) -> None:
-    """Who is preferred, judges put right, leanings, agreement: each by rater, with what was left out."""
+    """Who is preferred, judges corrected, leanings, agreement: each by rater, with what was left out."""
     analysis = board(store).preferences
     assert analysis is not None
 
@@ -111,7 +111,7 @@ def test_the_tables_hold_everything(store: Store) -> None:
 
     assert {
         "Who is preferred",
-        "Judges put right by people",
+        "Judges corrected by people",
         "What else moved the raters",
         "How far raters agree",
         "How far all of them agree",
@@ -151,7 +151,7 @@ def test_the_page_shows_the_same(store: Store) -> None:
     assert '<a href="#preferences">Preferences</a>' in page
     for title in ("Judge", "Humans", "Agreement"):
         assert f'<th role="columnheader" scope="col" class="figure">{title}</th>' in page
-    assert "<h3>Judges put right by people</h3>" in page
+    assert "<h3>Judges corrected by people</h3>" in page
     assert '<span class="line">human–human 0.857' in page
     assert 'id="preferences"' not in html.render(board(store, with_preferences=False))
 

@@ -373,10 +373,10 @@ def test_a_jury_is_no_further_rater_of_its_judges() -> None:
     assert [("judge:a", "judge:b")] == [each.raters for each in found.groups]
 
 
-# ---------------------------------------------------------------- judges put right by people
+# ---------------------------------------------------------------- judges corrected by people
 
 
-def test_a_biased_judge_is_put_right() -> None:
+def test_a_biased_judge_is_corrected() -> None:
     """The judge takes the right one as people do and in a third of the rest; people judged 200 of 1,000."""
     truth, flattery = coins(1000, 0.5, 1), coins(1000, 1 / 3, 2)
     judged = [R if t or f else L for t, f in zip(truth, flattery, strict=True)]
