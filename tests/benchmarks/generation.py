@@ -299,7 +299,9 @@ def _ours(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, task: Task, prompts: Sequence[Prompt]
 ) -> Measured:
     network = Network(model, name="ours", device=torch.device("cpu"))
-    identity = LocalIdentity(fingerprint="", chat_template=None, dtype="float32", path=Path(), adapter=None)
+    identity = LocalIdentity(
+        fingerprint="", chat_template=None, dtype="float32", path=Path(), adapter=None, tokenizer=Path()
+    )
     stated = Model(name="ours", source=Local(path=""))
     engine = LocalEngine(network, tokenizer, identity, stated)
     measured = Measured()

@@ -345,9 +345,9 @@ def _timed(measured: Measured) -> Iterator[None]:
             (Network, "forward", counted),
             (Tokens, "scoring_requests", clocked("tokenising", seconds, Tokens.scoring_requests)),
             (tree_scoring, "grow", clocked("planning", seconds, grow)),
-            (tree_scoring, "tree_mask", clocked("masks", seconds, tree_scoring.tree_mask)),
+            (tree_scoring, "tree_mask", clocked("masks", seconds, tree_scoring.tree_mask)),  # type: ignore[attr-defined]  # patched here
             (tree_scoring, "_looked_up", clocked("log-probabilities", seconds, tree_scoring._looked_up)),
-            (trial_results, "try_tree", clocked("trying out", seconds, trial_results.try_tree)),
+            (trial_results, "try_tree", clocked("trying out", seconds, trial_results.try_tree)),  # type: ignore[attr-defined]  # patched here
         ]
     ):
         yield

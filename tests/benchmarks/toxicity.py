@@ -43,7 +43,7 @@ def classifier_of(folder: Path, texts: Sequence[str]) -> ToxicityClassifier:
     pieces = vocabulary(words, 30_522)
     BertTokenizer(vocab={p: i for i, p in enumerate(pieces)}, model_max_length=512).save_pretrained(folder)
     torch.manual_seed(0)
-    config = BertConfig(num_labels=len(CLASSES))
+    config = BertConfig(num_labels=len(CLASSES))  # type: ignore[call-arg]  # its keyword arguments are untyped
     config.save_pretrained(folder)
     arguments = {
         "num_classes": len(CLASSES),

@@ -12,7 +12,7 @@ def tiny_classifier(folder: Path, *, classes: tuple[str, ...] = ("toxic", "insul
     """Configuration, tokenizer and `model.ckpt` in a folder. Detoxify reads `toxic` as `toxicity`."""
     folder.mkdir(parents=True)
     torch.manual_seed(seed)
-    config = BertConfig(
+    config = BertConfig(  # type: ignore[call-arg]  # its keyword arguments are untyped
         vocab_size=len(WORDS),
         hidden_size=16,
         num_hidden_layers=1,

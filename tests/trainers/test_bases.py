@@ -154,9 +154,10 @@ def test_trainers_put_nothing_behind_a_text(tmp_path: Path) -> None:
 
 def test_a_stage_reads_no_clock(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever renders turns within a stage, TRL included, reads the fixed date; and nothing after it."""
-    clock = chat_template_utils.datetime
+    clock = chat_template_utils.datetime  # type: ignore[attr-defined]  # patched here
     monkeypatch.setattr(
-        "trainers.sft.run", lambda job: {"now": chat_template_utils.datetime.now().isoformat()}
+        "trainers.sft.run",
+        lambda job: {"now": chat_template_utils.datetime.now().isoformat()},  # type: ignore[attr-defined]  # patched here
     )
     job = Job(
         kind="sft",
@@ -171,7 +172,7 @@ def test_a_stage_reads_no_clock(llama: Path, tmp_path: Path, monkeypatch: pytest
     )
 
     assert {"now": "2024-07-26T00:00:00"} == run(job)
-    assert chat_template_utils.datetime is clock
+    assert chat_template_utils.datetime is clock  # type: ignore[attr-defined]  # patched here
 
 
 def test_a_base_that_torch_refuses_is_named(llama: Path, tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_a_second_process_waits_and_uses_what_the_first_made(world: World, tmp_p
         return {}
 
     def work() -> None:
-        trainers.pipeline.run = train
+        trainers.pipeline.run = train  # type: ignore[attr-defined]  # patched here
         world.produce("plain", plain, output=tmp_path)
 
     processes = [context.Process(target=work) for _ in range(3)]

@@ -7,7 +7,7 @@ import pytest
 
 from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.sampling import sampling_of
-from harness.adaptors.lm_eval.tasks import TaskMetric, ask, load_task
+from harness.adaptors.lm_eval.tasks import TaskMetric, ask, load_task  # type: ignore[attr-defined]  # patched here
 from harness.errors import DownloadNeeded, UnknownName, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records.answers import Message, Sampling

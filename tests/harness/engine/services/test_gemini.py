@@ -267,7 +267,7 @@ def test_many_at_once_and_an_early_end(server: ModelServer) -> None:
     coming = engine(server).generate([turn(str(number)) for number in range(4)], GREEDY)
     assert 0 == next(coming)[0]
     started = time.monotonic()
-    coming.close()
+    coming.close()  # type: ignore[attr-defined]  # of the value that is made here
     assert time.monotonic() - started < 1
     assert 4 == server.most_at_once
 
