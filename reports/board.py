@@ -17,7 +17,7 @@ Flip = Literal["won", "lost", "equal", "unscored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class ShownEstimate:
     """A number and how far it can be trusted."""
 
     value: float
@@ -28,7 +28,7 @@ class Estimate:
 class Cell:
     """One model on one metric."""
 
-    score: Estimate | None
+    score: ShownEstimate | None
     """The mean over every score of the run; None where nothing was scored."""
     n: int
     """Samples with at least one score."""
@@ -42,11 +42,11 @@ class Cell:
     """The lowest and the highest mean that were possible if nothing were unscored (`harness.bounds`)."""
 
     @property
-    def difference(self) -> Estimate | None:
+    def difference(self) -> ShownEstimate | None:
         """To the baseline, over the samples both were scored on, in the metric's own unit."""
         if self.comparison is None or self.comparison.difference is None:
             return None
-        return Estimate(value=self.comparison.difference, interval=self.comparison.interval)
+        return ShownEstimate(value=self.comparison.difference, interval=self.comparison.interval)
 
     @property
     def relative(self) -> float | None:
@@ -88,9 +88,9 @@ class Standing:
     model: str
     cells: tuple[Cell | None, ...]
     """One per column; None where the suite was not run."""
-    mean: Estimate | None
+    mean: ShownEstimate | None
     """Of the headlines, each turned so that higher is better; None where one is missing."""
-    difference: Estimate | None
+    difference: ShownEstimate | None
     """Of that mean to the baseline's, from the paired differences."""
     relative: float | None
     """The same as a share of the baseline's mean."""

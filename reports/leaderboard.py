@@ -21,7 +21,6 @@ from harness.store import CutAnswers, Store
 from reports.board import (
     Cell,
     Column,
-    Estimate,
     Flip,
     GroupLine,
     GroupTable,
@@ -29,6 +28,7 @@ from reports.board import (
     MetricLine,
     ModelPreferences,
     Section,
+    ShownEstimate,
     SideBySide,
     Standing,
 )
@@ -36,7 +36,7 @@ from reports.ranking import rank
 from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from reports.wording import cut_short
 
-__all__ = ["Cell", "Column", "Estimate", "Leaderboard", "Standing", "build", "latest"]
+__all__ = ["Cell", "Column", "Leaderboard", "ShownEstimate", "Standing", "build", "latest"]
 
 
 def latest(store: Store, names: Sequence[str], suites: Sequence[str]) -> dict[str, list[Run]]:
@@ -284,7 +284,7 @@ def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None
     if values:
         clusters = [sample.cluster or sample.id for sample, _ in scored]
         interval = mean_interval(values, clusters, metric.kind, **plan.of_means)
-        estimate = Estimate(value=math.fsum(values) / len(values), interval=interval)
+        estimate = ShownEstimate(value=math.fsum(values) / len(values), interval=interval)
     missing = (each.score.reason for each in given if each.score.value is None)
     return Cell(
         score=estimate,

@@ -54,7 +54,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class EdgePiece:
     """The part of a line that leads from one column to the next."""
 
     column: int
@@ -154,7 +154,7 @@ def _node(stage: TrainedStage) -> Node:
 # ---------------------------------------------------------------- where it stands
 
 
-def _columns(nodes: Sequence[Node]) -> tuple[Columns, list[Piece]]:
+def _columns(nodes: Sequence[Node]) -> tuple[Columns, list[EdgePiece]]:
     """Boxes in the column after the last thing they need, with lanes for lines that pass a column."""
     depths: dict[str, int] = {}
     for node in nodes:
@@ -169,16 +169,16 @@ def _columns(nodes: Sequence[Node]) -> tuple[Columns, list[Piece]]:
     return columns, list(pieces)
 
 
-def _pieces(line: Line, depths: Mapping[str, int]) -> Iterator[Piece]:
+def _pieces(line: Line, depths: Mapping[str, int]) -> Iterator[EdgePiece]:
     """A line column by column."""
     at, last = Slot(line.start), depths[line.end] - 1
     for column in range(depths[line.start], last + 1):
         to = Slot(line.end) if column == last else Slot(line.start, line.kind)
-        yield Piece(column, at, to, line.kind)
+        yield EdgePiece(column, at, to, line.kind)
         at = to
 
 
-def _order(columns: Columns, pieces: Sequence[Piece]) -> None:
+def _order(columns: Columns, pieces: Sequence[EdgePiece]) -> None:
     """Put each column in the order of what its slots are connected with, so that few lines cross."""
     for _ in range(SWEEPS):
         for number in range(1, len(columns)):
@@ -193,7 +193,7 @@ def _sort(column: list[Slot], beside: Sequence[Slot], connected: Mapping[Slot, S
     column.sort(key=lambda slot: fmean([places[each] for each in connected.get(slot, ())] or [own[slot]]))
 
 
-def _origins(pieces: Sequence[Piece], column: int) -> dict[Slot, list[Slot]]:
+def _origins(pieces: Sequence[EdgePiece], column: int) -> dict[Slot, list[Slot]]:
     """By a slot of this column, those of the column before from which lines come."""
     found: dict[Slot, list[Slot]] = {}
     for piece in pieces:
@@ -202,7 +202,7 @@ def _origins(pieces: Sequence[Piece], column: int) -> dict[Slot, list[Slot]]:
     return found
 
 
-def _targets(pieces: Sequence[Piece], column: int) -> dict[Slot, list[Slot]]:
+def _targets(pieces: Sequence[EdgePiece], column: int) -> dict[Slot, list[Slot]]:
     """By a slot of this column, those of the next one to which lines lead."""
     found: dict[Slot, list[Slot]] = {}
     for piece in pieces:
@@ -211,7 +211,7 @@ def _targets(pieces: Sequence[Piece], column: int) -> dict[Slot, list[Slot]]:
     return found
 
 
-def _middles(columns: Columns, pieces: Sequence[Piece]) -> Middles:
+def _middles(columns: Columns, pieces: Sequence[EdgePiece]) -> Middles:
     """Each slot lies beside what it comes from, or below the slot above it."""
     middles: dict[tuple[int, Slot], float] = {}
     for number, column in enumerate(columns):
@@ -240,7 +240,7 @@ def _lanes(columns: Columns, middles: Middles) -> Iterator[str]:
                 yield f'<path class="{slot.kind}" d="{start}H{_left(number) + BOX_WIDTH}"/>'
 
 
-def _curve(piece: Piece, middles: Middles) -> str:
+def _curve(piece: EdgePiece, middles: Middles) -> str:
     """From one column to the next, with an arrow where it ends at a box."""
     x, to_x = _left(piece.column) + BOX_WIDTH, _left(piece.column + 1)
     y = middles[piece.column, piece.start] + _aside(piece.start, piece.kind)

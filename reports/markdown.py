@@ -13,7 +13,7 @@ from html import escape
 from harness.records.answers import Metric
 from harness.records.comparisons import Comparison, Verdict
 from harness.visible import visible
-from reports.board import Cell, Estimate, Leaderboard, Standing
+from reports.board import Cell, Leaderboard, ShownEstimate, Standing
 from reports.conditions import Group, duration, environments, moment, samples, settings, short
 from reports.preference_tables import COLUMNS, cells, tables
 from reports.wording import (
@@ -115,7 +115,9 @@ def _figures(cell: Cell | None) -> str:
     return _lines(cell.score, cell.difference, cell.relative, mark)
 
 
-def _lines(score: Estimate | None, difference: Estimate | None, relative: float | None, mark: str) -> str:
+def _lines(
+    score: ShownEstimate | None, difference: ShownEstimate | None, relative: float | None, mark: str
+) -> str:
     lines = [f"**{number(score.value)}**" if score else "–"]
     if score and score.interval:
         lines.append(between(score.interval))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.records.answers import Metric
 from harness.records.comparisons import Interval, Verdict
-from reports.board import Cell, Estimate, Section, Standing
+from reports.board import Cell, Section, ShownEstimate, Standing
 
 PLACES = 3
 """Decimals of a mean that reports show."""
@@ -38,11 +38,11 @@ def rank(
     )
 
 
-def _value(mean: Estimate | None) -> float:
+def _value(mean: ShownEstimate | None) -> float:
     return mean.value if mean else -math.inf
 
 
-def _place(means: Mapping[str, Estimate | None], model: str) -> int | None:
+def _place(means: Mapping[str, ShownEstimate | None], model: str) -> int | None:
     """One more than the models whose mean is higher as it is shown: what looks equal is not ranked apart."""
     if means[model] is None:
         return None
@@ -50,21 +50,21 @@ def _place(means: Mapping[str, Estimate | None], model: str) -> int | None:
     return 1 + sum(round(_value(other), PLACES) > shown for other in means.values() if other is not None)
 
 
-def _share(difference: Estimate | None, baseline: Estimate | None) -> float | None:
+def _share(difference: ShownEstimate | None, baseline: ShownEstimate | None) -> float | None:
     return difference.value / baseline.value if difference and baseline and baseline.value else None
 
 
-def _mean_of_scores(metrics: Sequence[Metric], cells: Sequence[Cell | None]) -> Estimate | None:
+def _mean_of_scores(metrics: Sequence[Metric], cells: Sequence[Cell | None]) -> ShownEstimate | None:
     pairs = zip(metrics, cells, strict=True)
     return mean_of([_turned(cell.score, metric, around=1.0) if cell else None for metric, cell in pairs])
 
 
-def _mean_of_differences(metrics: Sequence[Metric], cells: Sequence[Cell | None]) -> Estimate | None:
+def _mean_of_differences(metrics: Sequence[Metric], cells: Sequence[Cell | None]) -> ShownEstimate | None:
     pairs = zip(metrics, cells, strict=True)
     return mean_of([_turned(cell.difference, metric, around=0.0) if cell else None for metric, cell in pairs])
 
 
-def _turned(estimate: Estimate | None, metric: Metric, *, around: float) -> Estimate | None:
+def _turned(estimate: ShownEstimate | None, metric: Metric, *, around: float) -> ShownEstimate | None:
     """On a scale where higher is better: a score turns to 1 - score, a difference to its negative."""
     if estimate is None or metric.higher_is_better:
         return estimate
@@ -72,10 +72,10 @@ def _turned(estimate: Estimate | None, metric: Metric, *, around: float) -> Esti
     turned = interval and Interval(
         low=around - interval.high, high=around - interval.low, level=interval.level
     )
-    return Estimate(value=around - estimate.value, interval=turned)
+    return ShownEstimate(value=around - estimate.value, interval=turned)
 
 
-def mean_of(estimates: Sequence[Estimate | None]) -> Estimate | None:
+def mean_of(estimates: Sequence[ShownEstimate | None]) -> ShownEstimate | None:
     """The mean of estimates made on different samples; None where there is none, or one is missing.
 
     Its interval recovers the variance from the parts' limits (MOVER): Zou and Donner, "Construction of
@@ -92,7 +92,9 @@ def mean_of(estimates: Sequence[Estimate | None]) -> Estimate | None:
         if part.interval
     ]
     if len(limits) < len(parts):
-        return Estimate(value=value, interval=None)
+        return ShownEstimate(value=value, interval=None)
     below = math.hypot(*(low for low, _, _ in limits)) / len(parts)
     above = math.hypot(*(high for _, high, _ in limits)) / len(parts)
-    return Estimate(value=value, interval=Interval(low=value - below, high=value + above, level=limits[0][2]))
+    return ShownEstimate(
+        value=value, interval=Interval(low=value - below, high=value + above, level=limits[0][2])
+    )

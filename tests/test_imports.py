@@ -96,3 +96,14 @@ def strings(module: str) -> Iterator[str]:
         for node in ast.walk(tree(module))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
+
+
+def test_no_public_class_name_is_used_twice() -> None:
+    """One word for one thing: a name says which class is meant, wherever it is read."""
+    homes: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    homes.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
+    assert {} == {name: files for name, files in homes.items() if len(files) > 1}

@@ -358,7 +358,7 @@ class Dpo(Rewarded):
         return self
 
 
-class ToxicityClassifier(Training):
+class ToxicityTraining(Training):
     """A small BERT classifier from scratch, in Detoxify's checkpoint format. Rows: `text` and, under the name
     of each class, a number from 0 to 1."""
 
@@ -382,7 +382,7 @@ STAGE_SETTINGS: Mapping[str, type[Training]] = {
     "grpo": Grpo,
     "rloo": Rloo,
     "dpo": Dpo,
-    "toxicity": ToxicityClassifier,
+    "toxicity": ToxicityTraining,
 }
 
 TRAINED_ON: Mapping[str, tuple[str, ...]] = {

@@ -28,7 +28,7 @@ from harness.records.models import Json
 from trainers.data import texts
 from trainers.job import Job
 from trainers.reading import Row
-from trainers.settings import ToxicityClassifier
+from trainers.settings import ToxicityTraining
 from trainers.training import common_arguments, save_model, train
 
 CHECKPOINT = "detoxify.ckpt"
@@ -38,7 +38,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 def run(job: Job) -> Mapping[str, Json]:
     """Train, write the candidate, return the metrics. Raises DataError, TrainingError."""
-    settings = cast(ToxicityClassifier, job.settings)
+    settings = cast(ToxicityTraining, job.settings)
     corpus = texts(job.data, job.rows)
     labels = [class_labels(job.data, number, row, settings) for number, row in enumerate(job.rows, start=1)]
     tokenizer = train_tokenizer(corpus, settings)
@@ -59,7 +59,7 @@ def run(job: Job) -> Mapping[str, Json]:
     return {"rows": len(corpus), "parameters": model.num_parameters(), **metrics}
 
 
-def class_labels(data: str, number: int, row: Row, settings: ToxicityClassifier) -> list[float]:
+def class_labels(data: str, number: int, row: Row, settings: ToxicityTraining) -> list[float]:
     """A row's numbers by class. Raises DataError for one that is missing or not from 0 to 1."""
     values: list[float] = []
     for name in settings.classes:
@@ -70,7 +70,7 @@ def class_labels(data: str, number: int, row: Row, settings: ToxicityClassifier)
     return values
 
 
-def train_tokenizer(corpus: list[str], settings: ToxicityClassifier) -> BertTokenizer:
+def train_tokenizer(corpus: list[str], settings: ToxicityTraining) -> BertTokenizer:
     """BERT's WordPiece, lower-cased, over the corpus's characters and its most frequent words.
 
     The tokenizers library can learn one too, but breaks ties differently from run to run.
@@ -96,7 +96,7 @@ def vocabulary(words: Mapping[str, int], size: int) -> list[str]:
     return list(dict.fromkeys([*SPECIAL, *characters, *inner, *by_frequency]))[:size]
 
 
-def architecture(tokenizer: BertTokenizer, settings: ToxicityClassifier) -> BertConfig:
+def architecture(tokenizer: BertTokenizer, settings: ToxicityTraining) -> BertConfig:
     """A BERT in the sizes of the settings; a text can belong to several classes."""
     return BertConfig(
         vocab_size=len(tokenizer),
@@ -112,7 +112,7 @@ def architecture(tokenizer: BertTokenizer, settings: ToxicityClassifier) -> Bert
     )
 
 
-def detoxify_checkpoint(model: PreTrainedModel, settings: ToxicityClassifier) -> dict[str, object]:
+def detoxify_checkpoint(model: PreTrainedModel, settings: ToxicityTraining) -> dict[str, object]:
     """What Detoxify reads: weights, and plain values only."""
     return {
         "config": {

@@ -15,12 +15,12 @@ from harness.cli.terminal import console, print_json
 from harness.counted import counted
 from harness.preferences import Analysis
 from harness.stats.preferences import Bias, Share
-from harness.verbs.blind import Standing
+from harness.verbs.blind import StudyProgress
 from suites.blind.audit import Audit, RaterAudit, verdict
 from suites.blind.design import Design
 
 
-def standing_as_json(each: Standing) -> dict[str, Any]:
+def standing_as_json(each: StudyProgress) -> dict[str, Any]:
     """Where a blind test is, for machines."""
     return {
         "name": each.study.name,

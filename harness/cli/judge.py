@@ -21,7 +21,7 @@ from harness.records.answers import Sampling
 from harness.records.preferences import Preference
 from harness.verbs.evaluating import FailedAnswers, failed_answers, refused_answers
 from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges, settings_of
-from harness.verbs.judge_estimates import Estimate, Estimates, estimate_judging
+from harness.verbs.judge_estimates import Estimates, JudgingEstimate, estimate_judging
 from harness.verbs.project import Project, open_project
 from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
@@ -303,7 +303,7 @@ def _show_estimates(found: Estimates, *, as_json: bool) -> None:
     console.print(_total(found))
 
 
-def _estimated(each: Estimate) -> list[str]:
+def _estimated(each: JudgingEstimate) -> list[str]:
     known = f" ({each.recalled:,} known)" if each.recalled else ""
     return [
         escape(each.judge),

@@ -81,7 +81,7 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class TimeLeft:
     """How long something takes yet."""
 
     seconds: float
@@ -136,7 +136,7 @@ class Piece:
         self.writing.pace.note(now, written)
         self.writing.left = left
 
-    def remaining(self, now: float) -> Estimate | None:
+    def remaining(self, now: float) -> TimeLeft | None:
         """How long its round takes yet; None where that is not known.
 
         Answers that are written together come late and together, and then their tokens tell more.
@@ -144,8 +144,8 @@ class Piece:
         by_tokens = self.writing.remaining(now) if self.writing and self.writing.left else None
         by_answers = None if self.total is None else self.pace.remaining(now, self.total - self.done)
         if by_answers is not None and (by_tokens is None or (self._is_known and by_answers < by_tokens)):
-            return Estimate(by_answers, is_bound=False)
-        return None if by_tokens is None else Estimate(by_tokens, is_bound=True)
+            return TimeLeft(by_answers, is_bound=False)
+        return None if by_tokens is None else TimeLeft(by_tokens, is_bound=True)
 
     @property
     def _is_known(self) -> bool:

@@ -21,7 +21,7 @@ from harness.records.models import Json
 from harness.verbs.comparing import Outcome
 from harness.verbs.project import Project
 from reports.board import GroupTable
-from reports.leaderboard import Cell, Estimate, Leaderboard, Standing
+from reports.leaderboard import Cell, Leaderboard, ShownEstimate, Standing
 from reports.wording import between, cut_short, heading, number, percent, price, signed, signed_between
 from trainers.doctor.findings import DoctorFinding
 
@@ -216,7 +216,7 @@ def _cell(cell: Cell | None) -> Text:
     )
 
 
-def _estimate(estimate: Estimate | None) -> Text:
+def _estimate(estimate: ShownEstimate | None) -> Text:
     if estimate is None:
         return Text("–")
     return Text.assemble(number(estimate.value), (_around(estimate, between), "dim"))
@@ -233,7 +233,7 @@ def _mean(standing: Standing) -> Text:
     return Text.assemble(mean, difference, (_around(standing.difference, signed_between), "dim"))
 
 
-def _around(estimate: Estimate, words: Callable[[Interval], str]) -> str:
+def _around(estimate: ShownEstimate, words: Callable[[Interval], str]) -> str:
     return f"\n{words(estimate.interval)}" if estimate.interval else ""
 
 

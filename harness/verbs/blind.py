@@ -29,7 +29,7 @@ MAKER = "harness blind new A B"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class StudyProgress:
     """Where a blind test is."""
 
     study: Study
@@ -98,7 +98,7 @@ def open_votes(project: Project, study: str | None) -> Iterator[BallotBox]:
         yield box
 
 
-def list_studies(project: Project) -> list[Standing]:
+def list_studies(project: Project) -> list[StudyProgress]:
     """Every blind test, oldest first, and how far its raters are."""
     with closing(project.existing_store(MAKER)) as store:
         return [_standing(store, study) for study in store.studies()]
@@ -173,9 +173,9 @@ def _taken(name: str) -> str:
     return f"there is a blind test named {name!r} already, and what is sealed stays; choose another --name"
 
 
-def _standing(store: Store, study: Study) -> Standing:
+def _standing(store: Store, study: Study) -> StudyProgress:
     box = BallotBox(store, study.name)
-    return Standing(study=study, raters={rater: box.progress(rater) for rater in box.links()})
+    return StudyProgress(study=study, raters={rater: box.progress(rater) for rater in box.links()})
 
 
 def _audit(project: Project, store: Store, study: Study, design: Design) -> Audit:

@@ -32,7 +32,7 @@ NOT_TRAINED = Identity(fingerprint="", chat_template="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class JudgingEstimate:
     """What one judge would take for two models."""
 
     judge: str
@@ -61,7 +61,7 @@ class Estimates:
     prompts: str
     missing: dict[str, int]
     """By model, how many prompts it has not answered yet: the candidates are asked first."""
-    estimates: tuple[Estimate, ...]
+    estimates: tuple[JudgingEstimate, ...]
     currency: str
     budget: float | None
 
@@ -97,7 +97,9 @@ def _judge(project: Project, name: str, settings: JudgeSettings) -> Judge:
     return judge_of(project, model, identify_model(model), settings, rates=is_reward_model(model))
 
 
-def _estimate(project: Project, judge: Judge, kept: Kept, names: tuple[str, str], store: Store) -> Estimate:
+def _estimate(
+    project: Project, judge: Judge, kept: Kept, names: tuple[str, str], store: Store
+) -> JudgingEstimate:
     left, right = names
     pairs = _pairs(kept, left, right)
     judge, _ = as_asked_last(judge, store, pairs)
@@ -111,7 +113,7 @@ def _estimate(project: Project, judge: Judge, kept: Kept, names: tuple[str, str]
     new = [prompt for key, prompt in prompts.items() if key not in known]
     price = project.registry.prices.of.get(judge.name)
     prompt_tokens, completion_tokens = sum(map(usual_tokens, new)), judge.usual_tokens * len(new)
-    return Estimate(
+    return JudgingEstimate(
         judge=judge.name,
         left=left,
         right=right,

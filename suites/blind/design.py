@@ -101,7 +101,7 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class ExcludedPairs:
     """Pairs of answers that no rater is shown."""
 
     identical: tuple[Item, ...]
@@ -128,7 +128,7 @@ class Design:
     runs: Mapping[str, str]
     """The run of each model's answers."""
     plan: Plan
-    left_out: LeftOut
+    left_out: ExcludedPairs
     questions: Mapping[str, Question]
     """By sample; only those that are shown."""
     sheets: Mapping[str, Sheet]
@@ -334,7 +334,7 @@ def _runs(pairs: Mapping[tuple[str, str], Sequence[Pair]]) -> dict[str, str]:
     return runs
 
 
-def _left_out(pairs: Mapping[tuple[str, str], Sequence[Pair]]) -> LeftOut:
+def _left_out(pairs: Mapping[tuple[str, str], Sequence[Pair]]) -> ExcludedPairs:
     missing = Counter(pair.missing for each in pairs.values() for pair in each if pair.missing is not None)
     identical = [
         Item(sample=pair.sample.id, left=left, right=right)
@@ -342,4 +342,4 @@ def _left_out(pairs: Mapping[tuple[str, str], Sequence[Pair]]) -> LeftOut:
         for pair in each
         if pair.missing is None and pair.identical
     ]
-    return LeftOut(identical=tuple(identical), missing=dict(missing))
+    return ExcludedPairs(identical=tuple(identical), missing=dict(missing))

@@ -19,7 +19,7 @@ from harness.records.models import Json
 from harness.records.preferences import Study
 from harness.store import digest
 from suites.blind.checks import Check
-from suites.blind.design import Design, Item, LeftOut, Plan, Question, Sheet, Showing
+from suites.blind.design import Design, ExcludedPairs, Item, Plan, Question, Sheet, Showing
 
 FORM = 1
 """Of the sealed JSON; a design of another form is another version's."""
@@ -112,7 +112,7 @@ def from_json(written: Mapping[str, Any]) -> Design:
         **{key: written[key] for key in plain},
         models=tuple(written["models"]),
         plan=Plan(**{**written["plan"], "raters": tuple(written["plan"]["raters"])}),
-        left_out=LeftOut(
+        left_out=ExcludedPairs(
             identical=tuple(_item(each) for each in written["left_out"]["identical"]),
             missing=written["left_out"]["missing"],
         ),

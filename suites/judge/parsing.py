@@ -23,7 +23,7 @@ VERDICTS: Mapping[str, Choice] = {"a": "A", "b": "B", "tie": "tie"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ParsedVerdict:
     """What a reply says."""
 
     choice: Choice | None
@@ -46,14 +46,14 @@ def schema_of(template: Template) -> str:
     )
 
 
-def verdict_of(reply: Response) -> Verdict:
+def verdict_of(reply: Response) -> ParsedVerdict:
     """The verdict of a reply."""
     nothing = reply.unanswered
     if nothing is not None:
-        return Verdict(choice=None, reason=nothing)
+        return ParsedVerdict(choice=None, reason=nothing)
     if reply.stopped == "length":
-        return Verdict(choice=None, reason=f"{CUT}the reply reached its longest length")
+        return ParsedVerdict(choice=None, reason=f"{CUT}the reply reached its longest length")
     choice = verdict_in(reply.text.strip(), VERDICTS)
     if choice is None:
-        return Verdict(choice=None, reason=f"{UNREADABLE}{reply.text.strip()[-SHOWN:]!r}")
-    return Verdict(choice=choice)
+        return ParsedVerdict(choice=None, reason=f"{UNREADABLE}{reply.text.strip()[-SHOWN:]!r}")
+    return ParsedVerdict(choice=choice)

@@ -9,7 +9,7 @@ that were asked by then stand for all.
 Until a reply of the judge was read, a round holds no more replies than may be unreadable in a row. Later a
 judge may become unreadable within a round: what is on its way is then let go of.
 
-It does not know what the preferences mean: a `Stopping` that was handed in says when there are enough.
+It does not know what the preferences mean: a `StoppingRule` that was handed in says when there are enough.
 """
 
 from collections import deque
@@ -36,7 +36,7 @@ Ended = Literal["all", "budget", "decided", "undecidable", "unreadable"]
 be any more; the judge could not be read."""
 
 
-class Stopping(Protocol):
+class StoppingRule(Protocol):
     """Says when enough is known."""
 
     def forget(self) -> None:
@@ -100,7 +100,7 @@ class Asking:
         self._price, self._purse = price, purse
         self._at_once, self._seed, self._ask_refused = at_once, seed, ask_refused
 
-    def about(self, pairs: Sequence[Pair], stopping: Stopping | None = None) -> Session:
+    def about(self, pairs: Sequence[Pair], stopping: StoppingRule | None = None) -> Session:
         """Ask about pairs of the same two models, and keep every preference. Raises as the engine does.
 
         A judge that cannot be read is asked in another form, from the first pair on, and then no further.
@@ -150,7 +150,7 @@ class Asking:
         instead = f"the verdict was asked for {'on the last line' if other.form == 'line' else 'in JSON'}"
         self.notes.append(f"judge {other.name!r}: {why.format(instead)}")
 
-    def _session(self, pairs: Sequence[Pair], stopping: Stopping | None, tally: "_Tally") -> Session:
+    def _session(self, pairs: Sequence[Pair], stopping: StoppingRule | None, tally: "_Tally") -> Session:
         settled = {pair.sample.id: (done,) for pair in pairs if (done := without_asking(self.judge, pair))}
         found: dict[str, tuple[Preference, ...]] = dict(settled)
         waiting = self._in_order(_to_ask(self.judge, pairs), stopping)
@@ -197,7 +197,7 @@ class Asking:
             self._store.keep_rater(self.judge.rater)
             self._store.keep_preferences(preferences)
 
-    def _in_order(self, pairs: list[Pair], stopping: Stopping | None) -> deque[Pair]:
+    def _in_order(self, pairs: list[Pair], stopping: StoppingRule | None) -> deque[Pair]:
         if pairs and (stopping is not None or self._purse.budget is not None):
             Random(f"{self._seed}:{pairs[0].left_run}:{pairs[0].right_run}").shuffle(pairs)
         return deque(pairs)

@@ -10,12 +10,12 @@ from harness.records.comparisons import Comparison, Decision, Flips, Interval, V
 from reports.board import (
     Cell,
     Column,
-    Estimate,
     GroupLine,
     GroupTable,
     Leaderboard,
     MetricLine,
     Section,
+    ShownEstimate,
     SideBySide,
 )
 from reports.leaderboard import flip
@@ -191,9 +191,9 @@ def _line(suite: str, metric: Metric, n: int, means: Mapping[str, float]) -> Met
     )
 
 
-def _estimate(mean: float, n: int) -> Estimate:
+def _estimate(mean: float, n: int) -> ShownEstimate:
     half = 1.96 * math.sqrt(mean * (1 - mean) / n)
-    return Estimate(
+    return ShownEstimate(
         value=mean, interval=Interval(low=max(0, mean - half), high=min(1, mean + half), level=0.95)
     )
 

@@ -13,7 +13,7 @@ from harness.records.answers import Metric, Response, Row, Sample, Score
 from harness.records.comparisons import Decision, Interval, Verdict
 from harness.stats.plan import AnalysisPlan
 from harness.store import CutAnswers, KeptAnswer, Store, answer_key
-from reports.board import Cell, Estimate, Leaderboard, MetricLine, Section
+from reports.board import Cell, Leaderboard, MetricLine, Section, ShownEstimate
 from reports.leaderboard import Compared, Heading, build, deciding, flip, latest
 from reports.ranking import mean_of, rank
 from tests.reports.boards import comparison_of, run_of
@@ -141,8 +141,8 @@ def test_lower_is_better_counts_against_the_mean() -> None:
     metric = Metric(name="toxicity", kind="number", higher_is_better=False, headline=True)
     worse = comparison_of("tuned", "quiz", metric, 0.2, 0.5, 100)
     cells = (
-        Cell(score=Estimate(value=0.2, interval=None), n=100, unscored={}, comparison=None),
-        Cell(score=Estimate(value=0.5, interval=None), n=100, unscored={}, comparison=worse),
+        Cell(score=ShownEstimate(value=0.2, interval=None), n=100, unscored={}, comparison=None),
+        Cell(score=ShownEstimate(value=0.5, interval=None), n=100, unscored={}, comparison=worse),
     )
     line = MetricLine(metric=metric, cells=cells)
     section = Section(suite="quiz", lines=(line,), decided_by=metric, samples=())
@@ -159,7 +159,7 @@ def test_equal_means_share_a_rank(other: float) -> None:
     """1, 1, 3: nobody is put below another by the alphabet, nor by digits that nobody sees."""
     metric = Metric(name="right", kind="binary", headline=True)
     cells = tuple(
-        Cell(score=Estimate(value=v, interval=None), n=9, unscored={}, comparison=None)
+        Cell(score=ShownEstimate(value=v, interval=None), n=9, unscored={}, comparison=None)
         for v in (0.5, 0.7, other)
     )
     section = Section(
@@ -171,7 +171,7 @@ def test_equal_means_share_a_rank(other: float) -> None:
 
 def test_the_interval_of_a_mean_recovers_the_variance() -> None:
     """Two equally wide independent parts: the mean's half width is theirs divided by the root of two."""
-    part = Estimate(value=0.5, interval=Interval(low=0.4, high=0.6, level=0.95))
+    part = ShownEstimate(value=0.5, interval=Interval(low=0.4, high=0.6, level=0.95))
 
     mean = mean_of([part, part])
 
