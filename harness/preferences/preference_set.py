@@ -11,7 +11,7 @@ FEW_PEOPLE = 10
 
 @dataclass(frozen=True, slots=True)
 class PreferenceSet:
-    """What was said between two models, with the baseline on the left; or between all of them."""
+    """Between two models, with the baseline on the left; or between all of them."""
 
     models: tuple[str, str] | None
     preferences: tuple[NamedPreference, ...]
@@ -28,14 +28,14 @@ class PreferenceSet:
         return [] if self.crowd else self.raters("human")
 
     def between(self, baseline: str, candidate: str) -> "PreferenceSet":
-        """What was said of these two."""
+        """Those about these two."""
         about = (each for each in self.preferences if {each.left, each.right} == {baseline, candidate})
         return PreferenceSet(
             (baseline, candidate), tuple(each.facing(baseline) for each in about), self.crowd
         )
 
     def by(self, *raters: str) -> "PreferenceSet":
-        """What these raters alone said."""
+        """Those of these raters alone."""
         return replace(self, preferences=tuple(each for each in self.preferences if each.rater in raters))
 
     def usable(self) -> Iterator[NamedPreference]:
@@ -43,7 +43,7 @@ class PreferenceSet:
         return (each for each in self.preferences if each.winner is not None and not each.identical)
 
     def decided(self) -> list[NamedPreference]:
-        """Choices between different answers that have a value."""
+        """Over both orders, those between different answers that have a value."""
         return [
             each for each in over_orders(self.preferences) if each.value is not None and not each.identical
         ]
@@ -55,10 +55,16 @@ def overall(preferences: Sequence[NamedPreference]) -> PreferenceSet:
     They are put in an order of their own, which resamples depend on: the numbers are the same whether the
     preferences come from a store, a file or the votes of a blind test.
     """
-    preferences = sorted(preferences, key=lambda each: (each.item, each.rater, each.shown_first or ""))
+    preferences = sorted(preferences, key=_place)
     people = {each.rater for each in preferences if each.kind == "human"}
     left: dict[tuple[str, frozenset[str]], str] = {}
     for each in preferences:
         left.setdefault((each.item, frozenset((each.left, each.right))), each.left)
     facing = (each.facing(left[each.item, frozenset((each.left, each.right))]) for each in preferences)
     return PreferenceSet(None, tuple(facing), crowd=len(people) > FEW_PEOPLE)
+
+
+def _place(preference: NamedPreference) -> tuple[str, ...]:
+    """By item, rater, the two models and the order shown, whichever model stands on the left."""
+    models = sorted((preference.left, preference.right))
+    return (preference.item, preference.rater, *models, preference.shown_first or "")

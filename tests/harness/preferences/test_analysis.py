@@ -514,8 +514,10 @@ def test_the_order_of_judgements_changes_no_number() -> None:
     votes = [
         *said(rng.choice([L, R, T], 40).tolist(), "bia"),
         *said(rng.choice([L, R, T], 30).tolist()),
+        *said(rng.choice([L, R, T], 40).tolist(), "bia", right="grpo"),
         *asked_in_both_orders("judge:j", lambda truth, first: truth, coins(40, 0.5, 1), coins(40, 0.5, 2)),
     ]
-    shuffled = [votes[place] for place in rng.permutation(len(votes))]
+    first, *others = votes  # names the models, whose order is that of the report
+    shuffled = [first, *(others[place] for place in rng.permutation(len(others)))]
 
-    assert analyse(votes, FEW, baseline="sft") == analyse(shuffled, FEW, baseline="sft")
+    assert analyse(votes, FEW) == analyse(shuffled, FEW)
