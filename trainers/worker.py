@@ -42,7 +42,7 @@ def main(folder: Path, contact: Path) -> None:
     except HarnessError as error:
         write_error(contact, error, format_exc())
         sys.exit(error.exit_code)
-    except BaseException:
+    except BaseException:  # an interrupt too: the launcher must learn why its worker ended
         write_error(contact, None, format_exc())
         raise
     state.destroy_process_group()

@@ -49,7 +49,7 @@ class Store:
         try:
             with database.writing() as connection:
                 bring_forward(connection, database.name)
-        except BaseException:
+        except BaseException:  # an interrupt too: no connection is left behind
             database.close()
             raise
         return cls(database)

@@ -1,7 +1,7 @@
 """What the store holds as pandas frames, for notebooks and export: runs, scores, answers and preferences.
 
-`names` are models, all where none is named. Frames of scores and answers are of each model's newest whole run
-of each suite, as `runs` names them; an empty frame has its columns.
+`names` are models, all where none is named. Frames of scores and answers are of the runs that
+a report shows now (`harness.verbs.choosing`); an empty frame has its columns.
 """
 
 import json
@@ -17,8 +17,8 @@ from harness.preferences import NamedPreference
 from harness.records.answers import Response, Run
 from harness.store import Store
 from harness.turns import as_text
+from harness.verbs.choosing import chosen_runs
 from harness.verbs.project import Project
-from reports.leaderboard import latest
 
 RUN_COLUMNS = (
     *("run", "model", "suite", "suite_version", "size", "seed", "settings", "fingerprint", "data_hash"),
@@ -57,7 +57,7 @@ def scores_frame(project: Project, names: Sequence[str] = (), suites: Sequence[s
     is NaN where the sample is unscored, and `reason` then says why.
     """
     with closing(project.existing_store()) as store:
-        return store.frame([run.id for run in _newest(store, names, suites)])
+        return store.frame([run.id for run in _shown(project, store, names, suites)])
 
 
 def answers_frame(project: Project, names: Sequence[str] = (), suites: Sequence[str] = ()) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def answers_frame(project: Project, names: Sequence[str] = (), suites: Sequence[
     sample), text (without thoughts), stopped, reason, prompt_tokens, completion_tokens.
     """
     with closing(project.existing_store()) as store:
-        lines = [line for run in _newest(store, names, suites) for line in _answers(store, run)]
+        lines = [line for run in _shown(project, store, names, suites) for line in _answers(store, run)]
     return pd.DataFrame(lines, columns=list(ANSWER_COLUMNS))
 
 
@@ -84,11 +84,12 @@ def preferences_frame(project: Project, names: Sequence[str] = ()) -> pd.DataFra
     return pd.DataFrame(lines, columns=list(PREFERENCE_COLUMNS))
 
 
-def _newest(store: Store, names: Sequence[str], suites: Sequence[str]) -> list[Run]:
+def _shown(project: Project, store: Store, names: Sequence[str], suites: Sequence[str]) -> list[Run]:
+    """The runs that a report would show."""
     kept = store.runs()
     models = names or list(dict.fromkeys(run.model for run in kept))
     asked = suites or list(dict.fromkeys(run.suite for run in kept))
-    return [run for theirs in latest(store, models, asked).values() for run in theirs]
+    return [run for theirs in chosen_runs(project, store, models, asked).runs.values() for run in theirs]
 
 
 def _answers(store: Store, run: Run) -> Iterator[dict[str, Any]]:
