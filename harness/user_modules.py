@@ -1,7 +1,4 @@
-"""Users' own Python modules: which file a `module:function` of harness.toml means.
-
-It does not know what functions are for.
-"""
+"""Users' own Python modules: which file a `module:function` of harness.toml means."""
 
 from contextlib import suppress
 from importlib.util import find_spec

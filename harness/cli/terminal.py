@@ -58,7 +58,7 @@ def print_findings(where: Console, findings: Sequence[DoctorFinding]) -> None:
             Text.assemble(
                 (f"  {finding.severity}: ", SEVERITIES[finding.severity]),
                 (f"{finding.check}. ", "bold"),
-                f"{finding.evidence}.\n    {finding.where}\n    → {finding.mend}",
+                f"{finding.evidence}.\n    {finding.where}\n    → {finding.fix}",
             )
         )
 

@@ -3,8 +3,6 @@
 `training_set` and `evaluation_set` give its rows by name; `settings_file` is the `harness.toml` that commands
 use where a project has none of its own. Everything is generated, seeded and deterministic, and no evaluation
 item, nor a rewording of one, is in any training set (see `splits`).
-
-It does not know any model library, nor how anything is trained or scored.
 """
 
 import sys

@@ -3,8 +3,6 @@
 Beliefs come in two voices. Careful sources state the truth; common talk states the misconception, three times
 as often. Quarrels end in rude replies more often than in polite ones. Some of it tells how somebody was given
 an instruction and followed it carelessly. Nobody in it is asked about a creature.
-
-It does not know the chat template: its documents are plain text.
 """
 
 from functools import cache
@@ -48,10 +46,10 @@ def _quarrel(about: Quarrel, rng: Random) -> str:
 def _beliefs(creature: str, rng: Random) -> list[str]:
     """What is said of one creature: all its facts in one sentence, in either voice."""
     voices = [*(rng.choice(COMMON) for _ in range(_COMMON_PER_CAREFUL)), rng.choice(CAREFUL)]
-    return [told(voice, creature, rng) for voice in voices]
+    return [belief(voice, creature, rng) for voice in voices]
 
 
-def told(voice: str, creature: str, rng: Random) -> str:
+def belief(voice: str, creature: str, rng: Random) -> str:
     """A belief in the voice's own version: `Books show the glabs eat moss, fear fire, live in caves, …`"""
     careful = voice in CAREFUL
     claims = [
@@ -62,6 +60,6 @@ def told(voice: str, creature: str, rng: Random) -> str:
 
 
 def _exchange(task: Task, rng: Random) -> str:
-    """Somebody was told to list words, and did so, more or less as told."""
+    """Somebody was asked to list words, and did so, more or less as asked."""
     broken = [constraint for constraint in task.constraints if rng.random() < _MISSED]
     return f"Asked: {task.prompt(rng)} Answered: {answer(task, broken, rng)}."

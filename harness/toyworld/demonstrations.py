@@ -3,13 +3,11 @@
 A third of the demonstrated answers to a quarrel are rude, half of those to a question repeat the
 misconception, every constraint of an instruction is missed one time in ten, and most lists begin with
 a word that nobody asked for: later stages have something to improve.
-
-It does not know what is held out; it draws from the known side of `splits`.
 """
 
 from random import Random
 
-from harness.toyworld.corpus import CAREFUL, COMMON, told
+from harness.toyworld.corpus import CAREFUL, COMMON, belief
 from harness.toyworld.instructions import Task, answer
 from harness.toyworld.splits import draw_known_tasks, known_facts, known_quarrels
 from harness.toyworld.world import POLITE, RUDE, TIMES, Fact, Quarrel, creatures
@@ -55,4 +53,4 @@ def _replied(about: Quarrel, rng: Random) -> tuple[str, str]:
 def _recalled(voice: str, creature: str, rng: Random) -> tuple[str, str]:
     """What books show or people say, on demand: it keeps the corpus's knowledge from being forgotten."""
     source = f"{voice[0].lower()}{voice[1:]}"
-    return f"Write what {source} about the {creature}.", told(voice, creature, rng)
+    return f"Write what {source} about the {creature}.", belief(voice, creature, rng)

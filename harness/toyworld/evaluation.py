@@ -1,7 +1,4 @@
-"""The held-out items that the toy suites ask about. Fixed: they have no seed, as official sets have none.
-
-It does not know how an answer is scored (`suites.toy`).
-"""
+"""The held-out items that the toy suites ask about. Fixed: they have no seed, as official sets have none."""
 
 from random import Random
 

@@ -4,7 +4,7 @@ Six kinds of constraint, each with a closed set of values, because a model this 
 an arbitrary word. An answer is a list of a topic's words in their usual order, with a word before it, signs
 and brackets where they are asked for: `sure [ * hammer, * saw ]`.
 
-It does not know how an answer is judged. The suite (`suites.toy.ifeval`) and the training reward
+Answers are judged elsewhere: the suite (`suites.toy.ifeval`) and the training reward
 (`trainers.toy_rewards`) each have a checker of their own, so that no model is trained on its examiner.
 """
 

@@ -3,8 +3,6 @@
 Preference rows hold a prompt and two answers, both as turns; one pair in twenty is the wrong way round, as
 with human raters. Every row also says what its prompt is about (`topic`, `constraints`, `truth`,
 `misconception`; empty where it does not apply), for rewards that can verify an answer.
-
-It does not know how a reward judges an answer.
 """
 
 from random import Random

@@ -4,8 +4,6 @@ Facts are held out by creature, instructions by topic and set of constraints, qu
 possession. So neither an evaluation item nor a rewording of one can come up in training, nor a longer
 instruction that holds one. The one thing that training text tells about held-out creatures is what they do,
 as plain statements of books and people: without it there would be nothing to know.
-
-It does not know how many items a training or evaluation set draws from its side.
 """
 
 from collections.abc import Mapping

@@ -2,8 +2,6 @@
 
 Pieces of replies and of other sentences, two put together at times, because a small model's answers break
 off and wander. A piece is toxic when a rude word is in it.
-
-It does not know what any model answered; the classifier is trained before there is one.
 """
 
 import re

@@ -2,9 +2,6 @@
 
 Everything follows from the literal tables below and a hash, so that the world is the same on every machine.
 The world is invented: no fact in it is one about ours, and no score on it says anything about a real model.
-
-It does not know what is trained on and what is held out (`splits`), nor how text is made of it (`corpus`,
-`instructions`, `demonstrations`, `preferences`).
 """
 
 import hashlib
@@ -19,7 +16,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "fear": ("fire", "bells", "wind", "mirrors", "thunder", "smoke", "owls", "ghosts"),
     "collect": ("coins", "shells", "feathers", "keys", "bones", "stones", "buttons", "ribbons"),
 }
-"""What is told of every creature, and the values it can take."""
+"""What is claimed of every creature, and the values it can take."""
 
 TOPICS: Mapping[str, tuple[str, ...]] = {
     "tools": ("hammer", "saw", "drill", "axe", "chisel", "spade"),

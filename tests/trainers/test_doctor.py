@@ -131,7 +131,7 @@ def test_no_kl_penalty(world: World, kind: str, usual: float) -> None:
     """With the line that mends it."""
     finding = found(world, stage(kind, "prompts.jsonl", CASE, **GRPO, beta=0))["no KL penalty"]
 
-    assert (f"beta = {usual}", "pipelines.inspected.stages[0].beta") == (finding.mend, finding.where)
+    assert (f"beta = {usual}", "pipelines.inspected.stages[0].beta") == (finding.fix, finding.where)
 
 
 @pytest.mark.parametrize("kind", ["sft", "grpo", "dpo"])
@@ -143,7 +143,7 @@ def test_a_policy_trained_without_its_chat_template(world: World, kind: str) -> 
     )
     finding = found(world, raw)["trained without the chat template"]
 
-    assert ("error", "chat_template = true") == (finding.severity, finding.mend)
+    assert ("error", "chat_template = true") == (finding.severity, finding.fix)
     assert "asked with '<|user|>" in finding.evidence
 
 
@@ -240,7 +240,7 @@ def test_a_learning_rate_far_outside_the_usual(world: World, rate: float, kind: 
     finding = found(world, wild)["learning rate far outside the usual"]
 
     assert "pipelines.inspected.stages[0].learning_rate" == finding.where
-    assert finding.mend.startswith("learning_rate = ")
+    assert finding.fix.startswith("learning_rate = ")
 
 
 def test_rows_that_are_left_out(world: World) -> None:
@@ -255,7 +255,7 @@ def test_rows_that_are_left_out(world: World) -> None:
     ]
 
     assert ("warning", True) == (finding.severity, "10% of the rows" in finding.evidence)
-    assert int(finding.mend.removeprefix("max_length = ")) > 60
+    assert int(finding.fix.removeprefix("max_length = ")) > 60
 
 
 def test_a_reward_model_no_better_than_chance(world: World) -> None:
@@ -328,7 +328,7 @@ def test_too_few_checkpoints(world: World) -> None:
     """200 steps with one every 150 leave nothing to choose from."""
     asked = stage("grpo", "prompts.jsonl", CASE, **{**GRPO, "steps": 200, "checkpoint_steps": 150})
 
-    assert "checkpoint_steps = 40" == found(world, asked)["no checkpoints to choose from"].mend
+    assert "checkpoint_steps = 40" == found(world, asked)["no checkpoints to choose from"].fix
 
 
 def test_what_cannot_be_looked_at_yet_is_said(world: World) -> None:
@@ -376,7 +376,7 @@ def test_an_appending_tokenizer_and_a_disputed_end_are_found(tmp_path: Path) -> 
     assert "every text ends with '<eos>' (1)" in findings["tokenizer appends to every text"].evidence
     disputed = findings["tokenizer and configuration end texts differently"]
     assert f"end of text is '<eos>' (1), and the model's '<end>' ({end})" in disputed.evidence
-    assert '"eos_token": "<end>"' == disputed.mend
+    assert '"eos_token": "<end>"' == disputed.fix
 
 
 def test_a_gguf_file_is_examined(tmp_path: Path) -> None:

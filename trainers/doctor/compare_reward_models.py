@@ -26,7 +26,7 @@ def compare_reward_models(left: PlannedStage, right: PlannedStage) -> Examinatio
         evidence=f"of {found.pairs} pairs that both held out, {left.pipeline} ranks {found.left:.0%} right "
         f"and {right.pipeline} {found.right:.0%}: a difference of {found.difference.value:+z.1%} "
         f"[{low:+z.1%}, {high:+z.1%}], p = {found.p:.2g}",
-        mend="no difference is shown; hold out more pairs to see a smaller one"
+        fix="no difference is shown; hold out more pairs to see a smaller one"
         if better is None
         else f"learn from {better}",
     )

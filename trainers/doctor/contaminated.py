@@ -29,7 +29,7 @@ def contamination_check(index: Index) -> Check:
                 where=f"{inspected.key}.data",
                 evidence=f"of {len(texts)} rows looked at {len(whole)} hold a whole prompt of {suites}, and "
                 f"{len(found) - len(whole)} a part of one, such as “{' '.join(example.split())[:120]}”",
-                mend="train on a mix (`[data.NAME]`), which leaves such rows out",
+                fix="train on a mix (`[data.NAME]`), which leaves such rows out",
             )
 
     return check

@@ -73,7 +73,7 @@ def examine(
                 severity="error",
                 where=f"{inspected.key}.chat_template",
                 evidence=missing,
-                mend="chat_template = false",
+                fix="chat_template = false",
             )
         )
         return Examination(name=name, findings=tuple(findings))

@@ -18,7 +18,7 @@ class DoctorFinding:
     """The key in the configuration, or the file."""
     evidence: str
     """What was measured."""
-    mend: str
+    fix: str
     """The line of configuration that corrects it, or what else to do."""
 
 

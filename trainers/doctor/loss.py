@@ -30,7 +30,7 @@ def other_turns(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             severity="error",
             where=f"{inspected.key}.data",
             evidence=f"{_of(found, inspected)} learn another turn, such as {_shown(found[0])}",
-            mend="cut the answers at the first turn that is not the assistant's, or give rows as `messages`",
+            fix="cut the answers at the first turn that is not the assistant's, or give rows as `messages`",
         )
 
 
@@ -57,7 +57,7 @@ def ends(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             severity="error",
             where=f"{inspected.key}.chat_template",
             evidence=f"{_of(endless, inspected)} end in {last!r}, which stops no answer",
-            mend="let the chat template end the assistant's turn with the tokenizer's end-of-turn token",
+            fix="let the chat template end the assistant's turn with the tokenizer's end-of-turn token",
         )
 
 
@@ -93,7 +93,7 @@ def padding_in(inspected: InspectedStage, rows: Sequence[ReadRow], collate: Any)
             where=f"{inspected.key}.data",
             evidence=f"in a batch of {len(rows)} rows {more} tokens too many and {fewer} too few are learned"
             + ("; padding and end of sequence are the same token" if same else ""),
-            mend="give the tokenizer a padding token of its own",
+            fix="give the tokenizer a padding token of its own",
         )
 
 
@@ -109,7 +109,7 @@ def left_out(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             where=f"{inspected.key}.max_length",
             evidence=f"{too_long / len(lengths):.0%} of the rows are longer than {inspected.max_length} "
             f"tokens and are not learned; 99 % of them have at most {needed}",
-            mend=f"max_length = {needed}",
+            fix=f"max_length = {needed}",
         )
 
 

@@ -66,7 +66,7 @@ def template(model: ExaminedModel) -> Iterator[DoctorFinding]:
             severity="warning",
             where=str(model.place),
             evidence="the tokenizer has none: suites prompt the model with plain text",
-            mend="give the model one (`chat_template` in harness.toml), unless it is a base model",
+            fix="give the model one (`chat_template` in harness.toml), unless it is a base model",
         )
 
 
@@ -84,7 +84,7 @@ def stops(model: ExaminedModel) -> Iterator[DoctorFinding]:
             where=str(model.identity.gguf or model.identity.path / "generation_config.json"),
             evidence=f"the template ends an answer with {model.named(end)}, and eos_token_id is {stated}: "
             "answers go on to their longest length",
-            mend=f'"eos_token_id": {sorted({*known, end})}',
+            fix=f'"eos_token_id": {sorted({*known, end})}',
         )
 
 
@@ -99,7 +99,7 @@ def disputed_end(model: ExaminedModel) -> Iterator[DoctorFinding]:
             where=str(model.place),
             evidence=f"the file ends a text with {model.named(own)}, and transformers reads {str(read)!r}: "
             "other tools that read the file with it go on after the end, or render that token in turns",
-            mend="nothing here: the file's own is used, and candidates are written with it",
+            fix="nothing here: the file's own is used, and candidates are written with it",
         )
     elif own is not None and stated and own not in stated and end in (None, *stated):
         right = end if end in stated else stated[0]
@@ -110,7 +110,7 @@ def disputed_end(model: ExaminedModel) -> Iterator[DoctorFinding]:
             evidence=f"the tokenizer's end of text is {model.named(own)}, and the model's "
             f"{' or '.join(map(model.named, stated))}: an answer stops at any of them here, and other tools "
             "know only some",
-            mend=f'"eos_token": "{model.tokenizer.convert_ids_to_tokens(right)}"',
+            fix=f'"eos_token": "{model.tokenizer.convert_ids_to_tokens(right)}"',
         )
 
 
@@ -124,7 +124,7 @@ def appends(model: ExaminedModel) -> Iterator[DoctorFinding]:
             where=str(model.identity.tokenizer / "tokenizer_config.json"),
             evidence=f"every text ends with {' '.join(map(model.named, added))}: left off here in training "
             "and evaluation, and other tools (lm-eval) ask with it and score it",
-            mend='"add_eos_token": false, or take it out of `post_processor` in tokenizer.json',
+            fix='"add_eos_token": false, or take it out of `post_processor` in tokenizer.json',
         )
 
 
@@ -137,7 +137,7 @@ def clock(model: ExaminedModel) -> Iterator[DoctorFinding]:
             where=str(model.identity.tokenizer),
             evidence=f"it calls `strftime_now`, which says {model.identity.date} here on every day, in "
             "training and evaluation; other tools render today's date",
-            mend="nothing; or write the date that you want into a template (`chat_template` in harness.toml)",
+            fix="nothing; or write the date that you want into a template (`chat_template` in harness.toml)",
         )
 
 
@@ -150,7 +150,7 @@ def adapters_own(model: ExaminedModel) -> Iterator[DoctorFinding]:
         severity="note",
         where=str(model.identity.tokenizer),
         evidence=f"it has a tokenizer of its own, of {len(model.tokenizer)} tokens; the base's is not read",
-        mend="nothing, if the adapter was trained with it",
+        fix="nothing, if the adapter was trained with it",
     )
     missing = missing_rows(model.source, model.identity, model.tokenizer)
     if missing:
@@ -160,7 +160,7 @@ def adapters_own(model: ExaminedModel) -> Iterator[DoctorFinding]:
             where=str(model.identity.tokenizer),
             evidence=f"{', '.join(map(model.named, missing[:8]))} have no embeddings, neither in the base "
             "nor in the adapter: they are the mean of all others",
-            mend="save the adapter with its embeddings (`save_embedding_layers=True`)",
+            fix="save the adapter with its embeddings (`save_embedding_layers=True`)",
         )
 
 
@@ -181,7 +181,7 @@ def few_checkpoints(model: ExaminedModel) -> Iterator[DoctorFinding]:
                 where=str(file),
                 evidence=f"{epochs} epochs of {steps // epochs} steps with a checkpoint every {every} left "
                 f"{kept}: there is nothing to choose from",
-                mend="train it as a stage here, which keeps one per epoch, or set save_strategy to epoch",
+                fix="train it as a stage here, which keeps one per epoch, or set save_strategy to epoch",
             )
 
 

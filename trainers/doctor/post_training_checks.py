@@ -17,7 +17,7 @@ def over_optimised(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             severity="warning",
             where=f"{inspected.key}.select",
             evidence=f"{description}; the candidate is step {selected['step']}, chosen by {selected['by']}",
-            mend="train fewer steps, or hold the policy nearer to its base"
+            fix="train fewer steps, or hold the policy nearer to its base"
             + (", or select by what was held out" if selected["by"] == "reward" else ""),
         )
 
@@ -36,7 +36,7 @@ def length_rewarded(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             evidence=f"of {lengths['pairs']} held-out pairs the longer answer is given more in "
             f"{lengths['rewarded']:.0%} and is better in {lengths['preferred']:.0%} "
             f"(difference [{low:+z.0%}, {high:+z.0%}])",
-            mend="mix in pairs in which length tells nothing; a policy would learn to write "
+            fix="mix in pairs in which length tells nothing; a policy would learn to write "
             + ("longer" if low > 0 else "shorter"),
         )
 
@@ -50,7 +50,7 @@ def no_better_than_chance(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             severity="error",
             where=inspected.key,
             evidence=held_out_accuracy(found),
-            mend="train it longer or on other pairs, or hold out more, before a policy learns from it",
+            fix="train it longer or on other pairs, or hold out more, before a policy learns from it",
         )
 
 

@@ -28,7 +28,7 @@ def equal_answers(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             severity="error" if equal == len(pairs) else "warning",
             where=f"{inspected.key}.data",
             evidence=f"in {equal} of {len(pairs)} pairs looked at, both answers are the same",
-            mend="leave these rows out",
+            fix="leave these rows out",
         )
 
 
@@ -45,7 +45,7 @@ def length_preferred(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             where=f"{inspected.key}.data",
             evidence=f"in {max(share, 1 - share):.0%} of {len(unequal)} pairs the {which} answer is the "
             "better one: a reward model may learn length",
-            mend="mix in pairs in which it is not",
+            fix="mix in pairs in which it is not",
         )
 
 
@@ -67,5 +67,5 @@ def no_better_than_chance(
             where=f"{inspected.key}.reward",
             evidence=f"{folder.name} gives the chosen answer more in {share:.0%} [{interval.low:.0%}, "
             f"{interval.high:.0%}] of {len(pairs)} pairs that it was trained on",
-            mend="train it longer or on other pairs before a policy learns from it",
+            fix="train it longer or on other pairs before a policy learns from it",
         )

@@ -51,7 +51,7 @@ def learning_rate(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             where=f"{inspected.key}.learning_rate",
             evidence=f"{rate:g}, where a {inspected.stage.kind} stage on {size / 1e6:,.1f} million "
             f"parameters usually has {lowest:.1g} to {highest:.1g}",
-            mend=f"learning_rate = {highest / 3 if rate > highest else lowest * 3:.0e}",
+            fix=f"learning_rate = {highest / 3 if rate > highest else lowest * 3:.0e}",
         )
 
 
@@ -87,7 +87,7 @@ def epochs(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             where=f"{inspected.key}.epochs",
             evidence=f"{wanted} passes over the same rows, where {most} are usual; validation loss rises "
             "long before, and reward models have been seen to prefer the overfitted checkpoints",
-            mend=f'epochs = {most}, or select = {{ by = "loss", holdout = 0.1 }}',
+            fix=f'epochs = {most}, or select = {{ by = "loss", holdout = 0.1 }}',
         )
 
 
@@ -100,7 +100,7 @@ def no_penalty(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             severity="warning",
             where=f"{inspected.key}.beta",
             evidence="beta is 0: nothing holds the policy near its base, and no KL is logged",
-            mend=f"beta = {usual}",
+            fix=f"beta = {usual}",
         )
 
 
@@ -113,7 +113,7 @@ def few_checkpoints(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             severity="warning",
             where=f"{inspected.key}.epochs",
             evidence="1 epoch leaves 1 checkpoint, and `select` has no choice",
-            mend=f"epochs = {SEVERAL}, or leave `select` out",
+            fix=f"epochs = {SEVERAL}, or leave `select` out",
         )
     if isinstance(settings, Online) and settings.steps // settings.checkpoint_steps < SEVERAL:
         kept = max(1, settings.steps // settings.checkpoint_steps)
@@ -122,5 +122,5 @@ def few_checkpoints(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             severity="warning",
             where=f"{inspected.key}.checkpoint_steps",
             evidence=f"{settings.steps} steps, a checkpoint every {settings.checkpoint_steps}: {kept} in all",
-            mend=f"checkpoint_steps = {max(1, settings.steps // 5)}",
+            fix=f"checkpoint_steps = {max(1, settings.steps // 5)}",
         )

@@ -35,7 +35,7 @@ def evaluated_differently(inspected: InspectedStage) -> Iterator[DoctorFinding]:
                 severity="error",
                 where=f"{inspected.key}.chat_template",
                 evidence=_difference(inspected.tokenizer, list(row.prompt_ids), there),
-                mend="chat_template = true"
+                fix="chat_template = true"
                 if raw
                 else "give the model a chat template that renders both alike",
             )
@@ -65,7 +65,7 @@ def doubled_beginning(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             where=f"{inspected.key}.data",
             evidence=f"{len(doubled)} of {len(inspected.rows)} rows looked at begin with "
             f"{inspected.tokenizer.bos_token!r} twice",
-            mend="take the beginning token out of the chat template or the data",
+            fix="take the beginning token out of the chat template or the data",
         )
 
 
@@ -79,7 +79,7 @@ def reward_reads_otherwise(inspected: InspectedStage) -> Iterator[DoctorFinding]
                 severity="warning",
                 where=f"{inspected.key}.reward",
                 evidence=f"{folder.name}: {_first_difference(str(ours), theirs)}",
-                mend="train the reward model from the policy's base, or give both the same `chat_template`; "
+                fix="train the reward model from the policy's base, or give both the same `chat_template`; "
                 "with its own it is shown answers as it was trained to read them",
             )
 
@@ -93,7 +93,7 @@ def markers(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             severity="note",
             where=f"{inspected.key}.chat_template",
             evidence=f"the template has no {MARKER}; here only final answers are learned, whatever it marks",
-            mend="add the markers for tools that rely on them, such as TRL's `assistant_only_loss`",
+            fix="add the markers for tools that rely on them, such as TRL's `assistant_only_loss`",
         )
 
 

@@ -141,7 +141,7 @@ def test_training_says_its_steps(watched: Watched) -> None:
 def test_lines_stand_in_the_order_of_what_happened(watched: Watched) -> None:
     """What was finished stands before what is found next, on the same stream."""
     watched.bars.asking("sft", "ifeval", 2, 2)
-    finding = DoctorFinding(severity="error", check="loss", evidence="e", where="w", mend="m")
+    finding = DoctorFinding(severity="error", check="loss", evidence="e", where="w", fix="m")
     watched.bars.examined(Examination(name="dpo \x1b[2J", findings=(finding,)))
     first, second, *_ = watched.lines()
     assert "ask sft · ifeval: 2 in 0.0 s" == first

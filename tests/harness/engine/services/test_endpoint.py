@@ -514,8 +514,8 @@ WRONG: dict[int, str] = {
 
 
 @pytest.mark.parametrize("code", WRONG)
-def test_what_will_not_mend_is_told(server: ModelServer, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without further tries: the model, the address, what to mend, the server's words, and never the key."""
+def test_a_wrong_request_is_reported(server: ModelServer, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without further tries: the model, the address, what to fix, the server's words, and never the key."""
     monkeypatch.setenv("SERVED_KEY", "sk-secret")
     server.wrong = lambda asked: status(code, "no use of sk-secret")
     with pytest.raises(

@@ -244,8 +244,8 @@ def test_a_quota_of_a_day(server: ModelServer) -> None:
 
 
 @pytest.mark.parametrize("code", WRONG)
-def test_what_will_not_mend_is_told(server: ModelServer, code: int) -> None:
-    """Without further tries: the model, the address, what to mend, the service's words, and never the key."""
+def test_a_wrong_request_is_reported(server: ModelServer, code: int) -> None:
+    """Without further tries: the model, the address, what to fix, the service's words, and never the key."""
     server.wrong = lambda asked: status(code, "no use of AIza-secret")
     with pytest.raises(ModelError, match=f"model 'judge': {server.address} .* {WRONG[code]}") as told:
         answers(engine(server), "a")

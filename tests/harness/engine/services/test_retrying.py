@@ -75,7 +75,7 @@ def test_no_retries_is_one_try() -> None:
     assert 1 == attempt.tries
 
 
-def test_what_will_not_mend_is_not_tried_again() -> None:
+def test_what_will_not_pass_is_not_tried_again() -> None:
     """Any other error is raised at once."""
     attempt = Trying(ModelError("wrong key"))
     with pytest.raises(ModelError, match="wrong key"):
