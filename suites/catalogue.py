@@ -38,8 +38,8 @@ from suites.settings import (
     LightevalSettings,
     LmEvalSettings,
     RealToxicityPromptsSettings,
+    SuiteContext,
     SuiteSettings,
-    Surroundings,
     TruthfulQAGenSettings,
     no_judge,
 )
@@ -57,7 +57,7 @@ class Entry:
 
     settings: type[BaseModel]
     """The schema of its settings."""
-    open: Callable[[Any, Surroundings], Suite]
+    open: Callable[[Any, SuiteContext], Suite]
     """Makes the suite from an instance of `settings`."""
 
 
@@ -67,7 +67,7 @@ class Family:
 
     settings: type[BaseModel]
     """The schema of its suites' settings."""
-    open: Callable[[str, Any, Surroundings], Suite]
+    open: Callable[[str, Any, SuiteContext], Suite]
     """Makes the suite from a task's name and an instance of `settings`."""
 
 
@@ -160,16 +160,16 @@ def open_suite(
     folder, and `own` are the names of its own suites. A `SUITE:LABEL` is the suite under that name. Raises
     UnknownName. Data are read when they are first needed, not here.
     """
-    surroundings = Surroundings(data_root=data_root, resolve=resolve, judge=judge, root=root)
+    context = SuiteContext(data_root=data_root, resolve=resolve, judge=judge, root=root)
     prefix, _, task = name.partition(":")
     family = FAMILIES.get(prefix) if task else None
     if family is not None:
-        return family.open(task, family.settings.model_validate(settings), surroundings)
+        return family.open(task, family.settings.model_validate(settings), context)
     of = labelled(name, known_suites())
     if name in own and of is None and name not in known_suites():
-        return open_custom(name, OWN.model_validate(settings), surroundings)
+        return open_custom(name, OWN.model_validate(settings), context)
     entry = known_suites().get(of or name)
     if entry is None:
         raise UnknownName("suite", name, [*suite_settings(), *own])
-    suite = entry.open(entry.settings.model_validate(settings), surroundings)
+    suite = entry.open(entry.settings.model_validate(settings), context)
     return Labelled(suite, name) if of else suite

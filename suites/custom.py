@@ -23,18 +23,18 @@ from harness.turns import turns_or_text
 from suites.custom_rows import CustomRow, CustomSettings, read_rows
 from suites.row_suite import SampleSuite
 from suites.rules import CHOICE, TEXTUAL, FunctionRule, TextRule, load_function
-from suites.settings import Surroundings, template_applied
+from suites.settings import SuiteContext, template_applied
 
 PATIENCE = 1.0
 """Processor seconds that a rule may take on one answer: a regular expression can take years."""
 
 
-def open_custom(name: str, given: CustomSettings, surroundings: Surroundings) -> Suite:
+def open_custom(name: str, given: CustomSettings, context: SuiteContext) -> Suite:
     """The suite of this section. Raises UsageError for a rule that cannot be loaded."""
     if given.rule == CHOICE:
         return ChoiceSuite(name, given)
     if given.rule not in TEXTUAL:
-        return GeneratedSuite(name, given, load_function(given.rule, surroundings.root))
+        return GeneratedSuite(name, given, load_function(given.rule, context.root))
     rule = TextRule(
         name=given.rule,
         extract=given.extract,

@@ -32,7 +32,7 @@ from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampl
 from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.row_suite import DataRow, RowSuite, checked
-from suites.settings import DeepEvalSettings, Surroundings, template_applied
+from suites.settings import DeepEvalSettings, SuiteContext, template_applied
 from suites.yes_no_judge import SPEAKERS, YesNoJudge
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class DeepEvalSuite(RowSuite[PromptRow]):
 
     criterion_name: str
     given: DeepEvalSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="score", kind="number", headline=True, splits=("category",)),
@@ -178,12 +178,12 @@ class DeepEvalSuite(RowSuite[PromptRow]):
     def _file(self) -> Path:
         if self.given.data is not None:
             return self.given.data
-        if self.surroundings.data_root is None:
+        if self.context.data_root is None:
             raise UsageError(
                 f"{self.name}: there are no prompts; set `data` to a JSONL file of them, or HARNESS_DATA to "
                 f"the folder of official data, which holds {self.given.prompts}"
             )
-        return self.surroundings.data_root / self.given.prompts
+        return self.context.data_root / self.given.prompts
 
     def _check(self) -> None:
         need("deepeval")
@@ -202,7 +202,7 @@ class DeepEvalSuite(RowSuite[PromptRow]):
                 f'{self.name}: needs a model that judges; set `judge` in [suites."{self.name}"] to a '
                 "registered one"
             )
-        return YesNoJudge(name=self.given.judge, surroundings=self.surroundings)
+        return YesNoJudge(name=self.given.judge, context=self.context)
 
     @property
     def _sampling(self) -> Sampling:

@@ -22,7 +22,7 @@ from harness.protocols import Engine
 from harness.records.answers import Metric, Row
 from suites.lm_eval_group import TasksTogether, group_metrics, opened, versions_of
 from suites.lm_eval_task import LmEvalSuite
-from suites.settings import GeneralSettings, LmEvalSettings, Surroundings
+from suites.settings import GeneralSettings, LmEvalSettings, SuiteContext
 
 if TYPE_CHECKING:
     from harness.adaptors.lm_eval.definitions import TaskGroup
@@ -52,7 +52,7 @@ class General(TasksTogether):
     """The suite `general`."""
 
     given: GeneralSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "general"
 
@@ -117,7 +117,7 @@ class General(TasksTogether):
         members = [
             (self._groups[name].tasks if name in self._groups else (name,)) for name in self.given.tasks
         ]
-        return opened(self.name, [task for tasks in members for task in tasks], given, self.surroundings)
+        return opened(self.name, [task for tasks in members for task in tasks], given, self.context)
 
 
 def _group(name: str) -> "TaskGroup | None":

@@ -34,7 +34,7 @@ from suites.ifeval_instructions import Instructions, InstructionVerdicts, verdic
 from suites.lm_eval_task import official_task
 from suites.official import OfficialDataset, official_rows
 from suites.row_suite import SampleSuite
-from suites.settings import IFEvalSettings, Surroundings, template_applied
+from suites.settings import IFEvalSettings, SuiteContext, template_applied
 
 ORIGIN = OfficialDataset(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None, split="train")
 TASK, TASK_VERSION = "ifeval", "4.0"
@@ -54,7 +54,7 @@ class IFEval(SampleSuite[Instructions]):
     """The suite `ifeval`."""
 
     given: IFEvalSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "ifeval"
     version: ClassVar[str] = f"3 (lm-eval {TASK} {TASK_VERSION})"
@@ -73,7 +73,7 @@ class IFEval(SampleSuite[Instructions]):
     @cached_property
     def items(self) -> tuple[Instructions, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
-        return official_rows(ORIGIN, Instructions, self.given, self.surroundings)
+        return official_rows(ORIGIN, Instructions, self.given, self.context)
 
     @property
     def sampling(self) -> Sampling:
@@ -93,8 +93,8 @@ class IFEval(SampleSuite[Instructions]):
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
         from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
-        source = ORIGIN.source(self.given, self.surroundings)
-        checkers = Checkers(self.items, source, self.surroundings.data_root, max_tokens=self.given.max_tokens)
+        source = ORIGIN.source(self.given, self.context)
+        checkers = Checkers(self.items, source, self.context.data_root, max_tokens=self.given.max_tokens)
         applied = template_applied(self.given.chat_template, engine.info.chat_template)
         for (answered,) in ask([checkers.task], engine, chat_template=applied, seed=self.sampling.seed):
             yield self._row(answered)

@@ -18,7 +18,7 @@ from harness.protocols import Engine
 from harness.records.answers import Row
 from harness.records.models import Json
 from suites.framework_task import DocumentSuite, uniform_rows
-from suites.settings import LightevalSettings, Surroundings, template_applied
+from suites.settings import LightevalSettings, SuiteContext, template_applied
 
 if TYPE_CHECKING:
     from harness.adaptors.lighteval.tasks import LightevalTask
@@ -30,7 +30,7 @@ class LightevalSuite(DocumentSuite):
 
     task_name: str
     given: LightevalSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     @property
     def name(self) -> str:

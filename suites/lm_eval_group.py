@@ -22,7 +22,7 @@ from harness.records.models import Json
 from suites.labelled import Renamed
 from suites.lm_eval_task import LmEvalSuite
 from suites.row_suite import hash_rows
-from suites.settings import LmEvalSettings, Surroundings
+from suites.settings import LmEvalSettings, SuiteContext
 
 if TYPE_CHECKING:
     from harness.adaptors.lm_eval.definitions import TaskGroup
@@ -88,7 +88,7 @@ def versions_of(tasks: Sequence[LmEvalSuite]) -> str:
 
 
 def opened(
-    suite: str, names: Sequence[str], given: LmEvalSettings, surroundings: Surroundings
+    suite: str, names: Sequence[str], given: LmEvalSettings, context: SuiteContext
 ) -> list[LmEvalSuite]:
     """The tasks of these names with the same settings. `data` may name a file for each of them.
 
@@ -100,7 +100,7 @@ def opened(
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise UsageError(f"{suite}: {', '.join(twice)} would be asked twice; name each task once")
-    return [LmEvalSuite(name, given, surroundings) for name in names]
+    return [LmEvalSuite(name, given, context) for name in names]
 
 
 def _shared(values: Mapping[str, Json]) -> Json:
@@ -115,7 +115,7 @@ class LmEvalGroup(TasksTogether):
 
     group: "TaskGroup"
     given: LmEvalSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     @property
     def name(self) -> str:
@@ -150,7 +150,7 @@ class LmEvalGroup(TasksTogether):
                 f"{self.name} is a group: give a file for each task, "
                 f'[suites."{self.name}".data] {self.group.tasks[0]} = "file.jsonl"'
             )
-        return opened(self.name, self.group.tasks, self.given, self.surroundings)
+        return opened(self.name, self.group.tasks, self.given, self.context)
 
 
 def group_metrics(suite: str, group: "TaskGroup", tasks: Sequence[LmEvalSuite]) -> tuple[Metric, ...]:
@@ -189,7 +189,7 @@ class LmEvalNamed(Renamed):
 
     task_name: str
     given: LmEvalSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     @property
     def name(self) -> str:
@@ -204,5 +204,5 @@ class LmEvalNamed(Renamed):
 
         group = task_group(self.task_name)
         if group is not None:
-            return LmEvalGroup(group, self.given, self.surroundings)
-        return LmEvalSuite(self.task_name, self.given, self.surroundings)
+            return LmEvalGroup(group, self.given, self.context)
+        return LmEvalSuite(self.task_name, self.given, self.context)

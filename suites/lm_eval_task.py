@@ -18,7 +18,7 @@ from harness.protocols import Engine
 from harness.records.answers import Row
 from harness.records.models import Json
 from suites.framework_task import DocumentSuite, uniform_rows
-from suites.settings import LmEvalSettings, Surroundings, template_applied
+from suites.settings import LmEvalSettings, SuiteContext, template_applied
 
 if TYPE_CHECKING:
     from harness.adaptors.lm_eval.tasks import ConfiguredTask, LmEvalTask
@@ -46,7 +46,7 @@ class LmEvalSuite(DocumentSuite):
 
     task_name: str
     given: LmEvalSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     @property
     def name(self) -> str:

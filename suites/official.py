@@ -13,7 +13,7 @@ from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
 from harness.files import json_lines
 from suites.row_suite import RowT, checked
-from suites.settings import SuiteSettings, Surroundings
+from suites.settings import SuiteContext, SuiteSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,19 +26,19 @@ class OfficialDataset:
     config: str | None
     split: str
 
-    def source(self, settings: SuiteSettings, surroundings: Surroundings) -> str:
+    def source(self, settings: SuiteSettings, context: SuiteContext) -> str:
         """What errors call the rows."""
-        return str(self.place(settings, surroundings) or self.hub)
+        return str(self.place(settings, context) or self.hub)
 
-    def place(self, settings: SuiteSettings, surroundings: Surroundings) -> Path | None:
+    def place(self, settings: SuiteSettings, context: SuiteContext) -> Path | None:
         """The file to read; None: the hub."""
         if settings.data is not None:
             return settings.data
-        return None if surroundings.data_root is None else surroundings.data_root / self.file
+        return None if context.data_root is None else context.data_root / self.file
 
-    def check(self, settings: SuiteSettings, surroundings: Surroundings) -> None:
+    def check(self, settings: SuiteSettings, context: SuiteContext) -> None:
         """Raise DataError where a folder of official data is given and lacks this file."""
-        file = self.place(settings, surroundings)
+        file = self.place(settings, context)
         if settings.data is None and file is not None and not file.is_file():
             raise DataError(
                 str(file),
@@ -52,7 +52,7 @@ def official_rows(
     origin: OfficialDataset,
     schema: type[RowT],
     settings: SuiteSettings,
-    surroundings: Surroundings,
+    context: SuiteContext,
     *,
     from_hub: Callable[[Sequence[RowT]], Sequence[RowT]] = tuple,
 ) -> tuple[RowT, ...]:
@@ -62,8 +62,8 @@ def official_rows(
     for a missing or empty file and for a row that is malformed, lacks a field, or repeats an earlier one's
     id; DownloadNeeded where the hub is needed and cannot be reached.
     """
-    origin.check(settings, surroundings)
-    file, source = origin.place(settings, surroundings), origin.source(settings, surroundings)
+    origin.check(settings, context)
+    file, source = origin.place(settings, context), origin.source(settings, context)
     if file is None:
         instead = f"set HARNESS_DATA to a folder that holds {origin.file}, or `data` to such a file"
         hub = hub_rows(origin.hub, origin.config, split=origin.split, instead=instead)

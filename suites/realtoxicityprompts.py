@@ -39,7 +39,7 @@ from suites.continuations import ContinuationScorer, continuation_rows, continua
 from suites.imported_scores import ImportedScores
 from suites.official import OfficialDataset, official_rows
 from suites.row_suite import DataRow, SampleSuite
-from suites.settings import RealToxicityPromptsSettings, Surroundings
+from suites.settings import RealToxicityPromptsSettings, SuiteContext
 from suites.toxicity import ToxicityClassifier
 
 HUB = "allenai/real-toxicity-prompts"
@@ -113,7 +113,7 @@ class RealToxicityPrompts(SampleSuite[Excerpt]):
     """The suite `realtoxicityprompts`."""
 
     given: RealToxicityPromptsSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "realtoxicityprompts"
     version: ClassVar[str] = "3"
@@ -122,15 +122,15 @@ class RealToxicityPrompts(SampleSuite[Excerpt]):
     def items(self) -> tuple[Excerpt, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
         if self.given.subset == "challenging":
-            return official_rows(CHALLENGING, Excerpt, self.given, self.surroundings, from_hub=challenging)
-        return official_rows(RANDOM, Excerpt, self.given, self.surroundings, from_hub=drawn)
+            return official_rows(CHALLENGING, Excerpt, self.given, self.context, from_hub=challenging)
+        return official_rows(RANDOM, Excerpt, self.given, self.context, from_hub=drawn)
 
     @cached_property
     def scorer(self) -> ContinuationScorer:
         """The judge of continuations. Raises UnknownName or ModelError."""
         if self.given.scores is not None:
             return ImportedScores(self.given.scores)
-        return ToxicityClassifier.find(self.given.classifier, self.surroundings.resolve)
+        return ToxicityClassifier.find(self.given.classifier, self.context.resolve)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

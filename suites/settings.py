@@ -1,7 +1,7 @@
 """What a user may set per suite: the schema of `[suites.NAME]` in harness.toml.
 
 A suite's settings model is listed beside the suite in `suites.catalogue`. Where the data root is and what a
-pipeline's name stands for comes in `Surroundings`, when a suite is opened.
+pipeline's name stands for comes in `SuiteContext`, when a suite is opened.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,8 +21,8 @@ def no_judge(name: str) -> Engine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """Where a suite is opened."""
+class SuiteContext:
+    """What a suite is opened with."""
 
     data_root: Path | None = None
     """The folder of official data (`HARNESS_DATA`); None: official data come from their hub."""

@@ -35,7 +35,7 @@ from suites.framework_task import scores_of
 from suites.lm_eval_task import official_task
 from suites.official import OfficialDataset, official_rows
 from suites.row_suite import DataRow, SampleSuite
-from suites.settings import SuiteSettings, Surroundings, template_applied
+from suites.settings import SuiteContext, SuiteSettings, template_applied
 from suites.truthfulqa_categories import kinds
 
 ORIGIN = OfficialDataset(
@@ -120,7 +120,7 @@ class TruthfulQA(SampleSuite[MultipleChoiceQuestion]):
     """The suite `truthfulqa`."""
 
     given: SuiteSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "truthfulqa"
     version: ClassVar[str] = "2 (lm-eval truthfulqa_mc1 2.0, truthfulqa_mc2 3.0)"
@@ -132,11 +132,11 @@ class TruthfulQA(SampleSuite[MultipleChoiceQuestion]):
     @cached_property
     def items(self) -> tuple[MultipleChoiceQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
-        return official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.surroundings)
+        return official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.context)
 
     @cached_property
     def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
-        return kinds(self.given, self.surroundings)
+        return kinds(self.given, self.context)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """The preamble is part of lm-eval's prompt, so a chat template puts it into the one user turn."""
@@ -152,7 +152,7 @@ class TruthfulQA(SampleSuite[MultipleChoiceQuestion]):
         from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
         documents = [question.model_dump() for question in self.items]
-        source = ORIGIN.source(self.given, self.surroundings)
+        source = ORIGIN.source(self.given, self.context)
         tasks = [official_task(name, version, documents, source) for name, version in TASKS.items()]
         applied = template_applied(self.given.chat_template, engine.info.chat_template, scored=True)
         for mc1, mc2 in ask(tasks, engine, chat_template=applied):

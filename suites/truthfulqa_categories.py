@@ -11,7 +11,7 @@ from harness.errors import DownloadNeeded
 from harness.records.models import Json
 from suites.official import OfficialDataset, official_rows
 from suites.row_suite import DataRow
-from suites.settings import SuiteSettings, Surroundings
+from suites.settings import SuiteContext, SuiteSettings
 
 GENERATION = OfficialDataset(
     file="truthfulqa/generation.jsonl", hub="truthfulqa/truthful_qa", config="generation", split="validation"
@@ -31,7 +31,7 @@ class Kind(DataRow):
         return self.question.strip()
 
 
-def kinds(given: SuiteSettings, surroundings: Surroundings) -> Mapping[str, Mapping[str, Json]]:
+def kinds(given: SuiteSettings, context: SuiteContext) -> Mapping[str, Mapping[str, Json]]:
     """`category` and `type` of each official question, by the question without blanks around it.
 
     Empty where the folder of official data has no such file, where the questions are a user's own and there
@@ -39,12 +39,12 @@ def kinds(given: SuiteSettings, surroundings: Surroundings) -> Mapping[str, Mapp
     a row that cannot be used.
     """
     official = SuiteSettings()
-    file = GENERATION.place(official, surroundings)
+    file = GENERATION.place(official, context)
     nowhere = given.data is not None if file is None else not file.is_file()
     if nowhere:
         return {}
     try:
-        rows = official_rows(GENERATION, Kind, official, surroundings)
+        rows = official_rows(GENERATION, Kind, official, context)
     except DownloadNeeded:
         return {}
     return {row.id: {"category": row.category, "type": row.type} for row in rows}

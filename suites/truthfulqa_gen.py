@@ -43,7 +43,7 @@ from harness.turns import turns_or_text
 from suites.lm_eval_task import official_task
 from suites.official import official_rows
 from suites.row_suite import DataRow, SampleSuite
-from suites.settings import Surroundings, TruthfulQAGenSettings, template_applied
+from suites.settings import SuiteContext, TruthfulQAGenSettings, template_applied
 from suites.truthfulqa_categories import GENERATION
 from suites.truthfulqa_gen_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
 from suites.truthfulqa_judge_prompts import FORMS
@@ -116,7 +116,7 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
     """The suite `truthfulqa-gen`."""
 
     given: TruthfulQAGenSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "truthfulqa-gen"
     version: ClassVar[str] = f"2 (lm-eval {TASK} {TASK_VERSION})"
@@ -129,7 +129,7 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
     @cached_property
     def items(self) -> tuple[OpenQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
-        return official_rows(GENERATION, OpenQuestion, self.given, self.surroundings)
+        return official_rows(GENERATION, OpenQuestion, self.given, self.context)
 
     @property
     def sampling(self) -> Sampling:
@@ -163,7 +163,7 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
 
     def _prompts(self) -> Sequence[str]:
         documents = [question.content for question in self.items]
-        source = GENERATION.source(self.given, self.surroundings)
+        source = GENERATION.source(self.given, self.context)
         task = official_task(TASK, TASK_VERSION, documents, source)
         return [f"{task.question(index)}\nA:" for index in range(len(documents))]
 
@@ -173,7 +173,7 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
         if self.given.judge is None:
             return None
         names = (self.given.judge, self.given.info_judge or self.given.judge)
-        truth, info = (YesNoJudge(name=name, surroundings=self.surroundings) for name in names)
+        truth, info = (YesNoJudge(name=name, context=self.context) for name in names)
         return truth, info
 
     def _scorer(self) -> Mapping[str, Json]:

@@ -30,7 +30,7 @@ from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.official import official_rows
 from suites.row_suite import SampleSuite
-from suites.settings import LetteredSettings, Surroundings, template_applied
+from suites.settings import LetteredSettings, SuiteContext, template_applied
 from suites.truthfulqa import ORIGIN, MultipleChoiceQuestion
 from suites.truthfulqa_categories import kinds
 
@@ -46,7 +46,7 @@ class TruthfulQALettered(SampleSuite[MultipleChoiceQuestion]):
     """The suite `truthfulqa-lettered`."""
 
     given: LetteredSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "truthfulqa-lettered"
     version: ClassVar[str] = "2"
@@ -63,10 +63,10 @@ class TruthfulQALettered(SampleSuite[MultipleChoiceQuestion]):
     @cached_property
     def items(self) -> tuple[MultipleChoiceQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
-        questions = official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.surroundings)
+        questions = official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.context)
         for number, question in enumerate(questions, start=1):
             if len(question.mc1_targets.choices) > len(ascii_uppercase):
-                source = ORIGIN.source(self.given, self.surroundings)
+                source = ORIGIN.source(self.given, self.context)
                 raise DataError(source, number, "has more choices than there are letters")
         return questions
 
@@ -109,7 +109,7 @@ class TruthfulQALettered(SampleSuite[MultipleChoiceQuestion]):
 
     @cached_property
     def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
-        return kinds(self.given, self.surroundings)
+        return kinds(self.given, self.context)
 
 
 def shuffled_choices(question: MultipleChoiceQuestion, seed: int) -> list[str]:

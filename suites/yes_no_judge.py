@@ -17,7 +17,7 @@ from harness.records.answers import Prompt, Response, Sampling, Score
 from harness.records.models import Json
 from harness.replies import verdict_in
 from harness.turns import turns_or_text
-from suites.settings import Surroundings
+from suites.settings import SuiteContext
 
 SPEAKERS = "speakers"
 """The sample's tag that says who gave each of a row's responses, in their order; reports label them by it."""
@@ -31,15 +31,15 @@ class YesNoJudge:
     """The judge of a suite, by its name."""
 
     name: str
-    surroundings: Surroundings
+    context: SuiteContext
 
     def identity(self) -> Mapping[str, Json]:
         """What its judgements depend on, for a run's settings. Cheap: loads nothing."""
-        return {"model": self.name, "fingerprint": self.surroundings.judge(self.name).info.fingerprint}
+        return {"model": self.name, "fingerprint": self.context.judge(self.name).info.fingerprint}
 
     def check_continues_text(self) -> None:
         """Raise UsageError where a service takes turns only, so that no bare text can be continued."""
-        if self.surroundings.judge(self.name).info.chat_template == SERVED_TEMPLATE:
+        if self.context.judge(self.name).info.chat_template == SERVED_TEMPLATE:
             raise UsageError(
                 f'judge {self.name!r}: `judge_form = "official"` asks it to continue a bare text, and its '
                 'service takes turns only; set `judge_form = "instruct"`, or `api = "completions"` for a '
@@ -49,7 +49,7 @@ class YesNoJudge:
     @contextmanager
     def opened(self) -> Iterator[Engine]:
         """Its engine, which loads the model at the first new question and releases it at the end."""
-        with closing(self.surroundings.judge(self.name)) as engine:
+        with closing(self.context.judge(self.name)) as engine:
             yield engine
 
     def replies(self, texts: Sequence[str], sampling: Sampling, *, as_turns: bool) -> list[Response]:

@@ -21,7 +21,7 @@ from harness.toyworld.instructions import BRACKETS, COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import TOPICS
 from harness.turns import turns_or_text
 from suites.row_suite import SampleSuite
-from suites.settings import SuiteSettings, Surroundings, template_applied
+from suites.settings import SuiteContext, SuiteSettings, template_applied
 from suites.toy.rows import ToyRow, toy_rows
 
 
@@ -68,7 +68,7 @@ class ToyIFEval(SampleSuite[ToyInstruction]):
     """The suite `toy-ifeval`."""
 
     given: ToyIFEvalSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "toy-ifeval"
     version: ClassVar[str] = "2"

@@ -12,7 +12,7 @@ from harness.records.answers import Metric, Row, Sample
 from harness.records.models import Json
 from suites.continuations import continuation_rows, continuation_settings, metrics
 from suites.row_suite import SampleSuite
-from suites.settings import Surroundings, ToxicitySettings
+from suites.settings import SuiteContext, ToxicitySettings
 from suites.toxicity import ToxicityClassifier
 from suites.toy.rows import ToyRow, toy_rows
 
@@ -40,7 +40,7 @@ class ToyToxicity(SampleSuite[ToyQuarrel]):
     """The suite `toy-toxicity`."""
 
     given: ToyToxicitySettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "toy-toxicity"
     version: ClassVar[str] = "3"
@@ -53,7 +53,7 @@ class ToyToxicity(SampleSuite[ToyQuarrel]):
     @cached_property
     def scorer(self) -> ToxicityClassifier:
         """The classifier of replies. Raises UnknownName or ModelError."""
-        return ToxicityClassifier.find(self.given.classifier, self.surroundings.resolve)
+        return ToxicityClassifier.find(self.given.classifier, self.context.resolve)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

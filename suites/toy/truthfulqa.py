@@ -12,7 +12,7 @@ from harness.protocols import Engine
 from harness.records.answers import Message, Metric, Row, Sample, Score
 from harness.records.models import Json
 from suites.row_suite import SampleSuite
-from suites.settings import SuiteSettings, Surroundings, template_applied
+from suites.settings import SuiteContext, SuiteSettings, template_applied
 from suites.toy.rows import ToyRow, toy_rows
 from suites.truthfulqa import Choices, true_share
 
@@ -67,7 +67,7 @@ class ToyTruthfulQA(SampleSuite[ToyQuestion]):
     """The suite `toy-truthfulqa`."""
 
     given: ToyTruthfulQASettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "toy-truthfulqa"
     version: ClassVar[str] = "2"

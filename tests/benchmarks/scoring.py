@@ -62,7 +62,7 @@ from harness.engine.local.tokens import Tokens
 from harness.engine.opening import open_engine
 from harness.engine.scripted import ScriptedEngine
 from harness.records.models import Local, Model
-from suites.settings import SuiteSettings, Surroundings
+from suites.settings import SuiteContext, SuiteSettings
 from suites.truthfulqa import TruthfulQA
 from tests.benchmarks.clock import clocked, replaced
 
@@ -192,7 +192,7 @@ def _arguments() -> argparse.Namespace:
 
 def _suite(questions: int) -> TruthfulQA:
     root = Path(os.environ["HARNESS_DATA"])
-    return TruthfulQA(SuiteSettings(limit=questions), Surroundings(data_root=root, resolve=lambda name: None))
+    return TruthfulQA(SuiteSettings(limit=questions), SuiteContext(data_root=root, resolve=lambda name: None))
 
 
 def _pairs(questions: int) -> list[Pair]:

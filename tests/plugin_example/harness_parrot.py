@@ -14,7 +14,7 @@ from harness.protocols import Engine
 from harness.records.answers import Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.records.models import Json
 from suites.catalogue import Entry
-from suites.settings import SuiteSettings, Surroundings, template_applied
+from suites.settings import SuiteContext, SuiteSettings, template_applied
 
 WORDS = ("Paris", "hammer", "seven", "quick", "lazy")
 
@@ -30,7 +30,7 @@ class Parrot:
     """Does the answer hold the word that the prompt asks to repeat?"""
 
     given: ParrotSettings
-    surroundings: Surroundings
+    context: SuiteContext
 
     name: ClassVar[str] = "parrot"
     version: ClassVar[str] = "1"

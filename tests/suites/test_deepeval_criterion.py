@@ -13,7 +13,7 @@ if find_spec("deepeval") is None:
 from harness.errors import DataError, UsageError
 from harness.records.answers import Message, Prompt, Response, Row
 from suites.deepeval_criterion import DeepEvalSuite
-from suites.settings import DeepEvalSettings, Surroundings
+from suites.settings import DeepEvalSettings, SuiteContext
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
 
@@ -48,7 +48,7 @@ def suite_over(
     """The suite over these rows; steps are given, so that each answer is judged by one reply."""
     settings = {"judge": "judge", "evaluation_steps": ["Is it helpful?"], **settings}
     given = DeepEvalSettings(data=write_rows(folder / "rows.jsonl", rows), **settings)
-    return DeepEvalSuite("helpfulness", given, Surroundings(judge={"judge": judge}.__getitem__))
+    return DeepEvalSuite("helpfulness", given, SuiteContext(judge={"judge": judge}.__getitem__))
 
 
 def scores_of(row: Row) -> dict[str, float | None]:
@@ -209,7 +209,7 @@ def test_official_data(official_data: Path, prompts: str, size: int) -> None:
     """MT-Bench's questions and the user-oriented instructions are read whole, and every score is in range."""
     judge = judge_with(7)
     given = DeepEvalSettings(judge="judge", evaluation_steps=("Is it helpful?",), prompts=prompts)
-    surroundings = Surroundings(data_root=official_data, judge={"judge": judge}.__getitem__)
-    rows = list(DeepEvalSuite("helpfulness", given, surroundings).rows(candidate()))
+    context = SuiteContext(data_root=official_data, judge={"judge": judge}.__getitem__)
+    rows = list(DeepEvalSuite("helpfulness", given, context).rows(candidate()))
     assert size == len(rows)
     assert {0.7} == {scores_of(row)["score"] for row in rows}

@@ -10,7 +10,7 @@ import pytest
 from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
 from harness.records.answers import Likelihood, Metric, Row
 from suites.general import MEASURED_BY, General
-from suites.settings import GeneralSettings, Surroundings
+from suites.settings import GeneralSettings, SuiteContext
 from tests.suites.general_rows import GENERAL
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine
@@ -35,7 +35,7 @@ def files(folder: Path, rows: dict[str, list[dict[str, Any]]]) -> dict[str, Path
 
 def suite_of(folder: Path, **settings: Any) -> General:
     """The suite over small rows of its five tasks."""
-    return General(GeneralSettings(data=files(folder, GENERAL), **settings), Surroundings())
+    return General(GeneralSettings(data=files(folder, GENERAL), **settings), SuiteContext())
 
 
 def asked(suite: General, engine: FunctionEngine) -> list[Row]:
@@ -56,7 +56,7 @@ def test_one_metric_per_task(tmp_path: Path) -> None:
 
 def test_what_is_known_needs_no_data() -> None:
     """Metrics of the five tasks are known without lm-eval, and are those that it gives."""
-    assert list(MEASURED_BY) == [metric.name for metric in General(GeneralSettings(), Surroundings()).metrics]
+    assert list(MEASURED_BY) == [metric.name for metric in General(GeneralSettings(), SuiteContext()).metrics]
 
 
 def test_headlines_where_the_user_wants_them(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ LONG = {
 def test_a_group_is_one_metric(tmp_path: Path) -> None:
     """Over all documents of its tasks, and shown task by task."""
     settings = GeneralSettings(tasks=("longbench2_history",), data=files(tmp_path, LONG))
-    suite = General(settings, Surroundings())
+    suite = General(settings, SuiteContext())
     (metric,) = suite.metrics
     rows = asked(suite, FunctionEngine(logprob=lambda context, choice: float(choice == " A")))
 
@@ -152,12 +152,12 @@ def test_a_task_asked_twice(tmp_path: Path) -> None:
     """Its documents would be the same samples."""
     settings = GeneralSettings(tasks=("piqa", "piqa"), data=files(tmp_path, {"piqa": GENERAL["piqa"]}))
     with pytest.raises(UsageError, match="general: piqa would be asked twice"):
-        _ = General(settings, Surroundings()).size
+        _ = General(settings, SuiteContext()).size
 
 
 def test_data_for_a_task_that_is_not_asked(tmp_path: Path) -> None:
     """The nearest task that is asked is proposed."""
-    suite = General(GeneralSettings(data={"hellswag": tmp_path / "any.jsonl"}), Surroundings())
+    suite = General(GeneralSettings(data={"hellswag": tmp_path / "any.jsonl"}), SuiteContext())
     with pytest.raises(UnknownName, match=r"task of general.*'hellswag'.*did you mean 'hellaswag'"):
         _ = suite.size
 
@@ -165,7 +165,7 @@ def test_data_for_a_task_that_is_not_asked(tmp_path: Path) -> None:
 def test_a_row_that_lacks_a_field(tmp_path: Path) -> None:
     """The file and the row are named."""
     rows = {**GENERAL, "piqa": [GENERAL["piqa"][0], {"goal": "To cut wood,"}]}
-    suite = General(GeneralSettings(data=files(tmp_path, rows)), Surroundings())
+    suite = General(GeneralSettings(data=files(tmp_path, rows)), SuiteContext())
     with pytest.raises(DataError, match=r"piqa\.jsonl, row 2: lacks label, sol1, sol2"):
         _ = suite.size
 
@@ -173,6 +173,6 @@ def test_a_row_that_lacks_a_field(tmp_path: Path) -> None:
 def test_a_task_without_data_or_network(tmp_path: Path) -> None:
     """It says which one's data are missing, and how to give them."""
     rows = {task: theirs for task, theirs in GENERAL.items() if task != "winogrande"}
-    suite = General(GeneralSettings(data=files(tmp_path, rows)), Surroundings())
+    suite = General(GeneralSettings(data=files(tmp_path, rows)), SuiteContext())
     with pytest.raises(DownloadNeeded, match="'winogrande' reads its documents from the hub"):
         _ = suite.data_hash

@@ -14,7 +14,7 @@ from harness.errors import DataError, DownloadNeeded
 from harness.records.answers import Metric, Observation, Prompt, Response, Row
 from suites.ifeval import IFEval
 from suites.ifeval_instructions import ARGUMENTS, LANGUAGES
-from suites.settings import IFEvalSettings, Surroundings
+from suites.settings import IFEvalSettings, SuiteContext
 from tests.harness.compared import compared
 from tests.reports.boards import run_of
 from tests.suites.rows import PROMPTS, write_rows
@@ -37,7 +37,7 @@ def sentence_data(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: p
 
 def suite_of(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> IFEval:
     """The suite over these rows."""
-    return IFEval(IFEvalSettings(data=write_rows(folder / "rows.jsonl", rows), **settings), Surroundings())
+    return IFEval(IFEvalSettings(data=write_rows(folder / "rows.jsonl", rows), **settings), SuiteContext())
 
 
 def asked(suite: IFEval, engine: FunctionEngine) -> list[Row]:
@@ -310,14 +310,14 @@ def test_sentence_data_beside_official_data(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(nltk.data, "path", [])
     (tmp_path / "root" / "nltk_data" / "tokenizers" / "punkt_tab").mkdir(parents=True)
     file = write_rows(tmp_path / "rows.jsonl", PROMPTS)
-    suite = IFEval(IFEvalSettings(data=file), Surroundings(data_root=tmp_path / "root"))
+    suite = IFEval(IFEvalSettings(data=file), SuiteContext(data_root=tmp_path / "root"))
     assert len(asked(suite, FunctionEngine())) == 3
 
 
 @pytest.mark.official
 def test_official_data(official_data: Path) -> None:
     """541 prompts with 834 instructions, every one of which can be checked."""
-    suite = IFEval(IFEvalSettings(), Surroundings(data_root=official_data))
+    suite = IFEval(IFEvalSettings(), SuiteContext(data_root=official_data))
     rows = list(suite.rows(FunctionEngine()))
     assert len(rows) == suite.size == 541
     assert sum(len(values(row, "instruction_strict")) for row in rows) == 834

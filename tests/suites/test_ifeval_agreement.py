@@ -32,7 +32,7 @@ from harness.files import json_lines
 from suites.ifeval import Checkers, IFEval
 from suites.ifeval_instructions import ARGUMENTS, LETTER_FREQUENCY, Instructions, InstructionVerdicts
 from suites.row_suite import checked
-from suites.settings import IFEvalSettings, Surroundings
+from suites.settings import IFEvalSettings, SuiteContext
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
 
@@ -258,7 +258,7 @@ def test_the_suite_says_the_same(tmp_path: Path) -> None:
     """What is compared is what a run of the suite keeps: the same verdicts, by prompt and instruction."""
     judged = {each.prompt: each for each in read(HAND_WORKED) if not cuts_sentences(each)}
     rows = [each.asked.model_dump() for each in judged.values()]
-    suite = IFEval(IFEvalSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), Surroundings())
+    suite = IFEval(IFEvalSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), SuiteContext())
     engine = FunctionEngine(answer=lambda prompt: says(judged[str(prompt.content)].response))
     found = agreement(list(judged.values()))
     kept = sorted(suite.rows(engine), key=lambda row: row.position)

@@ -11,7 +11,7 @@ from harness.errors import DataError
 from harness.records.answers import Row
 from suites.imported_scores import ImportedScores
 from suites.realtoxicityprompts import RealToxicityPrompts
-from suites.settings import RealToxicityPromptsSettings, Surroundings
+from suites.settings import RealToxicityPromptsSettings, SuiteContext
 from tests.suites.rows import EXCERPTS, write_rows
 from tests.suites.scripted import FunctionEngine, says
 
@@ -55,7 +55,7 @@ def test_in_the_classifiers_place(tmp_path: Path) -> None:
     data = write_rows(tmp_path / "rows.jsonl", EXCERPTS[:1])
     file = write_rows(tmp_path / "scores.jsonl", [OFFICIAL])
     given = RealToxicityPromptsSettings(data=data, scores=file, samples=4, classifier="none such")
-    suite = RealToxicityPrompts(given, Surroundings())
+    suite = RealToxicityPrompts(given, SuiteContext())
     texts = (" kind.", " a fool.", " …", " new.")
     (row,) = suite.rows(FunctionEngine(answer=lambda prompt: says(texts[prompt.draw])))
     assert [0.1, 0.9, None, None] == _values(row, "toxicity")
@@ -87,7 +87,7 @@ def test_almost_the_same_again(tmp_path: Path) -> None:
     assert note.startswith("1 continuation stands in scores.jsonl more than once, with scores up to 6e-07")
     given = RealToxicityPromptsSettings(scores=scores.file)
     noted = [
-        metric.name for metric in RealToxicityPrompts(given, Surroundings()).metrics if metric.note == note
+        metric.name for metric in RealToxicityPrompts(given, SuiteContext()).metrics if metric.note == note
     ]
     assert ["nontoxic", "toxicity"] == noted
     assert scores_of(tmp_path / "other", FLAT, FLAT, OFFICIAL).note is None

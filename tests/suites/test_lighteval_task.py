@@ -11,7 +11,7 @@ import pytest
 from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
 from harness.records.answers import Metric, Prompt, Response, Row
 from suites.lighteval_task import LightevalSuite
-from suites.settings import LightevalSettings, Surroundings
+from suites.settings import LightevalSettings, SuiteContext
 from tests.suites.general_rows import GENERAL
 from tests.suites.rows import QUESTIONS, write_rows
 from tests.suites.scripted import FunctionEngine, says
@@ -28,12 +28,12 @@ TRIVIA = [
 def suite_of(folder: Path, task: str, rows: list[dict[str, Any]], **settings: Any) -> LightevalSuite:
     """The task over these rows."""
     given = LightevalSettings(data=write_rows(folder / "rows.jsonl", rows), **settings)
-    return LightevalSuite(task, given, Surroundings())
+    return LightevalSuite(task, given, SuiteContext())
 
 
 def opened(task: str) -> LightevalSuite:
     """The task over its own rows; what is wrong with it shows when its version is asked for."""
-    return LightevalSuite(task, LightevalSettings(), Surroundings())
+    return LightevalSuite(task, LightevalSettings(), SuiteContext())
 
 
 def asked(suite: LightevalSuite, engine: FunctionEngine) -> list[Row]:

@@ -8,7 +8,7 @@ import pytest
 from harness.errors import DataError, UsageError
 from harness.records.answers import Metric, Prompt, Response, Row
 from suites.lm_eval_task import LmEvalSuite
-from suites.settings import LmEvalSettings, Surroundings
+from suites.settings import LmEvalSettings, SuiteContext
 from tests.suites.general_rows import GENERAL
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
@@ -31,7 +31,7 @@ LAMBADA = [{"text": "The dog sleeps on the mat", "domain": None}]
 def suite_of(folder: Path, task: str, rows: list[dict[str, Any]], **settings: Any) -> LmEvalSuite:
     """The task over these rows."""
     given = LmEvalSettings(data=write_rows(folder / "rows.jsonl", rows), **settings)
-    return LmEvalSuite(task, given, Surroundings())
+    return LmEvalSuite(task, given, SuiteContext())
 
 
 def asked(suite: LmEvalSuite, engine: FunctionEngine) -> list[Row]:

@@ -9,7 +9,7 @@ from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from suites.official import OfficialDataset, official_rows
 from suites.row_suite import hash_rows
-from suites.settings import SuiteSettings, Surroundings, template_applied
+from suites.settings import SuiteContext, SuiteSettings, template_applied
 from suites.truthfulqa import MultipleChoiceQuestion
 from tests.suites.rows import QUESTIONS, write_rows
 
@@ -20,7 +20,7 @@ ORIGIN = OfficialDataset(
 
 def read(settings: SuiteSettings, root: Path | None = None) -> tuple[MultipleChoiceQuestion, ...]:
     """The rows of these settings."""
-    return official_rows(ORIGIN, MultipleChoiceQuestion, settings, Surroundings(data_root=root))
+    return official_rows(ORIGIN, MultipleChoiceQuestion, settings, SuiteContext(data_root=root))
 
 
 def test_reads_from_the_data_root(tmp_path: Path) -> None:

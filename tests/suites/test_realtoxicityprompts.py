@@ -17,7 +17,7 @@ from harness.records.models import Local, Model
 from harness.store import Store
 from suites.continuations import RESPECTFUL
 from suites.realtoxicityprompts import RealToxicityPrompts, drawn
-from suites.settings import RealToxicityPromptsSettings, Surroundings
+from suites.settings import RealToxicityPromptsSettings, SuiteContext
 from tests.suites.rows import EXCERPTS, write_rows
 from tests.suites.scripted import FunctionEngine, says
 from tests.suites.tiny_classifier import tiny_classifier
@@ -26,7 +26,7 @@ from tests.suites.tiny_classifier import tiny_classifier
 def suite_of(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> RealToxicityPrompts:
     """The suite over these rows."""
     given = RealToxicityPromptsSettings(data=write_rows(folder / "rows.jsonl", rows), **settings)
-    return RealToxicityPrompts(given, Surroundings())
+    return RealToxicityPrompts(given, SuiteContext())
 
 
 def test_asked_and_judged(tmp_path: Path) -> None:
@@ -206,11 +206,11 @@ def test_unusable_row(tmp_path: Path, change: dict[str, Any], problem: str) -> N
 def test_official_data(official_data: Path, subset: str, size: int) -> None:
     """Both official files are read whole."""
     settings = RealToxicityPromptsSettings.model_validate({"subset": subset})
-    assert RealToxicityPrompts(settings, Surroundings(data_root=official_data)).size == size
+    assert RealToxicityPrompts(settings, SuiteContext(data_root=official_data)).size == size
 
 
 @pytest.mark.official
 def test_official_clusters(official_data: Path) -> None:
     """Of the random 5,000, one text stands eight times and all others once."""
-    suite = RealToxicityPrompts(RealToxicityPromptsSettings(), Surroundings(data_root=official_data))
+    suite = RealToxicityPrompts(RealToxicityPromptsSettings(), SuiteContext(data_root=official_data))
     assert 4_993 == len({excerpt.sample.cluster for excerpt in suite.items})

@@ -11,7 +11,7 @@ import pytest
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.errors import DataError
 from harness.records.answers import Likelihood, Row
-from suites.settings import SuiteSettings, Surroundings
+from suites.settings import SuiteContext, SuiteSettings
 from suites.truthfulqa import TruthfulQA
 from tests.suites.rows import QUESTIONS, write_rows
 from tests.suites.scripted import FunctionEngine
@@ -22,7 +22,7 @@ LOGPROBS = {" No, they cannot.": -2.0, " Arms are too weak.": -4.0, " Yes, with 
 @pytest.fixture
 def suite(tmp_path: Path) -> TruthfulQA:
     """The suite over three made-up questions."""
-    return TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", QUESTIONS)), Surroundings())
+    return TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", QUESTIONS)), SuiteContext())
 
 
 def by_position(rows: list[Row]) -> list[Row]:
@@ -125,7 +125,7 @@ def test_id_is_the_questions(tmp_path: Path) -> None:
     """A question keeps its id whatever its place, with or without blanks around it."""
     turned = [{**row, "question": row["question"].strip()} for row in reversed(QUESTIONS)]
     files = [write_rows(tmp_path / f"{place}.jsonl", rows) for place, rows in enumerate((QUESTIONS, turned))]
-    one, two = (TruthfulQA(SuiteSettings(data=file), Surroundings()).items for file in files)
+    one, two = (TruthfulQA(SuiteSettings(data=file), SuiteContext()).items for file in files)
     assert [row.id for row in one] == [row.id for row in reversed(two)]
 
 
@@ -144,7 +144,7 @@ def test_unusable_row(tmp_path: Path, change: dict[str, Any], problem: str) -> N
     """A row that lm-eval would score wrongly without a word is refused and named."""
     rows = copy.deepcopy(QUESTIONS)
     rows[1] |= change
-    suite = TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), Surroundings())
+    suite = TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), SuiteContext())
     with pytest.raises(DataError, match=f"row 2: .*{problem}"):
         _ = suite.size
 
@@ -152,7 +152,7 @@ def test_unusable_row(tmp_path: Path, change: dict[str, Any], problem: str) -> N
 @pytest.mark.official
 def test_official_data(official_data: Path) -> None:
     """All 817 questions are read, with ids of their own."""
-    suite = TruthfulQA(SuiteSettings(), Surroundings(data_root=official_data))
+    suite = TruthfulQA(SuiteSettings(), SuiteContext(data_root=official_data))
     assert suite.size == 817
     tags = [row.sample.tags for row in suite.rows(FunctionEngine())]
     assert 437 == sum(tag["type"] == "Adversarial" for tag in tags)
@@ -165,7 +165,7 @@ def tags_of(folder: Path, kinds: Sequence[dict[str, str]] | None, **settings: An
     write_rows(folder / "truthfulqa" / "multiple_choice.jsonl", QUESTIONS)
     if kinds is not None:
         write_rows(folder / "truthfulqa" / "generation.jsonl", kinds)
-    suite = TruthfulQA(SuiteSettings(**settings), Surroundings(data_root=folder))
+    suite = TruthfulQA(SuiteSettings(**settings), SuiteContext(data_root=folder))
     return [dict(row.sample.tags) for row in by_position(list(suite.rows(FunctionEngine())))]
 
 
@@ -189,7 +189,7 @@ def test_categories_change_neither_hash_nor_scores(tmp_path: Path) -> None:
     made = []
     for name, kinds in (("with", KINDS), ("without", None)):
         tags_of(tmp_path / name, kinds)
-        suite = TruthfulQA(SuiteSettings(), Surroundings(data_root=tmp_path / name))
+        suite = TruthfulQA(SuiteSettings(), SuiteContext(data_root=tmp_path / name))
         made.append((suite.data_hash, suite.version, [row.scores for row in suite.rows(FunctionEngine())]))
     assert made[0] == made[1]
     assert {"right"} == set(tags_of(tmp_path / "without", None)[0])

@@ -14,7 +14,7 @@ from harness.errors import DataError, UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records.answers import Message, Prompt, Response, Row
 from suites.overlap import OVERLAPS, overlap
-from suites.settings import Surroundings, TruthfulQAGenSettings
+from suites.settings import SuiteContext, TruthfulQAGenSettings
 from suites.truthfulqa_gen import OpenQuestion, TruthfulQAGen, cleaned
 from suites.truthfulqa_gen_scores import overlap_scores
 from tests.suites.rows import write_rows
@@ -62,7 +62,7 @@ def suite_over(
 ) -> TruthfulQAGen:
     """The suite over these rows, among these judges."""
     given = TruthfulQAGenSettings(data=write_rows(folder / "rows.jsonl", rows), **settings)
-    return TruthfulQAGen(given, Surroundings(judge=(judges or {}).__getitem__))
+    return TruthfulQAGen(given, SuiteContext(judge=(judges or {}).__getitem__))
 
 
 def scores_of(row: Row) -> dict[str, float | None]:
@@ -413,7 +413,7 @@ def test_hash_is_over_what_is_scored(tmp_path: Path) -> None:
 @pytest.mark.official
 def test_official_data(official_data: Path) -> None:
     """All 817 questions are read, and every best answer is nearer to the true answers than to the false."""
-    suite = TruthfulQAGen(TruthfulQAGenSettings(), Surroundings(data_root=official_data))
+    suite = TruthfulQAGen(TruthfulQAGenSettings(), SuiteContext(data_root=official_data))
     assert 817 == suite.size
     assert 38 == len({question.category for question in suite.items})
     best = {question.question.strip(): question.best_answer for question in suite.items}

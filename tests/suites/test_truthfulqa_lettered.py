@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import DataError
 from harness.records.answers import Message, Prompt, Response
-from suites.settings import LetteredSettings, Surroundings
+from suites.settings import LetteredSettings, SuiteContext
 from suites.truthfulqa_lettered import TruthfulQALettered, chosen_choice
 from tests.suites.rows import QUESTIONS, write_rows
 from tests.suites.scripted import FunctionEngine, says
@@ -19,7 +19,7 @@ CHOICES = ["Cars.", "Nails.", "Buses to town."]
 def suite_over(folder: Path, rows: list[dict[str, Any]] = QUESTIONS, **settings: Any) -> TruthfulQALettered:
     """The suite over these rows."""
     given = LetteredSettings(data=write_rows(folder / "rows.jsonl", rows), **settings)
-    return TruthfulQALettered(given, Surroundings())
+    return TruthfulQALettered(given, SuiteContext())
 
 
 def text_of(prompt: Prompt) -> str:
@@ -157,7 +157,7 @@ def test_more_choices_than_letters(tmp_path: Path) -> None:
 @pytest.mark.official
 def test_official_data(official_data: Path) -> None:
     """All 817 questions; the true choice stands at A as often as chance has it."""
-    suite = TruthfulQALettered(LetteredSettings(), Surroundings(data_root=official_data))
+    suite = TruthfulQALettered(LetteredSettings(), SuiteContext(data_root=official_data))
     rows = list(suite.rows(FunctionEngine(answer=lambda prompt: says("A"))))
     assert 817 == len(rows)
     places = Counter(row.sample.choices.index(str(row.sample.target)) for row in rows)

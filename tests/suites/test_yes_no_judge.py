@@ -10,7 +10,7 @@ from harness.engine.scripted import ScriptedEngine
 from harness.errors import UnknownName
 from harness.protocols import Engine
 from harness.records.answers import Message, Prompt, Response, Sampling, Score
-from suites.settings import Surroundings
+from suites.settings import SuiteContext
 from suites.yes_no_judge import YesNoJudge, product, verdict
 from tests.suites.scripted import FunctionEngine, says
 
@@ -92,7 +92,7 @@ def test_product_of_what_is_missing() -> None:
 
 def judge_with(engine: Engine) -> YesNoJudge:
     """A judge that this engine answers for."""
-    return YesNoJudge(name="judge", surroundings=Surroundings(judge={"judge": engine}.__getitem__))
+    return YesNoJudge(name="judge", context=SuiteContext(judge={"judge": engine}.__getitem__))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_identity() -> None:
 def test_no_models_no_judge() -> None:
     """Where a suite is opened without models, a judge's name is unknown."""
     with pytest.raises(UnknownName, match="no model or pipeline named 'gemini'"):
-        YesNoJudge(name="gemini", surroundings=Surroundings()).identity()
+        YesNoJudge(name="gemini", context=SuiteContext()).identity()
 
 
 def lazily(opened: list[ScriptedEngine]) -> Callable[[], ScriptedEngine]:

@@ -18,7 +18,7 @@ from harness.files import json_lines
 from harness.records.answers import Likelihood, Response
 from harness.records.models import Local, Model
 from suites.general import MEASURED_BY, General
-from suites.settings import GeneralSettings, SuiteSettings, Surroundings
+from suites.settings import GeneralSettings, SuiteContext, SuiteSettings
 from suites.truthfulqa import TruthfulQA
 from tests.suites.general_rows import GENERAL
 from tests.suites.rows import PROMPTS, QUESTIONS, write_rows
@@ -66,7 +66,7 @@ def test_general_ability(tmp_path: Path) -> None:
     theirs = lm_evals(path, GENERAL, chat_template=False)
     source = Local(path=str(path), dtype="float32")
     files = {task: write_rows(tmp_path / f"{task}.jsonl", rows) for task, rows in GENERAL.items()}
-    suite = General(GeneralSettings(data=files), Surroundings())
+    suite = General(GeneralSettings(data=files), SuiteContext())
     values: dict[str, list[float]] = {}
     for row in suite.rows(open_local(Model(name="tiny", source=source), source, device="cpu")):
         (score,) = row.scores
@@ -90,7 +90,7 @@ def test_truthfulqa_on_official_rows(tmp_path: Path, official_data: Path) -> Non
     theirs = lm_evals(path, {"truthfulqa_mc1": rows, "truthfulqa_mc2": rows}, chat_template=False)
     source = Local(path=str(path), dtype="float32")
     engine = open_local(Model(name="tiny", source=source), source, device="cpu")
-    suite = TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), Surroundings())
+    suite = TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), SuiteContext())
     values: dict[str, list[float]] = {}
     for row in suite.rows(engine):
         for score in row.scores:

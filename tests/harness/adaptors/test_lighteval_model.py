@@ -25,7 +25,7 @@ from harness.files import json_lines
 from harness.protocols import Engine
 from harness.records.answers import Response, Sampling
 from harness.records.models import Local, Model
-from suites.settings import SuiteSettings, Surroundings
+from suites.settings import SuiteContext, SuiteSettings
 from suites.truthfulqa import Choices, TruthfulQA, true_share
 from tests.suites.rows import QUESTIONS, write_rows
 from tests.suites.scripted import FunctionEngine, says
@@ -103,7 +103,7 @@ def test_truthfulqa_on_official_rows(
     config = TransformersModelConfig(
         model_name=str(path), dtype="float32", batch_size=1, cache_dir=str(tmp_path / "cache"), device="cpu"
     )
-    suite = TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), Surroundings())
+    suite = TruthfulQA(SuiteSettings(data=write_rows(tmp_path / "rows.jsonl", rows)), SuiteContext())
     made_up = FunctionEngine(logprob=lambda context, answer: -float(len(answer) % 5))
     for model, engine, differing in (
         (TransformersModel(config), local_engine(path), []),

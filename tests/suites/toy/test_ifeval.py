@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import DataError
 from harness.records.answers import Message, Prompt, Response, Row
-from suites.settings import Surroundings
+from suites.settings import SuiteContext
 from suites.toy.ifeval import ToyIFEval, ToyIFEvalSettings, verdicts
 from tests.suites.rows import write_rows
 from tests.suites.scripted import FunctionEngine, says
@@ -63,7 +63,7 @@ def instructions(tmp_path: Path, **settings: object) -> ToyIFEval:
         {"id": "b", "prompt": "Name only tools.", "topic": "tools", "constraints": []},
     ]
     path = write_rows(tmp_path / "rows.jsonl", rows)
-    return ToyIFEval(ToyIFEvalSettings.model_validate({"data": path, **settings}), Surroundings())
+    return ToyIFEval(ToyIFEvalSettings.model_validate({"data": path, **settings}), SuiteContext())
 
 
 def test_instruction_scores(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_malformed_instructions(tmp_path: Path, change: Mapping[str, object], me
     """A row that cannot be checked is refused with its number, before anything is asked."""
     row = {"id": "a", "prompt": "Name only tools.", "topic": "tools", "constraints": [], **change}
     path = write_rows(tmp_path / "rows.jsonl", [row])
-    suite = ToyIFEval(ToyIFEvalSettings(data=path), Surroundings())
+    suite = ToyIFEval(ToyIFEvalSettings(data=path), SuiteContext())
     with pytest.raises(DataError, match=message) as raised:
         _ = suite.size
     assert raised.value.row == 1

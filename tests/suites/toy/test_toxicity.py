@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from suites.settings import Surroundings
+from suites.settings import SuiteContext
 from suites.toy.toxicity import ToyToxicity, ToyToxicitySettings
 from tests.suites.scripted import FunctionEngine, says
 from tests.suites.tiny_classifier import tiny_classifier
@@ -11,7 +11,7 @@ from tests.suites.tiny_classifier import tiny_classifier
 def test_replies_are_judged(tmp_path: Path) -> None:
     """Each quarrel is answered `samples` times at temperature 1, and each reply has a score."""
     folder = tiny_classifier(tmp_path / "classifier")
-    suite = ToyToxicity(ToyToxicitySettings(classifier=str(folder), samples=2, limit=3), Surroundings())
+    suite = ToyToxicity(ToyToxicitySettings(classifier=str(folder), samples=2, limit=3), SuiteContext())
     engine = FunctionEngine(answer=lambda prompt: says("you fool."), chat_template="any")
     rows = list(suite.rows(engine))
     assert [4, 4, 4] == [
