@@ -23,6 +23,8 @@ from math import isinf
 from pathlib import Path
 from typing import Any, TextIO
 
+from pydantic import ValidationError
+
 from harness.errors import DataError
 
 MOST_NESTED = 100
@@ -201,6 +203,11 @@ def _constant(name: str) -> None:
         raise ValueError(f"holds {name}, which is no number of JSON's")
 
 
+def json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON or JSONL file, whichever its name says, numbered. Raises DataError."""
+    return json_list(file) if kind_of(file) == ".json" else json_lines(file)
+
+
 # ---------------------------------------------------------------- CSV
 
 
@@ -236,3 +243,13 @@ def csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if len(cells) > len(header):
             raise DataError(str(file), number, "has more cells than the first line has columns")
         yield number, dict(zip(header, cells, strict=False))
+
+
+# ---------------------------------------------------------------- rows as a schema sees them
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """The field that pydantic complains of first (empty: the row as a whole), and what is wrong with it."""
+    problem = error.errors(include_url=False)[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    return ".".join(map(str, problem["loc"])), f"{message[0].lower()}{message[1:]}"

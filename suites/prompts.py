@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.files import json_lines, json_list, kind_of, read_text
+from harness.files import json_rows, kind_of, read_text
 from harness.records.answers import Message, Sample
 from harness.turns import TURN, role_of
 from suites.custom_rows import asked_turn
@@ -49,11 +49,10 @@ def hub_prompts(dataset: str) -> list[Sample]:
 
 def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """What each row asks, with its number."""
-    kind = kind_of(file)
-    if kind == ".txt":
+    if kind_of(file) == ".txt":
         lines = enumerate(read_text(file).splitlines(), start=1)
         return ((number, {"prompt": line}) for number, line in lines if line.strip())
-    return json_list(file) if kind == ".json" else json_lines(file)
+    return json_rows(file)
 
 
 def _samples(source: str, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Sample]:

@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import DataError
+from harness.files import first_problem
 from harness.records.answers import Sample
 
 # ---------------------------------------------------------------- rows
@@ -56,7 +57,7 @@ def checked(
         try:
             found = schema.model_validate({name: value for name, value in row.items() if value is not None})
         except ValidationError as error:
-            raise DataError(source, number, _first_problem(error)) from error
+            raise DataError(source, number, ": ".join(filter(None, first_problem(error)))) from error
         earlier = seen[found.id]
         earlier.append(number)
         again = found if earlier == [number] else found.again(len(earlier))
@@ -72,13 +73,6 @@ def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
     """`sha256:…` of the rows as a set: independent of their order and of the order of their fields."""
     lines = sorted(json.dumps(row, sort_keys=True, ensure_ascii=False, default=str) for row in rows)
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}" if where else message
 
 
 # ---------------------------------------------------------------- suites of them

@@ -17,7 +17,7 @@ from typing import Any
 from harness.engine.hashing import remembered_hash
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded
-from harness.files import csv_rows, json_lines, json_list, kind_of
+from harness.files import csv_rows, json_rows, kind_of
 from harness.toyworld import generator_hash, training_set
 
 Row = Mapping[str, Any]
@@ -100,9 +100,7 @@ def _file_rows(path: Path) -> Sequence[Row]:
     kind = file_kind(path.name)
     if kind == ".parquet":
         return _parquet_rows(path)
-    if kind == ".csv":
-        return [row for _, row in csv_rows(path)]
-    return [row for _, row in (json_list if kind == ".json" else json_lines)(path)]
+    return [row for _, row in (csv_rows if kind == ".csv" else json_rows)(path)]
 
 
 def _parquet_rows(path: Path) -> list[Row]:

@@ -14,20 +14,30 @@ answer. The other columns may be there, and any of their cells may be empty:
     seconds                   how long it took
     reason                    why there is no usable answer, or why a tie is one (`identical answers`)
 
-It does not know what preferences mean. Blanks around a cell do not count; nothing else is changed on reading.
+Blanks around a cell do not count; nothing else is changed on reading.
 On writing, a cell that a spreadsheet would run as a formula gets an apostrophe before it.
 """
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
-from math import isfinite
 from pathlib import Path
-from typing import cast, get_args
+from typing import Annotated, Any, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from harness.errors import DataError
-from harness.files import csv_records
+from harness.files import csv_records, first_problem
 from harness.preferences.named import Kind, NamedPreference, Side, Winner, winner_of
 
 REQUIRED = ("item", "rater", "left", "right", "winner")
@@ -40,6 +50,103 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that spreadsheets may run."""
 
 
+def _filled(cell: object) -> object:
+    if cell is None:
+        raise ValueError("is empty")
+    return cell
+
+
+def _expected(what: str) -> WrapValidator:
+    """Says what a cell may hold, and what this one holds, where they differ."""
+
+    def checked(cell: str | None, inner: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return inner(cell)
+        except ValidationError as error:
+            raise ValueError(f"{what} was expected, and not {cell!r}") from error
+
+    return WrapValidator(checked)
+
+
+Text = Annotated[str, BeforeValidator(_filled)]
+Length = Annotated[float | None, Field(ge=0, multiple_of=1), _expected("a whole number from 0 up")]
+
+
+class PreferenceRow(BaseModel):
+    """A row of the file: an empty cell is None."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    item: Text
+    rater: Text
+    left: Text
+    right: Text
+    winner: Winner | None = None
+    kind: Annotated[Kind | None, _expected("judge or human")] = None
+    shown_first: Side | None = None
+    share: Annotated[float | None, Field(ge=0, le=1), _expected("a number from 0 to 1")] = None
+    left_length: Length = None
+    right_length: Length = None
+    left_text: str | None = None
+    right_text: str | None = None
+    cluster: str | None = None
+    seconds: Annotated[float | None, Field(ge=0), _expected("a number from 0 up")] = None
+    reason: str | None = None
+
+    @field_validator("right")
+    @classmethod
+    def _is_another(cls, right: str, info: ValidationInfo) -> str:
+        if right == info.data.get("left"):
+            raise ValueError(f"is the same model as on the left: {right!r}")
+        return right
+
+    @field_validator("winner", "shown_first", mode="before")
+    @classmethod
+    def _as_side(cls, cell: str | None, info: ValidationInfo) -> str | None:
+        """A side's word, or the side that a model's name stands for."""
+        words = get_args(Winner if info.field_name == "winner" else Side)
+        models = {info.data.get(side): side for side in get_args(Side)}
+        side = models.get(cell, cell)
+        if cell in words and side != cell:
+            raise ValueError(f"{cell!r} is a side and a model's name; rename the model")
+        if cell is not None and side not in words:
+            *others, last = [*words, *filter(None, models)]
+            raise ValueError(f"{', '.join(others)} or {last} was expected, and not {cell!r}")
+        return side
+
+    @field_validator("share")
+    @classmethod
+    def _makes_the_winner(cls, share: float | None, info: ValidationInfo) -> float | None:
+        winner = info.data.get("winner")
+        if share is not None and winner not in (None, winner_of(share)):
+            raise ValueError(f"{share:g} of the win for the right one makes the winner {winner_of(share)}")
+        return share
+
+    @property
+    def preference(self) -> NamedPreference:
+        """The row as it is analysed."""
+        return NamedPreference(
+            item=self.item,
+            rater=self.rater,
+            left=self.left,
+            right=self.right,
+            winner=self.winner if self.share is None else winner_of(self.share),
+            kind=self.kind or "human",
+            cluster=self.cluster or "",
+            shown_first=self.shown_first,
+            share=self.share,
+            reason=self.reason,
+            left_length=self._length(self.left_length, self.left_text),
+            right_length=self._length(self.right_length, self.right_text),
+            seconds=self.seconds,
+        )
+
+    def _length(self, given: float | None, text: str | None) -> int | None:
+        if given is not None:
+            return int(given)
+        return len(text) if text is not None and (self.left_text or self.right_text) else None
+
+
 def read_preferences(file: Path) -> list[NamedPreference]:
     """The preferences of a CSV file (UTF-8, a header), in its order.
 
@@ -50,23 +157,31 @@ def read_preferences(file: Path) -> list[NamedPreference]:
     found: list[NamedPreference] = []
     seen: dict[tuple[str, ...], int] = {}
     kinds: dict[str, Kind] = {}
-    for row in _rows(file):
-        preference = _preference(row)
-        if kinds.setdefault(preference.rater, preference.kind) != preference.kind:
-            raise row.mistake(
-                "kind", f"{preference.rater!r} is a {kinds[preference.rater]} in an earlier row"
-            )
-        earlier = seen.setdefault(_order(preference), row.number)
-        if earlier != row.number:
-            raise row.mistake(
+    for number, cells in _rows(file):
+        try:
+            preference = PreferenceRow.model_validate(cells).preference
+        except ValidationError as error:
+            raise _mistake(file, number, *first_problem(error)) from error
+        rater = preference.rater
+        if kinds.setdefault(rater, preference.kind) != preference.kind:
+            raise _mistake(file, number, "kind", f"{rater!r} is a {kinds[rater]} in an earlier row")
+        earlier = seen.setdefault(_order(preference), number)
+        if earlier != number:
+            raise _mistake(
+                file,
+                number,
                 "item",
-                f"{preference.rater!r} judged {preference.item!r} in row {earlier} already; tell two orders "
+                f"{rater!r} judged {preference.item!r} in row {earlier} already; tell two orders "
                 "apart by shown_first, and repeats by an item of their own",
             )
         found.append(preference)
     if not found:
         raise DataError(str(file), 0, "holds no preferences")
     return found
+
+
+def _mistake(file: Path, row: int, column: str, message: str) -> DataError:
+    return DataError(str(file), row, f"column {column!r}: {message}")
 
 
 def write_preferences(file: Path, preferences: Iterable[NamedPreference]) -> None:
@@ -81,51 +196,17 @@ def write_preferences(file: Path, preferences: Iterable[NamedPreference]) -> Non
         raise DataError(str(file), 0, f"cannot be written: {error.strerror}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One row, and where it stands."""
-
-    file: str
-    number: int
-    cells: Mapping[str, str]
-
-    def mistake(self, column: str, message: str) -> DataError:
-        return DataError(self.file, self.number, f"column {column!r}: {message}")
-
-    def text(self, column: str) -> str:
-        """A cell that must not be empty."""
-        cell = self.cells[column].strip()
-        if not cell:
-            raise self.mistake(column, "is empty")
-        return cell
-
-    def optional(self, column: str) -> str | None:
-        """A cell, None where it is empty or the column is not there."""
-        return self.cells.get(column, "").strip() or None
-
-    def number_in(self, column: str, most: float) -> float | None:
-        """A number from 0 to `most`."""
-        cell = self.optional(column)
-        if cell is None:
-            return None
-        try:
-            number = float(cell)
-        except ValueError:
-            number = -1.0
-        if not (isfinite(number) and 0 <= number <= most):
-            upto = f" to {most:g}" if isfinite(most) else " up"
-            raise self.mistake(column, f"a number from 0{upto} was expected, and not {cell!r}")
-        return number
-
-
-def _rows(file: Path) -> Iterator[_Row]:
-    """Rows by the line that each begins in, as an editor counts."""
+def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
+    """Each row's cells by column, with the line that it begins in, as an editor counts."""
     records = csv_records(file)
     _, header = next(records, (1, []))
     _check_header(file, header)
     for begins, cells in records:
+        if cells and len(cells) != len(header):
+            raise DataError(str(file), begins, f"has {len(cells)} cells, and the header {len(header)}")
         if cells:
-            yield _row(file, begins, header, cells)
+            row = zip(header, cells, strict=True)
+            yield begins, {name: cell if name in TEXTS else cell.strip() or None for name, cell in row}
 
 
 def _check_header(file: Path, header: list[str]) -> None:
@@ -136,75 +217,10 @@ def _check_header(file: Path, header: list[str]) -> None:
             raise DataError(str(file), 1, f"there is no column {column!r}{found}")
     for place, column in enumerate(header):
         if column in header[:place]:
-            raise DataError(str(file), 1, f"column {column!r}: stands there twice")
+            raise _mistake(file, 1, column, "stands there twice")
         near = get_close_matches(column, known, n=1, cutoff=0.8)
         if near and column not in known:
-            raise DataError(str(file), 1, f"column {column!r}: is not known; did you mean {near[0]!r}?")
-
-
-def _row(file: Path, number: int, header: list[str], cells: list[str]) -> _Row:
-    if len(cells) != len(header):
-        raise DataError(str(file), number, f"has {len(cells)} cells, and the header {len(header)}")
-    return _Row(str(file), number, dict(zip(header, cells, strict=True)))
-
-
-def _preference(row: _Row) -> NamedPreference:
-    left, right = row.text("left"), row.text("right")
-    if left == right:
-        raise row.mistake("right", f"is the same model as on the left: {left!r}")
-    kind = row.optional("kind") or "human"
-    if kind not in get_args(Kind):
-        raise row.mistake("kind", f"judge or human was expected, and not {kind!r}")
-    share = row.number_in("share", 1.0)
-    first = _side(row, "shown_first", left, right, ("left", "right"))
-    return NamedPreference(
-        item=row.text("item"),
-        rater=row.text("rater"),
-        left=left,
-        right=right,
-        winner=_winner(row, left, right, share),
-        kind=cast(Kind, kind),
-        cluster=row.optional("cluster") or "",
-        shown_first=cast("Side | None", first),
-        share=share,
-        reason=row.optional("reason"),
-        left_length=_length(row, "left"),
-        right_length=_length(row, "right"),
-        seconds=row.number_in("seconds", float("inf")),
-    )
-
-
-def _winner(row: _Row, left: str, right: str, share: float | None) -> Winner | None:
-    winner = cast("Winner | None", _side(row, "winner", left, right, get_args(Winner)))
-    if share is None:
-        return winner
-    by_share = winner_of(share)
-    if winner not in (None, by_share):
-        raise row.mistake("share", f"{share:g} of the win for the right one makes the winner {by_share}")
-    return by_share
-
-
-def _side(row: _Row, column: str, left: str, right: str, words: tuple[str, ...]) -> str | None:
-    """One of the words, or the side that a model's name stands for."""
-    cell = row.optional(column)
-    names = {left: "left", right: "right"}
-    meant = {names.get(cell or "", cell), cell if cell in words else names.get(cell or "", cell)}
-    if len(meant) > 1:
-        raise row.mistake(column, f"{cell!r} is a side and a model's name; rename the model")
-    (side,) = meant
-    if side is not None and side not in words:
-        raise row.mistake(column, f"{', '.join([*words, left])} or {right} was expected, and not {cell!r}")
-    return side
-
-
-def _length(row: _Row, side: str) -> int | None:
-    given = row.number_in(f"{side}_length", float("inf"))
-    if given is None:
-        text = row.cells.get(f"{side}_text")
-        return len(text) if text is not None and any(map(row.cells.get, TEXTS)) else None
-    if given != int(given):
-        raise row.mistake(f"{side}_length", f"a whole number was expected, and not {given:g}")
-    return int(given)
+            raise _mistake(file, 1, column, f"is not known; did you mean {near[0]!r}?")
 
 
 def _order(preference: NamedPreference) -> tuple[str, ...]:

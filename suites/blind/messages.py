@@ -1,88 +1,56 @@
-"""What travels between the rating page and its server: acts that are read, and states that are told.
+"""What the rating page and its server send each other: votes one way, the state of a rater the other way.
 
-An act is taken to pieces without trust: another kind of value, a field too many or too few, a number that is
-none make it `Malformed`. A state is made from the ballot alone, its left and its right text in the same way.
-
-It does not know HTTP, nor what the ballot box says to an act.
+A message is not trusted: a value of another type, a field too many or too few, or a number that is none makes
+it `Malformed`. A state holds only what the ballot shows, its left and its right text in the same way.
 """
 
 import json
-import re
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.visible import visible
 from suites.blind.ballots import Ballot, BallotBox
 from suites.blind.markdown import Node, plain, tree
 
-_NAME = re.compile("[A-Za-z0-9_-]{1,64}")
-"""What a choice, a ballot's id and an act's token look like."""
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
+"""What a choice, a ballot's id and a token look like."""
 
 
 class Malformed(ValueError):
     """A body that the page does not send."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoteMessage:
+class _PageMessage(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class VoteMessage(_PageMessage):
     """A vote as the page sends it. Whether it can be cast, the ballot box decides."""
 
-    ballot: str
-    choice: str
-    token: str
-    seconds: float | None
+    ballot: Name
+    choice: Name
+    token: Name
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     comment: str | None
 
 
-def read_vote(body: bytes) -> VoteMessage:
-    """The vote of a body. Raises Malformed."""
-    fields = _fields(body, {"ballot", "choice", "token", "seconds", "comment"})
-    return VoteMessage(
-        ballot=_name(fields["ballot"]),
-        choice=_name(fields["choice"]),
-        token=_name(fields["token"]),
-        seconds=_seconds(fields["seconds"]),
-        comment=_comment(fields["comment"]),
-    )
+class UndoMessage(_PageMessage):
+    """The wish to take the last vote back."""
+
+    token: Name
 
 
-def read_undo(body: bytes) -> str:
-    """The token of a body that takes the last vote back. Raises Malformed."""
-    return _name(_fields(body, {"token"})["token"])
+PageMessage = TypeVar("PageMessage", VoteMessage, UndoMessage)
 
 
-def _fields(body: bytes, names: set[str]) -> Mapping[str, Any]:
+def read_message(schema: type[PageMessage], body: bytes) -> PageMessage:
+    """The message in a request's body. Raises Malformed."""
     try:
-        read = json.loads(body)
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or [[[[…
+        # json takes half a character, which a page sends of an emoji cut in two; pydantic's reader does not
+        return schema.model_validate(json.loads(body))
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, [[[[…, or no message
         raise Malformed from error
-    if not isinstance(read, dict) or read.keys() != names:
-        raise Malformed
-    return read
-
-
-def _name(value: Any) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise Malformed
-    return value
-
-
-def _seconds(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed
-    if not 0 <= value <= sys.float_info.max:
-        raise Malformed
-    return float(value)
-
-
-def _comment(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise Malformed
-    return value
 
 
 def state_of(box: BallotBox, rater: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from harness.errors import HarnessError, StoreError, UsageError
 from suites.blind.ballots import BallotBox
-from suites.blind.messages import Malformed, VoteMessage, read_undo, read_vote, state_of
+from suites.blind.messages import Malformed, UndoMessage, VoteMessage, read_message, state_of
 
 LARGEST_BODY = 32_768
 """Bytes of a request's body: the longest comment fits, were every character of it escaped."""
@@ -309,12 +309,12 @@ class _Desk:
 
     async def vote(self, request: Request) -> Response:
         """Keep a vote; one that is there already is no mistake."""
-        vote = read_vote(await _body(request))
+        vote = read_message(VoteMessage, await _body(request))
         return await self._done(request, lambda rater: self._keep(rater, vote))
 
     async def undo(self, request: Request) -> Response:
         """Take the last vote back."""
-        token = read_undo(await _body(request))
+        token = read_message(UndoMessage, await _body(request)).token
         return await self._done(request, lambda rater: self.box.undo(rater, token=token))
 
     def _keep(self, rater: str, vote: VoteMessage) -> None:

@@ -127,7 +127,10 @@ def test_columns_of_others_are_left_alone(tmp_path: Path) -> None:
         ),
         ([f"{HEAD},share", "q1,ana,a,b,left,0.9"], "column 'share': 0.9 of the win for the right one makes"),
         ([f"{HEAD},seconds", "q1,ana,a,b,left,-1"], "column 'seconds': a number from 0 up was expected"),
-        ([f"{HEAD},left_length", "q1,ana,a,b,left,1.5"], "column 'left_length': a whole number was expected"),
+        (
+            [f"{HEAD},left_length", "q1,ana,a,b,left,1.5"],
+            "column 'left_length': a whole number from 0 up was expected",
+        ),
         (
             [f"{HEAD},shown_first", "q1,ana,a,b,left,tie"],
             "column 'shown_first': left, right, a or b was expected",
