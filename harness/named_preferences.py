@@ -4,7 +4,6 @@ A model's newest whole run of each set of prompts says how it is asked now, as i
 about a run that was asked otherwise is about other answers, and so is what was said about a prompt or a text
 that has changed since. A run of fewer prompts, or of more, takes nothing away: what was said about the same
 answers counts, and once. A blind test that is still sealed has no preferences in the store.
-
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

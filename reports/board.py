@@ -1,7 +1,4 @@
-"""What a leaderboard says: the nouns of the reports, as frozen dataclasses.
-
-They hold numbers and texts as they are. They do not know where the numbers come from or how they will look.
-"""
+"""What a leaderboard says: the nouns of the reports, as frozen dataclasses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -2,8 +2,6 @@
 
 Shapes say what colours say. Each panel has a title and a description in words, for readers who cannot
 see it. Colours are classes that the page's style sheet fills in, so the same drawing serves light and dark.
-
-It knows no HTML but the SVG it returns, and computes no statistics.
 """
 
 import math

@@ -1,8 +1,6 @@
-"""Training curves as inline SVG.
+"""Training curves as inline SVG, each with a description in words.
 
-Colours are classes that the page's style sheet fills in. Every drawing is also told in words.
-
-It knows no HTML but the SVG it returns.
+Colours are classes that the page's style sheet fills in.
 """
 
 import math

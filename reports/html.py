@@ -3,8 +3,6 @@
 Model output is other people's text. It reaches the page in two ways only: through Jinja with autoescape, and
 as JSON in a data block that the page's script writes out with `textContent`. The content security policy
 allows the page's own script and style by their hashes and nothing else: no request leaves the page.
-
-It does not know where the page is written, and computes no statistics.
 """
 
 import base64

@@ -1,7 +1,6 @@
 """The leaderboard built: what the store and the verdicts say, arranged for reading.
 
-It does not compare anything: differences, intervals and decisions come in with the verdicts, and only the
-means of single runs are computed here. It does not know how it will look.
+Differences, intervals and decisions come with the verdicts; only the means of single runs are computed here.
 """
 
 import math

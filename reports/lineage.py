@@ -4,8 +4,7 @@ A stage stands right of everything that it needs. A line that has further to go 
 the columns between in a lane of its own, which has its place among their boxes: so no line runs behind a box,
 and none seems to come out of one that it only passes. Lines of one kind from one box share lanes.
 
-Colours are classes that the page's style sheet fills in. The drawing is also told in words. It knows no HTML
-but the SVG it returns.
+Colours are classes that the page's style sheet fills in. The drawing has a description in words.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

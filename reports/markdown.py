@@ -2,8 +2,6 @@
 
 Every piece of other people's text goes through `escaped` on its way in: no model name, note or reason can
 end a table cell, start a tag, or become a link.
-
-It does not know where the text is written, and computes nothing.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""Preferences as tables of plain text, the same in every report; a page escapes what it shows.
-
-It knows neither Markdown nor HTML nor the terminal, and computes nothing.
-"""
+"""Preferences as tables of plain text, the same in every report; a page escapes what it shows."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

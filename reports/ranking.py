@@ -1,6 +1,6 @@
 """Who comes first: the mean of headlines, its difference to the baseline's, and both with intervals.
 
-It does not decide who is better: a rank follows a mean, and a verdict follows the tests.
+A rank follows a mean, and a verdict follows the tests.
 """
 
 import math

@@ -14,7 +14,7 @@ counted. The layout is private to this file and `templates/leaderboard.js`:
     score    = [metric, value, reason]
 Every text, metric, reason, thought and id is an index into `texts`.
 
-It does not know HTML: making the JSON harmless inside a page is `reports.html`.
+`reports.html` makes the JSON harmless inside a page.
 """
 
 import math

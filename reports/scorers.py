@@ -2,8 +2,6 @@
 
 A classifier that a pipeline trained is known by the hash of its checkpoint, which stands in the run and, with
 what it was trained on, in the store's record of the stage.
-
-It does not know how anything is classified.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

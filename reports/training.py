@@ -1,7 +1,4 @@
-"""How candidates came to be, from the store alone: every stage once, its curves, and what it wrote meanwhile.
-
-It does not know how a stage trains, and judges no curve.
-"""
+"""How candidates came to be, from the store alone: every stage, its curves, and what it wrote meanwhile."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

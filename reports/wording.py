@@ -1,6 +1,6 @@
 """Numbers and decisions in words, the same in every report.
 
-It knows neither Markdown nor HTML: what it returns is plain text, which a page escapes.
+All of it is plain text, which a page escapes.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Reports as files, all of them either the old ones or the new ones, and never half of one.
-
-It does not know what a report says.
-"""
+"""Reports as files, all of them either the old ones or the new ones, and never half of one."""
 
 import errno
 import os

@@ -2,8 +2,6 @@
 
 Each verb is one file that parses, calls one function of `harness.verbs`, and prints. Only the verb that was
 asked for is loaded, so that `harness --help` answers at once.
-
-It does not know how anything is done.
 """
 
 import os

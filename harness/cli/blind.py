@@ -1,4 +1,4 @@
-"""`harness blind`: human blind tests. It does not know how they are drawn, sealed, audited or served."""
+"""`harness blind`: human blind tests."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`harness compare`: the main job. It does not know how anything is trained, asked or compared."""
+"""`harness compare`: the main job."""
 
 from collections.abc import Iterable
 from enum import StrEnum

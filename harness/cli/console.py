@@ -3,8 +3,6 @@
 What comes from models, judges, raters and files may hold control characters, bidirectional overrides and
 characters that cannot be seen. They are written out (`harness.visible`) wherever text is made or rendered, so
 that no caller has to think of it. Files of this package use these two instead of Rich's own, by test.
-
-It does not know what is printed.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""`harness data`: training mixes made, cleaned and counted. It does not know how rows are cleaned."""
+"""`harness data`: training mixes made, cleaned and counted."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""`harness doctor`: what would make numbers false. It does not know how it is found."""
+"""`harness doctor`: what would make numbers false."""
 
 from dataclasses import asdict
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`harness eval`: suites asked of models, into the store. It does not know how a suite asks."""
+"""`harness eval`: suites asked of models, into the store."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""`harness init`: a commented harness.toml to start from. It does not know what the user will fill in."""
+"""`harness init`: a commented harness.toml to start from."""
 
 from importlib.resources import files
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`harness judge`: models prefer between other models' answers. It does not know how a judge is asked."""
+"""`harness judge`: models prefer between other models' answers."""
 
 from collections import Counter
 from collections.abc import Sequence

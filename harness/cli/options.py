@@ -1,7 +1,4 @@
-"""Options that several verbs share, each said once.
-
-It does not know the verbs.
-"""
+"""Options that several verbs share, each said once."""
 
 from pathlib import Path
 from typing import Annotated

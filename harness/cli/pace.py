@@ -1,7 +1,7 @@
 """How far a piece of work is, how fast it goes, and how long the rest takes.
 
 The remaining time rests on what came lately: answers that the store knew come in a burst at the beginning,
-and say nothing about the others. It does not know what the work is, and reads no clock.
+and say nothing about the others. Times are arguments: no clock is read here.
 """
 
 from collections import deque

@@ -1,7 +1,4 @@
-"""How preferences look in a terminal.
-
-It does not know how any number was made.
-"""
+"""How preferences look in a terminal."""
 
 from collections.abc import Iterator
 from typing import Literal

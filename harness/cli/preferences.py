@@ -1,4 +1,4 @@
-"""`harness preferences`: what judges and humans said. It does not know how any number is made."""
+"""`harness preferences`: what judges and humans said."""
 
 from dataclasses import asdict
 from pathlib import Path

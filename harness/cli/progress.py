@@ -3,7 +3,7 @@
 On a terminal it is a bar. Where nobody watches (a pipe, a batch job's log) it is a line whenever a piece is
 finished, and at least one in LINE_EVERY seconds, whether or not anything has come: a thread looks after
 that. The time between two things that happen is spent on the later one, so that all times add up to the
-whole. It does not know what the work is.
+whole.
 """
 
 import signal

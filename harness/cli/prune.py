@@ -1,4 +1,4 @@
-"""`harness prune`: what takes disk and is needed no more. It does not know what is needed."""
+"""`harness prune`: what takes disk and is needed no more."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime

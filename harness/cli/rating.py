@@ -1,7 +1,6 @@
 """Rating in a terminal: a ballot, a key, the next ballot.
 
-What models wrote is shown as text: no markup of it is read. It does not know which side is whose, nor what a
-vote does.
+What models wrote is shown as text: no markup of it is read.
 """
 
 import secrets

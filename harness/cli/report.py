@@ -1,4 +1,4 @@
-"""`harness report`: the leaderboards again, from the store alone. It does not know how a report looks."""
+"""`harness report`: the leaderboards again, from the store alone."""
 
 from typing import Annotated
 

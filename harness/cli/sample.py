@@ -1,4 +1,4 @@
-"""`harness sample`: answers side by side. It does not know how a model answers."""
+"""`harness sample`: answers side by side."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""`harness store`: looking after the results store. It does not know how a store is made."""
+"""`harness store`: looking after the results store."""
 
 import typer
 

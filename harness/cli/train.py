@@ -1,4 +1,4 @@
-"""`harness train`: candidates, stage by stage. It does not know how a stage trains."""
+"""`harness train`: candidates, stage by stage."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,7 +1,4 @@
-"""Whom to believe: how far judges and people agree, on the items and pairs of models that both judged.
-
-It does not know who is preferred.
-"""
+"""Whom to believe: how far judges and people agree, on the items and pairs of models that both judged."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations

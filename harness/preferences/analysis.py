@@ -5,7 +5,7 @@ more than `FEW_PEOPLE`, a crowd, only they are. The sign tests of all results ar
 correction. BETTER and WORSE need what they need everywhere: an adjusted p below 1 - level, and an interval
 wholly on one side, here of one half.
 
-Judges and humans are treated alike. It does not know models, prompts or the store: it is given preferences.
+Judges and humans are treated alike.
 """
 
 from collections.abc import Sequence

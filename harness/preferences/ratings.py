@@ -1,7 +1,4 @@
-"""Three or more models on one scale: each judge's Bradley-Terry ratings, and all humans'.
-
-It does not know how ratings are computed.
-"""
+"""Three or more models on one scale: each judge's Bradley-Terry ratings, and all humans'."""
 
 from collections.abc import Iterator
 

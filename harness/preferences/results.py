@@ -1,7 +1,4 @@
-"""What raters' preferences come to: the nouns of the analysis, and each of them in a sentence.
-
-They hold numbers as they are. They do not know how the numbers were made.
-"""
+"""What raters' preferences come to: the nouns of the analysis, and each of them in a sentence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Who is preferred: each rater's win rate, whether it could be chance, and what else moved the rater.
-
-It does not know how far raters agree, nor where preferences come from.
-"""
+"""Who is preferred: each rater's win rate, whether it could be chance, and what else moved the rater."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ What it gives away of a ballot is its id, the prompt and two texts; which models
 is a repeat and which a check stays in the store. Nothing is remembered between calls but the design: a vote
 is kept before `vote` returns, and where a rater is follows from the votes in the store, so that a server may
 die at any moment, and a page and a terminal may be used at once.
-
-It does not know how a ballot looks, nor what follows from votes.
 """
 
 import unicodedata

@@ -2,8 +2,6 @@
 
 Whoever prefers the other one did not read. Both answers are about as long and as sure of themselves, so that
 only reading tells them apart; none is offensive, and none needs special knowledge.
-
-It does not know who is shown which, nor how many a rater may miss.
 """
 
 from dataclasses import dataclass

@@ -11,8 +11,6 @@ What is drawn by the seed is order and sides. Ballots' ids, the raters' keys and
 from the operating system's secrets, so that nothing which leaves this machine tells anything; the same seed
 gives the same design but for them. Answers are stripped of the white space around them: it could tell one
 model from another.
-
-It does not know how a design is sealed, nor what raters choose.
 """
 
 import random

@@ -9,8 +9,6 @@ An answer that was cut at its longest length ends with `CUT` on a line of its ow
 
 A cell that a spreadsheet would take for a formula has an apostrophe put before it, which is removed again
 when it is read (https://owasp.org/www-community/attacks/CSV_Injection).
-
-It does not know which side is whose.
 """
 
 import csv

@@ -4,8 +4,6 @@ No HTML is made: a node is a text, or an element with a name from `TAGS` and nod
 and entities in an answer stay the text they are; characters that cannot be seen, or that reorder others, are
 written out. What Markdown would swallow (cells beyond a table's columns, nesting without end) makes the whole
 answer plain text: a rater reads every word.
-
-It does not know how the elements look.
 """
 
 from collections.abc import Iterable, Iterator

@@ -4,8 +4,6 @@
   two processes, never make one ballot count twice.
 - `skip` leaves a ballot open and puts it at the end; skipped again there, it stays skipped.
 - `undo` takes back the last thing done with its ballot, if there is one.
-
-It does not know what is on a ballot.
 """
 
 from collections import Counter

@@ -4,8 +4,6 @@ Whoever noted the commitment down can tell later that the sides are those that w
 nonce gives the same hash, and no other one does. The study keeps the hash beside the design, so that a design
 altered in the store is refused wherever it is opened; against somebody who alters both, the noted commitment
 is compared.
-
-It does not know how a design is drawn.
 """
 
 from collections.abc import Mapping, Sequence

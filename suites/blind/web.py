@@ -7,9 +7,6 @@
 
 The key is in the link's fragment, which browsers send to nobody, and comes back as a bearer token: it is in
 no log, cookie or Referer, and another site's page cannot make a browser send it.
-
-Who rates what, and what a vote does, the ballot box knows. This module does not know which side is whose, nor
-what the page looks like.
 """
 
 import asyncio

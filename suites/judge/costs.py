@@ -1,7 +1,4 @@
-"""What judging costs: before it is asked, by guess and at most; afterwards, by the tokens that it took.
-
-It does not know who is asked, nor what was spent before.
-"""
+"""What judging costs: before it is asked, by guess and at most; afterwards, by the tokens that it took."""
 
 from collections.abc import Iterable
 

@@ -1,7 +1,4 @@
-"""What every judge is, whether it is asked in words or rates each answer: prompts out, preferences in.
-
-It does not know how a judge is worded, nor how its engine is opened.
-"""
+"""What every judge is, whether it is asked in words or rates each answer: prompts out, preferences in."""
 
 import json
 from collections.abc import Generator, Mapping, Sequence

@@ -5,8 +5,6 @@ that gave no verdict makes the word unusable. The jury's winner has more than ha
 which there must be two at least; where nothing has, it is a tie.
 
 Verga et al. 2024, "Replacing Judges with Juries", https://arxiv.org/abs/2404.18796, vote so.
-
-It does not know the judges: it is made from their preferences.
 """
 
 from collections import Counter

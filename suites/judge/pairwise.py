@@ -6,8 +6,6 @@ is drawn from the seed and the pair, so that neither model profits.
 
 Zheng et al. 2023, "Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena", https://arxiv.org/abs/2306.05685,
 describe the position bias and the two orders against it.
-
-It does not know what two orders that disagree mean, nor what a reply costs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,8 +2,6 @@
 
 A reply that was refused, failed or was cut, and one that states no verdict or two, is no verdict, and never
 a tie. It is read alike in whichever form it was asked for: see `harness.replies`.
-
-It does not know which model's answer is A.
 """
 
 import json

@@ -3,7 +3,7 @@
 Scores are the model's own numbers, compared as they are: equal ones are a tie, and the difference is kept.
 Each answer is rated once, so there is no order in which a pair could be shown.
 
-It does not know how a score is computed: see `harness.engine.local.reward_model`.
+The scores come from `harness.engine.local.reward_model`.
 """
 
 import math

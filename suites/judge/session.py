@@ -9,7 +9,7 @@ that were asked by then stand for all.
 Until a reply of the judge was read, a round holds no more replies than may be unreadable in a row. Later a
 judge may become unreadable within a round: what is on its way is then let go of.
 
-It does not know what the preferences mean: a `StoppingRule` that was handed in says when there are enough.
+Whether there are enough preferences is what a `StoppingRule` says.
 """
 
 from collections import deque

@@ -6,8 +6,6 @@ is to be compared stands between marks that no text can hold, since they are a h
 close its own and go on as an instruction.
 
 A change of a wording changes verdicts: its `version` must go up, which makes its judges other raters.
-
-It does not know which model's answer is which, who is asked, nor how a reply is read.
 """
 
 from collections.abc import Mapping, Sequence
