@@ -33,7 +33,7 @@ def equal_answers(
         return None
     equal, different, answers = 0, 0, 0
     has_texts = False
-    for ours, theirs in zip(store.rows(baseline.id), store.rows(candidate.id), strict=False):
+    for ours, theirs in zip(store.runs.rows(baseline.id), store.runs.rows(candidate.id), strict=False):
         pairs = list(_pairs(ours, theirs))
         if not pairs or left_out(ours):
             continue

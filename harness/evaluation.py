@@ -95,10 +95,10 @@ def _keep(run: Run, model: Model, engine: Engine, store: Store, rows: Iterable[R
     about = {key: value for key, value in engine.info.description.items() if key != SCORING}
     started = replace(run, started=_now(), environment={**environment(), "engine": about})
     _keep_model(store, model, run, engine, known)
-    store.begin_run(started)
+    store.runs.begin(started)
     kept, scored = 0, False
     for batch in _in_batches(rows):
-        store.keep_rows(run.id, [(row.position, row) for row in batch])
+        store.runs.keep_rows(run.id, [(row.position, row) for row in batch])
         kept += len(batch)
         scored = scored or any(isinstance(each, Likelihood) for row in batch for each in row.responses)
     if kept != run.size:
@@ -108,8 +108,8 @@ def _keep(run: Run, model: Model, engine: Engine, store: Store, rows: Iterable[R
         )
     _keep_model(store, model, run, engine, known)
     way = _way_of_scoring(store, model, run) if scored else {}
-    store.finish_run(run.id, _now(), way)
-    finished = store.run(run.id)
+    store.runs.finish(run.id, _now(), way)
+    finished = store.runs.get(run.id)
     assert finished is not None
     return finished
 
@@ -118,12 +118,12 @@ def _keep_model(store: Store, model: Model, run: Run, engine: Engine, known: Map
     """Keep what the engine says, and of its way of scoring what was known where it has not scored."""
     info = engine.info
     description = {**known, **info.description}
-    store.keep_model(model.name, run.fingerprint, asdict(model.source), description, info.chat_template)
+    store.models.keep(model.name, run.fingerprint, asdict(model.source), description, info.chat_template)
 
 
 def _way_of_scoring(store: Store, model: Model, run: Run) -> dict[str, Json]:
     """In which way this model's log-likelihoods were computed last, as far as that is known."""
-    kept = store.model(model.name, run.fingerprint)
+    kept = store.models.get(model.name, run.fingerprint)
     said = {} if kept is None else kept.description
     return {SCORING: said[SCORING]} if SCORING in said else {}
 

@@ -45,10 +45,10 @@ def named(store: Store, chosen: Sequence[Preference], raters: Iterable[Rater] = 
 
     `raters`: those who are not in the store yet.
     """
-    runs = {run.id: run for run in store.runs()}
+    runs = {run.id: run for run in store.runs.find()}
     judged = dict.fromkeys(run for each in chosen for run in (each.left_run, each.right_run))
     asked = {run: _asked(store, run) for run in judged}
-    known = {rater.id: rater for rater in (*store.raters(), *raters)}
+    known = {rater.id: rater for rater in (*store.preferences.raters(), *raters)}
     return [_named(each, runs, asked, known[each.rater]) for each in chosen]
 
 
@@ -67,7 +67,7 @@ def caveats(
         notes.append(
             f"{counted(earlier, 'preference')} {are} about earlier answers of these models, and left out"
         )
-    for rater in store.raters():
+    for rater in store.preferences.raters():
         flags = rater.details.get("flags")
         if rater.id in raters and isinstance(flags, Sequence) and flags:
             why = "; ".join(map(str, flags))
@@ -83,7 +83,7 @@ def _chosen(
     The same pair may be judged in a run of few prompts and in one of many, and with the models named either
     way round: a rater's word on it in one order is one preference, that of the newest runs.
     """
-    runs = {run.id: run for run in store.runs()}
+    runs = {run.id: run for run in store.runs.find()}
     said = _between(store, runs, names)
     judged = {(runs[run].model, runs[run].suite) for each in said for run in (each.left_run, each.right_run)}
     ranked = _alike([run for run in runs.values() if (run.model, run.suite) in judged], fingerprints)
@@ -111,7 +111,7 @@ def _chosen(
 def _between(store: Store, runs: Mapping[str, Run], names: Sequence[str]) -> list[Preference]:
     """What was said between two different of these models."""
     found = []
-    for each in store.preferences():
+    for each in store.preferences.find():
         models = {runs[each.left_run].model, runs[each.right_run].model}
         if len(models) == 2 and (not names or models <= set(names)):
             found.append(each)
@@ -156,7 +156,7 @@ def _asked(store: Store, run: str) -> Mapping[str, _Asked]:
             next((answer.text for answer in row.responses if isinstance(answer, Response)), None),
             row.sample.cluster or row.sample.id,
         )
-        for row in store.rows(run)
+        for row in store.runs.rows(run)
     }
 
 

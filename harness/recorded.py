@@ -64,7 +64,7 @@ def recalled(engine: Engine, store: Store, *, on_answer: OnAnswer | None = None)
 
 def known_answers(store: Store, keys: Sequence[str], *, ask_refused: bool = False) -> dict[str, Answer]:
     """The answers kept under these keys, by key; without those that are to be asked for again."""
-    known = store.known_answers(keys)
+    known = store.answers.known(keys)
     return {key: answer for key, answer in known.items() if not (ask_refused and is_refused(answer))}
 
 
@@ -215,7 +215,7 @@ class _Recalled(_Recorded):
     def _distinct(
         self, places: Mapping[str, list[int]], requests: Sequence[dict[str, Json]], ask: Ask[A]
     ) -> Iterator[tuple[str, A]]:
-        known = self.store.known_answers(list(places))
+        known = self.store.answers.known(list(places))
         if len(known) < len(places):
             raise AnswersMissing(len(places) - len(known), len(places))
         yield from cast("dict[str, A]", known).items()
@@ -271,7 +271,7 @@ class _Waiting(Generic[A]):
         self._enough.clear()
         self._taken_once.clear()
         when = partial(self._enough.wait, AT_LONGEST)
-        self._writes.append(self._store.begin_keeping(self._taken, when=when))
+        self._writes.append(self._store.answers.begin_keeping(self._taken, when=when))
 
     def written(self) -> list[tuple[str, A]]:
         """What has been kept and was not returned yet, as the store now holds it."""
@@ -284,7 +284,7 @@ class _Waiting(Generic[A]):
         """Keep all that waits, and return what was not returned yet."""
         start = time.monotonic()
         if self._answers:  # in the store's thread, too, where no signal interrupts it
-            self._writes.append(self._store.begin_keeping(self._taken, when=lambda: None))
+            self._writes.append(self._store.answers.begin_keeping(self._taken, when=lambda: None))
         self._end_writes()
         self._held_up += time.monotonic() - start
         return self.written()

@@ -42,7 +42,7 @@ def latest(store: Store, names: Sequence[str], suites: Sequence[str]) -> dict[st
     """Each model's newest whole run of each suite, where it has one, in the order of `names` and `suites`."""
     found: dict[str, list[Run]] = {}
     for name in names:
-        newest = (store.latest_run(name, suite) for suite in suites)
+        newest = (store.runs.latest(name, suite) for suite in suites)
         found[name] = [run for run in newest if run is not None]
     return found
 
@@ -85,7 +85,7 @@ def build(
     suites = dict.fromkeys(run.suite for theirs in runs.values() for run in theirs if run.metrics)
     rows = {suite: _rows(store, suite, runs) for suite in suites}
     every = [run for theirs in runs.values() for run in theirs]
-    cut = {run.id: store.cut_answers(run.id) for run in every}
+    cut = {run.id: store.runs.cut_answers(run.id) for run in every}
     reserved = [compared.left_out.note(suite, _clusters(found)) for suite, found in rows.items()]
     sections = tuple(
         _section(
@@ -186,7 +186,7 @@ def _told(verdicts: Sequence[Verdict]) -> Iterator[str]:
 def _rows(store: Store, suite: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, Row]]:
     """What each model that was asked this suite answered, by the sample."""
     asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
-    return {model: {row.sample.id: row for row in store.rows(run.id)} for model, run in asked.items()}
+    return {model: {row.sample.id: row for row in store.runs.rows(run.id)} for model, run in asked.items()}
 
 
 def _clusters(rows: Mapping[str, Mapping[str, Row]]) -> dict[str, str]:

@@ -46,7 +46,7 @@ def scorer(store: Store, run: Run) -> str | None:
 def classifier_stage(store: Store, run: Run) -> KeptStage | None:
     """The stage that trained the run's classifier; None where it was not trained here."""
     checkpoint = run.settings.get("sha256")
-    found = (stage for stage in store.stages() if stage.manifest.get(CHECKPOINT) == checkpoint)
+    found = (stage for stage in store.stages.find() if stage.manifest.get(CHECKPOINT) == checkpoint)
     return next(found, None) if checkpoint is not None else None
 
 

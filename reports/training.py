@@ -69,11 +69,11 @@ def trained_stages(
     the report by the identity of the stage that trained their classifier.
     """
     scoring = classifiers or {}
-    kept = [stage for model in models for stage in _newest(store.stages(model))]
-    kept += [stage for stage in store.stages() if stage.identity in scoring]
+    kept = [stage for model in models for stage in _newest(store.stages.find(model))]
+    kept += [stage for stage in store.stages.find() if stage.identity in scoring]
     ends: dict[str, list[str]] = {}
     for model in models:
-        if theirs := _newest(store.stages(model)):
+        if theirs := _newest(store.stages.find(model)):
             ends.setdefault(theirs[-1].identity, []).append(model)
     unique = {stage.identity: stage for stage in kept}
     by_folder = {_folder(stage): stage.identity for stage in unique.values()}

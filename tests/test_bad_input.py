@@ -103,7 +103,7 @@ class Working:
     def finished(self) -> list[tuple[str, str]]:
         """Model and suite of every finished run."""
         with Store.open(f"sqlite:///{self.folder}/harness.db") as store:
-            return [(run.model, run.suite) for run in store.runs() if run.finished]
+            return [(run.model, run.suite) for run in store.runs.find() if run.finished]
 
 
 @pytest.fixture
@@ -969,7 +969,7 @@ def test_two_evaluations_at_once(project: Working) -> None:
     assert 0 == other.returncode, err
     assert [("one", "toy-ifeval"), ("two", "toy-ifeval")] == project.finished()
     with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
-        assert [40, 40] == [len(list(store.rows(run.id))) for run in store.runs()]
+        assert [40, 40] == [len(list(store.runs.rows(run.id))) for run in store.runs.find()]
 
 
 # ---------------------------------------------------------------- what cannot be written

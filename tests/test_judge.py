@@ -122,7 +122,7 @@ class Judged(Working):
     def preferences(self) -> list[Preference]:
         """What is in the store."""
         with closing(Store.open(f"sqlite:///{self.folder}/harness.db")) as store:
-            return store.preferences()
+            return store.preferences.find()
 
     def kept(self) -> int:
         """How many of the judge's replies are in the store."""

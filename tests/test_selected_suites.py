@@ -84,7 +84,7 @@ def test_a_candidate_is_asked_like_what_it_was_trained_from(project: Working) ->
     """Its checkpoints too when they are measured: nothing differs between their runs but the weights."""
     values(project, "one", "picked")
     with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
-        runs = [run for name in ("one", "picked") if (run := store.latest_run(name, "mine"))]
+        runs = [run for name in ("one", "picked") if (run := store.runs.latest(name, "mine"))]
     asked = [run.environment["engine"]["thinking_tags"] for run in runs]
     assert [["<aside>", "</aside>"]] * 2 == asked
 
@@ -149,7 +149,7 @@ def test_the_chosen_checkpoints_answers_are_not_asked_again(project: Working) ->
     """They are in the store under the candidate's fingerprint, for it is the same model."""
     values(project, "picked")
     with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
-        run = store.latest_run("picked", "mine")
+        run = store.runs.latest("picked", "mine")
         assert run is not None
     asked = _answers_by_fingerprint(project.folder / "harness.db")
     assert 40 == asked[run.fingerprint]

@@ -19,6 +19,7 @@ from harness.records.answers import Likelihood, Prompt, Response, Row, Sample, S
 from harness.records.models import Local, Model
 from harness.records.preferences import Pair
 from harness.store import Store
+from harness.store.frames import frame
 from suites.catalogue import FAMILIES, SUITES, open_suite
 from suites.judge.reward import RewardJudge
 from suites.prompt_suite import PromptSuite
@@ -267,8 +268,8 @@ def test_no_judge_no_ballot_and_no_file_holds_a_thought(
     ]
     assert ["leaderboard.html"] == [file.name for file in files if MARK.encode() in file.read_bytes()]
     with Store.open(f"sqlite:///{tmp_path}/harness.db") as store:
-        runs = store.runs()
+        runs = store.runs.find()
         scored = next(each for each in runs if each.model == "thinker" and each.metrics)
-        frame = store.frame([each.id for each in runs]).to_csv()
-        assert MARK not in frame + str(store.studies()) + str(store.preferences())
-        assert [1] == [sum(counts.values()) for counts in store.unscored(scored.id).values()]
+        scores = frame(store.database, [each.id for each in runs]).to_csv()
+        assert MARK not in scores + str(store.studies.find()) + str(store.preferences.find())
+        assert [1] == [sum(counts.values()) for counts in store.runs.unscored(scored.id).values()]

@@ -49,11 +49,11 @@ class Working:
     def runs(self) -> list[tuple[str, str, bool]]:
         """Suite, version and wholeness of every run, oldest first."""
         with Store.open(f"sqlite:///{self.folder}/harness.db") as store:
-            return [(run.suite, run.suite_version, run.finished is not None) for run in store.runs()]
+            return [(run.suite, run.suite_version, run.finished is not None) for run in store.runs.find()]
 
     def rows(self, model: str, suite: str) -> list[Row]:
         """The rows of a model's newest run of a suite."""
         with Store.open(f"sqlite:///{self.folder}/harness.db") as store:
-            run = store.latest_run(model, suite)
+            run = store.runs.latest(model, suite)
             assert run is not None
-            return list(store.rows(run.id))
+            return list(store.runs.rows(run.id))

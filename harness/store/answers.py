@@ -3,7 +3,8 @@
 It does not know runs: an answer belongs to a request and an engine, and to as many runs as use it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from harness.records.answers import Response
 from harness.records.models import Json
 from harness.store import schema
-from harness.store.database import Values, insert_missing
+from harness.store.database import Database, Values, insert_missing
 from harness.store.encoding import (
     Answer,
     answer_as_json,
@@ -64,23 +65,44 @@ def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answ
     return {key: found[key] for key in keys if key in found}
 
 
-def keep_answers(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[str, Answer]:
-    """Keep answers and return what is now kept under their keys.
+@dataclass(frozen=True)
+class Answers:
+    """The answers in a store."""
 
-    The first answer under a key stays: where another process was faster, its answer is the one returned. One
-    that was refused gives way to one that was not.
-    Rows are written in the order of their keys, so that two writers never wait for each other in a circle.
-    """
-    texts: dict[str, str] = {}
-    values = [_values(kept, texts) for kept in sorted(answers, key=lambda kept: kept.key)]
-    shared: list[Values] = [
-        {"hash": texts[text], "text": text} for text in sorted(texts, key=texts.__getitem__)
-    ]
-    insert_missing(connection, schema.texts, shared)
-    inserted = insert_missing(connection, schema.answers, values)
-    if inserted < len(answers):
-        return _kept_before(connection, answers)
-    return {kept.key: replace(kept.answer, key=kept.key) for kept in answers}
+    database: Database
+
+    def known(self, keys: Sequence[str]) -> dict[str, Answer]:
+        """The answers kept under these keys, each with its key, in the order of the keys."""
+        with self.database.reading() as connection:
+            return known_answers(connection, keys)
+
+    def keep(self, answers: Sequence[KeptAnswer]) -> dict[str, Answer]:
+        """Keep answers and return what is now kept under their keys.
+
+        The first answer under a key stays: where another process was faster, its answer is the one returned.
+        One that was refused gives way to one that was not. Rows are written in the order of their keys, so
+        that two writers never wait for each other in a circle.
+        """
+        texts: dict[str, str] = {}
+        values = [_values(kept, texts) for kept in sorted(answers, key=lambda kept: kept.key)]
+        shared: list[Values] = [
+            {"hash": texts[text], "text": text} for text in sorted(texts, key=texts.__getitem__)
+        ]
+        with self.database.writing() as connection:
+            insert_missing(connection, schema.texts, shared)
+            inserted = insert_missing(connection, schema.answers, values)
+            if inserted < len(answers):
+                return _kept_before(connection, answers)
+        return {kept.key: replace(kept.answer, key=kept.key) for kept in answers}
+
+    def begin_keeping(
+        self, take: Callable[[], Sequence[KeptAnswer]], *, when: Callable[[], object]
+    ) -> Future[dict[str, Answer]]:
+        """`keep` what `take` gives once `when` returns, while the caller goes on.
+
+        Both are called in the store's thread. Of a database in memory it is done at once, on return.
+        """
+        return self.database.beside(lambda: self.keep(take()), when=when)
 
 
 def _kept_before(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[str, Answer]:

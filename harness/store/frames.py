@@ -6,12 +6,13 @@ It does not know how frames are used.
 from collections.abc import Sequence
 
 import pandas as pd
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from harness.store import schema
+from harness.store.database import Database
 
 
-def frame(connection: Connection, run_ids: Sequence[str]) -> pd.DataFrame:
+def frame(database: Database, run_ids: Sequence[str]) -> pd.DataFrame:
     """One line per score of these runs, in the order of rows.
 
     `value` is NaN where the sample is unscored, and `reason` then says why.
@@ -39,5 +40,6 @@ def frame(connection: Connection, run_ids: Sequence[str]) -> pd.DataFrame:
         .order_by(runs.c.model, runs.c.suite, scores.c.run, rows.c.position, scores.c.place)
     )
     names = [column.name for column in query.selected_columns]
-    found = pd.DataFrame(connection.execute(query).all(), columns=names)
+    with database.reading() as connection:
+        found = pd.DataFrame(connection.execute(query).all(), columns=names)
     return found.astype({"value": "float64"})

@@ -6,11 +6,11 @@ It does not know how a model is opened, nor what it answered.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from harness.records.models import Json
 from harness.store import schema
-from harness.store.database import Values, insert_or_replace
+from harness.store.database import Database, Values, insert_or_replace
 from harness.store.encoding import digest_of_text
 
 
@@ -27,28 +27,38 @@ class KeptModel:
     chat_template_hash: str | None
 
 
-def keep_model(
-    connection: Connection,
-    name: str,
-    fingerprint: str,
-    source: Mapping[str, Json],
-    description: Mapping[str, Json],
-    chat_template: str | None,
-) -> None:
-    """Keep what the name stands for; the same name and fingerprint again replaces the description."""
-    model: Values = {
-        "name": name,
-        "fingerprint": fingerprint,
-        "source": source,
-        "description": description,
-        "chat_template": chat_template,
-        "chat_template_hash": None if chat_template is None else digest_of_text(chat_template),
-    }
-    insert_or_replace(connection, schema.models, [model])
+@dataclass(frozen=True)
+class Models:
+    """The models in a store."""
 
+    database: Database
 
-def find_model(connection: Connection, name: str, fingerprint: str) -> KeptModel | None:
-    """The model of this name and fingerprint; None where it was never kept."""
-    table = schema.models
-    found = connection.execute(select(table).where(table.c.name == name, table.c.fingerprint == fingerprint))
-    return next((KeptModel(**row._mapping) for row in found), None)
+    def keep(
+        self,
+        name: str,
+        fingerprint: str,
+        source: Mapping[str, Json],
+        description: Mapping[str, Json],
+        chat_template: str | None,
+    ) -> None:
+        """Keep what a model's name stands for; the same name and fingerprint again replaces the description.
+
+        Comes before the runs of the model.
+        """
+        model: Values = {
+            "name": name,
+            "fingerprint": fingerprint,
+            "source": source,
+            "description": description,
+            "chat_template": chat_template,
+            "chat_template_hash": None if chat_template is None else digest_of_text(chat_template),
+        }
+        with self.database.writing() as connection:
+            insert_or_replace(connection, schema.models, [model])
+
+    def get(self, name: str, fingerprint: str) -> KeptModel | None:
+        """The model that a run names; None where it was never kept."""
+        table = schema.models
+        query = select(table).where(table.c.name == name, table.c.fingerprint == fingerprint)
+        with self.database.reading() as connection:
+            return next((KeptModel(**row._mapping) for row in connection.execute(query)), None)

@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from harness.store import schema
 from harness.store.answers import KEYS_AT_ONCE
+from harness.store.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,41 +47,48 @@ class Removal:
     """Characters of everything that goes, which is about bytes."""
 
 
-def plan_removal(connection: Connection, run_id: str) -> Removal:
-    """What would go with this run."""
-    named = _Named.of(connection, run_id)
-    rows, scores, preferences = schema.rows.c, schema.scores.c, schema.preferences.c
-    row_count, row_size = _weighed(connection, rows.run == run_id, rows.answers, rows.sample)
-    score_count, score_size = _weighed(connection, scores.run == run_id, scores.metric, scores.sample)
-    by_rater = select(preferences.rater, func.count()).where(_about(run_id)).group_by(preferences.rater)
-    return Removal(
-        rows=row_count,
-        scores=score_count,
-        answers=len(named.going),
-        shared=len(named.own) - len(named.going),
-        replies=len(named.replies),
-        preferences={rater: count for rater, count in connection.execute(by_rater)},  # noqa: C416 - see `verify`
-        size=row_size + score_size + _size_of(connection, named.going),
-    )
+@dataclass(frozen=True)
+class Removals:
+    """Takes runs out of a store."""
 
+    database: Database
 
-def remove_run(connection: Connection, run_id: str) -> None:
-    """Take the run out, with what `plan_removal` says goes with it."""
-    going = _Named.of(connection, run_id).going
-    runs, models = schema.runs.c, schema.models.c
-    name, fingerprint = connection.execute(
-        select(runs.model, runs.fingerprint).where(runs.id == run_id)
-    ).one()
-    connection.execute(delete(schema.preferences).where(_about(run_id)))
-    connection.execute(delete(schema.scores).where(schema.scores.c.run == run_id))
-    connection.execute(delete(schema.rows).where(schema.rows.c.run == run_id))
-    connection.execute(delete(schema.runs).where(runs.id == run_id))
-    for some in _parts(going):
-        connection.execute(delete(schema.answers).where(schema.answers.c.key.in_(some)))
-    is_asked = select(runs.id).where(runs.model == name, runs.fingerprint == fingerprint)
-    if connection.execute(is_asked).first() is None:
-        its_model = (models.name == name) & (models.fingerprint == fingerprint)
-        connection.execute(delete(schema.models).where(its_model))
+    def plan(self, run_id: str) -> Removal:
+        """What would go with a run that is here."""
+        rows, scores, rater = schema.rows.c, schema.scores.c, schema.preferences.c.rater
+        by_rater = select(rater, func.count()).where(_about(run_id)).group_by(rater)
+        with self.database.reading() as connection:
+            named = _Named.of(connection, run_id)
+            row_count, row_size = _weighed(connection, rows.run == run_id, rows.answers, rows.sample)
+            score_count, score_size = _weighed(connection, scores.run == run_id, scores.metric, scores.sample)
+            return Removal(
+                rows=row_count,
+                scores=score_count,
+                answers=len(named.going),
+                shared=len(named.own) - len(named.going),
+                replies=len(named.replies),
+                preferences={rater: count for rater, count in connection.execute(by_rater)},  # noqa: C416 - see `verify`
+                size=row_size + score_size + _size_of(connection, named.going),
+            )
+
+    def remove(self, run_id: str) -> None:
+        """Take a run out, with what `plan` says. Its model must not be asked for it meanwhile."""
+        with self.database.writing() as connection:
+            going = _Named.of(connection, run_id).going
+            runs, models = schema.runs.c, schema.models.c
+            name, fingerprint = connection.execute(
+                select(runs.model, runs.fingerprint).where(runs.id == run_id)
+            ).one()
+            connection.execute(delete(schema.preferences).where(_about(run_id)))
+            connection.execute(delete(schema.scores).where(schema.scores.c.run == run_id))
+            connection.execute(delete(schema.rows).where(schema.rows.c.run == run_id))
+            connection.execute(delete(schema.runs).where(runs.id == run_id))
+            for some in _parts(going):
+                connection.execute(delete(schema.answers).where(schema.answers.c.key.in_(some)))
+            is_asked = select(runs.id).where(runs.model == name, runs.fingerprint == fingerprint)
+            if connection.execute(is_asked).first() is None:
+                its_model = (models.name == name) & (models.fingerprint == fingerprint)
+                connection.execute(delete(schema.models).where(its_model))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ It does not know how scores are compared, nor what a run's identity is made of.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Column,
     ColumnElement,
     Connection,
     TableValuedAlias,
@@ -34,7 +35,7 @@ from harness.records.answers import ASKED, Asked, Metric, Observation, Row, Run,
 from harness.records.models import Json
 from harness.store import schema
 from harness.store.answers import known_answers
-from harness.store.database import Values, insert_missing, insert_or_replace
+from harness.store.database import Database, Values, insert_missing, insert_or_replace
 from harness.store.encoding import (
     Answer,
     answer_from_json,
@@ -43,6 +44,9 @@ from harness.store.encoding import (
     sample_as_json,
     sample_from_json,
 )
+
+ROWS_AT_ONCE = 200
+"""Rows read per query, so that a run of any size takes little memory."""
 
 FAILED = '%"stopped":"failed"%'
 """What stands in a row's answers where one of them failed; no model's text can hold its bare quotes."""
@@ -77,163 +81,189 @@ class CutAnswers:
     """Of how many; a judge's replies are not among them."""
 
 
-def begin_run(connection: Connection, run: Run) -> None:
-    """Keep a run. A run that is there already stays as it is: a killed one continues under its id."""
-    values = {name: getattr(run, name) for name in RUN_FIELDS} | {"metrics": _metrics_as_json(run.metrics)}
-    insert_missing(connection, schema.runs, [values])
+@dataclass(frozen=True)
+class Runs:
+    """The runs in a store."""
 
+    database: Database
 
-def finish_run(
-    connection: Connection, run_id: str, finished: str, engine: Mapping[str, Json] = MappingProxyType({})
-) -> None:
-    """Say that a run is whole, and what its engine says of itself only now. The first time stays."""
-    table = schema.runs
-    unfinished = (table.c.id == run_id) & table.c.finished.is_(None)
-    for environment in connection.scalars(select(table.c.environment).where(unfinished)).all():
-        said = (
-            {**environment, "engine": {**environment.get("engine", {}), **engine}} if engine else environment
-        )
-        connection.execute(update(table).where(unfinished).values(finished=finished, environment=said))
+    def begin(self, run: Run) -> None:
+        """Keep a run. A run that is there already stays as it is: a killed one continues under its id."""
+        values = {name: getattr(run, name) for name in RUN_FIELDS} | {
+            "metrics": _metrics_as_json(run.metrics)
+        }
+        with self.database.writing() as connection:
+            insert_missing(connection, schema.runs, [values])
 
+    def finish(self, run_id: str, finished: str, engine: Mapping[str, Json] = MappingProxyType({})) -> None:
+        """Say when a run became whole (ISO 8601, UTC), and what its engine says of itself only now.
 
-def keep_asked(connection: Connection, run_id: str, asked: Asked, metrics: Sequence[Metric]) -> None:
-    """Say as what a run was asked for now, and how its metrics are read, in place of what was said before."""
-    table = schema.runs
-    found = connection.execute(select(table.c.environment).where(table.c.id == run_id)).scalar_one()
-    changed = {"environment": {**found, ASKED: asdict(asked)}, "metrics": _metrics_as_json(metrics)}
-    connection.execute(update(table).where(table.c.id == run_id).values(changed))
+        The first time stays.
+        """
+        table = schema.runs
+        unfinished = (table.c.id == run_id) & table.c.finished.is_(None)
+        with self.database.writing() as connection:
+            for environment in connection.scalars(select(table.c.environment).where(unfinished)).all():
+                said = {**environment, "engine": {**environment.get("engine", {}), **engine}}
+                values = {"finished": finished, "environment": said if engine else environment}
+                connection.execute(update(table).where(unfinished).values(values))
 
+    def keep_asked(self, run_id: str, asked: Asked, metrics: Sequence[Metric]) -> None:
+        """Keep as what a run was asked for now, in place of what was kept before.
 
-def find_runs(
-    connection: Connection, *, run_id: str | None = None, model: str | None = None, suite: str | None = None
-) -> list[Run]:
-    """The runs that match everything asked for, oldest first."""
-    table = schema.runs
-    query = select(table).order_by(table.c.started, table.c.id)
-    wanted = {table.c.id: run_id, table.c.model: model, table.c.suite: suite}
-    conditions = [column == value for column, value in wanted.items() if value is not None]
-    return [_run(record._mapping) for record in connection.execute(query.where(*conditions))]
+        So a report finds the run that is meant. `metrics` are the run's as the suite has them now: what is no
+        part of a run may have changed.
+        """
+        table = schema.runs
+        with self.database.writing() as connection:
+            found = connection.execute(select(table.c.environment).where(table.c.id == run_id)).scalar_one()
+            changed = {"environment": {**found, ASKED: asdict(asked)}, "metrics": _metrics_as_json(metrics)}
+            connection.execute(update(table).where(table.c.id == run_id).values(changed))
 
+    def get(self, run_id: str) -> Run | None:
+        """The run of this id."""
+        return next(iter(self._found({schema.runs.c.id: run_id})), None)
 
-def latest_run(connection: Connection, model: str, suite: str) -> Run | None:
-    """The run of this model and suite that became whole last; None where none is whole."""
-    whole = [run for run in find_runs(connection, model=model, suite=suite) if run.finished is not None]
-    return max(whole, key=lambda run: (run.finished or "", run.started), default=None)
+    def find(self, *, model: str | None = None, suite: str | None = None) -> list[Run]:
+        """Runs of this model and suite, finished or not, oldest first; None is any."""
+        return self._found({schema.runs.c.model: model, schema.runs.c.suite: suite})
 
+    def _found(self, wanted: Mapping[Column[str], str | None]) -> list[Run]:
+        query = select(schema.runs).order_by(schema.runs.c.started, schema.runs.c.id)
+        conditions = [column == value for column, value in wanted.items() if value is not None]
+        with self.database.reading() as connection:
+            return [_run(record._mapping) for record in connection.execute(query.where(*conditions))]
 
-def keep_rows(connection: Connection, run_id: str, rows: Sequence[tuple[int, Row]]) -> None:
-    """Keep (position, row) pairs of a run. A row that is there already is replaced with its scores."""
-    if not rows:
-        return
-    samples = {digest(sample_as_json(row.sample)): row.sample for _, row in rows}
-    insert_missing(
-        connection,
-        schema.samples,
-        [
+    def latest(self, model: str, suite: str) -> Run | None:
+        """The run of this model's name and suite that finished last; None where none has."""
+        whole = [run for run in self.find(model=model, suite=suite) if run.finished is not None]
+        return max(whole, key=lambda run: (run.finished or "", run.started), default=None)
+
+    def keep_rows(self, run_id: str, rows: Sequence[tuple[int, Row]]) -> None:
+        """Keep (position, row) pairs of a run, after their answers; a row that is there is replaced."""
+        if not rows:
+            return
+        samples = {digest(sample_as_json(row.sample)): row.sample for _, row in rows}
+        content: list[Values] = [
             {"hash": key, "cluster": sample.cluster or sample.id, "content": sample_as_json(sample)}
             for key, sample in sorted(samples.items())
-        ],
-    )
-    insert_or_replace(connection, schema.rows, [_row_values(run_id, position, row) for position, row in rows])
-    _replace_scores(connection, run_id, [row for _, row in rows])
+        ]
+        kept = [_row_values(run_id, position, row) for position, row in rows]
+        with self.database.writing() as connection:
+            insert_missing(connection, schema.samples, content)
+            insert_or_replace(connection, schema.rows, kept)
+            _replace_scores(connection, run_id, [row for _, row in rows])
 
+    def rows(self, run_id: str) -> Iterator[Row]:
+        """A run's rows by position, answers and scores included, read as they are asked for."""
+        position = -1
+        while page := self._page(run_id, position):
+            yield from page
+            position = page[-1].position
 
-def rows_after(connection: Connection, run_id: str, position: int, limit: int) -> list[Row]:
-    """The next rows of a run after a position, at most `limit`, with answers and scores."""
-    rows, samples = schema.rows, schema.samples
-    query = (
-        select(rows.c.position, rows.c.sample, rows.c.answers, samples.c.content)
-        .join(samples, samples.c.hash == rows.c.sample_hash)
-        .where(rows.c.run == run_id, rows.c.position > position)
-        .order_by(rows.c.position)
-        .limit(limit)
-    )
-    page = connection.execute(query).all()
-    keys = [reference for record in page for reference in record.answers if isinstance(reference, str)]
-    answers = known_answers(connection, keys)
-    scores = _scores(connection, run_id, [record.sample for record in page])
-    return [_row(record, answers, scores.get(record.sample, [])) for record in page]
+    def _page(self, run_id: str, position: int) -> list[Row]:
+        """The next rows of a run after a position, with answers and scores."""
+        rows, samples = schema.rows, schema.samples
+        query = (
+            select(rows.c.position, rows.c.sample, rows.c.answers, samples.c.content)
+            .join(samples, samples.c.hash == rows.c.sample_hash)
+            .where(rows.c.run == run_id, rows.c.position > position)
+            .order_by(rows.c.position)
+            .limit(ROWS_AT_ONCE)
+        )
+        with self.database.reading() as connection:
+            page = connection.execute(query).all()
+            keys = [key for record in page for key in record.answers if isinstance(key, str)]
+            answers = known_answers(connection, keys)
+            scores = _scores(connection, run_id, [record.sample for record in page])
+        return [_row(record, answers, scores.get(record.sample, [])) for record in page]
 
+    def count_rows(self, run_id: str) -> int:
+        """How many rows of a run are here."""
+        table = schema.rows
+        query = select(func.count()).select_from(table).where(table.c.run == run_id)
+        with self.database.reading() as connection:
+            return connection.scalar(query) or 0
 
-def count_rows(connection: Connection, run_id: str) -> int:
-    """How many rows of a run are here."""
-    table = schema.rows
-    return connection.scalar(select(func.count()).select_from(table).where(table.c.run == run_id)) or 0
+    def observations(self, run_id: str) -> dict[str, list[Observation]]:
+        """Every score of a run by metric, unscored ones too, in the order of rows and parts."""
+        scores, rows, samples = schema.scores, schema.rows, schema.samples
+        query = (
+            select(scores.c.metric, scores.c.sample, scores.c.part, samples.c.cluster, scores.c.value)
+            .join(rows, (rows.c.run == scores.c.run) & (rows.c.sample == scores.c.sample))
+            .join(samples, samples.c.hash == rows.c.sample_hash)
+            .where(scores.c.run == run_id)
+            .order_by(rows.c.position, scores.c.place)
+        )
+        found: dict[str, list[Observation]] = {}
+        with self.database.reading() as connection:
+            for metric, sample, part, cluster, value in connection.execute(query):
+                seen = Observation(sample=sample, part=part, cluster=cluster, value=value)
+                found.setdefault(metric, []).append(seen)
+        return found
 
+    def tags(self, run_id: str) -> dict[str, Mapping[str, Json]]:
+        """What each sample of a run can be split by, by the sample's id."""
+        rows, samples = schema.rows, schema.samples
+        query = (
+            select(rows.c.sample, samples.c.content)
+            .join(samples, samples.c.hash == rows.c.sample_hash)
+            .where(rows.c.run == run_id)
+        )
+        with self.database.reading() as connection:
+            return {sample: content["tags"] for sample, content in connection.execute(query)}
 
-def observations(connection: Connection, run_id: str) -> dict[str, list[Observation]]:
-    """Every score of a run by metric, in the order of rows and parts."""
-    scores, rows, samples = schema.scores, schema.rows, schema.samples
-    query = (
-        select(scores.c.metric, scores.c.sample, scores.c.part, samples.c.cluster, scores.c.value)
-        .join(rows, (rows.c.run == scores.c.run) & (rows.c.sample == scores.c.sample))
-        .join(samples, samples.c.hash == rows.c.sample_hash)
-        .where(scores.c.run == run_id)
-        .order_by(rows.c.position, scores.c.place)
-    )
-    found: dict[str, list[Observation]] = {}
-    for metric, sample, part, cluster, value in connection.execute(query):
-        seen = Observation(sample=sample, part=part, cluster=cluster, value=value)
-        found.setdefault(metric, []).append(seen)
-    return found
+    def unscored(self, run_id: str) -> dict[str, dict[str, int]]:
+        """How many scores of a run have no value: metric, then reason, then count."""
+        scores = schema.scores
+        query = (
+            select(scores.c.metric, scores.c.reason, func.count())
+            .where(scores.c.run == run_id, scores.c.value.is_(None))
+            .group_by(scores.c.metric, scores.c.reason)
+            .order_by(scores.c.metric, scores.c.reason)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self.database.reading() as connection:
+            for metric, reason, count in connection.execute(query):
+                found.setdefault(metric, {})[reason] = count
+        return found
 
+    def failures(self, run_id: str) -> Failures | None:
+        """How many answers of a run failed, and why; None where none did."""
+        rows = schema.rows
+        suspected = (rows.c.run == run_id) & type_coerce(rows.c.answers, Text).like(FAILED)
+        with self.database.reading() as connection:
+            found = connection.scalars(select(rows.c.answers).where(suspected)).all()
+        reasons = [
+            Counter(each["reason"] or "no reason given" for each in answers if not isinstance(each, str))
+            for answers in found
+        ]
+        total = sum(reasons, Counter[str]())
+        if not total:
+            return None
+        return Failures(answers=total.total(), samples=len(reasons), reason=total.most_common(1)[0][0])
 
-def tags(connection: Connection, run_id: str) -> dict[str, Mapping[str, Json]]:
-    """What each sample of a run can be split by, by the sample's id."""
-    rows, samples = schema.rows, schema.samples
-    query = (
-        select(rows.c.sample, samples.c.content)
-        .join(samples, samples.c.hash == rows.c.sample_hash)
-        .where(rows.c.run == run_id)
-    )
-    return {sample: content["tags"] for sample, content in connection.execute(query)}
+    def cut_answers(self, run_id: str) -> CutAnswers | None:
+        """How many of a run's generated answers ended because their tokens ran out; None where none did.
 
-
-def unscored(connection: Connection, run_id: str) -> dict[str, dict[str, int]]:
-    """How many scores of a run have no value: metric, then reason, then count."""
-    scores = schema.scores
-    query = (
-        select(scores.c.metric, scores.c.reason, func.count())
-        .where(scores.c.run == run_id, scores.c.value.is_(None))
-        .group_by(scores.c.metric, scores.c.reason)
-        .order_by(scores.c.metric, scores.c.reason)
-    )
-    found: dict[str, dict[str, int]] = {}
-    for metric, reason, count in connection.execute(query):
-        found.setdefault(metric, {})[reason] = count
-    return found
-
-
-def failures(connection: Connection, run_id: str) -> Failures | None:
-    """The answers of a run that failed; None where none did."""
-    rows = schema.rows
-    suspected = (rows.c.run == run_id) & type_coerce(rows.c.answers, Text).like(FAILED)
-    found = connection.execute(select(rows.c.answers).where(suspected)).scalars().all()
-    reasons = [
-        Counter(answer["reason"] or "no reason given" for answer in answers if not isinstance(answer, str))
-        for answers in found
-    ]
-    total = sum(reasons, Counter[str]())
-    if not total:
-        return None
-    return Failures(answers=total.total(), samples=len(reasons), reason=total.most_common(1)[0][0])
-
-
-def cut_answers(connection: Connection, run_id: str) -> CutAnswers | None:
-    """Counted where the answers are, so that none of them is read; None where none was cut."""
-    rows, runs, answers = schema.rows, schema.runs, schema.answers
-    kept = type_coerce(answers.c.answer, Text)
-    members = _members(connection, rows.c.answers)
-    query = (
-        select(_how_many(kept.like(CUT)), _how_many(kept.like(THINKING)), func.count())
-        .select_from(rows)
-        .join(runs, runs.c.id == rows.c.run)
-        .join(members, true())
-        .join(answers, answers.c.key == members.c.value)
-        .where(rows.c.run == run_id, answers.c.fingerprint == runs.c.fingerprint, kept.like(GENERATED))
-    )
-    cut, thinking, total = connection.execute(query).one()
-    return CutAnswers(cut=cut, thinking=thinking, answers=total) if cut or thinking else None
+        Counted where the answers are, so that none of them is read.
+        """
+        rows, runs, answers = schema.rows, schema.runs, schema.answers
+        kept = type_coerce(answers.c.answer, Text)
+        with self.database.reading() as connection:
+            members = _members(connection, rows.c.answers)
+            query = (
+                select(_how_many(kept.like(CUT)), _how_many(kept.like(THINKING)), func.count())
+                .select_from(rows)
+                .join(runs, runs.c.id == rows.c.run)
+                .join(members, true())
+                .join(answers, answers.c.key == members.c.value)
+                .where(
+                    rows.c.run == run_id, answers.c.fingerprint == runs.c.fingerprint, kept.like(GENERATED)
+                )
+            )
+            cut, thinking, total = connection.execute(query).one()
+        return CutAnswers(cut=cut, thinking=thinking, answers=total) if cut or thinking else None
 
 
 def _members(connection: Connection, listed: ColumnElement[Any]) -> TableValuedAlias:

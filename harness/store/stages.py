@@ -6,11 +6,11 @@ It does not know how a stage is trained, nor whether its folder still exists.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from harness.records.models import Json
 from harness.store import schema
-from harness.store.database import insert_or_replace
+from harness.store.database import Database, insert_or_replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +30,22 @@ class KeptStage:
     finished: str
 
 
-def keep_stage(connection: Connection, stage: KeptStage) -> None:
-    """Keep a finished stage; the same stage of the same pipeline again is replaced."""
-    insert_or_replace(connection, schema.stages, [asdict(stage)])
+@dataclass(frozen=True)
+class Stages:
+    """The finished stages in a store."""
 
+    database: Database
 
-def find_stages(connection: Connection, pipeline: str | None) -> list[KeptStage]:
-    """The stages of one pipeline, or of all: by pipeline, position and time."""
-    table = schema.stages
-    query = select(table).order_by(table.c.pipeline, table.c.position, table.c.finished)
-    if pipeline is not None:
-        query = query.where(table.c.pipeline == pipeline)
-    return [KeptStage(**record._mapping) for record in connection.execute(query)]
+    def keep(self, stage: KeptStage) -> None:
+        """Keep a finished stage; the same stage of the same pipeline again is replaced."""
+        with self.database.writing() as connection:
+            insert_or_replace(connection, schema.stages, [asdict(stage)])
+
+    def find(self, pipeline: str | None = None) -> list[KeptStage]:
+        """The stages of one pipeline, or of all: by pipeline, position and time."""
+        table = schema.stages
+        query = select(table).order_by(table.c.pipeline, table.c.position, table.c.finished)
+        if pipeline is not None:
+            query = query.where(table.c.pipeline == pipeline)
+        with self.database.reading() as connection:
+            return [KeptStage(**record._mapping) for record in connection.execute(query)]

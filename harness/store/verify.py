@@ -7,6 +7,7 @@ is sound as the database sees it.
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import Column, Connection, Text, func, select, type_coerce
@@ -14,6 +15,7 @@ from sqlalchemy import Column, Connection, Text, func, select, type_coerce
 from harness.records.models import Json
 from harness.store import schema
 from harness.store.answers import answer_key
+from harness.store.database import Database
 from harness.store.encoding import answer_from_json, digest_of_text, references_in, unpacked
 
 AT_ONCE = 1000
@@ -21,17 +23,27 @@ AT_ONCE = 1000
 CHECKED = (schema.answers, schema.texts, schema.samples, schema.rows, schema.scores, schema.preferences)
 
 
-def counts(connection: Connection) -> dict[str, int]:
-    """How many of everything that is looked at there are, by table."""
-    return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in CHECKED}
+@dataclass(frozen=True)
+class Integrity:
+    """Whether what is in a store is whole."""
 
+    database: Database
 
-def complaints(connection: Connection) -> Iterator[str]:
-    """One line per thing that is not as it should be."""
-    yield from _damaged_file(connection)
-    yield from _changed_content(connection)
-    yield from _wrong_keys(connection)
-    yield from _missing_answers(connection)
+    def counts(self) -> dict[str, int]:
+        """How many of everything that is looked at there are, by table."""
+        queries = {table.name: select(func.count()).select_from(table) for table in CHECKED}
+        with self.database.reading() as connection:
+            return {name: connection.scalar(query) or 0 for name, query in queries.items()}
+
+    def complaints(self) -> list[str]:
+        """One line per request, sample, key or row that is not as its hash says; empty where all is well."""
+        with self.database.reading() as connection:
+            return [
+                *_damaged_file(connection),
+                *_changed_content(connection),
+                *_wrong_keys(connection),
+                *_missing_answers(connection),
+            ]
 
 
 def _damaged_file(connection: Connection) -> Iterator[str]:

@@ -77,7 +77,7 @@ def new_study(
             seed=asked.seed,
         )
         study = seal(design)
-        if not store.keep_study(study):
+        if not store.studies.keep(study):
             raise UsageError(_taken(name))
     return study, design
 
@@ -101,7 +101,7 @@ def open_votes(project: Project, study: str | None) -> Iterator[BallotBox]:
 def list_studies(project: Project) -> list[StudyProgress]:
     """Every blind test, oldest first, and how far its raters are."""
     with closing(project.existing_store(MAKER)) as store:
-        return [_standing(store, study) for study in store.studies()]
+        return [_standing(store, study) for study in store.studies.find()]
 
 
 def audit_study(project: Project, study: str | None, *, commitment: str | None = None) -> Audit:
@@ -127,13 +127,13 @@ def unseal_study(
         design = open_design(found, commitment)
         if found.unsealed is None and not now:
             _check_done(_audit(project, store, found, design))
-        store.unseal_study(found.name, datetime.now(UTC).isoformat(timespec="seconds"))
+        store.studies.unseal(found.name, datetime.now(UTC).isoformat(timespec="seconds"))
         found = find_study(store, found.name)
         audited = _audit(project, store, found, design)
-        state = rater_states(design, store.votes(found.name))
+        state = rater_states(design, store.studies.votes(found.name))
         for each in audited.raters:
-            store.keep_rater(as_rater(found, each.rater, each.flags))
-            store.keep_preferences(preferences(design, each.rater, state[each.rater]))
+            store.preferences.keep_rater(as_rater(found, each.rater, each.flags))
+            store.preferences.keep(preferences(design, each.rater, state[each.rater]))
         return audited
 
 
@@ -162,7 +162,7 @@ def import_votes(project: Project, study: str | None, file: Path) -> Imported:
 
 
 def _free_name(store: Store, name: str | None) -> str:
-    taken = {study.name for study in store.studies()}
+    taken = {study.name for study in store.studies.find()}
     if name in taken:
         raise UsageError(_taken(name))
     numbered = (f"blind-{number}" for number in range(1, len(taken) + 2))
@@ -181,7 +181,7 @@ def _standing(store: Store, study: Study) -> StudyProgress:
 def _audit(project: Project, store: Store, study: Study, design: Design) -> Audit:
     raters = [as_rater(study, rater, ()) for rater in design.sheets]
     resolve = partial(named, store, raters=raters)
-    return audit(study, design, store.votes(study.name), resolve, project.analysis_plan())
+    return audit(study, design, store.studies.votes(study.name), resolve, project.analysis_plan())
 
 
 def _check_done(audited: Audit) -> None:

@@ -67,7 +67,7 @@ def left_out(registry: Registry, store: Store, names: Iterable[str]) -> LeftOut:
     """
     splits: dict[SelectionSplit, tuple[str, ...]] = {}
     for name in dict.fromkeys(names):
-        manifests = [*(stage.manifest for stage in store.stages(name)), *_beside(registry, name)]
+        manifests = [*(stage.manifest for stage in store.stages.find(name)), *_beside(registry, name)]
         for split in {split for each in manifests if (split := _split(each)) is not None}:
             splits[split] = (*splits.get(split, ()), name)
     return LeftOut(splits=splits, suite_of=_suite_of)

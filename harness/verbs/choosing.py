@@ -38,7 +38,8 @@ def chosen_runs(project: Project, store: Store, names: Sequence[str], suites: Se
     runs: dict[str, list[Run]] = {name: [] for name in names}
     notes: list[str] = []
     for suite in suites:
-        whole = [run for run in store.runs(suite=suite) if run.finished is not None and run.model in runs]
+        kept = store.runs.find(suite=suite)
+        whole = [run for run in kept if run.finished is not None and run.model in runs]
         today = _today(project, suite)
         fitting = {run.id for run in whole if _fits(run, today, project)}
         shown = _shown(whole, fitting)

@@ -89,7 +89,7 @@ def report(
     Without names, every model that has a run; without suites, every suite that has one.
     """
     with closing(project.existing_store("harness compare")) as store:
-        whole = [run for run in store.runs() if run.finished is not None and run.metrics]
+        whole = [run for run in store.runs.find() if run.finished is not None and run.metrics]
         judged = (name for each in named_preferences(store) for name in (each.left, each.right))
         evaluated = list(dict.fromkeys([*(run.model for run in whole), *judged]))
         if not evaluated:
@@ -171,7 +171,7 @@ def _classifiers(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, l
 
 def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
     """The runs, and with each model's the newest whole ones that nobody scores: what was preferred among."""
-    unscored = dict.fromkeys(run.suite for run in store.runs() if not run.metrics)
+    unscored = dict.fromkeys(run.suite for run in store.runs.find() if not run.metrics)
     judged = latest(store, list(runs), list(unscored))
     return {name: [*theirs, *judged[name]] for name, theirs in runs.items()}
 
@@ -198,9 +198,9 @@ def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:
         run=run,
         observations={
             metric: reserved.without(run.suite, observed)
-            for metric, observed in store.observations(run.id).items()
+            for metric, observed in store.runs.observations(run.id).items()
         },
-        tags=store.tags(run.id) if is_split else {},
+        tags=store.runs.tags(run.id) if is_split else {},
     )
 
 

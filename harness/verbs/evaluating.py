@@ -139,7 +139,7 @@ def runs_of(
     planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in suites]
     whole = {
         run.id: run
-        for run in map(store.run, (run.id for run in planned))
+        for run in map(store.runs.get, (run.id for run in planned))
         if _is_whole(run, store) and not (project.ask_refused and _refused(store, run))
     }
     missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
@@ -166,7 +166,7 @@ def _asked_now(project: Project, run: Run, store: Store, watcher: Watcher) -> Ru
         settings=project.asked_settings(run.suite),
         rows=project.rows_without_limit(run.suite, watcher, lambda: store),
     )
-    store.keep_asked(run.id, asked, run.metrics)
+    store.runs.keep_asked(run.id, asked, run.metrics)
     _keep_classifier(project, asked.settings.get("classifier"), run.settings.get("sha256"), store)
     return replace(run, environment={**run.environment, ASKED: asdict(asked)})
 
@@ -209,7 +209,7 @@ def _score_again(
 
     Each records the engine that gave the answers, as far as it is known under the model's name.
     """
-    kept = store.model(model.name, identity.fingerprint)
+    kept = store.models.get(model.name, identity.fingerprint)
     absent = without_weights(model, identity, {} if kept is None else kept.description)
     whole = {}
     for run, suite in missing:
@@ -220,12 +220,12 @@ def _score_again(
 
 def _is_whole(run: Run | None, store: Store) -> TypeGuard[Run]:
     """Whether nothing is left to ask: everything was asked, and no answer failed."""
-    return run is not None and run.finished is not None and store.failures(run.id) is None
+    return run is not None and run.finished is not None and store.runs.failures(run.id) is None
 
 
 def failed_of(store: Store, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
     """What of these runs never was answered."""
-    found = ((run, store.failures(run.id)) for run in runs)
+    found = ((run, store.runs.failures(run.id)) for run in runs)
     return tuple(FailedAnswers(run=run, failures=failures) for run, failures in found if failures)
 
 
@@ -237,10 +237,10 @@ def refused_of(store: Store, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
 
 def _refused(store: Store, run: Run) -> RefusedAnswers | None:
     """The samples of a run that lack an answer or a score because a service refused; None: there are none."""
-    scored = [reason for reasons in store.unscored(run.id).values() for reason in reasons]
+    scored = [reason for reasons in store.runs.unscored(run.id).values() for reason in reasons]
     if run.metrics and not any(map(_is_refusal, scored)):
         return None
-    reasons = [reason for row in store.rows(run.id) if (reason := _refusal(row))]
+    reasons = [reason for row in store.runs.rows(run.id) if (reason := _refusal(row))]
     if not reasons:
         return None
     return RefusedAnswers(run=run, samples=len(reasons), reason=Counter(reasons).most_common(1)[0][0])
@@ -262,5 +262,5 @@ def _keep_classifier(project: Project, name: Json, checkpoint: Json, store: Stor
     """Record what was trained for a suite's classifier, with the hash by which runs name it."""
     if not isinstance(name, str) or name not in project.registry.pipelines:
         return
-    if all(stage.manifest.get(CHECKPOINT) != checkpoint for stage in store.stages(name)):
+    if all(stage.manifest.get(CHECKPOINT) != checkpoint for stage in store.stages.find(name)):
         keep_stages(project, name, store, {CHECKPOINT: checkpoint})

@@ -16,6 +16,7 @@ from harness.named_preferences import named_preferences
 from harness.preferences import NamedPreference
 from harness.records.answers import Response, Run
 from harness.store import Store
+from harness.store.frames import frame
 from harness.turns import as_text
 from harness.verbs.choosing import chosen_runs
 from harness.verbs.project import Project
@@ -38,7 +39,7 @@ def runs_frame(project: Project, names: Sequence[str] = ()) -> pd.DataFrame:
     fingerprint, data_hash, started, finished (UTC; None: not whole yet).
     """
     with closing(project.existing_store()) as store:
-        found = [run for run in store.runs() if not names or run.model in names]
+        found = [run for run in store.runs.find() if not names or run.model in names]
     lines = [
         {
             **{column: getattr(run, column) for column in RUN_COLUMNS if column not in ("run", "settings")},
@@ -57,7 +58,7 @@ def scores_frame(project: Project, names: Sequence[str] = (), suites: Sequence[s
     is NaN where the sample is unscored, and `reason` then says why.
     """
     with closing(project.existing_store()) as store:
-        return store.frame([run.id for run in _shown(project, store, names, suites)])
+        return frame(store.database, [run.id for run in _shown(project, store, names, suites)])
 
 
 def answers_frame(project: Project, names: Sequence[str] = (), suites: Sequence[str] = ()) -> pd.DataFrame:
@@ -86,14 +87,14 @@ def preferences_frame(project: Project, names: Sequence[str] = ()) -> pd.DataFra
 
 def _shown(project: Project, store: Store, names: Sequence[str], suites: Sequence[str]) -> list[Run]:
     """The runs that a report would show."""
-    kept = store.runs()
+    kept = store.runs.find()
     models = names or list(dict.fromkeys(run.model for run in kept))
     asked = suites or list(dict.fromkeys(run.suite for run in kept))
     return [run for theirs in chosen_runs(project, store, models, asked).runs.values() for run in theirs]
 
 
 def _answers(store: Store, run: Run) -> Iterator[dict[str, Any]]:
-    for position, row in enumerate(store.rows(run.id)):
+    for position, row in enumerate(store.runs.rows(run.id)):
         answers = [answer for answer in row.responses if isinstance(answer, Response)]
         for place, answer in enumerate(answers):
             yield {

@@ -304,8 +304,8 @@ def _together(
     jury = jury_of(list(raters.values()))
     pairs: list[Pair] = [pair for between in answered.pairs.values() for pair in between]
     found = jury_preferences(jury, pairs, said)
-    store.keep_rater(jury)
-    store.keep_preferences(found)
+    store.preferences.keep_rater(jury)
+    store.preferences.keep(found)
     return jury, {**said, jury.id: tuple(found)}
 
 

@@ -55,9 +55,9 @@ def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
         for run in runs:
             observations = {
                 metric: reserved.without(run.suite, observed)
-                for metric, observed in store.observations(run.id).items()
+                for metric, observed in store.runs.observations(run.id).items()
             }
-            cut = store.cut_answers(run.id)
+            cut = store.runs.cut_answers(run.id)
             for metric in run.metrics:
                 lines.append(_measured(run, metric, observations, None if metric.excerpt else cut, project))
     return lines
@@ -69,7 +69,7 @@ def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
         reserved = left_out(project.registry, store, (run.model for run in runs))
         clusters: dict[str, dict[str, str]] = {}
         for run in runs:
-            for observed in store.observations(run.id).values():
+            for observed in store.runs.observations(run.id).values():
                 clusters.setdefault(run.suite, {}).update((seen.sample, seen.cluster) for seen in observed)
     told = (reserved.note(suite, theirs) for suite, theirs in clusters.items())
     return [note for note in told if note is not None]
@@ -83,7 +83,7 @@ def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:
             asked = [run for run in runs if run.suite == suite]
             named = dict.fromkeys(name for run in asked if (name := scorer(store, run)))
             if named:
-                seen = [each for run in asked for each in store.observations(run.id).get(CLASSIFIED, ())]
+                seen = [each for run in asked for each in store.runs.observations(run.id).get(CLASSIFIED, ())]
                 notes += [
                     f"{suite}: scored by {' or '.join(named)}",
                     hardly_varies(suite, (o.value for o in seen)),
@@ -196,7 +196,7 @@ def _runs(project: Project) -> list[Run]:
     if not Store.exists(project.registry.project.store):
         return []
     with closing(project.store()) as store:
-        return store.runs()
+        return store.runs.find()
 
 
 def _listed(project: Project, name: str) -> ListedPipeline:

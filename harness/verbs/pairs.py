@@ -93,7 +93,7 @@ def answer_pairs(
     rows = {
         name: {
             row.sample.id: row
-            for row in store.rows(run.id)
+            for row in store.runs.rows(run.id)
             if not reserved.holds(suite.name, cluster_of(row.sample))
         }
         for name, run in runs.items()
@@ -158,7 +158,7 @@ def kept_answers(
 def _kept(suite: str, rows: Sequence[Row], store: Store) -> dict[str, Response]:
     """The answers that are kept, whichever run they were asked for, of rows that say where they would be."""
     keys = {row.sample.id: _response(suite, row).reason or "" for row in rows}
-    known = store.known_answers(list(keys.values()))
+    known = store.answers.known(list(keys.values()))
     found = {name: known.get(key) for name, key in keys.items()}
     return {name: answer for name, answer in found.items() if isinstance(answer, Response)}
 

@@ -61,7 +61,7 @@ def plan_pruning(project: Project, *, unused: bool = False) -> Pruning:
     size, name = 0, url
     if Store.exists(url):
         with closing(project.store()) as store:
-            size, name = store.unused_bytes(), store.name
+            size, name = store.database.unused_bytes(), store.name
     return Pruning(
         stages=[_judged(stage, needed, lying, unused=unused) for stage in stages],
         store=name,
@@ -82,7 +82,7 @@ def prune(project: Project, pruning: Pruning) -> list[Candidate]:
             link.unlink()
     if pruning.store_size:
         with closing(project.store()) as store:
-            store.compact()
+            store.database.compact()
     return gone
 
 

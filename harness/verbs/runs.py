@@ -78,7 +78,7 @@ def list_runs(project: Project) -> list[KeptRun]:
     if not Store.exists(project.registry.project.store):
         return []
     with closing(project.store()) as store:
-        runs = store.runs()
+        runs = store.runs.find()
         short = _short_ids([run.id for run in runs])
         reserved = left_out(project.registry, store, (run.model for run in runs))
         return [_listed(store, run, short[run.id], reserved) for run in runs]
@@ -92,13 +92,13 @@ def show_run(project: Project, named: str, *, answers: int = 0, worst_first: boo
     """
     with closing(project.existing_store()) as store:
         run = _found(store, named)
-        rows = sorted(store.rows(run.id), key=_worth(run)) if worst_first else store.rows(run.id)
+        rows = sorted(store.runs.rows(run.id), key=_worth(run)) if worst_first else store.runs.rows(run.id)
         return ShownRun(
             run=run,
             measured=means(project, [run]),
-            unscored=store.unscored(run.id),
-            failures=store.failures(run.id),
-            rows=store.rows_of(run.id),
+            unscored=store.runs.unscored(run.id),
+            failures=store.runs.failures(run.id),
+            rows=store.runs.count_rows(run.id),
             answers=[row for row, _ in zip(rows, range(answers), strict=False)],
         )
 
@@ -111,7 +111,7 @@ def plan_drops(project: Project, named: Sequence[str]) -> list[Drop]:
     """
     with closing(project.existing_store()) as store:
         runs = {run.id: run for run in (_found(store, name) for name in named)}
-        for study in store.studies():
+        for study in store.studies.find():
             shown = _runs_of(study.design)
             for run in runs.values():
                 if run.id in shown:
@@ -119,19 +119,19 @@ def plan_drops(project: Project, named: Sequence[str]) -> list[Drop]:
                         f"run {run.id[:SHOWN_OF_ID]} ({run.model!r}, {run.suite!r}) cannot be dropped: the "
                         f"blind test {study.name!r} shows its answers, and its sealed design names the run"
                     )
-        return [Drop(run=run, removal=store.plan_removal(run.id)) for run in runs.values()]
+        return [Drop(run=run, removal=store.removals.plan(run.id)) for run in runs.values()]
 
 
 def drop_runs(project: Project, drops: Sequence[Drop]) -> None:
     """Take these runs out of the store, with what nothing else holds."""
     with closing(project.store()) as store:
         for drop in drops:
-            store.remove_run(drop.run.id)
+            store.removals.remove(drop.run.id)
 
 
 def _found(store: Store, named: str) -> Run:
     """The one run whose id begins so."""
-    runs = store.runs()
+    runs = store.runs.find()
     found = [run for run in runs if run.id.startswith(named)]
     if not found:
         raise UnknownName("run", named, [run.id[:SHOWN_OF_ID] for run in runs])
@@ -152,7 +152,7 @@ def _short_ids(ids: Sequence[str]) -> dict[str, str]:
 def _listed(store: Store, run: Run, short: str, reserved: LeftOut) -> KeptRun:
     observations = {
         metric: reserved.without(run.suite, observed)
-        for metric, observed in store.observations(run.id).items()
+        for metric, observed in store.runs.observations(run.id).items()
     }
     headlines = [metric for metric in run.metrics if metric.headline]
     counted = headlines or run.metrics
@@ -166,7 +166,7 @@ def _listed(store: Store, run: Run, short: str, reserved: LeftOut) -> KeptRun:
         suite=run.suite,
         version=run.suite_version,
         settings=own_settings(run),
-        rows=run.size if run.finished else store.rows_of(run.id),
+        rows=run.size if run.finished else store.runs.count_rows(run.id),
         size=run.size,
         samples=samples(run),
         started=run.started,

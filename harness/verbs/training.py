@@ -53,7 +53,7 @@ def keep_stages(project: Project, name: str, store: Store, also: Mapping[str, Js
     stages, now = project.plan(name), datetime.now(UTC).isoformat()
     trained = {stage.folder for stage in stages}
     for position, stage in enumerate(stages):
-        store.keep_stage(
+        store.stages.keep(
             KeptStage(
                 pipeline=name,
                 identity=stage.identity,

@@ -22,4 +22,5 @@ class Verified:
 def verify_store(project: Project) -> Verified:
     """Check everything that has a hash. Raises UsageError where there is no store yet."""
     with closing(project.existing_store()) as store:
-        return Verified(name=store.name, checked=store.counts(), complaints=tuple(store.verify()))
+        checked, complaints = store.integrity.counts(), store.integrity.complaints()
+        return Verified(name=store.name, checked=checked, complaints=tuple(complaints))

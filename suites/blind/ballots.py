@@ -81,7 +81,7 @@ class BallotBox:
     @property
     def is_sealed(self) -> bool:
         """Whether votes are taken."""
-        return self._store.unsealed(self.study) is None
+        return self._store.studies.when_unsealed(self.study) is None
 
     def links(self) -> Mapping[str, str]:
         """Each rater's key: its holder votes in the rater's name."""
@@ -208,7 +208,7 @@ class BallotBox:
 
     def _is_known(self, vote: Vote) -> bool:
         """Whether this act was kept before. Raises UsageError where its token was another one's."""
-        votes = self._store.votes(self.study, rater=vote.rater)
+        votes = self._store.studies.votes(self.study, rater=vote.rater)
         known = next((each for each in votes if each.token == vote.token), None)
         if known is None:
             return False
@@ -235,7 +235,7 @@ class BallotBox:
 
     def _keep(self, vote: Vote) -> None:
         """Keep a vote, and make sure that no other process came between. Raises UsageError."""
-        self._store.keep_votes([vote])
+        self._store.studies.keep_votes([vote])
         if any(each.token == vote.token for each in self._tally(vote.rater).ignored):
             raise UsageError(DECIDED)
 
@@ -245,7 +245,7 @@ class BallotBox:
         return [showing.id for showing in self._design.sheets[rater].showings]
 
     def _tally(self, rater: str) -> RaterState:
-        return replay(self._order(rater), self._store.votes(self.study, rater=rater))
+        return replay(self._order(rater), self._store.studies.votes(self.study, rater=rater))
 
     def _showing(self, rater: str, ballot_id: str) -> Showing:
         self._order(rater)
@@ -257,7 +257,7 @@ class BallotBox:
 
 def find_study(store: Store, name: str | None) -> Study:
     """The study of this name, or the only one. Raises UnknownName, and UsageError where there is none."""
-    studies = {study.name: study for study in store.studies()}
+    studies = {study.name: study for study in store.studies.find()}
     if not studies:
         raise UsageError(f"{store.name} holds no blind test yet; `harness blind new A B` makes one")
     if name is not None and name not in studies:

@@ -62,5 +62,5 @@ def as_asked_last(judge: Judge, store: Store, pairs: Sequence[Pair]) -> tuple[Ju
 
 def has_replied(judge: Judge, store: Store, pairs: Iterable[Pair]) -> bool:
     """Whether a reply about these pairs, in the form that is asked for, is kept."""
-    kept = store.known_answers([key for pair in pairs for key in keys_about(judge, pair)])
+    kept = store.answers.known([key for pair in pairs for key in keys_about(judge, pair)])
     return not all(map(is_refused, kept.values()))

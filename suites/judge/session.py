@@ -139,7 +139,7 @@ class Asking:
         form: Judge | None = self._first_form
         while form is not None and form.rater.id != self.judge.rater.id:
             for left_run, right_run in {(pair.left_run, pair.right_run) for pair in pairs}:
-                self._store.forget_preferences(form.rater.id, left_run, right_run)
+                self._store.preferences.forget(form.rater.id, left_run, right_run)
             form = form.otherwise()
 
     def _ask_otherwise(self, why: str) -> None:
@@ -194,8 +194,8 @@ class Asking:
     def _keep(self, preferences: Sequence[Preference]) -> None:
         """Who prefers is kept with the first preference: a form that was given up at once leaves no trace."""
         if preferences:
-            self._store.keep_rater(self.judge.rater)
-            self._store.keep_preferences(preferences)
+            self._store.preferences.keep_rater(self.judge.rater)
+            self._store.preferences.keep(preferences)
 
     def _in_order(self, pairs: list[Pair], stopping: StoppingRule | None) -> deque[Pair]:
         if pairs and (stopping is not None or self._purse.budget is not None):
@@ -264,7 +264,7 @@ class Asking:
             for key, prompt in zip(keys_about(self.judge, pair), self.judge.prompts(pair), strict=True)
             if key not in tally.known
         }
-        for key, reply in self._store.known_answers(list(prompts)).items():
+        for key, reply in self._store.answers.known(list(prompts)).items():
             if isinstance(reply, Response) and tally.is_new(reply):
                 self._pay(prompts.pop(key), reply, tally)
         for prompt in list(prompts.values())[: 2 * self._at_once]:

@@ -191,7 +191,7 @@ def measure(folder: Path, answers: int, questions: int | None) -> dict[str, Any]
     opening, store = timed(lambda: Store.open(url))
     with store:
         wanted = random.Random(3).choices(keys, k=LOOKED_UP)
-        looking, found = timed(lambda: store.known_answers(wanted))
+        looking, found = timed(lambda: store.answers.known(wanted))
         assert len(found) == len(set(wanted))
         full = shares(store, 2)
         real = evaluation(store, questions) if questions else None

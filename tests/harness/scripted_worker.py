@@ -96,13 +96,13 @@ class Scripted:
 def work(url: str, engine: Scripted) -> None:
     """Ask everything, keep each row as it comes, and finish the run."""
     with Store.open(url) as store:
-        store.keep_model("scripted", RUN.fingerprint, {}, engine.info.description, engine.info.chat_template)
-        store.begin_run(RUN)
+        store.models.keep("scripted", RUN.fingerprint, {}, engine.info.description, engine.info.chat_template)
+        store.runs.begin(RUN)
         for index, answer in recorded(engine, store).generate(PROMPTS, SAMPLING):
             sample = Sample(id=str(index), prompt=str(PROMPTS[index].content))
             score = Score(metric="length", value=len(answer.text))
-            store.keep_rows(RUN.id, [(index, Row(sample=sample, responses=(answer,), scores=(score,)))])
-        store.finish_run(RUN.id, "2026-11-22T11:00:00+00:00")
+            store.runs.keep_rows(RUN.id, [(index, Row(sample=sample, responses=(answer,), scores=(score,)))])
+        store.runs.finish(RUN.id, "2026-11-22T11:00:00+00:00")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from harness.records.answers import Likelihood, Metric, Response, Row, Run, Samp
 from harness.records.comparisons import Alike
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
+from harness.store.runs import Runs
 from tests.reports.boards import run_of
 
 RIGHT = Metric(name="right", kind="binary", headline=True)
@@ -28,8 +29,8 @@ def store() -> Iterator[Store]:
 def keep(store: Store, model: str, answered: Sequence[Answers], **changed: object) -> Run:
     """A whole run with these answers, sample by sample."""
     run = replace(run_of(model, "quiz", (RIGHT,)), size=len(answered), **changed)  # type: ignore[arg-type]
-    store.keep_model(model, run.fingerprint, {"path": model}, {}, None)
-    store.begin_run(run)
+    store.models.keep(model, run.fingerprint, {"path": model}, {}, None)
+    store.runs.begin(run)
     rows = [
         Row(
             sample=Sample(id=f"q{i}", prompt=f"{i}?", tags={"speakers": ["the model", "judge"]}),
@@ -39,7 +40,7 @@ def keep(store: Store, model: str, answered: Sequence[Answers], **changed: objec
         )
         for i, answers in enumerate(answered)
     ]
-    store.keep_rows(run.id, list(enumerate(rows)))
+    store.runs.keep_rows(run.id, list(enumerate(rows)))
     return run
 
 
@@ -100,11 +101,11 @@ def test_what_is_left_out_does_not_count(store: Store) -> None:
 
 def test_reading_ends_where_enough_differ(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two models that are two cost no more than a tenth of their answers."""
-    monkeypatch.setattr("harness.store.store.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("harness.store.runs.ROWS_AT_ONCE", 1)
     base, tuned = keep(store, "base", says(*A40)), keep(store, "tuned", says(*["b"] * 40))
     pages = []
-    read = Store._page
-    monkeypatch.setattr(Store, "_page", lambda *given: pages.append(given) or read(*given))
+    read = Runs._page
+    monkeypatch.setattr(Runs, "_page", lambda *given: pages.append(given) or read(*given))
 
     assert equal_answers(store, base, tuned) is None
     assert 2 * 5 == len(pages)
@@ -123,7 +124,7 @@ def test_the_verdict_says_so_once(store: Store, answers: int, of_texts: bool, sa
     metrics = (RIGHT, replace(RIGHT, name="other"))
     alike = Alike(equal=39, samples=40, answers=answers, of_texts=of_texts)
     run = keep(store, "base", says(*A40))
-    observed = store.observations(run.id)
+    observed = store.runs.observations(run.id)
     scores = {"right": observed["right"], "other": observed["right"]}
     base, tuned = (
         ScoredRun(run=replace(run, model=model, metrics=metrics), observations=scores, alike=alike)

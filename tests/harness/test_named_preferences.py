@@ -98,13 +98,13 @@ def test_runs_that_were_asked_otherwise_are_not_joined(store: Store, changes: di
     """Answers of another sampling or seed are others, though the newest run lacks their prompts."""
     for name in ("sft", "dpo"):
         old = replace(run_of(name, "prompts:tried", run_id=f"{name}-old"), **changes)
-        store.keep_model(name, old.fingerprint, {"path": name}, {}, None)
-        store.begin_run(replace(old, finished=None))
+        store.models.keep(name, old.fingerprint, {"path": name}, {}, None)
+        store.runs.begin(replace(old, finished=None))
         row = Row(
             sample=Sample(id="q1", prompt="p"), responses=(Response(text="x", stopped="end"),), scores=()
         )
-        store.keep_rows(old.id, [(0, row)])
-        store.finish_run(old.id, "2026-01-01T00:00:00+00:00")
+        store.runs.keep_rows(old.id, [(0, row)])
+        store.runs.finish(old.id, "2026-01-01T00:00:00+00:00")
         keep_answers(store, name, ["a"], run_id=f"{name}-new", finished="2026-01-02T00:00:00+00:00")
     said = Preference(
         sample="q1",
@@ -114,8 +114,8 @@ def test_runs_that_were_asked_otherwise_are_not_joined(store: Store, changes: di
         winner="left",
         rater="judge:gpt",
     )
-    store.keep_rater(Rater(id="judge:gpt", kind="judge", name="gpt"))
-    store.keep_preferences([said])
+    store.preferences.keep_rater(Rater(id="judge:gpt", kind="judge", name="gpt"))
+    store.preferences.keep([said])
 
     assert ([], 1) == (named_preferences(store), outdated(store))
 
@@ -168,11 +168,11 @@ def test_a_sealed_blind_test_says_nothing(store: Store) -> None:
     study = Study(
         name="first", created="2026-11-24T00:00:00+00:00", design={"left": sft.id}, commitment="sha256:x"
     )
-    store.keep_study(study)
+    store.studies.keep(study)
     vote = Vote(
         study="first", rater="ana", ballot="b1", choice="left", token="t", at="2026-11-24T00:00:01+00:00"
     )
-    store.keep_votes([vote])
+    store.studies.keep_votes([vote])
 
     assert [] == named_preferences(store, ["sft", "dpo"])
     assert [] == named_preferences(store, [dpo.model, sft.model])
@@ -183,7 +183,7 @@ def test_whom_the_audit_flagged_is_told(store: Store) -> None:
     sft, dpo = keep_answers(store, "sft", ["a"]), keep_answers(store, "dpo", ["b"])
     for rater, flags in [("human:first:ana", ["2 of 3 checks missed"]), ("human:first:bia", [])]:
         judged(store, sft, dpo, ["left"], rater=rater)
-        store.keep_rater(Rater(id=rater, kind="human", name=rater, details={"flags": flags}))
+        store.preferences.keep_rater(Rater(id=rater, kind="human", name=rater, details={"flags": flags}))
 
     (note,) = caveats(store, ["sft", "dpo"])
 

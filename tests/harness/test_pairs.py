@@ -178,7 +178,7 @@ def test_answers_that_never_came_are_missing(project: Project, tmp_path: Path) -
     assert 2 == len(pairs)
     assert all((pair.missing or "").startswith("failed: no connection") for pair in pairs)
     with Store.open(f"sqlite:///{tmp_path}/harness.db") as store:
-        assert {"one", "dead"} == {run.model for run in store.runs()}
+        assert {"one", "dead"} == {run.model for run in store.runs.find()}
 
 
 def test_a_file_s_name_does_nothing_to_a_terminal(project: Project, tmp_path: Path) -> None:

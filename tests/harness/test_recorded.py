@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from harness.errors import AnswersMissing, DiskFull, EngineError
 from harness.recorded import AT_MOST, generation, recalled, recorded, scoring, scoring_keys
 from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
 from harness.store import KeptAnswer, Store, answer_key
+from harness.store.answers import Answers
+from harness.store.database import Database
 from tests.harness.scripted_worker import PROMPTS, RUN, SAMPLING, Scripted, work
 
 WORKER = Path(__file__).with_name("scripted_worker.py")
@@ -175,7 +177,7 @@ def test_a_seen_answer_is_a_kept_answer(store: Store, url: str) -> None:
     """Another process finds each answer at the moment it is yielded: a row never outlives its answers."""
     with Store.open(url) as other:
         for _, answer in recorded(Scripted(), store).generate(PROMPTS, SAMPLING):
-            assert {answer.key: answer} == other.known_answers([answer.key])
+            assert {answer.key: answer} == other.answers.known([answer.key])
 
 
 def test_a_consumer_that_stops_early_loses_nothing(store: Store) -> None:
@@ -246,20 +248,42 @@ def test_the_faster_processs_answer_is_everybodys(store: Store) -> None:
     request = generation(PROMPTS[0], SAMPLING)
     key = answer_key("sha256:scripted", request)
     faster = Response(text="faster", stopped="end")
-    store.keep_answers([KeptAnswer(key=key, fingerprint="sha256:scripted", request=request, answer=faster)])
+    store.answers.keep([KeptAnswer(key=key, fingerprint="sha256:scripted", request=request, answer=faster)])
 
     assert [(0, replace(faster, key=key))] == list(answers)
 
 
-class Counting(Store):
+class Interrupted(Answers):
+    """Does something else before it keeps answers."""
+
+    before: Callable[[Sequence[KeptAnswer]], object]
+
+    def keep(self, answers: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
+        """That, then keep."""
+        self.before(answers)
+        return super().keep(answers)
+
+
+class Interrupting(Store):
+    """Does something else before it keeps answers."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.answers = answers = Interrupted(database)
+        answers.before = self.before
+
+    def before(self, answers: Sequence[KeptAnswer]) -> None:
+        raise NotImplementedError
+
+
+class Counting(Interrupting):
     """Remembers how many answers each transaction had."""
 
     sizes: list[int]
 
-    def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
-        """Count, then keep."""
-        self.sizes.append(len(kept))
-        return super().keep_answers(kept)
+    def before(self, answers: Sequence[KeptAnswer]) -> None:
+        """Count."""
+        self.sizes.append(len(answers))
 
 
 @pytest.fixture
@@ -291,18 +315,17 @@ def test_fast_answers_are_committed_together(counting: Counting, monkeypatch: py
     assert len(counting.sizes) < 20
 
 
-class Slow(Store):
+class Slow(Interrupting):
     """Writes what comes after the first answer only once the engine has given more answers."""
 
     more: threading.Event
     writes = 0
 
-    def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
+    def before(self, answers: Sequence[KeptAnswer]) -> None:
         """Wait, but with the first one."""
         if self.writes:
             assert self.more.wait(timeout=10), "the engine was held up"
         self.writes += 1
-        return super().keep_answers(kept)
 
 
 @dataclass(kw_only=True)
@@ -327,7 +350,7 @@ def test_a_fast_engine_is_not_held_up(url: str, monkeypatch: pytest.MonkeyPatch)
     with Slow.open(url) as store:
         store.more = engine.more
         answers = dict(recorded(engine, store).generate(prompts, SAMPLING))
-        kept = store.known_answers([answer.key for answer in answers.values()])
+        kept = store.answers.known([answer.key for answer in answers.values()])
 
     assert store.writes > 1
     assert len(prompts) == len(answers) == len(kept)
@@ -357,7 +380,7 @@ def test_an_answer_is_kept_although_no_other_comes(url: str, monkeypatch: pytest
 
     def watch() -> None:
         with Store.open(url) as other:
-            while len(other.known_answers(keys)) < len(keys):
+            while len(other.answers.known(keys)) < len(keys):
                 time.sleep(0.01)
         engine.go_on.set()
 
@@ -368,20 +391,19 @@ def test_an_answer_is_kept_although_no_other_comes(url: str, monkeypatch: pytest
         watching.join()
 
 
-class Held(Store):
+class Held(Interrupting):
     """Its thread has taken what waited after the first answer, and is still writing, until it is let go."""
 
     begun: threading.Event
     taken: threading.Event
     let_go: threading.Event
 
-    def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
+    def before(self, answers: Sequence[KeptAnswer]) -> None:
         """Wait, but with the first one."""
         if self.begun.is_set():
             self.taken.set()
             assert self.let_go.wait(timeout=30)
         self.begun.set()
-        return super().keep_answers(kept)
 
 
 @dataclass(kw_only=True)
@@ -399,7 +421,7 @@ class Watched(Scripted):
             if number == 3:
                 self.store.let_go.set()
                 deadline = time.monotonic() + 30
-                while not self.store.known_answers([third]):
+                while not self.store.answers.known([third]):
                     assert time.monotonic() < deadline, "what came during a write was never kept"
                     time.sleep(0.01)
             yield pair
@@ -415,14 +437,13 @@ def test_an_answer_that_comes_during_a_write_is_kept_by_the_next(
         assert 4 == len(list(recorded(Watched(store=store), store).generate(PROMPTS[:4], SAMPLING)))
 
 
-class Full(Store):
+class Full(Interrupting):
     """Has no room left."""
 
-    def keep_answers(self, kept: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
+    def before(self, answers: Sequence[KeptAnswer]) -> None:
         """Takes one answer."""
-        if len(kept) > 1:
+        if len(answers) > 1:
             raise DiskFull("no space is left")
-        return super().keep_answers(kept)
 
 
 def test_a_write_that_fails_beside_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,7 +504,7 @@ def known_prompts(url: str) -> set[str]:
     """The prompts whose answers a store holds."""
     keys = {answer_key(RUN.fingerprint, generation(prompt, SAMPLING)): prompt.content for prompt in PROMPTS}
     with Store.open(url) as store:
-        return {str(keys[key]) for key in store.known_answers(list(keys))}
+        return {str(keys[key]) for key in store.answers.known(list(keys))}
 
 
 def kill_after(answers: int, seconds: float, url: str, log: Path) -> None:
@@ -505,11 +526,11 @@ def lines(log: Path) -> int:
 def contents(url: str) -> dict[str, list[Any]]:
     """All that a store holds and that does not depend on when it was written."""
     with Store.open(url) as store:
-        assert [] == store.verify()
+        assert [] == store.integrity.complaints()
         return {
-            "runs": store.runs(),
-            "rows": list(store.rows(RUN.id)),
-            "observations": list(store.observations(RUN.id).items()),
+            "runs": store.runs.find(),
+            "rows": list(store.runs.rows(RUN.id)),
+            "observations": list(store.runs.observations(RUN.id).items()),
         }
 
 

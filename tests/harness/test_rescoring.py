@@ -88,8 +88,8 @@ def test_rescored_runs_say_who_answered(project: Working, monkeypatch: pytest.Mo
     change_suites(monkeypatch)
     project.run("eval", "one", "--rescore")
     with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
-        first, _, again, _ = store.runs()
-        assert list(store.rows(first.id)) == list(store.rows(again.id))
+        first, _, again, _ = store.runs.find()
+        assert list(store.runs.rows(first.id)) == list(store.runs.rows(again.id))
     assert first.settings["chat_template"]  # turns were rendered without the weights
     assert first.environment["engine"] == again.environment["engine"]
     assert first.fingerprint == again.fingerprint

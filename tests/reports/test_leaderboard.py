@@ -32,8 +32,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def keep(store: Store, model: str, suite: str, values: Sequence[float | None]) -> None:
     """A whole run with one binary score per sample."""
     run = run_of(model, suite, metrics=(RIGHT,))
-    store.keep_model(model, run.fingerprint, {"path": model}, {}, None)
-    store.begin_run(run)
+    store.models.keep(model, run.fingerprint, {"path": model}, {}, None)
+    store.runs.begin(run)
     rows = [
         Row(
             sample=Sample(id=f"{suite}{i}", prompt=f"question {i}"),
@@ -43,15 +43,15 @@ def keep(store: Store, model: str, suite: str, values: Sequence[float | None]) -
         )
         for i, value in enumerate(values)
     ]
-    store.keep_rows(run.id, list(enumerate(rows)))
-    store.finish_run(run.id, "2026-11-22T16:03:12+00:00")
+    store.runs.keep_rows(run.id, list(enumerate(rows)))
+    store.runs.finish(run.id, "2026-11-22T16:03:12+00:00")
 
 
 def board(store: Store, models: Sequence[str], suites: Sequence[str]) -> Leaderboard:
     """The leaderboard as the library's `compare` makes it."""
     runs = latest(store, models, suites)
     scored = {
-        model: [ScoredRun(run=run, observations=store.observations(run.id)) for run in theirs]
+        model: [ScoredRun(run=run, observations=store.runs.observations(run.id)) for run in theirs]
         for model, theirs in runs.items()
     }
     verdicts = compare_all(scored[models[0]], {m: scored[m] for m in models[1:]}, AnalysisPlan(resamples=200))
@@ -274,11 +274,11 @@ def test_cut_answers_of_a_suite_without_a_column_are_noted(store: Store, headlin
     request = {"kind": "generate", "prompt": "?"}
     key = answer_key(run.fingerprint, request)
     cut = Response(text="a", stopped="length")
-    [kept] = store.keep_answers(
+    [kept] = store.answers.keep(
         [KeptAnswer(key=key, fingerprint=run.fingerprint, request=request, answer=cut)]
     ).values()
-    [first, *_] = store.rows(run.id)
-    store.keep_rows(run.id, [(0, replace(first, responses=(kept,)))])
+    [first, *_] = store.runs.rows(run.id)
+    store.runs.keep_rows(run.id, [(0, replace(first, responses=(kept,)))])
     metrics = tuple(replace(RIGHT, name=name, headline=headline) for name in ("right", "also"))
     runs = {"base": [replace(run, metrics=metrics)]}
     made = build(
@@ -294,8 +294,8 @@ def test_groups_have_every_models_mean_and_difference(store: Store) -> None:
     followed = Metric(name="followed", kind="binary", splits=("type",))
     for model, values in (("base", (0.0, 1.0, None)), ("tuned", (1.0, 1.0, 1.0))):
         run = run_of(model, "tasks", metrics=(followed,))
-        store.keep_model(model, run.fingerprint, {"path": model}, {}, None)
-        store.begin_run(run)
+        store.models.keep(model, run.fingerprint, {"path": model}, {}, None)
+        store.runs.begin(run)
         rows = [
             Row(
                 sample=Sample(
@@ -307,12 +307,12 @@ def test_groups_have_every_models_mean_and_difference(store: Store) -> None:
             )
             for i in range(4)
         ]
-        store.keep_rows(run.id, list(enumerate(rows)))
-        store.finish_run(run.id, "2026-11-22T16:03:12+00:00")
+        store.runs.keep_rows(run.id, list(enumerate(rows)))
+        store.runs.finish(run.id, "2026-11-22T16:03:12+00:00")
     runs = latest(store, ["base", "tuned"], ["tasks"])
     scored = {
         model: [
-            ScoredRun(run=run, observations=store.observations(run.id), tags=store.tags(run.id))
+            ScoredRun(run=run, observations=store.runs.observations(run.id), tags=store.runs.tags(run.id))
             for run in theirs
         ]
         for model, theirs in runs.items()

@@ -49,7 +49,7 @@ def board(store: Store, *, with_preferences: bool = True) -> Leaderboard:
     """The leaderboard of both, as `compare` makes it."""
     runs = latest(store, ["sft", "dpo"], ["quiz", "prompts:tried"])
     scored = {
-        model: [ScoredRun(run=run, observations=store.observations(run.id)) for run in theirs]
+        model: [ScoredRun(run=run, observations=store.runs.observations(run.id)) for run in theirs]
         for model, theirs in runs.items()
     }
     return build(

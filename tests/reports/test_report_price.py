@@ -32,8 +32,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def keep(store: Store, model: str, suite: str, values: Mapping[Metric, Sequence[float]]) -> None:
     """A whole run in which every sample is scored in one metric."""
     run = run_of(model, suite, metrics=tuple(values))
-    store.keep_model(model, run.fingerprint, {"path": model}, {}, None)
-    store.begin_run(run)
+    store.models.keep(model, run.fingerprint, {"path": model}, {}, None)
+    store.runs.begin(run)
     scored = [(metric.name, value) for metric, theirs in values.items() for value in theirs]
     rows = [
         Row(
@@ -44,8 +44,8 @@ def keep(store: Store, model: str, suite: str, values: Mapping[Metric, Sequence[
         )
         for i, (name, value) in enumerate(scored)
     ]
-    store.keep_rows(run.id, list(enumerate(rows)))
-    store.finish_run(run.id, "2026-11-22T16:03:12+00:00")
+    store.runs.keep_rows(run.id, list(enumerate(rows)))
+    store.runs.finish(run.id, "2026-11-22T16:03:12+00:00")
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def board(store: Store) -> Leaderboard:
     for model, general, asked in (("base", before, [0.0] * 40), ("tuned", after, [1.0] * 30 + [0.0] * 10)):
         keep(store, model, "quiz", {ASKED: asked})
         keep(store, model, "general", general)
-    runs = {model: store.runs(model=model) for model in ("base", "tuned")}
+    runs = {model: store.runs.find(model=model) for model in ("base", "tuned")}
     scored = {
-        model: [ScoredRun(run=run, observations=store.observations(run.id)) for run in theirs]
+        model: [ScoredRun(run=run, observations=store.runs.observations(run.id)) for run in theirs]
         for model, theirs in runs.items()
     }
     verdicts = compare_all(scored["base"], {"tuned": scored["tuned"]}, AnalysisPlan(resamples=500))
@@ -73,7 +73,7 @@ def board(store: Store) -> Leaderboard:
 def test_the_margin_comes_back_from_the_store(store: Store) -> None:
     """A run's metrics keep their margin; those of older stores have none."""
     keep(store, "base", "general", {PIQA: [1.0], ASKED: [1.0]})
-    (run,) = store.runs(model="base")
+    (run,) = store.runs.find(model="base")
 
     assert (PIQA, ASKED) == run.metrics
 

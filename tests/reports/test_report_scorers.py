@@ -23,7 +23,7 @@ def store() -> Iterator[Store]:
         data: list[Json] = [{"source": "one", "rows": 1000}, {"source": "two", "rows": 234}]
         fields = {name: getattr(stage, name) for name in KeptStage.__slots__}
         fields["manifest"] = {**stage.manifest, "data": data, "checkpoint": HASH}
-        opened.keep_stage(KeptStage(**fields))
+        opened.stages.keep(KeptStage(**fields))
         yield opened
 
 

@@ -60,7 +60,7 @@ def store() -> Iterator[Store]:
             kept("grpo", "reward-reward", 1, "sft-sft"),
             kept("grpo", "grpo-grpo", 2, "sft-sft", rewards=reward, completions=completions),
         ):
-            opened.keep_stage(stage)
+            opened.stages.keep(stage)
         yield opened
 
 
@@ -77,7 +77,7 @@ def test_a_shared_stage_stands_once(store: Store) -> None:
 def test_a_stage_trained_anew_replaces_the_earlier_one(store: Store) -> None:
     """A pipeline's candidate is the one that was kept last, not all that ever were."""
     again = kept("sft", "sft-sft", 0, None)
-    store.keep_stage(KeptStage(**{**_fields(again), "identity": "id-later", "finished": "2026-02-01"}))
+    store.stages.keep(KeptStage(**{**_fields(again), "identity": "id-later", "finished": "2026-02-01"}))
 
     assert ["id-later"] == [stage.identity for stage in trained_stages(store, ["sft"])]
 
@@ -92,7 +92,7 @@ def test_a_pipeline_is_shown_as_it_was_named_last(store: Store) -> None:
         made = _fields(kept("p", "p-sft", position, None))
         manifest = {**made["manifest"], "named": named}
         fields = {"identity": identity, "finished": finished, "manifest": manifest}
-        store.keep_stage(KeptStage(**{**made, **fields}))
+        store.stages.keep(KeptStage(**{**made, **fields}))
 
     assert ["first"] == [stage.identity for stage in trained_stages(store, ["p"])]
 
@@ -119,7 +119,7 @@ def test_the_choice_of_a_checkpoint_is_told() -> None:
     ]
     selected = {"by": "ifeval strict", "step": 10, "last": 20, "checkpoints": 2, "over_optimised": ["<up>"]}
     with Store.open("sqlite://") as opened:
-        opened.keep_stage(
+        opened.stages.keep(
             kept(
                 "sft",
                 "sft-sft",
@@ -152,7 +152,7 @@ def test_held_out_pairs_are_told() -> None:
         "lengths": {"pairs": 30, "rewarded": 0.8, "preferred": 0.5, "interval": [0.1, 0.5]},
     }
     with Store.open("sqlite://") as opened:
-        opened.keep_stage(kept("reward", "reward-reward", 0, None, metrics={"held_out": held_out}))
+        opened.stages.keep(kept("reward", "reward-reward", 0, None, metrics={"held_out": held_out}))
         facts = trained_stages(opened, ["reward"])[0].facts
 
     assert "75% [60%, 86%] of 40 pairs" == facts["held-out accuracy"]
@@ -219,7 +219,7 @@ def test_an_old_store_without_histories_still_gives_a_page(tmp_path: Path) -> No
         manifest = {
             k: v for k, v in stage.manifest.items() if k not in ("history", "completions", "pipeline")
         }
-        old.keep_stage(KeptStage(**{**_fields(stage), "manifest": manifest}))
+        old.stages.keep(KeptStage(**{**_fields(stage), "manifest": manifest}))
         stages = trained_stages(old, ["sft"])
 
     assert ["sft · sft"] == [stage.name for stage in stages]

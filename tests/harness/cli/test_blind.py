@@ -119,11 +119,13 @@ def test_a_whole_blind_test(
     assert 2 == rate(monkeypatch, "bia", "l\n")
     assert "votes are closed" in capsys.readouterr().err
     with closing(Store.open("sqlite:///harness.db")) as store:
-        assert ["human:blind-1:ana", "human:blind-1:bia"] == [rater.id for rater in store.raters()]
-        assert 10 == len(store.preferences(rater="human:blind-1:ana"))
-        first = store.unsealed("blind-1")
+        assert ["human:blind-1:ana", "human:blind-1:bia"] == [
+            rater.id for rater in store.preferences.raters()
+        ]
+        assert 10 == len(store.preferences.find(rater="human:blind-1:ana"))
+        first = store.studies.when_unsealed("blind-1")
         assert 0 == run("blind", "unseal")
-        assert first == store.unsealed("blind-1")
+        assert first == store.studies.when_unsealed("blind-1")
 
 
 def test_ballots_go_out_and_votes_come_back(blind_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,9 +247,11 @@ def test_keys_of_a_real_terminal(blind_project: Path) -> None:
     seen.append(shown_until(terminal, "kept"))
     assert 0 == process.wait(20)
     with closing(Store.open("sqlite:///harness.db")) as store:
-        assert ["left", "right", "bad", "undo", "tie"] == [vote.choice for vote in store.votes("blind-1")]
-        assert "both fine" == store.votes("blind-1")[-1].comment
-        assert all(vote.source == "terminal" for vote in store.votes("blind-1"))
+        assert ["left", "right", "bad", "undo", "tie"] == [
+            vote.choice for vote in store.studies.votes("blind-1")
+        ]
+        assert "both fine" == store.studies.votes("blind-1")[-1].comment
+        assert all(vote.source == "terminal" for vote in store.studies.votes("blind-1"))
 
 
 def shown_until(terminal: int, pattern: str) -> str:

@@ -38,18 +38,18 @@ def store(working: Working) -> Iterator[Store]:
 
 def answered(store: Store, run_id: str, texts: list[str], values: list[float | None], **of_run: Any) -> None:
     """A whole run of IFEval's form with these answers and headlines."""
-    store.keep_model(A_RUN.model, A_RUN.fingerprint, {}, {}, None)
+    store.models.keep(A_RUN.model, A_RUN.fingerprint, {}, {}, None)
     run = replace(A_RUN, id=run_id, suite="ifeval", size=len(texts), seed=0, **of_run)
-    store.begin_run(run)
+    store.runs.begin(run)
     for position, (text, value) in enumerate(zip(texts, values, strict=True)):
-        [answer] = store.keep_answers([kept(text, asked=f"{run_id} {position}")]).values()
+        [answer] = store.answers.keep([kept(text, asked=f"{run_id} {position}")]).values()
         reason = None if value is not None else "failed: no reply"
         score = Score(metric="mc1", value=value, reason=reason)
         sample = Sample(id=f"{position}", prompt=f"Question {position}", target=f"target {position}")
         assert isinstance(answer, Response)
         row = Row(sample=sample, responses=(answer,), scores=(score,), position=position)
-        store.keep_rows(run.id, [(position, row)])
-    store.finish_run(run_id, "2026-11-22T11:22:33+00:00")
+        store.runs.keep_rows(run.id, [(position, row)])
+    store.runs.finish(run_id, "2026-11-22T11:22:33+00:00")
 
 
 def test_a_list_of_runs(working: Working, store: Store) -> None:
@@ -89,10 +89,10 @@ def test_a_list_for_machines(working: Working, store: Store) -> None:
 
 def test_only_settings_that_are_not_the_suites_own_are_listed(working: Working, store: Store) -> None:
     """A length that is IFEval's is not shown, another one is; so are another seed and a missing template."""
-    store.keep_model(A_RUN.model, A_RUN.fingerprint, {}, {}, None)
+    store.models.keep(A_RUN.model, A_RUN.fingerprint, {}, {}, None)
     for run_id, length, template, seed in (("usual", 1280, True, 0), ("other", 64, False, 3)):
         settings = {"chat_template": template, "num_fewshot": 0, "sampling": {"max_tokens": length}}
-        store.begin_run(replace(A_RUN, id=run_id, suite="ifeval", settings=settings, seed=seed))
+        store.runs.begin(replace(A_RUN, id=run_id, suite="ifeval", settings=settings, seed=seed))
     found = {run["id"]: run["settings"] for run in json.loads(working.run("runs", "--json")[1])}
     assert {"usual": {}, "other": {"max_tokens": 64, "chat_template": False, "seed": 3}} == found
 
@@ -125,7 +125,7 @@ def test_choices_are_shown_with_their_likelihoods(working: Working, store: Store
     sample = Sample(id="1", prompt="Which?", choices=("yes", "no"))
     chosen = tuple(Likelihood(logprob=value, greedy=False, tokens=1) for value in (-0.5, -1.25))
     scored = Row(sample=sample, responses=chosen, scores=(Score(metric="mc1", value=1.0),))
-    store.keep_rows("run", [(0, scored)])
+    store.runs.keep_rows("run", [(0, scored)])
     out = working.run("runs", "show", "run")[1]
     assert "-0.500  yes" in out
     assert "-1.250  no" in out
@@ -162,7 +162,7 @@ def test_dropping_says_what_goes(working: Working, store: Store) -> None:
     assert "goes: 2 samples with 2 scores, 1 answer: " in out
     assert "goes: 1 preference of gemini about its answers" in out
     assert "stays: 1 answer that other runs or preferences may need" in out
-    assert ["second"] == [run.id for run in store.runs()]
+    assert ["second"] == [run.id for run in store.runs.find()]
 
 
 def test_dropping_asks_first(working: Working, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,22 +183,22 @@ def test_dropping_asks_first(working: Working, store: Store, monkeypatch: pytest
         for key, value in json.loads(working.run("runs", "drop", "first", "--json")[1]).items()
         if key == "dropped"
     }
-    assert 1 == len(store.runs())
+    assert 1 == len(store.runs.find())
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     assert "dropped; " in working.run("runs", "drop", "first")[1]
-    assert [] == store.runs()
+    assert [] == store.runs.find()
 
 
 def test_a_run_that_a_blind_test_shows_stays(working: Working, store: Store) -> None:
     """Its sealed design names the run, and could not be unsealed without; nothing else is dropped either."""
     ran(store, "first", "a")
     ran(store, "second", "b")
-    store.keep_study(
+    store.studies.keep(
         Study(name="blind-1", created="2026-11-22", design={"runs": {"sft": "first"}}, commitment="sha256:x")
     )
     said = working.complaint(2, "runs", "drop", "second", "first", "--yes")
     assert "run first ('sft', 'truthfulqa') cannot be dropped: the blind test 'blind-1' shows" in said
-    assert 2 == len(store.runs())
+    assert 2 == len(store.runs.find())
 
 
 def test_a_whole_store_is_verified(working: Working, store: Store) -> None:

@@ -22,8 +22,8 @@ def keep_answers(
 ) -> Run:
     """A run without metrics of one answer to each prompt."""
     run = run_of(model, suite, run_id=run_id)
-    store.keep_model(model, run.fingerprint, {"path": model}, {}, None)
-    store.begin_run(replace(run, finished=None))
+    store.models.keep(model, run.fingerprint, {"path": model}, {}, None)
+    store.runs.begin(replace(run, finished=None))
     rows = [
         Row(
             sample=Sample(id=f"q{i}", prompt=f"prompt {i}", cluster=clusters[i] if clusters else None),
@@ -33,9 +33,9 @@ def keep_answers(
         )
         for i, text in enumerate(answers)
     ]
-    store.keep_rows(run.id, list(enumerate(rows)))
+    store.runs.keep_rows(run.id, list(enumerate(rows)))
     if finished is not None:
-        store.finish_run(run.id, finished)
+        store.runs.finish(run.id, finished)
     return run
 
 
@@ -52,8 +52,8 @@ def judged(
 ) -> None:
     """One rater's choices about the first samples of two runs, in turn."""
     kind: Any = "human" if rater.startswith("human:") else "judge"
-    store.keep_rater(Rater(id=rater, kind=kind, name=rater.split(":")[-1]))
-    store.keep_preferences(
+    store.preferences.keep_rater(Rater(id=rater, kind=kind, name=rater.split(":")[-1]))
+    store.preferences.keep(
         [
             Preference(
                 sample=f"q{i}",

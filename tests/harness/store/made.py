@@ -48,6 +48,6 @@ def row(position: int, *responses: Response, scores: tuple[Score, ...] = ()) -> 
 def begun(store: Store, run_id: str = "run", **changes: str) -> Run:
     """A run in the store, with its model."""
     run = replace(A_RUN, id=run_id, **changes)  # type: ignore[arg-type]  # a test changes text fields only
-    store.keep_model(run.model, run.fingerprint, {"path": "folder"}, {"device": "cpu"}, "{{ messages }}")
-    store.begin_run(run)
+    store.models.keep(run.model, run.fingerprint, {"path": "folder"}, {"device": "cpu"}, "{{ messages }}")
+    store.runs.begin(run)
     return run

@@ -63,7 +63,7 @@ def test_an_old_store_is_brought_forward(url: str, store: Store, monkeypatch: py
     monkeypatch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, NEXT))
 
     with Store.open(url) as opened:
-        assert run == opened.run("run")
+        assert run == opened.runs.get("run")
 
     assert "notes" in inspect(create_engine(url)).get_table_names()
 
@@ -82,8 +82,8 @@ def test_a_first_store_keeps_its_answers(tmp_path: Path) -> None:
         connection.exec_driver_sql("INSERT INTO answers VALUES (?, ?, ?, ?)", values)
 
     with Store.open(url) as store:
-        assert {answer.key: replace(answer.answer, key=answer.key)} == store.known_answers([answer.key])
-        assert [] == store.verify()
+        assert {answer.key: replace(answer.answer, key=answer.key)} == store.answers.known([answer.key])
+        assert [] == store.integrity.complaints()
 
 
 LENGTH = Response(text="<think>One", stopped="length", completion_tokens=9)
@@ -94,12 +94,12 @@ def test_kept_thoughts_are_set_apart(url: str, store: Store) -> None:
     texts = ("<think>One.</think>\n\nParis", "One.\n</think>\nParis", "Paris, I think.")
     answers = [*(kept(text, asked=text) for text in texts), replace(kept("", asked="cut"), answer=LENGTH)]
     empty = replace(kept("", asked="empty"), answer=replace(LENGTH, text=""))
-    store.keep_answers([*answers, empty])
+    store.answers.keep([*answers, empty])
     before_step_four(url)
 
     with Store.open(url) as opened:
-        found = opened.known_answers([each.key for each in (*answers, empty)])
-        assert [] == opened.verify()
+        found = opened.answers.known([each.key for each in (*answers, empty)])
+        assert [] == opened.integrity.complaints()
 
     said = [(each.text, each.thought, each.stopped) for each in found.values() if isinstance(each, Response)]
     assert [
@@ -118,24 +118,26 @@ def test_thoughts_that_a_stop_string_cut_are_asked_anew(url: str, store: Store) 
     answer = replace(kept("<think>One."), key=answer_key(FINGERPRINT, request), request=request)
     whole = replace(kept("<think>One.</think>Paris"), key=answer_key(FINGERPRINT, {**request, "draw": 1}))
     whole = replace(whole, request={**request, "draw": 1})
-    store.keep_answers([answer, whole])
+    store.answers.keep([answer, whole])
     begun(store)
-    store.keep_rows("run", [(0, row(0, *(replace(each.answer, key=each.key) for each in (answer, whole))))])
-    store.keep_rater(Rater(id="judge", kind="judge", name="j"))
+    store.runs.keep_rows(
+        "run", [(0, row(0, *(replace(each.answer, key=each.key) for each in (answer, whole))))]
+    )
+    store.preferences.keep_rater(Rater(id="judge", kind="judge", name="j"))
     begun(store, "other", model="dpo")
-    store.keep_rows("other", [(0, row(0, replace(whole.answer, key=whole.key)))])
+    store.runs.keep_rows("other", [(0, row(0, replace(whole.answer, key=whole.key)))])
     said = Preference(
         sample="sample-0", left_run="run", right_run="other", shown_first="left", winner=None,
         rater="judge", reply=answer.key, reason="unreadable",
     )  # fmt: skip
-    store.keep_preferences([said])
+    store.preferences.keep([said])
     before_step_four(url)
 
     with Store.open(url) as opened:
-        assert [whole.key] == list(opened.known_answers([answer.key, whole.key]))
-        assert [] == opened.verify()
-        (kept_row,) = opened.rows("run")
-        (preference,) = opened.preferences()
+        assert [whole.key] == list(opened.answers.known([answer.key, whole.key]))
+        assert [] == opened.integrity.complaints()
+        (kept_row,) = opened.runs.rows("run")
+        (preference,) = opened.preferences.find()
     first, second = kept_row.responses
     assert isinstance(first, Response)
     assert ("", "One.", "thinking") == (first.text, first.thought, first.stopped)

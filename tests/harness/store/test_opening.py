@@ -86,7 +86,7 @@ def test_a_damaged_store(tmp_path: Path) -> None:
     """A database whose inside was overwritten is called damaged, and not a defect of ours."""
     path = tmp_path / "store.db"
     with Store.open(f"sqlite:///{path}") as store:
-        store.keep_answers([kept("x" * 1000, asked=str(number)) for number in range(200)])
+        store.answers.keep([kept("x" * 1000, asked=str(number)) for number in range(200)])
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)
@@ -186,7 +186,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
         try:
             for answer in answers:
-                store.keep_answers([answer])
+                store.answers.keep([answer])
                 written += 1
         except DiskFull as error:
             message = str(error)
@@ -196,10 +196,10 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         assert message.startswith(f"{path}: no space is left to write results")
         assert "the same command again, it resumes" in message
         keys = [answer.key for answer in answers]
-        assert keys[:written] == list(store.known_answers(keys))
-        store.keep_answers(answers)
+        assert keys[:written] == list(store.answers.known(keys))
+        store.answers.keep(answers)
 
     with Store.open(f"sqlite:///{path}") as store:
         assert 0 < written < len(answers)
-        assert keys == list(store.known_answers(keys))
-        assert [] == store.verify()
+        assert keys == list(store.answers.known(keys))
+        assert [] == store.integrity.complaints()

@@ -65,18 +65,18 @@ def end_others(administrator: Engine) -> int:
 def test_an_idle_connection_that_was_ended(store: Store, administrator: Engine) -> None:
     """Servers end connections that idle while a model answers: the store connects anew."""
     one, two = kept("x", asked="1"), kept("y", asked="2")
-    store.keep_answers([one])
+    store.answers.keep([one])
     assert end_others(administrator) > 0
-    store.keep_answers([two])
-    assert {one.key, two.key} == set(store.known_answers([one.key, two.key]))
+    store.answers.keep([two])
+    assert {one.key, two.key} == set(store.answers.known([one.key, two.key]))
 
 
 def test_no_text_is_too_odd_to_be_kept(store: Store) -> None:
     """A server's reason may hold NUL, which PostgreSQL refuses, or half of a character."""
     odd = Score(metric="mc1", value=None, reason="cut \ud83d at \0")
     begun(store)
-    store.keep_rows("run", [(0, row(0, scores=(odd,)))])
-    assert {"mc1": {"cut ⟨U+D83D⟩ at ␀": 1}} == store.unscored("run")
+    store.runs.keep_rows("run", [(0, row(0, scores=(odd,)))])
+    assert {"mc1": {"cut ⟨U+D83D⟩ at ␀": 1}} == store.runs.unscored("run")
 
 
 @pytest.mark.parametrize("moment", ["before a statement", "before the commit", "while reading"])
@@ -84,7 +84,7 @@ def test_a_connection_that_is_ended_in_use(store: Store, administrator: Engine, 
     """Work stopped part-way (exit code 3): what was committed stays, and the store can be used again."""
 
     def interrupted() -> None:
-        database = store._database
+        database = store.database
         with database.reading() if moment == "while reading" else database.writing() as connection:
             connection.execute(text("SELECT 1"))
             assert end_others(administrator) > 0
@@ -97,7 +97,7 @@ def test_a_connection_that_is_ended_in_use(store: Store, administrator: Engine, 
         interrupted()
     assert 3 == StoreLost.exit_code
     again = kept("z", asked=moment)
-    assert store.keep_answers([again])
+    assert store.answers.keep([again])
 
 
 def test_a_server_that_goes_away() -> None:
@@ -105,7 +105,7 @@ def test_a_server_that_goes_away() -> None:
     with running() as (url, stop), Store.open(url) as store:
         stop()
         with pytest.raises(StoreLost, match="the database server ended the connection"):
-            store.keep_answers([kept("x", asked="1")])
+            store.answers.keep([kept("x", asked="1")])
     with pytest.raises(StoreError, match="this database cannot be reached: ") as caught:
         Store.open(url)
     assert "\n" not in str(caught.value)

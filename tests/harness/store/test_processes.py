@@ -33,8 +33,8 @@ def test_processes_that_make_and_fill_stores_together(tmp_path: Path) -> None:
     assert given[0] == given[1] == given[2]
     for url, texts in zip(urls, given[0], strict=True):
         with Store.open(url) as store:
-            assert [] == store.verify()
-            assert names == sorted(run.id for run in store.runs())
+            assert [] == store.integrity.complaints()
+            assert names == sorted(run.id for run in store.runs.find())
             for name in names:
-                assert texts == [row.responses[0].text for row in store.rows(name)]  # type: ignore[union-attr]
-                assert len(texts) == len(store.observations(name)["mc1"])
+                assert texts == [row.responses[0].text for row in store.runs.rows(name)]  # type: ignore[union-attr]
+                assert len(texts) == len(store.runs.observations(name)["mc1"])

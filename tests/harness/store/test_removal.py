@@ -17,19 +17,19 @@ def ran(store: Store, run_id: str, *texts: str, finished: bool = True, **changes
     """A run with one answer for each text, each with a score."""
     run = begun(store, run_id, **changes)
     given = [kept(text, asked=text[:20], fingerprint=run.fingerprint) for text in texts]
-    answers = store.keep_answers(given)
+    answers = store.answers.keep(given)
     for position, each in enumerate(given):
         answer = answers[each.key]
         assert isinstance(answer, Response)
         scores = (Score(metric="mc1", value=1.0),)
-        store.keep_rows(run_id, [(position, row(position, answer, scores=scores))])
+        store.runs.keep_rows(run_id, [(position, row(position, answer, scores=scores))])
     if finished:
-        store.finish_run(run_id, "2026-11-22T11:00:00+00:00")
+        store.runs.finish(run_id, "2026-11-22T11:00:00+00:00")
 
 
 def preferred(store: Store, *, rater: str, left: str, right: str, reply: str | None = None) -> None:
     """What a rater said about the first sample of two runs."""
-    store.keep_rater(Rater(id=rater, kind="judge", name=rater))
+    store.preferences.keep_rater(Rater(id=rater, kind="judge", name=rater))
     choice = Preference(
         sample="sample-0",
         left_run=left,
@@ -39,7 +39,7 @@ def preferred(store: Store, *, rater: str, left: str, right: str, reply: str | N
         rater=rater,
         reply=reply,
     )
-    store.keep_preferences([choice])
+    store.preferences.keep([choice])
 
 
 def test_a_run_goes_with_what_it_alone_holds(store: Store) -> None:
@@ -47,26 +47,26 @@ def test_a_run_goes_with_what_it_alone_holds(store: Store) -> None:
     ran(store, "first", "a", "b", "c")
     ran(store, "second", "b", "c", "d")
 
-    planned = store.plan_removal("first")
-    store.remove_run("first")
+    planned = store.removals.plan("first")
+    store.removals.remove("first")
 
     assert (3, 3, 1, 2) == (planned.rows, planned.scores, planned.answers, planned.shared)
-    assert ["second"] == [run.id for run in store.runs()]
-    assert 3 == len(list(store.rows("second")))
-    assert 3 == store.counts()["answers"]
-    assert [] == store.verify()
+    assert ["second"] == [run.id for run in store.runs.find()]
+    assert 3 == len(list(store.runs.rows("second")))
+    assert 3 == store.integrity.counts()["answers"]
+    assert [] == store.integrity.complaints()
 
 
 def test_what_is_planned_is_what_goes(store: Store) -> None:
     """The numbers beforehand are those of the tables afterwards."""
     ran(store, "first", "a", "b")
     ran(store, "second", "b", "c", model="dpo", fingerprint="sha256:other")
-    before = store.counts()
-    planned = store.plan_removal("first")
+    before = store.integrity.counts()
+    planned = store.removals.plan("first")
 
-    store.remove_run("first")
+    store.removals.remove("first")
 
-    after = store.counts()
+    after = store.integrity.counts()
     gone = {table: before[table] - after[table] for table in ("rows", "scores", "answers")}
     assert {"rows": planned.rows, "scores": planned.scores, "answers": planned.answers} == gone
     assert planned.size > 100
@@ -79,27 +79,27 @@ def test_preferences_about_its_answers_go(store: Store) -> None:
     preferred(store, rater="judge", left="one", right="two")
     preferred(store, rater="jury", left="two", right="three")
 
-    assert {"judge": 1} == store.plan_removal("one").preferences
-    store.remove_run("one")
+    assert {"judge": 1} == store.removals.plan("one").preferences
+    store.removals.remove("one")
 
-    assert ["jury"] == [each.rater for each in store.preferences()]
-    assert [] == store.verify()
+    assert ["jury"] == [each.rater for each in store.preferences.find()]
+    assert [] == store.integrity.complaints()
 
 
 def test_what_judges_replied_stays(store: Store) -> None:
     """A judge's reply in a run's rows, or behind a preference, was paid for."""
     reply = kept("A", asked="which?", fingerprint=JUDGE)
-    [said] = store.keep_answers([reply]).values()
+    [said] = store.answers.keep([reply]).values()
     assert isinstance(said, Response)
     ran(store, "one", "a")
     ran(store, "two", "b")
-    store.keep_rows("one", [(1, row(1, said))])
+    store.runs.keep_rows("one", [(1, row(1, said))])
     preferred(store, rater="judge", left="one", right="two", reply=reply.key)
 
-    assert 1 == store.plan_removal("one").replies
-    store.remove_run("one")
+    assert 1 == store.removals.plan("one").replies
+    store.removals.remove("one")
 
-    assert reply.key in store.known_answers([reply.key])
+    assert reply.key in store.answers.known([reply.key])
 
 
 def test_an_answer_that_is_a_reply_elsewhere_stays(store: Store) -> None:
@@ -109,9 +109,9 @@ def test_an_answer_that_is_a_reply_elsewhere_stays(store: Store) -> None:
     ran(store, "two", "c", fingerprint="sha256:two")
     preferred(store, rater="own", left="one", right="two", reply=kept("a", asked="a").key)
 
-    assert (0, 1) == (store.plan_removal("own").answers, store.plan_removal("own").shared)
-    store.remove_run("own")
-    assert [] == store.verify()
+    assert (0, 1) == (store.removals.plan("own").answers, store.removals.plan("own").shared)
+    store.removals.remove("own")
+    assert [] == store.integrity.complaints()
 
 
 def test_a_run_under_way_may_need_its_models_answers(store: Store) -> None:
@@ -119,17 +119,17 @@ def test_a_run_under_way_may_need_its_models_answers(store: Store) -> None:
     ran(store, "first", "a", "b")
     ran(store, "going", finished=False)
 
-    assert (0, 2) == (store.plan_removal("first").answers, store.plan_removal("first").shared)
-    store.remove_run("first")
+    assert (0, 2) == (store.removals.plan("first").answers, store.removals.plan("first").shared)
+    store.removals.remove("first")
 
-    assert 2 == store.counts()["answers"]
+    assert 2 == store.integrity.counts()["answers"]
 
 
 def test_an_interrupted_run_can_go(store: Store) -> None:
     """It keeps no answer of its own from going with it."""
     ran(store, "going", "a", finished=False)
-    store.remove_run("going")
-    assert 0 == store.counts()["answers"]
+    store.removals.remove("going")
+    assert 0 == store.integrity.counts()["answers"]
 
 
 def test_a_model_goes_with_its_last_run(store: Store) -> None:
@@ -137,10 +137,10 @@ def test_a_model_goes_with_its_last_run(store: Store) -> None:
     ran(store, "first", "a")
     ran(store, "second", "a", suite="ifeval")
 
-    store.remove_run("first")
-    assert store.model("sft", FINGERPRINT) is not None
-    store.remove_run("second")
-    assert store.model("sft", FINGERPRINT) is None
+    store.removals.remove("first")
+    assert store.models.get("sft", FINGERPRINT) is not None
+    store.removals.remove("second")
+    assert store.models.get("sft", FINGERPRINT) is None
 
 
 def test_the_file_gets_smaller(store: Store, url: str, tmp_path: Path) -> None:
@@ -149,16 +149,16 @@ def test_the_file_gets_smaller(store: Store, url: str, tmp_path: Path) -> None:
     ran(store, "large", *(f"{number} {'x' * 2000}" for number in range(200)))
     file = tmp_path / "store.db"
 
-    store.remove_run("large")
-    unused = store.unused_bytes()
-    store.compact()
+    store.removals.remove("large")
+    unused = store.database.unused_bytes()
+    store.database.compact()
 
     assert unused > 200 * 2000
-    assert 0 == store.unused_bytes()
+    assert 0 == store.database.unused_bytes()
     assert file.stat().st_size < unused
-    assert [] == store.verify()
+    assert [] == store.integrity.complaints()
     with Store.open(url) as again:
-        assert ["kept"] == [run.id for run in again.runs()]
+        assert ["kept"] == [run.id for run in again.runs.find()]
 
 
 @pytest.mark.parametrize(
@@ -181,4 +181,4 @@ def test_verify_finds_damage_of_any_kind(store: Store, tmp_path: Path, damage: s
     with sqlite3.connect(tmp_path / "store.db") as connection:
         connection.executescript(damage)
 
-    assert any(complaint in line for line in store.verify()), store.verify()
+    assert any(complaint in line for line in store.integrity.complaints()), store.integrity.complaints()

@@ -14,6 +14,7 @@ from harness.errors import StoreError
 from harness.records.answers import Likelihood, Metric, Observation, Response, Score
 from harness.records.preferences import Preference, Rater, Study, Vote
 from harness.store import CutAnswers, Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
+from harness.store.frames import frame
 from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
 
 
@@ -33,17 +34,17 @@ def test_an_answer_comes_back_exactly(store: Store, answer: Response | Likelihoo
     request = {"kind": "any"}
     key = answer_key(FINGERPRINT, request)
 
-    store.keep_answers([KeptAnswer(key=key, fingerprint=FINGERPRINT, request=request, answer=answer)])
+    store.answers.keep([KeptAnswer(key=key, fingerprint=FINGERPRINT, request=request, answer=answer)])
 
-    assert {key: replace(answer, key=key)} == store.known_answers([key, "sha256:unknown"])
+    assert {key: replace(answer, key=key)} == store.answers.known([key, "sha256:unknown"])
 
 
 def test_the_first_answer_stays(store: Store) -> None:
     """Who comes second with another answer to the same request is given the first one."""
     first, second = kept("first"), kept("second")
 
-    assert {first.key: replace(first.answer, key=first.key)} == store.keep_answers([first])
-    assert {first.key: replace(first.answer, key=first.key)} == store.keep_answers([second])
+    assert {first.key: replace(first.answer, key=first.key)} == store.answers.keep([first])
+    assert {first.key: replace(first.answer, key=first.key)} == store.answers.keep([second])
 
 
 def test_requests_share_long_texts_and_not_answers(store: Store, url: str) -> None:
@@ -51,42 +52,42 @@ def test_requests_share_long_texts_and_not_answers(store: Store, url: str) -> No
     question = "a long question " * 50
     ours, theirs = kept("ours", asked=question), kept("theirs", asked=question, fingerprint="sha256:other")
 
-    store.keep_answers([ours, theirs])
+    store.answers.keep([ours, theirs])
 
-    found = store.known_answers([ours.key, theirs.key])
+    found = store.answers.known([ours.key, theirs.key])
     assert ["ours", "theirs"] == [answer.text for answer in found.values() if isinstance(answer, Response)]
     with create_engine(url).connect() as connection:
         assert 1 == connection.exec_driver_sql("SELECT count(*) FROM texts").scalar()
         requests = connection.exec_driver_sql("SELECT request FROM answers").scalars().all()
     assert not any("a long question" in request for request in requests)
-    assert [] == store.verify()
+    assert [] == store.integrity.complaints()
 
 
 def test_many_keys_are_looked_up_in_their_order(store: Store) -> None:
     """More keys than one query takes are found, in the order asked for."""
     answers = [kept(str(number), asked=str(number)) for number in range(2500)]
-    store.keep_answers(answers)
+    store.answers.keep(answers)
     keys = [answer.key for answer in reversed(answers)]
 
-    assert keys == list(store.known_answers(keys))
+    assert keys == list(store.answers.known(keys))
 
 
 def test_keeping_nothing_is_nothing(store: Store) -> None:
     """Empty lists are allowed everywhere and leave no trace."""
     begun(store)
 
-    store.keep_rows("run", [])
-    store.keep_preferences([])
+    store.runs.keep_rows("run", [])
+    store.preferences.keep([])
 
-    assert {} == store.keep_answers([])
-    assert [] == list(store.rows("run"))
-    assert {} == store.observations("run")
+    assert {} == store.answers.keep([])
+    assert [] == list(store.runs.rows("run"))
+    assert {} == store.runs.observations("run")
 
 
 def test_a_row_comes_back_whole(store: Store) -> None:
     """Samples, answers by key, answers that were not kept, and scores in their order."""
     begun(store)
-    [answer] = store.keep_answers([kept("kept")]).values()
+    [answer] = store.answers.keep([kept("kept")]).values()
     assert isinstance(answer, Response)
     scores = (
         Score(metric="b", value=0.5),
@@ -95,20 +96,20 @@ def test_a_row_comes_back_whole(store: Store) -> None:
     )
     rows = [row(2, answer, scores=scores), row(0, Response(text="not kept", stopped="end")), row(1)]
 
-    store.keep_rows("run", [(each.position, each) for each in rows])
+    store.runs.keep_rows("run", [(each.position, each) for each in rows])
 
-    assert sorted(rows, key=lambda each: each.position) == list(store.rows("run"))
+    assert sorted(rows, key=lambda each: each.position) == list(store.runs.rows("run"))
 
 
 def test_rows_are_read_in_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run longer than a page is read to its end, each row once."""
-    monkeypatch.setattr("harness.store.store.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("harness.store.runs.ROWS_AT_ONCE", 2)
     begun(store)
     rows = [row(position) for position in range(5)]
 
-    store.keep_rows("run", list(enumerate(rows)))
+    store.runs.keep_rows("run", list(enumerate(rows)))
 
-    assert rows == list(store.rows("run"))
+    assert rows == list(store.runs.rows("run"))
 
 
 def test_a_row_kept_again_is_replaced(store: Store) -> None:
@@ -116,10 +117,10 @@ def test_a_row_kept_again_is_replaced(store: Store) -> None:
     begun(store)
     two, one = (Score(metric="a", value=0), Score(metric="a", value=0)), (Score(metric="a", value=1),)
 
-    store.keep_rows("run", [(0, row(0, scores=two))])
-    store.keep_rows("run", [(0, row(0, scores=one))])
+    store.runs.keep_rows("run", [(0, row(0, scores=two))])
+    store.runs.keep_rows("run", [(0, row(0, scores=one))])
 
-    assert [row(0, scores=one)] == list(store.rows("run"))
+    assert [row(0, scores=one)] == list(store.runs.rows("run"))
 
 
 def test_failed_answers_are_counted_until_they_are_replaced(store: Store) -> None:
@@ -128,23 +129,23 @@ def test_failed_answers_are_counted_until_they_are_replaced(store: Store) -> Non
     down = Response(text="", stopped="failed", reason="down")
     slow = Response(text="", stopped="failed", reason='"slow"')
     liar = kept('{"stopped":"failed"}')
-    store.keep_answers([liar])
+    store.answers.keep([liar])
     fine = replace(liar.answer, key=liar.key)
     unkept = Response(text='"stopped":"failed"', stopped="end")
     rows = [(0, row(0, down, slow, fine)), (1, row(1, down)), (2, row(2, fine, unkept))]  # type: ignore[arg-type]
-    store.keep_rows("run", rows)
-    assert Failures(answers=3, samples=2, reason="down") == store.failures("run")
+    store.runs.keep_rows("run", rows)
+    assert Failures(answers=3, samples=2, reason="down") == store.runs.failures("run")
 
-    store.keep_rows("run", [(0, row(0, unkept)), (1, row(1, unkept))])
-    assert store.failures("run") is None
-    assert store.failures("no such run") is None
+    store.runs.keep_rows("run", [(0, row(0, unkept)), (1, row(1, unkept))])
+    assert store.runs.failures("run") is None
+    assert store.runs.failures("no such run") is None
 
 
 def _kept_as(store: Store, stopped: str, text: str, fingerprint: str = FINGERPRINT) -> Response:
     """An answer in the store that ended like this."""
     whole = kept(text, asked=text, fingerprint=fingerprint)
     answer = replace(whole.answer, stopped=stopped)  # type: ignore[type-var]
-    [found] = store.keep_answers([replace(whole, answer=answer)]).values()
+    [found] = store.answers.keep([replace(whole, answer=answer)]).values()
     assert isinstance(found, Response)
     return found
 
@@ -156,11 +157,11 @@ def test_cut_answers_are_counted(store: Store) -> None:
     whole = _kept_as(store, "end", '"stopped":"length"')
     judges = _kept_as(store, "length", "a judge's reply", fingerprint="sha256:judge")
     failed = Response(text="", stopped="failed", reason='"stopped":"length"')
-    store.keep_rows("run", [(0, row(0, cut, whole, judges)), (1, row(1, cut, within, failed))])
+    store.runs.keep_rows("run", [(0, row(0, cut, whole, judges)), (1, row(1, cut, within, failed))])
 
-    assert CutAnswers(cut=2, thinking=1, answers=4) == store.cut_answers("run")
-    store.keep_rows("run", [(0, row(0, whole)), (1, row(1, judges))])
-    assert store.cut_answers("run") is None
+    assert CutAnswers(cut=2, thinking=1, answers=4) == store.runs.cut_answers("run")
+    store.runs.keep_rows("run", [(0, row(0, whole)), (1, row(1, judges))])
+    assert store.runs.cut_answers("run") is None
 
 
 def test_cut_answers_are_counted_by_a_server_too(tmp_path: Path) -> None:
@@ -176,10 +177,10 @@ def test_cut_answers_are_counted_by_a_server_too(tmp_path: Path) -> None:
 def test_a_row_whose_answer_is_gone_is_an_error(store: Store) -> None:
     """A missing answer is damage, and never silently an empty cell."""
     begun(store)
-    store.keep_rows("run", [(0, row(0, Response(text="?", stopped="end", key="sha256:lost")))])
+    store.runs.keep_rows("run", [(0, row(0, Response(text="?", stopped="end", key="sha256:lost")))])
 
     with pytest.raises(StoreError, match="sha256:lost"):
-        list(store.rows("run"))
+        list(store.runs.rows("run"))
 
 
 def test_observations_carry_part_and_cluster(store: Store) -> None:
@@ -191,7 +192,7 @@ def test_observations_carry_part_and_cluster(store: Store) -> None:
         Score(metric="a", value=0),
     )
 
-    store.keep_rows("run", [(2, row(2, scores=scores)), (1, row(1, scores=scores[:1]))])
+    store.runs.keep_rows("run", [(2, row(2, scores=scores)), (1, row(1, scores=scores[:1]))])
 
     expected = {
         "a": [
@@ -201,8 +202,8 @@ def test_observations_carry_part_and_cluster(store: Store) -> None:
         ],
         "b": [Observation(sample="sample-2", part=0, cluster="sample-2", value=None)],
     }
-    assert expected == store.observations("run")
-    assert {"b": {"no": 1}} == store.unscored("run")
+    assert expected == store.runs.observations("run")
+    assert {"b": {"no": 1}} == store.runs.unscored("run")
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), float("-inf")])
@@ -211,45 +212,45 @@ def test_a_score_is_a_number_or_says_why_not(store: Store, value: float | None) 
     begun(store)
 
     with pytest.raises(IntegrityError, match=r"unscored_has_a_reason|score_is_finite"):
-        store.keep_rows("run", [(0, row(0, scores=(Score(metric="a", value=value),)))])
+        store.runs.keep_rows("run", [(0, row(0, scores=(Score(metric="a", value=value),)))])
 
-    assert [] == list(store.rows("run"))
+    assert [] == list(store.runs.rows("run"))
 
 
 def test_no_text_is_too_odd_to_be_kept(store: Store) -> None:
     """A server's reason may hold NUL, which PostgreSQL refuses, or half of a character."""
     odd = Score(metric="mc1", value=None, reason="cut \ud83d at \0")
     begun(store)
-    store.keep_rows("run", [(0, row(0, scores=(odd,)))])
-    assert {"mc1": {"cut ⟨U+D83D⟩ at ␀": 1}} == store.unscored("run")
+    store.runs.keep_rows("run", [(0, row(0, scores=(odd,)))])
+    assert {"mc1": {"cut ⟨U+D83D⟩ at ␀": 1}} == store.runs.unscored("run")
 
 
 def test_a_run_comes_back_as_it_began(store: Store) -> None:
     """Beginning it again changes nothing: a killed run goes on under its id."""
     run = begun(store)
 
-    store.begin_run(replace(run, started="later", environment={}))
+    store.runs.begin(replace(run, started="later", environment={}))
 
-    assert run == store.run("run")
-    assert store.run("unknown") is None
+    assert run == store.runs.get("run")
+    assert store.runs.get("unknown") is None
 
 
 def test_a_run_finishes_once(store: Store) -> None:
     """The time at which it first became whole stays."""
     begun(store)
 
-    store.finish_run("run", "2026-11-22T11:00:00+00:00")
-    store.finish_run("run", "2026-11-22T12:00:00+00:00")
+    store.runs.finish("run", "2026-11-22T11:00:00+00:00")
+    store.runs.finish("run", "2026-11-22T12:00:00+00:00")
 
-    assert replace(A_RUN, finished="2026-11-22T11:00:00+00:00") == store.run("run")
+    assert replace(A_RUN, finished="2026-11-22T11:00:00+00:00") == store.runs.get("run")
 
 
 def test_what_a_metric_is_split_by_comes_back(store: Store) -> None:
     """Splits and notes of metrics are kept with the run."""
     metric = Metric(name="mc1", kind="binary", splits=("category", "type"), note="mind this")
     run = replace(begun(store, "other"), id="run", metrics=(metric,))
-    store.begin_run(run)
-    assert run == store.run("run")
+    store.runs.begin(run)
+    assert run == store.runs.get("run")
 
 
 def test_a_metric_of_before_there_were_splits(store: Store, url: str) -> None:
@@ -258,7 +259,7 @@ def test_a_metric_of_before_there_were_splits(store: Store, url: str) -> None:
     old = '[{"headline":true,"higher_is_better":true,"kind":"binary","name":"mc1"}]'
     with create_engine(url).begin() as connection:
         connection.exec_driver_sql(f"UPDATE runs SET metrics = '{old}'")
-    kept = store.run("run")
+    kept = store.runs.get("run")
     assert kept is not None
     assert A_RUN.metrics == kept.metrics
 
@@ -267,10 +268,10 @@ def test_tags_are_found_by_sample(store: Store) -> None:
     """What a run's samples can be split by, and no other run's."""
     begun(store)
     begun(store, "other")
-    store.keep_rows("run", [(0, row(0)), (1, row(1))])
-    store.keep_rows("other", [(2, row(2))])
+    store.runs.keep_rows("run", [(0, row(0)), (1, row(1))])
+    store.runs.keep_rows("other", [(2, row(2))])
     tags = {"category": "numbers", "levels": [1, 2]}
-    assert {"sample-0": tags, "sample-1": tags} == store.tags("run")
+    assert {"sample-0": tags, "sample-1": tags} == store.runs.tags("run")
 
 
 def test_runs_are_found_by_model_and_suite(store: Store) -> None:
@@ -280,20 +281,20 @@ def test_runs_are_found_by_model_and_suite(store: Store) -> None:
     begun(store, "other suite", suite="ifeval")
     begun(store, "other model", model="dpo")
 
-    assert ["old", "young"] == [run.id for run in store.runs(model="sft", suite="truthfulqa")]
-    assert 4 == len(store.runs())
+    assert ["old", "young"] == [run.id for run in store.runs.find(model="sft", suite="truthfulqa")]
+    assert 4 == len(store.runs.find())
 
 
 def test_the_latest_run_is_the_last_that_became_whole(store: Store) -> None:
     """Not the last that began, and never an unfinished one."""
     for run_id, started in [("long", "2026-11-20"), ("short", "2026-11-21"), ("killed", "2026-11-25")]:
         begun(store, run_id, started=started)
-    assert store.latest_run("sft", "truthfulqa") is None
+    assert store.runs.latest("sft", "truthfulqa") is None
 
-    store.finish_run("short", "2026-11-22")
-    store.finish_run("long", "2026-11-24")
+    store.runs.finish("short", "2026-11-22")
+    store.runs.finish("long", "2026-11-24")
 
-    latest = store.latest_run("sft", "truthfulqa")
+    latest = store.runs.latest("sft", "truthfulqa")
     assert latest is not None
     assert "long" == latest.id
 
@@ -301,7 +302,7 @@ def test_the_latest_run_is_the_last_that_became_whole(store: Store) -> None:
 def test_a_run_needs_its_model(store: Store) -> None:
     """Foreign keys are on: no run without the model it was asked of."""
     with pytest.raises(IntegrityError):
-        store.begin_run(A_RUN)
+        store.runs.begin(A_RUN)
 
 
 def test_a_model_is_kept_with_its_template_hash(store: Store) -> None:
@@ -316,15 +317,15 @@ def test_a_model_is_kept_with_its_template_hash(store: Store) -> None:
         chat_template="{{ messages }}",
         chat_template_hash="sha256:f24189f08c85a1eb19a737306c3a13e85462ee33d964f28108d64a2485fa2171",
     )
-    assert expected == store.model("sft", FINGERPRINT)
-    assert store.model("sft", "sha256:other") is None
+    assert expected == store.models.get("sft", FINGERPRINT)
+    assert store.models.get("sft", "sha256:other") is None
 
 
 def test_preferences_come_back_and_are_replaced(store: Store) -> None:
     """A rater has one choice per pair and order shown; raters and orders stand beside each other."""
     for run_id in ("left", "right"):
         begun(store, run_id)
-        store.keep_rows(run_id, [(0, row(0))])
+        store.runs.keep_rows(run_id, [(0, row(0))])
     failed = Preference(
         sample="sample-0",
         left_run="left",
@@ -338,11 +339,11 @@ def test_preferences_come_back_and_are_replaced(store: Store) -> None:
     swapped = replace(failed, shown_first="right", winner="tie", reason=None)
     human = replace(failed, rater="human", winner="right", reason=None)
 
-    store.keep_preferences([failed, human])
-    store.keep_preferences([judged, swapped])
+    store.preferences.keep([failed, human])
+    store.preferences.keep([judged, swapped])
 
-    assert [human, judged, swapped] == store.preferences(left_run="left", right_run="right")
-    assert [human] == store.preferences(rater="human")
+    assert [human, judged, swapped] == store.preferences.find(left_run="left", right_run="right")
+    assert [human] == store.preferences.find(rater="human")
 
 
 def test_a_preference_is_about_samples_that_both_runs_have(store: Store) -> None:
@@ -353,7 +354,7 @@ def test_a_preference_is_about_samples_that_both_runs_have(store: Store) -> None
     )
 
     with pytest.raises(IntegrityError):
-        store.keep_preferences([choice])
+        store.preferences.keep([choice])
 
 
 def test_pipelines_that_share_a_stage_each_have_it(store: Store) -> None:
@@ -371,20 +372,20 @@ def test_pipelines_that_share_a_stage_each_have_it(store: Store) -> None:
     longer = replace(shared, pipeline="dpo"), replace(shared, pipeline="dpo", identity="sha256:b", position=1)
 
     for stage in (*reversed(longer), shared, shared):
-        store.keep_stage(stage)
+        store.stages.keep(stage)
 
-    assert list(longer) == store.stages("dpo")
-    assert [*longer, shared] == store.stages()
+    assert list(longer) == store.stages.find("dpo")
+    assert [*longer, shared] == store.stages.find()
 
 
 def test_verify_finds_nothing_in_a_good_store(store: Store) -> None:
     """Hashes of what is stored are what was stored under."""
     begun(store)
-    [answer] = store.keep_answers([kept("kept")]).values()
+    [answer] = store.answers.keep([kept("kept")]).values()
     assert isinstance(answer, Response)
-    store.keep_rows("run", [(0, row(0, answer))])
+    store.runs.keep_rows("run", [(0, row(0, answer))])
 
-    assert [] == store.verify()
+    assert [] == store.integrity.complaints()
 
 
 @pytest.mark.parametrize(
@@ -404,14 +405,14 @@ def test_verify_finds_nothing_in_a_good_store(store: Store) -> None:
 def test_verify_names_what_was_changed(store: Store, url: str, damage: str, complaint: str) -> None:
     """A changed request, text, sample or fingerprint and a lost text or answer are each a line."""
     begun(store)
-    [answer] = store.keep_answers([kept("kept", asked="a long question " * 50)]).values()
+    [answer] = store.answers.keep([kept("kept", asked="a long question " * 50)]).values()
     assert isinstance(answer, Response)
-    store.keep_rows("run", [(0, row(0, answer))])
+    store.runs.keep_rows("run", [(0, row(0, answer))])
 
     with create_engine(url).begin() as connection:
         connection.exec_driver_sql(damage)
 
-    line = store.verify()[0]
+    line = store.integrity.complaints()[0]
     assert complaint in line
 
 
@@ -419,23 +420,23 @@ def test_a_frame_has_one_line_per_score(store: Store) -> None:
     """For notebooks: unscored is NaN with its reason, rows in order."""
     begun(store)
     scores = (Score(metric="a", value=1), Score(metric="a", value=None, reason="empty"))
-    store.keep_rows("run", [(1, row(1)), (0, row(0, scores=scores))])
+    store.runs.keep_rows("run", [(1, row(1)), (0, row(0, scores=scores))])
 
-    frame = store.frame(["run"])
+    found = frame(store.database, ["run"])
 
     names = ["model", "suite", "sample", "cluster", "metric", "part"]
     assert [
         ["sft", "truthfulqa", "sample-0", "few", "a", 0],
         ["sft", "truthfulqa", "sample-0", "few", "a", 1],
-    ] == frame[names].to_numpy().tolist()
-    assert [False, True] == list(frame["value"].isna())
-    assert "empty" == frame["reason"][1]
+    ] == found[names].to_numpy().tolist()
+    assert [False, True] == list(found["value"].isna())
+    assert "empty" == found["reason"][1]
 
 
 def test_an_empty_frame_has_its_columns() -> None:
     """A notebook may group and filter before anything was run."""
     with Store.open("sqlite://") as store:
-        assert "float64" == store.frame([])["value"].dtype
+        assert "float64" == frame(store.database, [])["value"].dtype
 
 
 def test_opening_a_store_loads_no_heavy_library() -> None:
@@ -453,33 +454,33 @@ def test_opening_a_store_loads_no_heavy_library() -> None:
 def test_raters_come_back(store: Store) -> None:
     """Who a preference is of stands beside it, and is replaced under the same id."""
     judge = Rater(id="judge-1", kind="judge", name="gemini", details={"template": "pairwise"})
-    store.keep_rater(judge)
-    store.keep_rater(Rater(id="ana", kind="human", name="ana"))
-    store.keep_rater(Rater(id="ana", kind="human", name="Ana"))
+    store.preferences.keep_rater(judge)
+    store.preferences.keep_rater(Rater(id="ana", kind="human", name="ana"))
+    store.preferences.keep_rater(Rater(id="ana", kind="human", name="Ana"))
 
-    assert [Rater(id="ana", kind="human", name="Ana"), judge] == store.raters()
+    assert [Rater(id="ana", kind="human", name="Ana"), judge] == store.preferences.raters()
 
 
 def test_a_study_is_never_changed(store: Store) -> None:
     """A second one of the same name is not kept, and the time of unsealing is the first one."""
     sealed = Study(name="s", created="2026-01-01", design={"sides": [1, 0]}, commitment="sha256:1")
-    assert store.keep_study(sealed)
-    assert not store.keep_study(replace(sealed, commitment="sha256:2"))
-    assert sealed == store.study("s")
+    assert store.studies.keep(sealed)
+    assert not store.studies.keep(replace(sealed, commitment="sha256:2"))
+    assert [sealed] == store.studies.find()
 
-    store.unseal_study("s", "2026-01-02")
-    store.unseal_study("s", "2026-01-03")
-    assert [replace(sealed, unsealed="2026-01-02")] == store.studies()
+    store.studies.unseal("s", "2026-01-02")
+    store.studies.unseal("s", "2026-01-03")
+    assert [replace(sealed, unsealed="2026-01-02")] == store.studies.find()
 
 
 def test_votes_are_only_added_and_a_token_counts_once(store: Store) -> None:
     """They come back in the order they came, and the same act sent twice is one vote."""
-    store.keep_study(Study(name="s", created="2026-01-01", design={}, commitment="sha256:1"))
+    store.studies.keep(Study(name="s", created="2026-01-01", design={}, commitment="sha256:1"))
     first = Vote(study="s", rater="ana", ballot="b1", choice="left", token="t1", at="1", seconds=2.5)
     second = replace(first, choice="undo", token="t2")
     other = replace(first, rater="bia")
 
-    assert 2 == store.keep_votes([first, second])
-    assert 1 == store.keep_votes([replace(first, choice="right"), other])
-    assert [first, second, other] == store.votes("s")
-    assert [other] == store.votes("s", rater="bia")
+    assert 2 == store.studies.keep_votes([first, second])
+    assert 1 == store.studies.keep_votes([replace(first, choice="right"), other])
+    assert [first, second, other] == store.studies.votes("s")
+    assert [other] == store.studies.votes("s", rater="bia")

@@ -23,15 +23,15 @@ def write(name: str, url: str) -> list[str]:
         begun(store, name)
         for start in range(0, QUESTIONS, AT_ONCE):
             asked = range(start, start + AT_ONCE)
-            given = store.keep_answers([kept(name, asked=str(number)) for number in asked]).values()
+            given = store.answers.keep([kept(name, asked=str(number)) for number in asked]).values()
             answers = [answer for answer in given if isinstance(answer, Response)]
             rows = [
                 row(number, answer, scores=(Score(metric="mc1", value=1),))
                 for number, answer in zip(asked, answers, strict=True)
             ]
-            store.keep_rows(name, [(each.position, each) for each in rows])
+            store.runs.keep_rows(name, [(each.position, each) for each in rows])
             texts += [answer.text for answer in answers]
-        store.finish_run(name, "2026-11-22T11:00:00+00:00")
+        store.runs.finish(name, "2026-11-22T11:00:00+00:00")
     return texts
 
 

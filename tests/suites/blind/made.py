@@ -58,7 +58,7 @@ def kept(folder: Path, made: Design | None = None) -> tuple[Store, Study, Design
     made = made or design()
     store = Store.open(f"sqlite:///{folder / 'store.db'}")
     study = seal(made)
-    store.keep_study(study)
+    store.studies.keep(study)
     return store, study, made
 
 

@@ -30,7 +30,7 @@ class BlindTest:
 
     def votes(self, rater: str) -> list[Vote]:
         """Everything a rater did, in order."""
-        return self.store.votes("secret-study", rater=rater)
+        return self.store.studies.votes("secret-study", rater=rater)
 
 
 def made_test(
@@ -56,7 +56,7 @@ def made_test(
         seed="7",
     )
     store = Store.open(f"sqlite:///{folder / 'blind.db'}")
-    store.keep_study(seal(design))
+    store.studies.keep(seal(design))
     return BlindTest(store=store, box=BallotBox(store, "secret-study"))
 
 

@@ -34,7 +34,7 @@ def voted(
         box = BallotBox(store, "test")
         vote_all(box, "ana", ana)
         vote_all(box, "bia", bia, seconds=seconds)
-        return study, made, store.votes("test")
+        return study, made, store.studies.votes("test")
 
 
 def audited(folder: Path, ana: Rule, bia: Rule, *, seconds: float = 60.0, unsealed: bool = False) -> Audit:
@@ -120,7 +120,7 @@ def test_the_limit_of_haste_is_its_rule(tmp_path: Path) -> None:
         assert ballot is not None
         needed = (len(str(ballot.prompt)) + len(ballot.left) + len(ballot.right)) / READING
         box.vote("ana", ballot.id, "tie", token=str(number), seconds=needed - 0.001 * number)
-    hasty = audit(study, made, store.votes("test"), resolve).raters[0].hasty
+    hasty = audit(study, made, store.studies.votes("test"), resolve).raters[0].hasty
     assert hasty is not None
     assert (1, 2) == (hasty.count, hasty.of)
 
@@ -197,7 +197,7 @@ def test_skips_and_undone_votes_are_counted(tmp_path: Path) -> None:
         assert ballot is not None
         box.vote("ana", ballot.id, choice, token=str(number))
     box.undo("ana", token="undo")
-    ana = audit(study, made, store.votes("test"), resolve).raters[0]
+    ana = audit(study, made, store.studies.votes("test"), resolve).raters[0]
     assert (1, 1, 1, 1) == (ana.skipped, ana.undone, ana.choices, ana.done)
 
 
@@ -280,7 +280,7 @@ def test_a_skipped_item_is_no_preference_but_is_kept(tmp_path: Path) -> None:
         ballot = box.current("ana")
         assert ballot is not None
         box.vote("ana", ballot.id, choice, token=str(number), comment=choice, seconds=2.5)
-    found = preferences(made, "ana", rater_states(made, store.votes("test"))["ana"])
+    found = preferences(made, "ana", rater_states(made, store.studies.votes("test"))["ana"])
     assert [(None, "skipped", "skip"), (found[1].winner, None, "left")] == [
         (each.winner, each.reason, each.comment) for each in found
     ]

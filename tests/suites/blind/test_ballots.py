@@ -144,7 +144,7 @@ def test_a_comment_keeps_what_databases_can(tmp_path: Path) -> None:
     store, _, _ = kept(tmp_path)
     box = BallotBox(store, "test")
     box.vote("ana", current(box), "left", token="1", comment=" a\x00b\ud800c\x1b[31m\nd é 🙂 ")
-    assert ["abc[31m\nd é 🙂"] == [vote.comment for vote in store.votes("test")]
+    assert ["abc[31m\nd é 🙂"] == [vote.comment for vote in store.studies.votes("test")]
 
 
 def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_after_unsealing_no_vote_is_taken(tmp_path: Path) -> None:
     box = BallotBox(store, "test")
     first = current(box)
     box.vote("ana", first, "left", token="1")
-    store.unseal_study("test", "2026-11-24T12:00:00+00:00")
+    store.studies.unseal("test", "2026-11-24T12:00:00+00:00")
     with pytest.raises(UsageError, match="votes are closed"):
         box.vote("ana", current(box), "left", token="2")
     with pytest.raises(UsageError, match="votes are closed"):

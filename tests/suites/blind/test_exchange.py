@@ -89,7 +89,7 @@ def test_filled_lines_are_votes(opened: tuple[Store, BallotBox], tmp_path: Path,
     assert Imported(new=20, known=0, empty=0) == read_votes(box, file)
     assert Progress(done=20, total=20) == box.progress("ana")
     assert {("left", "=1+1, yes", "votes.csv")} == {
-        (vote.choice, vote.comment, vote.source) for vote in store.votes("test")
+        (vote.choice, vote.comment, vote.source) for vote in store.studies.votes("test")
     }
 
 
@@ -98,7 +98,7 @@ def test_a_file_read_twice_is_one_vote(opened: tuple[Store, BallotBox], tmp_path
     file = filled(written(opened[1], ["ana"])[0], tmp_path / "votes.csv", choice="tie")
     read_votes(opened[1], file)
     assert Imported(new=0, known=20, empty=0) == read_votes(opened[1], file)
-    assert 20 == len(opened[0].votes("test"))
+    assert 20 == len(opened[0].studies.votes("test"))
 
 
 def test_lines_without_a_choice_stay_open(opened: tuple[Store, BallotBox], tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_file_with_a_mistake_is_refused_whole(
     file.write_text(lines.format(*ids), encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read_votes(opened[1], file)
-    assert [] == opened[0].votes("test")
+    assert [] == opened[0].studies.votes("test")
 
 
 def test_a_file_that_is_not_text_is_refused(opened: tuple[Store, BallotBox], tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_vote_made_elsewhere_meanwhile_is_named(opened: tuple[Store, BallotBox
     opened[1].vote("ana", ballot.id, "left", token="page")
     with pytest.raises(DataError, match="row 2: this ballot is decided already"):
         read_votes(opened[1], file)
-    assert 1 == len(opened[0].votes("test"))
+    assert 1 == len(opened[0].studies.votes("test"))
 
 
 def test_an_unknown_rater_is_wrong_use(opened: tuple[Store, BallotBox]) -> None:

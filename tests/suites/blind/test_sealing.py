@@ -18,8 +18,7 @@ from tests.suites.blind.made import design, kept, pairs
 def test_a_sealed_design_opens_as_it_was(tmp_path: Path) -> None:
     """Through the store and back, nothing is lost."""
     store, study, made = kept(tmp_path)
-    read = store.study("test")
-    assert read is not None
+    [read] = store.studies.find()
     assert study == read
     assert made == open_design(read, study.commitment)
 
@@ -81,8 +80,7 @@ def test_who_changes_the_commitment_too_is_found_out_by_the_printed_one(tmp_path
     with engine.begin() as connection:
         connection.execute(text("update studies set commitment = :new"), {"new": new})
     engine.dispose()
-    changed = store.study("test")
-    assert changed is not None
+    [changed] = store.studies.find()
     open_design(changed)
     with pytest.raises(UsageError, match="and not sha256:"):
         open_design(changed, study.commitment)

@@ -94,7 +94,7 @@ def test_finished_answers_do_not_wait_for_their_batch(
 
     ask_until_interrupted(lambda: recorded(engine, store).generate(PROMPTS, SAMPLING))
 
-    assert finished == store.counts()["answers"]
+    assert finished == store.integrity.counts()["answers"]
 
 
 def test_scored_choices_do_not_wait_for_the_others(
@@ -110,7 +110,7 @@ def test_scored_choices_do_not_wait_for_the_others(
     ask_until_interrupted(lambda: recorded(engine, store).loglikelihood(PAIRS))
 
     assert 0 < len(found) < len(PAIRS)
-    assert len(found) == store.counts()["answers"]
+    assert len(found) == store.integrity.counts()["answers"]
 
 
 def small(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,7 +134,7 @@ def test_scored_batches_do_not_wait_for_the_others(
 
     ask_until_interrupted(lambda: recorded(engine, store).loglikelihood(PAIRS))
 
-    assert 3 * 4 == store.counts()["answers"]
+    assert 3 * 4 == store.integrity.counts()["answers"]
 
 
 @pytest.mark.parametrize("way", [one_by_one, in_batches, without_a_cache])
