@@ -1,14 +1,16 @@
 """The seal: what was drawn can be proved, and what was changed is refused."""
 
 import json
+import secrets
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from harness.errors import StoreError, UsageError
-from harness.records.answers import Message
+from harness.records.answers import Message, Response
 from harness.store import canonical, digest
 from suites.blind.ballots import BallotBox
 from suites.blind.sealing import as_json, from_json, open_design, seal
@@ -45,6 +47,16 @@ def test_the_commitment_is_the_hash_of_the_canonical_design() -> None:
     study = seal(design())
     assert study.commitment == digest(study.design)
     assert canonical(study.design) == json.dumps(study.design, sort_keys=True, separators=(",", ":"))
+
+
+def test_a_design_is_drawn_and_written_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes of a sealed design, its drawing and its names: a store of any version opens by them."""
+    numbers = count()
+    monkeypatch.setattr(secrets, "token_hex", lambda size: f"{next(numbers):0{2 * size}x}")
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda size: f"{next(numbers):0{size}d}")
+    cut = replace(pairs()["A", "B"][0], right=Response(text="B", stopped="length"))
+    drawn = design(of={("A", "B"): [cut, *pairs()["A", "B"][1:]]}, seed="golden")
+    assert "sha256:e36dd991c99c61a4fdae742e03e0cb217f31f32debbbbfb2821c3024b114620e" == seal(drawn).commitment
 
 
 def test_the_commitment_does_not_give_the_sides_away() -> None:
