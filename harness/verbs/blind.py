@@ -179,7 +179,7 @@ def _standing(store: Store, study: Study) -> StudyProgress:
 
 
 def _audit(project: Project, store: Store, study: Study, design: Design) -> Audit:
-    raters = [as_rater(study, rater, ()) for rater in design.sheets]
+    raters = [as_rater(study, rater, ()) for rater in design.assignments]
     resolve = partial(named, store, raters=raters)
     return audit(study, design, store.studies.votes(study.name), resolve, project.analysis_plan())
 

@@ -32,7 +32,7 @@ from harness.stats.raters import rater_figures
 from harness.turns import as_text
 from suites.blind.ballots import as_seen
 from suites.blind.checks import Check
-from suites.blind.design import Design, Item, Showing
+from suites.blind.design import Design, Item, SealedBallot
 from suites.blind.preferences import choices, preferences, rater_states, winner
 from suites.blind.replay import RaterState
 
@@ -177,20 +177,20 @@ def _grounds(rater: RaterAudit) -> list[str]:
 def _audited(design: Design, rater: str, state: RaterState, level: float, raters: int) -> RaterAudit:
     made = list(choices(design, rater, state))
     figures = rater_figures(
-        [_screen(vote) for showing, vote in made if _is_first(showing)],
+        [_screen(vote) for ballot, vote in made if _is_first(ballot)],
         _repeats(made),
-        [_passed(showing, vote) for showing, vote in made if isinstance(showing.shown, Check)],
+        [_passed(ballot, vote) for ballot, vote in made if isinstance(ballot.shown, Check)],
         level=level,
     )
-    times = [(showing, vote.seconds) for showing, vote in made if vote.seconds is not None]
+    times = [(ballot, vote.seconds) for ballot, vote in made if vote.seconds is not None]
     hasty = share(sum(_is_hasty(design, *timed) for timed in times), len(times), level=level)
     return RaterAudit(
         rater=rater,
         done=len(state.standing),
-        ballots=len(design.sheets[rater].showings),
+        ballots=len(design.assignments[rater].ballots),
         choices=len(made),
         ties=sum(vote.choice in ("tie", "bad") for _, vote in made),
-        skipped=len({act.ballot for act in state.acts} - {showing.id for showing, _ in made}),
+        skipped=len({act.ballot for act in state.acts} - {ballot.id for ballot, _ in made}),
         undone=len(state.undone),
         left=figures.left,
         repeats=figures.repeats,
@@ -236,14 +236,14 @@ def _hasty(hasty: Share | None) -> str | None:
     return f"{hasty.value:.0%} of {hasty.of} votes came faster than anybody reads"
 
 
-def _is_hasty(design: Design, showing: Showing, seconds: float) -> bool:
-    ballot = as_seen(design, showing)
-    characters = len(as_text(ballot.prompt)) + len(ballot.left) + len(ballot.right)
+def _is_hasty(design: Design, ballot: SealedBallot, seconds: float) -> bool:
+    seen = as_seen(design, ballot)
+    characters = len(as_text(seen.prompt)) + len(seen.left) + len(seen.right)
     return seconds < characters / READING
 
 
-def _is_first(showing: Showing) -> bool:
-    return isinstance(showing.shown, Item) and showing.repeats is None
+def _is_first(ballot: SealedBallot) -> bool:
+    return isinstance(ballot.shown, Item) and ballot.repeats is None
 
 
 def _screen(vote: Vote) -> Winner:
@@ -251,18 +251,18 @@ def _screen(vote: Vote) -> Winner:
     return "left" if vote.choice == "left" else "right" if vote.choice == "right" else "tie"
 
 
-def _passed(showing: Showing, vote: Vote) -> bool:
+def _passed(ballot: SealedBallot, vote: Vote) -> bool:
     """Whether a check's good answer was chosen."""
-    return winner(showing, vote) == "left"
+    return winner(ballot, vote) == "left"
 
 
-def _repeats(made: Sequence[tuple[Showing, Vote]]) -> list[tuple[Winner, Winner]]:
+def _repeats(made: Sequence[tuple[SealedBallot, Vote]]) -> list[tuple[Winner, Winner]]:
     """The choices of each item that was chosen on twice, by the item's sides."""
-    before = {showing.id: winner(showing, vote) for showing, vote in made}
+    before = {ballot.id: winner(ballot, vote) for ballot, vote in made}
     return [
-        (before[showing.repeats], winner(showing, vote))
-        for showing, vote in made
-        if showing.repeats is not None and showing.repeats in before
+        (before[ballot.repeats], winner(ballot, vote))
+        for ballot, vote in made
+        if ballot.repeats is not None and ballot.repeats in before
     ]
 
 

@@ -19,7 +19,7 @@ from harness.errors import UnknownName, UsageError
 from harness.records.answers import Message
 from harness.records.preferences import Study, Vote
 from harness.store import Store
-from suites.blind.design import Design, Item, Showing
+from suites.blind.design import Design, Item, SealedBallot
 from suites.blind.replay import RaterState, replay
 from suites.blind.sealing import open_design
 
@@ -85,7 +85,7 @@ class BallotBox:
 
     def links(self) -> Mapping[str, str]:
         """Each rater's key: its holder votes in the rater's name."""
-        return {rater: sheet.key for rater, sheet in self._design.sheets.items()}
+        return {rater: assignment.key for rater, assignment in self._design.assignments.items()}
 
     def rater_of(self, key: str) -> str | None:
         """Whose key this is; None: nobody's. Takes as long for every key of one length."""
@@ -104,12 +104,12 @@ class BallotBox:
         A ballot that was just taken back comes before all others. Raises UnknownName.
         """
         waiting = self._tally(rater).open
-        return as_seen(self._design, self._showing(rater, waiting[0])) if waiting else None
+        return as_seen(self._design, self._sealed(rater, waiting[0])) if waiting else None
 
     def open_ballots(self, rater: str) -> list[Ballot]:
         """Every ballot that is to be decided, in the order `current` gives them. Raises UnknownName."""
         waiting = self._tally(rater).open
-        return [as_seen(self._design, self._showing(rater, ballot)) for ballot in waiting]
+        return [as_seen(self._design, self._sealed(rater, ballot)) for ballot in waiting]
 
     def vote(
         self,
@@ -193,7 +193,7 @@ class BallotBox:
         """A vote in which everything is what it may be."""
         if choice not in CHOICES:
             raise UsageError(f"{choice!r} is no choice; choose one of {', '.join(CHOICES)}")
-        self._showing(rater, ballot)
+        self._sealed(rater, ballot)
         return Vote(
             study=self.study,
             rater=rater,
@@ -240,18 +240,18 @@ class BallotBox:
             raise UsageError(DECIDED)
 
     def _order(self, rater: str) -> list[str]:
-        if rater not in self._design.sheets:
-            raise UnknownName(f"rater of the blind test {self.study!r}", rater, self._design.sheets)
-        return [showing.id for showing in self._design.sheets[rater].showings]
+        if rater not in self._design.assignments:
+            raise UnknownName(f"rater of the blind test {self.study!r}", rater, self._design.assignments)
+        return [sealed.id for sealed in self._design.assignments[rater].ballots]
 
     def _tally(self, rater: str) -> RaterState:
         return replay(self._order(rater), self._store.studies.votes(self.study, rater=rater))
 
-    def _showing(self, rater: str, ballot_id: str) -> Showing:
+    def _sealed(self, rater: str, ballot_id: str) -> SealedBallot:
         self._order(rater)
-        for showing in self._design.sheets[rater].showings:
-            if showing.id == ballot_id:
-                return showing
+        for sealed in self._design.assignments[rater].ballots:
+            if sealed.id == ballot_id:
+                return sealed
         raise UsageError(f"this is no ballot of {rater}'s in the blind test {self.study!r}")
 
 
@@ -267,19 +267,17 @@ def find_study(store: Store, name: str | None) -> Study:
     return studies[name] if name is not None else next(iter(studies.values()))
 
 
-def as_seen(design: Design, showing: Showing) -> Ballot:
+def as_seen(design: Design, sealed: SealedBallot) -> Ballot:
     """A ballot as the rater sees it."""
-    shown = showing.shown
+    shown = sealed.shown
     if isinstance(shown, Item):
         question = design.questions[shown.sample]
         prompt = question.prompt
         sides = [(question.answers[model], model in question.cut) for model in (shown.left, shown.right)]
     else:
         prompt, sides = shown.prompt, [(shown.good, False), (shown.bad, False)]
-    (left, left_cut), (right, right_cut) = reversed(sides) if showing.mirrored else sides
-    return Ballot(
-        id=showing.id, prompt=prompt, left=left, right=right, left_cut=left_cut, right_cut=right_cut
-    )
+    (left, left_cut), (right, right_cut) = reversed(sides) if sealed.mirrored else sides
+    return Ballot(id=sealed.id, prompt=prompt, left=left, right=right, left_cut=left_cut, right_cut=right_cut)
 
 
 def _now() -> str:

@@ -79,8 +79,8 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Showing:
-    """One ballot of one rater: an item or a check, and on which side of the screen its answers are."""
+class SealedBallot:
+    """A ballot with what no rater sees: the item or check it shows, and which side of the screen is whose."""
 
     id: str
     shown: Item | Check
@@ -91,11 +91,11 @@ class Showing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
+class Assignment:
     """One rater's ballots in their order, and the key of the private link to them."""
 
     key: str
-    showings: tuple[Showing, ...]
+    ballots: tuple[SealedBallot, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ class Design:
     left_out: ExcludedPairs
     questions: Mapping[str, Question]
     """By sample; only those that are shown."""
-    sheets: Mapping[str, Sheet]
+    assignments: Mapping[str, Assignment]
     """By rater."""
 
 
@@ -154,8 +154,8 @@ def make_design(
     shown = {two: [pair for pair in each if _is_shown(pair)] for two, each in pairs.items()}
     items = _dealing_order(shown, rng)
     _check_fits(plan, len(items))
-    sheets = _sheets(items, plan, rng)
-    questions = _questions(shown, {showing.shown for sheet in sheets.values() for showing in sheet.showings})
+    assignments = _assignments(items, plan, rng)
+    questions = _questions(shown, {ballot.shown for each in assignments.values() for ballot in each.ballots})
     return Design(
         name=name,
         created=created,
@@ -168,7 +168,7 @@ def make_design(
         plan=plan,
         left_out=_left_out(pairs),
         questions=questions,
-        sheets=sheets,
+        assignments=assignments,
     )
 
 
@@ -246,32 +246,32 @@ def _dealing_order(shown: Mapping[tuple[str, str], Sequence[Pair]], rng: random.
     return order
 
 
-def _sheets(items: Sequence[Item], plan: Plan, rng: random.Random) -> dict[str, Sheet]:
+def _assignments(items: Sequence[Item], plan: Plan, rng: random.Random) -> dict[str, Assignment]:
     """Every rater's ballots. Own items are dealt round and round, so that nobody gets one twice."""
     overlap, rest = items[: plan.overlap], items[plan.overlap :]
-    sheets = {}
+    assignments = {}
     for place, rater in enumerate(plan.raters):
         own = [rest[number % len(rest)] for number in range(place * plan.own, (place + 1) * plan.own)]
-        showings = _showings([*overlap, *own], plan, rng)
-        sheets[rater] = Sheet(key=secrets.token_urlsafe(KEY_BYTES), showings=tuple(showings))
-    return sheets
+        ballots = _ballots([*overlap, *own], plan, rng)
+        assignments[rater] = Assignment(key=secrets.token_urlsafe(KEY_BYTES), ballots=tuple(ballots))
+    return assignments
 
 
-def _showings(items: Sequence[Item], plan: Plan, rng: random.Random) -> list[Showing]:
+def _ballots(items: Sequence[Item], plan: Plan, rng: random.Random) -> list[SealedBallot]:
     """Items and checks in random order, then some items again, each far enough behind its first showing."""
-    firsts = [_showing(item, mirrored) for item, mirrored in _with_sides(items, rng)]
-    checks = [_showing(check, rng.random() < 0.5) for check in rng.sample(CHECKS, plan.checks)]
+    firsts = [_ballot(item, mirrored) for item, mirrored in _with_sides(items, rng)]
+    checks = [_ballot(check, rng.random() < 0.5) for check in rng.sample(CHECKS, plan.checks)]
     order = [*firsts, *checks]
     rng.shuffle(order)
-    early = [place for place, showing in enumerate(order[:-APART]) if isinstance(showing.shown, Item)]
+    early = [place for place, ballot in enumerate(order[:-APART]) if isinstance(ballot.shown, Item)]
     again = {place: rng.randint(place + APART + 1, len(order)) for place in rng.sample(early, plan.repeats)}
-    behind: dict[int, list[Showing]] = {}
+    behind: dict[int, list[SealedBallot]] = {}
     for place, gap in again.items():
         behind.setdefault(gap, []).append(_repeat(order[place]))
     return [
-        showing
+        ballot
         for place in range(len(order) + 1)
-        for showing in (*behind.get(place, ()), *order[place : place + 1])
+        for ballot in (*behind.get(place, ()), *order[place : place + 1])
     ]
 
 
@@ -289,12 +289,12 @@ def _with_sides(items: Sequence[Item], rng: random.Random) -> list[tuple[Item, b
     return drawn
 
 
-def _showing(shown: Item | Check, mirrored: bool) -> Showing:
-    return Showing(id=secrets.token_hex(ID_BYTES), shown=shown, mirrored=mirrored)
+def _ballot(shown: Item | Check, mirrored: bool) -> SealedBallot:
+    return SealedBallot(id=secrets.token_hex(ID_BYTES), shown=shown, mirrored=mirrored)
 
 
-def _repeat(first: Showing) -> Showing:
-    return Showing(
+def _repeat(first: SealedBallot) -> SealedBallot:
+    return SealedBallot(
         id=secrets.token_hex(ID_BYTES),
         shown=first.shown,
         mirrored=not first.mirrored,
@@ -305,7 +305,7 @@ def _repeat(first: Showing) -> Showing:
 def _questions(
     shown: Mapping[tuple[str, str], Sequence[Pair]], items: set[Item | Check]
 ) -> dict[str, Question]:
-    """The prompts and answers of the items that are on somebody's sheet."""
+    """The prompts and answers of the items that somebody rates."""
     answers: dict[str, dict[str, str]] = {}
     cut: dict[str, set[str]] = {}
     prompts = {}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from harness.preferences import Winner
 from harness.records.preferences import Preference, Rater, Study, Vote
 from suites.blind.checks import Check
-from suites.blind.design import Design, Item, Showing
+from suites.blind.design import Design, Item, SealedBallot
 from suites.blind.replay import RaterState, replay
 
 SKIPPED, BOTH_BAD = "skipped", "both bad"
@@ -14,28 +14,28 @@ SKIPPED, BOTH_BAD = "skipped", "both bad"
 
 def rater_states(design: Design, votes: Iterable[Vote]) -> dict[str, RaterState]:
     """Where each rater is."""
-    theirs: dict[str, list[Vote]] = {rater: [] for rater in design.sheets}
+    theirs: dict[str, list[Vote]] = {rater: [] for rater in design.assignments}
     for vote in votes:
         theirs[vote.rater].append(vote)
     return {
-        rater: replay([showing.id for showing in sheet.showings], theirs[rater])
-        for rater, sheet in design.sheets.items()
+        rater: replay([ballot.id for ballot in assignment.ballots], theirs[rater])
+        for rater, assignment in design.assignments.items()
     }
 
 
-def choices(design: Design, rater: str, state: RaterState) -> Iterator[tuple[Showing, Vote]]:
+def choices(design: Design, rater: str, state: RaterState) -> Iterator[tuple[SealedBallot, Vote]]:
     """A rater's ballots with a standing choice, in their order; skipped ones are not among them."""
-    for showing in design.sheets[rater].showings:
-        vote = state.standing.get(showing.id)
+    for ballot in design.assignments[rater].ballots:
+        vote = state.standing.get(ballot.id)
         if vote is not None and vote.choice != "skip":
-            yield showing, vote
+            yield ballot, vote
 
 
-def winner(showing: Showing, vote: Vote) -> Winner:
+def winner(ballot: SealedBallot, vote: Vote) -> Winner:
     """Which of the item's answers was chosen, whatever its side of the screen; both bad is a tie."""
     if vote.choice not in ("left", "right"):
         return "tie"
-    return "left" if (vote.choice == "left") != showing.mirrored else "right"
+    return "left" if (vote.choice == "left") != ballot.mirrored else "right"
 
 
 def rater_id(study: str, rater: str) -> str:
@@ -60,22 +60,22 @@ def preferences(design: Design, rater: str, state: RaterState) -> list[Preferenc
     """
     acts = {act.ballot: act for act in state.acts}
     found = []
-    for showing in design.sheets[rater].showings:
-        act, item = acts.get(showing.id), showing.shown
-        if act is None or isinstance(item, Check) or showing.repeats is not None:
+    for ballot in design.assignments[rater].ballots:
+        act, item = acts.get(ballot.id), ballot.shown
+        if act is None or isinstance(item, Check) or ballot.repeats is not None:
             continue
-        found.append(_preference(design, rater, showing, item, act))
+        found.append(_preference(design, rater, ballot, item, act))
     return found
 
 
-def _preference(design: Design, rater: str, showing: Showing, item: Item, act: Vote) -> Preference:
+def _preference(design: Design, rater: str, ballot: SealedBallot, item: Item, act: Vote) -> Preference:
     reasons = {"skip": SKIPPED, "bad": BOTH_BAD}
     return Preference(
         sample=item.sample,
         left_run=design.runs[item.left],
         right_run=design.runs[item.right],
-        shown_first="right" if showing.mirrored else "left",
-        winner=None if act.choice == "skip" else winner(showing, act),
+        shown_first="right" if ballot.mirrored else "left",
+        winner=None if act.choice == "skip" else winner(ballot, act),
         rater=rater_id(design.name, rater),
         seconds=act.seconds,
         reason=reasons.get(act.choice),

@@ -17,7 +17,7 @@ from harness.records.models import Json
 from harness.records.preferences import Study
 from harness.store import digest
 from suites.blind.checks import Check
-from suites.blind.design import Design, ExcludedPairs, Item, Plan, Question, Sheet, Showing
+from suites.blind.design import Assignment, Design, ExcludedPairs, Item, Plan, Question, SealedBallot
 
 FORM = 1
 """Of the sealed JSON; a design of another form is another version's."""
@@ -56,7 +56,7 @@ def open_design(study: Study, noted: str | None = None) -> Design:
 
 def as_json(design: Design) -> dict[str, Json]:
     """Everything a design holds; what a ballot shows is told by its place in a list."""
-    shown = dict.fromkeys(each.shown for sheet in design.sheets.values() for each in sheet.showings)
+    shown = dict.fromkeys(each.shown for sheet in design.assignments.values() for each in sheet.ballots)
     items = [each for each in shown if isinstance(each, Item)]
     checks = [each for each in shown if isinstance(each, Check)]
     number = {each: place for several in (items, checks) for place, each in enumerate(several)}
@@ -83,18 +83,18 @@ def as_json(design: Design) -> dict[str, Json]:
                 "key": sheet.key,
                 "ballots": [
                     {
-                        "id": showing.id,
+                        "id": ballot.id,
                         "shown": [
-                            "item" if isinstance(showing.shown, Item) else "check",
-                            number[showing.shown],
+                            "item" if isinstance(ballot.shown, Item) else "check",
+                            number[ballot.shown],
                         ],
-                        "mirrored": showing.mirrored,
-                        "repeats": showing.repeats,
+                        "mirrored": ballot.mirrored,
+                        "repeats": ballot.repeats,
                     }
-                    for showing in sheet.showings
+                    for ballot in sheet.ballots
                 ],
             }
-            for rater, sheet in design.sheets.items()
+            for rater, sheet in design.assignments.items()
         },
     }
 
@@ -123,11 +123,11 @@ def from_json(written: Mapping[str, Any]) -> Design:
             )
             for each in written["questions"]
         },
-        sheets={
-            rater: Sheet(
+        assignments={
+            rater: Assignment(
                 key=sheet["key"],
-                showings=tuple(
-                    Showing(
+                ballots=tuple(
+                    SealedBallot(
                         id=ballot["id"],
                         shown=lists[ballot["shown"][0]][ballot["shown"][1]],
                         mirrored=ballot["mirrored"],

@@ -15,7 +15,7 @@ from harness.stats.plan import AnalysisPlan
 from suites.blind.audit import READING, Audit, audit, verdict
 from suites.blind.ballots import Ballot, BallotBox
 from suites.blind.checks import CHECKS
-from suites.blind.design import Design, Item, Plan, Showing
+from suites.blind.design import Design, Item, Plan, SealedBallot
 from suites.blind.preferences import as_rater, preferences, rater_states
 from suites.blind.sealing import seal
 from tests.suites.blind.made import design, kept, pairs, reads, resolve, vote_all
@@ -155,12 +155,12 @@ def test_who_tosses_coins_is_found_as_often_as_the_rules_say(repeats: int, check
             Vote(
                 study="test",
                 rater="ana",
-                ballot=showing.id,
+                ballot=ballot.id,
                 choice=rng.choice(["left", "right"]),  # type: ignore[arg-type]  # two of the choices
-                token=showing.id,
+                token=ballot.id,
                 at="2026-11-24T10:00:00+00:00",
             )
-            for showing in made.sheets["ana"].showings
+            for ballot in made.assignments["ana"].ballots
         ]
         flagged += bool(audit(seal(made), made, votes, resolve, AnalysisPlan(resamples=10)).raters[0].flags)
     assert binomtest(flagged, 300, found + 0.01).pvalue > 1e-3
@@ -214,15 +214,15 @@ def test_sealed_the_audit_does_not_tell_which_model_is_ahead(tmp_path: Path) -> 
     """
     study, made, votes = voted(tmp_path, reads, read_from_the_start)
 
-    def turned(showing: Showing) -> Showing:
-        is_item = isinstance(showing.shown, Item)
-        return replace(showing, mirrored=showing.mirrored != is_item)
+    def turned(ballot: SealedBallot) -> SealedBallot:
+        is_item = isinstance(ballot.shown, Item)
+        return replace(ballot, mirrored=ballot.mirrored != is_item)
 
-    sheets = {
-        rater: replace(sheet, showings=tuple(map(turned, sheet.showings)))
-        for rater, sheet in made.sheets.items()
+    assignments = {
+        rater: replace(assignment, ballots=tuple(map(turned, assignment.ballots)))
+        for rater, assignment in made.assignments.items()
     }
-    opposite = replace(made, sheets=sheets)
+    opposite = replace(made, assignments=assignments)
     found, other = (audit(study, each, votes, resolve, FEW) for each in (made, opposite))
     assert found.raters == other.raters
     assert found.preferences is not None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from suites.blind.checks import CHECKS, Check
-from suites.blind.design import APART, Design, Item, Plan, Showing
+from suites.blind.design import APART, Design, Item, Plan, SealedBallot
 from tests.suites.blind.made import PLAN, altered, design, pairs
 
 
@@ -32,37 +32,37 @@ def designs(draw: st.DrawFn) -> Design:
     return design(plan, of=pairs(prompts, models), seed=str(draw(st.integers(0, 2**32))))
 
 
-def firsts(showings: tuple[Showing, ...]) -> list[Item]:
+def firsts(ballots: tuple[SealedBallot, ...]) -> list[Item]:
     """The items of a rater, each once."""
-    return [each.shown for each in showings if isinstance(each.shown, Item) and each.repeats is None]
+    return [each.shown for each in ballots if isinstance(each.shown, Item) and each.repeats is None]
 
 
 @given(designs())
 def test_every_rater_gets_what_was_asked_for(made: Design) -> None:
     """Each has `per_rater` ballots: so many repeats, so many checks, and the rest different items."""
-    for sheet in made.sheets.values():
+    for assignment in made.assignments.values():
         kinds = Counter(
             "check" if isinstance(each.shown, Check) else "repeat" if each.repeats else "item"
-            for each in sheet.showings
+            for each in assignment.ballots
         )
         plan = made.plan
-        assert plan.per_rater == len(sheet.showings)
+        assert plan.per_rater == len(assignment.ballots)
         assert (plan.checks, plan.repeats, plan.items) == (kinds["check"], kinds["repeat"], kinds["item"])
-        assert plan.items == len(set(firsts(sheet.showings)))
+        assert plan.items == len(set(firsts(assignment.ballots)))
 
 
 @given(designs())
 def test_the_overlap_is_seen_by_all(made: Design) -> None:
-    """At least `overlap` items are on every rater's sheet."""
-    common = set.intersection(*(set(firsts(sheet.showings)) for sheet in made.sheets.values()))
+    """At least `overlap` items are every rater's."""
+    common = set.intersection(*(set(firsts(assignment.ballots)) for assignment in made.assignments.values()))
     assert len(common) >= made.plan.overlap
 
 
 @given(designs())
 def test_what_is_dealt_out_gets_equally_many_votes(made: Design) -> None:
     """Items that are not in the overlap have the same number of votes, or one more."""
-    votes = Counter(item for sheet in made.sheets.values() for item in firsts(sheet.showings))
-    raters = len(made.sheets)
+    votes = Counter(item for assignment in made.assignments.values() for item in firsts(assignment.ballots))
+    raters = len(made.assignments)
     dealt = sorted(votes.values())[: len(votes) - made.plan.overlap]
     if raters > 1 and dealt and made.plan.own:
         assert max(dealt) - min(dealt) <= 1
@@ -71,9 +71,9 @@ def test_what_is_dealt_out_gets_equally_many_votes(made: Design) -> None:
 @given(designs())
 def test_every_model_is_on_the_left_half_of_the_time(made: Design) -> None:
     """For each rater and each two models, one is on the left as often as the other, or once more."""
-    for sheet in made.sheets.values():
+    for assignment in made.assignments.values():
         left: Counter[tuple[str, str]] = Counter()
-        for each in sheet.showings:
+        for each in assignment.ballots:
             if isinstance(each.shown, Item) and each.repeats is None:
                 left[each.shown.left, each.shown.right] += -1 if each.mirrored else 1
         assert all(abs(more) <= 1 for more in left.values())
@@ -82,11 +82,11 @@ def test_every_model_is_on_the_left_half_of_the_time(made: Design) -> None:
 @given(designs())
 def test_repeats_are_mirrored_and_far_behind(made: Design) -> None:
     """A repeat shows the same item with sides exchanged, with at least `APART` ballots between."""
-    for sheet in made.sheets.values():
-        places = {each.id: place for place, each in enumerate(sheet.showings)}
-        for each in sheet.showings:
+    for assignment in made.assignments.values():
+        places = {each.id: place for place, each in enumerate(assignment.ballots)}
+        for each in assignment.ballots:
             if each.repeats is not None:
-                first = sheet.showings[places[each.repeats]]
+                first = assignment.ballots[places[each.repeats]]
                 assert (each.shown, each.mirrored) == (first.shown, not first.mirrored)
                 assert places[each.id] - places[first.id] > APART
 
@@ -94,8 +94,8 @@ def test_repeats_are_mirrored_and_far_behind(made: Design) -> None:
 @given(designs())
 def test_ids_are_all_different_and_of_one_length(made: Design) -> None:
     """An id tells nothing by its length, and no two ballots of the study share one; nor do keys."""
-    ids = [each.id for sheet in made.sheets.values() for each in sheet.showings]
-    keys = [sheet.key for sheet in made.sheets.values()]
+    ids = [each.id for assignment in made.assignments.values() for each in assignment.ballots]
+    keys = [assignment.key for assignment in made.assignments.values()]
     assert len(ids) == len(set(ids))
     assert len(keys) == len(set(keys))
     assert 1 == len({len(each) for each in ids}) == len({len(each) for each in keys})
@@ -104,7 +104,7 @@ def test_ids_are_all_different_and_of_one_length(made: Design) -> None:
 def test_prompts_come_evenly_and_so_do_every_two_models() -> None:
     """With three models, 30 of 90 items are 30 prompts, ten for each two models."""
     plan = Plan(raters=("ana",), per_rater=30, overlap=0, repeats=0, checks=0)
-    items = firsts(design(plan, of=pairs(30, "ABC")).sheets["ana"].showings)
+    items = firsts(design(plan, of=pairs(30, "ABC")).assignments["ana"].ballots)
     assert 30 == len({item.sample for item in items})
     assert {("A", "B"): 10, ("A", "C"): 10, ("B", "C"): 10} == Counter(
         (each.left, each.right) for each in items
@@ -114,15 +114,19 @@ def test_prompts_come_evenly_and_so_do_every_two_models() -> None:
 def test_the_seed_draws_order_and_sides_but_no_id() -> None:
     """The same seed gives the same order and sides; ids, keys and the nonce are new each time."""
     one, other = design(seed="7"), design(seed="7")
-    shown = [[(each.shown, each.mirrored) for each in sheet.showings] for sheet in one.sheets.values()]
+    shown = [
+        [(each.shown, each.mirrored) for each in assignment.ballots]
+        for assignment in one.assignments.values()
+    ]
     assert shown == [
-        [(each.shown, each.mirrored) for each in sheet.showings] for sheet in other.sheets.values()
+        [(each.shown, each.mirrored) for each in assignment.ballots]
+        for assignment in other.assignments.values()
     ]
     assert one.nonce != other.nonce
-    for rater in one.sheets:
-        ids = {each.id for each in one.sheets[rater].showings}
-        assert not ids & {each.id for each in other.sheets[rater].showings}
-        assert one.sheets[rater].key != other.sheets[rater].key
+    for rater in one.assignments:
+        ids = {each.id for each in one.assignments[rater].ballots}
+        assert not ids & {each.id for each in other.assignments[rater].ballots}
+        assert one.assignments[rater].key != other.assignments[rater].key
 
 
 def test_without_a_seed_every_design_is_another() -> None:
@@ -133,7 +137,7 @@ def test_without_a_seed_every_design_is_another() -> None:
 def test_raters_have_an_order_of_their_own() -> None:
     """Two raters with the same items get them in different orders and on different sides."""
     plan = replace(PLAN, per_rater=30, overlap=30, repeats=0, checks=0)
-    ana, bia = (sheet.showings for sheet in design(plan).sheets.values())
+    ana, bia = (assignment.ballots for assignment in design(plan).assignments.values())
     assert {each.shown for each in ana} == {each.shown for each in bia}
     assert [each.shown for each in ana] != [each.shown for each in bia]
     assert {each.shown: each.mirrored for each in ana} != {each.shown: each.mirrored for each in bia}
@@ -179,7 +183,7 @@ def test_numbers_that_do_not_fit_say_what_is_possible(changes: dict[str, object]
 def test_what_is_said_to_be_possible_is() -> None:
     """The largest and the smallest number that messages name make a design."""
     for per_rater in (13, 35):
-        assert per_rater == len(design(replace(PLAN, per_rater=per_rater)).sheets["ana"].showings)
+        assert per_rater == len(design(replace(PLAN, per_rater=per_rater)).assignments["ana"].ballots)
 
 
 def test_checks_are_of_one_kind() -> None:
@@ -194,6 +198,6 @@ def test_repeats_are_spread() -> None:
     """Repeats do not all stand together at the end."""
     plan = Plan(raters=("ana",), per_rater=60, overlap=0, repeats=10, checks=0)
     made = design(plan, of=pairs(60))
-    places = [place for place, each in enumerate(made.sheets["ana"].showings) if each.repeats]
+    places = [place for place, each in enumerate(made.assignments["ana"].ballots) if each.repeats]
     assert places[0] < 45
     assert any(later - before > 1 for before, later in pairwise(places))

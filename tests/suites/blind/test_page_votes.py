@@ -16,8 +16,8 @@ def decided(test: BlindTest, votes: Sequence[Vote]) -> list[tuple[str, str]]:
     """Prompt and choice of each vote in the store."""
     prompts = {}
     for rater in ("ana", "bia"):
-        for showing in test.box._design.sheets[rater].showings:
-            prompts[showing.id] = test.box._design.questions[showing.shown.sample].prompt  # type: ignore[union-attr]
+        for ballot in test.box._design.assignments[rater].ballots:
+            prompts[ballot.id] = test.box._design.questions[ballot.shown.sample].prompt  # type: ignore[union-attr]
     return [(str(prompts[vote.ballot]), vote.choice) for vote in votes]
 
 
