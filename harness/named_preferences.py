@@ -86,7 +86,8 @@ def _chosen(
     runs = {run.id: run for run in store.runs.find()}
     said = _between(store, runs, names)
     judged = {(runs[run].model, runs[run].suite) for each in said for run in (each.left_run, each.right_run)}
-    ranked = _alike([run for run in runs.values() if (run.model, run.suite) in judged], fingerprints)
+    whole = [run for run in store.runs.whole() if (run.model, run.suite) in judged]
+    ranked = _alike(whole, fingerprints)
     rank = {run.id: place for place, run in enumerate(ranked)}
     known = [each for each in said if each.left_run in rank and each.right_run in rank]
     asked = {run.id: _asked(store, run.id) for run in ranked}
@@ -118,18 +119,11 @@ def _between(store: Store, runs: Mapping[str, Run], names: Sequence[str]) -> lis
     return found
 
 
-def _alike(runs: Sequence[Run], fingerprints: Mapping[str, Collection[str]]) -> list[Run]:
-    """The whole runs that were asked as each model's newest one of the same suite was, newest first."""
-    whole = [
-        run
-        for run in runs
-        if run.finished is not None and run.fingerprint in fingerprints.get(run.model, (run.fingerprint,))
-    ]
-    whole.sort(key=lambda run: (run.finished or "", run.started), reverse=True)
-    now: dict[tuple[str, str], Run] = {}
-    for run in whole:
-        now.setdefault((run.model, run.suite), run)
-    return [run for run in whole if _conditions(run) == _conditions(now[run.model, run.suite])]
+def _alike(whole: Sequence[Run], fingerprints: Mapping[str, Collection[str]]) -> list[Run]:
+    """The runs that were asked as each model's newest one of the same suite was, newest first."""
+    of_now = [run for run in whole if run.fingerprint in fingerprints.get(run.model, (run.fingerprint,))]
+    newest = {(run.model, run.suite): run for run in of_now}
+    return [run for run in reversed(of_now) if _conditions(run) == _conditions(newest[run.model, run.suite])]
 
 
 def _conditions(run: Run) -> tuple[object, ...]:

@@ -35,16 +35,7 @@ from reports.ranking import rank
 from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from reports.wording import cut_short
 
-__all__ = ["Cell", "Column", "Leaderboard", "ShownEstimate", "Standing", "build", "latest"]
-
-
-def latest(store: Store, names: Sequence[str], suites: Sequence[str]) -> dict[str, list[Run]]:
-    """Each model's newest whole run of each suite, where it has one, in the order of `names` and `suites`."""
-    found: dict[str, list[Run]] = {}
-    for name in names:
-        newest = (store.runs.latest(name, suite) for suite in suites)
-        found[name] = [run for run in newest if run is not None]
-    return found
+__all__ = ["Cell", "Column", "Leaderboard", "ShownEstimate", "Standing", "build"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

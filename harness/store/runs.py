@@ -134,10 +134,15 @@ class Runs:
         with self.database.reading() as connection:
             return [_run(record._mapping) for record in connection.execute(query.where(*conditions))]
 
+    def whole(self, *, model: str | None = None, suite: str | None = None) -> list[Run]:
+        """Finished runs of this model and suite, the latest last: the one that an evaluation named last."""
+        return sorted(
+            (run for run in self.find(model=model, suite=suite) if run.finished is not None), key=_last_named
+        )
+
     def latest(self, model: str, suite: str) -> Run | None:
-        """The run of this model's name and suite that finished last; None where none has."""
-        whole = [run for run in self.find(model=model, suite=suite) if run.finished is not None]
-        return max(whole, key=lambda run: (run.finished or "", run.started), default=None)
+        """The latest finished run of this model's name and suite; None where none has finished."""
+        return next(reversed(self.whole(model=model, suite=suite)), None)
 
     def keep_rows(self, run_id: str, rows: Sequence[tuple[int, Row]]) -> None:
         """Keep (position, row) pairs of a run, after their answers; a row that is there is replaced."""
@@ -275,6 +280,10 @@ def _members(connection: Connection, listed: ColumnElement[Any]) -> TableValuedA
 
 def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _last_named(run: Run) -> str:
+    return max(run.finished or "", run.asked.at if run.asked else "")
 
 
 def _run(record: Mapping[Any, Any]) -> Run:

@@ -38,8 +38,7 @@ def chosen_runs(project: Project, store: Store, names: Sequence[str], suites: Se
     runs: dict[str, list[Run]] = {name: [] for name in names}
     notes: list[str] = []
     for suite in suites:
-        kept = store.runs.find(suite=suite)
-        whole = [run for run in kept if run.finished is not None and run.model in runs]
+        whole = [run for run in store.runs.whole(suite=suite) if run.model in runs]
         today = _today(project, suite)
         fitting = {run.id for run in whole if _fits(run, today, project)}
         shown = _shown(whole, fitting)
@@ -79,15 +78,9 @@ def _manner(run: Run) -> dict[str, Json]:
 
 def _shown(whole: Sequence[Run], fitting: set[str]) -> dict[str, Run]:
     """Each model's run: one that fits, unless they are too few to compare; else the newest."""
-    by_age = sorted(whole, key=_named)
-    newest = {run.model: run for run in by_age}
-    best = {run.model: run for run in by_age if run.id in fitting}
+    newest = {run.model: run for run in whole}
+    best = {run.model: run for run in whole if run.id in fitting}
     return newest if len(best) < min(2, len(newest)) else newest | best
-
-
-def _named(run: Run) -> str:
-    """When an evaluation named it last."""
-    return max(run.finished or "", run.asked.at if run.asked else "")
 
 
 def _unfit(suite: str, shown: Mapping[str, Run], fitting: set[str]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, fa
 from harness.verbs.project import DEFAULT_SUITES, Project, Watcher
 from reports.conditions import limits
 from reports.html import render_ranked
-from reports.leaderboard import Compared, Heading, Leaderboard, build, latest
+from reports.leaderboard import Compared, Heading, Leaderboard, build
 from reports.scorers import classifier_stage
 from reports.training import trained_stages
 from reports.writing import write
@@ -172,8 +172,10 @@ def _classifiers(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, l
 def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
     """The runs, and with each model's the newest whole ones that nobody scores: what was preferred among."""
     unscored = dict.fromkeys(run.suite for run in store.runs.find() if not run.metrics)
-    judged = latest(store, list(runs), list(unscored))
-    return {name: [*theirs, *judged[name]] for name, theirs in runs.items()}
+    newest = {name: (store.runs.latest(name, suite) for suite in unscored) for name in runs}
+    return {
+        name: [*theirs, *(run for run in newest[name] if run is not None)] for name, theirs in runs.items()
+    }
 
 
 def _preferences(

@@ -15,7 +15,7 @@ from harness.records.answers import Metric, Observation, Run
 from harness.records.comparisons import Interval
 from harness.records.models import Endpoint, Gemini, Json, Local, Model, Plugin
 from harness.stats import mean_interval
-from harness.store import CutAnswers, Store
+from harness.store import CutAnswers
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.project import DEFAULT_SUITES, Project
 from reports.scorers import CLASSIFIED, hardly_varies, scorer
@@ -193,9 +193,10 @@ def overview(project: Project) -> Overview:
 
 def _runs(project: Project) -> list[Run]:
     """What the store holds; looking makes none where there is none."""
-    if not Store.exists(project.registry.project.store):
+    store = project.store_if_any()
+    if store is None:
         return []
-    with closing(project.store()) as store:
+    with closing(store):
         return store.runs.find()
 
 

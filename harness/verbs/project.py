@@ -137,14 +137,19 @@ class Project:
         return Store.open(self.registry.project.store)
 
     def existing_store(self, maker: str = "harness eval") -> Store:
-        """Open the results store where there is one, for looking makes none; `maker` is what does.
+        """Open the results store where there is one; `maker` is what makes one.
 
         Raises UsageError where there is none yet.
         """
-        url = self.registry.project.store
-        if not Store.exists(url):
+        store = self.store_if_any()
+        if store is None:
+            url = self.registry.project.store
             raise UsageError(f"{url}: there is no results store here yet; `{maker}` makes one")
-        return self.store()
+        return store
+
+    def store_if_any(self) -> Store | None:
+        """Open the results store; None where there is none yet, for looking makes none."""
+        return self.store() if Store.exists(self.registry.project.store) else None
 
     def suite(self, name: str, watcher: Watcher, store: Callable[[], Store]) -> Suite:
         """Open a suite with its settings. A classifier or judge that is a pipeline is trained when needed.

@@ -15,7 +15,6 @@ from pathlib import Path
 from harness.errors import HarnessError, UsageError
 from harness.records.models import Local
 from harness.registry.names import STAGES_FOLDER
-from harness.store import Store
 from harness.verbs.project import Project
 from trainers.pruning import StageFolder, links_to, remove_folder, stage_folders
 
@@ -57,10 +56,9 @@ def plan_pruning(project: Project, *, unused: bool = False) -> Pruning:
     """
     needed, lying = dict(_needed(project)), dict(_lying(project))
     stages = stage_folders(project.registry.project.output / STAGES_FOLDER)
-    url = project.registry.project.store
-    size, name = 0, url
-    if Store.exists(url):
-        with closing(project.store()) as store:
+    size, name = 0, project.registry.project.store
+    if store := project.store_if_any():
+        with closing(store):
             size, name = store.database.unused_bytes(), store.name
     return Pruning(
         stages=[_judged(stage, needed, lying, unused=unused) for stage in stages],

@@ -75,9 +75,10 @@ class Drop:
 
 def list_runs(project: Project) -> list[KeptRun]:
     """Every run in the store, oldest first."""
-    if not Store.exists(project.registry.project.store):
+    store = project.store_if_any()
+    if store is None:
         return []
-    with closing(project.store()) as store:
+    with closing(store):
         runs = store.runs.find()
         short = _short_ids([run.id for run in runs])
         reserved = left_out(project.registry, store, (run.model for run in runs))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.records.answers import Likelihood, Message, Metric, Response, Row, Run, Sample, Score
 from harness.records.comparisons import Comparison, Decision, Flips, Interval, Verdict
+from harness.store import Store
 from reports.board import (
     Cell,
     Column,
@@ -80,6 +81,14 @@ def board_of(
         notes=notes,
         runs=tuple(run_of(model, section.suite) for model in models for section in sections),
     )
+
+
+def latest(store: Store, names: Sequence[str], suites: Sequence[str]) -> dict[str, list[Run]]:
+    """Each model's newest whole run of each suite, where it has one, in the order of `names` and `suites`."""
+    return {
+        name: [run for suite in suites if (run := store.runs.latest(name, suite)) is not None]
+        for name in names
+    }
 
 
 def run_of(model: str, suite: str, metrics: tuple[Metric, ...] = (), run_id: str = "") -> Run:

@@ -14,9 +14,9 @@ from harness.records.comparisons import Decision, Interval, Verdict
 from harness.stats.plan import AnalysisPlan
 from harness.store import CutAnswers, KeptAnswer, Store, answer_key
 from reports.board import Cell, Leaderboard, MetricLine, Section, ShownEstimate
-from reports.leaderboard import Compared, Heading, build, deciding, flip, latest
+from reports.leaderboard import Compared, Heading, build, deciding, flip
 from reports.ranking import mean_of, rank
-from tests.reports.boards import comparison_of, run_of
+from tests.reports.boards import comparison_of, latest, run_of
 
 RIGHT = Metric(name="right", kind="binary", headline=True)
 ERRORS = Metric(name="errors", kind="number", higher_is_better=False)

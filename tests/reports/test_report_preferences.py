@@ -15,11 +15,11 @@ from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from reports import html, markdown
 from reports.board import Leaderboard, ModelPreferences
-from reports.leaderboard import Compared, Heading, build, latest
+from reports.leaderboard import Compared, Heading, build
 from reports.preference_tables import cells, tables
 from tests.harness.preferences.kept import judged, keep_answers
 from tests.harness.preferences.simulated import said
-from tests.reports.boards import HOSTILE, hostile_board
+from tests.reports.boards import HOSTILE, hostile_board, latest
 from tests.reports.test_leaderboard import keep
 
 

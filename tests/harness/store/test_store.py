@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 
 from harness.errors import StoreError
-from harness.records.answers import Likelihood, Metric, Observation, Response, Score
+from harness.records.answers import Asked, Likelihood, Metric, Observation, Response, Score
 from harness.records.preferences import Preference, Rater, Study, Vote
 from harness.store import CutAnswers, Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
 from harness.store.frames import frame
@@ -285,8 +285,8 @@ def test_runs_are_found_by_model_and_suite(store: Store) -> None:
     assert 4 == len(store.runs.find())
 
 
-def test_the_latest_run_is_the_last_that_became_whole(store: Store) -> None:
-    """Not the last that began, and never an unfinished one."""
+def test_the_latest_run_is_the_last_that_was_named(store: Store) -> None:
+    """By when it became whole or an evaluation asked for it again; never one that is unfinished."""
     for run_id, started in [("long", "2026-11-20"), ("short", "2026-11-21"), ("killed", "2026-11-25")]:
         begun(store, run_id, started=started)
     assert store.runs.latest("sft", "truthfulqa") is None
@@ -294,9 +294,12 @@ def test_the_latest_run_is_the_last_that_became_whole(store: Store) -> None:
     store.runs.finish("short", "2026-11-22")
     store.runs.finish("long", "2026-11-24")
 
+    assert ["short", "long"] == [run.id for run in store.runs.whole()]
+
+    store.runs.keep_asked("short", Asked(at="2026-11-25", settings={}), ())
     latest = store.runs.latest("sft", "truthfulqa")
     assert latest is not None
-    assert "long" == latest.id
+    assert "short" == latest.id
 
 
 def test_a_run_needs_its_model(store: Store) -> None:
