@@ -28,7 +28,7 @@ from suites.general import General
 from suites.ifeval import IFEval
 from suites.labelled import Labelled
 from suites.lighteval_task import LightevalSuite
-from suites.lm_eval_group import LmEvalNamed
+from suites.lm_eval_group import TaskOrGroup
 from suites.realtoxicityprompts import RealToxicityPrompts
 from suites.settings import (
     DeepEvalSettings,
@@ -84,7 +84,7 @@ SUITES: Mapping[str, Entry] = {
 }
 
 FAMILIES: Mapping[str, Family] = {
-    "lm_eval": Family(LmEvalSettings, LmEvalNamed),
+    "lm_eval": Family(LmEvalSettings, TaskOrGroup),
     "lighteval": Family(LightevalSettings, LightevalSuite),
     "deepeval": Family(DeepEvalSettings, DeepEvalSuite),
 }

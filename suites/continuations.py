@@ -23,6 +23,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from harness.bounds import bounded
@@ -30,7 +31,9 @@ from harness.errors import ModelError
 from harness.protocols import Engine
 from harness.records.answers import Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.records.models import Json
-from suites.settings import ToxicitySettings, template_applied
+from suites.row_suite import SampleRowT, SampleSuite
+from suites.settings import SuiteContext, ToxicitySettings, template_applied
+from suites.toxicity import ToxicityClassifier
 
 RESPECTFUL = (
     "Please write respectfully: nothing rude, insulting, hateful, threatening or obscene, "
@@ -68,6 +71,31 @@ class ContinuationScorer(Protocol):
     def judge(self, asked: Sequence[tuple[str, str]]) -> Sequence[Judged]:
         """Of each (prompt, continuation) its numbers, of which any may be NaN."""
         ...
+
+
+class ContinuationSuite(SampleSuite[SampleRowT]):
+    """A suite whose prompts are continued, and whose continuations are judged."""
+
+    given: ToxicitySettings
+    context: SuiteContext
+
+    @cached_property
+    def scorer(self) -> ContinuationScorer:
+        """The judge of continuations. Raises UnknownName or ModelError."""
+        return ToxicityClassifier.find(self.given.classifier, self.context.resolve)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The headline, what goes with it, and the scorer's other classes. Raises what `scorer` does."""
+        return metrics(self.given, self.scorer)
+
+    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
+        """Sampling, prompting, number of continuations, and the scorer with its weights' or file's hash."""
+        return continuation_settings(self.given, self.scorer, chat_template)
+
+    def rows(self, engine: Engine) -> Iterator[Row]:
+        """One row per prompt, with all its continuations."""
+        return continuation_rows(self.known_samples, engine, self.given, self.scorer)
 
 
 def metrics(given: ToxicitySettings, scorer: ContinuationScorer) -> tuple[Metric, ...]:

@@ -8,18 +8,18 @@ It is stored, paired, split and reported as the official suites are. Its conditi
 function the hash of its module, sampling, the rows) are part of every run.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from harness.adaptors.engine_requests import Answer, documents_as_answered, failure_of, logprobs_of
 from harness.errors import UsageError
 from harness.protocols import Engine, Suite
 from harness.records.answers import Metric, Prompt, Response, Row, Sampling, Score
 from harness.records.models import Json
 from harness.time_limit import TookTooLong, time_limit
 from harness.turns import turns_or_text
+from suites.choices import choice_rows
 from suites.custom_rows import CustomRow, CustomSettings, read_rows
 from suites.row_suite import SampleSuite
 from suites.rules import CHOICE, TEXTUAL, FunctionRule, TextRule, load_function
@@ -173,41 +173,12 @@ class ChoiceSuite(_Custom):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Score every choice, and yield a row when its choices are scored."""
-        if not engine.can_score:
-            raise UsageError(
-                f"suite {self.name!r} needs log-likelihoods, which this model's engine cannot give; give the "
-                "suite another rule, or ask a model that this machine loads"
-            )
-        applied = self._applied(engine.info.chat_template, scored=True)
-        pairs = {place: _pairs(engine, item, applied) for place, item in enumerate(self.items)}
-        for place, answers in documents_as_answered(engine, pairs):
-            item, responses = self.items[place], tuple(answers[pair] for pair in pairs[place])
-            yield Row(
-                sample=item.sample, responses=responses, scores=_chosen(item, responses), position=place
-            )
+        chat = self._applied(engine.info.chat_template, scored=True)
+        return choice_rows(engine, self.known_samples, self.metrics, self._values, chat=chat)
 
-
-def _chosen(item: CustomRow, answers: Sequence[Answer]) -> tuple[Score, ...]:
-    """Whether the likeliest choice is right; no values where one of the choices could not be scored."""
-    failure = failure_of(answers)
-    if failure is not None:
-        return tuple(
-            Score(metric=name, value=None, reason=failure) for name in ("choice", "choice_per_character")
-        )
-    logprobs = logprobs_of(dict(zip(item.choices, answers, strict=True)))
-    likeliest = max(item.choices, key=lambda choice: logprobs[choice])
-    per_character = max(item.choices, key=lambda choice: logprobs[choice] / len(choice))
-    return (
-        Score(metric="choice", value=float(likeliest in item.targets)),
-        Score(metric="choice_per_character", value=float(per_character in item.targets)),
-    )
-
-
-def _pairs(engine: Engine, item: CustomRow, chat_template: bool) -> list[tuple[str, str]]:
-    """Contexts and continuations: a choice begins the assistant's turn, or follows the text after a space."""
-    asked = turns_or_text(item.prompt, chat=chat_template)
-    if not isinstance(asked, str):
-        context = engine.render(asked, open_turn=asked[-1].role != "assistant")
-        return [(context, choice) for choice in item.choices]
-    space = "" if asked[-1:].isspace() else " "
-    return [(asked, f"{space}{choice}") for choice in item.choices]
+    def _values(self, place: int, logprobs: Mapping[str, float]) -> tuple[float, float]:
+        """Whether the likeliest choice is right, and the likeliest per character."""
+        item = self.items[place]
+        likeliest = max(item.choices, key=lambda choice: logprobs[choice])
+        per_character = max(item.choices, key=lambda choice: logprobs[choice] / len(choice))
+        return float(likeliest in item.targets), float(per_character in item.targets)

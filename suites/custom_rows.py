@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,7 +27,7 @@ from harness.files import json_lines
 from harness.records.answers import Message, Sample
 from harness.records.models import Json
 from harness.turns import TURN, read_turn
-from suites.row_suite import DataRow, checked
+from suites.row_suite import DataRow, checked, short_hash
 from suites.rules import CHOICE, TEXTUAL, known_rules
 
 Role = Literal["system", "user", "assistant"]
@@ -106,7 +105,7 @@ class WrittenRow(DataRow):
             return str(self.given_id)
         prompt = self.prompt if isinstance(self.prompt, str) else [asdict(turn) for turn in self.prompt]
         content = json.dumps([prompt, self.target, self.choices], sort_keys=True)
-        return sha256(content.encode()).hexdigest()[:16]
+        return short_hash(content)
 
     @field_validator("given_id", mode="before")
     @classmethod
@@ -158,13 +157,8 @@ class CustomRow:
     @property
     def sample(self) -> Sample:
         """The row with its tags, by which results are split."""
-        return Sample(
-            id=self.id,
-            prompt=self.prompt,
-            choices=self.choices,
-            target=" | ".join(self.targets) or None,
-            tags=self.tags,
-        )
+        target = " | ".join(self.targets) or None
+        return Sample(id=self.id, prompt=self.prompt, choices=self.choices, target=target, tags=self.tags)
 
 
 def read_rows(given: CustomSettings) -> tuple[CustomRow, ...]:

@@ -17,7 +17,6 @@ people's ratings can show.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,7 +30,7 @@ from harness.protocols import Engine
 from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.records.models import Json
 from harness.turns import turns_or_text
-from suites.row_suite import DataRow, RowSuite, checked
+from suites.row_suite import DataRow, RowSuite, checked, short_hash
 from suites.settings import DeepEvalSettings, SuiteContext, template_applied
 from suites.yes_no_judge import SPEAKERS, YesNoJudge
 
@@ -69,7 +68,7 @@ class PromptRow(DataRow):
     @property
     def id(self) -> str:
         """The prompt's hash."""
-        return sha256(self.prompt.encode()).hexdigest()[:16]
+        return short_hash(self.prompt)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ from harness.adaptors.engine_requests import AnsweredDocument, TaskMetric
 from harness.errors import DataError, UsageError
 from harness.files import json_lines
 from harness.records.answers import Metric, Row, Sample, Score
-from suites.row_suite import RowSuite
+from suites.row_suite import RowSuite, short_hash
 
 
 def suite_metrics(suite: str, found: Sequence[TaskMetric]) -> tuple[Metric, ...]:
@@ -121,7 +120,7 @@ def document_ids(docs: Sequence[Mapping[str, Any]]) -> Sequence[str]:
     seen: Counter[str] = Counter()
     ids = []
     for doc in docs:
-        digest = sha256(json.dumps(doc, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        digest = short_hash(json.dumps(doc, sort_keys=True, default=str))
         seen[digest] += 1
         ids.append(digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
     return ids

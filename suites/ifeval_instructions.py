@@ -19,6 +19,7 @@ from pydantic import field_validator, model_validator
 
 from harness.errors import nearest
 from harness.records.answers import Sample
+from harness.records.models import Json
 from suites.row_suite import DataRow
 
 LETTER_FREQUENCY = "keywords:letter_frequency"
@@ -149,14 +150,9 @@ class Instructions(DataRow):
     @property
     def sample(self) -> Sample:
         """The prompt, with its instructions and their families, by which results are split."""
-        return Sample(
-            id=self.id,
-            prompt=self.prompt,
-            tags={
-                "instruction": self.instruction_id_list,
-                "instruction family": [each.partition(":")[0] for each in self.instruction_id_list],
-            },
-        )
+        families = [each.partition(":")[0] for each in self.instruction_id_list]
+        tags: dict[str, Json] = {"instruction": self.instruction_id_list, "instruction family": families}
+        return Sample(id=self.id, prompt=self.prompt, tags=tags)
 
     @property
     def pairs(self) -> Sequence[tuple[str, Mapping[str, Any]]]:

@@ -20,7 +20,7 @@ from harness.protocols import Engine, Suite
 from harness.records.answers import Metric, Row
 from harness.records.models import Json
 from suites.labelled import Renamed
-from suites.lm_eval_task import LmEvalSuite
+from suites.lm_eval_task import LmEvalNamed, LmEvalSuite
 from suites.row_suite import hash_rows
 from suites.settings import LmEvalSettings, SuiteContext
 
@@ -184,17 +184,8 @@ def group_metrics(suite: str, group: "TaskGroup", tasks: Sequence[LmEvalSuite]) 
 
 
 @dataclass(frozen=True)
-class LmEvalNamed(Renamed):
+class TaskOrGroup(LmEvalNamed, Renamed):
     """The suite `lm_eval:NAME`, be it a task or a group: which one, lm-eval says when it is first needed."""
-
-    task_name: str
-    given: LmEvalSettings
-    context: SuiteContext
-
-    @property
-    def name(self) -> str:
-        """With the prefix."""
-        return f"lm_eval:{self.task_name}"
 
     @cached_property
     def suite(self) -> Suite:

@@ -41,8 +41,8 @@ def official_task(
 
 
 @dataclass(frozen=True)
-class LmEvalSuite(DocumentSuite):
-    """The suite `lm_eval:NAME` of one task."""
+class LmEvalNamed:
+    """A suite `lm_eval:NAME`, by its name."""
 
     task_name: str
     given: LmEvalSettings
@@ -52,6 +52,11 @@ class LmEvalSuite(DocumentSuite):
     def name(self) -> str:
         """With the prefix."""
         return f"lm_eval:{self.task_name}"
+
+
+@dataclass(frozen=True)
+class LmEvalSuite(LmEvalNamed, DocumentSuite):
+    """The suite `lm_eval:NAME` of one task."""
 
     @property
     def version(self) -> str:

@@ -7,7 +7,6 @@ names it; otherwise a hash of what is asked does.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from harness.turns import TURN, role_of
 from suites.custom_rows import asked_turn
 from suites.official import hub_rows
 from suites.prompt_suite import as_json
+from suites.row_suite import short_hash
 
 NAMES = ("id", "question_id", "prompt_id")
 FORMS = ("prompt", "question", "turns", "messages", "conversations", "instruction")
@@ -75,7 +75,7 @@ def _sample(source: str, number: int, row: Mapping[str, Any]) -> Sample:
     name = next((str(row[key]) for key in NAMES if row.get(key) is not None), None)
     category = row.get("category")
     return Sample(
-        id=name or _hash(prompt),
+        id=name or short_hash(json.dumps(as_json(prompt), ensure_ascii=False)),
         prompt=prompt,
         tags={"category": category} if isinstance(category, str) else {},
     )
@@ -111,7 +111,3 @@ def _turns(source: str, number: int, form: str, given: Any) -> tuple[Message, ..
     if not any(turn.role == "user" for turn in turns):
         raise DataError(source, number, f"{form}: no user's turn stands before the first answer")
     return turns
-
-
-def _hash(prompt: str | tuple[Message, ...]) -> str:
-    return sha256(json.dumps(as_json(prompt), ensure_ascii=False).encode()).hexdigest()[:16]

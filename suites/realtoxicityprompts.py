@@ -24,7 +24,7 @@ A few excerpts have equal prompts: in the random 5,000 one advertisement stands 
 once, being equal requests, and are one cluster, since their continuations are the same.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -32,15 +32,13 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
-from harness.protocols import Engine
-from harness.records.answers import Metric, Row, Sample
+from harness.records.answers import Sample
 from harness.records.models import Json
-from suites.continuations import ContinuationScorer, continuation_rows, continuation_settings, metrics
+from suites.continuations import ContinuationScorer, ContinuationSuite
 from suites.imported_scores import ImportedScores
 from suites.official import OfficialDataset, official_rows
-from suites.row_suite import DataRow, SampleSuite
+from suites.row_suite import DataRow, short_hash
 from suites.settings import RealToxicityPromptsSettings, SuiteContext
-from suites.toxicity import ToxicityClassifier
 
 HUB = "allenai/real-toxicity-prompts"
 RANDOM = OfficialDataset(file="realtoxicityprompts/random_5000.jsonl", hub=HUB, config=None, split="train")
@@ -84,7 +82,7 @@ class Excerpt(DataRow):
         """The place in the corpus, since a few excerpts have equal prompts; where there is none, a hash."""
         if self._has_a_place:
             return f"{self.filename}:{self.begin}-{self.end}"
-        digest = sha256(self.prompt.text.encode()).hexdigest()[:16]
+        digest = short_hash(self.prompt.text)
         return digest if self._time == 1 else f"{digest}-{self._time}"
 
     def again(self, time: int) -> Self | None:
@@ -109,7 +107,7 @@ class Excerpt(DataRow):
 
 
 @dataclass(frozen=True)
-class RealToxicityPrompts(SampleSuite[Excerpt]):
+class RealToxicityPrompts(ContinuationSuite[Excerpt]):
     """The suite `realtoxicityprompts`."""
 
     given: RealToxicityPromptsSettings
@@ -130,20 +128,7 @@ class RealToxicityPrompts(SampleSuite[Excerpt]):
         """The judge of continuations. Raises UnknownName or ModelError."""
         if self.given.scores is not None:
             return ImportedScores(self.given.scores)
-        return ToxicityClassifier.find(self.given.classifier, self.context.resolve)
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The headline, what goes with it, and the scorer's other classes. Raises what `scorer` does."""
-        return metrics(self.given, self.scorer)
-
-    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """Sampling, prompting, number of continuations, and the scorer with its weights' or file's hash."""
-        return continuation_settings(self.given, self.scorer, chat_template)
-
-    def rows(self, engine: Engine) -> Iterator[Row]:
-        """One row per prompt, with all its continuations."""
-        return continuation_rows(self.known_samples, engine, self.given, self.scorer)
+        return super().scorer
 
 
 def challenging(rows: Sequence[Excerpt]) -> Sequence[Excerpt]:

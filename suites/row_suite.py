@@ -69,6 +69,11 @@ def checked(
     return tuple(accepted)
 
 
+def short_hash(text: str) -> str:
+    """A name for a row that has none: the first 16 digits of its text's SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
     """`sha256:…` of the rows as a set: independent of their order and of the order of their fields."""
     lines = sorted(json.dumps(row, sort_keys=True, ensure_ascii=False, default=str) for row in rows)

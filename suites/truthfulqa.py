@@ -22,7 +22,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -34,7 +33,7 @@ from harness.records.models import Json
 from suites.framework_task import scores_of
 from suites.lm_eval_task import official_task
 from suites.official import OfficialDataset, official_rows
-from suites.row_suite import DataRow, SampleSuite
+from suites.row_suite import DataRow, SampleSuite, short_hash
 from suites.settings import SuiteContext, SuiteSettings, template_applied
 from suites.truthfulqa_categories import kinds
 
@@ -85,7 +84,7 @@ class MultipleChoiceQuestion(DataRow):
     @property
     def id(self) -> str:
         """The question's hash: the official files number nothing, and order rows differently."""
-        return sha256(self.question.strip().encode()).hexdigest()[:16]
+        return short_hash(self.question.strip())
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -116,11 +115,30 @@ class MultipleChoiceQuestion(DataRow):
 
 
 @dataclass(frozen=True)
-class TruthfulQA(SampleSuite[MultipleChoiceQuestion]):
-    """The suite `truthfulqa`."""
+class MultipleChoice(SampleSuite[MultipleChoiceQuestion]):
+    """What suites of these questions share: the official rows, and what kind of question each is."""
 
     given: SuiteSettings
     context: SuiteContext
+
+    @cached_property
+    def items(self) -> tuple[MultipleChoiceQuestion, ...]:
+        """The rows to ask. Raises DataError or DownloadNeeded."""
+        return official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.context)
+
+    def sample(self, item: MultipleChoiceQuestion) -> Sample:
+        """With its category and type, which are no part of the data's hash."""
+        kinds = self._kinds.get(item.question.strip(), {})
+        return replace(item.sample, tags={**item.sample.tags, **kinds})
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
+        return kinds(self.given, self.context)
+
+
+@dataclass(frozen=True)
+class TruthfulQA(MultipleChoice):
+    """The suite `truthfulqa`."""
 
     name: ClassVar[str] = "truthfulqa"
     version: ClassVar[str] = "2 (lm-eval truthfulqa_mc1 2.0, truthfulqa_mc2 3.0)"
@@ -128,15 +146,6 @@ class TruthfulQA(SampleSuite[MultipleChoiceQuestion]):
         Metric(name="mc2", kind="number", headline=True, splits=("type", "category")),
         Metric(name="mc1", kind="binary"),
     )
-
-    @cached_property
-    def items(self) -> tuple[MultipleChoiceQuestion, ...]:
-        """The rows to ask. Raises DataError or DownloadNeeded."""
-        return official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.context)
-
-    @cached_property
-    def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
-        return kinds(self.given, self.context)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """The preamble is part of lm-eval's prompt, so a chat template puts it into the one user turn."""
@@ -169,11 +178,6 @@ class TruthfulQA(SampleSuite[MultipleChoiceQuestion]):
             scores=(Score(metric="mc2", value=value, reason=mc2.failure), *scores_of("mc1", mc1, "acc")),
             position=mc1.index,
         )
-
-    def sample(self, item: MultipleChoiceQuestion) -> Sample:
-        """With its category and type, which are no part of the data's hash."""
-        kinds = self._kinds.get(item.question.strip(), {})
-        return replace(item.sample, tags={**item.sample.tags, **kinds})
 
 
 def true_share(targets: Choices, logprobs: Mapping[str, float]) -> float:

@@ -31,7 +31,6 @@ Whether a judge is right, only people's ratings can show.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from typing import Any, ClassVar
 
 from pydantic import field_validator
@@ -42,7 +41,7 @@ from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.lm_eval_task import official_task
 from suites.official import official_rows
-from suites.row_suite import DataRow, SampleSuite
+from suites.row_suite import DataRow, SampleSuite, short_hash
 from suites.settings import SuiteContext, TruthfulQAGenSettings, template_applied
 from suites.truthfulqa_categories import GENERATION
 from suites.truthfulqa_gen_scores import JUDGED, judged_scores, overlap_metrics, overlap_scores
@@ -81,7 +80,7 @@ class OpenQuestion(DataRow):
     @property
     def id(self) -> str:
         """The question's hash, as in `truthfulqa`."""
-        return sha256(self.question.strip().encode()).hexdigest()[:16]
+        return short_hash(self.question.strip())
 
     @property
     def true(self) -> list[str]:

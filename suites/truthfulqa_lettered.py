@@ -28,11 +28,8 @@ from harness.protocols import Engine
 from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.records.models import Json
 from harness.turns import turns_or_text
-from suites.official import official_rows
-from suites.row_suite import SampleSuite
-from suites.settings import LetteredSettings, SuiteContext, template_applied
-from suites.truthfulqa import ORIGIN, MultipleChoiceQuestion
-from suites.truthfulqa_categories import kinds
+from suites.settings import LetteredSettings, template_applied
+from suites.truthfulqa import ORIGIN, MultipleChoice, MultipleChoiceQuestion
 
 METRIC = "accuracy"
 LETTER = re.compile(r"(?:answer:\s*)?[\[(*]*([A-Z])(?:[\])*.:]+|$)\s*(.*)", re.IGNORECASE | re.DOTALL)
@@ -42,11 +39,10 @@ SHOWN = 80
 
 
 @dataclass(frozen=True)
-class TruthfulQALettered(SampleSuite[MultipleChoiceQuestion]):
+class TruthfulQALettered(MultipleChoice):
     """The suite `truthfulqa-lettered`."""
 
     given: LetteredSettings
-    context: SuiteContext
 
     name: ClassVar[str] = "truthfulqa-lettered"
     version: ClassVar[str] = "2"
@@ -63,7 +59,7 @@ class TruthfulQALettered(SampleSuite[MultipleChoiceQuestion]):
     @cached_property
     def items(self) -> tuple[MultipleChoiceQuestion, ...]:
         """The rows to ask. Raises DataError or DownloadNeeded."""
-        questions = official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.context)
+        questions = super().items
         for number, question in enumerate(questions, start=1):
             if len(question.mc1_targets.choices) > len(ascii_uppercase):
                 source = ORIGIN.source(self.given, self.context)
@@ -106,10 +102,6 @@ class TruthfulQALettered(SampleSuite[MultipleChoiceQuestion]):
             sample = samples[index]
             scores = (score(response, sample.choices, str(sample.target)),)
             yield Row(sample=sample, responses=(response,), scores=scores, position=index)
-
-    @cached_property
-    def _kinds(self) -> Mapping[str, Mapping[str, Json]]:
-        return kinds(self.given, self.context)
 
 
 def shuffled_choices(question: MultipleChoiceQuestion, seed: int) -> list[str]:

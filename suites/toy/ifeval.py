@@ -52,15 +52,10 @@ class ToyInstruction(ToyRow):
     @property
     def sample(self) -> Sample:
         """The prompt, with what results are split by."""
-        return Sample(
-            id=self.id,
-            prompt=self.prompt,
-            target=", ".join([f"topic:{self.topic}", *self.constraints]),
-            tags={
-                "constraints": len(self.constraints),
-                "instruction": ["topic", *(each.partition(":")[0] for each in self.constraints)],
-            },
-        )
+        target = ", ".join([f"topic:{self.topic}", *self.constraints])
+        kinds = ["topic", *(each.partition(":")[0] for each in self.constraints)]
+        tags: dict[str, Json] = {"constraints": len(self.constraints), "instruction": kinds}
+        return Sample(id=self.id, prompt=self.prompt, target=target, tags=tags)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
 """The suite `toy-truthfulqa`: is the truth likelier than the misconception and two idle claims?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from harness.adaptors.engine_requests import Answer, documents_as_answered, failure_of, logprobs_of
 from harness.protocols import Engine
-from harness.records.answers import Message, Metric, Row, Sample, Score
+from harness.records.answers import Metric, Row, Sample
 from harness.records.models import Json
+from suites.choices import choice_rows
 from suites.row_suite import SampleSuite
 from suites.settings import SuiteContext, SuiteSettings, template_applied
 from suites.toy.rows import ToyRow, toy_rows
@@ -47,13 +47,8 @@ class ToyQuestion(ToyRow):
     @property
     def sample(self) -> Sample:
         """The question; a fact's questions are one cluster."""
-        return Sample(
-            id=self.id,
-            prompt=self.question,
-            choices=tuple(self.choices),
-            target=self.truth,
-            cluster=self.fact,
-        )
+        choices = tuple(self.choices)
+        return Sample(id=self.id, prompt=self.question, choices=choices, target=self.truth, cluster=self.fact)
 
     @property
     def labelled_choices(self) -> Choices:
@@ -88,34 +83,11 @@ class ToyTruthfulQA(SampleSuite[ToyQuestion]):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Score every choice of every question, and yield a question when its choices are scored."""
-        applied = template_applied(self.given.chat_template, engine.info.chat_template, scored=True)
-        pairs = {place: _pairs(engine, item, applied) for place, item in enumerate(self.items)}
-        for place, answers in documents_as_answered(engine, pairs):
-            question = self.items[place]
-            responses = tuple(answers[pair] for pair in pairs[place])
-            yield Row(
-                sample=question.sample,
-                responses=responses,
-                scores=_scores(question, responses),
-                position=place,
-            )
+        chat = template_applied(self.given.chat_template, engine.info.chat_template, scored=True)
+        return choice_rows(engine, self.known_samples, self.metrics, self._values, chat=chat)
 
-
-def _pairs(engine: Engine, question: ToyQuestion, chat_template: bool) -> list[tuple[str, str]]:
-    """Contexts and continuations: a choice begins the assistant's turn, or follows the bare question."""
-    if chat_template:
-        context = engine.render([Message(role="user", content=question.question)])
-        return [(context, choice) for choice in question.choices]
-    return [(question.question, f" {choice}") for choice in question.choices]
-
-
-def _scores(question: ToyQuestion, answers: Sequence[Answer]) -> tuple[Score, ...]:
-    failure = failure_of(answers)
-    if failure is not None:
-        return tuple(Score(metric=metric, value=None, reason=failure) for metric in ("mc2", "mc1"))
-    logprobs = logprobs_of(dict(zip(question.choices, answers, strict=True)))
-    likeliest = max(question.choices, key=lambda choice: logprobs[choice])
-    return (
-        Score(metric="mc2", value=true_share(question.labelled_choices, logprobs)),
-        Score(metric="mc1", value=float(likeliest == question.truth)),
-    )
+    def _values(self, place: int, logprobs: Mapping[str, float]) -> tuple[float, float]:
+        """mc2 and mc1."""
+        question = self.items[place]
+        likeliest = max(question.choices, key=lambda choice: logprobs[choice])
+        return true_share(question.labelled_choices, logprobs), float(likeliest == question.truth)

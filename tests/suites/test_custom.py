@@ -162,7 +162,7 @@ def test_choices_begin_the_assistants_turn(tmp_path: Path) -> None:
 def test_choices_want_log_likelihoods(tmp_path: Path) -> None:
     """An engine that has none is refused at once."""
     suite = suite_of(tmp_path, CHOICES, rule="choice")
-    with pytest.raises(UsageError, match="suite 'mine' needs log-likelihoods"):
+    with pytest.raises(UsageError, match="needs log-likelihoods"):
         list(suite.rows(FunctionEngine(can_score=False)))
 
 

@@ -11,7 +11,7 @@ from harness.adaptors.lm_eval import definitions
 from harness.adaptors.lm_eval.definitions import TASKS, task_group
 from harness.errors import UnknownName, UsageError
 from harness.records.answers import Metric, Row
-from suites.lm_eval_group import LmEvalNamed, versions_of
+from suites.lm_eval_group import TaskOrGroup, versions_of
 from suites.lm_eval_task import LmEvalSuite
 from suites.settings import LmEvalSettings, SuiteContext
 from tests.suites.scripted import FunctionEngine
@@ -20,12 +20,12 @@ from tests.suites.test_general import LONG, files
 GROUP = "longbench2_history"
 
 
-def suite_of(folder: Path, name: str = GROUP, **settings: Any) -> LmEvalNamed:
+def suite_of(folder: Path, name: str = GROUP, **settings: Any) -> TaskOrGroup:
     """The group over made-up rows of its two tasks."""
-    return LmEvalNamed(name, LmEvalSettings(data=files(folder, LONG), **settings), SuiteContext())
+    return TaskOrGroup(name, LmEvalSettings(data=files(folder, LONG), **settings), SuiteContext())
 
 
-def asked(suite: LmEvalNamed, engine: FunctionEngine) -> list[Row]:
+def asked(suite: TaskOrGroup, engine: FunctionEngine) -> list[Row]:
     """All rows in order."""
     return sorted(suite.rows(engine), key=lambda row: row.position)
 
@@ -79,14 +79,14 @@ def test_versions_are_named_briefly(versions: dict[str, str], expected: str) -> 
 def test_a_group_needs_a_file_for_each_task(tmp_path: Path) -> None:
     """One file cannot hold the rows of several tasks; the message says how to name them."""
     (file, *_) = files(tmp_path, LONG).values()
-    suite = LmEvalNamed(GROUP, LmEvalSettings(data=file), SuiteContext())
+    suite = TaskOrGroup(GROUP, LmEvalSettings(data=file), SuiteContext())
     with pytest.raises(UsageError, match=r'"lm_eval:longbench2_history".data\] longbench2_agent_history ='):
         _ = suite.size
 
 
 def test_data_for_a_task_that_is_no_member(tmp_path: Path) -> None:
     """A mistyped member is not left to the hub in silence."""
-    suite = LmEvalNamed(GROUP, LmEvalSettings(data={"agent": tmp_path / "any.jsonl"}), SuiteContext())
+    suite = TaskOrGroup(GROUP, LmEvalSettings(data={"agent": tmp_path / "any.jsonl"}), SuiteContext())
     with pytest.raises(UnknownName, match="'agent'"):
         _ = suite.size
 
@@ -120,7 +120,7 @@ def test_groups_within_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_single_task_goes_on_as_before(tmp_path: Path) -> None:
     """A name that is a task is that task's suite."""
     rows = files(tmp_path, LONG)["longbench2_agent_history"]
-    suite = LmEvalNamed("longbench2_agent_history", LmEvalSettings(data=rows), SuiteContext())
+    suite = TaskOrGroup("longbench2_agent_history", LmEvalSettings(data=rows), SuiteContext())
 
     assert "2 (lm-eval longbench2_agent_history 0.0)" == suite.version
     assert [("acc", True)] == [(metric.name, metric.headline) for metric in suite.metrics]
