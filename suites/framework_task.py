@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.adaptors.engine_requests import AnsweredDocument, TaskMetric
+from harness.adaptors.engine_requests import AnsweredDocument, TaskMetric, TaskRows
 from harness.errors import DataError, UsageError
 from harness.files import json_lines
 from harness.records.answers import Metric, Row, Sample, Score
@@ -126,7 +126,7 @@ def document_ids(docs: Sequence[Mapping[str, Any]]) -> Sequence[str]:
     return ids
 
 
-def uniform_rows(file: Path) -> Sequence[Mapping[str, Any]]:
+def uniform_rows(file: Path) -> TaskRows:
     """A file's rows, which must all have the fields of the first: which ones a task needs only it knows.
 
     Raises DataError.
@@ -139,4 +139,4 @@ def uniform_rows(file: Path) -> Sequence[Mapping[str, Any]]:
         missing = needed.keys() - row.keys()
         if missing:
             raise DataError(str(file), number, f"lacks {', '.join(sorted(missing))}, which row {first} has")
-    return [row for _, row in rows]
+    return TaskRows([row for _, row in rows], str(file))

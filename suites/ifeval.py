@@ -25,7 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from harness.adaptors.engine_requests import AnsweredDocument
+from harness.adaptors.engine_requests import AnsweredDocument, TaskRows
 from harness.errors import DownloadNeeded
 from harness.protocols import Engine
 from harness.records.answers import Metric, Response, Row, Sampling, Score
@@ -122,8 +122,7 @@ class Checkers:
         self.task = official_task(
             TASK,
             TASK_VERSION,
-            [prompt.model_dump() for prompt in prompts],
-            source,
+            TaskRows([prompt.model_dump() for prompt in prompts], source),
             generation_kwargs={"until": [], "do_sample": False, "max_gen_toks": max_tokens},
         )
 

@@ -71,7 +71,6 @@ class LightevalSuite(DocumentSuite):
         return load_task(
             self.task_name,
             None if file is None else uniform_rows(file),
-            source=str(file),
             limit=self.given.limit,
             num_fewshot=self.given.num_fewshot,
         )

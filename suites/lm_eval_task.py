@@ -7,12 +7,13 @@ lm-eval determines the version and metrics of such a suite, so they are not chea
 takes seconds.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.adaptors.engine_requests import TaskRows
 from harness.errors import UsageError
 from harness.protocols import Engine
 from harness.records.answers import Row
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
     from harness.adaptors.lm_eval.tasks import ConfiguredTask, LmEvalTask
 
 
-def official_task(
-    name: str, version: str, documents: Sequence[Mapping[str, Any]], source: str, **overrides: Any
-) -> "LmEvalTask":
+def official_task(name: str, version: str, documents: TaskRows, **overrides: Any) -> "LmEvalTask":
     """lm-eval's task over these documents. Raises UsageError where lm-eval has another version of it."""
     # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
     from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415
 
-    task = load_task(name, documents, source=source, **overrides)
+    task = load_task(name, documents, **overrides)
     if task.version != version:
         raise UsageError(
             f"the installed lm-eval has version {task.version} of {name!r}, and this suite follows "
@@ -124,6 +123,4 @@ class LmEvalSuite(LmEvalNamed, DocumentSuite):
 
         file, limit = self._file, self.given.limit
         rows = None if file is None else uniform_rows(file)
-        return load_task(
-            self.task_name, rows, source=str(file), limit=limit, max_tokens=self.given.max_tokens
-        )
+        return load_task(self.task_name, rows, limit=limit, max_tokens=self.given.max_tokens)

@@ -26,7 +26,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from harness.adaptors.engine_requests import AnsweredDocument, logprobs_of
+from harness.adaptors.engine_requests import AnsweredDocument, TaskRows, logprobs_of
 from harness.protocols import Engine
 from harness.records.answers import Metric, Row, Sample, Score
 from harness.records.models import Json
@@ -161,8 +161,8 @@ class TruthfulQA(MultipleChoice):
         from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 
         documents = [question.model_dump() for question in self.items]
-        source = ORIGIN.source(self.given, self.context)
-        tasks = [official_task(name, version, documents, source) for name, version in TASKS.items()]
+        rows = TaskRows(documents, ORIGIN.source(self.given, self.context))
+        tasks = [official_task(name, version, rows) for name, version in TASKS.items()]
         applied = template_applied(self.given.chat_template, engine.info.chat_template, scored=True)
         for mc1, mc2 in ask(tasks, engine, chat_template=applied):
             yield self._row(mc1, mc2)

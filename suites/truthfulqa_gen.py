@@ -35,6 +35,7 @@ from typing import Any, ClassVar
 
 from pydantic import field_validator
 
+from harness.adaptors.engine_requests import TaskRows
 from harness.protocols import Engine
 from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.records.models import Json
@@ -163,7 +164,7 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
     def _prompts(self) -> Sequence[str]:
         documents = [question.content for question in self.items]
         source = GENERATION.source(self.given, self.context)
-        task = official_task(TASK, TASK_VERSION, documents, source)
+        task = official_task(TASK, TASK_VERSION, TaskRows(documents, source))
         return [f"{task.question(index)}\nA:" for index in range(len(documents))]
 
     @property

@@ -34,6 +34,15 @@ class TaskMetric:
     binary: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TaskRows:
+    """Rows in the place of a task's own documents."""
+
+    rows: Sequence[Mapping[str, Any]]
+    source: str = ""
+    """What errors call them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweredDocument:
     """What was asked about one document, what came back, and what that is worth."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.adaptors.engine_requests import TaskRows
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.errors import DataError
 from harness.records.answers import Likelihood, Row
@@ -54,7 +55,9 @@ def test_same_as_lm_evals(suite: TruthfulQA, far: float) -> None:
     documents = [question.model_dump() for question in suite.items]
     theirs = [
         answered.values["acc"]
-        for (answered,) in ask([load_task("truthfulqa_mc2", documents)], engine, chat_template=False)
+        for (answered,) in ask(
+            [load_task("truthfulqa_mc2", TaskRows(documents))], engine, chat_template=False
+        )
     ]
     ours = [row.scores[0].value for row in suite.rows(engine)]
     assert ours == [pytest.approx(value, abs=1e-9) for (value,) in theirs]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from harness.adaptors.engine_requests import TaskRows
 from harness.adaptors.lm_eval.tasks import load_task
 from harness.errors import DataError, UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
@@ -140,7 +141,7 @@ def test_a_tie_is_not_true() -> None:
 def test_same_as_lm_evals(answer: str) -> None:
     """Every number of lm-eval's on the same text, to the last digits."""
     documents = [{k: row[k] for k in row if k != "source"} for row in OPEN_QUESTIONS]
-    task = load_task("truthfulqa_gen", documents)
+    task = load_task("truthfulqa_gen", TaskRows(documents))
     for index, row in enumerate(OPEN_QUESTIONS):
         question = OpenQuestion.model_validate(row)
         ours = {score.metric: score.value for score in overlap_scores(answer, question.true, question.false)}

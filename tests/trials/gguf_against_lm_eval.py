@@ -27,6 +27,7 @@ from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
+from harness.adaptors.engine_requests import TaskRows
 from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.engine.gguf import read_once
@@ -125,7 +126,7 @@ def _ours(
         ("truthfulqa_mc2", questions, {}),
         ("ifeval", prompts, {"generation_kwargs": generation}),
     ):
-        task = load_task(name, rows, **options)
+        task = load_task(name, TaskRows(rows), **options)
         answered = sorted(
             (each for (each,) in ask([task], engine, chat_template=True)), key=lambda each: each.index
         )

@@ -27,6 +27,7 @@ from harness.adaptors.engine_requests import (
     AnsweredDocument,
     Request,
     TaskMetric,
+    TaskRows,
     check_can_answer,
     documents_as_answered,
     failure_of,
@@ -170,28 +171,24 @@ class LightevalTask:
 
 
 def load_task(
-    name: str,
-    rows: Sequence[Mapping[str, Any]] | None = None,
-    *,
-    source: str = "",
-    limit: int | None = None,
-    num_fewshot: int | None = None,
+    name: str, given: TaskRows | None = None, *, limit: int | None = None, num_fewshot: int | None = None
 ) -> LightevalTask:
-    """A task by lighteval's name, over these rows, or over its own from the hub where there are none.
+    """A task by lighteval's name, over the given rows, or over its own from the hub where there are none.
 
-    `source` is what errors call the rows. Raises UnknownName; UsageError for a family of tasks, and for a
-    task that is refused, needs pictures, draws several samples, or has no metric that works here; DataError
-    for rows that the task cannot use; DownloadNeeded.
+    Raises UnknownName; UsageError for a family of tasks, and for a task that is refused, needs pictures,
+    draws several samples, or has no metric that works here; DataError for rows that the task cannot use;
+    DownloadNeeded.
     """
     config = definition_of(name)
     config.num_fewshots = config.num_fewshots if num_fewshot is None else num_fewshot
     with seeded(name), quiet("lighteval"):
         task = TheirTask(config)
         _check_metrics(name, task)
-        task.dataset = _from_hub(name, task) if rows is None else _local(task, rows, source)
+        task.dataset = _from_hub(name, task) if given is None else _local(task, given)
         order = {id(doc): place for place, doc in enumerate(task.eval_docs())}
         if not order:
-            raise DataError(source or f"lighteval's task {name!r}", 0, "holds no rows that the task asks")
+            place = given.source if given else f"lighteval's task {name!r}"
+            raise DataError(place, 0, "holds no rows that the task asks")
         docs = sorted(task.get_docs(), key=lambda doc: order[id(doc)])  # they come shuffled
     if any(doc.images for doc in docs):
         raise UsageError(f"lighteval's task {name!r} needs pictures, which are not supported")
@@ -208,12 +205,10 @@ def _from_hub(name: str, task: TheirTask) -> Any:
         ) from error
 
 
-def _local(
-    task: TheirTask, rows: Sequence[Mapping[str, Any]], source: str
-) -> Mapping[str, list[dict[str, Any]]]:
+def _local(task: TheirTask, given: TaskRows) -> Mapping[str, list[dict[str, Any]]]:
     """Rows as the task's first split, and its other splits empty. Raises DataError for one it cannot use."""
     accepted = []
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(given.rows, start=1):
         try:
             if task.dataset_filter is None or task.dataset_filter(row):
                 task.formatter(
@@ -221,7 +216,9 @@ def _local(
                 )
                 accepted.append(copy.deepcopy(dict(row)))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(source, number, f"lighteval's task cannot use this row: {error!r}") from error
+            raise DataError(
+                given.source, number, f"lighteval's task cannot use this row: {error!r}"
+            ) from error
     return {split: [] for split in task.evaluation_split} | {task.evaluation_split[0]: accepted}
 
 

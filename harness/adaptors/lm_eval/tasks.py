@@ -31,6 +31,7 @@ from harness.adaptors.engine_requests import (
     AnsweredDocument,
     Request,
     TaskMetric,
+    TaskRows,
     Turns,
     check_can_answer,
     documents_as_answered,
@@ -286,30 +287,29 @@ def ask(
 
 def load_task(
     name: str,
-    rows: Sequence[Mapping[str, Any]] | None = None,
+    given: TaskRows | None = None,
     *,
-    source: str = "",
     limit: int | None = None,
     max_tokens: int | None = None,
     **overrides: Any,
 ) -> LmEvalTask:
-    """A task by lm-eval's name, over these documents, or over its own from the hub where there are none.
+    """A task by lm-eval's name, over the given documents, or over its own from the hub where there are none.
 
-    `source` is what errors call the documents; `max_tokens` replaces the length of a generated answer, and
-    `overrides` replace keys of the task's definition. Raises UnknownName; UsageError for a group, or a task
-    that needs pictures, sound, running generated code, rolling log-likelihoods or a package that is missing;
-    DataError for rows that the task cannot use; DownloadNeeded.
+    `max_tokens` replaces the length of a generated answer, and `overrides` replace keys of the task's
+    definition. Raises UnknownName; UsageError for a group, or a task that needs pictures, sound, running
+    generated code, rolling log-likelihoods or a package that is missing; DataError for rows that the task
+    cannot use; DownloadNeeded.
     """
     manager = manager_that_knows(name)
-    if rows is not None:
-        dataset = _dataset(rows, source)
+    if given is not None:
+        dataset = _dataset(given)
         overrides["custom_dataset"] = lambda **_: defaultdict(lambda: dataset)
     definition = {"group": "harness", "task": [{"task": name, **overrides}]}
     try:
         with seeded(name), quiet("lm_eval"):
             task = manager.load(definition)["tasks"][name]
     except (OSError, RuntimeError) as error:
-        if rows is not None:
+        if given is not None:
             raise
         raise DownloadNeeded(
             f"lm-eval's task {name!r} reads its documents from the hub, and neither a network nor a cache "
@@ -318,21 +318,24 @@ def load_task(
     except ImportError as error:
         raise UsageError(f"lm-eval's task {name!r} needs a package that is not installed: {error}") from error
     except (KeyError, TypeError, ValueError, TemplateError) as error:
-        if rows is None:
+        if given is None:
             raise
-        raise DataError(source, 0, f"lm-eval's task {name!r} cannot use these rows: {error!r}") from error
+        raise DataError(
+            given.source, 0, f"lm-eval's task {name!r} cannot use these rows: {error!r}"
+        ) from error
     _check_supported(name, task)
     return LmEvalTask(name, task, limit, max_tokens)
 
 
-def _dataset(rows: Sequence[Mapping[str, Any]], source: str) -> Dataset:
+def _dataset(given: TaskRows) -> Dataset:
     """Rows as lm-eval wants them: a field has one type in all of them, and is None where a row lacks it."""
+    rows = given.rows
     try:
         return _converted(rows)
     except UNCONVERTIBLE as error:
         first = bisect_left(range(len(rows)), True, key=lambda last: not _converts(rows[: last + 1]))
         raise DataError(
-            source,
+            given.source,
             first + 1,
             f"has a field of another type than the rows before it, or out of range: {error}",
         ) from error

@@ -11,6 +11,7 @@ from datasets import Dataset
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.tasks import TaskManager
 
+from harness.adaptors.engine_requests import TaskRows
 from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.engine.local.engine import open_local
@@ -98,7 +99,7 @@ def test_truthfulqa_on_official_rows(tmp_path: Path, official_data: Path) -> Non
             values.setdefault(score.metric, []).append(score.value)
     ours = {metric: sum(scores) / len(scores) for metric, scores in values.items()}
     made_up = FunctionEngine(logprob=lambda context, answer: -float(len(answer) % 5))
-    tasks = [load_task(name, rows) for name in ("truthfulqa_mc1", "truthfulqa_mc2")]
+    tasks = [load_task(name, TaskRows(rows)) for name in ("truthfulqa_mc1", "truthfulqa_mc2")]
     asked = {mc1.index: (mc1, mc2) for mc1, mc2 in ask(tasks, made_up, chat_template=False)}
     for row in suite.rows(made_up):
         lm_eval = [answered.values["acc"][0] for answered in asked[row.position]]
@@ -176,7 +177,7 @@ def harness(path: Path, documents: Mapping[str, Sequence[dict[str, Any]]], *, ch
     answers, means = {}, {}
     for name, rows in documents.items():
         overrides = {"generation_kwargs": dict(GENERATION)} if name == "ifeval" else {}
-        found = ask([load_task(name, rows, **overrides)], engine, chat_template=chat_template)
+        found = ask([load_task(name, TaskRows(rows), **overrides)], engine, chat_template=chat_template)
         ordered = sorted((answered for (answered,) in found), key=lambda answered: answered.index)
         answers[name] = [[plain(response) for response in answered.responses] for answered in ordered]
         for metric in ordered[0].values:

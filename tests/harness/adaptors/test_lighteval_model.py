@@ -17,6 +17,7 @@ from lighteval.pipeline import ParallelismManager, Pipeline, PipelineParameters
 from lighteval.tasks.lighteval_task import LightevalTask
 from lighteval.tasks.requests import Doc
 
+from harness.adaptors.engine_requests import TaskRows
 from harness.adaptors.lighteval.model import EngineModel
 from harness.adaptors.lighteval.tasks import load_task
 from harness.engine.local.engine import open_local
@@ -72,7 +73,7 @@ def test_agreement(task: str, tmp_path: Path) -> None:
     theirs = piped(TransformersModel(config), task, tmp_path)
     inside = piped(EngineModel(engine), task, tmp_path)
     assert theirs == {query: approximately(found) for query, found in inside.items()}
-    opened = load_task(task, ROWS[task])
+    opened = load_task(task, TaskRows(ROWS[task]))
     ours = {
         opened.question(answered.index): {name: value for name, (value,) in answered.values.items()}
         for answered in opened.ask(engine, chat_template=False)

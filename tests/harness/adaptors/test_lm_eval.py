@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from harness.adaptors.engine_requests import TaskRows
 from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.adaptors.lm_eval.tasks import TaskMetric, ask, load_task  # type: ignore[attr-defined]  # patched here
@@ -63,12 +64,12 @@ def test_hub_without_network() -> None:
 def test_rolling_is_refused() -> None:
     """Perplexity of whole texts is not offered."""
     with pytest.raises(UsageError, match="rolling log-likelihoods"):
-        load_task("wikitext", [{"page": "A text."}])
+        load_task("wikitext", TaskRows([{"page": "A text."}]))
 
 
 def test_versions_and_metrics() -> None:
     """Version and metrics are the task's; a number that its own scoring makes is not taken for binary."""
-    mc1, mc2 = (load_task(f"truthfulqa_{kind}", QUESTIONS) for kind in ("mc1", "mc2"))
+    mc1, mc2 = (load_task(f"truthfulqa_{kind}", TaskRows(QUESTIONS)) for kind in ("mc1", "mc2"))
     assert (mc1.version, mc2.version) == ("2.0", "3.0")
     assert mc1.metrics == (TaskMetric(name="acc", higher_is_better=True, binary=True),)
     assert mc2.metrics == (TaskMetric(name="acc", higher_is_better=True, binary=False),)
@@ -77,14 +78,14 @@ def test_versions_and_metrics() -> None:
 def test_quiet_and_without_traces(capfd: pytest.CaptureFixture[str]) -> None:
     """No progress bars or warnings, and the process's random state is as it was."""
     before = random.getstate()
-    list(ask([load_task("truthfulqa_mc1", QUESTIONS)], FunctionEngine(), chat_template=False))
+    list(ask([load_task("truthfulqa_mc1", TaskRows(QUESTIONS))], FunctionEngine(), chat_template=False))
     assert capfd.readouterr() == ("", "")
     assert random.getstate() == before
 
 
 def test_asking_twice_gives_the_same() -> None:
     """A task can be asked again, and nothing is left over from before."""
-    task = load_task("truthfulqa_mc1", QUESTIONS)
+    task = load_task("truthfulqa_mc1", TaskRows(QUESTIONS))
     first, second = (list(ask([task], FunctionEngine(), chat_template=False)) for _ in range(2))
     assert first == second
 
@@ -98,7 +99,7 @@ IFEVAL = [
 def test_a_service_is_given_the_turns() -> None:
     """Where the service applies the chat template, nothing is rendered here, and the prompt is turns."""
     engine = FunctionEngine(chat_template=SERVED_TEMPLATE)
-    task = load_task("ifeval", IFEVAL)
+    task = load_task("ifeval", TaskRows(IFEVAL))
     list(ask([task], engine, chat_template=True))
     assert [(Message(role="user", content="Say hi."),), (Message(role="user", content="Say no."),)] == [
         prompt.content for prompt in engine.prompts
