@@ -12,7 +12,7 @@ from html import escape
 from harness.records.comparisons import Comparison, Decision
 from harness.visible import visible
 from reports.board import Column, Leaderboard
-from reports.wording import signed, signed_between
+from reports.wording import signed
 
 WIDTH = 360
 """In the drawing's own unit, which is a CSS pixel at the panel's natural size."""
@@ -106,7 +106,7 @@ def _drawing(panel: int, column: Column, comparisons: Sequence[Comparison], scal
 def _in_words(comparison: Comparison) -> str:
     assert comparison.difference is not None
     assert comparison.interval is not None
-    interval = signed_between(comparison.interval)
+    interval = signed(comparison.interval)
     return f"{comparison.candidate} {signed(comparison.difference)} {interval}, {comparison.decision}"
 
 

@@ -19,7 +19,6 @@ from reports.wording import (
     ABOUT_PRICE,
     HOW_TO_READ,
     MARKS,
-    between,
     could_be,
     count,
     cut_short,
@@ -31,7 +30,6 @@ from reports.wording import (
     percent,
     price,
     signed,
-    signed_between,
 )
 
 _ACTIVE = re.compile(r"[\\`*|~#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])\(")
@@ -118,10 +116,10 @@ def _lines(
 ) -> str:
     lines = [f"**{number(score.value)}**" if score else "–"]
     if score and score.interval:
-        lines.append(between(score.interval))
+        lines.append(number(score.interval))
     if difference and difference.interval:
         share = f" ({percent(relative)})" if relative is not None else ""
-        lines += [f"{mark}{signed(difference.value)}{share}", signed_between(difference.interval)]
+        lines += [f"{mark}{signed(difference.value)}{share}", signed(difference.interval)]
     elif mark:
         lines.append(mark.strip())
     return "<br>".join(lines)
@@ -162,7 +160,7 @@ def _price(comparison: Comparison) -> list[str]:
         escaped(comparison.metric.name),
         "–" if comparison.baseline_mean is None else number(comparison.baseline_mean),
         "–" if comparison.difference is None else signed(comparison.difference),
-        signed_between(comparison.interval) if comparison.interval else "–",
+        signed(comparison.interval) if comparison.interval else "–",
         f"{margin:g}",
         "–" if comparison.loss is None else f"{comparison.loss.adjusted_p:.2g}",
         price(comparison),
@@ -193,7 +191,7 @@ def _other(comparison: Comparison) -> list[str]:
         escaped(comparison.suite),
         escaped(comparison.metric.name),
         "–" if comparison.difference is None else signed(comparison.difference),
-        signed_between(comparison.interval) if comparison.interval else "–",
+        signed(comparison.interval) if comparison.interval else "–",
         "–" if comparison.adjusted_p is None else f"{comparison.adjusted_p:.2g}",
         count(comparison.n),
         f"{MARKS[comparison.decision]} {comparison.decision}",

@@ -11,7 +11,7 @@ from harness.stats.length_control import LengthControlled
 from harness.stats.prediction_powered import Corrected
 from harness.stats.preferences import Bias, WinRate
 from reports.board import ModelPreferences
-from reports.wording import MARKS, between, count, number, signed
+from reports.wording import MARKS, count, number, signed
 
 ABOUT = (
     "What judges and people preferred, pair by pair. It stands beside the verdicts and changes none of them: "
@@ -101,7 +101,7 @@ def _rate(finding: RaterWinRate | None) -> list[str]:
     rate = finding.win_rate
     if rate is None or not rate.shows_something:
         return ["–"]
-    return [f"{MARKS[finding.decision]} {number(rate.value)}", between(rate.interval)]
+    return [f"{MARKS[finding.decision]} {number(rate.value)}", number(rate.interval)]
 
 
 def _agreed(preferred: ModelPreferences) -> list[str]:
@@ -175,7 +175,7 @@ def _corrected(analysis: Analysis) -> Table:
                 finding.rater,
                 _between(finding.win_rate),
                 _between(found) if found.reason is None else found.reason,
-                "–" if found.human is None else between(found.human),
+                "–" if found.human is None else number(found.human),
                 count(found.shared),
             )
             for finding, found in told
@@ -189,7 +189,7 @@ def _between(found: WinRate | Corrected | LengthControlled | None) -> str:
         return "–"
     if isinstance(found, WinRate) and not found.shows_something:
         return "–"
-    return f"{number(found.value)} {between(found.interval)}"
+    return f"{number(found.value)} {number(found.interval)}"
 
 
 def _ratings(analysis: Analysis) -> Table:
@@ -206,9 +206,9 @@ def _rated(rated: Ratings) -> Iterator[tuple[str, ...]]:
     if rated.reason is not None:
         yield rated.rater, "–", rated.reason, "–"
     for each in rated.ratings:
-        limits = f"[{signed(each.interval.low, 0)}, {signed(each.interval.high, 0)}]"
         unbounded = ", won or lost everything" if each.unbounded else ""
-        yield rated.rater, each.name, f"{signed(each.value, 0)} {limits}{unbounded}", count(each.comparisons)
+        rating = f"{signed(each.value, 0)} {signed(each.interval, 0)}{unbounded}"
+        yield rated.rater, each.name, rating, count(each.comparisons)
 
 
 def _leanings(analysis: Analysis) -> Table:
@@ -243,7 +243,7 @@ def _is_of_one_item(finding: RaterWinRate) -> bool:
 def _bias(bias: Bias | None) -> str:
     if bias is None or not bias.share.shows_something:
         return "–"
-    return f"{number(bias.share.value)} {between(bias.share.interval)}, p = {bias.p:.2g}"
+    return f"{number(bias.share.value)} {number(bias.share.interval)}, p = {bias.p:.2g}"
 
 
 def _consistent(finding: RaterWinRate) -> str:
@@ -305,7 +305,7 @@ def _coefficient(found: Agreement) -> str:
         return found.reason or "–"
     if not found.shows_something:
         return "–"
-    return f"{number(found.value)} {between(found.interval)}"
+    return f"{number(found.value)} {number(found.interval)}"
 
 
 def _models(models: tuple[str, str] | None) -> str:

@@ -59,13 +59,13 @@ ABOUT_GROUPS = (
 )
 
 
-def number(value: float) -> str:
-    """A score: three decimals."""
+def number(value: float | Interval) -> str:
+    """A score, or its interval: three decimals."""
     return f"{value:z.3f}".replace("-", MINUS)
 
 
-def signed(value: float, places: int = 3) -> str:
-    """A difference: always with its sign, and no minus before zeros."""
+def signed(value: float | Interval, places: int = 3) -> str:
+    """A difference, or its interval: always with its sign, and no minus before zeros."""
     return f"{value:+z.{places}f}".replace("-", MINUS)
 
 
@@ -92,11 +92,6 @@ def members(scores: int, samples: int) -> str:
     return count(samples) if scores == samples else f"{count(scores)} in {count(samples)}"
 
 
-def between(interval: Interval) -> str:
-    """A score's interval."""
-    return f"[{number(interval.low)}, {number(interval.high)}]"
-
-
 def could_be(bounds: tuple[float, float]) -> str:
     """How far what is unscored could move a mean."""
     return f"could be {number(bounds[0])} to {number(bounds[1])}"
@@ -112,11 +107,6 @@ def cut_short(cut: CutAnswers) -> str:
     within = f"{count(cut.cut)} of {count(cut.answers)} cut" if cut.cut else ""
     before = f"{count(cut.thinking)} of {count(cut.answers)} cut while thinking" if cut.thinking else ""
     return ", ".join(filter(None, (within, before)))
-
-
-def signed_between(interval: Interval) -> str:
-    """A difference's interval."""
-    return f"[{signed(interval.low)}, {signed(interval.high)}]"
 
 
 def evidence(comparison: Comparison) -> str:

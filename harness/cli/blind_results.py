@@ -139,11 +139,7 @@ def _side(left: Bias | None) -> str:
 
 
 def _counted(share: Share | None) -> str:
-    return (
-        "–"
-        if share is None
-        else f"{share.count} of {share.of} [{share.interval.low:.2f}, {share.interval.high:.2f}]"
-    )
+    return "–" if share is None else f"{share.count} of {share.of} {share.interval:.2f}"
 
 
 def _seconds(seconds: float | None) -> str:

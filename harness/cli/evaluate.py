@@ -23,7 +23,7 @@ from harness.verbs.evaluating import evaluate, failed_answers, length_notes, ref
 from harness.verbs.overview import Measured, classifier_notes, left_out_notes, means
 from harness.verbs.project import open_project
 from reports.conditions import limits
-from reports.wording import between, could_be, cut_short, number
+from reports.wording import could_be, cut_short, number
 
 MaxTokens = Annotated[
     int | None,
@@ -89,7 +89,7 @@ def measured_table(measured: Sequence[Measured]) -> Table:
     for heading in ("value", "interval", "n", "unscored"):
         table.add_column(heading, justify="right")
     for line in measured:
-        interval = between(line.interval) if line.interval else "–"
+        interval = number(line.interval) if line.interval else "–"
         value = "–" if line.value is None else number(line.value)
         cut = f"\n{cut_short(line.cut)}" if line.cut else ""
         missing = f"{line.unscored} ({could_be(line.bounds)})" if line.bounds else str(line.unscored)

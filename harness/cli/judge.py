@@ -201,14 +201,13 @@ def _decided(each: PairSession, stopping: UntilDecided) -> str:
     where = f"{each.right} against {each.left} by {each.rater.name}"
     if stopping.share is None:
         return f"{where}: not decided: no verdict was given"
-    interval = stopping.interval
     preferred = each.right if stopping.share > HALF else each.left
     verdict = f"DECIDED for {preferred}" if stopping.is_decided else "not decided"
     if each.session.ended == "undecidable":
         verdict = "NOT DECIDED, and the pairs that could still be asked would not decide it"
     saved, calls = each.session.spared, each.session.calls
     return (
-        f"{where}: {verdict}: share of wins {stopping.share:.3f} [{interval.low:.3f}, {interval.high:.3f}] "
+        f"{where}: {verdict}: share of wins {stopping.share:.3f} {stopping.interval:.3f} "
         f"after {counted(stopping.count, 'pair')}, at level {stopping.level:g} however often it is looked "
         f"at; {saved:,} of {saved + calls + each.session.recalled:,} calls saved"
     )

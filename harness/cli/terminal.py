@@ -22,7 +22,7 @@ from harness.verbs.comparing import Outcome
 from harness.verbs.project import Project
 from reports.board import GroupTable
 from reports.leaderboard import Cell, Leaderboard, ShownEstimate, Standing
-from reports.wording import between, cut_short, heading, number, percent, price, signed, signed_between
+from reports.wording import cut_short, heading, number, percent, price, signed
 from trainers.doctor.findings import DoctorFinding
 
 console = Console(highlight=False)
@@ -193,7 +193,7 @@ def _prices(board: Leaderboard) -> Table:
     for each in board.prices:
         estimate = Text("–")
         if each.difference is not None and each.interval is not None:
-            around = f"\n{signed_between(each.interval)}"
+            around = f"\n{signed(each.interval)}"
             estimate = Text.assemble(signed(each.difference), (around, "dim"))
         table.add_row(
             escape(each.candidate),
@@ -219,7 +219,7 @@ def _cell(cell: Cell | None) -> Text:
 def _estimate(estimate: ShownEstimate | None) -> Text:
     if estimate is None:
         return Text("–")
-    return Text.assemble(number(estimate.value), (_around(estimate, between), "dim"))
+    return Text.assemble(number(estimate.value), (_around(estimate, number), "dim"))
 
 
 def _mean(standing: Standing) -> Text:
@@ -230,7 +230,7 @@ def _mean(standing: Standing) -> Text:
         return Text.assemble(mean, ("\nbaseline" if standing.verdict is None else "", "dim"))
     relative = "" if standing.relative is None else f" ({percent(standing.relative, 0)})"
     difference = f"\n{signed(standing.difference.value)}{relative}"
-    return Text.assemble(mean, difference, (_around(standing.difference, signed_between), "dim"))
+    return Text.assemble(mean, difference, (_around(standing.difference, signed), "dim"))
 
 
 def _around(estimate: ShownEstimate, words: Callable[[Interval], str]) -> str:

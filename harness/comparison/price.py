@@ -140,7 +140,7 @@ def _in_words(comparison: Comparison) -> str:
     assert interval is not None
     assert loss is not None
     beyond = ", beyond the margin of" if at_best(comparison) < -loss.margin else ", margin"
-    size = f"{comparison.difference:+z.3f} [{interval.low:+z.3f}, {interval.high:+z.3f}]"
+    size = f"{comparison.difference:+z.3f} {interval:+z.3f}"
     return f"{comparison.suite} ({comparison.metric.name} {size}{beyond} {loss.margin:g})"
 
 

@@ -175,7 +175,7 @@ def _in_words(comparison: Comparison) -> str:
     """What was found on a metric that has numbers."""
     interval = comparison.interval
     assert interval is not None
-    size = f"{comparison.difference:+z.3f} [{interval.low:+z.3f}, {interval.high:+z.3f}]"
+    size = f"{comparison.difference:+z.3f} {interval:+z.3f}"
     found = f"{comparison.suite} ({comparison.metric.name} {size})"
     if comparison.could_turn and comparison.could_be is not None:
         least, most = comparison.could_be

@@ -89,8 +89,7 @@ class RaterWinRate:
         if not rate.shows_something:
             return f"{where}{self.decision}: win rate – {counts}, n = {self.n:,}{left_out}"
         return (
-            f"{where}{self.decision}: win rate {rate.value:.3f} "
-            f"[{rate.interval.low:.3f}, {rate.interval.high:.3f}] {counts}, "
+            f"{where}{self.decision}: win rate {rate.value:.3f} {rate.interval:.3f} {counts}, "
             f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n:,}{left_out}{self._correction()}"
         )
 
@@ -98,8 +97,8 @@ class RaterWinRate:
         found = self.corrected
         if found is None or found.value is None or found.interval is None:
             return ""
-        around = f"[{found.interval.low:.3f}, {found.interval.high:.3f}]"
-        return f"; corrected by people on {counted(found.shared, 'prompt')}: {found.value:.3f} {around}"
+        prompts = counted(found.shared, "prompt")
+        return f"; corrected by people on {prompts}: {found.value:.3f} {found.interval:.3f}"
 
     def _left_out(self) -> str:
         unreadable = sum(self.unreadable.values())
@@ -211,4 +210,4 @@ def _coefficient(found: Agreement) -> str:
         return f"undefined ({found.reason})"
     if not found.shows_something:
         return "–"
-    return f"{found.value:.3f} [{found.interval.low:.3f}, {found.interval.high:.3f}]"
+    return f"{found.value:.3f} {found.interval:.3f}"

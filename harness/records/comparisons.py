@@ -14,6 +14,10 @@ class Interval:
     high: float
     level: float
 
+    def __format__(self, spec: str) -> str:
+        """`[0.123, 0.456]` for `.3f`."""
+        return f"[{self.low:{spec}}, {self.high:{spec}}]"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flips:
@@ -140,8 +144,7 @@ class Comparison:
         if self.difference is None or self.interval is None or self.adjusted_p is None:
             return f"{where}: {self.decision}: {'; '.join(self.notes) or 'no paired scores'}"
         return (
-            f"{where}: {self.decision}: {self.difference:+z.3f} "
-            f"[{self.interval.low:+z.3f}, {self.interval.high:+z.3f}], "
+            f"{where}: {self.decision}: {self.difference:+z.3f} {self.interval:+z.3f}, "
             f"p = {self.adjusted_p:.2g} (adjusted), n = {self.n}"
         )
 

@@ -17,15 +17,15 @@ def compare_reward_models(left: PlannedStage, right: PlannedStage) -> Examinatio
     if found is None:
         reason = "no pair is held out by both: give the two the same data, `holdout` and seed"
         return Examination(name=name, findings=(), left_out=(reason,))
-    low, high = found.difference.interval.low, found.difference.interval.high
-    better = right.pipeline if low > 0 else left.pipeline if high < 0 else None
+    interval = found.difference.interval
+    better = right.pipeline if interval.low > 0 else left.pipeline if interval.high < 0 else None
     finding = DoctorFinding(
         check="held-out accuracies compared",
         severity="note",
         where=f"{left.key}, {right.key}",
         evidence=f"of {found.pairs} pairs that both held out, {left.pipeline} ranks {found.left:.0%} right "
         f"and {right.pipeline} {found.right:.0%}: a difference of {found.difference.value:+z.1%} "
-        f"[{low:+z.1%}, {high:+z.1%}], p = {found.p:.2g}",
+        f"{interval:+z.1%}, p = {found.p:.2g}",
         fix="no difference is shown; hold out more pairs to see a smaller one"
         if better is None
         else f"learn from {better}",

@@ -103,7 +103,5 @@ def _reward_model(
         return [], {folder.name: held_out_accuracy(held_out)}
     pairs = InspectedStage(theirs).preferences
     share, interval = found = accuracy(folder, pairs, chat=inspected.settings.chat_template)
-    described = (
-        f"ranks {share:.0%} [{interval.low:.0%}, {interval.high:.0%}] of {len(pairs)} training pairs right"
-    )
+    described = f"ranks {share:.0%} {interval:.0%} of {len(pairs)} training pairs right"
     return list(no_better_than_chance(inspected, folder, pairs, found)), {folder.name: described}
