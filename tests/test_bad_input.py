@@ -24,6 +24,7 @@ from harness.cli import main
 from harness.cli.progress import ProgressBars
 from harness.store import Store
 from harness.verbs.project import open_project
+from tests.processes import command
 from tests.tiny_models import tiny_llama
 from trainers.job import StageProgress
 
@@ -961,12 +962,11 @@ def test_two_evaluations_at_once(project: Working) -> None:
     """Two processes may ask the same models for one store: both succeed, and each row is there once."""
     project.configure("[suites.toy-ifeval]\nlimit = 40\n")
     arguments = ["eval", "one", "two", "-s", "toy-ifeval"]
-    other = _start(arguments, project.folder)
+    other = command(arguments, project.folder)
     while other.poll() is None and not _has_begun(project.folder):
         time.sleep(0.005)
     assert 0 == project.run(*arguments)[0]
-    _, err = other.communicate()
-    assert 0 == other.returncode, err
+    assert 0 == other.wait(), other.errors()
     assert [("one", "toy-ifeval"), ("two", "toy-ifeval")] == project.finished()
     with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
         assert [40, 40] == [len(list(store.runs.rows(run.id))) for run in store.runs.find()]

@@ -6,10 +6,7 @@ prefers the longer answer, so that every verdict can be foretold.
 
 import json
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +23,7 @@ from harness.records.preferences import Preference
 from harness.store import Store
 from suites.judge.forms import IN_A_ROW
 from tests.harness.engine.local.test_reward_model import tiny_reward
+from tests.processes import command
 from tests.serving import FINE, Asked, Fault, ModelServer, status
 from tests.working import Working
 
@@ -64,7 +62,6 @@ input = 1.0
 output = 10.0
 """
 
-COMMAND = [sys.executable, "-c", "import sys; from harness.cli import main; main(sys.argv[1:])"]
 ANSWERS = re.compile(
     r"<answer A (\w+)>\n(.*?)\n</answer A \1>\s+<answer B \1>\n(.*?)\n</answer B \1>", re.DOTALL
 )
@@ -133,16 +130,6 @@ class Judged(Working):
         except sqlite3.OperationalError:  # the store is not there yet
             return 0
         return int(count)
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """The command in a process of its own."""
-        return subprocess.Popen(
-            [*COMMAND, "judge", "one", "two", "--prompts", "prompts.jsonl", *arguments],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
 
 
 @pytest.fixture
@@ -522,11 +509,8 @@ def test_killed_in_the_middle(project: Judged, judge: str) -> None:
     project.judge.wrong = lambda asked: (
         TROUBLES[asked.number % 7] if asked.tries == 0 and asked.number % 17 == 0 else Fault(delay=0.01)
     )
-    running = project.start("--by", judge)
-    while running.poll() is None and project.kept() < 100:
-        time.sleep(0.005)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    judging = ["judge", "one", "two", "--prompts", "prompts.jsonl", "--by", judge]
+    command(judging, project.folder).kill_when(lambda: project.kept() >= 100)
     time.sleep(0.2)  # what is on its way is answered, to nobody
     kept, paid = project.kept(), sum(project.judge.answered.values())
     assert 100 <= kept < 360

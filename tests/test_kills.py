@@ -2,37 +2,34 @@
 
 import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from harness.cli import main
+from tests.processes import command
 from tests.tiny_models import tiny_llama
 
 KILLS = int(os.environ.get("HARNESS_TEST_KILLS", "1"))
-"""Each costs a start of the program; the README's figure was made with 10."""
+"""The README's figure was made with 10."""
 
 PROJECT = """
 [models.one]
 path = "./one"
 
 [suites.toy-truthfulqa]
-limit = 60
+limit = 30
 
 [suites.toy-ifeval]
-limit = 200
+limit = 80
 
 [compare]
 suites = ["toy-truthfulqa", "toy-ifeval"]
 """
 
-COMMAND = [sys.executable, "-c", "from harness.cli import main; main(['eval', 'one'])"]
+COMMAND = ["eval", "one"]
 
 ANSWERS = "SELECT key, request, json_remove(answer, '$.seconds', '$.logprob') FROM answers ORDER BY key"
 LIKELIHOODS = "SELECT json_extract(answer, '$.logprob') FROM answers ORDER BY key"
@@ -49,11 +46,11 @@ def test_a_killed_evaluation_resumes_to_the_same_store(tmp_path: Path) -> None:
     """
     whole, killed = _project(tmp_path / "whole"), _project(tmp_path / "killed")
     with chdir(whole), pytest.raises(SystemExit, match="0"):
-        main(["eval", "one"])
+        main(COMMAND)
     [(total,)] = _read(whole, "SELECT count(*) FROM answers")
 
     survived = [_kill_when(killed, random.Random(moment).randrange(total)) for moment in range(KILLS)]
-    subprocess.run(COMMAND, cwd=killed, check=True, capture_output=True)
+    assert 0 == command(COMMAND, killed).wait()
 
     assert sorted(survived) == survived, "a later start had fewer answers than an earlier one"
     for query in (ANSWERS, ROWS, SCORES, RUNS):
@@ -71,11 +68,7 @@ def _project(folder: Path) -> Path:
 
 def _kill_when(project: Path, answers: int) -> int:
     """Start the evaluation, kill it once that many answers are kept, and return how many are."""
-    running = subprocess.Popen(COMMAND, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while running.poll() is None and _kept(project) <= answers:
-        time.sleep(0.002)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    command(COMMAND, project).kill_when(lambda: _kept(project) > answers)
     return _kept(project)
 
 

@@ -6,8 +6,6 @@ Both kinds are a server over a real socket, which is spoken to over httpx, and b
 import json
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,6 +18,7 @@ from harness.cli import main
 from harness.engine.services import retrying
 from harness.engine.services.prompt_logprobs import TRIAL
 from harness.engine.services.prompt_logprobs_check import TEXTS
+from tests.processes import command
 from tests.serving import FINE, Asked, Fault, ModelServer, of_the_next_place, status
 from tests.suites.tiny_classifier import tiny_classifier
 
@@ -49,8 +48,6 @@ limit = 24
 limit = 4
 """
 
-COMMAND = [sys.executable, "-c", "import sys; from harness.cli import main; main(sys.argv[1:])"]
-
 
 class Working:
     """A project's folder, and the server that its models stand behind."""
@@ -79,17 +76,6 @@ class Working:
         except sqlite3.OperationalError:  # the store is not there yet
             return 0
         return int(count)
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """A command in a process of its own, which heeds Ctrl-C even where this shell has switched it off."""
-        return subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
 
 
 @pytest.fixture
@@ -359,11 +345,9 @@ def test_what_must_be_mended_stops_with_2(project: Working) -> None:
 def test_kill_9(project: Working) -> None:
     """What was kept when the program was killed is not paid for again; only what was on its way can be."""
     project.server.wrong = lambda asked: Fault(delay=0.2)
-    running = project.start("eval", "served", "-s", SUITE)
-    while running.poll() is None and project.kept() < QUESTIONS // 3:
-        time.sleep(0.005)
-    running.kill()
-    running.wait()
+    command(["eval", "served", "-s", SUITE], project.folder).kill_when(
+        lambda: project.kept() >= QUESTIONS // 3
+    )
     time.sleep(0.5)  # what is on its way is answered, to nobody
     kept, asked = project.kept(), len(project.server.asked)
     assert QUESTIONS // 3 <= kept < QUESTIONS
@@ -382,15 +366,15 @@ def test_kill_9(project: Working) -> None:
 def test_a_signal(project: Working, model: str, number: signal.Signals, code: int) -> None:
     """Ends at once, at the earliest moment and however long the answers would have taken."""
     project.server.wrong = lambda asked: Fault(delay=20)
-    running = project.start("eval", model, "-s", SUITE)
+    running = command(["eval", model, "-s", SUITE], project.folder)
     while running.poll() is None and not project.server.asked:
         time.sleep(0.001)
     started = time.monotonic()
     running.send_signal(number)
-    _, err = running.communicate()
+    assert code == running.wait()
     assert time.monotonic() - started < 15
-    assert code == running.returncode
-    assert "harness: stopped; what was done is kept, and the same command goes on from there\n" == err
+    stopped = "harness: stopped; what was done is kept, and the same command goes on from there\n"
+    assert stopped == running.errors()
 
 
 @pytest.mark.official

@@ -3,8 +3,6 @@
 import json
 import os
 import random
-import subprocess
-import sys
 import time
 from contextlib import chdir
 from pathlib import Path
@@ -12,20 +10,18 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from tests.processes import command
 from tests.trainers.world import World, same
 
 KILLS = int(os.environ.get("HARNESS_TEST_KILLS", "1"))
-"""Each costs a start of the program; the README's figure was made with 10."""
-
-STARTING = 8
-"""Seconds that a process takes to begin with its work, about."""
+"""The README's figure was made with 10."""
 
 PROJECT = """
 [pipelines.base]
 [[pipelines.base.stages]]
 kind = "pretrain"
 data = ["text.jsonl"]
-epochs = 8
+epochs = 4
 layers = 1
 width = 16
 heads = 2
@@ -39,7 +35,7 @@ base = "base"
 [[pipelines.sft.stages]]
 kind = "sft"
 data = ["sft.jsonl"]
-epochs = 8
+epochs = 4
 learning_rate = 5e-3
 
 [pipelines.reward]
@@ -47,7 +43,7 @@ base = "sft"
 [[pipelines.reward.stages]]
 kind = "reward"
 data = ["pairs.jsonl"]
-epochs = 4
+epochs = 2
 
 [pipelines.grpo_dpo]
 base = "sft"
@@ -55,32 +51,32 @@ base = "sft"
 kind = "grpo"
 data = ["prompts.jsonl"]
 reward = "reward"
-steps = 30
+steps = 8
 prompts_per_step = 2
 generations = 4
 max_new_tokens = 8
-checkpoint_steps = 5
+checkpoint_steps = 3
 [[pipelines.grpo_dpo.stages]]
 kind = "dpo"
 data = ["pairs.jsonl"]
-epochs = 8
+epochs = 4
 [[pipelines.grpo_dpo.stages]]
 kind = "sft"
 data = ["sft.jsonl"]
-epochs = 4
+epochs = 2
 adapter = { rank = 4 }
 [[pipelines.grpo_dpo.stages]]
 kind = "rloo"
 data = ["prompts.jsonl"]
 reward = "reward"
-steps = 20
+steps = 8
 prompts_per_step = 2
 generations = 4
 max_new_tokens = 8
-checkpoint_steps = 5
+checkpoint_steps = 3
 """
 
-COMMAND = [sys.executable, "-c", "from harness.cli import main; main(['train', 'grpo_dpo'])"]
+COMMAND = ["train", "grpo_dpo"]
 
 
 def test_a_killed_training_ends_with_the_same_candidates(tmp_path: Path) -> None:
@@ -91,15 +87,17 @@ def test_a_killed_training_ends_with_the_same_candidates(tmp_path: Path) -> None
     whole, killed = _project(tmp_path / "whole"), _project(tmp_path / "killed")
     began = time.monotonic()
     with chdir(whole), pytest.raises(SystemExit, match="0"):
-        main(["train", "grpo_dpo"])
-    duration = STARTING + time.monotonic() - began
+        main(COMMAND)
+    duration = time.monotonic() - began
 
     finished: dict[str, str] = {}
     for moment in range(KILLS):
-        _killed_after(killed, duration * random.Random(moment).uniform(0.2, 1.0))
+        training = command(COMMAND, killed)
+        training.wait(duration * random.Random(moment).uniform(0.2, 1.0))
+        training.kill()
         assert finished.items() <= _finished(killed).items()
         finished = _finished(killed)
-    subprocess.run(COMMAND, cwd=killed, check=True, capture_output=True)
+    assert 0 == command(COMMAND, killed).wait()
 
     assert finished.items() <= _finished(killed).items()
     assert _finished(whole).keys() == _finished(killed).keys()
@@ -113,15 +111,6 @@ def _project(folder: Path) -> Path:
     World(folder)  # writes the data
     (folder / "harness.toml").write_text(PROJECT)
     return folder
-
-
-def _killed_after(project: Path, seconds: float) -> None:
-    running = subprocess.Popen(COMMAND, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        running.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        running.kill()
-        running.wait()
 
 
 def _finished(project: Path) -> dict[str, str]:

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from harness.errors import ConfigError, DataError, DiskFull, TrainingError, UsageError
+from harness.records.models import Pipeline
+from tests.processes import Started
 from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
-from trainers.job import Job, RewardSource
+from trainers.job import Job, RewardSource, StageProgress
 from trainers.launcher import FOLDER, Launch, check_division, read_launch, run_workers, write_job
 from trainers.planning import PlannedStage
 from trainers.reading import read
@@ -165,20 +167,12 @@ def test_the_main_process_alone_writes(outcomes: dict[str, Outcome]) -> None:
 # ---------------------------------------------------------------- kills
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from tests.trainers.world import World, pipeline, stage
-from trainers.launcher import Launch
+def _killed(root: Path, added: Pipeline) -> None:
+    def die(progress: StageProgress) -> None:
+        if progress.step == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def die(progress):
-    if progress.step == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-added = pipeline("killed_two", "base", stage("sft", "sft.jsonl", epochs=12, learning_rate=2e-3))
-two = Launch(launcher="torchrun", processes=2)
-World(Path(sys.argv[1])).produce("killed_two", added, on_progress=die, launch=two)
-"""
+    World(root).produce("killed_two", added, on_progress=die, launch=TWO)
 
 
 def test_a_killed_training_ends_all_and_goes_on(world: World, tmp_path: Path) -> None:
@@ -187,8 +181,7 @@ def test_a_killed_training_ends_all_and_goes_on(world: World, tmp_path: Path) ->
     processes do some more before they are ended."""
     killed = pipeline("killed_two", "base", stage("sft", "sft.jsonl", epochs=12, learning_rate=2e-3))
     world.produce("base")
-    done = subprocess.run([sys.executable, "-c", KILLED, str(world.root)], env=environment(), check=False)
-    assert -signal.SIGKILL == done.returncode
+    assert -signal.SIGKILL == Started(_killed, world.root, killed, folder=Path.cwd()).wait()
     planned = world.plan("killed_two", killed)[-1]
     assert wait_for(lambda: not running(str(planned.partial)))
     seen: list[int] = []

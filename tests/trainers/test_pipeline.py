@@ -5,8 +5,7 @@ import json
 import multiprocessing
 import os
 import shutil
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 import trainers.pipeline
 from harness.errors import ConfigError, DataError, DiskFull, ModelError, UnknownName, UsageError
 from harness.records.models import Json, Local, Model, Pipeline, Stage
+from tests.processes import Started
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
 from trainers.job import Job, StageProgress
 from trainers.planning import PlannedStage
@@ -315,22 +315,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(world: World, tmp_pa
 def test_a_killed_process_ends_with_the_same_weights(world: World) -> None:
     """`kill -9` within an epoch: the same command goes on, and the outcome is the uninterrupted one."""
     added = pipeline("killed", "base", stage("sft", "sft.jsonl", epochs=4, learning_rate=4e-3))
-    script = (
-        "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from tests.trainers.world import World, pipeline, stage\n"
-        "from trainers.pipeline import produce\n"
-        "world = World(Path(sys.argv[1]))\n"
-        "added = pipeline('killed', 'base', stage('sft', 'sft.jsonl', epochs=4, learning_rate=4e-3))\n"
-        "def die(progress):\n"
-        "    if progress.step == 8:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "world.produce('killed', added, on_progress=die)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(world.root)], env={**os.environ, "PYTHONPATH": "."}, check=False
-    )
-    assert -9 == done.returncode
+    assert -9 == Started(_killed_within_an_epoch, world.root, added, folder=Path.cwd()).wait()
     planned = world.plan("killed", added)[-1]
     assert (False, True) == (planned.done, planned.partial.is_dir())
     seen: list[StageProgress] = []
@@ -338,6 +323,14 @@ def test_a_killed_process_ends_with_the_same_weights(world: World) -> None:
     assert [7, 8, 9, 10, 11, 12] == [entry.step for entry in seen]
     alone = run_alone(world, added.stages[0], str(world.produce("base")), world.root / "alone")
     assert same(alone, resumed)
+
+
+def _killed_within_an_epoch(root: Path, added: Pipeline) -> None:
+    def die(progress: StageProgress) -> None:
+        if progress.step == 8:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    World(root).produce("killed", added, on_progress=die)
 
 
 def test_a_checkpoint_cut_off_while_written_is_passed_over(tmp_path: Path) -> None:
