@@ -17,6 +17,7 @@ from tests.working import Working
 
 README = Path(__file__).parent.parent / "README.md"
 [RECIPE] = re.findall(r"```python\n(import pandas.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+[JUDGE] = re.findall(r"```python\n(gpt = .*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture
@@ -94,6 +95,20 @@ def test_annotators_agree_as_others_compute_it(working: Working) -> None:
     assert pytest.approx(statsmodels_kappa(table).kappa) == kappas["annotator1", "annotator2"].value
     assert 999 == kappas["annotator1", "annotator2"].items
     assert (HUMANS, HUMANS) in kappas
+
+
+def test_a_judge_joins_the_people(working: Working) -> None:
+    """PandaLM: the README's further lines put a judge's verdicts beside three people's, on the same items."""
+    verdicts = ["1", 2, "Tie", "tie"]
+    rows = [{"idx": item, "gpt_result": verdicts[item % 4]} for item in range(999)]
+    Path("gpt-3.5-turbo-testset-v1.json").write_text(json.dumps(rows), encoding="utf-8")
+
+    exec(RECIPE + JUDGE, {})
+
+    votes = read_preferences(Path("pandalm.csv"))
+    judged = {each.item: each.winner for each in votes if each.rater == "gpt-3.5-turbo"}
+    assert 999 * 4 == len(votes)
+    assert ["left", "right", "tie", "tie"] == [judged[str(item)] for item in range(4)]
 
 
 def test_the_command_needs_no_project(working: Working) -> None:
