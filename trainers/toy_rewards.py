@@ -1,7 +1,9 @@
-"""The toy world's verifiable reward: what an answer is worth, by its words.
+"""The toy world's verifiable reward: what an answer is worth, told from the answer's words.
 
 `trainers.toy_rewards:follow` in a stage's `reward`. It judges as the toy suites do, and is written apart from
 them on purpose: training must not reach the examiner. Only the world's vocabulary is shared.
+
+It does not know which model answered, nor the items that suites ask about.
 """
 
 import re
