@@ -1,8 +1,12 @@
-"""Users' own Python modules: which file a `module:function` of harness.toml means."""
+"""Users' own Python modules: which file a `module:function` of harness.toml means, and its function."""
 
+import sys
+from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module, reload
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UsageError
 
@@ -19,6 +23,29 @@ RAISED = (
     ValueError,
 )
 """What a user's function may raise when it meets what it was not made for."""
+
+
+def make_importable(root: Path) -> None:
+    """Let modules in the project's folder be imported, after all others."""
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+
+
+def load_function(source: str, named: str, *, anew: bool = False) -> Callable[..., Any]:
+    """The function of `module:function`. `anew`: the module may have changed since it was imported.
+
+    `named` begins messages. Raises UsageError where there is no such function.
+    """
+    module, _, name = source.partition(":")
+    try:
+        if anew and module in sys.modules:
+            reload(sys.modules[module])
+        function: Callable[..., Any] = getattr(import_module(module), name)
+    except (*RAISED, SyntaxError) as error:
+        raise UsageError(f"{named} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not callable(function):
+        raise UsageError(f"{named}: {name!r} of {module} is not a function")
+    return function
 
 
 def module_file(module: str, root: Path | None, named: str) -> Path:

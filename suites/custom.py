@@ -22,7 +22,7 @@ from harness.turns import turns_or_text
 from suites.choices import choice_rows
 from suites.custom_rows import CustomRow, CustomSettings, read_rows
 from suites.row_suite import SampleSuite
-from suites.rules import CHOICE, TEXTUAL, FunctionRule, TextRule, load_function
+from suites.rules import CHOICE, TEXTUAL, FunctionRule, TextRule, function_rule
 from suites.settings import SuiteContext, template_applied
 
 PATIENCE = 1.0
@@ -34,7 +34,7 @@ def open_custom(name: str, given: CustomSettings, context: SuiteContext) -> Suit
     if given.rule == CHOICE:
         return ChoiceSuite(name, given)
     if given.rule not in TEXTUAL:
-        return GeneratedSuite(name, given, load_function(given.rule, context.root))
+        return GeneratedSuite(name, given, function_rule(given.rule, context.root))
     rule = TextRule(
         name=given.rule,
         extract=given.extract,

@@ -8,19 +8,17 @@ answer that cannot be scored.
 
 import re
 import string
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib import import_module, reload
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from harness.errors import UsageError, WorkFailed
+from harness.errors import WorkFailed
 from harness.records.answers import Score
 from harness.records.models import Json
-from harness.user_modules import RAISED, module_file
+from harness.user_modules import RAISED, load_function, make_importable, module_file
 
 GROUP = "harness.rules"
 TEXTUAL = ("exact", "contains", "regex")
@@ -143,28 +141,21 @@ class FunctionRule:
         return Score(metric=self.metric, value=float(value))
 
 
-def load_function(name: str, root: Path | None) -> FunctionRule:
+def function_rule(name: str, root: Path | None) -> FunctionRule:
     """The function of `module:function`, or of an installed package's rule of this name.
 
     `root` is the folder of the project, whose modules may be named. Raises UsageError where there is none.
     """
     declared = {point.name: point.value for point in entry_points(group=GROUP)}
-    module, _, attribute = declared.get(name, name).partition(":")
-    if root is not None and str(root) not in sys.path:
-        sys.path.append(str(root))
+    source = declared.get(name, name)
+    module, _, attribute = source.partition(":")
+    if root is not None:
+        make_importable(root)
     file = module_file(module, root, f"rule {name!r}")
-    module_hash = "sha256:" + sha256(file.read_bytes()).hexdigest()
-    try:
-        if module in sys.modules and root is not None and file.is_relative_to(root):
-            reload(sys.modules[module])  # a notebook's user may have changed it since
-        function = getattr(import_module(module), attribute)
-    except (*RAISED, SyntaxError) as error:
-        raise UsageError(f"rule {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
-    if not callable(function):
-        raise UsageError(f"rule {name!r}: {attribute!r} of {module} is not a function")
+    own = root is not None and file.is_relative_to(root)  # a notebook's user may have changed it since
     return FunctionRule(
         name=name,
         metric=name if name in declared else attribute,
-        function=function,
-        module_hash=module_hash,
+        function=load_function(source, f"rule {name!r}", anew=own),
+        module_hash="sha256:" + sha256(file.read_bytes()).hexdigest(),
     )

@@ -21,8 +21,7 @@ LAZY_TABLES = {
 """Literal tables of our own modules, which are imported by their names."""
 FOREIGN = {
     "harness.adaptors.lighteval.definitions": "lighteval's own modules of tasks",
-    "suites.rules": "a user's rule, `module:function` in harness.toml",
-    "trainers.rewards": "a user's reward function, `module:function` in harness.toml",
+    "harness.user_modules": "a user's rule or reward, `module:function` in harness.toml",
 }
 """Imports, by a string, of modules that are not ours."""
 

@@ -8,7 +8,6 @@ Planning imports no model library.
 """
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -19,7 +18,7 @@ from harness.engine.identity import identify
 from harness.errors import ConfigError, ModelError, UnknownName
 from harness.records.models import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
-from harness.user_modules import module_file
+from harness.user_modules import make_importable, module_file
 from trainers import checkpoint_metrics, completions, history, manifest
 from trainers.job import RewardSource
 from trainers.mix_cache import no_mix
@@ -163,8 +162,7 @@ def plan(context: PlanContext, name: str) -> list[PlannedStage]:
 
     Raises UnknownName, ConfigError, DataError, ModelError, DownloadNeeded.
     """
-    if str(context.root) not in sys.path:
-        sys.path.append(str(context.root))  # reward functions may be in the project's own modules
+    make_importable(context.root)  # reward functions may be in the project's own modules
     planner = _Planner(context=context)
     planner.pipeline(name, ())
     return list(planner.stages.values())

@@ -7,14 +7,13 @@ per completion.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from importlib import import_module
 from typing import Any, SupportsFloat
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
-from harness.errors import ModelError, TrainingError, UsageError
-from harness.user_modules import RAISED
+from harness.errors import ModelError, TrainingError
+from harness.user_modules import RAISED, load_function
 from trainers.data import PreferencePair, TrainingPrompt, Turn
 from trainers.job import RewardSource
 from trainers.tokens import judged_ids, raw_text
@@ -24,14 +23,9 @@ BATCH = 64
 """Answers that a reward model reads in one batch."""
 
 
-def load_function(source: str) -> RewardFunction:
-    """The function of `module:function`. Raises UsageError where there is none."""
-    module, _, name = source.partition(":")
-    try:
-        function: RewardFunction = getattr(import_module(module), name)
-    except (*RAISED, SyntaxError) as error:
-        raise UsageError(f"reward {source!r} cannot be loaded: {type(error).__name__}: {error}") from error
-    return function
+def reward_function(reward: RewardSource) -> RewardFunction:
+    """The function of a reward that is one. Raises UsageError where it cannot be loaded."""
+    return load_function(reward.source, f"reward {reward.source!r}")
 
 
 def check_reward_model(folder: str) -> None:
@@ -97,7 +91,7 @@ def total_rewards(
     for reward in rewards:
         values: Sequence[float | None]
         if reward.is_function:
-            values = _by_function(load_function(reward.source), rows, flat, chat=chat)
+            values = _by_function(reward_function(reward), rows, flat, chat=chat)
         else:
             values = judge(reward.source, [rows[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat)
         for place, value in enumerate(values):
@@ -168,7 +162,7 @@ def reward_functions(
     functions: list[str | PreTrainedModel | RewardFunction] = []
     for reward in rewards:
         if reward.is_function:
-            functions.append(with_columns(load_function(reward.source), rows))
+            functions.append(with_columns(reward_function(reward), rows))
         else:
             check_reward_model(reward.source)
             functions.append(reward.source)

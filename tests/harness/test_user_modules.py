@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.user_modules import module_file
+from harness.user_modules import load_function, module_file
 
 
 @pytest.fixture
@@ -49,3 +49,16 @@ def test_no_such_module(root: Path, module: str) -> None:
     """What has no file cannot be told apart from one run to the next."""
     with pytest.raises(UsageError, match=f"rule: there is no module '{module}' with a file, neither inst"):
         module_file(module, root, "rule")
+
+
+@pytest.mark.parametrize("source", ["json:no_such_function", "no_such_module:score"])
+def test_a_function_that_cannot_be_loaded(source: str) -> None:
+    """What asked for it is named as harness.toml has it."""
+    with pytest.raises(UsageError, match=f"reward '{source}' cannot be loaded"):
+        load_function(source, f"reward {source!r}")
+
+
+def test_what_is_no_function() -> None:
+    """A name in a module can be anything."""
+    with pytest.raises(UsageError, match="reward 'sys:path': 'path' of sys is not a function"):
+        load_function("sys:path", "reward 'sys:path'")

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import UsageError, WorkFailed
 from harness.records.answers import Score
 from suites import rules
-from suites.rules import FunctionRule, TextRule, known_rules, load_function
+from suites.rules import FunctionRule, TextRule, function_rule, known_rules
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_a_changed_module_is_another_rule(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "path", [*sys.path])
     file = tmp_path / "rule_under_change.py"
     file.write_text("def judge(answer, row):\n    return 0\n")
-    before = load_function("rule_under_change:judge", tmp_path)
+    before = function_rule("rule_under_change:judge", tmp_path)
     file.write_text("def judge(answer, row):\n    return 1  # and longer\n")
-    after = load_function("rule_under_change:judge", tmp_path)
+    after = function_rule("rule_under_change:judge", tmp_path)
     assert before.identity != after.identity
     assert ["judge", 1.0] == [after.metric, after.score("", {}, "").value]
 
@@ -133,7 +133,7 @@ def test_a_changed_module_is_another_rule(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_function_that_is_not_there(name: str, message: str) -> None:
     """The message for what cannot be loaded has its name."""
     with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
-        load_function(name, None)
+        function_rule(name, None)
 
 
 def test_a_module_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_module_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "rule_that_is_broken.py").write_text("def judge(answer, row)\n")
     with pytest.raises(UsageError, match="cannot be loaded: SyntaxError"):
-        load_function("rule_that_is_broken:judge", tmp_path)
+        function_rule("rule_that_is_broken:judge", tmp_path)
 
 
 def test_rules_have_names() -> None:

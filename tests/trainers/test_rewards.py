@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.errors import TrainingError, UsageError
+from harness.errors import TrainingError
 from trainers.data import TrainingPrompt
-from trainers.rewards import load_function, with_columns
+from trainers.rewards import with_columns
 
 QUESTIONS = [TrainingPrompt([{"role": "user", "content": "a"}], {"answer": "x"})]
 
@@ -37,10 +37,3 @@ def test_what_a_function_raises_is_its_own() -> None:
     """Exit code 3: the stage goes on once the function is right."""
     with pytest.raises(TrainingError, match="reward function '<lambda>' raised KeyError: 'solution'"):
         called(lambda prompts, completions, **columns: columns["solution"])
-
-
-@pytest.mark.parametrize("source", ["json:no_such_function", "no_such_module:score"])
-def test_a_function_that_cannot_be_loaded(source: str) -> None:
-    """The reward is named as harness.toml has it."""
-    with pytest.raises(UsageError, match=f"reward '{source}' cannot be loaded"):
-        load_function(source)

@@ -10,9 +10,18 @@ from harness.errors import DataError
 from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.doctor.inspected_stage import Check, InspectedStage, no_tokenizer
 from trainers.doctor.loss import ends, left_out, other_turns, padding, shown
-from trainers.doctor.post_training_checks import held_out_accuracy, length_rewarded, metrics, over_optimised
-from trainers.doctor.post_training_checks import no_better_than_chance as nothing_learned
-from trainers.doctor.preferences import accuracy, equal_answers, length_preferred, no_better_than_chance
+from trainers.doctor.post_training_checks import (
+    held_out_ranking,
+    length_rewarded,
+    nothing_learned,
+    over_optimised,
+)
+from trainers.doctor.preferences import (
+    equal_answers,
+    length_preferred,
+    no_better_than_chance,
+    training_ranking,
+)
 from trainers.doctor.ranges import epochs, few_checkpoints, learning_rate, no_penalty
 from trainers.doctor.templates import (
     doubled_beginning,
@@ -81,8 +90,8 @@ def examine(
         raise DataError(", ".join(source.name for source in stage.sources), 0, "there are no usable rows")
     findings += [finding for check in WITH_BASE for finding in check(inspected)]
     measured: dict[str, str] = {}
-    if (held_out := metrics(stage).get("held_out")) is not None:
-        measured[stage.folder.name] = held_out_accuracy(held_out)
+    if (held_out := held_out_ranking(stage)) is not None:
+        measured[stage.folder.name] = str(held_out)
     if deep:
         for folder in inspected.reward_models:
             found, figures = _reward_model(inspected, folder, plan)
@@ -98,10 +107,10 @@ def _reward_model(
     theirs = next((stage for stage in plan if stage.folder == folder), None)
     if theirs is None:
         return [], {}
-    held_out = metrics(theirs).get("held_out")
+    held_out = held_out_ranking(theirs)
     if held_out is not None:  # its findings belong to the stage that made it
-        return [], {folder.name: held_out_accuracy(held_out)}
+        return [], {folder.name: str(held_out)}
     pairs = InspectedStage(theirs).preferences
-    share, interval = found = accuracy(folder, pairs, chat=inspected.settings.chat_template)
-    described = f"ranks {share:.0%} {interval:.0%} of {len(pairs)} training pairs right"
-    return list(no_better_than_chance(inspected, folder, pairs, found)), {folder.name: described}
+    ranking = training_ranking(folder, pairs, chat=inspected.settings.chat_template)
+    findings = no_better_than_chance(f"{inspected.key}.reward", ranking, f"{folder.name} {ranking}")
+    return list(findings), {folder.name: str(ranking)}

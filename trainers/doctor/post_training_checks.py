@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from harness.records.comparisons import Interval
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
+from trainers.doctor.preferences import Ranking, no_better_than_chance
 from trainers.planning import PlannedStage
+from trainers.reward_quality import LEVEL
 
 
 def over_optimised(inspected: InspectedStage) -> Iterator[DoctorFinding]:
@@ -41,23 +44,20 @@ def length_rewarded(inspected: InspectedStage) -> Iterator[DoctorFinding]:
         )
 
 
-def no_better_than_chance(inspected: InspectedStage) -> Iterator[DoctorFinding]:
-    """A reward model that cannot distinguish chosen from rejected answers in held-out pairs."""
-    found = metrics(inspected.stage).get("held_out")
-    if found is not None and found["accuracy_interval"][0] <= 0.5:
-        yield DoctorFinding(
-            check="reward model no better than chance",
-            severity="error",
-            where=inspected.key,
-            evidence=held_out_accuracy(found),
-            fix="train it longer or on other pairs, or hold out more, before a policy learns from it",
-        )
+def nothing_learned(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A reward model that ranks held-out pairs no better than chance."""
+    ranking = held_out_ranking(inspected.stage)
+    if ranking is not None:
+        yield from no_better_than_chance(inspected.key, ranking, str(ranking))
 
 
-def held_out_accuracy(found: dict[str, Any]) -> str:
-    """A reward model's held-out accuracy in words."""
+def held_out_ranking(stage: PlannedStage) -> Ranking | None:
+    """How well a finished reward model ranks the pairs that it held out; None where it held out none."""
+    found = metrics(stage).get("held_out")
+    if found is None:
+        return None
     low, high = found["accuracy_interval"]
-    return f"ranks {found['accuracy']:.0%} [{low:.0%}, {high:.0%}] of {found['pairs']} held-out pairs right"
+    return Ranking(found["accuracy"], Interval(low=low, high=high, level=LEVEL), found["pairs"], "held-out")
 
 
 def metrics(stage: PlannedStage) -> dict[str, Any]:

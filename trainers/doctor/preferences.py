@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from harness.records.comparisons import Interval
-from harness.stats.intervals import wilson
 from trainers.data import PreferencePair
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
-from trainers.reward_quality import score_pairs
+from trainers.reward_quality import accuracy, score_pairs
 from trainers.rewards import judge_pairs
 
 NOTICEABLE = 0.1
 """The share of pairs with equal answers from which on there is a warning."""
 LOPSIDED = 0.75
 """The share of pairs whose better answer is the longer one from which on a reward model may learn length."""
-LEVEL = 0.95
 
 
 def equal_answers(inspected: InspectedStage) -> Iterator[DoctorFinding]:
@@ -49,23 +48,32 @@ def length_preferred(inspected: InspectedStage) -> Iterator[DoctorFinding]:
         )
 
 
-def accuracy(folder: Path, pairs: Sequence[PreferencePair], *, chat: bool) -> tuple[float, Interval]:
-    """The share of pairs whose chosen answer has the higher reward, ties half, with its interval."""
-    right = sum(each.right for each in score_pairs(pairs, *judge_pairs(str(folder), pairs, chat=chat)))
-    return right / len(pairs), wilson(right, len(pairs), LEVEL)
+class Ranking(NamedTuple):
+    """How well a reward model ranks pairs."""
+
+    share: float
+    """Of pairs whose chosen answer has the higher reward."""
+    interval: Interval
+    pairs: int
+    which: Literal["held-out", "training"]
+
+    def __str__(self) -> str:
+        return f"ranks {self.share:.0%} {self.interval:.0%} of {self.pairs} {self.which} pairs right"
 
 
-def no_better_than_chance(
-    inspected: InspectedStage, folder: Path, pairs: Sequence[PreferencePair], found: tuple[float, Interval]
-) -> Iterator[DoctorFinding]:
+def training_ranking(folder: Path, pairs: Sequence[PreferencePair], *, chat: bool) -> Ranking:
+    """How well the model in a folder ranks these pairs, which it was trained on."""
+    found = score_pairs(pairs, *judge_pairs(str(folder), pairs, chat=chat))
+    return Ranking(*accuracy(found), len(found), "training")
+
+
+def no_better_than_chance(where: str, ranking: Ranking, evidence: str) -> Iterator[DoctorFinding]:
     """A reward model that cannot distinguish chosen from rejected answers."""
-    share, interval = found
-    if interval.low <= 0.5:
+    if ranking.interval.low <= 0.5:
         yield DoctorFinding(
             check="reward model no better than chance",
             severity="error",
-            where=f"{inspected.key}.reward",
-            evidence=f"{folder.name} gives the chosen answer more in {share:.0%} [{interval.low:.0%}, "
-            f"{interval.high:.0%}] of {len(pairs)} pairs that it was trained on",
-            fix="train it longer or on other pairs before a policy learns from it",
+            where=where,
+            evidence=evidence,
+            fix="train it longer or on other pairs, or hold out more, before a policy learns from it",
         )
