@@ -5,12 +5,12 @@ maximum over continuations) may rest on some of them only: its suite then says b
 metrics `NAME:least` and `NAME:most`, what it could have been with the others. Such scores belong to no run's
 metrics, so that nothing averages or compares them.
 
-It does not know why something is unscored. A metric is bounded where it is a yes or no, a headline, or all
-its values lie within 0 and 1, the range that its interval is given too.
+A metric is bounded where it is a yes or no, a headline, or all its values lie within 0 and 1, the range that
+its interval is given too.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 
@@ -37,12 +37,22 @@ def is_bound(score: Score) -> bool:
 def observed_bounds(
     metric: Metric, observations: Mapping[str, Sequence[Observation]]
 ) -> tuple[float, float] | None:
-    """`bounds` from a run's scores by metric name, as the store gives them."""
-    rows: dict[str, list[Score]] = defaultdict(list)
-    for name in (metric.name, metric.name + _LEAST, metric.name + _MOST):
-        for seen in observations.get(name, ()):
-            rows[seen.sample].append(Score(metric=name, value=seen.value))
-    return bounds(metric, rows.values())
+    """The lowest and the highest mean that the metric could have had, from a run's scores by metric name.
+
+    None where nothing is unscored, and where the metric's range is not known.
+    """
+    found = _by_part(metric.name, observations).values()
+    return _means(metric, [(each.low, each.high) for each in found], (each.value for each in found))
+
+
+def bounds(metric: Metric, rows: Iterable[Sequence[Score]]) -> tuple[float, float] | None:
+    """`observed_bounds` over the scores of these rows."""
+    observations: dict[str, list[Observation]] = defaultdict(list)
+    for row, scores in enumerate(rows):
+        for part, score in enumerate(scores):
+            seen = Observation(sample=str(row), part=part, cluster=str(row), value=score.value)
+            observations[score.metric].append(seen)
+    return observed_bounds(metric, observations)
 
 
 def difference_bounds(
@@ -52,7 +62,7 @@ def difference_bounds(
 ) -> tuple[float, float] | None:
     """The lowest and the highest mean difference, candidate minus baseline, had every pair a score.
 
-    Over the samples of both. None as in `bounds`.
+    Over the samples of both. None as in `observed_bounds`.
     """
     left, right = _by_part(metric.name, baseline), _by_part(metric.name, candidate)
     samples = {sample for sample, _ in left} & {sample for sample, _ in right}
@@ -61,12 +71,8 @@ def difference_bounds(
         for key in dict.fromkeys([*left, *right])
         if key[0] in samples
     ]
-    lows = [after.low - before.high for before, after in pairs]
-    highs = [after.high - before.low for before, after in pairs]
-    values = [each.value for pair in pairs for each in pair if each.value is not None]
-    if lows == highs or not _within_0_and_1(metric, values):
-        return None
-    return fsum(lows) / len(lows), fsum(highs) / len(highs)
+    ends = [(after.low - before.high, after.high - before.low) for before, after in pairs]
+    return _means(metric, ends, (each.value for pair in pairs for each in pair))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,34 +104,14 @@ def _by_part(
     return found
 
 
-def bounds(metric: Metric, rows: Iterable[Sequence[Score]]) -> tuple[float, float] | None:
-    """The lowest and the highest mean that the metric could have had over the scores of these rows.
-
-    None where nothing is unscored, and where the metric's range is not known.
-    """
-    lows, highs, values = [], [], []
-    for value, low, high in _extremes(metric.name, rows):
-        lows.append(low)
-        highs.append(high)
-        if value is not None:
-            values.append(value)
-    if lows == highs or not _within_0_and_1(metric, values):
+def _means(
+    metric: Metric, ends: Sequence[tuple[float, float]], values: Iterable[float | None]
+) -> tuple[float, float] | None:
+    """The means of the lower and of the upper ends, where something could move them."""
+    lows, highs = [low for low, _ in ends], [high for _, high in ends]
+    if lows == highs or not _within_0_and_1(metric, [value for value in values if value is not None]):
         return None
     return fsum(lows) / len(lows), fsum(highs) / len(highs)
-
-
-def _extremes(metric: str, rows: Iterable[Sequence[Score]]) -> Iterator[tuple[float | None, float, float]]:
-    """Each score of the metric, with the lowest and the highest that it could have been."""
-    for row in rows:
-        said: Mapping[str, float | None] = {score.metric: score.value for score in row}
-        for score in row:
-            if score.metric != metric:
-                continue
-            if score.value is None:
-                yield None, 0.0, 1.0
-            else:
-                low, high = said.get(metric + _LEAST), said.get(metric + _MOST)
-                yield score.value, score.value if low is None else low, score.value if high is None else high
 
 
 def _within_0_and_1(metric: Metric, values: list[float]) -> bool:
