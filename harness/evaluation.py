@@ -7,8 +7,6 @@ It does not know which suites or engines there are, and imports no model library
 engine, and only where `Store.run` shows that something is left to ask.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -20,7 +18,7 @@ from harness.errors import AnswersMissing, UsageError, WorkFailed
 from harness.protocols import Engine, Suite
 from harness.records.answers import Likelihood, Metric, Row, Run
 from harness.records.models import Json, Model
-from harness.store import Store
+from harness.store import Store, digest
 
 SECONDS_BETWEEN_WRITES = 1.0
 
@@ -32,7 +30,7 @@ def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Ru
     """The run that would say how this model does on this suite; `started` is empty until it begins."""
     data_hash = suite.data_hash  # first: data may be wrong, and settings may download or train a scorer
     settings = suite.settings(identity.chat_template)
-    what_makes_it = [
+    what_makes_it: list[Json] = [
         model.name,
         identity.fingerprint,
         suite.name,
@@ -42,9 +40,8 @@ def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Ru
         settings,
         seed,
     ]
-    canonical = json.dumps(what_makes_it, sort_keys=True, separators=(",", ":"))
     return Run(
-        id=hashlib.sha256(canonical.encode()).hexdigest()[:32],
+        id=digest(what_makes_it).removeprefix("sha256:")[:32],
         model=model.name,
         fingerprint=identity.fingerprint,
         suite=suite.name,

@@ -23,7 +23,8 @@ from harness.errors import AnswersMissing
 from harness.protocols import Engine, EngineInfo
 from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
 from harness.records.models import Json
-from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, key_of
+from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, is_refused, key_of
+from harness.turns import prompt_as_json
 
 AT_MOST = 512
 """Answers that may wait for each other before they are written."""
@@ -68,11 +69,6 @@ def known_answers(store: Store, keys: Sequence[str], *, ask_refused: bool = Fals
     return {key: answer for key, answer in known.items() if not (ask_refused and is_refused(answer))}
 
 
-def is_refused(answer: Answer) -> bool:
-    """Whether a service would not answer."""
-    return isinstance(answer, Response) and answer.stopped == "refused"
-
-
 def located(engine: Engine, store: Store) -> Engine:
     """An engine that answers nothing, and says where its answer would be kept: as the reason of a failed one.
 
@@ -93,7 +89,7 @@ def generation(prompt: Prompt, sampling: Sampling) -> dict[str, Json]:
         }
     asked: dict[str, Json] = {
         "kind": "generate",
-        "prompt": _content(prompt),
+        "prompt": prompt_as_json(prompt.content),
         "draw": prompt.draw,
         "sampling": decoding,
     }
@@ -116,12 +112,6 @@ def scoring_keys(fingerprint: str, pairs: Sequence[tuple[str, str]]) -> list[str
         whole.update(f',"continuation":{canonical(continuation)},"kind":"loglikelihood"}}'.encode())
         keys.append(key_of(fingerprint, f"sha256:{whole.hexdigest()}"))
     return keys
-
-
-def _content(prompt: Prompt) -> Json:
-    if isinstance(prompt.content, str):
-        return prompt.content
-    return [[message.role, message.content] for message in prompt.content]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

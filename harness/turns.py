@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from harness.records.answers import Message
+from harness.records.models import Json
 
 ROLES = ("system", "user", "assistant", "tool")
 ALSO_CALLED = {"developer": "system", "human": "user", "gpt": "assistant"}
@@ -67,6 +68,18 @@ def as_text(prompt: str | tuple[Message, ...]) -> str:
     if len(prompt) == 1:
         return prompt[0].content
     return "\n\n".join(f"{turn.role}: {turn.content}" for turn in prompt)
+
+
+def prompt_as_json(prompt: str | tuple[Message, ...]) -> Json:
+    """A text as it is; turns as [role, content] pairs."""
+    return prompt if isinstance(prompt, str) else [[turn.role, turn.content] for turn in prompt]
+
+
+def prompt_from_json(written: Any) -> str | tuple[Message, ...]:
+    """The prompt that `prompt_as_json` wrote."""
+    if isinstance(written, str):
+        return written
+    return tuple(Message(role=role, content=content) for role, content in written)
 
 
 def _either(turn: Mapping[str, Any], name: str, sharegpt: str) -> Any:

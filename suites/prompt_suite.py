@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from harness.protocols import Engine
-from harness.records.answers import Message, Metric, Prompt, Row, Sample, Sampling
+from harness.records.answers import Metric, Prompt, Row, Sample, Sampling
 from harness.records.models import Json
-from harness.turns import turns_or_text
+from harness.turns import prompt_as_json, turns_or_text
 from suites.row_suite import RowSuite
 
 FAMILY = "prompts"
@@ -43,7 +43,7 @@ class PromptSuite(RowSuite[Sample]):
 
     def content(self, item: Sample) -> Mapping[str, Json]:
         """The prompt and its name."""
-        return {"id": item.id, "prompt": as_json(item.prompt)}
+        return {"id": item.id, "prompt": prompt_as_json(item.prompt)}
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """How answers are drawn, and whether the template is applied."""
@@ -55,8 +55,3 @@ class PromptSuite(RowSuite[Sample]):
         prompts = [Prompt(content=turns_or_text(sample.prompt, chat=chat)) for sample in self.samples]
         for place, response in engine.generate(prompts, self.sampling):
             yield Row(sample=self.samples[place], responses=(response,), scores=(), position=place)
-
-
-def as_json(prompt: str | tuple[Message, ...]) -> Json:
-    """A text as it is, and turns as pairs of role and content."""
-    return prompt if isinstance(prompt, str) else [[turn.role, turn.content] for turn in prompt]

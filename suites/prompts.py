@@ -14,10 +14,9 @@ from typing import Any
 from harness.errors import DataError
 from harness.files import json_rows, kind_of, read_text
 from harness.records.answers import Message, Sample
-from harness.turns import TURN, role_of
+from harness.turns import TURN, prompt_as_json, role_of
 from suites.custom_rows import asked_turn
 from suites.official import hub_rows
-from suites.prompt_suite import as_json
 from suites.row_suite import short_hash
 
 NAMES = ("id", "question_id", "prompt_id")
@@ -75,7 +74,7 @@ def _sample(source: str, number: int, row: Mapping[str, Any]) -> Sample:
     name = next((str(row[key]) for key in NAMES if row.get(key) is not None), None)
     category = row.get("category")
     return Sample(
-        id=name or short_hash(json.dumps(as_json(prompt), ensure_ascii=False)),
+        id=name or short_hash(json.dumps(prompt_as_json(prompt), ensure_ascii=False)),
         prompt=prompt,
         tags={"category": category} if isinstance(category, str) else {},
     )

@@ -1,6 +1,6 @@
 """The results store: answers, runs, scores, preferences and what was trained, in one database."""
 
-from harness.store.answers import KeptAnswer, answer_key, key_of
+from harness.store.answers import KeptAnswer, answer_key, is_refused, key_of
 from harness.store.encoding import Answer, canonical, digest
 from harness.store.models import KeptModel
 from harness.store.removal import Removal
@@ -20,5 +20,6 @@ __all__ = [
     "answer_key",
     "canonical",
     "digest",
+    "is_refused",
     "key_of",
 ]

@@ -108,7 +108,7 @@ class Answers:
 def _kept_before(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[str, Answer]:
     """What is kept under these keys, after answers have taken the place of refusals."""
     known = known_answers(connection, [kept.key for kept in answers])
-    better = [kept for kept in answers if _is_refused(known[kept.key]) and not _is_refused(kept.answer)]
+    better = [kept for kept in answers if is_refused(known[kept.key]) and not is_refused(kept.answer)]
     for kept in better:
         connection.execute(
             update(schema.answers)
@@ -118,7 +118,8 @@ def _kept_before(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[
     return known | {kept.key: replace(kept.answer, key=kept.key) for kept in better}
 
 
-def _is_refused(answer: Answer) -> bool:
+def is_refused(answer: Answer) -> bool:
+    """Whether a service would not answer."""
     return isinstance(answer, Response) and answer.stopped == "refused"
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-from harness.records.answers import Likelihood, Message, Response, Row, Sample
+from harness.records.answers import Likelihood, Response, Row, Sample
 from harness.records.models import Json
+from harness.turns import prompt_as_json, prompt_from_json
 from harness.visible import visible
 
 Answer = Response | Likelihood
@@ -103,13 +104,6 @@ def answer_from_json(value: Mapping[str, Any], key: str = "") -> Answer:
     return KINDS[body.pop("kind")](**body, key=key)
 
 
-def prompt_as_json(prompt: str | tuple[Message, ...]) -> Json:
-    """Text as it is; turns as [role, content] pairs."""
-    if isinstance(prompt, str):
-        return prompt
-    return [[message.role, message.content] for message in prompt]
-
-
 def sample_as_json(sample: Sample) -> dict[str, Json]:
     """Everything a sample holds."""
     return {
@@ -124,10 +118,8 @@ def sample_as_json(sample: Sample) -> dict[str, Json]:
 
 def sample_from_json(value: Mapping[str, Any]) -> Sample:
     """The sample that `sample_as_json` wrote."""
-    prompt = value["prompt"]
-    if not isinstance(prompt, str):
-        prompt = tuple(Message(role=role, content=content) for role, content in prompt)
-    return Sample(**{**value, "prompt": prompt, "choices": tuple(value["choices"])})
+    prompt, choices = prompt_from_json(value["prompt"]), tuple(value["choices"])
+    return Sample(**{**value, "prompt": prompt, "choices": choices})
 
 
 def references(row: Row) -> list[Json]:

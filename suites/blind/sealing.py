@@ -12,10 +12,10 @@ from hmac import compare_digest
 from typing import Any
 
 from harness.errors import StoreError, UsageError
-from harness.records.answers import Message
 from harness.records.models import Json
 from harness.records.preferences import Study
 from harness.store import digest
+from harness.turns import prompt_as_json, prompt_from_json
 from suites.blind.checks import Check
 from suites.blind.design import Assignment, Design, ExcludedPairs, Item, Plan, Question, SealedBallot
 
@@ -117,7 +117,7 @@ def from_json(written: Mapping[str, Any]) -> Design:
         questions={
             each["sample"]: Question(
                 sample=each["sample"],
-                prompt=_prompt(each["prompt"]),
+                prompt=prompt_from_json(each["prompt"]),
                 answers=each["answers"],
                 cut=frozenset(each.get("cut", ())),
             )
@@ -145,7 +145,7 @@ def _question_as_json(question: Question) -> dict[str, Json]:
     """`cut` only where an answer is: designs of before it was known stay what they are."""
     written: dict[str, Json] = {
         "sample": question.sample,
-        "prompt": _prompt_as_json(question.prompt),
+        "prompt": prompt_as_json(question.prompt),
         "answers": dict(question.answers),
     }
     return {**written, "cut": sorted(question.cut)} if question.cut else written
@@ -158,13 +158,3 @@ def _item_as_json(item: Item) -> Json:
 def _item(written: list[str]) -> Item:
     sample, left, right = written
     return Item(sample=sample, left=left, right=right)
-
-
-def _prompt_as_json(prompt: str | tuple[Message, ...]) -> Json:
-    return prompt if isinstance(prompt, str) else [[turn.role, turn.content] for turn in prompt]
-
-
-def _prompt(written: Any) -> str | tuple[Message, ...]:
-    if isinstance(written, str):
-        return written
-    return tuple(Message(role=role, content=content) for role, content in written)

@@ -8,9 +8,8 @@ does not pay for them anew; and a judge that was asked in another form is asked 
 from collections.abc import Iterable, Sequence
 
 from harness.preferences import CUT, THINKING, UNREADABLE
-from harness.recorded import is_refused
 from harness.records.preferences import Pair, Preference
-from harness.store import Store
+from harness.store import Store, is_refused
 from suites.judge.judges import Judge, keys_about, without_asking
 
 IN_A_ROW = 10

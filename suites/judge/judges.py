@@ -1,8 +1,6 @@
 """What every judge is, whether it is asked in words or rates each answer: prompts out, preferences in."""
 
-import json
 from collections.abc import Generator, Mapping, Sequence
-from hashlib import sha256
 from typing import Literal, Protocol
 
 from harness.preferences import IDENTICAL, NO_ANSWER
@@ -11,7 +9,7 @@ from harness.recorded import generation
 from harness.records.answers import Prompt, Response, Sampling
 from harness.records.models import Json
 from harness.records.preferences import Pair, Preference, Rater
-from harness.store import answer_key
+from harness.store import answer_key, digest
 
 Side = Literal["left", "right"]
 Winner = Literal["left", "right", "tie"]
@@ -65,8 +63,7 @@ class Judge(Protocol):
 
 def rater_of(called: str, name: str, details: Mapping[str, Json]) -> Rater:
     """The rater `CALLED:HASH`, whose hash covers all the details."""
-    canonical = json.dumps(details, sort_keys=True, separators=(",", ":"))
-    short = sha256(canonical.encode()).hexdigest()[:SHOWN_OF_A_HASH]
+    short = digest(details).removeprefix("sha256:")[:SHOWN_OF_A_HASH]
     return Rater(id=f"{called}:{short}", kind="judge", name=name, details=details)
 
 
