@@ -1,7 +1,7 @@
 """Preferences: what judges and humans said about pairs of answers, and what that comes to."""
 
 from harness.preferences.analysis import analyse
-from harness.preferences.files import read_preferences, write_preferences
+from harness.preferences.files import read_preferences
 from harness.preferences.named import (
     CUT,
     IDENTICAL,
@@ -38,5 +38,4 @@ __all__ = [
     "analyse",
     "over_orders",
     "read_preferences",
-    "write_preferences",
 ]

@@ -1,4 +1,4 @@
-"""Preferences as CSV: votes and annotations that were made elsewhere, and ours for others to read.
+"""Preferences as CSV: votes and annotations that were made elsewhere.
 
 One row is one rater's preference about one pair. `item,rater,left,right,winner` must be there: what, by
 whom, the two models' names, and `left`, `right`, `tie`, one of the names, or nothing where there is no usable
@@ -15,11 +15,9 @@ answer. The other columns may be there, and any of their cells may be empty:
     reason                    why there is no usable answer, or why a tie is one (`identical answers`)
 
 Blanks around a cell do not count; nothing else is changed on reading.
-On writing, a cell that a spreadsheet would run as a formula gets an apostrophe before it.
 """
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -42,12 +40,6 @@ from harness.preferences.named import Kind, NamedPreference, Side, Winner, winne
 
 REQUIRED = ("item", "rater", "left", "right", "winner")
 TEXTS = ("left_text", "right_text")
-COLUMNS = (
-    *REQUIRED,
-    *("kind", "shown_first", "share", "left_length", "right_length", "cluster", "seconds", "reason"),
-)
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that spreadsheets may run."""
 
 
 def _filled(cell: object) -> object:
@@ -184,18 +176,6 @@ def _mistake(file: Path, row: int, column: str, message: str) -> DataError:
     return DataError(str(file), row, f"column {column!r}: {message}")
 
 
-def write_preferences(file: Path, preferences: Iterable[NamedPreference]) -> None:
-    """Write preferences as CSV that `read_preferences` reads. Raises DataError where it cannot be written."""
-    try:
-        with file.open("w", encoding="utf-8", newline="") as opened:
-            writer = csv.writer(opened)
-            writer.writerow(COLUMNS)
-            for preference in preferences:
-                writer.writerow(_cell(getattr(preference, column)) for column in COLUMNS)
-    except OSError as error:
-        raise DataError(str(file), 0, f"cannot be written: {error.strerror}") from error
-
-
 def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
     """Each row's cells by column, with the line that it begins in, as an editor counts."""
     records = csv_records(file)
@@ -210,7 +190,7 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
 
 
 def _check_header(file: Path, header: list[str]) -> None:
-    known = (*COLUMNS, *TEXTS)
+    known = list(PreferenceRow.model_fields)
     for column in REQUIRED:
         if column not in header:
             found = f"; found: {', '.join(header)}" if header else ""
@@ -227,8 +207,3 @@ def _order(preference: NamedPreference) -> tuple[str, ...]:
     """What tells a rater's preferences apart: the item, the two models, and who of them was shown first."""
     first = {"left": preference.left, "right": preference.right, None: ""}[preference.shown_first]
     return preference.rater, preference.item, *sorted((preference.left, preference.right)), first
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULAS) else text
