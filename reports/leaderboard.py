@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from harness.bounds import bounds
 from harness.checkpoint_selection import NOTHING, LeftOut, cluster_of
 from harness.comparison.breakdown import Breakdown
-from harness.preferences import HUMANS, Analysis
+from harness.preferences import HUMANS, NO_REASON, Analysis
 from harness.records.answers import Metric, Row, Run, Sample, Score
 from harness.records.comparisons import Comparison, Verdict
 from harness.stats import mean_interval
@@ -279,7 +279,7 @@ def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None
     return Cell(
         score=estimate,
         n=len({sample.id for sample, _ in scored}),
-        unscored=dict(Counter(reason or "no reason given" for reason in missing)),
+        unscored=dict(Counter(reason or NO_REASON for reason in missing)),
         comparison=comparison,
     )
 

@@ -16,7 +16,7 @@ from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
 from harness.counted import counted
 from harness.errors import BudgetReached, JudgeUnreadable, UsageError
-from harness.preferences import IDENTICAL
+from harness.preferences import IDENTICAL, NO_REASON
 from harness.records.answers import Sampling
 from harness.records.preferences import Preference
 from harness.verbs.evaluating import FailedAnswers, failed_answers, refused_answers
@@ -236,7 +236,7 @@ def _without_verdict(each: PairSession) -> list[str]:
 
 
 def _unusable(preferences: Sequence[Preference]) -> Counter[str]:
-    return Counter(each.reason or "no reason given" for each in preferences if each.winner is None)
+    return Counter(each.reason or NO_REASON for each in preferences if each.winner is None)
 
 
 def _as_json(judged: Judged) -> dict[str, Any]:

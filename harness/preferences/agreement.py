@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from harness.preferences.named import NamedPreference, Winner
+from harness.preferences.named import NamedPreference
 from harness.preferences.preference_set import PreferenceSet
 from harness.preferences.results import HUMANS, JURY, GroupAgreement, RaterAgreement
+from harness.records.preferences import Winner
 from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
 from harness.stats.plan import AnalysisPlan
 

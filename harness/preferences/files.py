@@ -36,7 +36,8 @@ from pydantic import (
 
 from harness.errors import DataError
 from harness.files import csv_records, first_problem
-from harness.preferences.named import Kind, NamedPreference, Side, Winner, winner_of
+from harness.preferences.named import Kind, NamedPreference, winner_of
+from harness.records.preferences import Side, Winner
 
 REQUIRED = ("item", "rater", "left", "right", "winner")
 TEXTS = ("left_text", "right_text")

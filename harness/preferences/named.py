@@ -4,16 +4,17 @@ Humans and judges alike, and whether it was made here or elsewhere: everything t
 preferred is this one noun on its way to a win rate.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal, TypeVar, cast
 
-Side = Literal["left", "right"]
-Winner = Literal["left", "right", "tie"]
+from harness.records.preferences import Side, Winner
+
 Kind = Literal["judge", "human"]
 
-SHARES: dict[str, float] = {"left": 0.0, "tie": 0.5, "right": 1.0}
+SHARES: Mapping[Winner, float] = {"left": 0.0, "tie": 0.5, "right": 1.0}
+"""Of the win, the share that the right side has."""
 OTHER = {"left": "right", "right": "left"}
 NO_REASON = "no reason given"
 IDENTICAL = "identical answers"
@@ -107,12 +108,23 @@ def winner_of(share: float) -> Winner:
     return "tie" if excess == 0 else "right" if excess > 0 else "left"
 
 
+def agreed(winners: Iterable[Winner | None]) -> Winner | None:
+    """What the orders of one pair agree on; where they disagree, a tie.
+
+    None where one of them has no winner, and where there is no order.
+    """
+    found = set(winners)
+    if not found or None in found:
+        return None
+    return found.pop() if len(found) == 1 else "tie"
+
+
 def over_orders(preferences: Iterable[NamedPreference]) -> list[NamedPreference]:
     """One preference of each rater about each item and pair of models, in the order of the first of them.
 
-    Preferences about one pair face the same way (`NamedPreference.facing`). Orders that agree give what they
-    agree on, and orders that disagree a tie; where the rater gives shares, the mean of them. An item of which
-    one order has no usable answer has none: the other alone would let the rater's bias to a side through.
+    Preferences about one pair face the same way (`NamedPreference.facing`). The winner is what the orders
+    agree on; where the rater gives shares, the mean of them decides. An item of which one order has no
+    usable answer has none: the other alone would let the rater's bias to a side through.
     """
     asked: dict[tuple[str, ...], list[NamedPreference]] = {}
     for each in preferences:
@@ -121,27 +133,15 @@ def over_orders(preferences: Iterable[NamedPreference]) -> list[NamedPreference]
 
 
 def _together(orders: list[NamedPreference]) -> NamedPreference:
-    unusable = [each.reason or NO_REASON for each in orders if each.winner is None]
-    if unusable:
-        return replace(orders[0], winner=None, share=None, reason=unusable[0], shown_first=None, seconds=None)
+    together = replace(orders[0], winner=None, share=None, shown_first=None, seconds=None)
+    winner = agreed(each.verdict for each in orders)
+    if winner is None:
+        return replace(together, reason=next(each.reason or NO_REASON for each in orders if not each.winner))
     identical = any(each.identical for each in orders)
-    share = SHARES["tie"] if identical else _agreed(orders)
-    return replace(
-        orders[0],
-        winner=winner_of(share),
-        share=share,
-        reason=IDENTICAL if identical else None,
-        shown_first=None,
-        seconds=None,
-    )
-
-
-def _agreed(orders: list[NamedPreference]) -> float:
+    is_plain_tie = winner == "tie" and not all(each.share is not None for each in orders)
     values = [each.value for each in orders if each.value is not None]
-    graded = all(each.share is not None for each in orders)
-    if graded or len({each.verdict for each in orders}) == 1:
-        return fmean(values)
-    return SHARES["tie"]
+    share = SHARES["tie"] if identical or is_plain_tie else fmean(values)
+    return replace(together, winner=winner_of(share), share=share, reason=IDENTICAL if identical else None)
 
 
 def _other(side: _Turned) -> _Turned:

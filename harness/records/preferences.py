@@ -7,6 +7,8 @@ from typing import Literal
 from harness.records.answers import Response, Sample
 from harness.records.models import Json
 
+Side = Literal["left", "right"]
+Winner = Literal["left", "right", "tie"]
 NO_ORDER = "none"
 """The `order` in the details of a rater that sees no pair in any: `shown_first` then says nothing."""
 
@@ -41,8 +43,8 @@ class Pair:
 
     @property
     def identical(self) -> bool:
-        """Whether there is nothing to prefer: the texts are equal but for the white space around them."""
-        return self.left.text.strip() == self.right.text.strip()
+        """Whether there is nothing to prefer: two answers, equal but for the white space around them."""
+        return self.missing is None and self.left.text.strip() == self.right.text.strip()
 
     @property
     def missing(self) -> str | None:
@@ -60,9 +62,9 @@ class Preference:
     sample: str
     left_run: str
     right_run: str
-    shown_first: Literal["left", "right"]
+    shown_first: Side
     """Which of the two answers the rater read first, or saw on the left."""
-    winner: Literal["left", "right", "tie"] | None
+    winner: Winner | None
     """None: no usable answer, and `reason` says why."""
     rater: str
     """A Rater's id."""

@@ -118,7 +118,7 @@ def _estimate(
         left=left,
         right=right,
         pairs=len(pairs),
-        identical=sum(pair.identical and pair.missing is None for pair in pairs),
+        identical=sum(pair.identical for pair in pairs),
         calls=len(new),
         recalled=len(known),
         prompt_tokens=prompt_tokens,

@@ -24,8 +24,8 @@ from dataclasses import dataclass, replace
 from math import comb
 from statistics import median
 
-from harness.preferences import Analysis, NamedPreference, Winner, analyse
-from harness.records.preferences import Preference, Study, Vote
+from harness.preferences import Analysis, NamedPreference, analyse
+from harness.records.preferences import Preference, Study, Vote, Winner
 from harness.stats.plan import USUAL, AnalysisPlan
 from harness.stats.preferences import Bias, Share, share
 from harness.stats.raters import rater_figures

@@ -338,6 +338,6 @@ def _left_out(pairs: Mapping[tuple[str, str], Sequence[Pair]]) -> ExcludedPairs:
         Item(sample=pair.sample.id, left=left, right=right)
         for (left, right), each in pairs.items()
         for pair in each
-        if pair.missing is None and pair.identical
+        if pair.identical
     ]
     return ExcludedPairs(identical=tuple(identical), missing=dict(missing))

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.preferences import Winner
-from harness.records.preferences import Preference, Rater, Study, Vote
+from harness.records.preferences import Preference, Rater, Study, Vote, Winner
 from suites.blind.checks import Check
 from suites.blind.design import Design, Item, SealedBallot
 from suites.blind.replay import RaterState, replay

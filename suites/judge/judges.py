@@ -1,18 +1,16 @@
 """What every judge is, whether it is asked in words or rates each answer: prompts out, preferences in."""
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from harness.preferences import IDENTICAL, NO_ANSWER
 from harness.protocols import Engine
 from harness.recorded import generation
 from harness.records.answers import Prompt, Response, Sampling
 from harness.records.models import Json
-from harness.records.preferences import Pair, Preference, Rater
+from harness.records.preferences import Pair, Preference, Rater, Side, Winner
 from harness.store import answer_key, digest
 
-Side = Literal["left", "right"]
-Winner = Literal["left", "right", "tie"]
 SHOWN_OF_A_HASH = 8
 
 

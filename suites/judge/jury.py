@@ -1,30 +1,20 @@
 """Several judges as one: the majority per pair, of what each says over the orders it was asked in.
 
-A judge's word on a pair is the winner that all its orders agree on; orders that disagree are a tie, and one
-that gave no verdict makes the word unusable. The jury's winner has more than half of the usable words, of
-which there must be two at least; where nothing has, it is a tie.
+The jury's winner has more than half of its judges' usable verdicts, of which there must be at least two;
+where nothing has, it is a tie.
 
 Verga et al. 2024, "Replacing Judges with Juries", https://arxiv.org/abs/2404.18796, vote so.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from harness.preferences import IDENTICAL
+from harness.preferences import IDENTICAL, agreed
 from harness.records.preferences import NO_ORDER, Pair, Preference, Rater
-from suites.judge.judges import Winner, preference, rater_of
+from suites.judge.judges import preference, rater_of
 
 AT_LEAST = 2
-"""Usable words that make a jury."""
-
-
-def word(preferences: Iterable[Preference]) -> Winner | None:
-    """One judge's on one pair; None where an order gave no verdict, or nothing was asked."""
-    winners = {each.winner for each in preferences}
-    if not winners or None in winners:
-        return None
-    [*rest, last] = winners
-    return "tie" if rest else last
+"""Usable verdicts that make a jury."""
 
 
 def jury_of(members: Sequence[Rater]) -> Rater:
@@ -49,12 +39,13 @@ def jury_preferences(
 
 
 def _preference(jury: Rater, pair: Pair, members: Sequence[Sequence[Preference]]) -> Preference:
-    if pair.identical and pair.missing is None:
+    if pair.identical:
         return preference(pair, jury, "left", "tie", IDENTICAL)
-    words = Counter(said for said in map(word, members) if said is not None)
-    if words.total() < AT_LEAST:
+    verdicts = (agreed(each.winner for each in orders) for orders in members)
+    winners = Counter(winner for winner in verdicts if winner is not None)
+    if winners.total() < AT_LEAST:
         return preference(
-            pair, jury, "left", None, f"usable words of the jury: {words.total()} of {len(members)}"
+            pair, jury, "left", None, f"usable words of the jury: {winners.total()} of {len(members)}"
         )
-    most, votes = words.most_common(1)[0]
-    return preference(pair, jury, "left", most if 2 * votes > words.total() else "tie")
+    most, votes = winners.most_common(1)[0]
+    return preference(pair, jury, "left", most if 2 * votes > winners.total() else "tie")

@@ -16,14 +16,14 @@ from typing import Literal
 
 from harness.records.answers import Prompt, Response, Sampling
 from harness.records.models import Json
-from harness.records.preferences import Pair, Preference, Rater
+from harness.records.preferences import Pair, Preference, Rater, Side, Winner
 from harness.turns import turns_or_text
-from suites.judge.judges import Side, preference, rater_of
+from suites.judge.judges import preference, rater_of
 from suites.judge.parsing import Choice, schema_of, verdict_of
 from suites.judge.templates import Form, Template, sentence_of
 
 Order = Literal["both", "one"]
-SIDES: Mapping[Side, Mapping[Choice, Literal["left", "right", "tie"]]] = {
+SIDES: Mapping[Side, Mapping[Choice, Winner]] = {
     "left": {"A": "left", "B": "right", "tie": "tie"},
     "right": {"A": "right", "B": "left", "tie": "tie"},
 }

@@ -13,9 +13,9 @@ from functools import cached_property
 
 from harness.records.answers import Message, Prompt, Response, Sampling
 from harness.records.models import Json
-from harness.records.preferences import NO_ORDER, Pair, Preference, Rater
+from harness.records.preferences import NO_ORDER, Pair, Preference, Rater, Side, Winner
 from harness.turns import turns_or_text
-from suites.judge.judges import Side, Winner, preference, rater_of
+from suites.judge.judges import preference, rater_of
 
 
 @dataclass(frozen=True, kw_only=True)

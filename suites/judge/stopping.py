@@ -1,23 +1,20 @@
 """When to stop asking a judge: as soon as it is decided which model it prefers, or it cannot be any more.
 
 Looked at after every batch, an ordinary interval would in the end exclude one half whatever the truth; a
-confidence sequence (`harness.stats.sequential`) may be looked at as often as one likes. A pair counts as the
-judge's word on it, all orders together: 1 for the right model, 0 for the left, 0.5 for a tie.
+confidence sequence (`harness.stats.sequential`) may be looked at as often as one likes. A pair counts once,
+all orders together: 1 for the right model, 0 for the left, 0.5 for a tie.
 
 It takes pairs as independent, and they must come in an order that does not depend on what is said of them.
 Identical answers, about which nobody was asked, and pairs without a verdict do not count.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
+from harness.preferences import SHARES, agreed
 from harness.records.comparisons import Interval
 from harness.records.preferences import Preference
 from harness.stats.sequential import ConfidenceSequence
-from suites.judge.judges import Winner
-from suites.judge.jury import word
-
-SHARES: Mapping[Winner, float] = {"left": 0.0, "tie": 0.5, "right": 1.0}
 
 
 class UntilDecided:
@@ -33,9 +30,9 @@ class UntilDecided:
 
     def learn(self, preferences: Sequence[Preference]) -> None:
         """What one pair's preferences say."""
-        said = word(preferences)
-        if said is not None:
-            self._sequence.update([SHARES[said]])
+        winner = agreed(each.winner for each in preferences)
+        if winner is not None:
+            self._sequence.update([SHARES[winner]])
 
     def verdict(self, left: int) -> Literal["decided", "undecidable"] | None:
         """Whether to stop: `left` further pairs might not decide it even if all went the same way."""

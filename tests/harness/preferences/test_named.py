@@ -1,4 +1,4 @@
-"""Judgements: which way they face, and what several orders of one pair come to."""
+"""Preferences: which way they face, and what several orders of one pair come to."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.preferences import IDENTICAL, NamedPreference, over_orders
+from harness.preferences import IDENTICAL, NamedPreference, agreed, over_orders
 
 RIGHT = NamedPreference(
     item="q1",
@@ -41,6 +41,24 @@ def test_turning_twice_changes_nothing(winner: Any, shown_first: Any, share: flo
 
     assert preference == preference.facing("dpo").facing("sft")
     assert preference == preference.facing("sft")
+
+
+@pytest.mark.parametrize(
+    ("orders", "winner"),
+    [
+        (("left", "left"), "left"),
+        (("left", "right"), "tie"),
+        (("left", "tie"), "tie"),
+        (("tie", "tie"), "tie"),
+        (("left", None), None),
+        ((None, None), None),
+        (("right",), "right"),
+        ((), None),
+    ],
+)
+def test_what_orders_agree_on(orders: Any, winner: Any) -> None:
+    """Orders that disagree are a tie; one without a winner makes the pair unusable."""
+    assert winner == agreed(orders)
 
 
 @pytest.mark.parametrize(

@@ -3,30 +3,13 @@
 import pytest
 
 from harness.preferences import IDENTICAL
-from suites.judge.judges import Winner, preference
-from suites.judge.jury import jury_of, jury_preferences, word
+from harness.records.preferences import Winner
+from suites.judge.judges import preference
+from suites.judge.jury import jury_of, jury_preferences
 from tests.suites.judge.made import pair, pairwise
 
 ONE, TWO, THREE = (pairwise(name=name).rater for name in ("one", "two", "three"))
 JURY = jury_of([ONE, TWO, THREE])
-
-
-@pytest.mark.parametrize(
-    ("orders", "said"),
-    [
-        (("left", "left"), "left"),
-        (("left", "right"), "tie"),
-        (("left", "tie"), "tie"),
-        (("tie", "tie"), "tie"),
-        (("left", None), None),
-        ((None, None), None),
-        (("right",), "right"),
-        ((), None),
-    ],
-)
-def test_a_judges_word(orders: tuple[Winner | None, ...], said: Winner | None) -> None:
-    """Orders that disagree are a tie; one without a verdict makes the word unusable."""
-    assert said == word([preference(pair(), ONE, "left", winner) for winner in orders])
 
 
 @pytest.mark.parametrize(
