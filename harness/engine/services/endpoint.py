@@ -23,9 +23,9 @@ from harness.engine.services.openai_http import Body, ContentFiltered, Post, Ser
 from harness.engine.services.prompt_logprobs import TRIAL, Unscorable, echo_request, echoes, likelihood
 from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN, Clock
 from harness.engine.services.refusals import SHORT_TEXT, Refusals, RequestRefused
-from harness.engine.services.retrying import Attempt, GaveUp, Service, timed
+from harness.engine.services.retrying import Attempt, GaveUp, Service
 from harness.engine.services.service_identity import identify_endpoint
-from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
+from harness.errors import ModelError, SchemaRefused, UsageError
 from harness.protocols import EngineInfo
 from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
 from harness.records.models import Endpoint, Json
@@ -82,7 +82,7 @@ class EndpointEngine:
         self._template_arguments = template_arguments or {}
         self._server = Server(name, source)
         self._service = Service(name, self._server.url, source.traffic, clock)
-        self._refusals = Refusals()
+        self._refusals = Refusals(self._service.unanswered)
         self._can_score: bool | None = None
         self._echo_doubt: str | None = None
         self._echo_is_checked = False
@@ -131,18 +131,10 @@ class EndpointEngine:
         questions = [self._question(prompt, sampling) for prompt in prompts]
 
         async def ask(post: Post, question: _Question) -> Response | RequestRefused:
-            attempt = partial(_answered, post, question, sampling)
-            try:
-                return await self._service.response(partial(timed, attempt), question.tokens)
-            except RequestRefused as refused:
-                return refused
+            return await self._service.response(partial(_answered, post, question, sampling), question.tokens)
 
-        def with_short_text(index: int) -> Response:
+        def with_short_text(index: int) -> Response | RequestRefused:
             [(_, answer)] = self._asked(ask, [questions[index].with_short_text])
-            if isinstance(answer, RequestRefused):
-                raise answer.error
-            if answer.stopped == "failed":
-                raise self._unanswered(answer.reason)
             return answer
 
         ways = {(question.path, prompt.schema) for question, prompt in zip(questions, prompts, strict=True)}
@@ -276,13 +268,7 @@ class EndpointEngine:
         try:
             return await self._service.with_retries(attempt, len(text) // CHARACTERS_PER_TOKEN + 1)
         except GaveUp as error:
-            raise self._unanswered(str(error)) from error
-
-    def _unanswered(self, reason: str | None) -> EngineError:
-        return EngineError(
-            f"model {self.name!r}: {self._server.url} did not answer: {reason}; what was answered is kept, "
-            "and the same command goes on from there"
-        )
+            raise self._service.unanswered(str(error)) from error
 
 
 def _held_to(schema: str) -> dict[str, Any]:

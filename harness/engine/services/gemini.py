@@ -34,12 +34,12 @@ from harness.engine.services.refusals import SHORT_TEXT, STATUSES, Refusals, Req
 from harness.engine.services.retry_after import TOO_MANY_REQUESTS, asked_wait, duration
 from harness.engine.services.retrying import (
     MEGABYTE,
+    RESUMES,
     RETRYABLE_STATUSES,
     GaveUp,
     Retryable,
     Service,
     in_short,
-    timed,
 )
 from harness.engine.services.service_identity import identify_gemini, key_of
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
@@ -77,7 +77,7 @@ class GeminiEngine:
         self._source = source
         self._where = source.url or ADDRESS
         self._service = Service(name, self._where, source.traffic, clock)
-        self._refusals = Refusals()
+        self._refusals = Refusals(self._service.unanswered)
         options = client_options.ClientOptions(api_endpoint=source.url)
         self._key = str(key_of(name, source.key_env))
         configure(api_key=self._key, transport="rest", client_options=options)
@@ -114,24 +114,14 @@ class GeminiEngine:
 
         async def ask(request: Any) -> Response | RequestRefused:
             attempt = partial(self._answered, request, sampling)
-            try:
-                return await self._service.response(partial(timed, attempt), _guess(request, sampling))
-            except RequestRefused as refused:
-                return refused
+            return await self._service.response(attempt, _guess(request, sampling))
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Ask[Any, Response | RequestRefused]]:
             yield ask
 
-        def with_short_text(index: int) -> Response:
+        def with_short_text(index: int) -> Response | RequestRefused:
             [(_, answer)] = ask_concurrently(opened, [_with_short_text(requests[index])], 1)
-            if isinstance(answer, RequestRefused):
-                raise answer.error
-            if answer.stopped == "failed":
-                raise EngineError(
-                    f"model {self.name!r}: {self._where} did not answer: {answer.reason}; what was answered "
-                    "is kept, and the same command goes on from there"
-                )
             return answer
 
         way = (sampling, frozenset(prompt.schema for prompt in prompts))
@@ -199,7 +189,7 @@ class GeminiEngine:
         if status == TOO_MANY_REQUESTS and PER_DAY in str(error.details):
             raise EngineError(
                 f"model {self.name!r}: {self._where} answers nothing more today: the quota is used up "
-                f"({words}); what was answered is kept, and the same command goes on from there"
+                f"({words}); {RESUMES}"
             ) from error
         if status in RETRYABLE_STATUSES:
             raise Retryable(words, after=_asked_wait(error)) from error

@@ -20,7 +20,14 @@ import httpx
 
 from harness.engine.services.refusals import STATUSES, RequestRefused
 from harness.engine.services.retry_after import asked_wait
-from harness.engine.services.retrying import MEGABYTE, RETRYABLE_STATUSES, GaveUp, Retryable, in_short
+from harness.engine.services.retrying import (
+    MEGABYTE,
+    RESUMES,
+    RETRYABLE_STATUSES,
+    GaveUp,
+    Retryable,
+    in_short,
+)
 from harness.engine.services.service_identity import key_of
 from harness.errors import EngineError, ModelError
 from harness.records.models import Endpoint
@@ -148,7 +155,7 @@ class Server:
         if status == PAYMENT_REQUIRED or not codes.isdisjoint(USED_UP):
             return EngineError(
                 f"model {self._name!r}: {self.url} answers nothing more: the account has nothing left to "
-                f"spend ({words}); what was answered is kept, and the same command goes on from there"
+                f"spend ({words}); {RESUMES}"
             )
         if status in RETRYABLE_STATUSES:
             return Retryable(words, after=asked_wait(reply.headers, status))

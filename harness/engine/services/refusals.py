@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Hashable
 from contextlib import closing
 from dataclasses import replace
 
-from harness.errors import ModelError
+from harness.errors import EngineError, ModelError
 from harness.records.answers import Response
 
 STATUSES = (400, 413, 422)
@@ -41,20 +41,22 @@ class RequestRefused(Exception):
 class Refusals:
     """Which kinds of requests one service is known to accept."""
 
-    def __init__(self) -> None:
+    def __init__(self, unanswered: Callable[[str | None], EngineError]) -> None:
+        """`unanswered` makes the error for a short text that got no answer, from the reason."""
+        self._unanswered = unanswered
         self._taken: set[Hashable] = set()
 
     def resolved(
         self,
         answers: Generator[tuple[int, Response | RequestRefused]],
-        with_short_text: Callable[[int], Response],
+        with_short_text: Callable[[int], Response | RequestRefused],
         way: Hashable,
     ) -> Generator[tuple[int, Response]]:
         """The answers, refused ones among them, as soon as it is clear that not everything is refused.
 
-        `with_short_text` asks the request of an index anew, and raises where that is refused as well. The
-        tokens that this takes are counted to the first refused answer. `way` is what all these requests have
-        in common but their texts.
+        `with_short_text` asks the request of an index anew; where that is refused as well, its error is
+        raised. The tokens that this takes are counted to the first refused answer. `way` is what all these
+        requests have in common but their texts.
         """
         held: list[tuple[int, Response]] = []
         with closing(answers):
@@ -66,20 +68,25 @@ class Refusals:
                     if answer.stopped != "failed":
                         self._taken.add(way)
                 if len(held) == HELD and way not in self._taken:
-                    held[0] = _tried(held[0], with_short_text)
+                    held[0] = self._tried(held[0], with_short_text)
                     self._taken.add(way)
                 if way in self._taken:
                     yield from held
                     held.clear()
         if held:
-            held[0] = _tried(held[0], with_short_text)
+            held[0] = self._tried(held[0], with_short_text)
             self._taken.add(way)
             yield from held
 
-
-def _tried(refused: tuple[int, Response], with_short_text: Callable[[int], Response]) -> tuple[int, Response]:
-    index, answer = refused
-    trial = with_short_text(index)
-    return index, replace(
-        answer, prompt_tokens=trial.prompt_tokens, completion_tokens=trial.completion_tokens
-    )
+    def _tried(
+        self, refused: tuple[int, Response], with_short_text: Callable[[int], Response | RequestRefused]
+    ) -> tuple[int, Response]:
+        index, answer = refused
+        trial = with_short_text(index)
+        if isinstance(trial, RequestRefused):
+            raise trial.error
+        if trial.stopped == "failed":
+            raise self._unanswered(trial.reason)
+        return index, replace(
+            answer, prompt_tokens=trial.prompt_tokens, completion_tokens=trial.completion_tokens
+        )

@@ -10,9 +10,11 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from harness.engine.services.rate_limits import Clock, RateLimits, RealClock
+from harness.engine.services.refusals import RequestRefused
 from harness.errors import EngineError
 from harness.records.answers import Response
 from harness.records.models import Traffic
@@ -28,6 +30,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 LONGEST_ASKED = 600.0
 """Seconds. A service that asks to wait longer (a day's quota is used up) is not waited for."""
 MEGABYTE = 1_000_000
+RESUMES = "what was answered is kept, and the same command goes on from there"
 SHOWN = 300
 """Characters of a service's own words in a message."""
 
@@ -63,12 +66,21 @@ class Service:
         self._most_failures = max(8, 2 * traffic.concurrency)
         self._failures = 0
 
-    async def response(self, attempt: Attempt[Response], tokens: int) -> Response:
-        """The answer, or the failed one that says why there is none. Raises EngineError, too."""
+    async def response(self, attempt: Attempt[Response], tokens: int) -> Response | RequestRefused:
+        """The answer and how long it took, the failed one that says why there is none, or a refusal.
+
+        Raises as `with_retries`, but for GaveUp.
+        """
         try:
-            return await self.with_retries(attempt, tokens)
+            return await self.with_retries(partial(_timed, attempt), tokens)
         except GaveUp as error:
             return Response(text="", stopped="failed", reason=str(error))
+        except RequestRefused as refused:
+            return refused
+
+    def unanswered(self, reason: str | None) -> EngineError:
+        """The error for a request that the work cannot do without."""
+        return EngineError(f"model {self.name!r}: {self.where} did not answer: {reason}; {RESUMES}")
 
     async def with_retries(self, attempt: Attempt[A], tokens: int) -> A:
         """The attempt's result, with retries. `tokens` is how many it may use.
@@ -82,7 +94,7 @@ class Service:
             if self._failures >= self._most_failures:
                 raise EngineError(
                     f"model {self.name!r}: {self.where} has answered none of the last {self._failures} "
-                    f"requests ({error}); what was answered is kept, and the same command goes on from there"
+                    f"requests ({error}); {RESUMES}"
                 ) from error
             raise
         self._failures = 0
@@ -114,7 +126,7 @@ class Service:
         return error.after + usual
 
 
-async def timed(attempt: Attempt[Response]) -> tuple[Response, int]:
+async def _timed(attempt: Attempt[Response]) -> tuple[Response, int]:
     """An attempt whose answer says how many seconds it took."""
     started = time.perf_counter()
     answer, used = await attempt()
