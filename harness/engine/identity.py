@@ -127,10 +127,11 @@ def identify(model: Model) -> LocalIdentity:
     base = _of_folder(model_folder(source.path, source.revision)) if file is None else _of_gguf(file)
     adapter = None if source.adapter is None else model_folder(source.adapter, None)
     own = adapter if adapter is not None and has_tokenizer(adapter) else None
+    read = own or base.tokenizer
     template = _template(model, adapter, base)
     clock = FIXED_DATE.isoformat() if template is not None and CLOCK in template else None
     dtype = _dtype(source.dtype, base.dtype)
-    thinks = _thinks(model, template, own or (base.folder if base.gguf is None else None))
+    thinks = _thinks(model, template, read)
     parts: dict[str, Json] = {
         "engine": ENGINE_VERSION,
         **base.parts,
@@ -141,7 +142,7 @@ def identify(model: Model) -> LocalIdentity:
         "code": _code(source, base.folder, own),
     }
     return LocalIdentity(
-        fingerprint=_hash(parts | _parts_of_few(source, base, own, clock, thinks)),
+        fingerprint=_hash(parts | _parts_of_few(source, read, clock, thinks)),
         chat_template=template,
         dtype=dtype,
         path=base.folder,
@@ -154,13 +155,10 @@ def identify(model: Model) -> LocalIdentity:
     )
 
 
-def _parts_of_few(
-    source: Local, base: "_Base", own: Path | None, clock: str | None, thinks: bool
-) -> dict[str, Json]:
+def _parts_of_few(source: Local, tokenizer: Path | None, clock: str | None, thinks: bool) -> dict[str, Json]:
     """Parts that few models have. They count only where present: all others keep their fingerprints."""
     parts: dict[str, Json] = {}
-    read = own or (base.folder if base.gguf is None else None)
-    if read is not None and _may_append(read):
+    if tokenizer is not None and _may_append(tokenizer):
         parts["appended"] = "left off"
     if clock is not None:
         parts["date"] = clock
@@ -203,6 +201,11 @@ class _Base:
     """What `auto` stands for."""
     parts: Mapping[str, Json]
 
+    @property
+    def tokenizer(self) -> Path | None:
+        """The folder with its tokenizer's files; None for a GGUF file, which holds its own."""
+        return self.folder if self.gguf is None else None
+
 
 def _of_folder(folder: Path) -> _Base:
     config = _configuration(folder)
@@ -233,9 +236,7 @@ def _template(model: Model, adapter: Path | None, base: _Base) -> str | None:
         return model.chat_template
     theirs = None if adapter is None else own_chat_template(adapter)
     template = theirs if theirs is not None else base.template
-    folders = [
-        folder for folder in (adapter, base.folder if base.gguf is None else None) if folder is not None
-    ]
+    folders = [folder for folder in (adapter, base.tokenizer) if folder is not None]
     if template is None and (names := [name for folder in folders for name in named_templates(folder)]):
         raise ModelError(
             f"{folders[0]}: it has chat templates named {', '.join(names)}, and none without a name; "
