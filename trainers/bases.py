@@ -12,7 +12,6 @@ from shutil import rmtree
 from typing import cast
 
 import torch
-import transformers
 from peft import PeftModel
 from transformers import PreTrainedModel
 
@@ -29,7 +28,6 @@ def write_base(origin: StageOrigin) -> None:
     assert model is not None
     source = cast(Local, model.source)
     identity = identify(model)
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
     with nullcontext() if identity.gguf is None else read_once():
         tokenizer = load_tokenizer(source, identity, name=model.name)
         loaded = load_weights(source, replace(identity, dtype="float32"), tokenizer, name=model.name)

@@ -7,7 +7,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
@@ -32,6 +32,7 @@ from transformers import (
 )
 
 from harness.engine.local.loading import pickles, refused
+from harness.engine.local.network import SMALL, threads
 from harness.errors import ModelError, TrainingError, UsageError
 from harness.records.models import Json
 from trainers import history
@@ -39,8 +40,6 @@ from trainers.adapters import merge_adapter
 from trainers.job import Job
 from trainers.settings import Dpo, Reward, Sft
 
-SMALL = 5_000_000
-"""Below so many parameters a second thread costs more than it gives."""
 COMPLETE = "complete"
 """Written into a checkpoint's folder once all of it is there; says how the weights were sharded."""
 SHARDING = ("FSDP", "DEEPSPEED")
@@ -308,16 +307,10 @@ def last_logged(state: TrainerState) -> dict[str, Json]:
     return {name: value for name, value in numbers.items() if history.is_metric(name, value)}
 
 
-@contextmanager
-def limited_threads(model: torch.nn.Module) -> Iterator[None]:
+def limited_threads(model: torch.nn.Module) -> AbstractContextManager[None]:
     """Use one thread while a small model runs."""
-    before = torch.get_num_threads()
-    if sum(weight.numel() for weight in model.parameters()) < SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    small = sum(weight.numel() for weight in model.parameters()) < SMALL
+    return threads(1 if small else torch.get_num_threads())
 
 
 @contextmanager

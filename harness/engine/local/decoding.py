@@ -10,12 +10,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
 import torch
 
-from harness.engine.local.kv_cache import SPARE, batch_for, closed_up
+from harness.engine.local.kv_cache import SPARE, Batch, batch_for, closed_up
 from harness.engine.local.network import Network
 from harness.engine.local.penalties import Penalties
 from harness.engine.local.sampling import draw
@@ -103,10 +104,19 @@ class _Computed:
 class TokenChooser:
     """Rows whose next tokens are chosen from a model's logits."""
 
-    def __init__(self, network: Network, sampling: Sampling) -> None:
+    def __init__(
+        self,
+        network: Network,
+        requests: Sequence[GenerationRequest],
+        sampling: Sampling,
+        budget: GenerationBudget,
+    ) -> None:
         self.rows: list[GenerationRow] = []
         self._network = network
+        self._requests = sorted(requests, key=lambda request: (-request.cost, request.tokens))
+        """Longest first, and equal prompts side by side."""
         self._sampling = sampling
+        self._budget = budget
         self._penalties = Penalties(network)
 
     def _choose(self, scores: torch.Tensor) -> torch.Tensor:
@@ -127,20 +137,18 @@ class TokenChooser:
 class Decoding(TokenChooser):
     """The state between two tokens."""
 
-    def __init__(
-        self,
-        network: Network,
-        requests: Sequence[GenerationRequest],
-        sampling: Sampling,
-        budget: GenerationBudget,
-    ) -> None:
-        super().__init__(network, sampling)
-        self._budget = budget
-        ordered = sorted(requests, key=lambda request: (-request.cost, request.tokens))
-        self._prompts = deque(list(same) for _, same in groupby(ordered, key=lambda request: request.tokens))
-        self._computed: _Computed | None = None
-        self._batch = batch_for(network.config, network.device)
-        self._tokens = torch.empty(0, 1, dtype=torch.long, device=network.device)
+    _computed: _Computed | None = None
+    _tokens: torch.Tensor
+    """Each row's last one, `(rows, 1)`."""
+
+    @cached_property
+    def _prompts(self) -> deque[list[GenerationRequest]]:
+        """The requests that are left, those of equal prompts together."""
+        return deque(list(same) for _, same in groupby(self._requests, key=lambda request: request.tokens))
+
+    @cached_property
+    def _batch(self) -> Batch:
+        return batch_for(self._network.config, self._network.device)
 
     @property
     def busy(self) -> bool:

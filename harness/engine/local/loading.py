@@ -5,7 +5,7 @@ with. What the libraries raise for files that they cannot use becomes one of our
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -61,21 +61,26 @@ def load(
 
     Raises UsageError for a device that this machine does not have.
     """
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
     place = place_of(device)
     with nullcontext() if identity.gguf is None else read_once():
         tokenizer = load_tokenizer(source, identity, name=name)
         model = load_weights(source, identity, tokenizer, name=name)
+    move(model, place, name)
+    return Network(model, name=name, device=place), tokenizer
+
+
+def move(model: torch.nn.Module, place: torch.device, name: str) -> None:
+    """Move a model to a device, ready to compute. Raises EngineError where it does not fit there."""
     try:
-        model.to(place)  # type: ignore[arg-type]  # transformers hides torch's overloads
+        model.eval().to(place)
     except torch.OutOfMemoryError as error:
         raise EngineError(f"{name}: the model does not fit into the memory of {place}") from error
-    return Network(model.eval(), name=name, device=place), tokenizer
 
 
 def load_tokenizer(source: Local, identity: LocalIdentity, *, name: str) -> PreTrainedTokenizerBase:
     """The tokenizer of an identified model. Raises ModelError where transformers cannot load it."""
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # not annotated there
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
     trusted: dict[str, Any] = {"trust_remote_code": source.trust_remote_code}
     with load_errors("tokenizer", name, identity):
         if identity.tokenizer != identity.path:  # a folder without the configuration that says which class
@@ -182,14 +187,18 @@ def _load_base(source: Local, identity: LocalIdentity) -> PreTrainedModel:
         )
     model: PreTrainedModel
     model, report = loaded
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
-        raise ModelError(
-            f"{identity.path}: {len(missing)} weights are missing and would be random, such as {missing[0]}"
-        )
+    check_complete(identity, report)
     if file:
         _as_if_never_quantised(model)
     return model
+
+
+def check_complete(identity: LocalIdentity, report: Mapping[str, Any]) -> None:
+    """Raise ModelError where transformers reports, in its loading info, that weights are missing."""
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(
+            f"{identity.path}: {len(missing)} weights are missing and would be random, such as {missing[0]}"
+        )
 
 
 def _unpacking() -> dict[str, Any]:

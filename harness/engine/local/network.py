@@ -73,13 +73,8 @@ class Network:
 
         The process's own number of threads is restored afterwards, so never yield an answer from within.
         """
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            torch.set_num_threads(before)
+        with threads(self.threads), torch.inference_mode():
+            yield
 
     def forward(
         self,
@@ -231,6 +226,17 @@ class Network:
         """Free the weights."""
         self._model = None
         self.release()
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Within it, torch computes with so many threads of the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def max_length(network: Network, tokenizer: PreTrainedTokenizerBase) -> int:

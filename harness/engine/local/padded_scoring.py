@@ -6,7 +6,6 @@ projection is taken from the first scored position on, and log-probabilities in 
 own format.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,12 +96,6 @@ def _likelihoods(
     found, start = [], 0
     for request in batch:
         end = start + len(request.continuation)
-        likelihood = Likelihood(
-            logprob=math.fsum(logprobs[start:end]),
-            greedy=all(hits[start:end]),
-            tokens=end - start,
-            truncated=request.truncated,
-        )
-        found.append((request.index, likelihood))
+        found.append((request.index, request.likelihood(logprobs[start:end], hits[start:end])))
         start = end
     return found

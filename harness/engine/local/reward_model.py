@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-import transformers
 from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
@@ -25,7 +24,7 @@ from transformers import (
 
 from harness.engine.identity import LocalIdentity, identify
 from harness.engine.local.chat import ChatRenderer
-from harness.engine.local.loading import load_errors, load_tokenizer, place_of
+from harness.engine.local.loading import check_complete, load_errors, load_tokenizer, move, place_of
 from harness.engine.local.network import is_out_of_memory, window_of
 from harness.errors import EngineError, ModelError, UsageError
 from harness.protocols import EngineInfo
@@ -191,7 +190,6 @@ def load_reward_model(model: Model, source: Local, *, device: str | None) -> Rew
             "into its base (peft's `merge_and_unload`) and name the merged folder"
         )
     identity = identify(model)
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated there
     place = place_of(device)
     tokenizer = load_tokenizer(source, identity, name=model.name)
     with load_errors("model", model.name, identity):
@@ -201,13 +199,6 @@ def load_reward_model(model: Model, source: Local, *, device: str | None) -> Rew
             trust_remote_code=source.trust_remote_code,
             output_loading_info=True,
         )
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
-        raise ModelError(
-            f"{identity.path}: {len(missing)} weights are missing and would be random, such as {missing[0]}"
-        )
-    try:
-        loaded.to(place)
-    except torch.OutOfMemoryError as error:
-        raise EngineError(f"{model.name}: the model does not fit into the memory of {place}") from error
-    return RewardEngine(loaded.eval(), tokenizer, identity, name=model.name, device=place)
+    check_complete(identity, report)
+    move(loaded, place, model.name)
+    return RewardEngine(loaded, tokenizer, identity, name=model.name, device=place)

@@ -9,6 +9,7 @@ belong to the continuation, and the boundary between the two is where the tokens
 An empty context is the BOS token (EOS where there is none). What does not fit is cut from the left.
 """
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -17,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.engine.rules import spaces_moved
 from harness.errors import EngineError
+from harness.records.answers import Likelihood
 
 SOME_TEXT = "a"
 """Any text would do."""
@@ -37,6 +39,12 @@ class ScoringRequest:
     def cost(self) -> int:
         """The positions it takes in a batch."""
         return len(self.tokens)
+
+    def likelihood(self, logprobs: Sequence[float], hits: Sequence[bool]) -> Likelihood:
+        """From its tokens' natural log-probabilities, and whether each is the likeliest."""
+        return Likelihood(
+            logprob=math.fsum(logprobs), greedy=all(hits), tokens=len(logprobs), truncated=self.truncated
+        )
 
 
 def appended(tokenizer: PreTrainedTokenizerBase) -> list[int]:

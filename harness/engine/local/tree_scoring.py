@@ -7,7 +7,6 @@ scored positions only, since with a large vocabulary it is most of the memory.
 Not every model can do this: `trial` tests it.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -71,7 +70,7 @@ def score_tree(
         whole = int(np.searchsorted(tree.last, walk.place))
         for at in range(done, whole):
             request, own = requests[tree.order[at]], slice(tree.offsets[at], tree.offsets[at + 1])
-            yield request.index, _likelihood(request, logprobs[own], hits[own])
+            yield request.index, request.likelihood(logprobs[own].tolist(), hits[own].tolist())
         done = whole
 
 
@@ -178,12 +177,3 @@ def _looked_up(
 def _normalised(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """By row: the log-sum-exp, and the likeliest token."""
     return logits.logsumexp(dim=-1), logits.argmax(dim=-1)
-
-
-def _likelihood(request: ScoringRequest, logprobs: np.ndarray, hits: np.ndarray) -> Likelihood:
-    return Likelihood(
-        logprob=math.fsum(logprobs),
-        greedy=bool(hits.all()),
-        tokens=len(request.continuation),
-        truncated=request.truncated,
-    )

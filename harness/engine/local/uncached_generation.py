@@ -9,27 +9,19 @@ with the square of a row's length.
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 
-from harness.engine.local.decoding import GenerationBudget, GenerationRequest, GenerationRow, TokenChooser
-from harness.engine.local.network import Network
-from harness.records.answers import Sampling
+from harness.engine.local.decoding import GenerationRequest, GenerationRow, TokenChooser
 
 
 class UncachedGeneration(TokenChooser):
     """The state between two tokens: only the rows."""
 
-    def __init__(
-        self,
-        network: Network,
-        requests: Sequence[GenerationRequest],
-        sampling: Sampling,
-        budget: GenerationBudget,
-    ) -> None:
-        super().__init__(network, sampling)
-        self._budget = budget
-        self._waiting = deque(sorted(requests, key=lambda request: (-request.cost, request.tokens)))
+    @cached_property
+    def _waiting(self) -> deque[GenerationRequest]:
+        return deque(self._requests)
 
     @property
     def busy(self) -> bool:

@@ -148,12 +148,7 @@ class VllmEngine:
         places = output.prompt_logprobs[-len(request.continuation) :]
         chosen = [place[token].logprob for token, place in zip(request.continuation, places, strict=True)]
         likeliest = [max(other.logprob for other in place.values()) for place in places]
-        return Likelihood(
-            logprob=sum(chosen),
-            greedy=chosen == likeliest,
-            tokens=len(chosen),
-            truncated=request.truncated,
-        )
+        return request.likelihood(chosen, [own == best for own, best in zip(chosen, likeliest, strict=True)])
 
 
 def open_vllm(model: Model, source: Local, *, device: str | None) -> VllmEngine:

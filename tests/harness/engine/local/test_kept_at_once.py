@@ -13,6 +13,7 @@ from harness.engine.local import decoding, padded_scoring, tree_scoring
 from harness.engine.local.decoding import TokenChooser
 from harness.engine.local.kv_cache import StaticBatch
 from harness.engine.local.network import Network
+from harness.engine.local.tokens import ScoringRequest
 from harness.engine.opening import open_engine
 from harness.engine.steps import watching_steps
 from harness.protocols import Engine
@@ -103,8 +104,8 @@ def test_scored_choices_do_not_wait_for_the_others(
     """Of log-likelihoods, every one whose last token was passed is in the store."""
     list(engine.loglikelihood(PAIRS))  # by which it is known to take trees
     found = []
-    likelihood = tree_scoring._likelihood
-    monkeypatch.setattr(tree_scoring, "_likelihood", lambda *given: found.append(1) or likelihood(*given))
+    likelihood = ScoringRequest.likelihood
+    monkeypatch.setattr(ScoringRequest, "likelihood", lambda *given: found.append(1) or likelihood(*given))
     monkeypatch.setattr(tree_scoring._Walk, "step", interrupting(small(tree_scoring._Walk.step), 6))
 
     ask_until_interrupted(lambda: recorded(engine, store).loglikelihood(PAIRS))
