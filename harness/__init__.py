@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from harness.verbs.doctor import diagnose
     from harness.verbs.evaluating import evaluate
     from harness.verbs.frames import answers_frame, preferences_frame, runs_frame, scores_frame
-    from harness.verbs.judge import Judged as Judged
-    from harness.verbs.judge import Judging as Judging
+    from harness.verbs.judge import JudgeRequest as JudgeRequest
+    from harness.verbs.judge import JudgeResult as JudgeResult
     from harness.verbs.judge import judge
     from harness.verbs.judge_estimates import estimate_judging
     from harness.verbs.overview import means, overview
@@ -88,8 +88,8 @@ VERBS = {
 TYPES = {
     "Analysis": "harness.preferences",
     "Audit": "suites.blind.audit",
-    "Judged": "harness.verbs.judge",
-    "Judging": "harness.verbs.judge",
+    "JudgeResult": "harness.verbs.judge",
+    "JudgeRequest": "harness.verbs.judge",
     "Outcome": "harness.verbs.comparing",
     "Project": "harness.verbs.project",
     "StudyRequest": "harness.verbs.blind",

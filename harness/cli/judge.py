@@ -20,7 +20,7 @@ from harness.preferences import IDENTICAL, NO_REASON
 from harness.records.answers import Sampling
 from harness.records.preferences import Preference
 from harness.verbs.evaluating import FailedAnswers, failed_answers, refused_answers
-from harness.verbs.judge import Judged, Judging, PairSession, judge, named_judges, settings_of
+from harness.verbs.judge import JudgeRequest, JudgeResult, PairSession, judge, named_judges, settings_of
 from harness.verbs.judge_estimates import Estimates, JudgingEstimate, estimate_judging
 from harness.verbs.project import Project, open_project
 from suites.judge.settings import JudgeSettings
@@ -104,7 +104,7 @@ def command(
         )
     project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
     introduce(project)
-    judging = Judging(
+    request = JudgeRequest(
         judges=named_judges(project, judges or ()),
         settings=_settings(project, template, criteria, one_order=one_order),
         prompts=prompts,
@@ -113,10 +113,10 @@ def command(
         until_decided=_level(project, level) if until_decided else None,
     )
     if dry_run:
-        _show_estimates(estimate_judging(project, names, judging), as_json=as_json)
+        _show_estimates(estimate_judging(project, names, request), as_json=as_json)
         return
     with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
-        judged = judge(project, names, judging, watcher=watcher)
+        judged = judge(project, names, request, watcher=watcher)
     if as_json:
         print_json(_as_json(judged))
     else:
@@ -149,7 +149,7 @@ def _level(project: Project, level: float | None) -> float:
     return level
 
 
-def _complain(judged: Judged, answers: Sequence[FailedAnswers]) -> None:
+def _complain(judged: JudgeResult, answers: Sequence[FailedAnswers]) -> None:
     """End the command with what is left. Raises JudgeUnreadable, AnswersFailed or BudgetReached."""
     if judged.unreadable:
         raise JudgeUnreadable("\n".join(_given_up(*each) for each in judged.unreadable.items()))
@@ -181,7 +181,7 @@ def _given_up(judge: str, why: str) -> str:
 # ---------------------------------------------------------------- what was judged
 
 
-def _print(judged: Judged) -> None:
+def _print(judged: JudgeResult) -> None:
     for part in whole(judged.analysis) if judged.analysis else ():
         console.print(part)
     for each in judged.sessions:
@@ -239,7 +239,7 @@ def _unusable(preferences: Sequence[Preference]) -> Counter[str]:
     return Counter(each.reason or NO_REASON for each in preferences if each.winner is None)
 
 
-def _as_json(judged: Judged) -> dict[str, Any]:
+def _as_json(judged: JudgeResult) -> dict[str, Any]:
     return {
         "prompts": judged.answered.prompts,
         "runs": {name: run.id for name, run in judged.answered.runs.items()},

@@ -4,7 +4,7 @@ Everything goes through the store: what was answered or judged is not asked agai
 kept before it counts. It does not know what the preferences come to, nor how any of it is shown.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,17 +26,16 @@ from harness.recorded import recorded
 from harness.records.answers import Sampling
 from harness.records.models import Endpoint, Gemini, Local, Model
 from harness.records.preferences import Pair, Preference, Rater
-from harness.registry import TokenPrice
 from harness.store import Store
 from harness.verbs.lineage import self_preference
 from harness.verbs.pairs import Answered, answer_pairs
 from harness.verbs.project import Project, Unwatched, Watcher
-from suites.judge.costs import Purse
+from suites.judge.costs import Budget
 from suites.judge.judges import Judge
 from suites.judge.jury import jury_of, jury_preferences
 from suites.judge.pairwise import PairwiseJudge
 from suites.judge.reward import RewardJudge
-from suites.judge.session import Asking, Session
+from suites.judge.session import JudgeRunner, OpenedJudge, Session
 from suites.judge.settings import JudgeSettings
 from suites.judge.stopping import UntilDecided
 from suites.judge.templates import template_named
@@ -46,8 +45,8 @@ LOCAL_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judging:
-    """How models are to be judged."""
+class JudgeRequest:
+    """By whom and how models are judged."""
 
     judges: tuple[str, ...]
     """Models, or pipelines that end in a reward stage."""
@@ -77,7 +76,7 @@ class PairSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Judged:
+class JudgeResult:
     """What judges said, and what it took."""
 
     answered: Answered
@@ -121,60 +120,52 @@ class Judged:
         return counts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedJudge:
-    """A judge that is known, and loaded when it is first asked."""
-
-    judge: Judge
-    engine: Callable[[], Engine]
-    at_once: int
-    price: TokenPrice | None
-
-
 def judge(
-    project: Project, names: Sequence[str], judging: Judging | None = None, *, watcher: Watcher | None = None
-) -> Judged:
+    project: Project,
+    names: Sequence[str],
+    request: JudgeRequest | None = None,
+    *,
+    watcher: Watcher | None = None,
+) -> JudgeResult:
     """Have these models answer what they have not answered, and the judges prefer what they have not judged.
 
-    Without `judging` it is done as the project's `[judge]` and `[compare] judges` say. Raises UsageError for
+    Without `request` it is done as the project's `[judge]` and `[compare] judges` say. Raises UsageError for
     what cannot be done so, before anything is trained or asked.
     """
     watcher = watcher or Unwatched()
-    judging = judging or Judging(judges=named_judges(project, ()), settings=settings_of(project))
-    check(project, names, judging)
-    purse = Purse(judging.budget)
+    request = request or JudgeRequest(judges=named_judges(project, ()), settings=settings_of(project))
+    check(project, names, request)
+    budget = Budget(request.budget)
     with closing(project.store()) as store:
         answered = answer_pairs(
-            project, names, store, watcher, prompts=judging.prompts, sampling=judging.sampling
+            project, names, store, watcher, prompts=request.prompts, sampling=request.sampling
         )
         notes = [
-            note for name in judging.judges if (note := self_preference(project, name, list(answered.runs)))
+            note for name in request.judges if (note := self_preference(project, name, list(answered.runs)))
         ]
         sessions, unreadable = [], {}
-        for name in judging.judges:
-            opened = open_judge(project, name, judging.settings, watcher)
+        for name in request.judges:
+            opened = open_judge(project, name, request.settings, watcher)
             on_answer = partial(watcher.asking, name, f"pairs of {answered.prompts}")
             remembering = recorded(
                 opened.engine(), store, on_answer=on_answer, ask_refused=project.ask_refused
             )
             with closing(remembering) as engine:
-                asking = Asking(
-                    opened.judge,
+                runner = JudgeRunner(
+                    opened,
                     engine,
                     store,
-                    price=opened.price,
-                    purse=purse,
-                    at_once=opened.at_once,
+                    budget=budget,
                     seed=project.registry.project.seed,
                     ask_refused=project.ask_refused,
                 )
-                sessions += _sessions(asking, answered, judging.until_decided)
-            if asking.given_up is not None:
-                unreadable[name] = asking.given_up
-            notes += [*asking.notes, *_of_stopping(sessions, name)]
+                sessions += _sessions(runner, answered, request.until_decided)
+            if runner.given_up is not None:
+                unreadable[name] = runner.given_up
+            notes += [*runner.notes, *_of_stopping(sessions, name)]
         jury, preferences = _together(store, answered, sessions)
         analysis = _analysis(project, store, [one for theirs in preferences.values() for one in theirs])
-    return Judged(
+    return JudgeResult(
         answered=answered,
         sessions=tuple(sessions),
         jury=jury,
@@ -183,8 +174,8 @@ def judge(
         unreadable=unreadable,
         notes=tuple(notes),
         currency=project.registry.prices.currency,
-        spent=purse.spent if any(each.session.cost is not None for each in sessions) else None,
-        budget=judging.budget,
+        spent=budget.spent if any(each.session.cost is not None for each in sessions) else None,
+        budget=request.budget,
     )
 
 
@@ -204,13 +195,13 @@ def named_judges(project: Project, judges: Sequence[str]) -> tuple[str, ...]:
     return asked
 
 
-def check(project: Project, names: Sequence[str], judging: Judging) -> None:
+def check(project: Project, names: Sequence[str], request: JudgeRequest) -> None:
     """Raise UsageError for what is wrong with models or judges, and for a budget without a price."""
-    project.check([*names, *judging.judges])
-    for name in judging.judges:
+    project.check([*names, *request.judges])
+    for name in request.judges:
         if name not in project.registry.pipelines:
             is_reward_model(project.model(name, Unwatched()))  # raises for a classifier that is none
-    for name in judging.judges if judging.budget is not None else ():
+    for name in request.judges if request.budget is not None else ():
         model = project.registry.models.get(name)
         is_paid = model is not None and not isinstance(model.source, Local)
         if is_paid and name not in project.registry.prices.of:
@@ -273,14 +264,14 @@ def _at_once(model: Model) -> int:
     return source.traffic.concurrency if isinstance(source, Endpoint | Gemini) else LOCAL_AT_ONCE
 
 
-def _sessions(asking: Asking, answered: Answered, until_decided: float | None) -> list[PairSession]:
+def _sessions(runner: JudgeRunner, answered: Answered, until_decided: float | None) -> list[PairSession]:
     sessions = []
     for (left, right), pairs in answered.pairs.items():
         stopping = None if until_decided is None else UntilDecided(until_decided)
-        session = asking.about(pairs, stopping)
+        session = runner.judge_pairs(pairs, stopping)
         sessions.append(
             PairSession(
-                rater=asking.judge.rater,
+                rater=runner.judge.rater,
                 left=left,
                 right=right,
                 pairs=len(pairs),

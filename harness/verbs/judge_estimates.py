@@ -19,7 +19,7 @@ from harness.records.answers import Response, Sample
 from harness.records.models import Local, Model
 from harness.records.preferences import Pair
 from harness.store import Store
-from harness.verbs.judge import Judging, check, judge_of
+from harness.verbs.judge import JudgeRequest, check, judge_of
 from harness.verbs.pairs import Kept, kept_answers
 from harness.verbs.project import Project, Unwatched
 from suites.judge.costs import most_cost, usual_tokens
@@ -66,12 +66,12 @@ class Estimates:
     budget: float | None
 
 
-def estimate_judging(project: Project, names: Sequence[str], judging: Judging) -> Estimates:
+def estimate_judging(project: Project, names: Sequence[str], request: JudgeRequest) -> Estimates:
     """What `harness.verbs.judge.judge` would take with the same arguments. Raises as it does."""
-    check(project, names, judging)
+    check(project, names, request)
     with closing(project.store()) as store:
-        kept = kept_answers(project, names, store, prompts=judging.prompts, sampling=judging.sampling)
-        judges = [_judge(project, name, judging.settings) for name in judging.judges]
+        kept = kept_answers(project, names, store, prompts=request.prompts, sampling=request.sampling)
+        judges = [_judge(project, name, request.settings) for name in request.judges]
         found = tuple(
             _estimate(project, each, kept, pair, store)
             for each in judges
@@ -82,7 +82,7 @@ def estimate_judging(project: Project, names: Sequence[str], judging: Judging) -
         missing={name: kept.size - len(answers) for name, answers in kept.answers.items()},
         estimates=found,
         currency=project.registry.prices.currency,
-        budget=judging.budget,
+        budget=request.budget,
     )
 
 

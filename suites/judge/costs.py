@@ -10,16 +10,16 @@ AROUND_A_PROMPT = 64
 """Tokens that a service may put around what it is asked, at most: its chat template's."""
 
 
-class Purse:
-    """What may be spent, and what is: for all judges of a command together. None: any amount."""
+class Budget:
+    """What all judges of a command together may cost, and what they have cost. No limit: None."""
 
-    def __init__(self, budget: float | None) -> None:
-        self.budget = budget
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
         self.spent = 0.0
 
-    def holds(self, amount: float) -> bool:
+    def allows(self, amount: float) -> bool:
         """Whether so much more can be spent."""
-        return self.budget is None or self.spent + amount <= self.budget
+        return self.limit is None or self.spent + amount <= self.limit
 
 
 def characters(prompt: Prompt) -> int:

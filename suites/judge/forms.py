@@ -16,20 +16,20 @@ IN_A_ROW = 10
 """Replies without a readable verdict after which a judge is asked otherwise, or no further."""
 
 
-class Hearing:
-    """How a judge's replies in one form were read so far."""
+class ParseRecord:
+    """Whether a judge's replies in one form could be read so far."""
 
     def __init__(self) -> None:
         self.was_read = False
-        """Whether any of them was."""
+        """Whether any was."""
         self.in_a_row = 0
         """How many of the last ones were not."""
         self.reason = ""
         """Why the last one was not."""
         self._was_sent = False
 
-    def hear(self, preferences: Iterable[Preference], *, sent: bool) -> None:
-        """What replies about a pair said; `sent`: one of them was not known before.
+    def add(self, preferences: Iterable[Preference], *, sent: bool) -> None:
+        """Count the replies about a pair; `sent`: one of them was not known before.
 
         Refused and failed ones say nothing about how a judge replies, and do not count.
         """
@@ -41,7 +41,7 @@ class Hearing:
                 self.reason = each.reason or ""
                 self._was_sent = self._was_sent or sent
 
-    def is_enough(self, left: int) -> bool:
+    def should_stop(self, left: int) -> bool:
         """Whether to ask no further in this form, with so many pairs left. What is known costs nothing."""
         return self.in_a_row >= IN_A_ROW and (left > 0 or self._was_sent)
 
@@ -51,11 +51,11 @@ def as_asked_last(judge: Judge, store: Store, pairs: Sequence[Pair]) -> tuple[Ju
     asked = [pair for pair in pairs if without_asking(judge, pair) is None]
     found, given_up = judge, False
     known = has_replied(judge, store, asked)
-    form = judge.otherwise()
+    form = judge.other_form()
     while form is not None:
         if has_replied(form, store, asked):
             found, given_up, known = form, known, True
-        form = form.otherwise()
+        form = form.other_form()
     return found, given_up
 
 

@@ -42,7 +42,7 @@ class Judge(Protocol):
         """How long a reply usually is: a guess, for estimates."""
         ...
 
-    def otherwise(self) -> "Judge | None":
+    def other_form(self) -> "Judge | None":
         """The same judge, asked for its verdict in another form; None: there is no other left."""
         ...
 

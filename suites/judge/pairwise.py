@@ -77,7 +77,7 @@ class PairwiseJudge:
         """The template's."""
         return self.template.usual_tokens
 
-    def otherwise(self) -> "PairwiseJudge | None":
+    def other_form(self) -> "PairwiseJudge | None":
         """Asked for the last line instead of a schema, and for JSON instead of the last line."""
         return None if self.form == "json" else replace(self, form=OTHER_FORM[self.form])
 

@@ -46,7 +46,7 @@ class RewardJudge:
         """A score is not drawn: this only names the one reply there is."""
         return Sampling(max_tokens=1)
 
-    def otherwise(self) -> None:
+    def other_form(self) -> None:
         """There is one way to ask for a score."""
 
     def first_side(self, pair: Pair) -> Side:

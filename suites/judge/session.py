@@ -13,7 +13,7 @@ Whether there are enough preferences is what a `StoppingRule` says.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -26,8 +26,8 @@ from harness.records.answers import Prompt, Response
 from harness.records.preferences import Pair, Preference
 from harness.registry import TokenPrice
 from harness.store import Store
-from suites.judge.costs import Purse, cost_of, most_cost
-from suites.judge.forms import IN_A_ROW, Hearing, as_asked_last, has_replied
+from suites.judge.costs import Budget, cost_of, most_cost
+from suites.judge.forms import IN_A_ROW, ParseRecord, as_asked_last, has_replied
 from suites.judge.judges import Judge, keys_about, replies_about, without_asking
 from suites.judge.pairwise import PairwiseJudge
 
@@ -72,35 +72,45 @@ class Session:
     """Of what was sent; None where nothing was to be paid."""
 
 
-class _Unread(Exception):
+class _Unreadable(Exception):
     """A judge that is to be asked in its other form."""
 
 
-class Asking:
-    """A judge with its engine. `judge` is another one once it is asked in its other form."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedJudge:
+    """A judge that is known, and loaded when it is first asked."""
+
+    judge: Judge
+    engine: Callable[[], Engine]
+    at_once: int
+    """Requests in flight."""
+    price: TokenPrice | None
+
+
+class JudgeRunner:
+    """Asks a judge. `judge` is another one once it is asked in its other form."""
 
     def __init__(
         self,
-        judge: Judge,
+        opened: OpenedJudge,
         engine: Engine,
         store: Store,
         *,
-        price: TokenPrice | None,
-        purse: Purse,
-        at_once: int,
+        budget: Budget,
         seed: int,
         ask_refused: bool = False,
     ) -> None:
-        self.judge, self._first_form = judge, judge
+        """`engine` is the judge's, recorded in the store."""
+        self.judge, self._first_form = opened.judge, opened.judge
         self.notes: list[str] = []
         self.given_up: str | None = None
         """Why the judge is asked nothing more; None: it is."""
-        self._hearing, self._is_last_form = Hearing(), False
+        self._parsed, self._is_last_form = ParseRecord(), False
         self._engine, self._store = engine, store
-        self._price, self._purse = price, purse
-        self._at_once, self._seed, self._ask_refused = at_once, seed, ask_refused
+        self._price, self._budget = opened.price, budget
+        self._at_once, self._seed, self._ask_refused = opened.at_once, seed, ask_refused
 
-    def about(self, pairs: Sequence[Pair], stopping: StoppingRule | None = None) -> Session:
+    def judge_pairs(self, pairs: Sequence[Pair], stopping: StoppingRule | None = None) -> Session:
         """Ask about pairs of the same two models, and keep every preference. Raises as the engine does.
 
         A judge that cannot be read is asked in another form, from the first pair on, and then no further.
@@ -109,12 +119,12 @@ class Asking:
         if as_asked.rater.id != self.judge.rater.id and has_replied(
             as_asked, self._store, _to_ask(as_asked, pairs)
         ):  # what was read about these pairs counts, in whatever form others were read since
-            self.judge, self._hearing = as_asked, Hearing()
+            self.judge, self._parsed = as_asked, ParseRecord()
         self._is_last_form = self._is_last_form or gave_one_up
-        tally = _Tally()
+        usage = _Usage()
         while True:
             try:
-                session = self._session(pairs, stopping, tally)
+                session = self._session(pairs, stopping, usage)
                 if self.given_up is None and session.ended in ("all", "decided"):
                     self._take_back(pairs)
                 return session
@@ -124,12 +134,12 @@ class Asking:
                 ):
                     raise
                 self._ask_otherwise(f"its service takes no JSON schema, so {{}} ({refused})")
-            except _Unread:
+            except _Unreadable:
                 self._is_last_form = True
-                tally.begin_anew()
+                usage.begin_anew()
                 self._ask_otherwise(
-                    f"{self._hearing.in_a_row} replies in a row could not be read, the last one "
-                    f"{self._hearing.reason}; {{}}"
+                    f"{self._parsed.in_a_row} replies in a row could not be read, the last one "
+                    f"{self._parsed.reason}; {{}}"
                 )
                 if stopping is not None:
                     stopping.forget()
@@ -140,30 +150,30 @@ class Asking:
         while form is not None and form.rater.id != self.judge.rater.id:
             for left_run, right_run in {(pair.left_run, pair.right_run) for pair in pairs}:
                 self._store.preferences.forget(form.rater.id, left_run, right_run)
-            form = form.otherwise()
+            form = form.other_form()
 
     def _ask_otherwise(self, why: str) -> None:
         """Go over to the judge's other form, with nothing read yet."""
-        other = self.judge.otherwise()
+        other = self.judge.other_form()
         assert isinstance(other, PairwiseJudge)
-        self.judge, self._hearing = other, Hearing()
+        self.judge, self._parsed = other, ParseRecord()
         instead = f"the verdict was asked for {'on the last line' if other.form == 'line' else 'in JSON'}"
         self.notes.append(f"judge {other.name!r}: {why.format(instead)}")
 
-    def _session(self, pairs: Sequence[Pair], stopping: StoppingRule | None, tally: "_Tally") -> Session:
+    def _session(self, pairs: Sequence[Pair], stopping: StoppingRule | None, usage: "_Usage") -> Session:
         settled = {pair.sample.id: (done,) for pair in pairs if (done := without_asking(self.judge, pair))}
         found: dict[str, tuple[Preference, ...]] = dict(settled)
         waiting = self._in_order(_to_ask(self.judge, pairs), stopping)
-        tally.known |= self._known_keys(waiting)
+        usage.known |= self._known_keys(waiting)
         self._check_readable(len(waiting))
         ended: Ended = "all"
         while waiting and not self.given_up:
-            verdict = stopping and stopping.verdict(self._still_possible(len(waiting), tally))
-            batch = [] if verdict else self._round(waiting, tally.known, limited=stopping is not None)
+            verdict = stopping and stopping.verdict(self._still_possible(len(waiting), usage))
+            batch = [] if verdict else self._round(waiting, usage.known, limited=stopping is not None)
             if not batch:
                 ended = verdict or "budget"
                 break
-            asked = self._asked(batch, tally, len(waiting))
+            asked = self._asked(batch, usage, len(waiting))
             waiting.extendleft(reversed([pair for pair in batch if pair.sample.id not in asked]))
             self._check_readable(len(waiting))
             self._keep([each for preferences in asked.values() for each in preferences])
@@ -175,21 +185,21 @@ class Asking:
         return Session(
             preferences=tuple(each for pair in pairs for each in found.get(pair.sample.id, ())),
             ended="unreadable" if self.given_up else ended,
-            calls=tally.calls,
-            recalled=tally.recalled,
-            spared=sum(len(self._unknown(pair, tally.known)) for pair in waiting),
-            prompt_tokens=tally.prompt_tokens,
-            completion_tokens=tally.completion_tokens,
-            cost=None if self._price is None else tally.cost,
+            calls=usage.calls,
+            recalled=usage.recalled,
+            spared=sum(len(self._unknown(pair, usage.known)) for pair in waiting),
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cost=None if self._price is None else usage.cost,
         )
 
     def _check_readable(self, left: int) -> None:
-        """Give the judge up where its replies cannot be read. Raises _Unread where there is another form."""
-        if not self._hearing.is_enough(left):
+        """Give the judge up where no reply can be read. Raises _Unreadable where there is another form."""
+        if not self._parsed.should_stop(left):
             return
-        if not self._is_last_form and self.judge.otherwise() is not None:
-            raise _Unread
-        self.given_up = f"{self._hearing.in_a_row} replies in a row, the last one {self._hearing.reason}"
+        if not self._is_last_form and self.judge.other_form() is not None:
+            raise _Unreadable
+        self.given_up = f"{self._parsed.in_a_row} replies in a row, the last one {self._parsed.reason}"
 
     def _keep(self, preferences: Sequence[Preference]) -> None:
         """Who prefers is kept with the first preference: a form that was given up at once leaves no trace."""
@@ -198,16 +208,16 @@ class Asking:
             self._store.preferences.keep(preferences)
 
     def _in_order(self, pairs: list[Pair], stopping: StoppingRule | None) -> deque[Pair]:
-        if pairs and (stopping is not None or self._purse.budget is not None):
+        if pairs and (stopping is not None or self._budget.limit is not None):
             Random(f"{self._seed}:{pairs[0].left_run}:{pairs[0].right_run}").shuffle(pairs)
         return deque(pairs)
 
-    def _still_possible(self, waiting: int, tally: "_Tally") -> int:
+    def _still_possible(self, waiting: int, usage: "_Usage") -> int:
         """Pairs that can be asked yet, if they cost what pairs cost on average so far."""
-        if self._purse.budget is None or not tally.cost_of_form:
+        if self._budget.limit is None or not usage.cost_of_form:
             return waiting
-        each = tally.cost_of_form / tally.pairs_of_form
-        return min(waiting, int((self._purse.budget - self._purse.spent) / each))
+        each = usage.cost_of_form / usage.pairs_of_form
+        return min(waiting, int((self._budget.limit - self._budget.spent) / each))
 
     def _round(self, waiting: deque[Pair], known: set[str], *, limited: bool) -> list[Pair]:
         """The next pairs that can be paid for whatever they cost; `limited`: only as many as fit at once."""
@@ -216,7 +226,7 @@ class Asking:
         while waiting and (at_most is None or calls < at_most):
             asked = self._unknown(waiting[0], known)
             most += sum(most_cost(prompt, self.judge.sampling.max_tokens, self._price) for prompt in asked)
-            if not self._purse.holds(most):
+            if not self._budget.allows(most):
                 break
             if limited and asked and batch and not calls:
                 break  # what is known may decide it before another request is sent
@@ -227,12 +237,12 @@ class Asking:
     def _at_most(self, limited: bool) -> int | None:
         """How many requests a round may send; None: any number."""
         limits = [self._at_once] if limited else []
-        if not self._hearing.was_read:
-            limits.append(IN_A_ROW - self._hearing.in_a_row)
+        if not self._parsed.was_read:
+            limits.append(IN_A_ROW - self._parsed.in_a_row)
         return min(limits, default=None)
 
     def _asked(
-        self, batch: Sequence[Pair], tally: "_Tally", waiting: int
+        self, batch: Sequence[Pair], usage: "_Usage", waiting: int
     ) -> dict[str, tuple[Preference, ...]]:
         """The preferences about every pair, paid; `waiting`: pairs that come after these.
 
@@ -242,35 +252,35 @@ class Asking:
         sent = False
         with closing(replies_about(self.judge, self._engine, batch)) as answered:
             for pair, replies in answered:
-                new = [tally.is_new(reply) for reply in replies]
+                new = [usage.is_new(reply) for reply in replies]
                 for prompt, reply, is_new in zip(self.judge.prompts(pair), replies, new, strict=True):
                     if is_new:
-                        self._pay(prompt, reply, tally)
+                        self._pay(prompt, reply, usage)
                 sent = sent or any(new)
-                tally.pairs_of_form += 1
+                usage.pairs_of_form += 1
                 asked[pair.sample.id] = self._priced(self.judge.preferences(pair, replies), replies)
-                self._hearing.hear(asked[pair.sample.id], sent=any(new))
-                if self._hearing.is_enough(len(batch) - len(asked) + waiting):
+                self._parsed.add(asked[pair.sample.id], sent=any(new))
+                if self._parsed.should_stop(len(batch) - len(asked) + waiting):
                     break
         if sent:  # what is known comes first, and nothing is on its way yet
-            self._pay_for_the_rest([pair for pair in batch if pair.sample.id not in asked], tally)
+            self._pay_for_the_rest([pair for pair in batch if pair.sample.id not in asked], usage)
         return asked
 
-    def _pay_for_the_rest(self, pairs: Sequence[Pair], tally: "_Tally") -> None:
+    def _pay_for_the_rest(self, pairs: Sequence[Pair], usage: "_Usage") -> None:
         """Pay replies that came and were not looked at, and at most for those that were on their way."""
         prompts = {
             key: prompt
             for pair in pairs
             for key, prompt in zip(keys_about(self.judge, pair), self.judge.prompts(pair), strict=True)
-            if key not in tally.known
+            if key not in usage.known
         }
         for key, reply in self._store.answers.known(list(prompts)).items():
-            if isinstance(reply, Response) and tally.is_new(reply):
-                self._pay(prompts.pop(key), reply, tally)
+            if isinstance(reply, Response) and usage.is_new(reply):
+                self._pay(prompts.pop(key), reply, usage)
         for prompt in list(prompts.values())[: 2 * self._at_once]:
-            self._charge(most_cost(prompt, self.judge.sampling.max_tokens, self._price), tally)
+            self._charge(most_cost(prompt, self.judge.sampling.max_tokens, self._price), usage)
 
-    def _pay(self, prompt: Prompt, reply: Response, tally: "_Tally") -> None:
+    def _pay(self, prompt: Prompt, reply: Response, usage: "_Usage") -> None:
         """Where a service does not say what a reply took, the budget is charged with the most it can be.
 
         What was refused without a word of tokens was not paid.
@@ -278,12 +288,12 @@ class Asking:
         cost = cost_of(reply, self._price)
         if cost is None and reply.stopped not in ("failed", "refused"):
             cost = most_cost(prompt, self.judge.sampling.max_tokens, self._price)
-        self._charge(cost or 0.0, tally)
+        self._charge(cost or 0.0, usage)
 
-    def _charge(self, cost: float, tally: "_Tally") -> None:
-        self._purse.spent += cost
-        tally.cost += cost
-        tally.cost_of_form += cost
+    def _charge(self, cost: float, usage: "_Usage") -> None:
+        self._budget.spent += cost
+        usage.cost += cost
+        usage.cost_of_form += cost
 
     def _priced(
         self, preferences: Sequence[Preference], replies: Sequence[Response]
@@ -312,8 +322,8 @@ def _to_ask(judge: Judge, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Tally:
-    """What a session has sent and got."""
+class _Usage:
+    """What a session has sent and received."""
 
     known: set[str] = field(default_factory=set)
     """The keys of replies that need not be paid."""
