@@ -9,7 +9,7 @@ from rich.table import Table
 
 from harness.cli.blind_results import made_as_json, print_made, sealed_or_when, show_audit, standing_as_json
 from harness.cli.console import Text, say
-from harness.cli.options import AsJson, Config, Device, Limit, Names
+from harness.cli.options import AnswerTokens, AsJson, Config, Device, Limit, Names, Prompts, Temperature
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.rating import rate as rate_in_terminal
 from harness.cli.terminal import console, introduce, print_json
@@ -22,6 +22,13 @@ from suites.blind.design import Plan
 Study = Annotated[
     str | None, typer.Option("--study", help="The blind test's name; may be left out where there is one.")
 ]
+DesignSeed = Annotated[
+    str | None,
+    typer.Option(
+        "--seed",
+        help="Draws order and sides. Default: drawn too, and sealed. Who guesses it knows the sides.",
+    ),
+]
 Commitment = Annotated[
     str | None,
     typer.Option("--commitment", help="As it was printed when the test was made: it must be the same."),
@@ -29,7 +36,7 @@ Commitment = Annotated[
 
 
 class Language(StrEnum):
-    """Of what raters are told, not of the prompts."""
+    """Of the rating page and terminal, not of the prompts."""
 
     EN = "en"
     PT = "pt"
@@ -46,14 +53,7 @@ command = typer.Typer(
 def new(
     names: Names,
     raters: Annotated[str, typer.Option("--raters", help="Who rates, such as ana,bia.")],
-    prompts: Annotated[
-        str | None,
-        typer.Option(
-            "--prompts",
-            help="A file (JSONL, JSON, one per line in .txt), a suite, mt_bench, user_oriented, or a "
-            "data set on the hub. Default: both of HARNESS_DATA's; in the toy world, toy-ifeval's.",
-        ),
-    ] = None,
+    prompts: Prompts = None,
     per_rater: Annotated[
         int, typer.Option("--per-rater", min=1, help="All ballots of a rater, the following three included.")
     ] = 100,
@@ -70,18 +70,10 @@ def new(
     language: Annotated[
         Language, typer.Option("--language", help="Of the rating page and terminal.")
     ] = Language.EN,
-    seed: Annotated[
-        str | None,
-        typer.Option(
-            "--seed",
-            help="Draws order and sides. Default: drawn too, and sealed. Who guesses it knows the sides.",
-        ),
-    ] = None,
+    seed: DesignSeed = None,
     limit: Limit = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Of an answer.")] = 512,
-    temperature: Annotated[
-        float, typer.Option("--temperature", min=0, help="Of the models that are compared; 0 is greedy.")
-    ] = 0.0,
+    max_tokens: AnswerTokens = 512,
+    temperature: Temperature = 0.0,
     config: Config = None,
     device: Device = None,
     as_json: AsJson = False,
@@ -89,15 +81,11 @@ def new(
     """Make a blind test: get the missing answers, draw who rates what, seal it, print the commitment."""
     project = open_project(config, limit=limit, device=device)
     introduce(project)
-    plan = Plan(
-        raters=tuple(each.strip() for each in raters.split(",") if each.strip()),
-        per_rater=per_rater,
-        overlap=overlap,
-        repeats=repeats,
-        checks=checks,
-    )
-    asked = blind.StudyRequest(
-        plan=plan,
+    names_of_raters = tuple(each.strip() for each in raters.split(",") if each.strip())
+    request = blind.StudyRequest(
+        plan=Plan(
+            raters=names_of_raters, per_rater=per_rater, overlap=overlap, repeats=repeats, checks=checks
+        ),
         prompts=prompts,
         sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=project.registry.project.seed),
         name=name,
@@ -105,7 +93,7 @@ def new(
         seed=seed,
     )
     with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
-        study, design = blind.new_study(project, names, asked, watcher=watcher)
+        study, design = blind.new_study(project, names, request, watcher=watcher)
     if as_json:
         print_json(made_as_json(design, study.commitment))
     else:

@@ -10,7 +10,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.console import Text
-from harness.cli.options import AsJson, AskRefused, Config, Device, Limit, Names, Seed
+from harness.cli.options import (
+    AnswerTokens,
+    AsJson,
+    AskRefused,
+    Config,
+    Device,
+    Limit,
+    Names,
+    Prompts,
+    Seed,
+    Temperature,
+)
 from harness.cli.preference_tables import whole
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
@@ -36,13 +47,8 @@ Judges = Annotated[
     list[str] | None,
     typer.Option("--by", help="A model that judges; several times for several. Default: [compare] judges."),
 ]
-Prompts = Annotated[
-    str | None,
-    typer.Option(
-        "--prompts",
-        help="A file (JSONL, JSON, or .txt), a suite, mt_bench, user_oriented, or a data set on "
-        "the hub. Default: both of HARNESS_DATA's; in the toy world, toy-ifeval's.",
-    ),
+Template = Annotated[
+    str | None, typer.Option("--template", help=f"{' or '.join(TEMPLATES)}. Default: [judge] template.")
 ]
 Criteria = Annotated[
     list[str] | None,
@@ -52,11 +58,14 @@ Criteria = Annotated[
         "Default: [judge] criteria.",
     ),
 ]
-MaxTokens = Annotated[
-    int, typer.Option("--max-tokens", min=1, help="Of an answer of the models that are compared.")
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Estimate calls, tokens and cost; nobody is asked.")]
+Budget = Annotated[
+    float | None,
+    typer.Option("--budget", min=0, help="What judges may cost, in the currency of [prices]."),
 ]
-Temperature = Annotated[
-    float, typer.Option("--temperature", min=0, help="Of the models that are compared; 0 is greedy.")
+Level = Annotated[
+    float | None,
+    typer.Option("--level", help="At which it is decided, such as 0.95. Default: [compare] level."),
 ]
 
 
@@ -64,33 +73,22 @@ def command(
     names: Names,
     judges: Judges = None,
     prompts: Prompts = None,
-    template: Annotated[
-        str | None,
-        typer.Option("--template", help=f"{' or '.join(TEMPLATES)}. Default: [judge] template."),
-    ] = None,
+    template: Template = None,
     criteria: Criteria = None,
     limit: Limit = None,
     one_order: Annotated[
         bool,
         typer.Option("--one-order", help="Ask each pair in one order of its answers, and not in both."),
     ] = False,
-    max_tokens: MaxTokens = 512,
+    max_tokens: AnswerTokens = 512,
     temperature: Temperature = 0.0,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Estimate calls, tokens and cost; nobody is asked.")
-    ] = False,
-    budget: Annotated[
-        float | None,
-        typer.Option("--budget", min=0, help="What judges may cost, in the currency of [prices]."),
-    ] = None,
+    dry_run: DryRun = False,
+    budget: Budget = None,
     until_decided: Annotated[
         bool,
         typer.Option("--until-decided", help="Stop as soon as it is decided which model is preferred."),
     ] = False,
-    level: Annotated[
-        float | None,
-        typer.Option("--level", help="At which it is decided, such as 0.95. Default: [compare] level."),
-    ] = None,
+    level: Level = None,
     config: Config = None,
     seed: Seed = None,
     device: Device = None,
@@ -98,10 +96,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Have judges prefer between models' answers. What is answered or judged already is used as it is."""
-    if level is not None and not until_decided:
-        raise UsageError(
-            "--level says when --until-decided stops, which was not asked for; add it, or drop --level"
-        )
+    _check_level(level, until_decided=until_decided)
     project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
     introduce(project)
     request = JudgeRequest(
@@ -110,7 +105,7 @@ def command(
         prompts=prompts,
         sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=project.registry.project.seed),
         budget=budget,
-        until_decided=_level(project, level) if until_decided else None,
+        until_decided=(level or project.registry.compare.level) if until_decided else None,
     )
     if dry_run:
         _show_estimates(estimate_judging(project, names, request), as_json=as_json)
@@ -142,11 +137,13 @@ def _settings(
     return settings.model_copy(update=instead)
 
 
-def _level(project: Project, level: float | None) -> float:
-    level = project.registry.compare.level if level is None else level
-    if not 0 < level < 1:
+def _check_level(level: float | None, *, until_decided: bool) -> None:
+    if level is not None and not until_decided:
+        raise UsageError(
+            "--level says when --until-decided stops, which was not asked for; add it, or drop --level"
+        )
+    if level is not None and not 0 < level < 1:
         raise UsageError(f"--level {level:g}: a level lies between 0 and 1, such as 0.95")
-    return level
 
 
 def _complain(judged: JudgeResult, answers: Sequence[FailedAnswers]) -> None:

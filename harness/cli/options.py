@@ -22,6 +22,20 @@ Suites = Annotated[
         "--suite", "-s", help="A suite to ask; several times for several. Default: [compare] suites."
     ),
 ]
+Prompts = Annotated[
+    str | None,
+    typer.Option(
+        "--prompts",
+        help="A file (JSONL, JSON, or one prompt per line in .txt), a suite, mt_bench, user_oriented, or a "
+        "data set on the hub. Default: both of HARNESS_DATA's; in the toy world, toy-ifeval's.",
+    ),
+]
+AnswerTokens = Annotated[
+    int, typer.Option("--max-tokens", min=1, help="Of an answer of the models that are compared.")
+]
+Temperature = Annotated[
+    float, typer.Option("--temperature", min=0, help="Of the models that are compared; 0 is greedy.")
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Ask only the first rows of every suite.")]
 Seed = Annotated[
     int | None, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Instead of [project] seed.")

@@ -53,28 +53,28 @@ class StudyRequest:
 
 
 def new_study(
-    project: Project, names: Sequence[str], asked: StudyRequest, *, watcher: Watcher | None = None
+    project: Project, names: Sequence[str], request: StudyRequest, *, watcher: Watcher | None = None
 ) -> tuple[Study, Design]:
     """Have the models answer what they have not answered yet, and seal a design of who rates what.
 
     Raises UsageError for a name that is taken, and as `answer_pairs` and `make_design` do.
     """
-    check_plan(asked.plan)
-    if asked.name is not None:
-        check_name("blind test", asked.name)
+    check_plan(request.plan)
+    if request.name is not None:
+        check_name("blind test", request.name)
     with closing(project.store()) as store:
-        name = _free_name(store, asked.name)
+        name = _free_name(store, request.name)
         answered = answer_pairs(
-            project, names, store, watcher or Unwatched(), prompts=asked.prompts, sampling=asked.sampling
+            project, names, store, watcher or Unwatched(), prompts=request.prompts, sampling=request.sampling
         )
         design = make_design(
             answered.pairs,
-            asked.plan,
+            request.plan,
             name=name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             prompts=answered.prompts,
-            language=asked.language,
-            seed=asked.seed,
+            language=request.language,
+            seed=request.seed,
         )
         study = seal(design)
         if not store.studies.keep(study):
