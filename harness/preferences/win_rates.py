@@ -161,18 +161,10 @@ def _longer_by(kept: Sequence[NamedPreference]) -> list[int]:
 def _corrected(
     kept: Sequence[NamedPreference], truth: Mapping[str, float], numbers: dict[str, Any]
 ) -> Corrected | None:
-    shared = [each for each in kept if each.item in truth]
-    others = [each for each in kept if each.item not in truth]
-    if not shared:
+    human = [truth.get(each.item) for each in kept]
+    if all(label is None for label in human):
         return None
-    return corrected_win_rate(
-        [truth[each.item] for each in shared],
-        _values(shared),
-        [each.unit for each in shared],
-        _values(others),
-        [each.unit for each in others],
-        **numbers,
-    )
+    return corrected_win_rate(human, _values(kept), [each.unit for each in kept], **numbers)
 
 
 def decided(found: Sequence[RaterWinRate], plan: AnalysisPlan) -> Iterator[RaterWinRate]:

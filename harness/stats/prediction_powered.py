@@ -23,6 +23,7 @@ It does not know who the judge is.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -56,33 +57,34 @@ class Corrected:
 
 
 def corrected_win_rate(
-    human: Sequence[float] | Floats,
+    human: Sequence[float | None],
     judge: Sequence[float] | Floats,
-    shared_clusters: Sequence[Hashable],
-    others: Sequence[float] | Floats,
-    other_clusters: Sequence[Hashable],
+    clusters: Sequence[Hashable],
     *,
     level: float = 0.95,
     resamples: int = 2_000,
     seed: int | np.random.Generator = 0,
 ) -> Corrected:
-    """People's and the judge's shares of the same items, and `others`, the judge's of further ones.
+    """People's and the judge's shares of the same items; people's are None where they have not judged.
 
     All are the candidate's shares of the win, in [0, 1]. Where there is no spread to weigh the judge by, its
     weight is 0, and people's labels alone say everything. Raises ValueError for one outside.
     """
     rng = np.random.default_rng(seed)
-    people = by_cluster(as_shares(human), shared_clusters)
-    machine = by_cluster(as_shares(judge), shared_clusters)
+    labels = [label for label in human if label is not None]
+    both = np.array([label is not None for label in human], dtype=bool)
+    shares, shared_clusters = as_shares(judge), list(compress(clusters, both))
+    people = by_cluster(as_shares(labels), shared_clusters)
+    machine = by_cluster(shares[both], shared_clusters)
     shared = people.count
     if shared < FEWEST:
         return _none(f"people judged {shared} of the judge's items, and at least {FEWEST} are needed", shared)
-    if len(others) == 0:
+    if both.all():
         return _none("the judge has judged nothing but what people have", shared)
-    further = by_cluster(as_shares(others), other_clusters)
+    further = by_cluster(shares[~both], list(compress(clusters, ~both)))
     if further.count < FEWEST:
         return _none(f"only {further.count} items were judged by the judge alone: too few to help", shared)
-    alone = mean_interval(human, shared_clusters, "number", level=level, resamples=resamples, seed=rng)
+    alone = mean_interval(labels, shared_clusters, "number", level=level, resamples=resamples, seed=rng)
     sample = _Shared(people, machine)
     far, far_error = further.mean, further.standard_error
     value, error, weight = (float(each[0]) for each in sample.corrected(np.ones((1, shared)), far, far_error))

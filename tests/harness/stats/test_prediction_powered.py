@@ -13,6 +13,11 @@ def labelled(agree: float, bias: float, n: int, draw: np.random.Generator) -> tu
     return people, np.where(draw.random(n) < bias, 1.0, judge)
 
 
+def first(count: int, people: np.ndarray) -> list[float | None]:
+    """What people said of the first items, and nothing of the others."""
+    return [float(label) if place < count else None for place, label in enumerate(people)]
+
+
 @pytest.mark.parametrize("shared", [20, 50, 200])
 def test_it_covers_the_truth_with_a_biased_judge(shared: int) -> None:
     """In at least 88 of 100 seeded experiments, although the judge alone never would."""
@@ -20,10 +25,7 @@ def test_it_covers_the_truth_with_a_biased_judge(shared: int) -> None:
     covered = misled = 0
     for _ in range(100):
         people, judge = labelled(0.8, 0.25, 1000, draw)
-        found = corrected_win_rate(
-            people[:shared], judge[:shared], range(shared), judge[shared:], range(1000 - shared),
-            resamples=199, seed=draw,
-        )  # fmt: skip
+        found = corrected_win_rate(first(shared, people), judge, range(1000), resamples=199, seed=draw)
         assert found.interval is not None
         covered += found.interval.low <= 0.6 <= found.interval.high
         misled += judge.mean() > 0.6 + 2 * 0.0155
@@ -34,7 +36,7 @@ def test_it_covers_the_truth_with_a_biased_judge(shared: int) -> None:
 def test_a_perfect_judge_is_followed() -> None:
     """The interval is nearly that of all items judged by people."""
     people, _ = labelled(1.0, 0.0, 1000, np.random.default_rng(1))
-    found = corrected_win_rate(people[:100], people[:100], range(100), people[100:], range(900))
+    found = corrected_win_rate(first(100, people), people, range(1000))
     assert found.interval is not None
     assert found.human is not None
     assert found.weight is not None
@@ -47,7 +49,7 @@ def test_a_useless_judge_is_not_followed() -> None:
     """A coin's labels leave what people said."""
     draw = np.random.default_rng(2)
     people, judge = labelled(0.0, 0.0, 1000, draw)
-    found = corrected_win_rate(people[:200], judge[:200], range(200), judge[200:], range(800))
+    found = corrected_win_rate(first(200, people), judge, range(1000))
     assert found.value is not None
     assert found.weight is not None
 
@@ -58,15 +60,15 @@ def test_a_useless_judge_is_not_followed() -> None:
 def test_a_judge_that_is_always_wrong_is_not_followed() -> None:
     """One that contradicts people has weight 0, never below."""
     people, _ = labelled(1.0, 0.0, 400, np.random.default_rng(3))
-    found = corrected_win_rate(people[:100], 1 - people[:100], range(100), 1 - people[100:], range(300))
+    found = corrected_win_rate(first(100, people), 1 - people, range(400))
 
     assert (0.0, pytest.approx(people[:100].mean())) == (found.weight, found.value)
 
 
 def test_too_few_labels_give_no_number() -> None:
     """None and why."""
-    few = corrected_win_rate([1.0] * 5, [1.0] * 5, range(5), [1.0] * 50, range(50))
-    alone = corrected_win_rate([1.0] * 20, [1.0] * 20, range(20), [], [])
+    few = corrected_win_rate([1.0] * 5 + [None] * 50, [1.0] * 55, range(55))
+    alone = corrected_win_rate([1.0] * 20, [1.0] * 20, range(20))
 
     assert (None, None) == (few.value, alone.value)
     assert f"at least {FEWEST}" in str(few.reason)
@@ -81,7 +83,7 @@ def test_without_spread_people_alone_say_everything(
     people: list[float], judge: list[float], others: list[float]
 ) -> None:
     """Where people all say the same, or nothing is uncertain with the judge: weight 0, and no NaN."""
-    found = corrected_win_rate(people, judge, range(20), others, range(100))
+    found = corrected_win_rate([*people, *[None] * 100], [*judge, *others], range(120))
 
     assert (sum(people) / 20, 0.0) == (found.value, found.weight)
     assert found.human is not None
