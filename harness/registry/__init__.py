@@ -7,9 +7,10 @@ floor knows no trainer and no suite.
 It does not know whether a model loads, a candidate is trained, or a hub id exists.
 """
 
-from harness.registry.loading import JUDGES, labelled, load
+from harness.registry.loading import load
 from harness.registry.mixes import MIX
 from harness.registry.records import Compare, Prices, ProjectSettings, Registry, TokenPrice
+from harness.registry.suites import JUDGES, labelled
 
 __all__ = [
     "JUDGES",

@@ -1,38 +1,32 @@
-"""From the file to the Registry: sections are read one by one, then the names between them are checked.
-
-It does not know how a mistake is worded (`mistakes`), nor what a section may hold (`sections`).
-"""
+"""From the file to the Registry: sections are read one by one, then the names between them are checked."""
 
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar
 
 from pydantic import BaseModel
 
-from harness.errors import ConfigError, DataError, UnknownName, nearest
+from harness.errors import ConfigError, DataError, nearest
 from harness.files import MOST_NESTED, TOO_DEEP, nested_deeper, read_text
 from harness.records.models import Json, Mix
 from harness.registry.mistakes import Mistakes, Table, expected, under
 from harness.registry.mixes import check_mixes, read_mix
 from harness.registry.models import read_model
-from harness.registry.names import Names, Reference
+from harness.registry.names import Names
 from harness.registry.paths import Ground
-from harness.registry.pipelines import read_pipeline, selecting_suites
+from harness.registry.pipelines import ReadPipeline, read_pipeline, selecting_suites
 from harness.registry.records import Compare, Prices, ProjectSettings, Registry, TokenPrice
 from harness.registry.sections import CompareSection, CurrencySection, PriceSection, ProjectSection
+from harness.registry.suites import Settings, Suites, check_judges, judging, with_own
 
 _SECTIONS = ("project", "models", "pipelines", "data", "suites", "compare", "judge", "prices")
-DEFINING = "prompts"
-"""The key that makes a section `[suites.NAME]` define a suite and not only set one up."""
-JUDGES = ("judge", "info_judge")
-"""The settings of suites that name a model or pipeline which judges answers."""
 LARGEST_WHOLE = 2**63 - 1
+T = TypeVar("T")
 _DIGITS = re.compile(r"[0-9_]{4300}")
-_FAMILY = ":NAME"
-"""Ends the key of a model of settings that is that of every suite with the same beginning."""
 
 
 def load(
@@ -59,32 +53,20 @@ def load(
         if section not in _SECTIONS:
             mistakes.add(section, f"unknown section{nearest(section, _SECTIONS)}")
     project = _project(file, _table(tables, "project", mistakes), ground)
-    models = {
-        name: read_model(name, table, ground) for name, table in _named(tables, "models", mistakes).items()
-    }
-    read = {
-        name: read_pipeline(name, table, stages, ground)
-        for name, table in _named(tables, "pipelines", mistakes).items()
-    }
+    models = _read(tables, "models", ground, read_model)
+    read = _read(tables, "pipelines", ground, partial(read_pipeline, stages=stages))
     sections = _named(tables, "suites", mistakes)
-    if own_suite is not None:
-        own = {name for name, table in sections.items() if DEFINING in table and ":" not in name}
-        suites = {**dict.fromkeys(sorted(own), own_suite), **suites}
-    settings = {name: _suite(name, table, suites, ground) for name, table in sections.items()}
-    mixes = {name: read_mix(name, table, ground) for name, table in _named(tables, "data", mistakes).items()}
+    named = Suites(with_own(suites, sections, own_suite), sections, ground)
+    settings = named.read()
+    mixes = _read(tables, "data", ground, read_mix)
     names = Names(models, {name: each.pipeline for name, each in read.items()}, mistakes, mixes)
     names.check_definitions()
-    references = [reference for each in read.values() for reference in each.references]
-    pipelines = [each.pipeline for each in read.values() if each.pipeline]
-    selecting = [found for pipeline in pipelines for found in selecting_suites(pipeline)]
-    for key, _, suite in selecting:
-        _check_suite(suite, key, suites, settings, mistakes)
-    names.check_references([*references, *_judging(selecting, settings)])
-    check_mixes([named for each in read.values() for named in each.data], mixes, mistakes)
-    _check_decontaminated(mixes, suites, settings, mistakes)
-    _check_judges(settings, names)
-    compare = _compare(_table(tables, "compare", mistakes), suites, settings, names, mistakes)
-    judging = {} if judge is None else _judge(_table(tables, "judge", mistakes), judge, mistakes)
+    _check_pipelines(list(read.values()), named, settings, names)
+    check_mixes([source for each in read.values() for source in each.data], mixes, mistakes)
+    _check_decontaminated(mixes, named)
+    check_judges(settings, names)
+    compare = _compare(_table(tables, "compare", mistakes), named, names, mistakes)
+    asking = {} if judge is None else _judge(_table(tables, "judge", mistakes), judge, mistakes)
     prices = _prices(_table(tables, "prices", mistakes), names, mistakes)
     mistakes.tell()
     return Registry(
@@ -93,7 +75,7 @@ def load(
         pipelines={name: each.pipeline for name, each in read.items() if each.pipeline},
         suites=settings,
         compare=compare,
-        judge=judging,
+        judge=asking,
         prices=prices,
         mixes={name: mix for name, mix in mixes.items() if mix},
     )
@@ -170,6 +152,14 @@ def _named(tables: Table, section: str, mistakes: Mistakes) -> dict[str, Table]:
     return found
 
 
+def _read(
+    tables: Table, section: str, ground: Ground, read: Callable[[str, Table, Ground], T]
+) -> dict[str, T]:
+    """What `read` makes of every table `[SECTION.NAME]`, by name."""
+    named = _named(tables, section, ground.mistakes)
+    return {name: read(name, table, ground) for name, table in named.items()}
+
+
 # ---------------------------------------------------------------- sections
 
 
@@ -186,115 +176,26 @@ def _project(file: Path, table: Table, ground: Ground) -> ProjectSettings:
     )
 
 
-def _suite(
-    name: str, table: Table, suites: Mapping[str, type[BaseModel]], ground: Ground
-) -> Mapping[str, Json]:
-    """A suite's settings with its paths absolute, since a suite does not know the file's folder."""
-    key = under("suites", name)
-    schema = _suite_schema(name, key, suites, ground.mistakes)
-    settings = schema and ground.mistakes.read(schema, table, key)
-    if not isinstance(settings, BaseModel):
-        return {}
-    values: dict[str, Json] = settings.model_dump(mode="json")
-    for field in _files(type(settings)):
-        values[field] = _absolute_files(values[field], under(key, field), ground)
-    patterns = {field for field, value in settings if isinstance(value, re.Pattern)}  # never paths
-    return {
-        field: ground.absolute(value) if isinstance(value, str) and field not in patterns else value
-        for field, value in values.items()
-    }
+def _check_pipelines(read: Sequence[ReadPipeline], suites: Suites, settings: Settings, names: Names) -> None:
+    """Note what pipelines name and nothing defines: models, rewards, and suites that select checkpoints."""
+    references = [reference for each in read for reference in each.references]
+    selecting = [found for each in read if each.pipeline for found in selecting_suites(each.pipeline)]
+    for key, _, suite in selecting:
+        suites.check(suite, key)
+    names.check_references([*references, *judging(selecting, settings)])
 
 
-def _check_judges(settings: Mapping[str, Mapping[str, Json]], names: Names) -> None:
-    for suite, values in settings.items():
-        for key in JUDGES:
-            if isinstance(judge := values.get(key), str):
-                names.check_candidate(under("suites", suite, key), judge)
-
-
-def _check_decontaminated(
-    mixes: Mapping[str, Mix | None],
-    suites: Mapping[str, type[BaseModel]],
-    set_up: Collection[str],
-    mistakes: Mistakes,
-) -> None:
+def _check_decontaminated(mixes: Mapping[str, Mix | None], suites: Suites) -> None:
     """Note suites that a mix is to be kept apart from, and that are not known."""
     for name, mix in mixes.items():
         for position, suite in enumerate((mix and mix.decontaminate) or ()):
-            _check_suite(suite, under("data", name, "decontaminate", position), suites, set_up, mistakes)
+            suites.check(suite, under("data", name, "decontaminate", position))
 
 
-def _check_suite(
-    suite: str,
-    key: str,
-    suites: Mapping[str, type[BaseModel]],
-    set_up: Collection[str],
-    mistakes: Mistakes,
-) -> None:
-    """`set_up` are the suites with a section, which a label cannot be without."""
-    schema = _suite_schema(suite, key, suites, mistakes)
-    if schema and labelled(suite, suites) and suite not in set_up:
-        mistakes.add(key, f"a label needs a section with its settings, [{under('suites', suite)}]")
-
-
-def _judging(
-    selecting: Sequence[tuple[str, str, str]], settings: Mapping[str, Mapping[str, Json]]
-) -> Iterator[Reference]:
-    """The judges of suites by which pipelines select: no pipeline can wait for its own judgement."""
-    for key, pipeline, suite in selecting:
-        for role in JUDGES:
-            if isinstance(judge := settings.get(suite, {}).get(role), str):
-                yield Reference(key, pipeline, "judge", judge)
-
-
-def _files(schema: type[BaseModel]) -> list[str]:
-    """The settings that name files: one, or one for each of several names."""
-    found = {name: field.annotation for name, field in schema.model_fields.items()}
-    return [
-        name
-        for name, kind in found.items()
-        if Path in (kind, *get_args(kind)) or any(Path in get_args(each) for each in get_args(kind))
-    ]
-
-
-def _absolute_files(given: Json, key: str, ground: Ground) -> Json:
-    if isinstance(given, str):
-        ground.check_file(given, key)
-        return str(ground.root / given)
-    if isinstance(given, Mapping):
-        return {name: _absolute_files(file, under(key, name), ground) for name, file in given.items()}
-    return given
-
-
-def labelled(name: str, suites: Collection[str]) -> str | None:
-    """The suite that `SUITE:LABEL` is, under another name and with other settings; None for other names."""
-    suite, _, label = name.partition(":")
-    return suite if label and suite in suites and name not in suites else None
-
-
-def _suite_schema(
-    name: str, key: str, suites: Mapping[str, type[BaseModel]], mistakes: Mistakes
-) -> type[BaseModel] | None:
-    """The model of a suite's settings, or None and the mistake noted."""
-    prefix, colon, _ = name.partition(":")
-    family = suites.get(f"{prefix}{_FAMILY}") if colon else None
-    schema = suites.get(name) or family or suites.get(labelled(name, suites) or "")
-    if schema is None:
-        mistakes.add(key, str(UnknownName("suite", name, suites)))
-    return schema
-
-
-def _compare(
-    table: Table,
-    suites: Mapping[str, type[BaseModel]],
-    set_up: Collection[str],
-    names: Names,
-    mistakes: Mistakes,
-) -> Compare:
-    """The section `[compare]`. `set_up` are the suites with a section."""
+def _compare(table: Table, suites: Suites, names: Names, mistakes: Mistakes) -> Compare:
     section = mistakes.read(CompareSection, table, "compare") or CompareSection()
     for position, suite in enumerate(section.suites):
-        _check_suite(suite, under("compare", "suites", position), suites, set_up, mistakes)
+        suites.check(suite, under("compare", "suites", position))
     for position, judge in enumerate(section.judges):
         names.check_candidate(under("compare", "judges", position), judge)
     if section.baseline is not None:

@@ -28,7 +28,7 @@ class ReadPipeline(NamedTuple):
 
 
 def read_pipeline(
-    name: str, table: Table, stages: Mapping[str, type[BaseModel]], ground: Ground
+    name: str, table: Table, ground: Ground, stages: Mapping[str, type[BaseModel]]
 ) -> ReadPipeline:
     """The pipeline, its mistakes noted."""
     key = under("pipelines", name)
