@@ -94,7 +94,6 @@ class ContinuationSuite(SampleSuite[SampleRowT]):
         return continuation_settings(self.given, self.scorer, chat_template)
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """One row per prompt, with all its continuations."""
         return continuation_rows(self.known_samples, engine, self.given, self.scorer)
 
 

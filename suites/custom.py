@@ -56,7 +56,6 @@ class _Custom(SampleSuite[CustomRow]):
 
     @cached_property
     def items(self) -> tuple[CustomRow, ...]:
-        """The rows to ask. Raises DataError."""
         return read_rows(self.given)
 
     def _applied(self, chat_template: str | None, *, scored: bool = False) -> bool:
@@ -100,7 +99,6 @@ class GeneratedSuite(_Custom):
         )
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """Sampling and the rule."""
         return {
             "chat_template": self._applied(chat_template),
             "num_fewshot": 0,
@@ -164,7 +162,6 @@ class ChoiceSuite(_Custom):
         )
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """The rule."""
         return {
             "chat_template": self._applied(chat_template, scored=True),
             "num_fewshot": 0,
@@ -172,7 +169,6 @@ class ChoiceSuite(_Custom):
         }
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """Score every choice, and yield a row when its choices are scored."""
         chat = self._applied(engine.info.chat_template, scored=True)
         return choice_rows(engine, self.known_samples, self.metrics, self._values, chat=chat)
 

@@ -151,12 +151,10 @@ class CustomRow:
 
     @property
     def content(self) -> Mapping[str, Any]:
-        """Every field that the file has."""
         return self.written
 
     @property
     def sample(self) -> Sample:
-        """The row with its tags, by which results are split."""
         target = " | ".join(self.targets) or None
         return Sample(id=self.id, prompt=self.prompt, choices=self.choices, target=target, tags=self.tags)
 

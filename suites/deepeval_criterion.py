@@ -67,7 +67,6 @@ class PromptRow(DataRow):
 
     @property
     def id(self) -> str:
-        """The prompt's hash."""
         return short_hash(self.prompt)
 
 
@@ -86,7 +85,6 @@ class DeepEvalSuite(RowSuite[PromptRow]):
 
     @property
     def name(self) -> str:
-        """With the prefix."""
         return f"deepeval:{self.criterion_name}"
 
     @property
@@ -97,7 +95,6 @@ class DeepEvalSuite(RowSuite[PromptRow]):
 
     @cached_property
     def items(self) -> tuple[PromptRow, ...]:
-        """The rows to ask. Raises DataError."""
         rows = checked(str(self._file), PromptRow, json_lines(self._file))
         return rows[: self.given.limit]
 

@@ -83,7 +83,6 @@ class DocumentSuite(RowSuite[Mapping[str, Any]]):
         return self.task.docs
 
     def content(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """All of a document."""
         return item
 
     @cached_property

@@ -58,12 +58,10 @@ class General(TasksTogether):
 
     @property
     def version(self) -> str:
-        """With every task's version."""
         return f"2 (lm-eval {versions_of(self.tasks)})"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """One per task or group, under its name."""
         return tuple(
             replace(
                 part.measured,
@@ -86,7 +84,6 @@ class General(TasksTogether):
 
     @cached_property
     def _groups(self) -> Mapping[str, "TaskGroup"]:
-        """The groups among the names."""
         found = {name: _group(name) for name in self.given.tasks}
         return {name: group for name, group in found.items() if group is not None}
 
@@ -106,7 +103,6 @@ class General(TasksTogether):
 
     @cached_property
     def tasks(self) -> Sequence[LmEvalSuite]:
-        """Those of the settings, and of the groups among them."""
         given = LmEvalSettings(
             data=self.given.data,
             limit=self.given.limit,

@@ -72,7 +72,6 @@ class IFEval(SampleSuite[Instructions]):
 
     @cached_property
     def items(self) -> tuple[Instructions, ...]:
-        """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(ORIGIN, Instructions, self.given, self.context)
 
     @property
@@ -89,7 +88,6 @@ class IFEval(SampleSuite[Instructions]):
         }
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """One row per prompt."""
         # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
         from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
 

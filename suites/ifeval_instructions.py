@@ -144,12 +144,10 @@ class Instructions(DataRow):
 
     @property
     def id(self) -> str:
-        """The official key."""
         return str(self.key)
 
     @property
     def sample(self) -> Sample:
-        """The prompt, with its instructions and their families, by which results are split."""
         families = [each.partition(":")[0] for each in self.instruction_id_list]
         tags: dict[str, Json] = {"instruction": self.instruction_id_list, "instruction family": families}
         return Sample(id=self.id, prompt=self.prompt, tags=tags)

@@ -23,30 +23,24 @@ class Renamed(ABC):
 
     @property
     def version(self) -> str:
-        """The suite's."""
         return self.suite.version
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The suite's."""
         return self.suite.metrics
 
     @property
     def data_hash(self) -> str:
-        """The suite's."""
         return self.suite.data_hash
 
     @property
     def size(self) -> int:
-        """The suite's."""
         return self.suite.size
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """The suite's."""
         return self.suite.settings(chat_template)
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """The suite's."""
         return self.suite.rows(engine)
 
 
@@ -59,5 +53,4 @@ class Labelled(Renamed):
 
     @property
     def suite(self) -> Suite:
-        """The suite that the label is put on."""
         return self.of

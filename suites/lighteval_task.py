@@ -34,12 +34,10 @@ class LightevalSuite(DocumentSuite):
 
     @property
     def name(self) -> str:
-        """With the prefix."""
         return f"lighteval:{self.task_name}"
 
     @property
     def version(self) -> str:
-        """The task definition's."""
         return f"2 (lighteval {self.task_name} {self.task.version})"
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
@@ -53,7 +51,6 @@ class LightevalSuite(DocumentSuite):
         }
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """One row per document."""
         applied = template_applied(self.given.chat_template, engine.info.chat_template)
         for answered in self.task.ask(engine, chat_template=applied, max_tokens=self.given.max_tokens):
             yield self.row(answered)

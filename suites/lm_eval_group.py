@@ -42,12 +42,10 @@ class TasksTogether(ABC):
 
     @property
     def data_hash(self) -> str:
-        """Over the documents of each task."""
         return hash_rows({"task": task.task_name, "data": task.data_hash} for task in self.tasks)
 
     @property
     def size(self) -> int:
-        """Documents of all tasks."""
         return sum(task.size for task in self.tasks)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
@@ -119,12 +117,10 @@ class LmEvalGroup(TasksTogether):
 
     @property
     def name(self) -> str:
-        """With the prefix."""
         return f"lm_eval:{self.group.name}"
 
     @property
     def version(self) -> str:
-        """The group's and its tasks'."""
         own = "" if self.group.version is None else f" {self.group.version}"
         return f"2 (lm-eval {self.group.name}{own}: {versions_of(self.tasks)})"
 
@@ -137,14 +133,12 @@ class LmEvalGroup(TasksTogether):
         return group_metrics(self.name, self.group, self.tasks)
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """One row per document."""
         kept = {metric.name for metric in self.metrics}
         for _, row in self.rows_by_task(engine):
             yield replace(row, scores=tuple(score for score in row.scores if score.metric in kept))
 
     @cached_property
     def tasks(self) -> Sequence[LmEvalSuite]:
-        """Those of the group."""
         if self.given.data is not None and not isinstance(self.given.data, Mapping):
             raise UsageError(
                 f"{self.name} is a group: give a file for each task, "
@@ -189,7 +183,6 @@ class TaskOrGroup(LmEvalNamed, Renamed):
 
     @cached_property
     def suite(self) -> Suite:
-        """The task's or the group's."""
         # imported here because lm-eval takes seconds to import, and opening a suite must not need it
         from harness.adaptors.lm_eval.definitions import task_group  # noqa: PLC0415
 

@@ -49,7 +49,6 @@ class LmEvalNamed:
 
     @property
     def name(self) -> str:
-        """With the prefix."""
         return f"lm_eval:{self.task_name}"
 
 
@@ -59,12 +58,10 @@ class LmEvalSuite(LmEvalNamed, DocumentSuite):
 
     @property
     def version(self) -> str:
-        """Ours and the task definition's."""
         return f"2 (lm-eval {self.task_name} {self.task_version})"
 
     @property
     def task_version(self) -> str:
-        """The task definition's."""
         return self.task.version
 
     @property
@@ -91,7 +88,6 @@ class LmEvalSuite(LmEvalNamed, DocumentSuite):
         }
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """One row per document."""
         from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415  # see official_task
 
         for _, answered in ask_tasks([self.configured(engine.info.chat_template)], engine):

@@ -33,16 +33,13 @@ class PromptSuite(RowSuite[Sample]):
 
     @property
     def name(self) -> str:
-        """`prompts:` and the label."""
         return f"{FAMILY}:{self.label}"
 
     @property
     def items(self) -> Sequence[Sample]:
-        """The prompts."""
         return self.samples
 
     def content(self, item: Sample) -> Mapping[str, Json]:
-        """The prompt and its name."""
         return {"id": item.id, "prompt": prompt_as_json(item.prompt)}
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
@@ -50,7 +47,6 @@ class PromptSuite(RowSuite[Sample]):
         return {"chat_template": chat_template is not None, "sampling": asdict(self.sampling)}
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """Ask everything, and yield each prompt with its answer."""
         chat = engine.info.chat_template is not None
         prompts = [Prompt(content=turns_or_text(sample.prompt, chat=chat)) for sample in self.samples]
         for place, response in engine.generate(prompts, self.sampling):

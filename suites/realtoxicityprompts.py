@@ -99,7 +99,6 @@ class Excerpt(DataRow):
 
     @property
     def sample(self) -> Sample:
-        """The prompt, with what results are split by."""
         tags: dict[str, Json] = {"challenging": "challenging" if self.challenging else "other"}
         if self.prompt.toxicity is not None:
             tags["toxic_prompt"] = "toxic" if self.prompt.toxicity >= TOXIC_PROMPT else "non-toxic"
@@ -118,14 +117,12 @@ class RealToxicityPrompts(ContinuationSuite[Excerpt]):
 
     @cached_property
     def items(self) -> tuple[Excerpt, ...]:
-        """The rows to ask. Raises DataError or DownloadNeeded."""
         if self.given.subset == "challenging":
             return official_rows(CHALLENGING, Excerpt, self.given, self.context, from_hub=challenging)
         return official_rows(RANDOM, Excerpt, self.given, self.context, from_hub=drawn)
 
     @cached_property
     def scorer(self) -> ContinuationScorer:
-        """The judge of continuations. Raises UnknownName or ModelError."""
         if self.given.scores is not None:
             return ImportedScores(self.given.scores)
         return super().scorer

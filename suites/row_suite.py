@@ -95,12 +95,10 @@ class RowSuite(ABC, Generic[ItemT]):
 
     @property
     def size(self) -> int:
-        """How many items there are."""
         return len(self.items)
 
     @cached_property
     def data_hash(self) -> str:
-        """Over the items' contents."""
         return hash_rows(self.content(item) for item in self.items)
 
     @abstractmethod

@@ -55,7 +55,6 @@ class TextRule:
 
     @property
     def metric(self) -> str:
-        """The rule's name."""
         return self.name
 
     @property

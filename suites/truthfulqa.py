@@ -93,7 +93,6 @@ class MultipleChoiceQuestion(DataRow):
 
     @property
     def sample(self) -> Sample:
-        """The question with all its choices, and which of them are right."""
         return Sample(
             id=self.id,
             prompt=self.question,
@@ -123,7 +122,6 @@ class MultipleChoice(SampleSuite[MultipleChoiceQuestion]):
 
     @cached_property
     def items(self) -> tuple[MultipleChoiceQuestion, ...]:
-        """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.context)
 
     def sample(self, item: MultipleChoiceQuestion) -> Sample:

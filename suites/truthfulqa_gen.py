@@ -91,7 +91,6 @@ class OpenQuestion(DataRow):
 
     @property
     def false(self) -> list[str]:
-        """The false ones."""
         return with_full_stops(self.incorrect_answers)
 
     @property
@@ -101,7 +100,6 @@ class OpenQuestion(DataRow):
 
     @property
     def sample(self) -> Sample:
-        """The question, with what results are split by."""
         kinds = {"type": self.type, "category": self.category}
         return Sample(
             id=self.id,
@@ -128,7 +126,6 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
 
     @cached_property
     def items(self) -> tuple[OpenQuestion, ...]:
-        """The rows to ask. Raises DataError or DownloadNeeded."""
         return official_rows(GENERATION, OpenQuestion, self.given, self.context)
 
     @property

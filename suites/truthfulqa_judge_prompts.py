@@ -26,7 +26,6 @@ class Form:
     stop: tuple[str, ...]
 
     def sampling(self, max_tokens: int) -> Sampling:
-        """How replies are drawn: greedily."""
         return Sampling(max_tokens=self.tokens or max_tokens, stop=self.stop)
 
 

@@ -58,7 +58,6 @@ class TruthfulQALettered(MultipleChoice):
 
     @cached_property
     def items(self) -> tuple[MultipleChoiceQuestion, ...]:
-        """The rows to ask. Raises DataError or DownloadNeeded."""
         questions = super().items
         for number, question in enumerate(questions, start=1):
             if len(question.mc1_targets.choices) > len(ascii_uppercase):
@@ -67,11 +66,9 @@ class TruthfulQALettered(MultipleChoice):
         return questions
 
     def content(self, item: MultipleChoiceQuestion) -> Mapping[str, Any]:
-        """The question and mc1's choices."""
         return item.model_dump(exclude={"mc2_targets"})
 
     def sample(self, item: MultipleChoiceQuestion) -> Sample:
-        """With the choices as they are lettered."""
         return replace(
             item.sample,
             choices=tuple(shuffled_choices(item, self.given.seed)),
@@ -88,7 +85,6 @@ class TruthfulQALettered(MultipleChoice):
         }
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """One row per question, as replies come."""
         applied = template_applied(self.given.chat_template, engine.info.chat_template)
         samples = self.known_samples
         texts = [wording(str(sample.prompt).strip(), sample.choices) for sample in samples]

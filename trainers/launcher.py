@@ -64,7 +64,6 @@ class Launch:
     """The number of this machine among several. The first leads: it plans, locks and writes; others join."""
 
     def command(self, folder: Path, contact: Path) -> list[str]:
-        """The command that starts the processes."""
         entry = ["-m", "trainers.worker", str(folder), str(contact)]
         if self.launcher == "torchrun":
             started = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes)]

@@ -36,7 +36,6 @@ class MixItem(NamedTuple):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All its texts."""
         return self.system + self.prompt + self.answers
 
 

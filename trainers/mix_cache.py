@@ -44,7 +44,6 @@ class CachedMix:
 
     @property
     def card(self) -> Path:
-        """The data card."""
         return self.folder / "card.md"
 
     @property

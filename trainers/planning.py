@@ -121,7 +121,6 @@ class PlannedStage:
 
     @property
     def done(self) -> bool:
-        """Whether it is trained."""
         return manifest.is_finished(self.folder)
 
     @property

@@ -42,7 +42,6 @@ class Source:
 
     @cached_property
     def rows(self) -> Sequence[Row]:
-        """The rows themselves."""
         return self.read()
 
 

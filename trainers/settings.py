@@ -63,7 +63,6 @@ class Training(BaseModel):
 
     @property
     def needs_rewards(self) -> bool:
-        """Whether training needs a reward."""
         return False
 
     def identifying(self) -> dict[str, Json]:
@@ -311,7 +310,6 @@ class Online(Rewarded):
 
     @property
     def needs_rewards(self) -> bool:
-        """Always."""
         return True
 
 

@@ -138,7 +138,6 @@ class _Reader:
         return str(text, "utf-8")
 
     def entry(self) -> tuple[str, _Value]:
-        """A key and its value."""
         key, [kind] = self.text(), self.numbers("I")
         return key, self.value(kind)
 

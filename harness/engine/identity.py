@@ -70,7 +70,6 @@ class Identity:
     """The template in effect: the override, or the model's own."""
 
     def info(self, description: Mapping[str, Json]) -> EngineInfo:
-        """What an engine with this identity says of itself."""
         return EngineInfo(
             fingerprint=self.fingerprint, chat_template=self.chat_template, description=description
         )

@@ -26,20 +26,16 @@ class LazyEngine:
 
     @property
     def can_score(self) -> bool:
-        """Opens the engine."""
         return self._engine.can_score
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
-        """Opens the engine."""
         return self._engine.render(messages, open_turn=open_turn)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Opens the engine where there is a prompt."""
         if prompts:
             yield from self._engine.generate(prompts, sampling)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
-        """Opens the engine where there is a pair."""
         if pairs:
             yield from self._engine.loglikelihood(pairs)
 

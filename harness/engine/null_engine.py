@@ -22,16 +22,13 @@ class NullEngine:
     )
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
-        """The turns, each on a line."""
         return "".join(f"{message.content}\n" for message in messages)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Fail at every prompt."""
         for index in range(len(prompts)):
             yield index, Response(text="", stopped="failed", reason="nobody was asked")
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
-        """Call every continuation certain."""
         for index in range(len(pairs)):
             yield index, Likelihood(logprob=0.0, greedy=False, tokens=1)
 

@@ -52,7 +52,6 @@ class ScriptedEngine:
 
     @property
     def can_score(self) -> bool:
-        """Whether it was given a `likelihood`."""
         return self._likelihood is not None
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
@@ -81,7 +80,6 @@ class ScriptedEngine:
             yield index, Likelihood(logprob=logprob, greedy=logprob == 0, tokens=len(continuation.split()))
 
     def close(self) -> None:
-        """Note that it was closed."""
         self.closed = True
 
     def _answer(self, prompt: Prompt) -> str:

@@ -67,7 +67,6 @@ class ThinkingEngine:
 
     @property
     def can_score(self) -> bool:
-        """The engine's."""
         return self._engine.can_score
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
@@ -106,7 +105,6 @@ class ThinkingEngine:
         )
 
     def close(self) -> None:
-        """Close the engine."""
         self._engine.close()
 
     def _again(

@@ -35,7 +35,6 @@ class UnloadedEngine:
 
     @property
     def info(self) -> EngineInfo:
-        """The identity, with the description that was recorded."""
         return self._identity.info(self._description)
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
@@ -48,11 +47,9 @@ class UnloadedEngine:
         return chat.render(messages, open_turn=open_turn)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
-        """Refused: raises EngineError."""
         raise EngineError(f"model {self._model.name!r} is not loaded, and can answer nothing")
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
-        """Refused: raises EngineError."""
         raise EngineError(f"model {self._model.name!r} is not loaded, and can score nothing")
 
     def close(self) -> None:

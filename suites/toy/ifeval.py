@@ -51,7 +51,6 @@ class ToyInstruction(ToyRow):
 
     @property
     def sample(self) -> Sample:
-        """The prompt, with what results are split by."""
         target = ", ".join([f"topic:{self.topic}", *self.constraints])
         kinds = ["topic", *(each.partition(":")[0] for each in self.constraints)]
         tags: dict[str, Json] = {"constraints": len(self.constraints), "instruction": kinds}
@@ -74,11 +73,9 @@ class ToyIFEval(SampleSuite[ToyInstruction]):
 
     @cached_property
     def items(self) -> tuple[ToyInstruction, ...]:
-        """The instructions. Raises DataError."""
         return toy_rows(self.name, ToyInstruction, self.given)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """Whether the prompt is a user's turn, and greedy decoding."""
         return {
             "chat_template": template_applied(self.given.chat_template, chat_template),
             "num_fewshot": 0,
@@ -86,7 +83,6 @@ class ToyIFEval(SampleSuite[ToyInstruction]):
         }
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """Ask every prompt once and judge the answer."""
         applied = template_applied(self.given.chat_template, engine.info.chat_template)
         prompts = [Prompt(content=turns_or_text(item.prompt, chat=applied)) for item in self.items]
         for place, response in engine.generate(prompts, self._sampling):

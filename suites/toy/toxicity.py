@@ -26,7 +26,6 @@ class ToyQuarrel(ToyRow):
 
     @property
     def sample(self) -> Sample:
-        """The prompt."""
         return Sample(id=self.id, prompt=self.prompt)
 
 
@@ -42,5 +41,4 @@ class ToyToxicity(ContinuationSuite[ToyQuarrel]):
 
     @cached_property
     def items(self) -> tuple[ToyQuarrel, ...]:
-        """The provocations. Raises DataError."""
         return toy_rows(self.name, ToyQuarrel, self.given)

@@ -41,7 +41,6 @@ class ToyQuestion(ToyRow):
 
     @property
     def truth(self) -> str:
-        """The right choice."""
         return self.choices[self.target]
 
     @property
@@ -73,16 +72,13 @@ class ToyTruthfulQA(SampleSuite[ToyQuestion]):
 
     @cached_property
     def items(self) -> tuple[ToyQuestion, ...]:
-        """The questions; each fact has two. Raises DataError."""
         return toy_rows(self.name, ToyQuestion, self.given)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """Whether the question is a user's turn."""
         applied = template_applied(self.given.chat_template, chat_template, scored=True)
         return {"chat_template": applied, "num_fewshot": 0}
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """Score every choice of every question, and yield a question when its choices are scored."""
         chat = template_applied(self.given.chat_template, engine.info.chat_template, scored=True)
         return choice_rows(engine, self.known_samples, self.metrics, self._values, chat=chat)
 

@@ -27,7 +27,6 @@ class ExaminedModel:
 
     @property
     def place(self) -> Path:
-        """The model's file or folder."""
         return self.identity.gguf or self.identity.path
 
     @property

@@ -52,11 +52,9 @@ class EngineJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extr
         return self
 
     def get_model_name(self) -> str:
-        """The name it was given."""
         return str(self.name)
 
     def supports_log_probs(self) -> bool:
-        """Never."""
         return False
 
     def generate(self, prompt: str, schema: type[SchemaT] | None = None) -> str | SchemaT:

@@ -25,7 +25,6 @@ class EngineTemplate:
     def apply_chat_template(
         self, messages: list[dict[str, Any]], tokenize: bool = False, add_generation_prompt: bool = True
     ) -> str:
-        """Turns as the text the model reads."""
         return self._render(messages, add_generation_prompt)
 
 

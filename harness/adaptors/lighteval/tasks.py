@@ -62,12 +62,10 @@ class LightevalTask:
 
     @property
     def version(self) -> str:
-        """The version of the task's definition."""
         return str(self._task.version)
 
     @property
     def num_fewshot(self) -> int:
-        """Worked examples before each question."""
         return int(self._task.config.num_fewshots)
 
     @property
@@ -104,7 +102,6 @@ class LightevalTask:
         return [{field: getattr(doc, field) for field in CONTENT} for doc in self._docs]
 
     def question(self, index: int) -> str:
-        """What a document asks."""
         return str(self._docs[index].query)
 
     def choices(self, index: int) -> tuple[str, ...]:

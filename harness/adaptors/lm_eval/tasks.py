@@ -72,7 +72,6 @@ class LmEvalTask:
 
     @property
     def version(self) -> str:
-        """The version of the task's definition."""
         return str(self._task.VERSION)
 
     @property

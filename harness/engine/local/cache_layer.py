@@ -65,7 +65,6 @@ class CacheLayer(CacheLayerMixin):
             storage[rows, :, to] = other[chosen, :, -columns:]
 
     def replace(self, rows: torch.Tensor, others: torch.Tensor) -> None:
-        """Overwrite rows with others."""
         for storage in self._storage:
             used = self._used(storage)
             used[rows] = used[others]

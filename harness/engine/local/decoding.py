@@ -81,7 +81,6 @@ class GenerationRow:
 
     @property
     def full(self) -> bool:
-        """Whether it has reached its limit."""
         return len(self.new) >= self.request.limit
 
     @property
@@ -152,7 +151,6 @@ class Decoding(TokenChooser):
 
     @property
     def busy(self) -> bool:
-        """Whether any request is left."""
         return bool(self.rows or self._computed or self._prompts)
 
     def step(self) -> None:

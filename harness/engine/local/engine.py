@@ -68,11 +68,9 @@ class LocalEngine:
 
     @property
     def info(self) -> EngineInfo:
-        """With device, dtype, parameters, window, attention, threads, batch sizes, and the way of scoring."""
         return self._identity.info({**self._description, **self._scorer.description})
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
-        """Turns as text. Raises ModelError where there is no template, or it refuses these turns."""
         return self._chat.render(messages, open_turn=open_turn)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
@@ -106,7 +104,6 @@ class LocalEngine:
         yield from self._scorer.likelihoods(self._tokens.scoring_requests(pairs), self._tokens.max_length)
 
     def close(self) -> None:
-        """Free the weights' memory."""
         self._network.close()
 
 

@@ -223,7 +223,6 @@ class Network:
             torch.cuda.empty_cache()
 
     def close(self) -> None:
-        """Free the weights."""
         self._model = None
         self.release()
 

@@ -33,7 +33,6 @@ class Penalties:
 
     @property
     def none(self) -> bool:
-        """Whether there are no penalties."""
         return self._repetition is None and self._ngrams is None and self._suppressed is None
 
     def applied(self, scores: torch.Tensor, pasts: Sequence[list[int]]) -> torch.Tensor:

@@ -79,7 +79,6 @@ class RewardEngine:
 
     @property
     def info(self) -> EngineInfo:
-        """With device, dtype, architecture, parameters and window."""
         return self._identity.info(self._description)
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
@@ -109,11 +108,9 @@ class RewardEngine:
         yield from self._scored(deque(sorted(fitting, key=lambda each: -len(each.tokens))))
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
-        """Always refused. Raises ModelError."""
         raise ModelError(f"{self.name}: a reward model rates answers, and has no log-likelihoods")
 
     def close(self) -> None:
-        """Free the weights."""
         self._model = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

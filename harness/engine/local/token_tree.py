@@ -74,7 +74,6 @@ class Tree:
         return np.flatnonzero(self.end[nodes] > place)
 
     def scored_within(self, start: int, stop: int) -> Integers:
-        """The scored nodes of a pass."""
         first, after = np.searchsorted(self.scored, [start, stop])
         return self.scored[first:after]
 

@@ -25,11 +25,9 @@ class UncachedGeneration(TokenChooser):
 
     @property
     def busy(self) -> bool:
-        """Whether any request is left."""
         return bool(self.rows or self._waiting)
 
     def step(self) -> None:
-        """One more token for every row, and the first for those that may start now."""
         while self._waiting and len(self.rows) < self._allowed(self._waiting[0]):
             self.rows.append(GenerationRow(self._waiting.popleft(), time.perf_counter()))
         texts = [row.request.tokens + row.new for row in self.rows]
@@ -42,7 +40,6 @@ class UncachedGeneration(TokenChooser):
         self._choose(torch.stack(scores))
 
     def leave(self, gone: Sequence[int]) -> None:
-        """Remove rows."""
         leaving = set(gone)
         self.rows = [row for at, row in enumerate(self.rows) if at not in leaving]
 

@@ -64,7 +64,6 @@ class VllmEngine:
         )
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
-        """Turns as text. Raises ModelError where there is no template, or it refuses these turns."""
         return self._chat.render(messages, open_turn=open_turn)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:

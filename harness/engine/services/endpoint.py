@@ -89,7 +89,6 @@ class EndpointEngine:
 
     @property
     def info(self) -> EngineInfo:
-        """Address, model name and kind of interface, which is all that is known, and how it is asked."""
         source = self._source
         return identify_endpoint(source).info(
             {

@@ -90,7 +90,6 @@ class GeminiEngine:
 
     @property
     def info(self) -> EngineInfo:
-        """Address and model name, which is all that is known, and how it is asked."""
         return identify_gemini(self._source).info(
             {
                 "engine": "gemini",
@@ -129,14 +128,12 @@ class GeminiEngine:
         return self._refusals.resolved(answers, with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
-        """Always refused. Raises ModelError."""
         raise ModelError(
             f"model {self.name!r}: Gemini gives no log-probabilities of a prompt, so it cannot be scored; "
             "ask it suites that generate"
         )
 
     def close(self) -> None:
-        """Close what connections there are."""
         self._client.transport.close()  # type: ignore[no-untyped-call]  # not annotated there
 
     def _request(self, prompt: Prompt, sampling: Sampling) -> Any:

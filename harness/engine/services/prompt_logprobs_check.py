@@ -59,7 +59,6 @@ class Token:
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the model was not sure of it."""
         return self.generated < UNSURE
 
 

@@ -30,11 +30,9 @@ class RealClock:
     """The time as it passes."""
 
     def now(self) -> float:
-        """Seconds, never running backwards."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
         await asyncio.sleep(seconds)
 
 
