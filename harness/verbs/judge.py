@@ -151,14 +151,7 @@ def judge(
                 opened.engine(), store, on_answer=on_answer, ask_refused=project.ask_refused
             )
             with closing(remembering) as engine:
-                runner = JudgeRunner(
-                    opened,
-                    engine,
-                    store,
-                    budget=budget,
-                    seed=project.registry.project.seed,
-                    ask_refused=project.ask_refused,
-                )
+                runner = _runner(project, opened, engine, store, budget)
                 sessions += _sessions(runner, answered, request.until_decided)
             if runner.given_up is not None:
                 unreadable[name] = runner.given_up
@@ -262,6 +255,13 @@ def judge_of(
 def _at_once(model: Model) -> int:
     source = model.source
     return source.traffic.concurrency if isinstance(source, Endpoint | Gemini) else LOCAL_AT_ONCE
+
+
+def _runner(
+    project: Project, opened: OpenedJudge, engine: Engine, store: Store, budget: Budget
+) -> JudgeRunner:
+    seed, ask_refused = project.registry.project.seed, project.ask_refused
+    return JudgeRunner(opened, engine, store, budget=budget, seed=seed, ask_refused=ask_refused)
 
 
 def _sessions(runner: JudgeRunner, answered: Answered, until_decided: float | None) -> list[PairSession]:
