@@ -133,8 +133,7 @@ class DeepEvalSuite(RowSuite[PromptRow]):
             yield self._row(index, answer, judgements.get(index))
 
     def _judgements(self, answers: Sequence[str], places: Sequence[int]) -> list["CriterionScore"]:
-        # imported here because deepeval is an extra, and takes seconds to import
-        from harness.adaptors.deepeval.geval import Criterion, judge_all  # noqa: PLC0415
+        from harness.adaptors.deepeval.geval import Criterion, judge_all  # noqa: PLC0415 - an extra
 
         criterion = Criterion(
             name=self.criterion_name, criteria=self.given.criteria, steps=self.given.evaluation_steps

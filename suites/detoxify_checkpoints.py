@@ -57,7 +57,7 @@ def refuse(checkpoint: Path, why: str) -> NoReturn:
 
 def weights_and_plain_values(checkpoint: Path) -> Any:
     """A checkpoint's whole content, read without running what it may bring along. Raises ModelError."""
-    import torch  # noqa: PLC0415  # takes seconds, and a stored evaluation needs none of it
+    import torch  # noqa: PLC0415 - takes seconds, and a stored evaluation needs none of it
 
     try:
         return torch.load(checkpoint, map_location="cpu", weights_only=True)

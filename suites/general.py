@@ -119,7 +119,6 @@ class General(TasksTogether):
 def _group(name: str) -> "TaskGroup | None":
     if name in MEASURED_BY:
         return None
-    # imported here because lm-eval takes seconds to import, and what is known needs none of it
-    from harness.adaptors.lm_eval.definitions import task_group  # noqa: PLC0415
+    from harness.adaptors.lm_eval.definitions import task_group  # noqa: PLC0415 - lm-eval takes seconds to import
 
     return task_group(name)

@@ -88,8 +88,7 @@ class IFEval(SampleSuite[Instructions]):
         }
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
+        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415 - lm-eval takes seconds to import
 
         source = ORIGIN.source(self.given, self.context)
         checkers = Checkers(self.items, source, self.context.data_root, max_tokens=self.given.max_tokens)
@@ -158,7 +157,7 @@ def _make_scoring_repeatable() -> None:
     The checker also logs every text that has no language to detect, and counts it as following; the log is
     silenced, since answers are shown as they come.
     """
-    from langdetect import DetectorFactory  # noqa: PLC0415  # only scoring needs it
+    from langdetect import DetectorFactory  # noqa: PLC0415 - only scoring needs it
 
     DetectorFactory.seed = 0
     logging.getLogger("lm_eval.tasks.ifeval.instructions").setLevel(logging.CRITICAL)
@@ -169,7 +168,7 @@ def _need_sentence_data(data_root: Path | None) -> None:
 
     Raises DownloadNeeded where it is nowhere on this machine and cannot be downloaded.
     """
-    import nltk  # noqa: PLC0415  # only scoring needs it, and it takes a second to import
+    import nltk  # noqa: PLC0415 - only scoring needs it, and it takes a second to import
 
     ours = None if data_root is None else data_root / "nltk_data"
     if (

@@ -57,8 +57,7 @@ class LightevalSuite(DocumentSuite):
 
     @cached_property
     def task(self) -> "LightevalTask":
-        # imported here because lighteval takes seconds to import, and is an extra
-        from harness.adaptors.lighteval.tasks import load_task  # noqa: PLC0415
+        from harness.adaptors.lighteval.tasks import load_task  # noqa: PLC0415 - an extra
 
         file = self.given.data
         if file is not None and self.given.num_fewshot:

@@ -56,8 +56,7 @@ class TasksTogether(ABC):
 
     def rows_by_task(self, engine: Engine) -> Iterator[tuple[str, Row]]:
         """Every document with its task's name, scored in all the task's metrics."""
-        # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-        from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415
+        from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415 - lm-eval takes seconds to import
 
         starts = [0, *accumulate(task.size for task in self.tasks)]
         for place, answered in ask_tasks(
@@ -183,8 +182,7 @@ class TaskOrGroup(LmEvalNamed, Renamed):
 
     @cached_property
     def suite(self) -> Suite:
-        # imported here because lm-eval takes seconds to import, and opening a suite must not need it
-        from harness.adaptors.lm_eval.definitions import task_group  # noqa: PLC0415
+        from harness.adaptors.lm_eval.definitions import task_group  # noqa: PLC0415 - lm-eval takes seconds to import
 
         group = task_group(self.task_name)
         if group is not None:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 def official_task(name: str, version: str, documents: TaskRows, **overrides: Any) -> "LmEvalTask":
     """lm-eval's task over these documents. Raises UsageError where lm-eval has another version of it."""
-    # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-    from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415
+    from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415 - lm-eval takes seconds to import
 
     task = load_task(name, documents, **overrides)
     if task.version != version:
@@ -88,14 +87,14 @@ class LmEvalSuite(LmEvalNamed, DocumentSuite):
         }
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import ask_tasks  # noqa: PLC0415 - lm-eval takes seconds to import
 
         for _, answered in ask_tasks([self.configured(engine.info.chat_template)], engine):
             yield self.row(answered)
 
     def configured(self, chat_template: str | None) -> "ConfiguredTask":
         """The task as it is asked of a model with this template."""
-        from harness.adaptors.lm_eval.tasks import ConfiguredTask  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import ConfiguredTask  # noqa: PLC0415 - lm-eval takes seconds to import
 
         return ConfiguredTask(
             task=self.task,
@@ -115,7 +114,7 @@ class LmEvalSuite(LmEvalNamed, DocumentSuite):
 
     @cached_property
     def task(self) -> "LmEvalTask":
-        from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415  # see official_task
+        from harness.adaptors.lm_eval.tasks import load_task  # noqa: PLC0415 - lm-eval takes seconds to import
 
         file, limit = self._file, self.given.limit
         rows = None if file is None else uniform_rows(file)

@@ -77,8 +77,7 @@ def hub_rows(
     dataset: str, config: str | None = None, *, split: str, instead: str
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The numbered rows of a split. Raises DownloadNeeded, which says what to do `instead`."""
-    # imported here because datasets takes seconds to import, and files need none of it
-    from datasets import load_dataset  # noqa: PLC0415
+    from datasets import load_dataset  # noqa: PLC0415 - takes seconds, and files need none of it
 
     try:
         rows = list(load_dataset(dataset, config, split=split))

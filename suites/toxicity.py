@@ -133,8 +133,7 @@ class ToxicityClassifier:
 
     @cached_property
     def _detoxify(self) -> "Detoxify":
-        # imported here because detoxify takes seconds to import, and a stored evaluation needs none of it
-        import torch  # noqa: PLC0415
+        import torch  # noqa: PLC0415 - takes seconds, and a stored evaluation needs none of it
 
         expected = self.classes  # first: its message about what a checkpoint lacks is clearer
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -149,8 +148,8 @@ class ToxicityClassifier:
 
     def _from_folder(self, folder: Path, device: str) -> "Detoxify":
         """The folder's classifier, checked to be whole: what a checkpoint lacks would be filled at random."""
-        import torch  # noqa: PLC0415  # see _detoxify
-        from detoxify import Detoxify  # noqa: PLC0415  # see _detoxify
+        import torch  # noqa: PLC0415 - see _detoxify
+        from detoxify import Detoxify  # noqa: PLC0415 - see _detoxify
 
         content = weights_and_plain_values(self.checkpoint)
         relocated = io.BytesIO()
@@ -171,7 +170,7 @@ class ToxicityClassifier:
         return loaded
 
     def _released(self, device: str) -> "Detoxify":
-        from detoxify import Detoxify  # noqa: PLC0415  # see _detoxify
+        from detoxify import Detoxify  # noqa: PLC0415 - see _detoxify
 
         self.identity()  # downloads the checkpoint where it is missing
         try:
@@ -183,7 +182,7 @@ class ToxicityClassifier:
             ) from error
 
     def _download(self) -> None:
-        import torch  # noqa: PLC0415  # see _detoxify
+        import torch  # noqa: PLC0415 - see _detoxify
 
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         url = f"{RELEASE_PAGE}/{RELEASES[self.name]}"

@@ -155,8 +155,7 @@ class TruthfulQA(MultipleChoice):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         """Ask mc1 and mc2 together, so that a choice they share is scored once."""
-        # imported here because lm-eval takes seconds to import, and a stored evaluation needs none of it
-        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415
+        from harness.adaptors.lm_eval.tasks import ask  # noqa: PLC0415 - lm-eval takes seconds to import
 
         documents = [question.model_dump() for question in self.items]
         rows = TaskRows(documents, ORIGIN.source(self.given, self.context))

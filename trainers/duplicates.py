@@ -54,8 +54,7 @@ def without_near_duplicates(
     items: Sequence[MixItem], similarity: float
 ) -> tuple[list[MixItem], list[Removed]]:
     """Remove rows whose prompt and answers are both at least so similar to those of one earlier row."""
-    # imported here because it brings scipy, and a mix that is cached needs neither
-    from datasketch import MinHash, MinHashLSH  # noqa: PLC0415
+    from datasketch import MinHash, MinHashLSH  # noqa: PLC0415 - brings scipy, and a cached mix needs neither
 
     index = MinHashLSH(threshold=CANDIDATE * similarity, num_perm=PERMUTATIONS)
     kept: dict[int, MixItem] = {}

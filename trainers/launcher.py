@@ -97,8 +97,7 @@ def read_launch(launcher: str | None, *, processes: int | None, config: Path | N
 
 def _from_configuration(config: Path, processes: int | None) -> Launch:
     """Read accelerate's configuration with accelerate's own reader. Raises ConfigError."""
-    # imported here because it brings torch, which takes seconds to load
-    from accelerate.commands.config.config_args import load_config_from_file  # noqa: PLC0415
+    from accelerate.commands.config.config_args import load_config_from_file  # noqa: PLC0415 - brings torch, which takes seconds
 
     try:
         read = load_config_from_file(str(config))

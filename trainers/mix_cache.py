@@ -141,8 +141,8 @@ def write_rows(rows: Sequence[Row], file: Path) -> None:
 
 
 def _write_parquet(rows: Sequence[Row], file: Path) -> None:
-    import pyarrow  # noqa: PLC0415  slow to import, and a plan does not need it
-    from pyarrow import parquet  # noqa: PLC0415  the same
+    import pyarrow  # noqa: PLC0415 - slow to import, and a plan does not need it
+    from pyarrow import parquet  # noqa: PLC0415 - the same
 
     try:
         parquet.write_table(pyarrow.Table.from_pylist(list(rows)), file)

@@ -66,8 +66,7 @@ def _write_base(origin: StageOrigin) -> None:
     """Write what a stage starts from, where that is no folder of its own and is not written yet."""
     if origin.written_from is None or origin.folder.is_dir():
         return
-    # imported here because torch takes seconds to load, and finished stages do not need it
-    from trainers.bases import write_base  # noqa: PLC0415
+    from trainers.bases import write_base  # noqa: PLC0415 - torch takes seconds to import
 
     with raising_disk_full(origin.folder), _locked(origin.folder):
         if not origin.folder.is_dir():

@@ -103,8 +103,8 @@ def _file_rows(path: Path) -> Sequence[Row]:
 
 
 def _parquet_rows(path: Path) -> list[Row]:
-    import pyarrow  # noqa: PLC0415  slow to import, and only this kind of file needs it
-    from pyarrow import parquet  # noqa: PLC0415  the same
+    import pyarrow  # noqa: PLC0415 - slow to import, and only this kind of file needs it
+    from pyarrow import parquet  # noqa: PLC0415 - the same
 
     try:
         rows: list[Row] = parquet.read_table(path).to_pylist()
@@ -114,8 +114,8 @@ def _parquet_rows(path: Path) -> list[Row]:
 
 
 def _hub_rows(name: str) -> list[Row]:
-    from datasets import load_dataset  # noqa: PLC0415  seconds to import, and only hub ids need it
-    from datasets.exceptions import DatasetsError  # noqa: PLC0415  the same
+    from datasets import load_dataset  # noqa: PLC0415 - seconds to import, and only hub ids need it
+    from datasets.exceptions import DatasetsError  # noqa: PLC0415 - the same
 
     dataset, *which = HUB_PARTS.split(name, maxsplit=2)
     split = which.pop() if which else "train"

@@ -48,9 +48,8 @@ def run(job: Job) -> Mapping[str, Json]:
     environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports every training otherwise
     # its threads do not survive a data loader's fork
     environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # imported here because they bring torch and transformers, and a plan needs the table alone
-    from harness.engine.local.chat import fixed_clock  # noqa: PLC0415
-    from trainers.training import quiet, tensors_only  # noqa: PLC0415
+    from harness.engine.local.chat import fixed_clock  # noqa: PLC0415 - brings transformers, and a plan needs the table alone
+    from trainers.training import quiet, tensors_only  # noqa: PLC0415 - the same
 
     module, _, function = stage_kind(job.kind).run.partition(":")
     train: Callable[[Job], Mapping[str, Json]] = getattr(import_module(module), function)

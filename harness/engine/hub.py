@@ -53,8 +53,7 @@ def gguf_file(path: str, revision: str | None) -> Path | None:
 
 
 def _hub_file(repo: str, file: str, revision: str | None) -> Path:
-    # half a second that a model on this machine should not cost
-    from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415
+    from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415 - takes half a second
 
     try:
         return Path(hf_hub_download(repo, file, revision=revision, local_files_only=True))
@@ -65,8 +64,7 @@ def _hub_file(repo: str, file: str, revision: str | None) -> Path:
 
 
 def _hub_folder(path: str, revision: str | None) -> Path:
-    # half a second that a model in a folder should not cost
-    from huggingface_hub import errors, snapshot_download  # noqa: PLC0415
+    from huggingface_hub import errors, snapshot_download  # noqa: PLC0415 - takes half a second
 
     try:
         cached = Path(snapshot_download(path, revision=revision, local_files_only=True))
@@ -88,8 +86,7 @@ def _hub_folder(path: str, revision: str | None) -> Path:
 @contextmanager
 def _downloading(path: str, revision: str | None, what: str) -> Iterator[None]:
     """Turn the hub client's errors into ours. `what` are the arguments of `hf download`."""
-    # half a second that a model on this machine should not cost
-    from huggingface_hub import errors  # noqa: PLC0415
+    from huggingface_hub import errors  # noqa: PLC0415 - takes half a second
 
     try:
         yield

@@ -45,8 +45,7 @@ def _opened(model: Model, device: str | None) -> Engine:
 
             return open_vllm(model, model.source, device=device)
         case Local():
-            # torch and transformers take seconds to import
-            from harness.engine.local.engine import open_local  # noqa: PLC0415
+            from harness.engine.local.engine import open_local  # noqa: PLC0415 - torch takes seconds to import
 
             return open_local(model, model.source, device=device)
         case Endpoint():
