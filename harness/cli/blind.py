@@ -92,8 +92,8 @@ def new(
         language=language,
         seed=seed,
     )
-    with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
-        study, design = blind.new_study(project, names, request, watcher=watcher)
+    with ProgressBars(shorten=SHORTER_ANSWERS) as progress:
+        study, design = blind.new_study(project, names, request, progress=progress)
     if as_json:
         print_json(made_as_json(design, study.commitment))
     else:

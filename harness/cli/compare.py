@@ -73,14 +73,14 @@ def command(
         )
     project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
     introduce(project)
-    with ProgressBars(shorten=FEWER_SAMPLES) as watcher:
+    with ProgressBars(shorten=FEWER_SAMPLES) as progress:
         outcome = compare(
             project,
             names,
             baseline=baseline,
             suites=suites or (),
             force=force,
-            watcher=watcher,
+            progress=progress,
             folder=output,
         )
     if as_json:

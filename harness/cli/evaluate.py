@@ -64,8 +64,8 @@ def command(
     introduce(project)
     for note in length_notes(project, suites or ()):
         errors.print(note, markup=False)
-    with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
-        runs = evaluate(project, names, suites=suites or (), rescore=rescore, watcher=watcher)
+    with ProgressBars(shorten=SHORTER_ANSWERS) as progress:
+        runs = evaluate(project, names, suites=suites or (), rescore=rescore, progress=progress)
     asked = [run for theirs in runs.values() for run in theirs]
     measured = means(project, asked)
     if as_json:

@@ -110,8 +110,8 @@ def command(
     if dry_run:
         _show_estimates(estimate_judging(project, names, request), as_json=as_json)
         return
-    with ProgressBars(shorten=SHORTER_ANSWERS) as watcher:
-        judged = judge(project, names, request, watcher=watcher)
+    with ProgressBars(shorten=SHORTER_ANSWERS) as progress:
+        judged = judge(project, names, request, progress=progress)
     if as_json:
         print_json(_as_json(judged))
     else:

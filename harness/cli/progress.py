@@ -41,7 +41,7 @@ SHORTER_ANSWERS = f"{FEWER_SAMPLES}, and --max-tokens N writes shorter answers"
 
 
 class ProgressBars:
-    """A Watcher (see `harness.verbs`) that draws; a context manager, so that the terminal is left clean.
+    """A `Progress` that draws; a context manager, so that the terminal is left clean.
 
     `shorten` says by which options a long asking is shortened. `clock` gives seconds.
     """

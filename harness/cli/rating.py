@@ -16,7 +16,7 @@ from harness.cli.console import Text
 from harness.cli.terminal import console
 from harness.errors import UsageError
 from harness.turns import as_text
-from suites.blind.ballots import Ballot, BallotBox, Progress
+from suites.blind.ballots import Ballot, BallotBox, RaterProgress
 
 KEYS = {
     "l": "left",
@@ -106,7 +106,7 @@ def _act(box: BallotBox, rater: str, ballot: Ballot, words: Mapping[str, str]) -
     return False
 
 
-def _show(ballot: Ballot, progress: Progress, words: Mapping[str, str]) -> None:
+def _show(ballot: Ballot, progress: RaterProgress, words: Mapping[str, str]) -> None:
     console.rule(words["of"].format(done=progress.done, total=progress.total))
     console.print(Panel(_text(as_text(ballot.prompt), words), title=words["prompt"]))
     width = console.width if console.width < NARROW else console.width // 2 - 1

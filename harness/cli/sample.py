@@ -37,8 +37,8 @@ def command(
     project = open_project(config, seed=seed, device=device)
     introduce(project)
     sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed or 0)
-    with ProgressBars() as watcher:
-        answers = sample(project, names, prompt, sampling, chat=chat, watcher=watcher)
+    with ProgressBars() as progress:
+        answers = sample(project, names, prompt, sampling, chat=chat, progress=progress)
     models = project.registry.models
     for name in names if chat is False else ():
         if name in models and models[name].system is not None:

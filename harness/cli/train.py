@@ -50,8 +50,8 @@ def command(
     if plan:
         _show(plan_training(project, names), as_json)
         return
-    with ProgressBars() as watcher:
-        candidates = train(project, names, watcher=watcher)
+    with ProgressBars() as progress:
+        candidates = train(project, names, progress=progress)
     if as_json:
         print_json({name: str(folder) for name, folder in candidates.items()})
         return

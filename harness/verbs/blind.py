@@ -16,9 +16,10 @@ from harness.records.answers import Sampling
 from harness.records.preferences import Study
 from harness.store import Store
 from harness.verbs.pairs import answer_pairs
-from harness.verbs.project import Project, Unwatched, Watcher
+from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.project import Project
 from suites.blind.audit import Audit, audit
-from suites.blind.ballots import BallotBox, Progress, find_study
+from suites.blind.ballots import BallotBox, RaterProgress, find_study
 from suites.blind.design import Design, Plan, check_name, check_plan, make_design
 from suites.blind.exchange import Imported, read_votes, written
 from suites.blind.preferences import as_rater, preferences, rater_states
@@ -33,7 +34,7 @@ class StudyProgress:
     """Where a blind test is."""
 
     study: Study
-    raters: Mapping[str, Progress]
+    raters: Mapping[str, RaterProgress]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class StudyRequest:
 
 
 def new_study(
-    project: Project, names: Sequence[str], request: StudyRequest, *, watcher: Watcher | None = None
+    project: Project, names: Sequence[str], request: StudyRequest, *, progress: Progress | None = None
 ) -> tuple[Study, Design]:
     """Have the models answer what they have not answered yet, and seal a design of who rates what.
 
@@ -64,8 +65,9 @@ def new_study(
         check_name("blind test", request.name)
     with closing(project.store()) as store:
         name = _free_name(store, request.name)
+        progress = progress or NoProgress()
         answered = answer_pairs(
-            project, names, store, watcher or Unwatched(), prompts=request.prompts, sampling=request.sampling
+            project, names, store, progress, prompts=request.prompts, sampling=request.sampling
         )
         design = make_design(
             answered.pairs,

@@ -21,7 +21,8 @@ from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.choosing import chosen_runs
 from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_of, refused_of
-from harness.verbs.project import DEFAULT_SUITES, Project, Watcher
+from harness.verbs.progress import Progress
+from harness.verbs.project import DEFAULT_SUITES, Project
 from reports.conditions import limits
 from reports.html import render_ranked
 from reports.leaderboard import Compared, Heading, Leaderboard, build
@@ -61,7 +62,7 @@ def compare(
     baseline: str | None = None,
     suites: Sequence[str] = (),
     force: bool = False,
-    watcher: Watcher | None = None,
+    progress: Progress | None = None,
     folder: Path | None = None,
 ) -> Outcome:
     """Train and evaluate what is missing, compare every name with the baseline, and write the leaderboard.
@@ -70,7 +71,7 @@ def compare(
     verdict unless `force`, which the report then says.
     """
     ordered = _baseline_first(names, baseline)
-    runs = evaluate(project, ordered, suites=suites, watcher=watcher)
+    runs = evaluate(project, ordered, suites=suites, progress=progress)
     with closing(project.store()) as store:
         return _outcome(project, store, runs, force=force, folder=folder)
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from harness.errors import UsageError
 from harness.records.models import Local
-from harness.verbs.project import Project, Unwatched
+from harness.verbs.progress import NoProgress
+from harness.verbs.project import Project
 from trainers.doctor.compare_reward_models import compare_reward_models
 from trainers.doctor.examination import examine
 from trainers.doctor.findings import Examination
@@ -49,7 +50,7 @@ def _pipeline(project: Project, name: str, known: Collection[str]) -> dict[str, 
 
 
 def _model(project: Project, name: str) -> Examination:
-    model = project.model(name, Unwatched())
+    model = project.model(name, NoProgress())
     if not isinstance(model.source, Local):
         raise UsageError(f"model {name!r} is a service: it has no files that could be looked at")
     return examine_model(model)

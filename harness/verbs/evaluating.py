@@ -22,7 +22,8 @@ from harness.recorded import recalled, recorded
 from harness.records.answers import ASKED, Asked, Response, Row, Run
 from harness.records.models import Json, Model
 from harness.store import Failures, Store
-from harness.verbs.project import DEFAULT_SUITES, Project, Unwatched, Watcher
+from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.project import DEFAULT_SUITES, Project
 from harness.verbs.training import keep_stages
 from reports.scorers import CHECKPOINT
 
@@ -67,7 +68,7 @@ def evaluate(
     *,
     suites: Sequence[str] = (),
     rescore: bool = False,
-    watcher: Watcher | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, list[Run]]:
     """Ask what is missing of these suites (the project's, where none is named) of these models.
 
@@ -78,7 +79,7 @@ def evaluate(
     none is trained, loaded or reached. A judge is a scorer, and is asked what it has not said yet. Earlier
     runs stay. Raises UsageError where a candidate's answer is missing.
     """
-    watcher = watcher or Unwatched()
+    progress = progress or NoProgress()
     asked = asked_suites(project, suites)
     if rescore:
         _need_candidates(project, names)
@@ -86,11 +87,11 @@ def evaluate(
         project.check(names)
     with ExitStack() as at_the_end:
         opening = cache(lambda: at_the_end.enter_context(closing(project.store())))
-        opened = [project.suite(suite, watcher, opening) for suite in dict.fromkeys(asked)]
+        opened = [project.suite(suite, progress, opening) for suite in dict.fromkeys(asked)]
         for suite in opened:
             _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
         store = opening()
-        return {name: runs_of(project, name, opened, store, watcher, rescored=rescore) for name in names}
+        return {name: runs_of(project, name, opened, store, progress, rescored=rescore) for name in names}
 
 
 def asked_suites(project: Project, suites: Sequence[str] = ()) -> list[str]:
@@ -124,7 +125,7 @@ def runs_of(
     name: str,
     suites: Sequence[Suite],
     store: Store,
-    watcher: Watcher,
+    progress: Progress,
     *,
     rescored: bool = False,
 ) -> list[Run]:
@@ -132,7 +133,7 @@ def runs_of(
 
     `rescored`: what is missing comes from the store's answers alone.
     """
-    model = project.model(name, watcher)
+    model = project.model(name, progress)
     if name in project.registry.pipelines:
         keep_stages(project, name, store)
     identity = identify_model(model)
@@ -144,27 +145,27 @@ def runs_of(
     }
     missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
     if missing and rescored:
-        whole |= _score_again(model, identity, missing, store, watcher)
+        whole |= _score_again(model, identity, missing, store, progress)
     elif missing:
-        watcher.loading(name)
+        progress.loading(name)
         with closing(open_engine(model, device=project.device)) as engine:
             for run, suite in missing:
-                watched = partial(watcher.asking, name, suite.name)
+                watched = partial(progress.asking, name, suite.name)
                 remembering = recorded(engine, store, on_answer=watched, ask_refused=project.ask_refused)
                 whole[run.id] = ask(run, model, suite, remembering, store)
     return [
-        _asked_now(project, replace(whole[run.id], metrics=run.metrics), store, watcher) for run in planned
+        _asked_now(project, replace(whole[run.id], metrics=run.metrics), store, progress) for run in planned
     ]
 
 
-def _asked_now(project: Project, run: Run, store: Store, watcher: Watcher) -> Run:
+def _asked_now(project: Project, run: Run, store: Store, progress: Progress) -> Run:
     """The run, of which the store now says as what it was asked for: a report finds it by that."""
     if not project.knows_suite(run.suite):
         return run
     asked = Asked(
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         settings=project.asked_settings(run.suite),
-        rows=project.rows_without_limit(run.suite, watcher, lambda: store),
+        rows=project.rows_without_limit(run.suite, progress, lambda: store),
     )
     store.runs.keep_asked(run.id, asked, run.metrics)
     _keep_classifier(project, asked.settings.get("classifier"), run.settings.get("sha256"), store)
@@ -190,7 +191,7 @@ def _need_candidates(project: Project, names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in project.registry.pipelines:
-            project.model(name, Unwatched())
+            project.model(name, NoProgress())
         elif not all(stage.done for stage in project.plan(name)):
             raise UsageError(
                 f"pipeline {name!r} has no candidate yet, and so no answers to score again; "
@@ -203,7 +204,7 @@ def _score_again(
     identity: Identity,
     missing: Sequence[tuple[Run, Suite]],
     store: Store,
-    watcher: Watcher,
+    progress: Progress,
 ) -> dict[str, Run]:
     """These runs by their ids, from the store's answers alone.
 
@@ -213,7 +214,7 @@ def _score_again(
     absent = without_weights(model, identity, {} if kept is None else kept.description)
     whole = {}
     for run, suite in missing:
-        answers = recalled(absent, store, on_answer=partial(watcher.asking, model.name, suite.name))
+        answers = recalled(absent, store, on_answer=partial(progress.asking, model.name, suite.name))
         whole[run.id] = from_kept_answers(run, model, suite, answers, store)
     return whole
 

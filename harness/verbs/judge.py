@@ -29,7 +29,8 @@ from harness.records.preferences import Pair, Preference, Rater
 from harness.store import Store
 from harness.verbs.lineage import self_preference
 from harness.verbs.pairs import Answered, answer_pairs
-from harness.verbs.project import Project, Unwatched, Watcher
+from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.project import Project
 from suites.judge.costs import Budget
 from suites.judge.judges import Judge
 from suites.judge.jury import jury_of, jury_preferences
@@ -125,28 +126,28 @@ def judge(
     names: Sequence[str],
     request: JudgeRequest | None = None,
     *,
-    watcher: Watcher | None = None,
+    progress: Progress | None = None,
 ) -> JudgeResult:
     """Have these models answer what they have not answered, and the judges prefer what they have not judged.
 
     Without `request` it is done as the project's `[judge]` and `[compare] judges` say. Raises UsageError for
     what cannot be done so, before anything is trained or asked.
     """
-    watcher = watcher or Unwatched()
+    progress = progress or NoProgress()
     request = request or JudgeRequest(judges=named_judges(project, ()), settings=settings_of(project))
     check(project, names, request)
     budget = Budget(request.budget)
     with closing(project.store()) as store:
         answered = answer_pairs(
-            project, names, store, watcher, prompts=request.prompts, sampling=request.sampling
+            project, names, store, progress, prompts=request.prompts, sampling=request.sampling
         )
         notes = [
             note for name in request.judges if (note := self_preference(project, name, list(answered.runs)))
         ]
         sessions, unreadable = [], {}
         for name in request.judges:
-            opened = open_judge(project, name, request.settings, watcher)
-            on_answer = partial(watcher.asking, name, f"pairs of {answered.prompts}")
+            opened = open_judge(project, name, request.settings, progress)
+            on_answer = partial(progress.asking, name, f"pairs of {answered.prompts}")
             remembering = recorded(
                 opened.engine(), store, on_answer=on_answer, ask_refused=project.ask_refused
             )
@@ -193,7 +194,7 @@ def check(project: Project, names: Sequence[str], request: JudgeRequest) -> None
     project.check([*names, *request.judges])
     for name in request.judges:
         if name not in project.registry.pipelines:
-            is_reward_model(project.model(name, Unwatched()))  # raises for a classifier that is none
+            is_reward_model(project.model(name, NoProgress()))  # raises for a classifier that is none
     for name in request.judges if request.budget is not None else ():
         model = project.registry.models.get(name)
         is_paid = model is not None and not isinstance(model.source, Local)
@@ -204,17 +205,17 @@ def check(project: Project, names: Sequence[str], request: JudgeRequest) -> None
             )
 
 
-def open_judge(project: Project, name: str, settings: JudgeSettings, watcher: Watcher) -> OpenedJudge:
+def open_judge(project: Project, name: str, settings: JudgeSettings, progress: Progress) -> OpenedJudge:
     """The judge of this name. A pipeline is trained when needed; no model is loaded before it is asked.
 
     Raises ModelError for a classifier that does not rate answers.
     """
-    model = project.model(name, watcher)
+    model = project.model(name, progress)
     identity = identify_model(model)
     rates = is_reward_model(model)
 
     def load() -> Engine:
-        watcher.loading(name)
+        progress.loading(name)
         if rates:
             return open_reward_model(model, device=project.device)
         # a cut reply holds no verdict, thought or not, and nothing is asked that a budget does not know of

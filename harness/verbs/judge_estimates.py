@@ -21,7 +21,8 @@ from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.judge import JudgeRequest, check, judge_of
 from harness.verbs.pairs import Kept, kept_answers
-from harness.verbs.project import Project, Unwatched
+from harness.verbs.progress import NoProgress
+from harness.verbs.project import Project
 from suites.judge.costs import most_cost, usual_tokens
 from suites.judge.forms import as_asked_last
 from suites.judge.judges import Judge, keys_about, without_asking
@@ -93,7 +94,7 @@ def _judge(project: Project, name: str, settings: JudgeSettings) -> Judge:
         model = Model(name=name, source=Local(path=""))
         rates = pipelines[name].stages[-1].kind == "reward"
         return judge_of(project, model, NOT_TRAINED, settings, rates=rates)
-    model = project.model(name, Unwatched())
+    model = project.model(name, NoProgress())
     return judge_of(project, model, identify_model(model), settings, rates=is_reward_model(model))
 
 

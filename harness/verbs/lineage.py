@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from harness.engine.opening import identify_model
 from harness.records.models import Endpoint, Gemini, Local, Model, Plugin
-from harness.verbs.project import Project, Unwatched
+from harness.verbs.progress import NoProgress
+from harness.verbs.project import Project
 
 
 def origins(project: Project, name: str) -> dict[str, str]:
@@ -21,7 +22,7 @@ def origins(project: Project, name: str) -> dict[str, str]:
     while at is not None and at in pipelines:
         found[f"pipeline {at}"] = at
         at = pipelines[at].base
-    return found if at is None else found | _of_model(project.model(at, Unwatched()))
+    return found if at is None else found | _of_model(project.model(at, NoProgress()))
 
 
 def self_preference(project: Project, judge: str, candidates: Sequence[str]) -> str | None:

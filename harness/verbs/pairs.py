@@ -23,7 +23,8 @@ from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.evaluating import runs_of
-from harness.verbs.project import Project, Unwatched, Watcher
+from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.project import Project
 from harness.visible import visible
 from suites.prompt_suite import PromptSuite
 from suites.prompts import OFFICIAL, hub_prompts, read_prompts
@@ -68,7 +69,7 @@ def answer_pairs(
     project: Project,
     names: Sequence[str],
     store: Store,
-    watcher: Watcher,
+    progress: Progress,
     *,
     prompts: str | None = None,
     sampling: Sampling,
@@ -84,11 +85,11 @@ def answer_pairs(
     if len(set(names)) < 2:
         raise UsageError("a preference needs two different models: name both")
     project.check(names)
-    suite = _suite(project, store, watcher, prompts, sampling)
+    suite = _suite(project, store, progress, prompts, sampling)
     _ = suite.data_hash  # a mistake in the prompts must not show after hours of training
     runs = {}
     for name in dict.fromkeys(names):
-        [runs[name]] = runs_of(project, name, [suite], store, watcher)
+        [runs[name]] = runs_of(project, name, [suite], store, progress)
     reserved = left_out(project.registry, store, runs)
     rows = {
         name: {
@@ -123,7 +124,7 @@ def kept_answers(
     if len(set(names)) < 2:
         raise UsageError("a preference needs two different models: name both")
     project.check(names)
-    suite = _suite(project, store, Unwatched(), prompts, sampling)
+    suite = _suite(project, store, NoProgress(), prompts, sampling)
     samples = {sample.id: sample for sample in suite.samples} if isinstance(suite, PromptSuite) else {}
     answers: dict[str, Mapping[str, Response]] = {}
     runs, max_tokens = {}, sampling.max_tokens
@@ -131,7 +132,7 @@ def kept_answers(
         answers[name] = {}
         if name in project.registry.pipelines and not all(stage.done for stage in project.plan(name)):
             continue
-        model = project.model(name, Unwatched())
+        model = project.model(name, NoProgress())
         identity = identify_model(model)
         run = plan_run(model, identity, suite, seed=project.registry.project.seed)
         runs[name], max_tokens = run.id, _max_tokens(run, max_tokens)
@@ -173,7 +174,7 @@ def _max_tokens(run: Run, usual: int) -> int:
 def _suite(
     project: Project,
     store: Store,
-    watcher: Watcher,
+    progress: Progress,
     prompts: str | None,
     sampling: Sampling,
 ) -> Suite:
@@ -184,7 +185,7 @@ def _suite(
     elif Path(prompts).is_file():
         label, samples = visible(Path(prompts).name.split(".")[0]), read_prompts(Path(prompts))
     elif project.knows_suite(prompts):
-        return project.suite(prompts, watcher, lambda: store)
+        return project.suite(prompts, progress, lambda: store)
     elif "/" in prompts and not Path(prompts).suffix:
         label, samples = prompts, hub_prompts(prompts)
     else:

@@ -1,7 +1,4 @@
-"""A project: a read configuration, and what its names stand for on this machine.
-
-It does not know how anything is shown while it works: a Watcher is told.
-"""
+"""A project: a read configuration, and what its names stand for on this machine."""
 
 import os
 import re
@@ -11,7 +8,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from harness.engine.hub import GGUF, HUB_ID
 from harness.engine.lazy import LazyEngine
@@ -26,6 +23,7 @@ from harness.store import Store
 from harness.toyworld import settings_file
 from harness.verbs.checkpoint_selection import score_part, selection_metric
 from harness.verbs.evaluation_prompts import EvaluationPrompts
+from harness.verbs.progress import NoProgress, Progress
 from suites.catalogue import (
     FAMILIES,
     OWN,
@@ -37,8 +35,7 @@ from suites.catalogue import (
 )
 from suites.judge.settings import JudgeSettings
 from trainers.contamination import Index
-from trainers.doctor.findings import Examination
-from trainers.job import StageProgress, SuiteScore
+from trainers.job import SuiteScore
 from trainers.launcher import Launch
 from trainers.mix_cache import cached_mix
 from trainers.pipeline import produce
@@ -53,42 +50,6 @@ if TYPE_CHECKING:
 CONFIGURATION = "harness.toml"
 DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
 """What is asked where neither the command nor `[compare] suites` names any."""
-
-
-class Watcher(Protocol):
-    """Who is told how far the work is."""
-
-    def training(self, progress: StageProgress) -> None:
-        """A stage has done another step."""
-        ...
-
-    def examined(self, examination: Examination) -> None:
-        """A stage is about to be trained, and this is what the doctor found in it."""
-        ...
-
-    def loading(self, model: str) -> None:
-        """A model is being loaded, and then its first suite prepared."""
-        ...
-
-    def asking(self, model: str, suite: str, done: int, total: int) -> None:
-        """Another answer of one request is there."""
-        ...
-
-
-class Unwatched:
-    """Nobody is told."""
-
-    def training(self, progress: StageProgress) -> None:
-        """Say nothing."""
-
-    def examined(self, examination: Examination) -> None:
-        """Say nothing."""
-
-    def loading(self, model: str) -> None:
-        """Say nothing."""
-
-    def asking(self, model: str, suite: str, done: int, total: int) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -151,12 +112,12 @@ class Project:
         """Open the results store; None where there is none yet, for looking makes none."""
         return self.store() if Store.exists(self.registry.project.store) else None
 
-    def suite(self, name: str, watcher: Watcher, store: Callable[[], Store]) -> Suite:
+    def suite(self, name: str, progress: Progress, store: Callable[[], Store]) -> Suite:
         """Open a suite with its settings. A classifier or judge that is a pipeline is trained when needed.
 
         What a judge says is kept in the store, which is opened when a judge is.
         """
-        return self._opened(name, self._asked_with(name), watcher, store)
+        return self._opened(name, self._asked_with(name), progress, store)
 
     def asked_settings(self, name: str) -> Mapping[str, Json]:
         """What a suite is asked with, defaults included; paths within the project start from its folder."""
@@ -166,13 +127,13 @@ class Project:
             for key, value in whole_settings(name, self._asked_with(name)).items()
         }
 
-    def rows_without_limit(self, name: str, watcher: Watcher, store: Callable[[], Store]) -> int | None:
+    def rows_without_limit(self, name: str, progress: Progress, store: Callable[[], Store]) -> int | None:
         """How many rows a suite has of which `limit` leaves some out; None where there is no limit."""
         given = self._asked_with(name)
         if given.get("limit") is None:
             return None
         if name not in self._sizes:
-            self._sizes[name] = self._opened(name, {**given, "limit": None}, watcher, store).size
+            self._sizes[name] = self._opened(name, {**given, "limit": None}, progress, store).size
         return self._sizes[name]
 
     @cached_property
@@ -192,19 +153,19 @@ class Project:
         return settings
 
     def _opened(
-        self, name: str, settings: Mapping[str, Json], watcher: Watcher, store: Callable[[], Store]
+        self, name: str, settings: Mapping[str, Json], progress: Progress, store: Callable[[], Store]
     ) -> Suite:
         self.check([str(settings[key]) for key in JUDGES if settings.get(key) is not None])
 
         def folder(of: str) -> Path | None:
             if of in self.registry.pipelines:
-                return self.train(of, watcher)
+                return self.train(of, progress)
             beside = self.registry.project.root / of
             return beside if beside.is_dir() else None
 
         def judge(of: str) -> Engine:
-            opened = LazyEngine(identify_model(self.model(of, watcher)), partial(self._load, of, watcher))
-            watched = partial(watcher.asking, of, name)
+            opened = LazyEngine(identify_model(self.model(of, progress)), partial(self._load, of, progress))
+            watched = partial(progress.asking, of, name)
             return recorded(opened, store(), on_answer=watched, ask_refused=self.ask_refused)
 
         return open_suite(
@@ -232,10 +193,10 @@ class Project:
         beginning = name.partition(":")[0]
         return name in self.registry.suites or name in known_suites() or beginning in FAMILIES
 
-    def model(self, name: str, watcher: Watcher) -> Model:
+    def model(self, name: str, progress: Progress) -> Model:
         """The model of this name. A pipeline is trained first; a folder or GGUF file needs no name."""
         if name in self.registry.pipelines:
-            return self.trained(name, self.train(name, watcher))
+            return self.trained(name, self.train(name, progress))
         if name in self.registry.models:
             return self.registry.models[name]
         if Path(name).is_dir() or (name.endswith(GGUF) and Path(name).is_file()):
@@ -255,9 +216,9 @@ class Project:
             return self.trained(name, Path()).manner
         return self.registry.models[name].manner if name in self.registry.models else {}
 
-    def _load(self, name: str, watcher: Watcher) -> Engine:
-        watcher.loading(name)
-        return open_engine(self.model(name, watcher), device=self.device)
+    def _load(self, name: str, progress: Progress) -> Engine:
+        progress.loading(name)
+        return open_engine(self.model(name, progress), device=self.device)
 
     def check(self, names: Sequence[str]) -> None:
         """Raise what is wrong with these names, before anything is trained or asked for the others.
@@ -269,7 +230,7 @@ class Project:
             if name in self.registry.pipelines:
                 self.plan(name)
             else:
-                check_model(self.model(name, Unwatched()))
+                check_model(self.model(name, NoProgress()))
 
     def plan(self, name: str) -> list[PlannedStage]:
         """The stages of a pipeline, each with whether it is there already."""
@@ -308,13 +269,13 @@ class Project:
         """Those that were asked for: every plan asks again, and their sources would be read again."""
         return {}
 
-    def train(self, name: str, watcher: Watcher) -> Path:
+    def train(self, name: str, progress: Progress) -> Path:
         return produce(
             self._plan_context,
             name,
-            on_progress=watcher.training,
-            before=partial(self._examine, watcher),
-            score=partial(self._score, watcher),
+            on_progress=progress.training,
+            before=partial(self._examine, progress),
+            score=partial(self._score, progress),
             launch=self.launch,
         )
 
@@ -331,36 +292,36 @@ class Project:
             return ()
         return (contamination_check(Index(asked.by_suite)),)
 
-    def _score(self, watcher: Watcher, candidate: Model, select: CheckpointSelection) -> SuiteScore:
+    def _score(self, progress: Progress, candidate: Model, select: CheckpointSelection) -> SuiteScore:
         """What a checkpoint scores on the part of a suite that selects. Its answers are kept."""
         with closing(self.store()) as store:
-            suite = self._selection_suite(watcher, select, store)
+            suite = self._selection_suite(progress, select, store)
             with closing(open_engine(candidate, device=self.device)) as engine:
-                watched = partial(watcher.asking, candidate.name, suite.name)
+                watched = partial(progress.asking, candidate.name, suite.name)
                 return score_part(suite, recorded(engine, store, on_answer=watched), select)
 
-    def _selection_suite(self, watcher: Watcher, select: CheckpointSelection, store: Store) -> Suite:
+    def _selection_suite(self, progress: Progress, select: CheckpointSelection, store: Store) -> Suite:
         """Whole: limits of what is asked now are no part of what the stage is."""
         assert select.suite is not None
-        return replace(self, limit=None, max_tokens=None).suite(select.suite, watcher, lambda: store)
+        return replace(self, limit=None, max_tokens=None).suite(select.suite, progress, lambda: store)
 
-    def _check_selection(self, watcher: Watcher, stage: PlannedStage) -> None:
+    def _check_selection(self, progress: Progress, stage: PlannedStage) -> None:
         """Raise what is wrong with the suite that a stage selects by, before it is trained."""
         settings = stage.settings
         if isinstance(settings, Conversational) and settings.select and settings.select.suite:
             with closing(self.store()) as store:
-                suite = self._selection_suite(watcher, settings.select, store)
+                suite = self._selection_suite(progress, settings.select, store)
                 _ = suite.data_hash
                 selection_metric(suite, settings.select)
 
-    def _examine(self, watcher: Watcher, stage: PlannedStage) -> None:
+    def _examine(self, progress: Progress, stage: PlannedStage) -> None:
         """Look at a stage that is about to be trained. Raises UsageError where it is to be strict."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
         from trainers.doctor.examination import examine  # noqa: PLC0415
 
-        self._check_selection(watcher, stage)
+        self._check_selection(progress, stage)
         examination = examine(stage, extra=self.checks, deep=False)
-        watcher.examined(examination)
+        progress.examined(examination)
         if self.strict and any(finding.severity != "note" for finding in examination.findings):
             raise UsageError(
                 f"{stage.key} was not trained: `--strict` stops at what the doctor found in it; fix it, or "

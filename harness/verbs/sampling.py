@@ -7,7 +7,8 @@ from harness.engine.opening import identify_model, open_engine
 from harness.recorded import recorded
 from harness.records.answers import Prompt, Response, Sampling
 from harness.turns import turns_or_text
-from harness.verbs.project import Project, Unwatched, Watcher
+from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.project import Project
 
 
 def sample(
@@ -17,18 +18,18 @@ def sample(
     sampling: Sampling,
     *,
     chat: bool | None = None,
-    watcher: Watcher | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Response]:
     """Every model's answer to one prompt, as a user's turn where the model has a chat template.
 
     `chat` False continues the bare text instead; True insists on a template.
     """
-    watcher = watcher or Unwatched()
+    progress = progress or NoProgress()
     project.check(names)
     answers = {}
     with closing(project.store()) as store:
         for name in names:
-            model = project.model(name, watcher)
+            model = project.model(name, progress)
             in_turns = chat if chat is not None else identify_model(model).chat_template is not None
             content = turns_or_text(prompt, chat=in_turns)
             with closing(open_engine(model, device=project.device)) as engine:

@@ -8,13 +8,14 @@ from pathlib import Path
 from harness.errors import UnknownName
 from harness.records.models import Json
 from harness.store import KeptStage, Store
-from harness.verbs.project import Project, Unwatched, Watcher
+from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.project import Project
 from reports.training import NAMED
 from trainers.forecast import Forecast, forecast
 from trainers.planning import PlannedStage
 
 
-def train(project: Project, names: Sequence[str], *, watcher: Watcher | None = None) -> dict[str, Path]:
+def train(project: Project, names: Sequence[str], *, progress: Progress | None = None) -> dict[str, Path]:
     """Produce what is missing of these pipelines, and return every candidate's folder."""
     for name in names:
         if name not in project.registry.pipelines:
@@ -23,7 +24,7 @@ def train(project: Project, names: Sequence[str], *, watcher: Watcher | None = N
     candidates = {}
     with closing(project.store()) as store:
         for name in names:
-            candidates[name] = project.train(name, watcher or Unwatched())
+            candidates[name] = project.train(name, progress or NoProgress())
             if project.launch is None or project.launch.machine == 0:
                 keep_stages(project, name, store)
     return candidates

@@ -51,7 +51,7 @@ class Ballot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class RaterProgress:
     """How far a rater is."""
 
     done: int
@@ -93,10 +93,10 @@ class BallotBox:
         same = [rater for rater, own in self.links().items() if compare_digest(own.encode(), given)]
         return same[0] if same else None
 
-    def progress(self, rater: str) -> Progress:
+    def progress(self, rater: str) -> RaterProgress:
         """How far a rater is. Raises UnknownName."""
         total = len(self._order(rater))
-        return Progress(done=total - len(self._tally(rater).open), total=total)
+        return RaterProgress(done=total - len(self._tally(rater).open), total=total)
 
     def current(self, rater: str) -> Ballot | None:
         """The ballot to show: the next one that was never touched, then skipped ones; None: all is done.

@@ -63,12 +63,12 @@ def watched(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 def test_rounds_of_one_piece_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A judge that is asked in rounds says once, at the end, how much it was asked."""
-    with ProgressBars() as watcher:
-        watcher.asking("sft", "prompts", 1, 2)
-        watcher.asking("sft", "prompts", 2, 2)
+    with ProgressBars() as progress:
+        progress.asking("sft", "prompts", 1, 2)
+        progress.asking("sft", "prompts", 2, 2)
         for _ in range(3):
-            watcher.asking("judge", "pairs", 4, 4)
-        watcher.asking("jury", "pairs", 1, 2)
+            progress.asking("judge", "pairs", 4, 4)
+        progress.asking("jury", "pairs", 1, 2)
 
     said = [line.partition(" in ")[0] for line in capsys.readouterr().err.splitlines()]
     assert ["ask sft · prompts: 2", "ask judge · pairs: 12"] == said
@@ -280,8 +280,8 @@ def test_what_was_interrupted_says_how_far_it_was(capsys: pytest.CaptureFixture[
     """The log of a stopped command ends with how many answers it had."""
 
     def interrupted() -> None:
-        with ProgressBars() as watcher:
-            watcher.asking("sft", "ifeval", 12, 30)
+        with ProgressBars() as progress:
+            progress.asking("sft", "ifeval", 12, 30)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

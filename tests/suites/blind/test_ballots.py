@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import UnknownName, UsageError
 from harness.store import Store
-from suites.blind.ballots import MAX_COMMENT, BallotBox, Progress
+from suites.blind.ballots import MAX_COMMENT, BallotBox, RaterProgress
 from tests.suites.blind.made import design, kept, reads, vote_all
 
 
@@ -34,8 +34,8 @@ def test_a_vote_moves_on(box: BallotBox) -> None:
     first = current(box)
     assert box.vote("ana", first, "left", token="1")
     assert first != current(box)
-    assert Progress(done=1, total=20) == box.progress("ana")
-    assert Progress(done=0, total=20) == box.progress("bia")
+    assert RaterProgress(done=1, total=20) == box.progress("ana")
+    assert RaterProgress(done=0, total=20) == box.progress("bia")
 
 
 def test_a_replayed_vote_is_one(box: BallotBox) -> None:
@@ -46,7 +46,7 @@ def test_a_replayed_vote_is_one(box: BallotBox) -> None:
     assert box.undo("ana", token="2")
     assert not box.undo("ana", token="2")
     assert not box.vote("ana", first, "left", token="1")
-    assert Progress(done=0, total=20) == box.progress("ana")
+    assert RaterProgress(done=0, total=20) == box.progress("ana")
 
 
 def test_a_token_is_of_one_act(box: BallotBox) -> None:
@@ -65,7 +65,7 @@ def test_a_second_tab_is_refused(box: BallotBox) -> None:
     box.vote("ana", first, "left", token="1")
     with pytest.raises(UsageError, match="decided already"):
         box.vote("ana", first, "right", token="2")
-    assert Progress(done=1, total=20) == box.progress("ana")
+    assert RaterProgress(done=1, total=20) == box.progress("ana")
 
 
 def test_a_skip_in_two_tabs_is_one(box: BallotBox) -> None:
@@ -95,7 +95,7 @@ def test_skipped_ballots_come_at_the_end_and_end(box: BallotBox) -> None:
     """Who skips everything sees everything twice, and is done."""
     vote_all(box, "ana", lambda _: "skip")
     assert box.current("ana") is None
-    assert Progress(done=20, total=20) == box.progress("ana")
+    assert RaterProgress(done=20, total=20) == box.progress("ana")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_is_no_vote_is_refused(box: BallotBox, changes: dict[str, object], 
     vote = {"ballot_id": current(box), "choice": "left", "token": "1", **changes}
     with pytest.raises(UsageError, match=message):
         box.vote("ana", **vote)  # type: ignore[arg-type]  # a case changes arguments of different types
-    assert Progress(done=0, total=20) == box.progress("ana")
+    assert RaterProgress(done=0, total=20) == box.progress("ana")
 
 
 def test_nobody_votes_on_anothers_ballot(box: BallotBox) -> None:
@@ -163,7 +163,7 @@ def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, url], check=False, cwd=Path.cwd())
     assert -9 == done.returncode
     with Store.open(url) as store:
-        assert Progress(done=3, total=20) == BallotBox(store, "test").progress("ana")
+        assert RaterProgress(done=3, total=20) == BallotBox(store, "test").progress("ana")
 
 
 def test_many_threads_and_boxes_never_double_a_vote(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_many_threads_and_boxes_never_double_a_vote(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert [False] * 7 + [True] == sorted(outcomes)
-    assert Progress(done=1, total=20) == boxes[0].progress("ana")
+    assert RaterProgress(done=1, total=20) == boxes[0].progress("ana")
 
 
 def test_after_unsealing_no_vote_is_taken(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from harness.errors import DataError, UnknownName
 from harness.records.answers import Message
 from harness.store import Store
 from harness.turns import as_text
-from suites.blind.ballots import BallotBox, Progress
+from suites.blind.ballots import BallotBox, RaterProgress
 from suites.blind.exchange import COLUMNS, CUT, Imported, neutral, read_votes, restored, written
 from tests.suites.blind.made import altered, design, kept, pairs
 
@@ -87,7 +87,7 @@ def test_filled_lines_are_votes(opened: tuple[Store, BallotBox], tmp_path: Path,
     text, _ = written(box, ["ana"])
     file = filled(text, tmp_path / "votes.csv", delimiter=delimiter, choice=" Left ", comment="'=1+1, yes")
     assert Imported(new=20, known=0, empty=0) == read_votes(box, file)
-    assert Progress(done=20, total=20) == box.progress("ana")
+    assert RaterProgress(done=20, total=20) == box.progress("ana")
     assert {("left", "=1+1, yes", "votes.csv")} == {
         (vote.choice, vote.comment, vote.source) for vote in store.studies.votes("test")
     }
