@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from harness.escape_controls import escape_controls
 from harness.records.comparisons import Comparison, Decision
-from harness.visible import visible
 from reports.board import Column, Leaderboard
 from reports.wording import signed
 
@@ -157,4 +157,4 @@ def _point(decision: Decision, x: float, y: float) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(visible(text))
+    return escape(escape_controls(text))

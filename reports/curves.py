@@ -6,7 +6,7 @@ Colours are classes that the page's style sheet fills in.
 import math
 from html import escape
 
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 from reports.training import Curve
 
 WIDTH, HEIGHT, LEFT, FOOT, TOP = 300, 130, 46, 22, 8
@@ -55,4 +55,4 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _text(text: str) -> str:
-    return escape(visible(text))
+    return escape(escape_controls(text))

@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 from reports import conditions, preference_tables, wording
 from reports.board import Cell, Leaderboard
 from reports.charts import CLASSES, panels
@@ -82,7 +82,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
+        finalize=lambda value: escape_controls(value) if type(value) is str else value,
     )
     environment.globals.update(
         marks=wording.MARKS,
@@ -117,7 +117,7 @@ def _environment() -> Environment:
 
 def _breakable(name: str) -> Markup:
     """A name that may go on in the next line after a colon or an underscore."""
-    return Markup(re.sub("([:_])", r"\1<wbr>", str(escape(visible(name)))))
+    return Markup(re.sub("([:_])", r"\1<wbr>", str(escape(escape_controls(name)))))
 
 
 def _span(cells: Iterable[Cell | None]) -> str:

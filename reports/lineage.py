@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from statistics import fmean
 
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 from reports.training import TrainedStage
 
 BOX_WIDTH, BOX_HEIGHT, ACROSS, DOWN = 168, 44, 52, 16
@@ -267,4 +267,4 @@ def _box(node: Node, x: float, y: float) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(visible(text))
+    return escape(escape_controls(text))

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from harness.escape_controls import escape_controls
 from harness.records.answers import Metric
 from harness.records.comparisons import Comparison, Verdict
-from harness.visible import visible
 from reports.board import Cell, Leaderboard, ShownEstimate, Standing
 from reports.conditions import Group, duration, environments, moment, samples, settings, short
 from reports.preference_tables import COLUMNS, cells, tables
@@ -40,7 +40,7 @@ _LINKED = re.compile(r"\b(?:(?:https?|ftp):(?=//)|www\.)", re.IGNORECASE)
 
 def escaped(text: str) -> str:
     """`text` as one line of Markdown that shows exactly these characters."""
-    line = visible(text).replace("\n", " ").replace("\t", " ")
+    line = escape_controls(text).replace("\n", " ").replace("\t", " ")
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = _ACTIVE.sub(r"\\\g<0>", line)
     return _LINKED.sub(lambda match: f"{match[0][:-1]}&#{ord(match[0][-1])};", line)
@@ -280,7 +280,7 @@ def _details(title: str, groups: Sequence[Group]) -> str:
 
 def _folded(title: str, content: str) -> str:
     """Content that is opened by its title, which stands within HTML and is escaped as such."""
-    shown = escape(visible(title).replace("\n", " "))
+    shown = escape(escape_controls(title).replace("\n", " "))
     return f"<details><summary>{shown}</summary>\n\n{content}\n\n</details>"
 
 

@@ -22,9 +22,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.bounds import is_bound
+from harness.escape_controls import escape_controls
 from harness.records.answers import Likelihood, Response, Row, Sample, Score
 from harness.records.models import Json
-from harness.visible import visible
 from reports.board import Leaderboard, Section, SideBySide
 
 _OVERHEAD = 16
@@ -49,7 +49,7 @@ class Texts:
 
     def add(self, text: str) -> int:
         """The text's place in the table."""
-        return self.index.setdefault(visible(text), len(self.index))
+        return self.index.setdefault(escape_controls(text), len(self.index))
 
 
 def payloads(board: Leaderboard, budget: int) -> list[Payload]:
@@ -99,7 +99,7 @@ def _texts(shown: SideBySide) -> Iterator[str]:
 def _payload(board: Leaderboard, section: Section, chosen: Sequence[SideBySide]) -> Payload:
     texts = Texts()
     data: dict[str, Json] = {
-        "models": [visible(model) for model in board.models],
+        "models": [escape_controls(model) for model in board.models],
         "baseline": board.models.index(board.baseline),
         "decided_by": texts.add(section.decided_by.name) if section.decided_by else None,
         "binary": [texts.add(line.metric.name) for line in section.lines if line.metric.kind == "binary"],

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 
 from harness import cli
 from harness.cli.console import Console, Text
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 from tests.serving import FINE, Asked, ModelServer, status
 from tests.working import Working
 
@@ -71,13 +71,15 @@ def test_nothing_vanishes(made: str | Text) -> None:
     for whole in (made, Table(Column(made), width=200)):
         into = io.StringIO()
         Console(file=into, width=200, highlight=False).print(whole)
-        assert visible(HOSTILE) in into.getvalue()
+        assert escape_controls(HOSTILE) in into.getvalue()
     narrow = Table(Column("name", overflow="fold"), "n")
     narrow.add_row(made, "1")
     into = io.StringIO()
     Console(file=into, width=30).print(narrow)
     lines = into.getvalue().splitlines()
-    assert visible(HOSTILE) == "".join(line.split("│")[1].strip() for line in lines if line.startswith("│"))
+    assert escape_controls(HOSTILE) == "".join(
+        line.split("│")[1].strip() for line in lines if line.startswith("│")
+    )
     assert {len(lines[0])} == {len(line) for line in lines}
 
 

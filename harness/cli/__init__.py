@@ -17,7 +17,7 @@ import typer
 
 from harness.cli.quiet import silence_third_parties
 from harness.errors import HarnessError
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 
 VERBS = {
     "compare": ("harness.cli.compare", "The main job: train, evaluate, compare, report."),
@@ -130,7 +130,7 @@ def _complain(message: str) -> None:
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     print(
         typer.style("harness: ", fg="red", bold=True) if colour else "harness: ",
-        visible(message),
+        escape_controls(message),
         sep="",
         file=sys.stderr,
     )

@@ -1,8 +1,9 @@
 """What the command line prints with: a console and texts on which other people's text does nothing.
 
 What comes from models, judges, raters and files may hold control characters, bidirectional overrides and
-characters that cannot be seen. They are written out (`harness.visible`) wherever text is made or rendered, so
-that no caller has to think of it. Files of this package use these two instead of Rich's own, by test.
+characters that cannot be seen. They are written out (`harness.escape_controls`) wherever text is made or
+rendered, so that no caller has to think of it. Files of this package use these two instead of Rich's own, by
+test.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,18 +14,18 @@ import rich.text
 from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 
 
 class Text(rich.text.Text):
     """Rich's text, with every unseen character shown. Rich itself drops some of them and passes others on."""
 
     def __init__(self, text: str = "", *given: Any, **named: Any) -> None:
-        super().__init__(visible(text), *given, **named)
+        super().__init__(escape_controls(text), *given, **named)
 
     def append(self, text: rich.text.Text | str, style: Any = None) -> "Text":
         """More text, made visible too."""
-        super().append(visible(text) if isinstance(text, str) else text, style)
+        super().append(escape_controls(text) if isinstance(text, str) else text, style)
         return self
 
     @classmethod
@@ -42,14 +43,14 @@ class Console(rich.console.Console):
 
     def render_str(self, text: str, **named: Any) -> rich.text.Text:
         """A string as text, before it is measured: tables stay straight."""
-        return super().render_str(visible(text), **named)
+        return super().render_str(escape_controls(text), **named)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Whatever else is rendered, such as a panel's title."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+            yield segment if segment.control else Segment(escape_controls(segment.text), segment.style)
 
 
 def say(line: str) -> None:
     """Print a line at once and uncut, for links that are copied and pipes that are read while it waits."""
-    print(visible(line), flush=True)
+    print(escape_controls(line), flush=True)

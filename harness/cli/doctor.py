@@ -8,9 +8,9 @@ import typer
 from harness.cli.console import Text
 from harness.cli.options import AsJson, Config, Names, Seed
 from harness.cli.terminal import console, introduce, print_findings, print_json
+from harness.escape_controls import escape_controls
 from harness.verbs.doctor import diagnose
 from harness.verbs.project import open_project
-from harness.visible import visible
 from trainers.doctor.findings import Examination
 
 SHOWN = 400
@@ -59,7 +59,7 @@ def show(examined: Examination) -> None:
 def _row(examined: Examination) -> Text:
     row = Text("  ")
     for piece in examined.shown:
-        text = visible(piece.text).replace("\n", "⏎\n  ")
+        text = escape_controls(piece.text).replace("\n", "⏎\n  ")
         text = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
         row.append(text, style="black on green" if piece.learned else "dim")
     return row

@@ -16,10 +16,10 @@ from typing import Any
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
+from harness.escape_controls import escape_controls
 from harness.records.answers import Likelihood, Response, Row, Sample
 from harness.records.models import Json
 from harness.turns import prompt_as_json, prompt_from_json
-from harness.visible import visible
 
 Answer = Response | Likelihood
 
@@ -135,7 +135,7 @@ class PlainText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Python to column: NUL, which PostgreSQL refuses, and halves of characters become marks."""
-        return None if value is None else UNSTORABLE.sub(lambda match: visible(match[0]), value)
+        return None if value is None else UNSTORABLE.sub(lambda match: escape_controls(match[0]), value)
 
 
 class JsonText(TypeDecorator[Any]):

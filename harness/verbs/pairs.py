@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.checkpoint_selection import cluster_of
 from harness.engine.opening import identify_model, without_weights
 from harness.errors import DataError, UnknownName, UsageError
+from harness.escape_controls import escape_controls
 from harness.evaluation import plan_run
 from harness.protocols import Suite
 from harness.recorded import located
@@ -25,7 +26,6 @@ from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.evaluating import runs_of
 from harness.verbs.progress import NoProgress, Progress
 from harness.verbs.project import Project
-from harness.visible import visible
 from suites.prompt_suite import PromptSuite
 from suites.prompts import OFFICIAL, hub_prompts, read_prompts
 
@@ -183,7 +183,7 @@ def _suite(
     if prompts is None or prompts in OFFICIAL:
         label, samples = _official(project, tuple(OFFICIAL) if prompts is None else (prompts,))
     elif Path(prompts).is_file():
-        label, samples = visible(Path(prompts).name.split(".")[0]), read_prompts(Path(prompts))
+        label, samples = escape_controls(Path(prompts).name.split(".")[0]), read_prompts(Path(prompts))
     elif project.knows_suite(prompts):
         return project.suite(prompts, progress, lambda: store)
     elif "/" in prompts and not Path(prompts).suffix:

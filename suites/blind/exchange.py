@@ -20,9 +20,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from harness.errors import DataError, UsageError
+from harness.escape_controls import escape_controls
 from harness.files import csv_records
 from harness.turns import as_text
-from harness.visible import visible
 from suites.blind.ballots import CHOICES, Ballot, BallotBox
 
 COLUMNS = ("rater", "ballot", "prompt", "left", "right", "choice", "comment")
@@ -117,7 +117,7 @@ def restored(cell: str) -> str:
 def _cells(rater: str, ballot: Ballot) -> tuple[str, ...]:
     sides = ((ballot.left, ballot.left_cut), (ballot.right, ballot.right_cut))
     answers = [f"{text}\n\n{CUT}" if is_cut else text for text, is_cut in sides]
-    return (rater, ballot.id, *(visible(text) for text in (as_text(ballot.prompt), *answers)), "", "")
+    return (rater, ballot.id, *(escape_controls(text) for text in (as_text(ballot.prompt), *answers)), "", "")
 
 
 def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:

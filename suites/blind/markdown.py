@@ -12,7 +12,7 @@ from typing import TypedDict
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 
 
 class Element(TypedDict, total=False):
@@ -61,7 +61,7 @@ def plain(text: str) -> list[Node]:
 
 
 def _readable(text: str) -> str:
-    return visible(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return escape_controls(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _parser() -> MarkdownIt:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 from suites.blind.ballots import Ballot, BallotBox
 from suites.blind.markdown import Node, plain, tree
 
@@ -57,7 +57,7 @@ def state_of(box: BallotBox, rater: str) -> dict[str, Any]:
     """What the page shows a rater, as JSON values."""
     progress, ballot = box.progress(rater), box.current(rater)
     return {
-        "rater": visible(rater),
+        "rater": escape_controls(rater),
         "language": box.language,
         "progress": {"done": progress.done, "total": progress.total},
         "ballot": _shown(ballot) if ballot else None,

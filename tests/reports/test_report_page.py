@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 from reports.writing import write
 from tests.reports.boards import HOSTILE, hostile_board, reference_board
 
@@ -95,7 +95,7 @@ def test_hostile_answers_are_shown_as_they_are(browser: Browser, hostile_file: P
     )
 
     for text in HOSTILE:
-        assert (visible(text) or "(empty)") in shown
+        assert (escape_controls(text) or "(empty)") in shown
     assert "cand_<img src=x onerror=alert(7)>" in seen.page.locator(".ranked").inner_text()
 
 

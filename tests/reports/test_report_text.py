@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from harness.escape_controls import escape_controls
 from harness.records.answers import Metric
 from harness.records.comparisons import Decision
 from harness.records.models import Json
 from harness.store import CutAnswers
-from harness.visible import visible
 from reports.markdown import escaped, render
 from reports.wording import evidence, number, percent, signed, toml
 from tests.reports.boards import HOSTILE, comparison_of, hostile_board, reference_board
@@ -152,7 +152,7 @@ def test_no_minus_stands_before_zeros() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_visible_text_can_be_stored_and_seen(text: str) -> None:
     """No control character, override or half character is left, so that any file can hold the result."""
-    shown = visible(text)
+    shown = escape_controls(text)
 
     shown.encode("utf-8")
     assert all(c.isprintable() or c in "\n\t" for c in shown)
@@ -162,4 +162,4 @@ def test_visible_leaves_ordinary_text_alone() -> None:
     """Letters of any script, emoji with joiners, tabs and line breaks stay."""
     text = "Grüße, שלום, 家族 👩‍👩‍👧\n\tindented"
 
-    assert text == visible(text)
+    assert text == escape_controls(text)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.visible import visible
+from harness.escape_controls import escape_controls
 from suites.blind.markdown import DEEPEST, LONGEST, TAGS, Node, plain, tree
 
 PIECES = st.sampled_from(
@@ -52,7 +52,7 @@ def letters(text: str) -> str:
 
 def readable(text: str) -> str:
     """With line ends of one kind and nothing unseen."""
-    return visible(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return escape_controls(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def test_markdown_becomes_elements() -> None:
@@ -164,10 +164,12 @@ def test_every_letter_is_shown_and_nothing_unseen(text: str) -> None:
     shown = text_of(nodes)
 
     letters = [
-        letter for letter in visible(text.replace("\r\n", "\n").replace("\r", "\n")) if letter.isalpha()
+        letter
+        for letter in escape_controls(text.replace("\r\n", "\n").replace("\r", "\n"))
+        if letter.isalpha()
     ]
     assert letters == [letter for letter in shown if letter.isalpha()]
-    assert shown == visible(shown)
+    assert shown == escape_controls(shown)
     assert {tag for tag, _ in elements(nodes)} <= set(TAGS)
     json.dumps(nodes, ensure_ascii=False).encode()
 

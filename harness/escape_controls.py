@@ -4,8 +4,8 @@ Model answers, model names and data sets are other people's text. Escaping for H
 renderers' work; this is what both need before: control characters, bidirectional overrides, zero-width
 characters, fillers, Unicode tags and lone surrogates become marks that a reader sees and a file can hold.
 
-It does not know where the text is shown. Letters, emoji, tabs and line breaks stay as they are, and so do
-joiners between what they can join (emoji, Persian, Hindi).
+Letters, emoji, tabs and line breaks stay as they are, and so do joiners between what they can join (emoji,
+Persian, Hindi).
 """
 
 import re
@@ -24,7 +24,7 @@ _UNSEEN = re.compile(
 _CONTROL_PICTURES = 0x2400
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     """`text` with every unseen character shown: NUL as its control picture, others as `⟨U+202E⟩`."""
     return _UNSEEN.sub(_mark, text)
 
