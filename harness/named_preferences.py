@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from harness.counted import counted
+from harness.pluralize import pluralize
 from harness.preferences import NamedPreference
 from harness.records.answers import Message, Response, Run
 from harness.records.preferences import Preference, Rater
@@ -65,7 +65,7 @@ def caveats(
     if earlier:
         are = "is" if earlier == 1 else "are"
         notes.append(
-            f"{counted(earlier, 'preference')} {are} about earlier answers of these models, and left out"
+            f"{pluralize(earlier, 'preference')} {are} about earlier answers of these models, and left out"
         )
     for rater in store.preferences.raters():
         flags = rater.details.get("flags")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import pstdev
 from typing import Any
 
-from harness.counted import counted
+from harness.pluralize import pluralize
 from harness.records.answers import Run
 from harness.records.models import Json
 from harness.store import KeptStage, Store
@@ -40,7 +40,7 @@ def scorer(store: Store, run: Run) -> str | None:
     if trained is None:
         return f"{_named(run)}, {short(str(settings['sha256']))}"
     rows = sum(each["rows"] for each in _data(trained))
-    return f"{trained.pipeline}, {counted(rows, 'row')}, {short(str(settings['sha256']))}"
+    return f"{trained.pipeline}, {pluralize(rows, 'row')}, {short(str(settings['sha256']))}"
 
 
 def classifier_stage(store: Store, run: Run) -> KeptStage | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.counted import counted
+from harness.pluralize import pluralize
 from harness.store import KeptStage, Store
 from reports.wording import toml
 
@@ -123,7 +123,10 @@ def _folder(stage: KeptStage) -> str:
 
 
 def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "data", ", ".join(f"{each['source']} ({counted(each['rows'], 'row')})" for each in manifest["data"])
+    yield (
+        "data",
+        ", ".join(f"{each['source']} ({pluralize(each['rows'], 'row')})" for each in manifest["data"]),
+    )
     if manifest["rewards"]:
         rewards = (f"{each['weight']:g} × {each['reward']}" for each in manifest["rewards"])
         yield "rewards", ", ".join(rewards)
@@ -153,7 +156,7 @@ def _held_out(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     low, high = found["accuracy_interval"]
     yield (
         "held-out accuracy",
-        f"{found['accuracy']:.0%} [{low:.0%}, {high:.0%}] of {counted(found['pairs'], 'pair')}",
+        f"{found['accuracy']:.0%} [{low:.0%}, {high:.0%}] of {pluralize(found['pairs'], 'pair')}",
     )
     table = (
         f"{each['low']:.1f}–{each['high']:.1f}: said {each['said']:.2f}, was {each['was']:.2f} "
@@ -166,7 +169,7 @@ def _held_out(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
         yield (
             "longer answers",
             f"given more in {lengths['rewarded']:.0%} and better in {lengths['preferred']:.0%} of "
-            f"{counted(lengths['pairs'], 'pair')} (difference [{low:+z.0%}, {high:+z.0%}])",
+            f"{pluralize(lengths['pairs'], 'pair')} (difference [{low:+z.0%}, {high:+z.0%}])",
         )
 
 

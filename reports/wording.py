@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from harness.comparison.price import at_best
-from harness.counted import counted
+from harness.pluralize import pluralize
 from harness.records.comparisons import Comparison, Decision, Interval, Loss, Price
 from harness.records.models import Json
 from harness.store import CutAnswers
@@ -131,8 +131,8 @@ def _price_aside(comparison: Comparison, loss: Loss) -> str:
     if loss.decision is Price.NOT_WORSE:
         return ", a loss below the margin is shown" if comparison.decision is Decision.WORSE else ""
     if loss.needed > comparison.clusters:
-        return f": {counted(loss.needed, 'sample')} would decide, {count(comparison.clusters)} were asked"
-    return f": {counted(loss.needed, 'sample')} would have decided if nothing were lost"
+        return f": {pluralize(loss.needed, 'sample')} would decide, {count(comparison.clusters)} were asked"
+    return f": {pluralize(loss.needed, 'sample')} would have decided if nothing were lost"
 
 
 def _asides(comparison: Comparison) -> list[str]:
@@ -145,17 +145,19 @@ def _asides(comparison: Comparison) -> list[str]:
             "(80 % power)"
         )
     if comparison.unscored:
-        asides.append(f"{counted(comparison.unscored, 'score')} missing and left out")
+        asides.append(f"{pluralize(comparison.unscored, 'score')} missing and left out")
     if comparison.could_turn and comparison.could_be is not None:
         least, most = map(signed, comparison.could_be)
         asides.append(f"With what is unscored the difference could be {least} to {most}")
     if comparison.unpaired:
-        asides.append(f"{counted(comparison.unpaired, 'sample')} in one run only")
+        asides.append(f"{pluralize(comparison.unpaired, 'sample')} in one run only")
     return asides
 
 
 def outside(table: GroupTable) -> str:
     """What is in none of a table's groups; empty where all is."""
     return (
-        f"{counted(table.ungrouped, 'score')} without this tag stand in no group." if table.ungrouped else ""
+        f"{pluralize(table.ungrouped, 'score')} without this tag stand in no group."
+        if table.ungrouped
+        else ""
     )

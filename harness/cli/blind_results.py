@@ -9,7 +9,7 @@ from rich.table import Table
 from harness.cli.console import Text
 from harness.cli.preference_tables import whole
 from harness.cli.terminal import console, print_json
-from harness.counted import counted
+from harness.pluralize import pluralize
 from harness.preferences import Analysis
 from harness.stats.preferences import Bias, Share
 from harness.verbs.blind import StudyProgress
@@ -62,13 +62,13 @@ def print_made(design: Design, commitment: str) -> None:
 
 def _left_out(identical: int, missing: Mapping[str, int]) -> list[str]:
     lines = (
-        [f"left out: {counted(identical, 'pair')} of the same answer, ties that nobody need look at"]
+        [f"left out: {pluralize(identical, 'pair')} of the same answer, ties that nobody need look at"]
         if identical
         else []
     )
     return [
         *lines,
-        *(f"left out: {counted(n, 'pair')} without an answer ({reason})" for reason, n in missing.items()),
+        *(f"left out: {pluralize(n, 'pair')} without an answer ({reason})" for reason, n in missing.items()),
     ]
 
 

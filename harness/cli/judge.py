@@ -25,8 +25,8 @@ from harness.cli.options import (
 from harness.cli.preference_tables import whole
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
-from harness.counted import counted
 from harness.errors import BudgetReached, JudgeUnreadable, UsageError
+from harness.pluralize import pluralize
 from harness.preferences import IDENTICAL, NO_REASON
 from harness.records.answers import Sampling
 from harness.records.preferences import Preference
@@ -205,7 +205,7 @@ def _decided(each: PairSession, stopping: UntilDecided) -> str:
     saved, calls = each.session.spared, each.session.calls
     return (
         f"{where}: {verdict}: share of wins {stopping.share:.3f} {stopping.interval:.3f} "
-        f"after {counted(stopping.count, 'pair')}, at level {stopping.level:g} however often it is looked "
+        f"after {pluralize(stopping.count, 'pair')}, at level {stopping.level:g} however often it is looked "
         f"at; {saved:,} of {saved + calls + each.session.recalled:,} calls saved"
     )
 
@@ -217,8 +217,8 @@ def _effort(each: PairSession) -> str:
     tokens = session.prompt_tokens + session.completion_tokens
     identical = sum(one.reason == IDENTICAL for one in session.preferences)
     return (
-        f"{each.right} vs {each.left} by {each.rater.id}: {counted(each.pairs, 'pair')}, {identical:,} of "
-        f"them identical; {counted(session.calls, 'call')}{known}, {counted(tokens, 'token')}"
+        f"{each.right} vs {each.left} by {each.rater.id}: {pluralize(each.pairs, 'pair')}, {identical:,} of "
+        f"them identical; {pluralize(session.calls, 'call')}{known}, {pluralize(tokens, 'token')}"
     )
 
 

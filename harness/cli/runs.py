@@ -16,8 +16,8 @@ from harness.cli.console import Text
 from harness.cli.evaluate import measured_table
 from harness.cli.options import AsJson, Config, Yes
 from harness.cli.terminal import console, introduce, print_json
-from harness.counted import counted
 from harness.errors import UsageError
+from harness.pluralize import pluralize
 from harness.records.answers import Likelihood, Response, Row, Score
 from harness.records.models import Json
 from harness.turns import as_text
@@ -259,15 +259,17 @@ def _going(drop: Drop) -> Text:
     whole = "" if run.finished else "; not whole: make sure that no command is at it"
     lines = [
         f"run {run.id[:SHOWN_OF_ID]}: {run.model} on {run.suite}, begun {_moment(run.started)}{whole}",
-        f"  goes: {counted(removal.rows, 'sample')} with {counted(removal.scores, 'score')}, "
-        f"{counted(removal.answers, 'answer')}: {decimal(removal.size)} of the store",
+        f"  goes: {pluralize(removal.rows, 'sample')} with {pluralize(removal.scores, 'score')}, "
+        f"{pluralize(removal.answers, 'answer')}: {decimal(removal.size)} of the store",
     ]
     lines += [
-        f"  goes: {counted(count, 'preference')} of {rater} about its answers"
+        f"  goes: {pluralize(count, 'preference')} of {rater} about its answers"
         for rater, count in removal.preferences.items()
     ]
     if removal.shared:
-        lines.append(f"  stays: {counted(removal.shared, 'answer')} that other runs or preferences may need")
+        lines.append(
+            f"  stays: {pluralize(removal.shared, 'answer')} that other runs or preferences may need"
+        )
     if removal.replies:
         lines.append(f"  stays: judges' replies ({removal.replies:,})")
     return _text("\n".join(lines))

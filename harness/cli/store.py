@@ -5,7 +5,7 @@ import typer
 from harness.cli.console import Text
 from harness.cli.options import AsJson, Config
 from harness.cli.terminal import console, introduce, print_json
-from harness.counted import counted
+from harness.pluralize import pluralize
 from harness.verbs.project import open_project
 from harness.verbs.verify import verify_store
 
@@ -40,6 +40,6 @@ def verify(config: Config = None, as_json: AsJson = False) -> None:
         console.print(Text(f"{found.name}: checked {checked}"), soft_wrap=True)
         for complaint in found.complaints:
             console.print(Text(complaint, style="red"), soft_wrap=True)
-        wrong = counted(len(found.complaints), "thing")
+        wrong = pluralize(len(found.complaints), "thing")
         console.print(f"{wrong} wrong" if found.complaints else "all as it should be")
     raise typer.Exit(DAMAGED if found.complaints else 0)

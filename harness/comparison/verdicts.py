@@ -15,7 +15,7 @@ from dataclasses import replace
 from harness.comparison import price
 from harness.comparison.comparability import comparability
 from harness.comparison.paired import ScoredRun, compare_metric, not_compared
-from harness.counted import counted
+from harness.pluralize import pluralize
 from harness.records.comparisons import Comparison, Decision, Verdict
 from harness.stats.decisions import decide_difference
 from harness.stats.multiplicity import holm
@@ -191,4 +191,4 @@ def _in_words(comparison: Comparison) -> str:
 def _samples(comparison: Comparison) -> str:
     """How many were compared, and how many are independent where not all are."""
     n, clusters = comparison.n, comparison.clusters
-    return counted(n, "sample") + (f" in {counted(clusters, 'cluster')}" if clusters != n else "")
+    return pluralize(n, "sample") + (f" in {pluralize(clusters, 'cluster')}" if clusters != n else "")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.counted import counted
+from harness.pluralize import pluralize
 from harness.preferences.named import Kind
 from harness.records.comparisons import Decision
 from harness.stats.agreement import Agreement
@@ -97,7 +97,7 @@ class RaterWinRate:
         found = self.corrected
         if found is None or found.value is None or found.interval is None:
             return ""
-        prompts = counted(found.shared, "prompt")
+        prompts = pluralize(found.shared, "prompt")
         return f"; corrected by people on {prompts}: {found.value:.3f} {found.interval:.3f}"
 
     def _left_out(self) -> str:

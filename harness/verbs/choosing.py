@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.comparison.comparability import incomparable
-from harness.counted import counted
 from harness.errors import UnknownName
+from harness.pluralize import pluralize
 from harness.records.answers import Run
 from harness.records.models import MANNER, Json
 from harness.store import Store, canonical
@@ -100,7 +100,7 @@ def _left_out(suite: str, shown: Mapping[str, Run], whole: Sequence[Run]) -> Ite
             reasons.setdefault(_reason(run, shown[run.model]), []).append(run.model)
     for reason, models in reasons.items():
         of = ", ".join(dict.fromkeys(models))
-        yield f"{suite}: left out {counted(len(models), 'run')} of {of}: {reason}"
+        yield f"{suite}: left out {pluralize(len(models), 'run')} of {of}: {reason}"
 
 
 def _reason(run: Run, shown: Run) -> str:
