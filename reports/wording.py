@@ -6,9 +6,9 @@ All of it is plain text, which a page escapes.
 import json
 from collections.abc import Mapping
 
-from harness.comparison.price import at_best
+from harness.comparison.non_inferiority import at_best
 from harness.pluralize import pluralize
-from harness.records.comparisons import Comparison, Decision, Interval, Loss, Price
+from harness.records.comparisons import Comparison, Decision, Interval, MarginDecision, NonInferiority
 from harness.records.models import Json
 from harness.store import CutAnswers
 from reports.board import Column, GroupTable
@@ -26,7 +26,7 @@ MARKS = {
 }
 """A shape per decision, so that no reader depends on colour."""
 
-PRICE_MARKS = {Price.NOT_WORSE: "✓", Price.WORSE: "▼", Price.UNDECIDED: "○"}
+PRICE_MARKS = {MarginDecision.NOT_WORSE: "✓", MarginDecision.WORSE: "▼", MarginDecision.UNDECIDED: "○"}
 """The same for what was lost."""
 
 ABOUT_PRICE = (
@@ -125,10 +125,10 @@ def price(comparison: Comparison) -> str:
     return f"{PRICE_MARKS[loss.decision]} {loss.decision}{_price_aside(comparison, loss)}"
 
 
-def _price_aside(comparison: Comparison, loss: Loss) -> str:
-    if loss.decision is Price.WORSE:
+def _price_aside(comparison: Comparison, loss: NonInferiority) -> str:
+    if loss.decision is MarginDecision.WORSE:
         return ", by more than the margin" if at_best(comparison) < -loss.margin else ""
-    if loss.decision is Price.NOT_WORSE:
+    if loss.decision is MarginDecision.NOT_WORSE:
         return ", a loss below the margin is shown" if comparison.decision is Decision.WORSE else ""
     if loss.needed > comparison.clusters:
         return f": {pluralize(loss.needed, 'sample')} would decide, {count(comparison.clusters)} were asked"
@@ -146,7 +146,7 @@ def _asides(comparison: Comparison) -> list[str]:
         )
     if comparison.unscored:
         asides.append(f"{pluralize(comparison.unscored, 'score')} missing and left out")
-    if comparison.could_turn and comparison.could_be is not None:
+    if comparison.depends_on_unscored and comparison.could_be is not None:
         least, most = map(signed, comparison.could_be)
         asides.append(f"With what is unscored the difference could be {least} to {most}")
     if comparison.unpaired:

@@ -8,7 +8,7 @@ https://arxiv.org/abs/1606.06031). `tasks` names others, such as MMLU.
 
 One metric per task, named after it: accuracy, for HellaSwag that of the choice likeliest per character, as is
 usual. None is a headline unless `headline` says so. A comparison holds the loss of each against `margin`:
-general ability is the price of alignment and not its aim (`harness.comparison.price`).
+general ability is the price of alignment and not its aim (`harness.comparison.non_inferiority`).
 
 A group of tasks is one metric, over all its documents, also shown task by task.
 """

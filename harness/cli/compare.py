@@ -22,7 +22,7 @@ from harness.cli.options import (
 from harness.cli.progress import FEWER_SAMPLES, ProgressBars
 from harness.cli.terminal import complain_of_failures, introduce, outcome_as_json, print_json, print_outcome
 from harness.errors import UsageError
-from harness.records.comparisons import Decision, Price, Verdict
+from harness.records.comparisons import Decision, MarginDecision, Verdict
 from harness.verbs.comparing import compare
 from harness.verbs.project import open_project
 
@@ -104,4 +104,4 @@ def exit_code(verdicts: Iterable[Verdict], fail_on: FailOn | None) -> int:
 
 def _costs(verdict: Verdict) -> bool:
     """Whether a price is WORSE, whatever the headlines say."""
-    return any(each.loss and each.loss.decision is Price.WORSE for each in verdict.comparisons)
+    return any(each.loss and each.loss.decision is MarginDecision.WORSE for each in verdict.comparisons)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.bounds import difference_bounds
-from harness.comparison import price
+from harness.comparison import non_inferiority
 from harness.records.answers import Metric, Observation, Run
 from harness.records.comparisons import Alike, Comparison, Decision, Flips
 from harness.records.models import Json
@@ -81,7 +81,7 @@ def not_compared(
 def _family(metric: Metric) -> str:
     if metric.headline:
         return HEADLINE
-    return EXPLORATORY if metric.margin is None else price.PRICE
+    return EXPLORATORY if metric.margin is None else non_inferiority.PRICE
 
 
 def compare_metric(
@@ -101,7 +101,7 @@ def compare_metric(
     )
     flips = _flips(pairs) if metric.kind == "binary" and pairs.samples == len(pairs.clusters) else None
     test = _tested(differences, flips, plan, rng)
-    loss = price.measured(
+    loss = non_inferiority.measured(
         differences,
         high - low,
         metric,

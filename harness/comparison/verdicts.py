@@ -6,13 +6,13 @@ says so.
 Three numbers say different things, and are made to agree before anything is decided. The **interval** holds
 the plausible values of one difference, at its own level. The **p** asks whether that one difference could be
 chance; the **adjusted p** asks it knowing how many headlines were looked at. BETTER and WORSE need both
-(`harness.stats.decisions`). A metric with a margin is decided on it besides (`harness.comparison.price`).
+(`harness.stats.decisions`). A metric with a margin is decided on it besides (`non_inferiority`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from harness.comparison import price
+from harness.comparison import non_inferiority
 from harness.comparison.comparability import comparability
 from harness.comparison.paired import ScoredRun, compare_metric, not_compared
 from harness.pluralize import pluralize
@@ -94,7 +94,7 @@ def _adjusted(comparisons: Sequence[Comparison], plan: AnalysisPlan) -> list[Com
         _decided(each, adjusted[index], plan) if index in adjusted else each
         for index, each in enumerate(comparisons)
     ]
-    return price.decided(compared, plan.alpha)
+    return non_inferiority.decided(compared, plan.alpha)
 
 
 def _decided(comparison: Comparison, adjusted_p: float, plan: AnalysisPlan) -> Comparison:
@@ -110,14 +110,14 @@ def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -
     headlines = [each for each in comparisons if each.metric.headline]
     prices = [] if headlines else [each for each in comparisons if each.metric.margin is not None]
     incomparable = [each for each in prices if each.loss is None]
+    by_headlines = _overall({each.decision for each in headlines})
+    reason = _reason([*headlines, *incomparable], non_inferiority.clauses(comparisons))
     return Verdict(
         candidate=candidate,
         baseline=baseline,
-        decision=price.overall(prices) if prices else _overall({each.decision for each in headlines}),
+        decision=non_inferiority.overall(prices) if prices else by_headlines,
         comparisons=tuple(comparisons),
-        reason="; ".join(
-            [_reason([*headlines, *incomparable], price.clauses(comparisons)), *_alike(comparisons)]
-        ),
+        reason="; ".join([reason, *_alike(comparisons)]),
     )
 
 
@@ -177,7 +177,7 @@ def _in_words(comparison: Comparison) -> str:
     assert interval is not None
     size = f"{comparison.difference:+z.3f} {interval:+z.3f}"
     found = f"{comparison.suite} ({comparison.metric.name} {size})"
-    if comparison.could_turn and comparison.could_be is not None:
+    if comparison.depends_on_unscored and comparison.could_be is not None:
         least, most = comparison.could_be
         return f"{found}, though what is unscored could make it {least:+z.3f} to {most:+z.3f}"
     if comparison.decision != Decision.NO_DIFFERENCE:

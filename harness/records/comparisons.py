@@ -44,7 +44,7 @@ class Decision(StrEnum):
     """Only the price was compared, and it is not decided everywhere."""
 
 
-class Price(StrEnum):
+class MarginDecision(StrEnum):
     """What a comparison with a margin allows one to say of what was lost."""
 
     NOT_WORSE = "NOT WORSE"
@@ -55,11 +55,11 @@ class Price(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """Whether the candidate lost less than a margin (`harness.comparison.price`)."""
+class NonInferiority:
+    """Whether the candidate lost less than a margin (`harness.comparison.non_inferiority`)."""
 
     margin: float
-    decision: Price
+    decision: MarginDecision
     p: float
     """One-sided: of a loss as large as the margin or larger."""
     adjusted_p: float | None
@@ -127,13 +127,13 @@ class Comparison:
     """What a reader must know: a forced comparison, different chat templates, different packages."""
     could_be: tuple[float, float] | None = None
     """The lowest and highest difference, had every pair a score. None: all have, or no range is known."""
-    loss: Loss | None = None
+    loss: NonInferiority | None = None
     """Where the metric has a margin and there are numbers."""
     alike: Alike | None = None
     """Where nearly all answers equal the baseline's."""
 
     @property
-    def could_turn(self) -> bool:
+    def depends_on_unscored(self) -> bool:
         """Whether a difference that is shown could be none, or its opposite, with what is unscored."""
         shown = self.decision in (Decision.BETTER, Decision.WORSE)
         return shown and self.could_be is not None and self.could_be[0] <= 0 <= self.could_be[1]

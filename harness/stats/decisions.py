@@ -4,7 +4,7 @@ A difference is shown by **both** its interval, at its own level, and its test, 
 was looked at. Either alone is not enough: an interval knows of no other comparison, and a test of no size.
 """
 
-from harness.records.comparisons import Decision, Interval, Price
+from harness.records.comparisons import Decision, Interval, MarginDecision
 
 
 def decide_difference(
@@ -20,7 +20,7 @@ def decide_difference(
     return Decision.BETTER if above == higher_is_better else Decision.WORSE
 
 
-def decide_loss(
+def decide_non_inferiority(
     interval: Interval,
     adjusted_p: float,
     alpha: float,
@@ -28,12 +28,12 @@ def decide_loss(
     margin: float,
     difference: Decision,
     higher_is_better: bool = True,
-) -> Price:
+) -> MarginDecision:
     """NOT WORSE where less than the margin is lost, by the interval and a one-sided test; else what is shown.
 
     `difference` is what `decide_difference` says of the same numbers: WORSE rests on that.
     """
     at_worst = interval.low if higher_is_better else -interval.high
     if adjusted_p < alpha / 2 and at_worst > -margin:
-        return Price.NOT_WORSE
-    return Price.WORSE if difference is Decision.WORSE else Price.UNDECIDED
+        return MarginDecision.NOT_WORSE
+    return MarginDecision.WORSE if difference is Decision.WORSE else MarginDecision.UNDECIDED

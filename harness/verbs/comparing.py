@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.checkpoint_selection import LeftOut, cluster_of
 from harness.comparison.breakdown import break_down
+from harness.comparison.non_inferiority import with_margin
 from harness.comparison.paired import ScoredRun
-from harness.comparison.price import with_margin
 from harness.comparison.verdicts import compare_all
 from harness.equal_answers import equal_answers
 from harness.errors import UnknownName, UsageError

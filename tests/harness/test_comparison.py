@@ -461,7 +461,7 @@ def test_what_is_unscored_may_turn_a_verdict(unscored: int, turns: bool):
     pairs = 40 + unscored
     expected = ((9 - unscored) / pairs, 9 / pairs) if unscored else None
     assert expected == (comparison.could_be and pytest.approx(comparison.could_be))
-    assert turns == comparison.could_turn
+    assert turns == comparison.depends_on_unscored
     assert turns == verdict.reason.endswith("though what is unscored could make it -0.058 to +0.173")
 
 

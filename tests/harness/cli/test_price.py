@@ -9,7 +9,7 @@ from harness.cli.compare import FailOn, exit_code
 from harness.comparison.verdicts import compare_all
 from harness.records.comparisons import Decision
 from tests.harness.cli.test_cli import run
-from tests.harness.test_price import ASKED, KEPT, flipped, scored
+from tests.harness.test_non_inferiority import ASKED, KEPT, flipped, scored
 from tests.suites.general_rows import GENERAL
 from tests.suites.rows import write_rows
 from tests.tiny_models import tiny_llama

@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness.records.comparisons import Decision, Interval, Price
-from harness.stats.decisions import decide_difference, decide_loss
+from harness.records.comparisons import Decision, Interval, MarginDecision
+from harness.stats.decisions import decide_difference, decide_non_inferiority
 
 BETTER, WORSE, NONE = Decision.BETTER, Decision.WORSE, Decision.NO_DIFFERENCE
-LOST = Price.WORSE
+LOST = MarginDecision.WORSE
 
 
 def interval(low: float, high: float) -> Interval:
@@ -45,21 +45,23 @@ def test_lower_can_be_better() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "p", "difference", "decision"),
     [
-        (-0.02, 0.01, 0.024, NONE, Price.NOT_WORSE),
-        (-0.02, -0.01, 0.024, WORSE, Price.NOT_WORSE),
-        (-0.02, 0.01, 0.026, NONE, Price.UNDECIDED),
-        (-0.04, 0.01, 0.001, NONE, Price.UNDECIDED),
-        (-0.03, 0.01, 0.001, NONE, Price.UNDECIDED),
+        (-0.02, 0.01, 0.024, NONE, MarginDecision.NOT_WORSE),
+        (-0.02, -0.01, 0.024, WORSE, MarginDecision.NOT_WORSE),
+        (-0.02, 0.01, 0.026, NONE, MarginDecision.UNDECIDED),
+        (-0.04, 0.01, 0.001, NONE, MarginDecision.UNDECIDED),
+        (-0.03, 0.01, 0.001, NONE, MarginDecision.UNDECIDED),
         (-0.04, -0.01, 0.001, WORSE, LOST),
         (-0.02, -0.01, 0.026, WORSE, LOST),
-        (0.01, 0.02, 0.024, BETTER, Price.NOT_WORSE),
+        (0.01, 0.02, 0.024, BETTER, MarginDecision.NOT_WORSE),
     ],
 )
 def test_a_margin_needs_its_test_and_its_interval(
-    low: float, high: float, p: float, difference: Decision, decision: Price
+    low: float, high: float, p: float, difference: Decision, decision: MarginDecision
 ) -> None:
     """Less than 0.03 is lost where the one-sided p is below half of alpha and the interval ends above it."""
-    assert decision == decide_loss(interval(low, high), p, 0.05, margin=0.03, difference=difference)
-    assert decision == decide_loss(
+    assert decision == decide_non_inferiority(
+        interval(low, high), p, 0.05, margin=0.03, difference=difference
+    )
+    assert decision == decide_non_inferiority(
         interval(-high, -low), p, 0.05, margin=0.03, difference=difference, higher_is_better=False
     )

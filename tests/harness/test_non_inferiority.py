@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.comparison.non_inferiority import PRICE, with_margin
 from harness.comparison.paired import ScoredRun
-from harness.comparison.price import PRICE, with_margin
 from harness.comparison.verdicts import compare_all
 from harness.records.answers import Metric, Observation, Run
-from harness.records.comparisons import Comparison, Decision, Loss, Price, Verdict
+from harness.records.comparisons import Comparison, Decision, MarginDecision, NonInferiority, Verdict
 from harness.stats.clusters import Clusters
 from harness.stats.intervals import chance_above, difference_interval
 from harness.stats.plan import AnalysisPlan
@@ -63,7 +63,7 @@ def verdict_on(metric: Metric, before: Sequence[float], after: Sequence[float]) 
     return verdict
 
 
-def only(verdict: Verdict) -> tuple[Comparison, Loss]:
+def only(verdict: Verdict) -> tuple[Comparison, NonInferiority]:
     """The one comparison and its loss."""
     (comparison,) = verdict.comparisons
     assert comparison.loss is not None
@@ -76,15 +76,15 @@ def only(verdict: Verdict) -> tuple[Comparison, Loss]:
 @pytest.mark.parametrize(
     ("won", "lost", "decision", "shown"),
     [
-        (40, 40, Price.NOT_WORSE, Decision.NO_DIFFERENCE),  # [-0.018, 0.018] above -0.05
-        (80, 20, Price.NOT_WORSE, Decision.BETTER),
-        (5, 25, Price.NOT_WORSE, Decision.WORSE),  # a loss of 0.020 +- 0.011: shown, and small
-        (30, 75, Price.WORSE, Decision.WORSE),  # 0.045 +- 0.020 crosses the margin
-        (10, 150, Price.WORSE, Decision.WORSE),  # 0.140 +- 0.022: beyond it
-        (150, 180, Price.UNDECIDED, Decision.NO_DIFFERENCE),  # 0.030 +- 0.036
+        (40, 40, MarginDecision.NOT_WORSE, Decision.NO_DIFFERENCE),  # [-0.018, 0.018] above -0.05
+        (80, 20, MarginDecision.NOT_WORSE, Decision.BETTER),
+        (5, 25, MarginDecision.NOT_WORSE, Decision.WORSE),  # a loss of 0.020 +- 0.011: shown, and small
+        (30, 75, MarginDecision.WORSE, Decision.WORSE),  # 0.045 +- 0.020 crosses the margin
+        (10, 150, MarginDecision.WORSE, Decision.WORSE),  # 0.140 +- 0.022: beyond it
+        (150, 180, MarginDecision.UNDECIDED, Decision.NO_DIFFERENCE),  # 0.030 +- 0.036
     ],
 )
-def test_decisions(won: int, lost: int, decision: Price, shown: Decision) -> None:
+def test_decisions(won: int, lost: int, decision: MarginDecision, shown: Decision) -> None:
     """Within the margin is NOT WORSE, also where a small loss is shown; a shown loss otherwise is WORSE."""
     comparison, loss = only(verdict_on(KEPT, *flipped(1000, won, lost)))
 
@@ -115,7 +115,7 @@ def test_the_margin_belongs_to_no_headline() -> None:
 
     assert (PRICE, "headline") == (price.comparisons[0].family, headline.comparisons[0].family)
     assert (Decision.WORSE, Decision.WORSE) == (price.decision, headline.decision)
-    assert {Price.WORSE} == {only(price)[1].decision, only(headline)[1].decision}
+    assert {MarginDecision.WORSE} == {only(price)[1].decision, only(headline)[1].decision}
 
 
 def test_whose_margin_a_user_sets() -> None:
@@ -195,7 +195,9 @@ def test_false_claims_stay_as_rare_as_said() -> None:
         (verdict,) = compare_all(
             [scored("base", before)], {"tuned": [scored("tuned", after)]}, AnalysisPlan(resamples=199)
         )
-        claimed += any(c.loss is not None and c.loss.decision is Price.NOT_WORSE for c in verdict.comparisons)
+        claimed += any(
+            c.loss is not None and c.loss.decision is MarginDecision.NOT_WORSE for c in verdict.comparisons
+        )
 
     assert claimed / experiments <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / experiments)
 

@@ -26,9 +26,9 @@ from dataclasses import replace
 import numpy as np
 
 from harness.records.answers import Metric
-from harness.records.comparisons import Comparison, Decision, Loss, Price
+from harness.records.comparisons import Comparison, Decision, MarginDecision, NonInferiority
 from harness.stats.clusters import Clusters
-from harness.stats.decisions import decide_loss
+from harness.stats.decisions import decide_non_inferiority
 from harness.stats.intervals import chance_above
 from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan
@@ -45,7 +45,7 @@ def measured(
     plan: AnalysisPlan,
     *,
     rng: np.random.Generator,
-) -> Loss | None:
+) -> NonInferiority | None:
     """What these differences say against the metric's margin, before anything is corrected and decided.
 
     None where it has no margin. `rng` is in the state in which the interval of the difference was made.
@@ -54,9 +54,9 @@ def measured(
         return None
     gains = differences if metric.higher_is_better else Clusters(-differences.sums, differences.sizes)
     p = chance_above(gains, span, -metric.margin, resamples=plan.resamples, rng=rng)
-    return Loss(
+    return NonInferiority(
         margin=metric.margin,
-        decision=Price.UNDECIDED,
+        decision=MarginDecision.UNDECIDED,
         p=p,
         adjusted_p=p,
         needed=needed_within(gains, span, metric.margin, level=plan.level),
@@ -104,9 +104,9 @@ def overall(comparisons: Sequence[Comparison]) -> Decision:
     decisions = {loss.decision for loss in losses if loss is not None}
     if not losses or None in losses:
         return Decision.NOT_COMPARABLE
-    if Price.WORSE in decisions:
+    if MarginDecision.WORSE in decisions:
         return Decision.WORSE
-    return Decision.UNDECIDED if Price.UNDECIDED in decisions else Decision.NOT_WORSE
+    return Decision.UNDECIDED if MarginDecision.UNDECIDED in decisions else Decision.NOT_WORSE
 
 
 def clauses(comparisons: Sequence[Comparison]) -> list[str]:
@@ -127,10 +127,10 @@ UNPAID = ("price undecided on", "no loss beyond the margin on")
 """How a clause begins that only names metrics."""
 
 
-def _opening(comparison: Comparison, loss: Loss) -> str:
-    if loss.decision is Price.WORSE:
+def _opening(comparison: Comparison, loss: NonInferiority) -> str:
+    if loss.decision is MarginDecision.WORSE:
         return PAID[0]
-    if loss.decision is Price.UNDECIDED:
+    if loss.decision is MarginDecision.UNDECIDED:
         return UNPAID[0]
     return PAID[1] if comparison.decision is Decision.WORSE else UNPAID[1]
 
@@ -151,9 +151,9 @@ def _names(comparisons: Sequence[Comparison]) -> str:
     return ", ".join(f"{suite} ({', '.join(names)})" for suite, names in metrics.items())
 
 
-def _decided(comparison: Comparison, loss: Loss, adjusted_p: float, alpha: float) -> Loss:
+def _decided(comparison: Comparison, loss: NonInferiority, adjusted_p: float, alpha: float) -> NonInferiority:
     assert comparison.interval is not None
-    decision = decide_loss(
+    decision = decide_non_inferiority(
         comparison.interval,
         adjusted_p,
         alpha,
