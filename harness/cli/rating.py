@@ -16,7 +16,7 @@ from harness.cli.console import Text
 from harness.cli.terminal import console
 from harness.errors import UsageError
 from harness.turns import as_text
-from suites.blind.ballots import Ballot, BallotBox, RaterProgress
+from suites.blind.ballots import Ballot, BallotBox, CastVote, RaterProgress
 
 KEYS = {
     "l": "left",
@@ -90,15 +90,8 @@ def _act(box: BallotBox, rater: str, ballot: Ballot, words: Mapping[str, str]) -
                 return True
             elif act is not None:
                 seconds = round(time.monotonic() - shown, 3)
-                box.vote(
-                    rater,
-                    ballot.id,
-                    act,
-                    token=token,
-                    seconds=seconds,
-                    comment=comment,
-                    source="terminal",
-                )
+                cast = CastVote(ballot=ballot.id, choice=act, token=token, seconds=seconds, comment=comment)
+                box.vote(rater, cast, source="terminal")
                 return True
         except UsageError as error:
             console.print(Text(str(error), style="yellow"))

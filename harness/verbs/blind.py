@@ -21,7 +21,7 @@ from harness.verbs.project import Project
 from suites.blind.audit import Audit, audit
 from suites.blind.ballots import BallotBox, RaterProgress, find_study
 from suites.blind.design import Design, Plan, check_name, check_plan, make_design
-from suites.blind.exchange import Imported, read_votes, written
+from suites.blind.exchange import ImportedVotes, read_votes, written
 from suites.blind.preferences import as_rater, preferences, rater_states
 from suites.blind.sealing import open_design, seal
 
@@ -157,7 +157,7 @@ def export_ballots(project: Project, study: str | None, file: Path, raters: Sequ
     return count
 
 
-def import_votes(project: Project, study: str | None, file: Path) -> Imported:
+def import_votes(project: Project, study: str | None, file: Path) -> ImportedVotes:
     """Vote as a filled CSV file says. Raises as `read_votes` does."""
     with ballot_box(project, study) as box:
         return read_votes(box, file)

@@ -51,6 +51,19 @@ class Ballot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CastVote:
+    """What a rater sends, from a page, a terminal or a file."""
+
+    ballot: str
+    choice: str
+    token: str
+    """Made anew for each act."""
+    seconds: float | None = None
+    """How long the ballot was looked at."""
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RaterProgress:
     """How far a rater is."""
 
@@ -96,63 +109,36 @@ class BallotBox:
     def progress(self, rater: str) -> RaterProgress:
         """How far a rater is. Raises UnknownName."""
         total = len(self._order(rater))
-        return RaterProgress(done=total - len(self._tally(rater).open), total=total)
+        return RaterProgress(done=total - len(self._state(rater).open), total=total)
 
     def current(self, rater: str) -> Ballot | None:
         """The ballot to show: the next one that was never touched, then skipped ones; None: all is done.
 
         A ballot that was just taken back comes before all others. Raises UnknownName.
         """
-        waiting = self._tally(rater).open
+        waiting = self._state(rater).open
         return as_seen(self._design, self._sealed(rater, waiting[0])) if waiting else None
 
     def open_ballots(self, rater: str) -> list[Ballot]:
         """Every ballot that is to be decided, in the order `current` gives them. Raises UnknownName."""
-        waiting = self._tally(rater).open
+        waiting = self._state(rater).open
         return [as_seen(self._design, self._sealed(rater, ballot)) for ballot in waiting]
 
-    def vote(
-        self,
-        rater: str,
-        ballot_id: str,
-        choice: str,
-        *,
-        token: str,
-        seconds: float | None = None,
-        comment: str | None = None,
-        source: str = "web",
-    ) -> bool:
+    def vote(self, rater: str, sent: CastVote, *, source: str = "web", dry_run: bool = False) -> bool:
         """Keep a choice; False: this very vote was kept before, and nothing is changed.
 
-        A `skip` puts the ballot at the end, and one at the end away for good. `seconds` is how long the
-        ballot was looked at; `token` is made anew for each act. Control characters in a comment are
-        dropped. Raises UnknownName for a rater that is not of the study, and UsageError for a ballot that is
-        not this rater's or is decided, a choice, comment, time or token that is none, and after unsealing.
+        A `skip` puts the ballot at the end, and one at the end away for good. Control characters in a comment
+        are dropped. With `dry_run` nothing is kept. Raises UnknownName for a rater that is not of the study,
+        and UsageError for a ballot that is not this rater's or is decided, a choice, comment, time or token
+        that is none, and after unsealing.
         """
-        vote = self._made(rater, ballot_id, choice, token, seconds, comment, source)
+        vote = self._checked(rater, sent, source)
         with self._voting:
             if self._is_known(vote):
                 return False
             self._check_open(vote)
-            self._keep(vote)
-        return True
-
-    def would_vote(
-        self,
-        rater: str,
-        ballot_id: str,
-        choice: str,
-        *,
-        token: str,
-        seconds: float | None = None,
-        comment: str | None = None,
-        source: str = "web",
-    ) -> bool:
-        """What `vote` would return or raise; nothing is kept."""
-        vote = self._made(rater, ballot_id, choice, token, seconds, comment, source)
-        if self._is_known(vote):
-            return False
-        self._check_open(vote)
+            if not dry_run:
+                self._keep(vote)
         return True
 
     def undo(self, rater: str, *, token: str, source: str = "web") -> bool:
@@ -161,7 +147,7 @@ class BallotBox:
         Raises UnknownName, and UsageError where there is nothing to take back, and after unsealing.
         """
         with self._voting:
-            acts = self._tally(rater).acts
+            acts = self._state(rater).acts
             last = acts[-1].ballot if acts else ""
             vote = Vote(
                 study=self.study,
@@ -180,29 +166,20 @@ class BallotBox:
             self._keep(vote)
         return True
 
-    def _made(
-        self,
-        rater: str,
-        ballot: str,
-        choice: str,
-        token: str,
-        seconds: float | None,
-        comment: str | None,
-        source: str,
-    ) -> Vote:
+    def _checked(self, rater: str, sent: CastVote, source: str) -> Vote:
         """A vote in which everything is what it may be."""
-        if choice not in CHOICES:
-            raise UsageError(f"{choice!r} is no choice; choose one of {', '.join(CHOICES)}")
-        self._sealed(rater, ballot)
+        if sent.choice not in CHOICES:
+            raise UsageError(f"{sent.choice!r} is no choice; choose one of {', '.join(CHOICES)}")
+        self._sealed(rater, sent.ballot)
         return Vote(
             study=self.study,
             rater=rater,
-            ballot=ballot,
-            choice=cast(Choice, choice),
-            token=_checked_token(token),
+            ballot=sent.ballot,
+            choice=cast(Choice, sent.choice),
+            token=_checked_token(sent.token),
             at=_now(),
-            seconds=_checked_seconds(seconds),
-            comment=_checked_comment(comment),
+            seconds=_checked_seconds(sent.seconds),
+            comment=_checked_comment(sent.comment),
             source=source,
         )
 
@@ -224,7 +201,7 @@ class BallotBox:
     def _check_open(self, vote: Vote) -> None:
         """Raise UsageError for a ballot that is decided, or skipped again while others still wait."""
         self._check_sealed()
-        state = self._tally(vote.rater)
+        state = self._state(vote.rater)
         if vote.ballot in state.standing:
             raise UsageError(DECIDED)
         skipped = any(act.ballot == vote.ballot for act in state.acts)
@@ -236,7 +213,7 @@ class BallotBox:
     def _keep(self, vote: Vote) -> None:
         """Keep a vote, and make sure that no other process came between. Raises UsageError."""
         self._store.studies.keep_votes([vote])
-        if any(each.token == vote.token for each in self._tally(vote.rater).ignored):
+        if any(each.token == vote.token for each in self._state(vote.rater).ignored):
             raise UsageError(DECIDED)
 
     def _order(self, rater: str) -> list[str]:
@@ -244,7 +221,7 @@ class BallotBox:
             raise UnknownName(f"rater of the blind test {self.study!r}", rater, self._design.assignments)
         return [sealed.id for sealed in self._design.assignments[rater].ballots]
 
-    def _tally(self, rater: str) -> RaterState:
+    def _state(self, rater: str) -> RaterState:
         return replay(self._order(rater), self._store.studies.votes(self.study, rater=rater))
 
     def _sealed(self, rater: str, ballot_id: str) -> SealedBallot:

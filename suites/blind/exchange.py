@@ -23,7 +23,7 @@ from harness.errors import DataError, UsageError
 from harness.escape_controls import escape_controls
 from harness.files import csv_records
 from harness.turns import as_text
-from suites.blind.ballots import CHOICES, Ballot, BallotBox
+from suites.blind.ballots import CHOICES, Ballot, BallotBox, CastVote
 
 COLUMNS = ("rater", "ballot", "prompt", "left", "right", "choice", "comment")
 NEEDED = ("rater", "ballot", "choice")
@@ -33,25 +33,17 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filled:
+class FilledBallot:
     """One line that somebody filled in."""
 
     row: int
     """As an editor or spreadsheet counts: the header is 1."""
     rater: str
-    ballot: str
-    choice: str
-    comment: str | None
-    seconds: float | None
-
-    @property
-    def token(self) -> str:
-        """The same for the same choice, so that a file read twice is one vote."""
-        return "csv-" + sha256("\n".join((self.rater, self.ballot, self.choice)).encode()).hexdigest()[:40]
+    vote: CastVote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
+class ImportedVotes:
     """What came of reading a file of votes."""
 
     new: int
@@ -74,7 +66,7 @@ def written(box: BallotBox, raters: Iterable[str]) -> tuple[str, int]:
     return file.getvalue(), count
 
 
-def read_votes(box: BallotBox, file: Path) -> Imported:
+def read_votes(box: BallotBox, file: Path) -> ImportedVotes:
     """Vote as a filled file says. Nothing is kept unless every line of it can be.
 
     Raises DataError with the row for a file or line that cannot be read, and for a vote that the ballot box
@@ -82,26 +74,18 @@ def read_votes(box: BallotBox, file: Path) -> Imported:
     """
     lines = list(_lines(file))
     filled = [_filled(file, row, line) for row, line in lines if line["choice"].strip()]
-    repeated = {(each.rater, each.ballot): each.row for each in filled}
+    last = {(each.rater, each.vote.ballot): each.row for each in filled}
     for each in filled:
-        if repeated[each.rater, each.ballot] != each.row:
-            raise DataError(str(file), repeated[each.rater, each.ballot], "votes on a ballot a second time")
-    for keep in (box.would_vote, box.vote):
+        if (row := last[each.rater, each.vote.ballot]) != each.row:
+            raise DataError(str(file), row, "votes on a ballot a second time")
+    for dry_run in (True, False):
         new = 0
         for each in filled:
             try:
-                new += keep(
-                    each.rater,
-                    each.ballot,
-                    each.choice,
-                    token=each.token,
-                    seconds=each.seconds,
-                    comment=each.comment,
-                    source=file.name,
-                )
+                new += box.vote(each.rater, each.vote, source=file.name, dry_run=dry_run)
             except UsageError as error:
                 raise DataError(str(file), each.row, str(error)) from error
-    return Imported(new=new, known=len(filled) - new, empty=len(lines) - len(filled))
+    return ImportedVotes(new=new, known=len(filled) - new, empty=len(lines) - len(filled))
 
 
 def neutral(cell: str) -> str:
@@ -135,18 +119,17 @@ def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
             yield row, dict(zip(names, map(restored, cells), strict=True))
 
 
-def _filled(file: Path, row: int, line: Mapping[str, str]) -> Filled:
+def _filled(file: Path, row: int, line: Mapping[str, str]) -> FilledBallot:
     choice = line["choice"].strip().lower()
     if choice not in CHOICES:
         raise DataError(str(file), row, f"choice {choice!r}: one of {', '.join(CHOICES)} was expected")
-    return Filled(
-        row=row,
-        rater=line["rater"].strip(),
-        ballot=line["ballot"].strip(),
-        choice=choice,
-        comment=line.get("comment") or None,
-        seconds=_seconds(file, row, line.get("seconds", "")),
-    )
+    rater, ballot = line["rater"].strip(), line["ballot"].strip()
+    # the same for the same choice, so that a file read twice is one vote
+    token = "csv-" + sha256("\n".join((rater, ballot, choice)).encode()).hexdigest()[:40]
+    seconds = _seconds(file, row, line.get("seconds", ""))
+    comment = line.get("comment") or None
+    vote = CastVote(ballot=ballot, choice=choice, token=token, seconds=seconds, comment=comment)
+    return FilledBallot(row=row, rater=rater, vote=vote)
 
 
 def _seconds(file: Path, row: int, cell: str) -> float | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.escape_controls import escape_controls
-from suites.blind.ballots import Ballot, BallotBox
+from suites.blind.ballots import Ballot, BallotBox, CastVote
 from suites.blind.markdown import Node, plain, tree
 
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
@@ -33,6 +33,11 @@ class VoteMessage(_PageMessage):
     token: Name
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     comment: str | None
+
+    @property
+    def cast(self) -> CastVote:
+        """The vote, for the ballot box."""
+        return CastVote(**self.model_dump())
 
 
 class UndoMessage(_PageMessage):

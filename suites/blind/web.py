@@ -307,23 +307,12 @@ class _Desk:
     async def vote(self, request: Request) -> Response:
         """Keep a vote; one that is there already is no mistake."""
         vote = read_message(VoteMessage, await _body(request))
-        return await self._done(request, lambda rater: self._keep(rater, vote))
+        return await self._done(request, lambda rater: self.box.vote(rater, vote.cast))
 
     async def undo(self, request: Request) -> Response:
         """Take the last vote back."""
         token = read_message(UndoMessage, await _body(request)).token
         return await self._done(request, lambda rater: self.box.undo(rater, token=token))
-
-    def _keep(self, rater: str, vote: VoteMessage) -> None:
-        self.box.vote(
-            rater,
-            vote.ballot,
-            vote.choice,
-            token=vote.token,
-            seconds=vote.seconds,
-            comment=vote.comment,
-            source="web",
-        )
 
     async def _done(self, request: Request, act: Callable[[str], object]) -> Response:
         return await run_in_threadpool(self._answer, request.headers.get("authorization", ""), act)

@@ -10,7 +10,7 @@ from harness.preferences import NamedPreference
 from harness.records.answers import Response, Sample
 from harness.records.preferences import Pair, Preference, Study
 from harness.store import Store
-from suites.blind.ballots import Ballot, BallotBox
+from suites.blind.ballots import Ballot, BallotBox, CastVote
 from suites.blind.checks import CHECKS
 from suites.blind.design import Design, Plan, make_design
 from suites.blind.sealing import seal
@@ -81,7 +81,10 @@ def resolve(preferences: Sequence[Preference]) -> list[NamedPreference]:
 def vote_all(box: BallotBox, rater: str, rule: Callable[[Ballot], str], *, seconds: float = 60.0) -> None:
     """Vote on every ballot of a rater."""
     while (ballot := box.current(rater)) is not None:
-        box.vote(rater, ballot.id, rule(ballot), token=secrets.token_hex(8), seconds=seconds)
+        box.vote(
+            rater,
+            CastVote(ballot=ballot.id, choice=rule(ballot), token=secrets.token_hex(8), seconds=seconds),
+        )
 
 
 def reads(ballot: Ballot, better: str = "A") -> str:

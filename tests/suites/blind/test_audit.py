@@ -13,7 +13,7 @@ from harness.preferences import HUMANS, GroupAgreement, RaterAgreement
 from harness.records.preferences import Study, Vote
 from harness.stats.plan import AnalysisPlan
 from suites.blind.audit import READING, Audit, audit, verdict
-from suites.blind.ballots import Ballot, BallotBox
+from suites.blind.ballots import Ballot, BallotBox, CastVote
 from suites.blind.checks import CHECKS
 from suites.blind.design import Design, Item, Plan, SealedBallot
 from suites.blind.preferences import as_rater, preferences, rater_states
@@ -119,7 +119,10 @@ def test_the_limit_of_haste_is_its_rule(tmp_path: Path) -> None:
         ballot = box.current("ana")
         assert ballot is not None
         needed = (len(str(ballot.prompt)) + len(ballot.left) + len(ballot.right)) / READING
-        box.vote("ana", ballot.id, "tie", token=str(number), seconds=needed - 0.001 * number)
+        box.vote(
+            "ana",
+            CastVote(ballot=ballot.id, choice="tie", token=str(number), seconds=needed - 0.001 * number),
+        )
     hasty = audit(study, made, store.studies.votes("test"), resolve).raters[0].hasty
     assert hasty is not None
     assert (1, 2) == (hasty.count, hasty.of)
@@ -195,7 +198,7 @@ def test_skips_and_undone_votes_are_counted(tmp_path: Path) -> None:
     for number, choice in enumerate(["skip", "left", "tie"]):
         ballot = box.current("ana")
         assert ballot is not None
-        box.vote("ana", ballot.id, choice, token=str(number))
+        box.vote("ana", CastVote(ballot=ballot.id, choice=choice, token=str(number)))
     box.undo("ana", token="undo")
     ana = audit(study, made, store.studies.votes("test"), resolve).raters[0]
     assert (1, 1, 1, 1) == (ana.skipped, ana.undone, ana.choices, ana.done)
@@ -279,7 +282,9 @@ def test_a_skipped_item_is_no_preference_but_is_kept(tmp_path: Path) -> None:
     for number, choice in enumerate(["skip", "left"]):
         ballot = box.current("ana")
         assert ballot is not None
-        box.vote("ana", ballot.id, choice, token=str(number), comment=choice, seconds=2.5)
+        box.vote(
+            "ana", CastVote(ballot=ballot.id, choice=choice, token=str(number), comment=choice, seconds=2.5)
+        )
     found = preferences(made, "ana", rater_states(made, store.studies.votes("test"))["ana"])
     assert [(None, "skipped", "skip"), (found[1].winner, None, "left")] == [
         (each.winner, each.reason, each.comment) for each in found

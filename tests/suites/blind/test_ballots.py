@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import UnknownName, UsageError
 from harness.store import Store
-from suites.blind.ballots import MAX_COMMENT, BallotBox, RaterProgress
+from suites.blind.ballots import MAX_COMMENT, BallotBox, CastVote, RaterProgress
 from tests.suites.blind.made import design, kept, reads, vote_all
 
 
@@ -32,7 +32,7 @@ def current(box: BallotBox, rater: str = "ana") -> str:
 def test_a_vote_moves_on(box: BallotBox) -> None:
     """After a choice the next ballot is current, and one more is done."""
     first = current(box)
-    assert box.vote("ana", first, "left", token="1")
+    assert box.vote("ana", CastVote(ballot=first, choice="left", token="1"))
     assert first != current(box)
     assert RaterProgress(done=1, total=20) == box.progress("ana")
     assert RaterProgress(done=0, total=20) == box.progress("bia")
@@ -41,20 +41,20 @@ def test_a_vote_moves_on(box: BallotBox) -> None:
 def test_a_replayed_vote_is_one(box: BallotBox) -> None:
     """The same token again, as after a lost reply, changes nothing and is no error, also after an undo."""
     first = current(box)
-    assert box.vote("ana", first, "left", token="1")
-    assert not box.vote("ana", first, "left", token="1")
+    assert box.vote("ana", CastVote(ballot=first, choice="left", token="1"))
+    assert not box.vote("ana", CastVote(ballot=first, choice="left", token="1"))
     assert box.undo("ana", token="2")
     assert not box.undo("ana", token="2")
-    assert not box.vote("ana", first, "left", token="1")
+    assert not box.vote("ana", CastVote(ballot=first, choice="left", token="1"))
     assert RaterProgress(done=0, total=20) == box.progress("ana")
 
 
 def test_a_token_is_of_one_act(box: BallotBox) -> None:
     """Used for another choice it is refused, for that choice would be lost without a word."""
     first = current(box)
-    box.vote("ana", first, "left", token="1")
+    box.vote("ana", CastVote(ballot=first, choice="left", token="1"))
     with pytest.raises(UsageError, match="this token was used for another vote"):
-        box.vote("ana", current(box), "left", token="1")
+        box.vote("ana", CastVote(ballot=current(box), choice="left", token="1"))
     with pytest.raises(UsageError, match="this token was used for another vote"):
         box.undo("ana", token="1")
 
@@ -62,27 +62,27 @@ def test_a_token_is_of_one_act(box: BallotBox) -> None:
 def test_a_second_tab_is_refused(box: BallotBox) -> None:
     """A vote on a ballot that is decided in another tab changes nothing and says so."""
     first = current(box)
-    box.vote("ana", first, "left", token="1")
+    box.vote("ana", CastVote(ballot=first, choice="left", token="1"))
     with pytest.raises(UsageError, match="decided already"):
-        box.vote("ana", first, "right", token="2")
+        box.vote("ana", CastVote(ballot=first, choice="right", token="2"))
     assert RaterProgress(done=1, total=20) == box.progress("ana")
 
 
 def test_a_skip_in_two_tabs_is_one(box: BallotBox) -> None:
     """A ballot that was put at the end is not put away for good by a page that still shows it."""
     first = current(box)
-    box.vote("ana", first, "skip", token="1")
+    box.vote("ana", CastVote(ballot=first, choice="skip", token="1"))
     with pytest.raises(UsageError, match="skipped already"):
-        box.vote("ana", first, "skip", token="2")
+        box.vote("ana", CastVote(ballot=first, choice="skip", token="2"))
     assert first in [ballot.id for ballot in box.open_ballots("ana")]
 
 
 def test_undo_makes_the_last_ballot_current(box: BallotBox) -> None:
     """Also a skipped one; and with nothing left to take back it says so."""
     first = current(box)
-    box.vote("ana", first, "skip", token="1")
+    box.vote("ana", CastVote(ballot=first, choice="skip", token="1"))
     second = current(box)
-    box.vote("ana", second, "tie", token="2")
+    box.vote("ana", CastVote(ballot=second, choice="tie", token="2"))
     box.undo("ana", token="3")
     assert second == current(box)
     box.undo("ana", token="4")
@@ -110,21 +110,21 @@ def test_skipped_ballots_come_at_the_end_and_end(box: BallotBox) -> None:
         ({"seconds": float("nan")}, "no time in seconds"),
         ({"seconds": -1.0}, "no time in seconds"),
         ({"seconds": 1e9}, "no time in seconds"),
-        ({"ballot_id": "x"}, "no ballot of ana's"),
+        ({"ballot": "x"}, "no ballot of ana's"),
     ],
 )
 def test_what_is_no_vote_is_refused(box: BallotBox, changes: dict[str, object], message: str) -> None:
     """Nothing of it is kept."""
-    vote = {"ballot_id": current(box), "choice": "left", "token": "1", **changes}
+    vote = {"ballot": current(box), "choice": "left", "token": "1", **changes}
     with pytest.raises(UsageError, match=message):
-        box.vote("ana", **vote)  # type: ignore[arg-type]  # a case changes arguments of different types
+        box.vote("ana", CastVote(**vote))  # type: ignore[arg-type]  # a case changes arguments of different types
     assert RaterProgress(done=0, total=20) == box.progress("ana")
 
 
 def test_nobody_votes_on_anothers_ballot(box: BallotBox) -> None:
     """A ballot belongs to one rater, and a rater to the study."""
     with pytest.raises(UsageError, match="no ballot of ana's"):
-        box.vote("ana", current(box, "bia"), "left", token="1")
+        box.vote("ana", CastVote(ballot=current(box, "bia"), choice="left", token="1"))
     with pytest.raises(UnknownName, match="did you mean 'ana'"):
         box.current("anna")
 
@@ -143,7 +143,10 @@ def test_a_comment_keeps_what_databases_can(tmp_path: Path) -> None:
     """Control characters and halves of characters are dropped; the rest stays as it was written."""
     store, _, _ = kept(tmp_path)
     box = BallotBox(store, "test")
-    box.vote("ana", current(box), "left", token="1", comment=" a\x00b\ud800c\x1b[31m\nd é 🙂 ")
+    box.vote(
+        "ana",
+        CastVote(ballot=current(box), choice="left", token="1", comment=" a\x00b\ud800c\x1b[31m\nd é 🙂 "),
+    )
     assert ["abc[31m\nd é 🙂"] == [vote.comment for vote in store.studies.votes("test")]
 
 
@@ -154,10 +157,10 @@ def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "from harness.store import Store\n"
-        "from suites.blind.ballots import BallotBox\n"
+        "from suites.blind.ballots import BallotBox, CastVote\n"
         "box = BallotBox(Store.open(sys.argv[1]), 'test')\n"
         "for token in range(3):\n"
-        "    box.vote('ana', box.current('ana').id, 'left', token=str(token))\n"
+        "    box.vote('ana', CastVote(ballot=box.current('ana').id, choice='left', token=str(token)))\n"
         "os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code, url], check=False, cwd=Path.cwd())
@@ -174,7 +177,9 @@ def test_many_threads_and_boxes_never_double_a_vote(tmp_path: Path) -> None:
 
     def vote(number: int) -> None:
         try:
-            outcomes.append(boxes[number % 2].vote("ana", ballot, "left", token=str(number)))
+            outcomes.append(
+                boxes[number % 2].vote("ana", CastVote(ballot=ballot, choice="left", token=str(number)))
+            )
         except UsageError:
             outcomes.append(False)
 
@@ -192,13 +197,13 @@ def test_after_unsealing_no_vote_is_taken(tmp_path: Path) -> None:
     store, _, _ = kept(tmp_path)
     box = BallotBox(store, "test")
     first = current(box)
-    box.vote("ana", first, "left", token="1")
+    box.vote("ana", CastVote(ballot=first, choice="left", token="1"))
     store.studies.unseal("test", "2026-11-24T12:00:00+00:00")
     with pytest.raises(UsageError, match="votes are closed"):
-        box.vote("ana", current(box), "left", token="2")
+        box.vote("ana", CastVote(ballot=current(box), choice="left", token="2"))
     with pytest.raises(UsageError, match="votes are closed"):
         box.undo("ana", token="3")
-    assert not box.vote("ana", first, "left", token="1")
+    assert not box.vote("ana", CastVote(ballot=first, choice="left", token="1"))
 
 
 def test_a_study_is_found_by_name_or_alone(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from harness.errors import DataError, UnknownName
 from harness.records.answers import Message
 from harness.store import Store
 from harness.turns import as_text
-from suites.blind.ballots import BallotBox, RaterProgress
-from suites.blind.exchange import COLUMNS, CUT, Imported, neutral, read_votes, restored, written
+from suites.blind.ballots import BallotBox, CastVote, RaterProgress
+from suites.blind.exchange import COLUMNS, CUT, ImportedVotes, neutral, read_votes, restored, written
 from tests.suites.blind.made import altered, design, kept, pairs
 
 NASTY = '=HYPERLINK("http://x.example";"a, ""b""")\nnext line; and, more'
@@ -86,7 +86,7 @@ def test_filled_lines_are_votes(opened: tuple[Store, BallotBox], tmp_path: Path,
     store, box = opened
     text, _ = written(box, ["ana"])
     file = filled(text, tmp_path / "votes.csv", delimiter=delimiter, choice=" Left ", comment="'=1+1, yes")
-    assert Imported(new=20, known=0, empty=0) == read_votes(box, file)
+    assert ImportedVotes(new=20, known=0, empty=0) == read_votes(box, file)
     assert RaterProgress(done=20, total=20) == box.progress("ana")
     assert {("left", "=1+1, yes", "votes.csv")} == {
         (vote.choice, vote.comment, vote.source) for vote in store.studies.votes("test")
@@ -97,7 +97,7 @@ def test_a_file_read_twice_is_one_vote(opened: tuple[Store, BallotBox], tmp_path
     """The second time everything is known."""
     file = filled(written(opened[1], ["ana"])[0], tmp_path / "votes.csv", choice="tie")
     read_votes(opened[1], file)
-    assert Imported(new=0, known=20, empty=0) == read_votes(opened[1], file)
+    assert ImportedVotes(new=0, known=20, empty=0) == read_votes(opened[1], file)
     assert 20 == len(opened[0].studies.votes("test"))
 
 
@@ -105,7 +105,7 @@ def test_lines_without_a_choice_stay_open(opened: tuple[Store, BallotBox], tmp_p
     """They are counted, and can be filled in later."""
     file = tmp_path / "votes.csv"
     file.write_text(written(opened[1], ["ana"])[0], encoding="utf-8")
-    assert Imported(new=0, known=0, empty=20) == read_votes(opened[1], file)
+    assert ImportedVotes(new=0, known=0, empty=20) == read_votes(opened[1], file)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_vote_made_elsewhere_meanwhile_is_named(opened: tuple[Store, BallotBox
     file = filled(written(opened[1], ["ana"])[0], tmp_path / "votes.csv", choice="tie")
     ballot = opened[1].current("ana")
     assert ballot is not None
-    opened[1].vote("ana", ballot.id, "left", token="page")
+    opened[1].vote("ana", CastVote(ballot=ballot.id, choice="left", token="page"))
     with pytest.raises(DataError, match="row 2: this ballot is decided already"):
         read_votes(opened[1], file)
     assert 1 == len(opened[0].studies.votes("test"))
