@@ -29,6 +29,11 @@ def escape_controls(text: str) -> str:
     return _UNSEEN.sub(_mark, text)
 
 
+def shortened(text: str, longest: int) -> str:
+    """The text, or its beginning with an ellipsis, in so many characters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def _mark(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x20:

@@ -155,13 +155,13 @@ class Section:
     groups: tuple[GroupTable, ...] = ()
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """What a reader of its metrics must know, with the metrics it is said of."""
-        said: dict[str, list[str]] = {}
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its metrics must know, each with the metrics it is about."""
+        metrics: dict[str, list[str]] = {}
         for line in self.lines:
             if line.metric.note:
-                said.setdefault(line.metric.note, []).append(line.metric.name)
-        return tuple(f"{', '.join(names)}: {note}." for note, names in said.items())
+                metrics.setdefault(line.metric.note, []).append(line.metric.name)
+        return tuple(f"{', '.join(names)}: {note}." for note, names in metrics.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

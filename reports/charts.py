@@ -7,11 +7,11 @@ see it. Colours are classes that the page's style sheet fills in, so the same dr
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from harness.escape_controls import escape_controls
+from harness.escape_controls import shortened
 from harness.records.comparisons import Comparison, Decision
 from reports.board import Column, Leaderboard
+from reports.svg import described, multiples, round_step, svg_text
 from reports.wording import signed
 
 WIDTH = 360
@@ -44,8 +44,7 @@ class Scale:
 
     def ticks(self) -> list[float]:
         """Multiples of the step within the axis."""
-        first, last = math.ceil(self.low / self.step), math.floor(self.high / self.step)
-        return [i * self.step for i in range(first, last + 1)]
+        return multiples(self.low, self.high, self.step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +72,7 @@ def scale_of(comparisons: Sequence[Comparison]) -> Scale:
     ends = [0.0, *(end for c in comparisons if c.interval for end in (c.interval.low, c.interval.high))]
     low, high = min(ends), max(ends)
     span = (high - low) or 1.0
-    rough = span / 5
-    magnitude = 10 ** math.floor(math.log10(rough))
-    step = next(m * magnitude for m in (1, 2, 5, 10) if m * magnitude >= rough)
-    return Scale(low - 0.04 * span, high + 0.04 * span, step)
+    return Scale(low - 0.04 * span, high + 0.04 * span, round_step(span, 5))
 
 
 def _comparisons(board: Leaderboard, column: int) -> list[Comparison]:
@@ -95,7 +91,7 @@ def _drawing(panel: int, column: Column, comparisons: Sequence[Comparison], scal
     return "".join(
         [
             f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="chart{panel}t chart{panel}d">',
-            f'<title id="chart{panel}t">{_text(title)}</title><desc id="chart{panel}d">{_text(words)}</desc>',
+            described(f"chart{panel}", title, words),
             *_axis(scale, height),
             *(_bar(comparison, TOP + LINE * i, scale) for i, comparison in enumerate(comparisons)),
             "</svg>",
@@ -132,13 +128,12 @@ def _bar(comparison: Comparison, top: int, scale: Scale) -> str:
         scale.x(v) for v in (comparison.interval.low, comparison.difference, comparison.interval.high)
     )
     y = top + 25
-    name = comparison.candidate
-    shown = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    shown = shortened(comparison.candidate, LONGEST_NAME)
     kind = CLASSES[comparison.decision]
     return "".join(
         [
-            f'<g class="{kind}"><title>{_text(comparison.sentence())}</title>',
-            f'<text class="name" x="{LEFT}" y="{top + 11}">{_text(shown)}</text>',
+            f'<g class="{kind}"><title>{svg_text(comparison.sentence())}</title>',
+            f'<text class="name" x="{LEFT}" y="{top + 11}">{svg_text(shown)}</text>',
             f'<text class="value" x="{WIDTH - RIGHT}" y="{top + 11}" text-anchor="end">'
             f"{signed(comparison.difference)}</text>",
             f'<path class="whisker" d="M{low:.1f} {y}H{high:.1f}M{low:.1f} {y - 4}v8M{high:.1f} {y - 4}v8"/>',
@@ -154,7 +149,3 @@ def _point(decision: Decision, x: float, y: float) -> str:
     if decision is Decision.WORSE:
         return f'<path class="point" d="M{x:.1f} {y + 6}l6 -11h-12z"/>'
     return f'<circle class="point" cx="{x:.1f}" cy="{y}" r="4.5"/>'
-
-
-def _text(text: str) -> str:
-    return escape(escape_controls(text))

@@ -3,10 +3,7 @@
 Colours are classes that the page's style sheet fills in.
 """
 
-import math
-from html import escape
-
-from harness.escape_controls import escape_controls
+from reports.svg import described, multiples, round_step
 from reports.training import Curve
 
 WIDTH, HEIGHT, LEFT, FOOT, TOP = 300, 130, 46, 22, 8
@@ -31,12 +28,12 @@ def curve(drawn: Curve, key: str) -> str:
     ticks = [
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 6}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
         f'<text class="tick" x="{LEFT - 5}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>'
-        for value in _ticks(low, high)
+        for value in multiples(low, high, round_step(high - low, 3))
     ]
     return "".join(
         [
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{key}t {key}d">',
-            f'<title id="{key}t">{_text(drawn.meaning)}</title><desc id="{key}d">{_text(words)}</desc>',
+            described(key, drawn.meaning, words),
             *ticks,
             f'<polyline class="curve" points="{line}"/>',
             f'<text class="tick" x="{LEFT}" y="{HEIGHT - 5}">step {first}</text>',
@@ -44,15 +41,3 @@ def curve(drawn: Curve, key: str) -> str:
             "</svg>",
         ]
     )
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Two to four round values within the axis."""
-    rough = (high - low) / 3
-    magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * magnitude for m in (1, 2, 5, 10) if m * magnitude >= rough)
-    return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _text(text: str) -> str:
-    return escape(escape_controls(text))

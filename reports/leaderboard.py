@@ -29,13 +29,13 @@ from reports.board import (
     Section,
     ShownEstimate,
     SideBySide,
-    Standing,
 )
 from reports.ranking import rank
 from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from reports.wording import cut_short
 
-__all__ = ["Cell", "Column", "Leaderboard", "ShownEstimate", "Standing", "build"]
+Rows = Mapping[str, Mapping[str, Row]]
+"""A suite's, by model and sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,62 +70,42 @@ def build(
     """The leaderboard of `runs` (model name -> its runs, one per suite), read from `store`.
 
     Suites and metrics keep the order in which the runs bring them; a run without metrics is no suite's, and
-    only its conditions are told.
+    only its conditions are shown.
     """
-    models = tuple(runs)
-    suites = dict.fromkeys(run.suite for theirs in runs.values() for run in theirs if run.metrics)
+    models, every = tuple(runs), [run for theirs in runs.values() for run in theirs]
+    suites = dict.fromkeys(run.suite for run in every if run.metrics)
     rows = {suite: _rows(store, suite, runs) for suite in suites}
-    every = [run for theirs in runs.values() for run in theirs]
     cut = {run.id: store.runs.cut_answers(run.id) for run in every}
-    reserved = [compared.left_out.note(suite, _clusters(found)) for suite, found in rows.items()]
+    scorers = {suite: _scorer(store, [run for run in every if run.suite == suite]) for suite in suites}
     sections = tuple(
-        _section(
-            suite,
-            runs,
-            {
-                model: {
-                    name: row
-                    for name, row in theirs.items()
-                    if not compared.left_out.holds(suite, cluster_of(row.sample))
-                }
-                for model, theirs in found.items()
-            },
-            compared,
-            cut,
-        )
+        _section(suite, runs, _without(found, suite, compared.left_out), compared, cut)
         for suite, found in rows.items()
     )
-    scorers = {suite: _scorer(store, [run for run in every if run.suite == suite]) for suite in suites}
-    columns = tuple(
-        Column(suite=s.suite, metric=x.metric, scorer=scorers[s.suite])
-        for s in sections
-        for x in s.lines
-        if x.metric.headline
-    )
-    alike = [hardly_varies(suite, _classified(found)) for suite, found in rows.items() if scorers[suite]]
+    notes = [
+        *heading.notes,
+        *_notes_on_rows(rows, compared.left_out, scorers),
+        *_cut_unseen(sections, models),
+        *_notes_on_comparisons(compared.verdicts),
+    ]
     return Leaderboard(
         title=heading.title,
         created=heading.created,
         label=heading.label,
         baseline=compared.baseline,
         models=models,
-        columns=columns,
+        columns=tuple(
+            Column(suite=section.suite, metric=line.metric, scorer=scorers[section.suite])
+            for section in sections
+            for line in section.lines
+            if line.metric.headline
+        ),
         standings=tuple(
             replace(standing, preferred=_preferred(compared.preferences, standing.model))
             for standing in rank(models, compared.baseline, sections, compared.verdicts)
         ),
         verdicts=tuple(compared.verdicts),
         sections=sections,
-        notes=tuple(
-            dict.fromkeys(
-                [
-                    *heading.notes,
-                    *filter(None, [*reserved, *alike]),
-                    *_cut_unseen(sections, models),
-                    *_told(compared.verdicts),
-                ]
-            )
-        ),
+        notes=tuple(dict.fromkeys(notes)),
         runs=tuple(every),
         preferences=compared.preferences,
     )
@@ -145,6 +125,15 @@ def _preferred(preferences: Analysis | None, model: str) -> ModelPreferences | N
     )
 
 
+def _notes_on_rows(
+    rows: Mapping[str, Rows], left_out: LeftOut, scorers: Mapping[str, str | None]
+) -> Iterator[str]:
+    """By suite: the samples that chose a checkpoint, and a classifier that hardly tells texts apart."""
+    reserved = (left_out.note(suite, _clusters(found)) for suite, found in rows.items())
+    alike = (hardly_varies(suite, _classified(found)) for suite, found in rows.items() if scorers[suite])
+    yield from filter(None, [*reserved, *alike])
+
+
 def _cut_unseen(sections: Sequence[Section], models: Sequence[str]) -> Iterator[str]:
     """Of suites without a headline, which have no column: how many of each model's answers were cut."""
     for section in sections:
@@ -155,7 +144,7 @@ def _cut_unseen(sections: Sequence[Section], models: Sequence[str]) -> Iterator[
                         yield f"{section.suite}: {cut_short(cell.cut)} of {model}"
 
 
-def _told(verdicts: Sequence[Verdict]) -> Iterator[str]:
+def _notes_on_comparisons(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """What comparisons note and no verdict says: once, with the candidates and suites of which it is so."""
     candidates: dict[tuple[str, bool, str], list[str]] = {}
     for verdict in verdicts:
@@ -174,13 +163,23 @@ def _told(verdicts: Sequence[Verdict]) -> Iterator[str]:
 # ---------------------------------------------------------------- one suite
 
 
-def _rows(store: Store, suite: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, Row]]:
+def _rows(store: Store, suite: str, runs: Mapping[str, Sequence[Run]]) -> Rows:
     """What each model that was asked this suite answered, by the sample."""
     asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
     return {model: {row.sample.id: row for row in store.runs.rows(run.id)} for model, run in asked.items()}
 
 
-def _clusters(rows: Mapping[str, Mapping[str, Row]]) -> dict[str, str]:
+def _without(rows: Rows, suite: str, left_out: LeftOut) -> Rows:
+    """The rows of samples that chose no checkpoint."""
+    return {
+        model: {
+            name: row for name, row in theirs.items() if not left_out.holds(suite, cluster_of(row.sample))
+        }
+        for model, theirs in rows.items()
+    }
+
+
+def _clusters(rows: Rows) -> dict[str, str]:
     """Every sample's, by its id."""
     return {name: cluster_of(row.sample) for theirs in rows.values() for name, row in theirs.items()}
 
@@ -190,7 +189,7 @@ def _scorer(store: Store, runs: Sequence[Run]) -> str | None:
     return " or ".join(dict.fromkeys(name for run in runs if (name := scorer(store, run)))) or None
 
 
-def _classified(rows: Mapping[str, Mapping[str, Row]]) -> Iterator[float | None]:
+def _classified(rows: Rows) -> Iterator[float | None]:
     """What the classifier said of every model's texts."""
     for theirs in rows.values():
         for row in theirs.values():
@@ -200,7 +199,7 @@ def _classified(rows: Mapping[str, Mapping[str, Row]]) -> Iterator[float | None]
 def _section(
     suite: str,
     runs: Mapping[str, Sequence[Run]],
-    rows: Mapping[str, Mapping[str, Row]],
+    rows: Rows,
     whole: Compared,
     cut: Mapping[str, CutAnswers | None],
 ) -> Section:
@@ -284,9 +283,7 @@ def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None
     )
 
 
-def _group_table(
-    breakdown: Breakdown, models: Sequence[str], rows: Mapping[str, Mapping[str, Row]], plan: AnalysisPlan
-) -> GroupTable:
+def _group_table(breakdown: Breakdown, models: Sequence[str], rows: Rows, plan: AnalysisPlan) -> GroupTable:
     metric = breakdown.metric
     given = {model: _scores(theirs.values(), metric) for model, theirs in rows.items()}
     lines = []
@@ -328,7 +325,7 @@ def _compared(found: Mapping[tuple[str, str], Comparison], metric: Metric) -> se
 
 def _side_by_side(
     models: Sequence[str],
-    rows: Mapping[str, Mapping[str, Row]],
+    rows: Rows,
     baseline: str,
     compared: Mapping[Metric, Collection[str]],
 ) -> Iterator[tuple[Metric | None, SideBySide]]:

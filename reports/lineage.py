@@ -9,10 +9,10 @@ Colours are classes that the page's style sheet fills in. The drawing has a desc
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from statistics import fmean
 
-from harness.escape_controls import escape_controls
+from harness.escape_controls import shortened
+from reports.svg import described, svg_text
 from reports.training import TrainedStage
 
 BOX_WIDTH, BOX_HEIGHT, ACROSS, DOWN = 168, 44, 52, 16
@@ -92,8 +92,7 @@ def graph(stages: Sequence[TrainedStage]) -> str:
         [
             f'<svg viewBox="-1 -1 {width} {height:.0f}" width="{width}" role="img"',
             ' aria-labelledby="lineaget lineaged">',
-            '<title id="lineaget">Lineage</title>',
-            f'<desc id="lineaged">{_text("; ".join(sentences(stages)))}</desc>',
+            described("lineage", "Lineage", "; ".join(sentences(stages))),
             *_lanes(columns, middles),
             *(_curve(piece, middles) for piece in pieces),
             *(
@@ -256,15 +255,11 @@ def _aside(slot: Slot, kind: str) -> int:
 
 
 def _box(node: Node, x: float, y: float) -> str:
-    shown = node.title if len(node.title) <= LONGEST else f"{node.title[: LONGEST - 1]}…"
+    shown = shortened(node.title, LONGEST)
     candidate = " candidate" if node.is_candidate else ""
     return (
-        f'<g class="box{candidate}"><title>{_text(f"{node.title} · {node.subtitle}")}</title>'
+        f'<g class="box{candidate}"><title>{svg_text(f"{node.title} · {node.subtitle}")}</title>'
         f'<rect x="{x}" y="{y:.1f}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6"/>'
-        f'<text class="name" x="{x + 10}" y="{y + 19:.1f}">{_text(shown)}</text>'
-        f'<text class="tick" x="{x + 10}" y="{y + 35:.1f}">{_text(node.subtitle)}</text></g>'
+        f'<text class="name" x="{x + 10}" y="{y + 19:.1f}">{svg_text(shown)}</text>'
+        f'<text class="tick" x="{x + 10}" y="{y + 35:.1f}">{svg_text(node.subtitle)}</text></g>'
     )
-
-
-def _text(text: str) -> str:
-    return escape(escape_controls(text))

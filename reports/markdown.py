@@ -56,7 +56,7 @@ def render(board: Leaderboard) -> str:
         *_exploratory(board),
         *_groups(board),
         *_uncertain(board),
-        *_told(board),
+        *_about_metrics(board),
     ]
     return "\n\n".join([*_head(board), *results, *_reading(), *_conditions(board)]) + "\n"
 
@@ -213,11 +213,13 @@ def _groups(board: Leaderboard) -> Iterable[str]:
         yield _folded(title, "\n\n".join(filter(None, content)))
 
 
-def _told(board: Leaderboard) -> Iterable[str]:
-    told = [f"- {escaped(f'{section.suite}: {note}')}" for section in board.sections for note in section.told]
-    if told:
+def _about_metrics(board: Leaderboard) -> Iterable[str]:
+    notes = [
+        f"- {escaped(f'{section.suite}: {note}')}" for section in board.sections for note in section.notes
+    ]
+    if notes:
         yield "## About the metrics"
-        yield "\n".join(told)
+        yield "\n".join(notes)
 
 
 def _uncertain(board: Leaderboard) -> Iterable[str]:

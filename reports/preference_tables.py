@@ -19,7 +19,7 @@ ABOUT = (
     "counting half; pairs of identical answers are in none. Both orders of a pair are one choice, and a tie "
     "where they disagree. Intervals are over prompts, and p is adjusted for every line of this table (Holm)."
 )
-ABOUT_LEANINGS = (
+ABOUT_BIASES = (
     "How often the answer that was shown first won, how often both orders of a pair had one outcome, and how "
     "often the longer answer won. Longer answers may be better ones: that alone is no fault. At equal length "
     "is the win rate that a logistic model of length expects there."
@@ -40,8 +40,7 @@ ABOUT_AGREEMENT = (
 COLUMNS = ("judge", "humans", "agreement")
 """What `cells` are of, in their order."""
 REASONS = 3
-"""As many reasons for having no usable answer are told; a judge's reply may be one of its own."""
-
+"""As many reasons for having no usable answer are named; a judge's reply may be one of its own."""
 NAMED = 12
 """So many raters are named in one cell; more are counted."""
 
@@ -56,29 +55,19 @@ class Table:
     about: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    numbers_from: int
+    numbers_from = 2
     """The first column that holds numbers."""
 
 
 def tables(analysis: Analysis) -> list[Table]:
     """Everything that is worth a table; those that would be empty are left out."""
-    return [*_with_rows([_preferred(analysis)]), *tables_beside(analysis)]
+    return [*([_preferred(analysis)] if analysis.win_rates else []), *tables_beside(analysis)]
 
 
 def tables_beside(analysis: Analysis) -> list[Table]:
     """All but who is preferred, which can be said in sentences."""
-    made = [
-        _corrected(analysis),
-        _leanings(analysis),
-        _agreements(analysis),
-        _groups(analysis),
-        _ratings(analysis),
-    ]
-    return _with_rows(made)
-
-
-def _with_rows(made: Sequence[Table]) -> list[Table]:
-    return [table for table in made if table.rows]
+    made = (_corrected, _biases, _agreements, _groups, _ratings)
+    return [table for each in made if (table := each(analysis)).rows]
 
 
 def cells(preferred: ModelPreferences | None) -> tuple[list[str], list[str], list[str]]:
@@ -92,16 +81,16 @@ def cells(preferred: ModelPreferences | None) -> tuple[list[str], list[str], lis
     return judges or ["–"], _rate(preferred.humans), _agreed(preferred) or ["–"]
 
 
-def _rate(finding: RaterWinRate | None) -> list[str]:
+def _rate(result: RaterWinRate | None) -> list[str]:
     """A win rate with its mark, and its interval."""
-    if finding is None:
+    if result is None:
         return ["–"]
-    if finding.unread is not None:
-        return [finding.unread]
-    rate = finding.win_rate
+    if result.unread is not None:
+        return [result.unread]
+    rate = result.win_rate
     if rate is None or not rate.shows_something:
         return ["–"]
-    return [f"{MARKS[finding.decision]} {number(rate.value)}", number(rate.interval)]
+    return [f"{MARKS[result.decision]} {number(rate.value)}", number(rate.interval)]
 
 
 def _agreed(preferred: ModelPreferences) -> list[str]:
@@ -137,57 +126,55 @@ def _preferred(analysis: Analysis) -> Table:
         about=ABOUT,
         head=("models", "rater", "win rate", "won / tied / lost", "left out", "adjusted p", ""),
         rows=tuple(_line(each) for each in analysis.win_rates),
-        numbers_from=2,
     )
 
 
-def _line(finding: RaterWinRate) -> tuple[str, ...]:
-    rate = finding.win_rate
+def _line(result: RaterWinRate) -> tuple[str, ...]:
+    rate = result.win_rate
     return (
-        _models((finding.baseline, finding.candidate)),
-        finding.rater,
-        "–" if finding.unread else _between(rate),
+        _models((result.baseline, result.candidate)),
+        result.rater,
+        "–" if result.unread else _between(rate),
         "–" if rate is None else " / ".join(count(each) for each in (rate.won, rate.tied, rate.lost)),
-        _left_out(finding),
-        "–" if finding.adjusted_p is None or _between(rate) == "–" else f"{finding.adjusted_p:.2g}",
-        f"{MARKS[finding.decision]} {finding.unread or finding.decision}",
+        _left_out(result),
+        "–" if result.adjusted_p is None or _between(rate) == "–" else f"{result.adjusted_p:.2g}",
+        f"{MARKS[result.decision]} {result.unread or result.decision}",
     )
 
 
-def _left_out(finding: RaterWinRate) -> str:
-    commonest = Counter(finding.unreadable).most_common(REASONS)
-    told = [f"{count(times)} × {reason}" for reason, times in commonest]
-    others = sum(finding.unreadable.values()) - sum(times for _, times in commonest)
+def _left_out(result: RaterWinRate) -> str:
+    commonest = Counter(result.unreadable).most_common(REASONS)
+    reasons = [f"{count(times)} × {reason}" for reason, times in commonest]
+    others = sum(result.unreadable.values()) - sum(times for _, times in commonest)
     more = [f"{count(others)} × others"] if others else []
-    identical = [f"{count(finding.identical)} identical"] if finding.identical else []
-    return "; ".join([*identical, *told, *more]) or "–"
+    identical = [f"{count(result.identical)} identical"] if result.identical else []
+    return "; ".join([*identical, *reasons, *more]) or "–"
 
 
 def _corrected(analysis: Analysis) -> Table:
-    told = [(each, each.corrected) for each in analysis.win_rates if each.corrected is not None]
+    corrected = [(each, each.corrected) for each in analysis.win_rates if each.corrected is not None]
     return Table(
         title="Judges corrected by people",
         about=ABOUT_CORRECTED,
         head=("models", "judge", "by the judge", "corrected", "by people alone", "judged by both"),
         rows=tuple(
             (
-                _models((finding.baseline, finding.candidate)),
-                finding.rater,
-                _between(finding.win_rate),
-                _between(found) if found.reason is None else found.reason,
+                _models((result.baseline, result.candidate)),
+                result.rater,
+                _between(result.win_rate),
+                found.reason or _between(found),
                 "–" if found.human is None else number(found.human),
                 count(found.shared),
             )
-            for finding, found in told
+            for result, found in corrected
         ),
-        numbers_from=2,
     )
 
 
-def _between(found: WinRate | Corrected | LengthControlled | None) -> str:
+def _between(found: WinRate | Corrected | LengthControlled | Agreement | None) -> str:
     if found is None or found.value is None or found.interval is None:
         return "–"
-    if isinstance(found, WinRate) and not found.shows_something:
+    if isinstance(found, WinRate | Agreement) and not found.shows_something:
         return "–"
     return f"{number(found.value)} {number(found.interval)}"
 
@@ -198,7 +185,6 @@ def _ratings(analysis: Analysis) -> Table:
         about=ABOUT_RATINGS,
         head=("rater", "model", "rating", "comparisons"),
         rows=tuple(row for each in analysis.ratings for row in _rated(each)),
-        numbers_from=2,
     )
 
 
@@ -211,15 +197,15 @@ def _rated(rated: Ratings) -> Iterator[tuple[str, ...]]:
         yield rated.rater, each.name, rating, count(each.comparisons)
 
 
-def _leanings(analysis: Analysis) -> Table:
-    told = [
+def _biases(analysis: Analysis) -> Table:
+    shown = [
         each
         for each in analysis.win_rates
         if (each.position or each.consistency or each.length) and not _is_of_one_item(each)
     ]
     return Table(
         title="What else moved the raters",
-        about=ABOUT_LEANINGS,
+        about=ABOUT_BIASES,
         head=("models", "rater", "the first won", "same in both orders", "the longer won", "at equal length"),
         rows=tuple(
             (
@@ -230,14 +216,13 @@ def _leanings(analysis: Analysis) -> Table:
                 _bias(each.length),
                 _at_equal_length(each.length_controlled),
             )
-            for each in told
+            for each in shown
         ),
-        numbers_from=2,
     )
 
 
-def _is_of_one_item(finding: RaterWinRate) -> bool:
-    return finding.win_rate is not None and not finding.win_rate.shows_something
+def _is_of_one_item(result: RaterWinRate) -> bool:
+    return result.win_rate is not None and not result.win_rate.shows_something
 
 
 def _bias(bias: Bias | None) -> str:
@@ -246,8 +231,8 @@ def _bias(bias: Bias | None) -> str:
     return f"{number(bias.share.value)} {number(bias.share.interval)}, p = {bias.p:.2g}"
 
 
-def _consistent(finding: RaterWinRate) -> str:
-    found = finding.consistency
+def _consistent(result: RaterWinRate) -> str:
+    found = result.consistency
     if found is None or not found.share.shows_something:
         return "–"
     return f"{number(found.share.value)} of {count(found.share.of)}"
@@ -267,12 +252,10 @@ def _agreements(analysis: Analysis) -> Table:
                 _models(each.models),
                 _both(each.first, each.second),
                 count(each.raw.items),
-                _coefficient(each.raw),
-                _coefficient(each.kappa),
+                *(found.reason or _between(found) for found in (each.raw, each.kappa)),
             )
             for each in _widest(analysis.agreements)
         ),
-        numbers_from=2,
     )
 
 
@@ -286,11 +269,10 @@ def _groups(analysis: Analysis) -> Table:
                 _models(each.models),
                 _among(each.raters),
                 count(each.raw.items),
-                *(_coefficient(found) for found in (each.raw, each.fleiss, each.alpha)),
+                *(found.reason or _between(found) for found in (each.raw, each.fleiss, each.alpha)),
             )
             for each in _widest(analysis.groups)
         ),
-        numbers_from=2,
     )
 
 
@@ -298,14 +280,6 @@ def _widest(found: Sequence[_Agreed]) -> list[_Agreed]:
     """Over all pairs of models, where there are several; what single ones say stands in the ranked table."""
     over_all = [each for each in found if each.models is None]
     return over_all or list(found)
-
-
-def _coefficient(found: Agreement) -> str:
-    if found.value is None or found.interval is None:
-        return found.reason or "–"
-    if not found.shows_something:
-        return "–"
-    return f"{number(found.value)} {number(found.interval)}"
 
 
 def _models(models: tuple[str, str] | None) -> str:

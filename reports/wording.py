@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from harness.comparison.non_inferiority import at_best
+from harness.escape_controls import shortened
 from harness.pluralize import pluralize
 from harness.records.comparisons import Comparison, Decision, Interval, MarginDecision, NonInferiority
 from harness.records.models import Json
@@ -32,7 +33,7 @@ PRICE_MARKS = {MarginDecision.NOT_WORSE: "✓", MarginDecision.WORSE: "▼", Mar
 ABOUT_PRICE = (
     "How much was lost, against a margin. ✓ NOT WORSE: the interval ends above minus the margin, and that "
     "survives the adjustment for all comparisons of this table (Holm, one-sided). ▼ WORSE: a loss is shown, "
-    "and it is not shown to be below the margin. ○ UNDECIDED: neither; the number of samples told "
+    "and it is not shown to be below the margin. ○ UNDECIDED: neither; the number of samples given "
     "shows in four of five cases that less than the margin is lost, if nothing is (before the adjustment)."
 )
 
@@ -83,8 +84,7 @@ def toml(value: Json) -> str:
     """A setting as harness.toml writes it; of long ones the beginning."""
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{name} = {toml(each)}' for name, each in value.items() if each)} }}"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shortened(json.dumps(value, ensure_ascii=False), 60)
 
 
 def members(scores: int, samples: int) -> str:

@@ -6,6 +6,7 @@ Markdown, for people. What comes from rows stands in code spans, so that nothing
 import re
 from collections.abc import Iterable, Sequence
 
+from harness.escape_controls import shortened
 from harness.records.models import Mix
 from trainers.build_mix import EXAMPLES, STEPS, BuiltMix
 from trainers.mapping import SCHEMA, Removed
@@ -140,15 +141,11 @@ def _shown(row: Row) -> list[str]:
     for column in (name for name in row if name in SCHEMA):
         turns = row[column]
         if isinstance(turns, str):
-            lines.append(f"- {column}: {code(_cut(turns))}")
+            lines.append(f"- {column}: {code(shortened(turns, SHOWN))}")
         else:
             lines.append(f"- {column}")
-            lines += [f"  - {turn['role']}: {code(_cut(turn['content']))}" for turn in turns]
+            lines += [f"  - {turn['role']}: {code(shortened(turn['content'], SHOWN))}" for turn in turns]
     return lines
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def code(text: str) -> str:

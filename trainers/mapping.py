@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, get_args
 
 from harness.errors import DataError
+from harness.escape_controls import shortened
 from harness.records.models import MixSource
 from harness.registry.sections import Column
 from trainers.data import Turn, demonstration, pair, text, training_prompt
@@ -66,8 +67,7 @@ def removed(item: MixItem, why: str, detail: str = "") -> Removed:
 
 def excerpt(texts: Sequence[str]) -> str:
     """The beginning of some texts, on one line."""
-    line = " / ".join(" ".join(each.split()) for each in texts)
-    return line if len(line) <= EXCERPT else f"{line[: EXCERPT - 1]}…"
+    return shortened(" / ".join(" ".join(each.split()) for each in texts), EXCERPT)
 
 
 def map_rows(

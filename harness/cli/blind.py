@@ -79,8 +79,7 @@ def new(
     as_json: AsJson = False,
 ) -> None:
     """Make a blind test: get the missing answers, draw who rates what, seal it, print the commitment."""
-    project = open_project(config, limit=limit, device=device)
-    introduce(project)
+    project = introduce(open_project(config, limit=limit, device=device))
     names_of_raters = tuple(each.strip() for each in raters.split(",") if each.strip())
     request = blind.StudyRequest(
         plan=Plan(
@@ -107,8 +106,7 @@ def rate(
     config: Config = None,
 ) -> None:
     """Rate in this terminal. Every vote is kept at once, and the same command goes on from there."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     with blind.open_votes(project, study) as box:
         rate_in_terminal(box, rater)
 
@@ -128,8 +126,7 @@ def serve(
     config: Config = None,
 ) -> None:
     """Serve the rating page, and print one private link per rater. Needs the extra harness[blind]."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     try:
         # imported here because it needs an extra, and no other command does
         from suites.blind.web import serve as serve_page  # noqa: PLC0415
@@ -142,8 +139,7 @@ def serve(
 @command.command(short_help="Show how far raters are.")
 def status(config: Config = None, as_json: AsJson = False) -> None:
     """Show the blind tests and how far their raters are."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     found = blind.list_studies(project)
     if as_json:
         print_json([standing_as_json(each) for each in found])
@@ -163,8 +159,7 @@ def audit(
     study: Study = None, commitment: Commitment = None, config: Config = None, as_json: AsJson = False
 ) -> None:
     """Show which raters to rely on and why; before unsealing, nothing tells which model is ahead."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     found = blind.audit_study(project, study, commitment=commitment)
     show_audit(found, as_json=as_json)
 
@@ -180,8 +175,7 @@ def unseal(
     as_json: AsJson = False,
 ) -> None:
     """Reveal which side was whose, once, and keep the choices beside those of judges."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     found = blind.unseal_study(project, study, now=now, commitment=commitment)
     show_audit(found, as_json=as_json)
 
@@ -196,8 +190,7 @@ def export_ballots(
     config: Config = None,
 ) -> None:
     """Write open ballots as CSV, to be filled in elsewhere: choice is left, right, tie, bad or skip."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     count = blind.export_ballots(project, study, output, raters or ())
     console.print(Text(f"written: {output} ({count} open ballots)"), soft_wrap=True)
 
@@ -209,7 +202,6 @@ def import_votes(
     config: Config = None,
 ) -> None:
     """Vote as a CSV file says. The same file again changes nothing."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     found = blind.import_votes(project, study, file)
     console.print(f"{found.new} new votes, {found.known} known ones, {found.empty} lines without a choice")

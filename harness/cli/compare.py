@@ -71,8 +71,7 @@ def command(
         raise UsageError(
             "a comparison needs two different names, the baseline first: harness compare sft grpo_dpo"
         )
-    project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
-    introduce(project)
+    project = introduce(open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused))
     with ProgressBars(shorten=FEWER_SAMPLES) as progress:
         outcome = compare(
             project,

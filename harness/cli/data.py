@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from harness.cli.console import Text
 from harness.cli.options import AsJson, Config
-from harness.cli.terminal import console, errors, introduce, print_json
+from harness.cli.terminal import console, errors, introduce, print_json, print_notes
 from harness.records.models import Json
 from harness.verbs.data import ListedMix, MadeMix, list_mixes, make_mix
 from harness.verbs.project import open_project
@@ -28,8 +28,7 @@ Output = Annotated[
 
 def command(name: Name = None, output: Output = None, config: Config = None, as_json: AsJson = False) -> None:
     """Make a mix anew: rows of several sources, cleaned, kept apart from what suites ask, and drawn."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     if name is None:
         listed = list_mixes(project)
         if as_json:
@@ -70,8 +69,7 @@ def _print_made(made: MadeMix) -> None:
         for reason, number in step.reasons.items():
             if step.name != "sampled":
                 console.print(Text(f"{step.name}: {number:,} removed: {reason}"))
-    for suite, reason in made.built.unread.items():
-        console.print(Text(f"note: not compared with {suite}: {reason}", style="yellow"))
+    print_notes(f"not compared with {suite}: {reason}" for suite, reason in made.built.unread.items())
     for file in made.files:
         console.print(f"written: {escape(str(file))}")
 

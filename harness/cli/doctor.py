@@ -30,8 +30,7 @@ def command(
 
     Exits with 1 where an error is found. Notes never fail.
     """
-    project = open_project(config, seed=seed)
-    introduce(project)
+    project = introduce(open_project(config, seed=seed))
     examined = diagnose(project, names)
     if as_json:
         print_json([asdict(each) for each in examined])

@@ -15,7 +15,7 @@ from harness.cli.terminal import (
     errors,
     introduce,
     print_json,
-    print_refused,
+    print_notes,
 )
 from harness.comparison.comparability import unused_system
 from harness.errors import UsageError
@@ -58,10 +58,11 @@ def command(
     """Run suites on models and keep every answer. Pipelines are trained first; what is answered is used."""
     if rescore and ask_refused:
         raise UsageError("--rescore asks the models nothing, and --ask-refused does; leave one of them out")
-    project = open_project(
-        config, seed=seed, limit=limit, max_tokens=max_tokens, device=device, ask_refused=ask_refused
+    project = introduce(
+        open_project(
+            config, seed=seed, limit=limit, max_tokens=max_tokens, device=device, ask_refused=ask_refused
+        )
     )
-    introduce(project)
     for note in length_notes(project, suites or ()):
         errors.print(note, markup=False)
     with ProgressBars(shorten=SHORTER_ANSWERS) as progress:
@@ -79,7 +80,7 @@ def command(
             *filter(None, map(unused_system, asked)),
         ]:
             console.print(note, markup=False)
-        print_refused(refused_answers(project, asked))
+        print_notes(refused_answers(project, asked))
     complain_of_failures(failed_answers(project, asked))
 
 

@@ -24,7 +24,7 @@ from harness.cli.options import (
 )
 from harness.cli.preference_tables import whole
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
-from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_refused
+from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_notes
 from harness.errors import BudgetReached, JudgeUnreadable, UsageError
 from harness.pluralize import pluralize
 from harness.preferences import IDENTICAL, NO_REASON
@@ -97,8 +97,7 @@ def command(
 ) -> None:
     """Have judges prefer between models' answers. What is answered or judged already is used as it is."""
     _check_level(level, until_decided=until_decided)
-    project = open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused)
-    introduce(project)
+    project = introduce(open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused))
     request = JudgeRequest(
         judges=named_judges(project, judges or ()),
         settings=_settings(project, template, criteria, one_order=one_order),
@@ -116,7 +115,7 @@ def command(
         print_json(_as_json(judged))
     else:
         _print(judged)
-        print_refused(refused_answers(project, judged.answered.runs.values()))
+        print_notes(refused_answers(project, judged.answered.runs.values()))
     _complain(judged, failed_answers(project, judged.answered.runs.values()))
 
 
@@ -187,8 +186,7 @@ def _print(judged: JudgeResult) -> None:
             console.print(Text(_decided(each, each.stopping)))
         for line in _without_verdict(each):
             console.print(Text(line, style="yellow"))
-    for note in judged.notes:
-        console.print(Text(f"note: {note}", style="yellow"))
+    print_notes(judged.notes)
     if judged.spent is not None:
         console.print(f"spent on judges: {judged.spent:.6g} {escape(judged.currency)}")
 

@@ -13,8 +13,7 @@ from reports.wording import toml
 
 def command(config: Config = None, as_json: AsJson = False) -> None:
     """List models, pipelines, suites, and what is trained and evaluated so far."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     found = overview(project)
     if as_json:
         print_json(asdict(found))

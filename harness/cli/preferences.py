@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.console import Text
 from harness.cli.options import AsJson, Baseline, Config
 from harness.cli.preference_tables import whole
-from harness.cli.terminal import console, introduce, print_json
+from harness.cli.terminal import console, introduce, print_json, print_notes
 from harness.verbs.preferences import analyse_preferences, analyse_preferences_file, notes
 from harness.verbs.project import open_project
 
@@ -28,18 +27,16 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Say what judges and humans preferred, how sure that is, and how far they agree."""
-    told: list[str] = []
+    caveats: list[str] = []
     if file is None:
-        project = open_project(config)
-        introduce(project)
+        project = introduce(open_project(config))
         found = analyse_preferences(project, names or (), baseline=baseline)
-        told = notes(project, names or (), baseline=baseline)
+        caveats = notes(project, names or (), baseline=baseline)
     else:
         found = analyse_preferences_file(file, names or (), baseline=baseline)
     if as_json:
-        print_json({**asdict(found), "notes": told})
+        print_json({**asdict(found), "notes": caveats})
         return
     for part in whole(found):
         console.print(part)
-    for note in told:
-        console.print(Text(f"note: {note}", style="yellow"))
+    print_notes(caveats)

@@ -33,8 +33,7 @@ def command(
     Interrupted stages that no pipeline would go on with go, and unused room in the store's file. What
     another process trains now, and what a pipeline needs, stays.
     """
-    project = open_project(config, seed=seed)
-    introduce(project)
+    project = introduce(open_project(config, seed=seed))
     pruning = plan_pruning(project, unused=unused)
     if not as_json:
         _print(pruning)

@@ -26,8 +26,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Write the leaderboards again from the store alone: nothing is trained or asked, no model is loaded."""
-    project = open_project(config, store=store)
-    introduce(project)
+    project = introduce(open_project(config, store=store))
     outcome = report(project, names or (), baseline=baseline, suites=suites or (), force=force, folder=output)
     if as_json:
         print_json(outcome_as_json(outcome))

@@ -48,8 +48,7 @@ def runs(context: typer.Context, config: Config = None, as_json: AsJson = False)
     """List the runs in the store: of which model and suite, with which settings, when, and what came."""
     if context.invoked_subcommand is not None:
         return
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     found = list_runs(project)
     if as_json:
         print_json([asdict(run) for run in found])
@@ -70,8 +69,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a run's conditions, its metrics, and its first answers in the suite's order."""
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     shown = show_run(project, run, answers=answers, worst_first=worst)
     if as_json:
         print_json(asdict(shown))
@@ -90,8 +88,7 @@ def drop(
 
     A run whose answers a blind test shows is not dropped. Questions and judges' replies stay.
     """
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     drops = plan_drops(project, named)
     if as_json:
         if yes:
@@ -133,11 +130,11 @@ def _table(found: Sequence[KeptRun]) -> Table:
     for run in found:
         table.add_row(
             run.short,
-            _text(run.model),
-            _text(run.suite),
+            Text(run.model),
+            Text(run.suite),
             _samples(run),
-            _text(_settings(run.settings)),
-            _text("\n".join(_headline(*each) for each in run.headlines.items())),
+            Text(_settings(run.settings)),
+            Text("\n".join(_headline(*each) for each in run.headlines.items())),
             _moment(run.finished) if run.finished else "not whole yet",
         )
     return table
@@ -212,7 +209,7 @@ def _panel(row: Row) -> Panel:
     parts += [Text("\n").join(answers)] if likelihoods else answers
     scores = ", ".join(map(_score, row.scores))
     return Panel(
-        Text("\n\n").join(parts), title=_text(row.sample.id), title_align="left", subtitle=_text(scores)
+        Text("\n\n").join(parts), title=Text(row.sample.id), title_align="left", subtitle=Text(scores)
     )
 
 
@@ -272,8 +269,4 @@ def _going(drop: Drop) -> Text:
         )
     if removal.replies:
         lines.append(f"  stays: judges' replies ({removal.replies:,})")
-    return _text("\n".join(lines))
-
-
-def _text(text: str) -> Text:
-    return Text(text)
+    return Text("\n".join(lines))

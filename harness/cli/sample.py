@@ -34,8 +34,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Show several models' answers to one prompt side by side."""
-    project = open_project(config, seed=seed, device=device)
-    introduce(project)
+    project = introduce(open_project(config, seed=seed, device=device))
     sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed or 0)
     with ProgressBars() as progress:
         answers = sample(project, names, prompt, sampling, chat=chat, progress=progress)

@@ -30,8 +30,7 @@ def verify(config: Config = None, as_json: AsJson = False) -> None:
 
     Exits with 1 where something is wrong. It cannot tell whether an answer is the one that the model gave.
     """
-    project = open_project(config)
-    introduce(project)
+    project = introduce(open_project(config))
     found = verify_store(project)
     if as_json:
         print_json({"store": found.name, "checked": found.checked, "complaints": list(found.complaints)})

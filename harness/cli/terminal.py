@@ -20,8 +20,7 @@ from harness.records.comparisons import Decision, Interval, Verdict
 from harness.records.models import Json
 from harness.verbs.comparing import Outcome
 from harness.verbs.project import Project
-from reports.board import GroupTable
-from reports.leaderboard import Cell, Leaderboard, ShownEstimate, Standing
+from reports.board import Cell, GroupTable, Leaderboard, ShownEstimate, Standing
 from reports.wording import cut_short, heading, number, percent, price, signed
 from trainers.doctor.findings import DoctorFinding
 
@@ -41,14 +40,15 @@ COLOURS = {
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
-def introduce(project: Project) -> None:
-    """Say where the project comes from, when that is not a file of the user's."""
+def introduce(project: Project) -> Project:
+    """The project; say where it comes from, when that is not a file of the user's."""
     if project.is_toy:
         errors.print(
             "no harness.toml here: using the embedded toy world (its scores say nothing about real models; "
             "`harness init` starts a project of your own)",
             style="dim",
         )
+    return project
 
 
 def print_findings(where: Console, findings: Sequence[DoctorFinding]) -> None:
@@ -77,21 +77,19 @@ def print_outcome(outcome: Outcome) -> None:
         console.print(_prices(outcome.board))
     for said in beside_verdicts(outcome.board):
         console.print(said)
-    for note in outcome.board.notes:
-        console.print(Text(f"note: {note}", style="yellow"))
-    print_refused(outcome.refused)
+    print_notes([*outcome.board.notes, *outcome.refused])
     for file in outcome.files:
         console.print(f"written: {escape(str(file))}")
 
 
-def print_refused(refused: Iterable[object]) -> None:
-    """What services would not answer, and how to ask it again."""
-    for each in refused:
-        console.print(Text(f"note: {each}", style="yellow"))
+def print_notes(notes: Iterable[object]) -> None:
+    """What a reader must know of the results above."""
+    for note in notes:
+        console.print(Text(f"note: {note}", style="yellow"))
 
 
 def complain_of_failures(failed: Iterable[object]) -> None:
-    """End the command with what never was answered, if there is any. Raises AnswersFailed."""
+    """End the command where answers failed. Raises AnswersFailed."""
     lines = [f"answers failed: {each}" for each in failed]
     if lines:
         raise AnswersFailed("\n".join([*lines, "the same command asks just those again"]))

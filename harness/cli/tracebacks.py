@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, gettempdir
 
+from harness.escape_controls import shortened
+
 PREFIX = "harness-traceback-"
 PLACES: tuple[Callable[[], str], ...] = (os.getcwd, gettempdir)
 """The working folder, which outlives a batch job's machine; where it cannot be written, one that can."""
@@ -49,7 +51,7 @@ def in_a_line(error: Exception) -> str:
     """The kind of exception and what it says, on one line."""
     said = " ".join(without_secrets(str(error)).split())
     line = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    return shortened(line, LONGEST)
 
 
 def without_secrets(text: str) -> str:

@@ -45,8 +45,7 @@ def command(
 ) -> None:
     """Produce what is missing of these pipelines. A stage that is there is used; a killed one goes on."""
     launched = read_launch(launch, processes=processes, config=launch_config)
-    project = open_project(config, seed=seed, strict=strict, launch=launched)
-    introduce(project)
+    project = introduce(open_project(config, seed=seed, strict=strict, launch=launched))
     if plan:
         _show(plan_training(project, names), as_json)
         return

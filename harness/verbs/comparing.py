@@ -23,9 +23,10 @@ from harness.verbs.choosing import chosen_runs
 from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_of, refused_of
 from harness.verbs.progress import Progress
 from harness.verbs.project import DEFAULT_SUITES, Project
+from reports.board import Leaderboard
 from reports.conditions import limits
 from reports.html import render_ranked
-from reports.leaderboard import Compared, Heading, Leaderboard, build
+from reports.leaderboard import Compared, Heading, build
 from reports.scorers import classifier_stage
 from reports.training import trained_stages
 from reports.writing import write

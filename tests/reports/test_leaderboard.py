@@ -349,4 +349,4 @@ def test_what_metrics_say_of_themselves_is_told_once() -> None:
     noted = [Metric(name=name, kind="binary", note="mind this") for name in ("one", "two")]
     lines = tuple(MetricLine(metric=metric, cells=()) for metric in [*noted, RIGHT])
     section = Section(suite="quiz", lines=lines, decided_by=None, samples=())
-    assert ("one, two: mind this.",) == section.told
+    assert ("one, two: mind this.",) == section.notes

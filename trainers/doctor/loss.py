@@ -5,6 +5,7 @@ from typing import Any
 
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+from harness.escape_controls import shortened
 from trainers.data import TRANSCRIPT
 from trainers.doctor.findings import DoctorFinding, RowPiece
 from trainers.doctor.inspected_stage import InspectedStage, ReadRow
@@ -128,4 +129,4 @@ def _of(found: Sequence[object], inspected: InspectedStage) -> str:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= 120 else f"{text[:119]}…")
+    return repr(shortened(text, 120))
