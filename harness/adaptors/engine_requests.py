@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from harness.errors import UsageError
+from harness.errors import EngineError, UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
 
@@ -86,6 +86,20 @@ def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Re
     for sampling, asked in prompts.items():
         for index, response in engine.generate(asked, sampling):
             yield (asked[index], sampling), response
+
+
+def all_answers(engine: Engine, requests: Iterable[Request], framework: str) -> Mapping[Request, Answer]:
+    """An answer for each request, for a framework that cannot leave one unscored; equal ones are asked once.
+
+    Raises EngineError where an answer is missing, and UsageError as `check_can_answer`.
+    """
+    distinct = list(dict.fromkeys(requests))
+    check_can_answer(engine, {"asked": distinct})
+    answers = dict(answers_of(engine, distinct))
+    failure = failure_of(answers.values())
+    if failure is not None:
+        raise EngineError(f"{framework} cannot leave an answer unscored, and one is missing: {failure}")
+    return answers
 
 
 def documents_as_answered(

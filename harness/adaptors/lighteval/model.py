@@ -17,7 +17,7 @@ from lighteval.models.abstract_model import LightevalModel, ModelConfig
 from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import Doc, SamplingMethod
 
-from harness.adaptors.engine_requests import answers_of, check_can_answer, failure_of
+from harness.adaptors.engine_requests import all_answers
 from harness.adaptors.lighteval.exchange import EngineTemplate, prompts, requests_of, response_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
@@ -93,11 +93,7 @@ class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extr
             requests_of(method, doc, context, self._sampling_of(method, doc))
             for doc, context in zip(docs, contexts, strict=True)
         ]
-        check_can_answer(self._engine, {"asked": [r for requests in asked for r in requests]})
-        answers = dict(answers_of(self._engine, dict.fromkeys(r for requests in asked for r in requests)))
-        failure = failure_of(answers.values())
-        if failure is not None:
-            raise EngineError(f"lighteval cannot leave an answer unscored, and one is missing: {failure}")
+        answers = all_answers(self._engine, (r for requests in asked for r in requests), "lighteval")
         return [
             response_of(context, [answers[request] for request in requests])
             for context, requests in zip(contexts, asked, strict=True)

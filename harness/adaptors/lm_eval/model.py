@@ -16,14 +16,7 @@ from typing import Any, cast
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from harness.adaptors.engine_requests import (
-    Answer,
-    Request,
-    answers_of,
-    check_can_answer,
-    failure_of,
-    renderer,
-)
+from harness.adaptors.engine_requests import Answer, Request, all_answers, renderer
 from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
@@ -112,15 +105,7 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
         return [cast(Likelihood, answer) for answer in self._answered(pairs)]
 
     def _answered(self, requests: Sequence[Request]) -> list[Answer]:
-        """An answer for each request, in their order; equal ones are asked once.
-
-        Raises EngineError where one is missing.
-        """
-        check_can_answer(self._engine, {"asked": requests})
-        answers = dict(answers_of(self._engine, dict.fromkeys(requests)))
-        failure = failure_of(answers.values())
-        if failure is not None:
-            raise EngineError(f"lm-eval cannot leave an answer unscored, and one is missing: {failure}")
+        answers = all_answers(self._engine, requests, "lm-eval")
         return [answers[request] for request in requests]
 
 
