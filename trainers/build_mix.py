@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from harness.errors import ConfigError
 from harness.records.models import Mix
 from trainers.contamination import PromptTexts, without_contaminated
 from trainers.duplicates import without_duplicates, without_near_duplicates
 from trainers.mapping import MixItem, Removed, map_rows, removed
 from trainers.reading import Row, Source, rows_hash
+from trainers.settings import wrong_setting
 
 VERSION = 1
 """Goes up when the same sources would give other rows: cached mixes are then built again."""
@@ -178,7 +178,7 @@ def _check_some(builder: _MixBuilder) -> None:
             f"{source.data}: {_story(count)}"
             for source, count in zip(builder.mix.sources, builder.counts, strict=True)
         )
-        raise ConfigError("harness.toml", f"data.{builder.mix.name}", f"no row is left of this mix ({found})")
+        raise wrong_setting(f"data.{builder.mix.name}", f"no row is left of this mix ({found})")
 
 
 def _story(counts: Mapping[str, int]) -> str:
@@ -224,10 +224,10 @@ def _amounts(mix: Mix, left: Mapping[int, int], stories: Sequence[str]) -> Mappi
             amounts[place] = left[place] if shares[place] == scale else int(source.weight * scale)
             if not amounts[place]:
                 message = f"no row of {source.data} can be drawn in this proportion ({stories[place]})"
-                raise ConfigError("harness.toml", f"{key}.weight", message)
+                raise wrong_setting(f"{key}.weight", message)
         elif source.count and source.count > left[place]:
             message = f"asks for {source.count:,} rows, and {source.data} has {left[place]:,}"
-            raise ConfigError("harness.toml", f"{key}.count", f"{message} ({stories[place]})")
+            raise wrong_setting(f"{key}.count", f"{message} ({stories[place]})")
         else:
             amounts[place] = source.count or left[place]
     return amounts

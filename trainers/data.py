@@ -5,7 +5,7 @@ missing: tables write null where a row lacks one.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from harness.errors import DataError
@@ -101,30 +101,16 @@ def pair(data: str, number: int, row: Row) -> PreferencePair | None:
         prompt, better = _split(data, number, chosen)
         other, worse = _split(data, number, rejected)
         return PreferencePair(prompt, better, worse) if prompt == other else None
-    if "prompt" in row:
-        prompt = _conversation(data, number, row["prompt"])
-    elif "instruction" in row:
-        prompt = _instruction(data, number, row)
-    elif "conversations" in row:
-        prompt = _conversation(data, number, row["conversations"])
-    else:
-        raise _missing(data, number, row, "`prompt`, or whole conversations in `chosen` and `rejected`")
+    needed = "`prompt`, or whole conversations in `chosen` and `rejected`"
+    prompt = _prompt(data, number, row, ("prompt", "instruction", "conversations"), needed)
     return PreferencePair(prompt, chosen[-1]["content"], rejected[-1]["content"])
 
 
 def training_prompt(data: str, number: int, row: Row) -> TrainingPrompt:
     """One row of `training_prompts`."""
     given = _present(row)
-    if "prompt" in given:
-        prompt = _conversation(data, number, given["prompt"])
-    elif "messages" in given:
-        prompt = _conversation(data, number, given["messages"])
-    elif "instruction" in given:
-        prompt = _instruction(data, number, given)
-    elif "conversations" in given:
-        prompt = _conversation(data, number, given["conversations"])
-    else:
-        raise _missing(data, number, given, "`prompt`, `messages`, `instruction` or `conversations`")
+    needed = "`prompt`, `messages`, `instruction` or `conversations`"
+    prompt = _prompt(data, number, given, ("prompt", "messages", "instruction", "conversations"), needed)
     if prompt[-1]["role"] == "assistant":
         prompt = prompt[:-1]
     if not prompt:
@@ -135,6 +121,16 @@ def training_prompt(data: str, number: int, row: Row) -> TrainingPrompt:
 def _present(row: Row) -> Row:
     """The row's columns that are not null."""
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _prompt(data: str, number: int, row: Row, columns: Sequence[str], needed: str) -> list[Turn]:
+    """The turns in the first of these columns that the row has. Raises DataError where it has none."""
+    column = next((name for name in columns if name in row), None)
+    if column is None:
+        raise _missing(data, number, row, needed)
+    if column == "instruction":
+        return _instruction(data, number, row)
+    return _conversation(data, number, row[column])
 
 
 def _learned(data: str, number: int, value: object) -> Demonstration:

@@ -34,7 +34,7 @@ from harness import errors
 from harness.errors import ConfigError, HarnessError, TrainingError, UsageError
 from harness.records.models import Json
 from trainers.job import Job, RewardSource
-from trainers.settings import STAGE_SETTINGS, Online, Training
+from trainers.settings import STAGE_SETTINGS, Online, Training, wrong_setting
 
 Launcher = Literal["torchrun", "accelerate"]
 
@@ -119,14 +119,12 @@ def check_division(settings: Training, key: str, processes: int) -> None:
     if isinstance(settings, Online):
         name = "prompts_per_step"
     if rows % processes:
-        raise ConfigError(
-            "harness.toml",
+        raise wrong_setting(
             f"{key}.{name}",
             f"the {rows} rows of a step do not divide over {processes} processes",
         )
     if settings.micro_batch and (rows // processes) % settings.micro_batch:
-        raise ConfigError(
-            "harness.toml",
+        raise wrong_setting(
             f"{key}.micro_batch",
             f"{settings.micro_batch} does not divide the {rows // processes} rows that each of {processes} "
             f"processes has of a step's {rows}",

@@ -66,7 +66,7 @@ def cached_mix(
     called where the mix has to be built. Raises as `build_mix` and reading a source do.
     """
     sources = _sources(mix, root)
-    folder = output / FOLDER / f"{mix.name}-{_key(mix, sources, known)[:12]}"
+    folder = _folder(output, mix, sources, known)
     if (folder / "mix.json").is_file():
         content = json.loads((folder / "mix.json").read_text(encoding="utf-8"))
         return CachedMix(name=mix.name, folder=folder, hash=content["hash"], shape=mix.rows)
@@ -79,7 +79,7 @@ def make_mix(
     """Build the mix whether it is cached or not, and cache it. Raises as `cached_mix` does."""
     sources = _sources(mix, root)
     built = build_mix(mix, sources, prompts)
-    return built, _keep(built, output / FOLDER / f"{mix.name}-{_key(mix, sources, known)[:12]}")
+    return built, _keep(built, _folder(output, mix, sources, known))
 
 
 def _sources(mix: Mix, root: Path) -> list[Source]:
@@ -88,14 +88,15 @@ def _sources(mix: Mix, root: Path) -> list[Source]:
     return [found[source.data] for source in mix.sources]
 
 
-def _key(mix: Mix, sources: Sequence[Source], known: Mapping[str, str]) -> str:
+def _folder(output: Path, mix: Mix, sources: Sequence[Source], known: Mapping[str, str]) -> Path:
     inputs = {
         "version": VERSION,
         "mix": asdict(mix),
         "sources": [source.hash for source in sources],
         "prompts": dict(known),
     }
-    return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    key = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return output / FOLDER / f"{mix.name}-{key[:12]}"
 
 
 def _keep(built: BuiltMix, folder: Path) -> CachedMix:

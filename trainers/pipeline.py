@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from os import getpid
 from pathlib import Path
 
-from harness.errors import ConfigError, TrainingError, UsageError
+from harness.errors import TrainingError, UsageError
 from harness.records.models import Json
 from trainers import manifest
 from trainers.disk import FULL, raising_disk_full
 from trainers.job import Job, SelectionInputs, StageProgress, SuiteScorer
 from trainers.launcher import Launch, check_division, join_workers, run_workers
 from trainers.planning import PlanContext, PlannedSelection, PlannedStage, StageOrigin, plan
-from trainers.settings import Conversational
+from trainers.settings import Conversational, wrong_setting
 from trainers.stages import run
 
 
@@ -85,8 +85,7 @@ def _check_launch(stage: PlannedStage, launch: Launch) -> None:
     """Raise ConfigError for a stage that cannot be trained in several processes as configured."""
     check_division(stage.settings, stage.key, launch.processes)
     if isinstance(stage.settings, Conversational) and stage.settings.select:
-        raise ConfigError(
-            "harness.toml",
+        raise wrong_setting(
             f"{stage.key}.select",
             "checkpoints are chosen in one process: leave --launch out for this stage, or `select`",
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.identity import identify
-from harness.errors import ConfigError, ModelError, UnknownName
+from harness.errors import ModelError, UnknownName
 from harness.records.models import Json, Local, Model, Pipeline, Stage
 from harness.registry import MIX
 from harness.user_modules import make_importable, module_file
@@ -23,7 +23,14 @@ from trainers import checkpoint_metrics, completions, history, manifest
 from trainers.job import RewardSource
 from trainers.mix_cache import no_mix
 from trainers.reading import Source, read
-from trainers.settings import STAGE_SETTINGS, Conversational, Rewarded, Training, learned_shapes
+from trainers.settings import (
+    STAGE_SETTINGS,
+    Conversational,
+    Rewarded,
+    Training,
+    learned_shapes,
+    wrong_setting,
+)
 from trainers.stages import stage_kind
 
 BASES = "bases"
@@ -180,9 +187,7 @@ class _Planner:
         if name not in self.context.pipelines:
             raise UnknownName("pipeline", name, self.context.pipelines)
         if name in within:
-            raise ConfigError(
-                "harness.toml", f"pipelines.{name}", f"depends on itself: {' → '.join((*within, name))}"
-            )
+            raise wrong_setting(f"pipelines.{name}", f"depends on itself: {' → '.join((*within, name))}")
         pipeline = self.context.pipelines[name]
         origin = None if pipeline.base is None else self.base(pipeline.base, name, (*within, name))
         last: PlannedStage | None = None
@@ -193,17 +198,14 @@ class _Planner:
             )
             origin = StageOrigin(folder=last.folder, identity=last.identity)
         if last is None:
-            raise ConfigError(
-                "harness.toml", f"pipelines.{name}.stages", "a pipeline needs at least one stage"
-            )
+            raise wrong_setting(f"pipelines.{name}.stages", "a pipeline needs at least one stage")
         return last
 
     def base(self, name: str, pipeline: str, within: tuple[str, ...]) -> StageOrigin:
         if name in self.context.pipelines:
             last = self.pipeline(name, within)
             if not stage_kind(last.kind).can_follow:
-                raise ConfigError(
-                    "harness.toml",
+                raise wrong_setting(
                     f"pipelines.{pipeline}.base",
                     f"{name!r} ends in a {last.kind} stage, which no stage can start from",
                 )
@@ -235,7 +237,7 @@ class _Planner:
         rewards = self.rewards(stage, settings, key, within)
         sources = tuple(self.source(name) for name in stage.data)
         if not sources:
-            raise ConfigError("harness.toml", f"{key}.data", f"a {stage.kind} stage needs data")
+            raise wrong_setting(f"{key}.data", f"a {stage.kind} stage needs data")
         for source in sources:
             _check_shape(stage.kind, settings, source, f"{key}.data")
         selection = self.selection(pipeline.name, settings, key, within)
@@ -284,13 +286,11 @@ class _Planner:
         if isinstance(settings, Rewarded):
             named += [(reward.name, reward.weight) for reward in settings.rewards]
             if stage.reward is not None and settings.rewards:
-                raise ConfigError(
-                    "harness.toml", f"{key}.rewards", "stands beside `reward`; use one of the two"
-                )
+                raise wrong_setting(f"{key}.rewards", "stands beside `reward`; use one of the two")
         if settings.needs_rewards and not named:
-            raise ConfigError("harness.toml", f"{key}.reward", "this stage needs a reward")
+            raise wrong_setting(f"{key}.reward", "this stage needs a reward")
         if named and not settings.needs_rewards:
-            raise ConfigError("harness.toml", f"{key}.reward", "this stage has no use for a reward")
+            raise wrong_setting(f"{key}.reward", "this stage has no use for a reward")
         return tuple(self.reward(name, weight, key, within) for name, weight in named)
 
     def selection(
@@ -318,7 +318,7 @@ class _Planner:
             last = self.pipeline(name, within)
             if last.kind != "reward":
                 found = f"{name!r} ends in a {last.kind} stage, not in a reward stage"
-                raise ConfigError("harness.toml", f"{key}.reward", found)
+                raise wrong_setting(f"{key}.reward", found)
             origin = StageOrigin(folder=last.folder, identity=last.identity)
         else:
             origin = self.model(name)
@@ -335,19 +335,16 @@ def _check_base(stage: Stage, parent: StageOrigin | None, key: str) -> None:
     """Raise ConfigError for a stage that lacks a base to start from, or has one that it cannot use."""
     needs_base = stage_kind(stage.kind).needs_base
     if needs_base and parent is None:
-        raise ConfigError("harness.toml", key, f"a {stage.kind} stage needs a base to start from")
+        raise wrong_setting(key, f"a {stage.kind} stage needs a base to start from")
     if not needs_base and parent is not None:
-        raise ConfigError(
-            "harness.toml", key, f"a {stage.kind} stage starts from nothing, and must come first"
-        )
+        raise wrong_setting(key, f"a {stage.kind} stage starts from nothing, and must come first")
 
 
 def _check_shape(kind: str, settings: Training, source: Source, key: str) -> None:
     """Raise ConfigError for a mix whose rows have a shape that the stage cannot learn from."""
     learned = learned_shapes(kind, settings)
     if source.shape is not None and source.shape not in learned:
-        raise ConfigError(
-            "harness.toml",
+        raise wrong_setting(
             key,
             f'{source.name} has rows = "{source.shape}", and this {kind} stage learns from '
             f"{' or '.join(learned)}",

@@ -95,10 +95,7 @@ def architecture(tokenizer: PreTrainedTokenizerFast, settings: Pretrain) -> Llam
     """A Llama with tied embeddings in the sizes of the settings."""
     return LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=settings.width,
-        intermediate_size=settings.intermediate,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
+        **settings.sizes,
         num_key_value_heads=settings.heads,
         max_position_embeddings=settings.max_positions,
         initializer_range=settings.initializer_range,

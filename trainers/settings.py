@@ -7,10 +7,11 @@ No model library is imported, so that planning is quick.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harness.errors import ConfigError
 from harness.records.models import Json
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -36,6 +37,11 @@ CHAT_TEMPLATE = (
 
 The generation markers show tools that use them which tokens the assistant wrote.
 """
+
+
+def wrong_setting(key: str, message: str) -> ConfigError:
+    """The error for a key of harness.toml, such as `pipelines.NAME.stages[0].data`."""
+    return ConfigError("harness.toml", key, message)
 
 
 class Training(BaseModel):
@@ -93,7 +99,26 @@ class WeightedReward(BaseModel):
     weight: float = 1.0
 
 
-class Pretrain(Training):
+class FromScratch(Training):
+    """The size of a model that starts from nothing."""
+
+    layers: PositiveInt = 2
+    width: PositiveInt = 64
+    heads: PositiveInt = 4
+    intermediate: PositiveInt
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """As transformers' configurations name them."""
+        return {
+            "hidden_size": self.width,
+            "intermediate_size": self.intermediate,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+        }
+
+
+class Pretrain(FromScratch):
     """A tokenizer and a Llama-like model from scratch. Rows: `text`."""
 
     epochs: PositiveInt = 1
@@ -102,9 +127,6 @@ class Pretrain(Training):
     """Tokens per training block; documents are joined and cut into blocks."""
     vocabulary: Annotated[int, Field(ge=300)] = 1000
     """Tokens of the byte-level BPE, special ones included. Small corpora give fewer."""
-    layers: PositiveInt = 2
-    width: PositiveInt = 64
-    heads: PositiveInt = 4
     intermediate: PositiveInt = 192
     initializer_range: PositiveFloat = 0.1
     """A model this small stays on a plateau with the usual 0.02."""
@@ -356,7 +378,7 @@ class Dpo(Rewarded):
         return self
 
 
-class ToxicityTraining(Training):
+class ToxicityTraining(FromScratch):
     """A small BERT classifier from scratch, in Detoxify's checkpoint format. Rows: `text` and, under the name
     of each class, a number from 0 to 1."""
 
@@ -365,9 +387,6 @@ class ToxicityTraining(Training):
     learning_rate: PositiveFloat = 1e-3
     classes: Annotated[tuple[str, ...], Field(min_length=1)] = ("toxicity",)
     vocabulary: Annotated[int, Field(ge=300)] = 2000
-    layers: PositiveInt = 2
-    width: PositiveInt = 64
-    heads: PositiveInt = 4
     intermediate: PositiveInt = 128
     max_length: PositiveInt = 512
     """Tokens of a text that are read."""

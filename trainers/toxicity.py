@@ -100,10 +100,7 @@ def architecture(tokenizer: BertTokenizer, settings: ToxicityTraining) -> BertCo
     """A BERT in the sizes of the settings; a text can belong to several classes."""
     return BertConfig(
         vocab_size=len(tokenizer),
-        hidden_size=settings.width,
-        intermediate_size=settings.intermediate,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
+        **settings.sizes,
         max_position_embeddings=settings.max_length,
         pad_token_id=tokenizer.pad_token_id,
         problem_type="multi_label_classification",
