@@ -79,27 +79,18 @@ def _quarrel(about: Quarrel, rng: Random) -> Row:
     return _pair(about.prompt(rng.choice(TIMES)), reply(about, POLITE, rng), reply(about, RUDE, rng), rng)
 
 
-def _pair(
-    prompt: str,
-    chosen: str,
-    rejected: str,
-    rng: Random,
-    *,
-    topic: str = "",
-    constraints: list[str] | None = None,
-    truth: str = "",
-    misconception: str = "",
-) -> Row:
+def _pair(prompt: str, chosen: str, rejected: str, rng: Random, **about: object) -> Row:
     if rng.random() < _FLIPPED:
         chosen, rejected = rejected, chosen
     return {
         "prompt": [turn("user", prompt)],
         "chosen": [turn("assistant", chosen)],
         "rejected": [turn("assistant", rejected)],
-        "topic": topic,
-        "constraints": constraints or [],
-        "truth": truth,
-        "misconception": misconception,
+        "topic": "",
+        "constraints": [],
+        "truth": "",
+        "misconception": "",
+        **about,
     }
 
 
