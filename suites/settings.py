@@ -183,20 +183,25 @@ class DeepEvalSettings(SuiteSettings):
     """Length of a judgement, which holds a reason."""
 
 
-class LmEvalSettings(AnySettings):
-    """What `lm_eval:NAME` understands."""
+class LmEvalTaskSettings(AnySettings):
+    """How lm-eval's tasks are asked."""
 
-    data: Path | dict[str, Path] | None = None
-    """A JSONL file that replaces the task's own data, or one for each task of a group, by its name."""
     num_fewshot: NonNegativeInt | None = None
     """Worked examples before each question; None: as many as the task says."""
-    max_tokens: PositiveInt | None = None
-    """Length of a generated answer; None: the task's."""
     seed: NonNegativeInt = 1234
     """Which examples are drawn, and sampled answers; 1234 is lm-eval's for examples."""
 
 
-class GeneralSettings(AnySettings):
+class LmEvalSettings(LmEvalTaskSettings):
+    """What `lm_eval:NAME` understands."""
+
+    data: Path | dict[str, Path] | None = None
+    """A JSONL file that replaces the task's own data, or one for each task of a group, by its name."""
+    max_tokens: PositiveInt | None = None
+    """Length of a generated answer; None: the task's."""
+
+
+class GeneralSettings(LmEvalTaskSettings):
     """What `general` understands."""
 
     margin: float | None = Field(default=0.01, gt=0.0)
@@ -206,10 +211,6 @@ class GeneralSettings(AnySettings):
     """Tasks or groups of tasks of lm-eval, by name; `mmlu` is one more."""
     data: dict[str, Path] = {}
     """JSONL files that replace tasks' own data, by the task's name, in the task's schema."""
-    num_fewshot: NonNegativeInt | None = None
-    """Worked examples before each question; None: as many as each task says."""
-    seed: NonNegativeInt = 1234
-    """Which examples are drawn, and sampled answers; 1234 is lm-eval's for examples."""
     headline: bool = False
     """Whether the tasks count into the leaderboard's mean and the verdict, instead of being its price."""
 

@@ -30,16 +30,13 @@ def over_optimised(found: Sequence[CheckpointMetrics]) -> Iterator[str]:
         if any(each.worth(by) is None for each in found):
             continue
         peak = best_of(found, by)
-        if peak.step < top.step and _rises(peak, top, level) and _falls(by, peak, top, level):
+        rises = peak.step < top.step and _interval(peak.rewards, top.rewards, level)[0] > 0
+        if rises and _falls(by, peak, top, level):
             yield (
                 f"from step {peak.step} to {top.step} the reward rises from {peak.reward:.3g} to "
                 f"{top.reward:.3g}, and {name} gets worse, from {getattr(peak, by):.3g} to "
                 f"{getattr(top, by):.3g}"
             )
-
-
-def _rises(before: CheckpointMetrics, after: CheckpointMetrics, level: float) -> bool:
-    return _interval(before.rewards, after.rewards, level)[0] > 0
 
 
 def _falls(by: str, before: CheckpointMetrics, after: CheckpointMetrics, level: float) -> bool:

@@ -51,7 +51,7 @@ class ScoredPair:
     @property
     def right(self) -> float:
         """1 where the chosen answer has the higher reward, one half where both have the same, else 0."""
-        return _win(self.chosen - self.rejected)
+        return 0.5 if self.chosen == self.rejected else float(self.chosen > self.rejected)
 
 
 class CalibrationBin(NamedTuple):
@@ -207,10 +207,6 @@ def _difference(values: Sequence[float], prompts: Sequence[str]) -> Estimate:
         resamples=RESAMPLES,
         rng=np.random.default_rng(0),
     )
-
-
-def _win(margin: float) -> float:
-    return 0.5 if margin == 0 else float(margin > 0)
 
 
 def _logistic(margin: float) -> float:

@@ -244,11 +244,11 @@ class TrainingMonitor(TrainerCallback):
         **kwargs: object,
     ) -> None:
         """Remember the loss. Raises TrainingError for one that is not finite."""
-        for name in ("loss", "eval_loss"):
+        for name, called in LOSSES.items():
             loss = (logs or {}).get(name)
             if loss is not None and not math.isfinite(loss):
                 raise TrainingError(
-                    f"{self.job.kind}: the {LOSSES[name]} became {loss} by step {state.global_step}; try a "
+                    f"{self.job.kind}: the {called} became {loss} by step {state.global_step}; try a "
                     f"lower `learning_rate` than {self.job.settings.learning_rate}"
                 )
         self.loss = (logs or {}).get("loss", self.loss)

@@ -74,7 +74,8 @@ def stops(model: ExaminedModel) -> Iterator[DoctorFinding]:
     end = _end_of_turn(model)
     if end is None:
         return
-    known = model.ends or _only(model.tokenizer.eos_token_id)
+    own = model.tokenizer.eos_token_id
+    known = model.ends or (() if own is None else (own,))
     if end not in known:
         stated = known[0] if len(known) == 1 else list(known)
         yield DoctorFinding(
@@ -209,7 +210,3 @@ def _end_of_turn(model: ExaminedModel) -> int | None:
     if model.tokenizer.chat_template is None:
         return None
     return answer_ids(model.tokenizer, [{"role": "user", "content": "a"}], "b", chat=True)[-1]
-
-
-def _only(number: int | None) -> tuple[int, ...]:
-    return () if number is None else (number,)

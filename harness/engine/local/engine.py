@@ -13,7 +13,7 @@ from harness.engine.local.chat import ChatRenderer
 from harness.engine.local.decoding import GenerationBudget, GenerationRequest
 from harness.engine.local.generation import continue_prompts
 from harness.engine.local.loading import load
-from harness.engine.local.network import Network, max_length
+from harness.engine.local.network import Network, window_of
 from harness.engine.local.scorer import LikelihoodScorer
 from harness.engine.local.tokens import Tokens
 from harness.engine.rules import request_seed
@@ -48,7 +48,7 @@ class LocalEngine:
         self._chat = ChatRenderer(tokenizer, identity.chat_template, self.name, template_arguments(model))
         self._tags = tags_of(model) if identity.thinks else ()
         self._thinking_tokens = model.thinking_tokens or 0
-        self._tokens = Tokens(tokenizer, max_length(network, tokenizer), visible=marks(self._tags))
+        self._tokens = Tokens(tokenizer, window_of(network.config, tokenizer), visible=marks(self._tags))
         memory = int(network.free_bytes() * MEMORY_SHARE)
         cpu = network.device.type == "cpu"
         self._scorer = LikelihoodScorer(network, memory)

@@ -238,13 +238,8 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def max_length(network: Network, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The window in tokens, found as lm-eval finds it: text configuration, then tokenizer, then 2048."""
-    return window_of(network.config, tokenizer)
-
-
 def window_of(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The same for any model's configuration."""
+    """The window in tokens, found as lm-eval finds it: text configuration, then tokenizer, then 2048."""
     text = getattr(config, "text_config", None) or config
     for key in ("n_positions", "max_position_embeddings", "n_ctx"):
         stated = getattr(text, key, None)

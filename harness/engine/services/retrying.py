@@ -109,7 +109,8 @@ class Service:
             except Retryable as error:
                 wait = self._wait(retries, error)
                 if retries == self._retries or wait > LONGEST_ASKED:
-                    raise GaveUp(_tries(error.reason, retries + 1)) from error
+                    tries = f" (tried {retries + 1} times)" if retries else ""
+                    raise GaveUp(error.reason + tries) from error
             else:
                 self._limits.settle(tokens, used or tokens)
                 return answer
@@ -137,7 +138,3 @@ def in_short(words: str) -> str:
     """A service's own words on one line, cut after `SHOWN` characters."""
     line = " ".join(words.split())
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
-
-
-def _tries(reason: str, number: int) -> str:
-    return reason if number == 1 else f"{reason} (tried {number} times)"
