@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from harness.records.answers import ASKED, Run
+from harness.records.answers import REQUEST, Run
 from harness.records.models import Json
 
 
@@ -54,7 +54,7 @@ def samples(run: Run) -> str:
 
 def _suite_size(run: Run) -> int | None:
     """Samples of the suite that a run asked the first of; None where it asked all."""
-    whole = None if run.asked is None else run.asked.rows
+    whole = None if run.request is None else run.request.rows
     return whole if whole is not None and run.size < whole else None
 
 
@@ -94,7 +94,7 @@ def _grouped(
 
 
 def _machine(run: Run) -> Mapping[str, Json]:
-    return {name: value for name, value in run.environment.items() if name != ASKED}
+    return {name: value for name, value in run.environment.items() if name != REQUEST}
 
 
 def _flat(value: Json, name: str) -> Iterator[tuple[str, str]]:

@@ -156,13 +156,13 @@ class Metric:
     count the answers that were cut. No part of a run either."""
 
 
-ASKED = "asked"
-"""Under which key of a run's environment it stands as what the run was asked for."""
+REQUEST = "asked"
+"""The key of a run's environment under which its EvaluationRequest stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a run was asked for as, the last time that an evaluation named it."""
+class EvaluationRequest:
+    """With which settings an evaluation asked for a run, the last time that one did."""
 
     at: str
     """ISO 8601, UTC."""
@@ -190,7 +190,7 @@ class Run:
     """What answers and scores depend on besides model and data: sampling, few-shot, template, scorer."""
     seed: int
     environment: Mapping[str, Json]
-    """Package versions, hardware, device, and as what it was asked for. Not part of the identity."""
+    """Package versions, hardware, device, and its EvaluationRequest. Not part of the identity."""
     size: int
     """How many samples the run has when it is whole."""
     started: str
@@ -199,10 +199,10 @@ class Run:
     """None: not whole yet."""
 
     @property
-    def asked(self) -> Asked | None:
-        """As what it was asked for last; None for a run of before that was recorded."""
-        kept = self.environment.get(ASKED)
-        return Asked(**cast(Any, kept)) if isinstance(kept, Mapping) else None
+    def request(self) -> EvaluationRequest | None:
+        """The last one; None for a run from before requests were recorded."""
+        kept = self.environment.get(REQUEST)
+        return EvaluationRequest(**cast(Any, kept)) if isinstance(kept, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from harness.errors import StoreError
-from harness.records.answers import ASKED, Asked, Metric, Observation, Row, Run, Score
+from harness.records.answers import REQUEST, EvaluationRequest, Metric, Observation, Row, Run, Score
 from harness.records.models import Json
 from harness.store import schema
 from harness.store.answers import known_answers
@@ -108,16 +108,16 @@ class Runs:
                 values = {"finished": finished, "environment": said if engine else environment}
                 connection.execute(update(table).where(unfinished).values(values))
 
-    def keep_asked(self, run_id: str, asked: Asked, metrics: Sequence[Metric]) -> None:
-        """Keep as what a run was asked for now, in place of what was kept before.
+    def keep_request(self, run_id: str, request: EvaluationRequest, metrics: Sequence[Metric]) -> None:
+        """Keep the settings with which a run was asked for now: by them a report finds the run that is meant.
 
-        So a report finds the run that is meant. `metrics` are the run's as the suite has them now: what is no
-        part of a run may have changed.
+        `metrics` are the run's as the suite has them now: what is no part of a run may have changed.
         """
         table = schema.runs
         with self.database.writing() as connection:
             found = connection.execute(select(table.c.environment).where(table.c.id == run_id)).scalar_one()
-            changed = {"environment": {**found, ASKED: asdict(asked)}, "metrics": _metrics_as_json(metrics)}
+            environment = {**found, REQUEST: asdict(request)}
+            changed = {"environment": environment, "metrics": _metrics_as_json(metrics)}
             connection.execute(update(table).where(table.c.id == run_id).values(changed))
 
     def get(self, run_id: str) -> Run | None:
@@ -283,7 +283,7 @@ def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 def _last_named(run: Run) -> str:
-    return max(run.finished or "", run.asked.at if run.asked else "")
+    return max(run.finished or "", run.request.at if run.request else "")
 
 
 def _run(record: Mapping[Any, Any]) -> Run:

@@ -19,10 +19,10 @@ from harness.records.answers import Row, Run
 from harness.records.comparisons import Verdict
 from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
-from harness.verbs.choosing import chosen_runs
 from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_of, refused_of
 from harness.verbs.progress import Progress
 from harness.verbs.project import DEFAULT_SUITES, Project
+from harness.verbs.report_runs import report_runs
 from reports.board import Leaderboard
 from reports.conditions import limits
 from reports.html import render_ranked
@@ -101,7 +101,7 @@ def report(
                 raise UnknownName("evaluated model", name, evaluated)
         default = project.registry.compare.baseline if not names else None
         ordered = _baseline_first(names or evaluated, baseline or default)
-        chosen = chosen_runs(project, store, ordered, suites or _in_order(project, whole))
+        chosen = report_runs(project, store, ordered, suites or _in_order(project, whole))
         return _outcome(project, store, chosen.runs, notes=chosen.notes, force=force, folder=folder)
 
 

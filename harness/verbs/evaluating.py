@@ -19,7 +19,7 @@ from harness.evaluation import plan_run
 from harness.evaluation import rescore as from_kept_answers
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
-from harness.records.answers import ASKED, Asked, Response, Row, Run
+from harness.records.answers import REQUEST, EvaluationRequest, Response, Row, Run
 from harness.records.models import Json, Model
 from harness.store import Failures, Store
 from harness.verbs.progress import NoProgress, Progress
@@ -153,23 +153,22 @@ def runs_of(
                 watched = partial(progress.asking, name, suite.name)
                 remembering = recorded(engine, store, on_answer=watched, ask_refused=project.ask_refused)
                 whole[run.id] = ask(run, model, suite, remembering, store)
-    return [
-        _asked_now(project, replace(whole[run.id], metrics=run.metrics), store, progress) for run in planned
-    ]
+    found = (replace(whole[run.id], metrics=run.metrics) for run in planned)
+    return [_with_request(project, run, store, progress) for run in found]
 
 
-def _asked_now(project: Project, run: Run, store: Store, progress: Progress) -> Run:
-    """The run, of which the store now says as what it was asked for: a report finds it by that."""
+def _with_request(project: Project, run: Run, store: Store, progress: Progress) -> Run:
+    """The run with the settings that it is asked for with now, by which a report finds it in the store."""
     if not project.knows_suite(run.suite):
         return run
-    asked = Asked(
+    request = EvaluationRequest(
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         settings=project.asked_settings(run.suite),
         rows=project.rows_without_limit(run.suite, progress, lambda: store),
     )
-    store.runs.keep_asked(run.id, asked, run.metrics)
-    _keep_classifier(project, asked.settings.get("classifier"), run.settings.get("sha256"), store)
-    return replace(run, environment={**run.environment, ASKED: asdict(asked)})
+    store.runs.keep_request(run.id, request, run.metrics)
+    _keep_classifier(project, request.settings.get("classifier"), run.settings.get("sha256"), store)
+    return replace(run, environment={**run.environment, REQUEST: asdict(request)})
 
 
 def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:

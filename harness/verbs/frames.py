@@ -1,7 +1,7 @@
 """What the store holds as pandas frames, for notebooks and export: runs, scores, answers and preferences.
 
 `names` are models, all where none is named. Frames of scores and answers are of the runs that
-a report shows now (`harness.verbs.choosing`); an empty frame has its columns.
+a report shows now (`harness.verbs.report_runs`); an empty frame has its columns.
 """
 
 import json
@@ -18,8 +18,8 @@ from harness.records.answers import Response, Run
 from harness.store import Store
 from harness.store.frames import frame
 from harness.turns import as_text
-from harness.verbs.choosing import chosen_runs
 from harness.verbs.project import Project
+from harness.verbs.report_runs import report_runs
 
 RUN_COLUMNS = (
     *("run", "model", "suite", "suite_version", "size", "seed", "settings", "fingerprint", "data_hash"),
@@ -90,7 +90,7 @@ def _shown(project: Project, store: Store, names: Sequence[str], suites: Sequenc
     kept = store.runs.find()
     models = names or list(dict.fromkeys(run.model for run in kept))
     asked = suites or list(dict.fromkeys(run.suite for run in kept))
-    return [run for theirs in chosen_runs(project, store, models, asked).runs.values() for run in theirs]
+    return [run for theirs in report_runs(project, store, models, asked).runs.values() for run in theirs]
 
 
 def _answers(store: Store, run: Run) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.records.answers import ASKED, Likelihood, Response, Row, Sample, Score
+from harness.records.answers import REQUEST, Likelihood, Response, Row, Sample, Score
 from harness.records.preferences import Study
 from harness.store import Store
 from tests.harness.store.made import A_RUN, begun, kept
@@ -66,7 +66,7 @@ def test_a_list_of_runs(working: Working, store: Store) -> None:
 
 def test_a_part_of_a_suite_is_listed_as_one(working: Working, store: Store) -> None:
     """The list and the run itself say of how many samples these are the first, as every report does."""
-    asked = {ASKED: {"at": "2026-11-22T11:22:33+00:00", "settings": {}, "rows": 817}}
+    asked = {REQUEST: {"at": "2026-11-22T11:22:33+00:00", "settings": {}, "rows": 817}}
     answered(store, "aaaaaaaa1", ["a"] * 20, [1.0] * 20, environment={**A_RUN.environment, **asked})
     assert "the first 20 of 817" in " ".join(working.run("runs")[1].split())
     assert "the first 20 of 817" == json.loads(working.run("runs", "--json")[1])[0]["samples"]

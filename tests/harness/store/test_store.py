@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 
 from harness.errors import StoreError
-from harness.records.answers import Asked, Likelihood, Metric, Observation, Response, Score
+from harness.records.answers import EvaluationRequest, Likelihood, Metric, Observation, Response, Score
 from harness.records.preferences import Preference, Rater, Study, Vote
 from harness.store import CutAnswers, Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
 from harness.store.frames import frame
@@ -296,7 +296,7 @@ def test_the_latest_run_is_the_last_that_was_named(store: Store) -> None:
 
     assert ["short", "long"] == [run.id for run in store.runs.whole()]
 
-    store.runs.keep_asked("short", Asked(at="2026-11-25", settings={}), ())
+    store.runs.keep_request("short", EvaluationRequest(at="2026-11-25", settings={}), ())
     latest = store.runs.latest("sft", "truthfulqa")
     assert latest is not None
     assert "short" == latest.id

@@ -24,7 +24,7 @@ REASONS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ReportRuns:
     """What a report shows, and what it does not."""
 
     runs: Mapping[str, list[Run]]
@@ -33,7 +33,7 @@ class Chosen:
     """What was left out, and what does not fit the configuration."""
 
 
-def chosen_runs(project: Project, store: Store, names: Sequence[str], suites: Sequence[str]) -> Chosen:
+def report_runs(project: Project, store: Store, names: Sequence[str], suites: Sequence[str]) -> ReportRuns:
     """The runs of these models and suites that fit the configuration, in the given orders."""
     runs: dict[str, list[Run]] = {name: [] for name in names}
     notes: list[str] = []
@@ -46,7 +46,7 @@ def chosen_runs(project: Project, store: Store, names: Sequence[str], suites: Se
             runs[name].append(run)
         notes += _unfit(suite, shown, fitting)
         notes += _left_out(suite, shown, whole)
-    return Chosen(runs=runs, notes=tuple(notes))
+    return ReportRuns(runs=runs, notes=tuple(notes))
 
 
 def _today(project: Project, suite: str) -> Mapping[str, Json] | None:
@@ -59,11 +59,11 @@ def _today(project: Project, suite: str) -> Mapping[str, Json] | None:
 
 def _fits(run: Run, today: Mapping[str, Json] | None, project: Project) -> bool:
     """Whether a run is what would be asked now, as far as that is known of it."""
-    if run.asked is None or today is None:
+    if run.request is None or today is None:
         return True
     return (
         run.seed == project.registry.project.seed
-        and canonical(run.asked.settings) == canonical(today)
+        and canonical(run.request.settings) == canonical(today)
         and canonical(_manner(run)) == canonical(project.manner(run.model))
     )
 
