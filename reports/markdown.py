@@ -24,6 +24,7 @@ from reports.wording import (
     cut_short,
     evidence,
     heading,
+    marked,
     members,
     number,
     outside,
@@ -79,11 +80,8 @@ def _ranked(board: Leaderboard) -> str:
 
 def _standing(board: Leaderboard, standing: Standing) -> list[str]:
     place = "–" if standing.rank is None else str(standing.rank)
-    if standing.model == board.baseline:
-        said = "baseline"
-    else:
-        said = f"{MARKS[standing.verdict.decision]} {standing.verdict.decision}" if standing.verdict else ""
-    model = f"**{escaped(standing.model)}**<br>{said}"
+    verdict = marked(standing.verdict.decision) if standing.verdict else ""
+    model = f"**{escaped(standing.model)}**<br>{'baseline' if standing.model == board.baseline else verdict}"
     mean = _lines(standing.mean, standing.difference, standing.relative, "")
     preferred = _preferred(standing) if board.preferences else []
     return [place, model, *(_cell(cell) for cell in standing.cells), mean, *preferred]
@@ -194,7 +192,7 @@ def _other(comparison: Comparison) -> list[str]:
         signed(comparison.interval) if comparison.interval else "–",
         "–" if comparison.adjusted_p is None else f"{comparison.adjusted_p:.2g}",
         count(comparison.n),
-        f"{MARKS[comparison.decision]} {comparison.decision}",
+        marked(comparison.decision),
     ]
 
 

@@ -60,6 +60,11 @@ ABOUT_GROUPS = (
 )
 
 
+def marked(decision: Decision) -> str:
+    """A decision with its mark."""
+    return f"{MARKS[decision]} {decision}"
+
+
 def number(value: float | Interval) -> str:
     """A score, or its interval: three decimals."""
     return f"{value:z.3f}".replace("-", MINUS)
@@ -121,7 +126,7 @@ def price(comparison: Comparison) -> str:
     """The decision on what was lost, with what belongs to it."""
     loss = comparison.loss
     if loss is None:
-        return f"{MARKS[comparison.decision]} {comparison.decision}"
+        return marked(comparison.decision)
     return f"{PRICE_MARKS[loss.decision]} {loss.decision}{_price_aside(comparison, loss)}"
 
 

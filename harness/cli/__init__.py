@@ -23,7 +23,7 @@ VERBS = {
     "compare": ("harness.cli.compare", "The main job: train, evaluate, compare, report."),
     "train": ("harness.cli.train", "Produce candidates, stage by stage."),
     "eval": ("harness.cli.evaluate", "Run suites on models, into the store."),
-    "data": ("harness.cli.data", "Make a training mix: cleaned, and told in a data card."),
+    "data": ("harness.cli.data", "Make a training mix: cleaned, and described in a data card."),
     "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
     "judge": ("harness.cli.judge", "Have models judge which answers are better."),
     "preferences": ("harness.cli.preferences", "Say what judges and humans preferred."),

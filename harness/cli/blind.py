@@ -26,7 +26,7 @@ DesignSeed = Annotated[
     str | None,
     typer.Option(
         "--seed",
-        help="Draws order and sides. Default: drawn too, and sealed. Who guesses it knows the sides.",
+        help="Decides order and sides. Default: random, and sealed. Anybody who guesses it knows the sides.",
     ),
 ]
 Commitment = Annotated[

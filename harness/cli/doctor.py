@@ -46,8 +46,8 @@ def show(examined: Examination) -> None:
     console.print(Text(examined.name, style="bold"))
     if examined.shown:
         console.print(_row(examined))
-    for name, told in (examined.measured or {}).items():
-        console.print(Text(f"  {name} {told}"))
+    for name, value in (examined.measured or {}).items():
+        console.print(Text(f"  {name} {value}"))
     for missing in examined.left_out:
         console.print(Text(f"  {missing}", style="dim"))
     print_findings(console, examined.findings)

@@ -225,9 +225,9 @@ def _without_verdict(each: PairSession) -> list[str]:
     reasons = _unusable(each.session.preferences)
     commonest = reasons.most_common(REASONS)
     others = reasons.total() - sum(count for _, count in commonest)
-    told = [f"{count:,} × {reason}" for reason, count in commonest]
-    told += [f"{others:,} × others, each in --json"] if others else []
-    return [f"no verdict by {each.rater.id}: {line}" for line in told]
+    lines = [f"{count:,} × {reason}" for reason, count in commonest]
+    lines += [f"{others:,} × others, each in --json"] if others else []
+    return [f"no verdict by {each.rater.id}: {line}" for line in lines]
 
 
 def _unusable(preferences: Sequence[Preference]) -> Counter[str]:
@@ -314,11 +314,11 @@ def _estimated(each: JudgingEstimate) -> list[str]:
 def _total(found: Estimates) -> Text:
     costs = [each.cost for each in found.estimates if each.cost is not None]
     free = {each.judge for each in found.estimates if each.cost is None}
-    told = "nobody was asked; tokens are guessed from characters"
+    total = "nobody was asked; tokens are guessed from characters"
     if costs:
-        told += f"; about {sum(costs):.4f} {found.currency}"
+        total += f"; about {sum(costs):.4f} {found.currency}"
         if found.budget is not None:
-            told += f" of a budget of {found.budget:g}"
+            total += f" of a budget of {found.budget:g}"
     if free:
-        told += f"; no price in [prices]: {', '.join(sorted(free))}"
-    return Text(told)
+        total += f"; no price in [prices]: {', '.join(sorted(free))}"
+    return Text(total)

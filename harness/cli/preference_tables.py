@@ -13,9 +13,9 @@ from reports.board import Leaderboard
 
 
 def whole(analysis: Analysis) -> Iterator[Text | Table]:
-    """Everything: who is preferred by whom in sentences, for a table of it is too wide, then the others."""
-    for finding in analysis.win_rates:
-        yield Text(finding.sentence())
+    """Who is preferred by whom in sentences, since a table of it is too wide, and tables of the rest."""
+    for result in analysis.win_rates:
+        yield Text(result.sentence())
     for table in preference_tables.tables_beside(analysis):
         yield _table(table)
 
@@ -23,14 +23,10 @@ def whole(analysis: Analysis) -> Iterator[Text | Table]:
 def beside_verdicts(board: Leaderboard) -> Iterator[Text]:
     """What the leaderboard's columns say of each model, in sentences."""
     for standing in board.standings:
-        said = standing.preferred
-        if said is None:
-            continue
-        win_rates = [*said.judges, said.humans]
-        agreements = [*said.agreements, said.among_humans]
-        sentences = [each.sentence() for each in win_rates if each]
-        sentences += [each.sentence() for each in agreements if each]
-        yield from (Text(each) for each in sentences)
+        found = standing.preferred
+        if found is not None:
+            results = (*found.judges, found.humans, *found.agreements, found.among_humans)
+            yield from (Text(each.sentence()) for each in results if each is not None)
 
 
 def _table(given: preference_tables.Table) -> Table:

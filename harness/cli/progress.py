@@ -28,7 +28,7 @@ LOOK_EVERY = 1.0
 SETTLED = 1.0
 """Seconds after which a finished piece is reported: until then another round may follow at once."""
 LONG = 600.0
-"""Seconds: where the rest takes longer, it is said how to shorten it."""
+"""Seconds: where the rest takes longer, a line says how to shorten it."""
 KNOWN_AFTER = 20.0
 """Seconds of work on which that rests, at least."""
 

@@ -15,8 +15,8 @@ ENVIRONMENT = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",  # ours are shown instead; the hub's, of downloads, stay
     "TRANSFORMERS_VERBOSITY": "error",
     "DATASETS_VERBOSITY": "error",
-    "HF_HUB_VERBOSITY": "error",  # a missing network is told once, by us
-    "HF_HUB_DISABLE_TELEMETRY": "1",  # nobody is told what is evaluated here
+    "HF_HUB_VERBOSITY": "error",  # a missing network is reported once, by us
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # what is evaluated here is nobody's business
     "DISABLE_TELEMETRY": "1",
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "VLLM_NO_USAGE_STATS": "1",

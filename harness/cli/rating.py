@@ -119,7 +119,7 @@ def _text(text: str, words: Mapping[str, str]) -> Text:
 
 
 def _key(shown: float) -> str:
-    """The next key; of input that is no terminal, the next line. The end of input quits."""
+    """The next key; where the input is not a terminal, the next line. The end of input quits."""
     if not sys.stdin.isatty():
         line = sys.stdin.readline()
         return line.strip().lower() if line else "q"

@@ -52,7 +52,7 @@ def introduce(project: Project) -> Project:
 
 
 def print_findings(where: Console, findings: Sequence[DoctorFinding]) -> None:
-    """What the doctor found, each with its evidence, its place, and what mends it."""
+    """What the doctor found, each with its evidence, its place, and how to fix it."""
     for finding in findings:
         where.print(
             Text.assemble(

@@ -1,4 +1,4 @@
-"""Whom to believe: how far judges and people agree, on the items and pairs of models that both judged."""
+"""How far judges and people agree, on the items and pairs of models that both judged."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -6,14 +6,13 @@ from itertools import combinations
 from harness.preferences.named import NamedPreference
 from harness.preferences.preference_set import PreferenceSet
 from harness.preferences.results import HUMANS, JURY, GroupAgreement, RaterAgreement
-from harness.records.preferences import Winner
 from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
 from harness.stats.plan import AnalysisPlan
 
 Pair = tuple[str, str, str]
 """An item and the two models."""
-Verdicts = Mapping[str, Mapping[Pair, NamedPreference]]
-"""Each rater's usable choices between different answers."""
+Decided = Mapping[str, Mapping[Pair, NamedPreference]]
+"""Each rater's usable preferences between different answers."""
 
 
 def agreements(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterAgreement]:
@@ -21,31 +20,31 @@ def agreements(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterAgree
 
     Of a crowd there are only the latter. A jury repeats its judges: its agreement with judges is left out.
     """
-    said = _verdicts(chosen)
+    decided = _decided(chosen)
     judges, humans = chosen.raters("judge"), chosen.raters("human")
     for pair in combinations([*judges, *chosen.people], 2):
         if pair[1] in judges and any(each.startswith(JURY) for each in pair):
             continue
-        yield from _agreement(chosen, pair, [pair], said, plan)
+        yield from _agreement(chosen, pair, [pair], decided, plan)
     if len(humans) > 1 or chosen.crowd:
         for judge in judges:
-            yield from _agreement(chosen, (judge, HUMANS), [(judge, each) for each in humans], said, plan)
-        yield from _agreement(chosen, (HUMANS, HUMANS), list(combinations(humans, 2)), said, plan)
+            yield from _agreement(chosen, (judge, HUMANS), [(judge, each) for each in humans], decided, plan)
+        yield from _agreement(chosen, (HUMANS, HUMANS), list(combinations(humans, 2)), decided, plan)
 
 
 def _agreement(
     chosen: PreferenceSet,
     names: tuple[str, str],
     pairs: Sequence[tuple[str, str]],
-    said: Verdicts,
+    decided: Decided,
     plan: AnalysisPlan,
 ) -> Iterator[RaterAgreement]:
     """Of every verdict of the first with every one of the second on the same item; nothing where none is."""
     shared = [
-        (choice, said[second][item])
+        (preference, decided[second][item])
         for first, second in pairs
-        for item, choice in said.get(first, {}).items()
-        if item in said.get(second, {})
+        for item, preference in decided[first].items()
+        if item in decided[second]
     ]
     if not shared:
         return
@@ -63,13 +62,15 @@ def _agreement(
 
 def groups(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[GroupAgreement]:
     """Of all humans, and of all raters where there are others; a jury only repeats its judges."""
-    said = _verdicts(chosen)
+    decided = _decided(chosen)
     humans = tuple(chosen.raters("human"))
     judges = tuple(each for each in chosen.raters("judge") if not each.startswith(JURY))
     for raters in dict.fromkeys([humans, (*judges, *humans)]):
-        units = {item: choice.unit for each in raters for item, choice in said.get(each, {}).items()}
+        by_rater = [decided[rater] for rater in raters]
+        units = {item: each.unit for theirs in by_rater for item, each in theirs.items()}
         units = dict(sorted(units.items()))
-        ratings = [[_verdict(said, rater, item) for rater in raters] for item in units]
+        rated = ([theirs.get(item) for theirs in by_rater] for item in units)
+        ratings = [[each and each.verdict for each in row] for row in rated]
         if any(len(row) - row.count(None) > 1 for row in ratings):
             numbers = plan.numbers(*(chosen.models or ()), *raters) | {"clusters": list(units.values())}
             yield GroupAgreement(
@@ -81,13 +82,8 @@ def groups(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[GroupAgreement
             )
 
 
-def _verdicts(chosen: PreferenceSet) -> Verdicts:
-    found: dict[str, dict[Pair, NamedPreference]] = {}
+def _decided(chosen: PreferenceSet) -> Decided:
+    found: dict[str, dict[Pair, NamedPreference]] = {each.rater: {} for each in chosen.preferences}
     for each in chosen.decided():
-        found.setdefault(each.rater, {})[each.item, each.left, each.right] = each
+        found[each.rater][each.item, each.left, each.right] = each
     return found
-
-
-def _verdict(said: Verdicts, rater: str, item: Pair) -> Winner | None:
-    choice = said.get(rater, {}).get(item)
-    return None if choice is None else choice.verdict

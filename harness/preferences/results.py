@@ -102,9 +102,9 @@ class RaterWinRate:
 
     def _left_out(self) -> str:
         unreadable = sum(self.unreadable.values())
-        told = [f"{self.identical:,} identical"] if self.identical else []
-        told += [f"{unreadable:,} without a usable answer"] if unreadable else []
-        return f"; left out: {', '.join(told)}" if told else ""
+        left_out = [f"{self.identical:,} identical"] if self.identical else []
+        left_out += [f"{unreadable:,} without a usable answer"] if unreadable else []
+        return f"; left out: {', '.join(left_out)}" if left_out else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ def _standard_error(values: Sequence[float], units: Sequence[str]) -> float | No
 
 
 def _position(chosen: PreferenceSet, level: float) -> Bias | None:
-    """None where one model was always shown first: then a side cannot be told from a model."""
+    """None where one model was always shown first: then a side cannot be distinguished from a model."""
     ordered = [each for each in chosen.usable() if each.shown_first is not None]
     if len({each.shown_first for each in ordered}) < 2:
         return None

@@ -31,7 +31,7 @@ MAX_COMMENT = 2_000
 MAX_TOKEN = 100
 """Characters of a token."""
 MAX_SECONDS = 7 * 24 * 3600.0
-"""Beyond it a time is no time that somebody looked at a ballot."""
+"""Longer than anybody looks at a ballot."""
 
 DECIDED = "this ballot is decided already, perhaps in another tab; what was chosen there stands"
 
@@ -169,7 +169,7 @@ class BallotBox:
     def _checked(self, rater: str, sent: CastVote, source: str) -> Vote:
         """A vote in which everything is what it may be."""
         if sent.choice not in CHOICES:
-            raise UsageError(f"{sent.choice!r} is no choice; choose one of {', '.join(CHOICES)}")
+            raise UsageError(f"{sent.choice!r} is not a choice; choose one of {', '.join(CHOICES)}")
         self._sealed(rater, sent.ballot)
         return Vote(
             study=self.study,
@@ -229,7 +229,7 @@ class BallotBox:
         for sealed in self._design.assignments[rater].ballots:
             if sealed.id == ballot_id:
                 return sealed
-        raise UsageError(f"this is no ballot of {rater}'s in the blind test {self.study!r}")
+        raise UsageError(f"this is not one of {rater}'s ballots in the blind test {self.study!r}")
 
 
 def find_study(store: Store, name: str | None) -> Study:
@@ -269,12 +269,12 @@ def _checked_token(token: str) -> str:
 
 def _checked_seconds(seconds: float | None) -> float | None:
     if seconds is not None and not (isfinite(seconds) and 0 <= seconds <= MAX_SECONDS):
-        raise UsageError(f"{seconds} is no time in seconds that a ballot was looked at")
+        raise UsageError(f"{seconds} cannot be the seconds that a ballot was looked at")
     return seconds
 
 
 def _checked_comment(comment: str | None) -> str | None:
-    """What was written, without what is no character: databases refuse some of it."""
+    """What was written, without control characters and halves of characters, which databases refuse."""
     if comment is None:
         return None
     if len(comment) > MAX_COMMENT:

@@ -1,7 +1,7 @@
 """Check items: questions with one answer that is plainly better, all written for this project.
 
-Whoever prefers the other one did not read. Both answers are about as long and as sure of themselves, so that
-only reading tells them apart; none is offensive, and none needs special knowledge.
+A rater who prefers the other one did not read. Both answers are about as long and as sure of themselves, so
+that only reading tells them apart; none is offensive, and none needs special knowledge.
 """
 
 from dataclasses import dataclass

@@ -138,4 +138,4 @@ def _seconds(file: Path, row: int, cell: str) -> float | None:
     try:
         return float(cell.replace(",", "."))
     except ValueError as error:
-        raise DataError(str(file), row, f"seconds {cell!r} is no number") from error
+        raise DataError(str(file), row, f"seconds {cell!r} is not a number") from error

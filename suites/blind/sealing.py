@@ -1,9 +1,8 @@
 """The seal: a design as canonical JSON, and the SHA-256 of it that is printed before the first vote.
 
-Whoever noted the commitment down can tell later that the sides are those that were drawn: the design with its
-nonce gives the same hash, and no other one does. The study keeps the hash beside the design, so that a design
-altered in the store is refused wherever it is opened; against somebody who alters both, the noted commitment
-is compared.
+A commitment that was noted down proves later that the sides are those that were drawn: no other design and
+nonce give the same hash. The study keeps the hash beside the design, so that a design that was altered in the
+store is refused wherever it is opened; against somebody who alters both there is the noted commitment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,7 +54,7 @@ def open_design(study: Study, noted: str | None = None) -> Design:
 
 
 def as_json(design: Design) -> dict[str, Json]:
-    """Everything a design holds; what a ballot shows is told by its place in a list."""
+    """Everything a design holds; what a ballot shows is given by its place in a list."""
     shown = dict.fromkeys(each.shown for sheet in design.assignments.values() for each in sheet.ballots)
     items = [each for each in shown if isinstance(each, Item)]
     checks = [each for each in shown if isinstance(each, Check)]

@@ -153,7 +153,7 @@ def _check(host: str, public: str | None) -> None:
         )
     parts = urlsplit(public or "http://localhost")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        raise UsageError(f"{public!r} is no public address; write it as https://rate.example.org")
+        raise UsageError(f"{public!r} is not a public address; write it as https://rate.example.org")
 
 
 def listening_at(host: str, port: int) -> socket.socket:
@@ -179,8 +179,8 @@ def _announcement(box: BallotBox, host: str, address: str) -> list[str]:
     if _is_loopback(host):
         return links
     warning = (
-        f"warning: {host} can be reached from other machines. Who has a rater's link can vote with it, and "
-        "unless something in front of it speaks https, links and answers can be read on their way."
+        f"warning: {host} can be reached from other machines. Anybody who has a rater's link can vote with "
+        "it, and without https in front of this server, links and answers can be read in transit."
     )
     return [warning, *links]
 
@@ -305,7 +305,7 @@ class _Desk:
         return await self._done(request, lambda rater: None)
 
     async def vote(self, request: Request) -> Response:
-        """Keep a vote; one that is there already is no mistake."""
+        """Keep a vote; sending one twice is not an error."""
         vote = read_message(VoteMessage, await _body(request))
         return await self._done(request, lambda rater: self.box.vote(rater, vote.cast))
 

@@ -43,7 +43,7 @@ class Judge(Protocol):
         ...
 
     def other_form(self) -> "Judge | None":
-        """The same judge, asked for its verdict in another form; None: there is no other left."""
+        """The same judge, asked for its verdict in another form; None: none is left."""
         ...
 
     def first_side(self, pair: Pair) -> Side:

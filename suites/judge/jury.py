@@ -24,18 +24,16 @@ def jury_of(members: Sequence[Rater]) -> Rater:
 
 
 def jury_preferences(
-    jury: Rater, pairs: Sequence[Pair], said: Mapping[str, Sequence[Preference]]
+    jury: Rater, pairs: Sequence[Pair], by_member: Mapping[str, Sequence[Preference]]
 ) -> list[Preference]:
-    """The jury's on every pair of which a member said something; `said` is by the member's id."""
-    by_pair: dict[tuple[str, str, str], list[list[Preference]]] = {}
-    for preferences in said.values():
-        own: dict[tuple[str, str, str], list[Preference]] = {}
+    """The jury's on every pair that a member was asked about; `by_member` is by the member's id."""
+    by_pair: dict[tuple[str, str, str], dict[str, list[Preference]]] = {}
+    for member, preferences in by_member.items():
         for each in preferences:
-            own.setdefault((each.left_run, each.right_run, each.sample), []).append(each)
-        for pair, theirs in own.items():
-            by_pair.setdefault(pair, []).append(theirs)
+            members = by_pair.setdefault((each.left_run, each.right_run, each.sample), {})
+            members.setdefault(member, []).append(each)
     found = ((pair, by_pair.get((pair.left_run, pair.right_run, pair.sample.id))) for pair in pairs)
-    return [_preference(jury, pair, members) for pair, members in found if members]
+    return [_preference(jury, pair, list(members.values())) for pair, members in found if members]
 
 
 def _preference(jury: Rater, pair: Pair, members: Sequence[Sequence[Preference]]) -> Preference:

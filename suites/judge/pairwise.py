@@ -1,8 +1,8 @@
 """A judge that is asked in words which of two answers is better, in one order of the answers or in both.
 
-A judge that prefers whatever stands first says so in both orders and is found out; so both are asked unless
-told otherwise, each of which is a preference of its own. Where only one is asked, whose answer stands first
-is drawn from the seed and the pair, so that neither model profits.
+A judge that prefers whatever stands first does so in both orders, and is found out; so by default both are
+asked, each a preference of its own. Where only one is asked, the seed and the pair decide whose answer stands
+first, so that neither model profits.
 
 Zheng et al. 2023, "Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena", https://arxiv.org/abs/2306.05685,
 describe the position bias and the two orders against it.

@@ -21,7 +21,7 @@ const key = location.hash.slice(1);
 const at = (id) => document.getElementById(id);
 
 let language = null;
-let state = null; // as the server told it last
+let state = null; // as the server last sent it
 let acts = []; // not confirmed yet, oldest first
 let sending = false;
 let wake = () => {}; // ends the wait before the next try
@@ -160,9 +160,9 @@ function spoken(act) {
   return { status: act.body.choice === "skip" ? "skipped" : "saved" };
 }
 
-function complaint(act, told) {
+function complaint(act, sent) {
   if (act.path === "undo") return { status: null, alert: "nothing" };
-  return { status: null, alert: told.ballot?.id === act.body.ballot ? "refused" : "decided" };
+  return { status: null, alert: sent.ballot?.id === act.body.ballot ? "refused" : "decided" };
 }
 
 function lockOut(status) {
@@ -214,16 +214,16 @@ function press(event) {
 
 /* ------------------------------------------------------------ what the rater sees */
 
-function show(told, said) {
+function show(sent, news) {
   const isFirst = !state;
-  const isNew = isFirst || told.ballot?.id !== state.ballot?.id || Boolean(said.status);
-  state = told;
+  const isNew = isFirst || sent.ballot?.id !== state.ballot?.id || Boolean(news.status);
+  state = sent;
   if (isFirst) speak(recall(localStorage, "language") ?? state.language);
   document.body.classList.remove("locked");
   at("ballot").hidden = !state.ballot;
   at("done").hidden = Boolean(state.ballot);
   if (isNew) lay();
-  note({ alert: null, ...said });
+  note({ alert: null, ...news });
   writeProgress();
   if (isNew && !isFirst) goToTop();
 }

@@ -101,16 +101,16 @@ def test_skipped_ballots_come_at_the_end_and_end(box: BallotBox) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"choice": "both"}, "is no choice"),
-        ({"choice": "undo"}, "is no choice"),
+        ({"choice": "both"}, "is not a choice"),
+        ({"choice": "undo"}, "is not a choice"),
         ({"comment": "x" * (MAX_COMMENT + 1)}, "at most 2,000 characters"),
         ({"token": ""}, "printable ASCII"),
         ({"token": "x" * 101}, "printable ASCII"),
         ({"token": "\x00"}, "printable ASCII"),
-        ({"seconds": float("nan")}, "no time in seconds"),
-        ({"seconds": -1.0}, "no time in seconds"),
-        ({"seconds": 1e9}, "no time in seconds"),
-        ({"ballot": "x"}, "no ballot of ana's"),
+        ({"seconds": float("nan")}, "cannot be the seconds"),
+        ({"seconds": -1.0}, "cannot be the seconds"),
+        ({"seconds": 1e9}, "cannot be the seconds"),
+        ({"ballot": "x"}, "not one of ana's ballots"),
     ],
 )
 def test_what_is_no_vote_is_refused(box: BallotBox, changes: dict[str, object], message: str) -> None:
@@ -123,7 +123,7 @@ def test_what_is_no_vote_is_refused(box: BallotBox, changes: dict[str, object], 
 
 def test_nobody_votes_on_anothers_ballot(box: BallotBox) -> None:
     """A ballot belongs to one rater, and a rater to the study."""
-    with pytest.raises(UsageError, match="no ballot of ana's"):
+    with pytest.raises(UsageError, match="not one of ana's ballots"):
         box.vote("ana", CastVote(ballot=current(box, "bia"), choice="left", token="1"))
     with pytest.raises(UnknownName, match="did you mean 'ana'"):
         box.current("anna")

@@ -113,13 +113,13 @@ def test_lines_without_a_choice_stay_open(opened: tuple[Store, BallotBox], tmp_p
     [
         ("rater,ballot\nana,x\n", "row 1: has no column choice"),
         ("", "row 1: has no column rater, ballot, choice"),
-        ("rater,ballot,choice\nana,x,left\n", "row 2: this is no ballot of ana's"),
+        ("rater,ballot,choice\nana,x,left\n", "row 2: this is not one of ana's ballots"),
         ("rater,ballot,choice\nanna,x,left\n", "row 2: there is no rater .* did you mean 'ana'"),
         ("rater,ballot,choice\nana,{0},both\n", "row 2: choice 'both': one of left, right, tie, bad, skip"),
         ("rater,ballot,choice\nana,{0},left\nana,{0},right\n", "row 3: votes on a ballot a second time"),
         ("rater,ballot,choice\nana,{0},left\nana,{1},nope\n", "row 3: choice 'nope'"),
         ("rater,ballot,choice\nana,{0},left,more\n", "row 2: 3 cells expected, and not 4"),
-        ("rater,ballot,choice,seconds\nana,{0},left,soon\n", "row 2: seconds 'soon' is no number"),
+        ("rater,ballot,choice,seconds\nana,{0},left,soon\n", "row 2: seconds 'soon' is not a number"),
         ('rater,ballot,choice\nana,"{0},left\n', "is not CSV"),
     ],
 )
