@@ -2,8 +2,6 @@
 
 Recorded so that two runs can be told apart years later; never part of a run's identity, since the same
 model gives the same answers under another kernel. Reads package metadata only, and imports none of it.
-
-It does not know the device a model runs on: that is the engine's to say.
 """
 
 import os

@@ -3,8 +3,6 @@
 Two models of which nearly all answers are equal are nearly one: training changed little, an adapter was not
 applied, or one folder has two names. Answers are read side by side until enough of them differ, which with
 models that are two is soon.
-
-It does not know what answers are worth.
 """
 
 from collections.abc import Callable, Iterator

@@ -22,8 +22,6 @@
 
 A message says what is wrong, where, and what to do. The command line prints it without a traceback;
 everything else that escapes is a defect: exit code 70, and its traceback is kept in a file.
-
-It does not know how an error is shown.
 """
 
 from collections.abc import Iterable

@@ -3,8 +3,7 @@
 A run's id is the hash of what makes it that run, so the same question asked twice is one run: a finished
 one is found instead of asked, and a killed one goes on under the same id with the answers it has.
 
-It does not know which suites or engines there are, and imports no model library: the caller opens the
-engine, and only where `Store.run` shows that something is left to ask.
+The caller opens the engine, and only where something is left to ask: this module imports no model library.
 """
 
 import time

@@ -5,8 +5,6 @@ name ends in `.gz` is unpacked. JSON is taken strictly: a key that stands twice,
 character, and what is nested or written too long for what reads it next are mistakes of the row; NaN, which
 Python and pandas write for a value that is missing, is null. CSV may be separated by commas, semicolons or
 tabs, as spreadsheet programs in several countries write, and its cells may have any length.
-
-It does not know what rows are for.
 """
 
 import codecs

@@ -6,7 +6,7 @@ never be served for another's. An answer is committed before anybody sees it: no
 
 An answer that a service refused is known too, and asked for again only where that is wanted.
 
-It does not know what is asked, nor how answers are scored. It does not retry.
+It does not retry: engines do.
 """
 
 import threading

@@ -6,8 +6,6 @@ runs have a sample's tag and others do not, it counts for all: tags describe the
 
 All of it is exploratory: no verdict rests on it. The comparisons of one table, over its groups and all
 candidates, are a family of their own for Holm's correction; an interval is each group's alone.
-
-It does not know how anything is compared, nor how it will look.
 """
 
 import json

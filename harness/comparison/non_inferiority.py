@@ -16,8 +16,6 @@ false NOT WORSE is at most (1 - level) / 2; with no true loss anywhere, that of 
 CONSORT (Piaggio et al. 2012, "Reporting of noninferiority and equivalence randomized trials", JAMA 308) calls
 inferior only what lies below -margin as a whole, and inconclusive a shown loss that crosses it. Here the
 latter is WORSE too, since the loss is shown, and the words tell which of the two it is.
-
-It does not know what the metric measures, nor where the margin comes from.
 """
 
 from collections.abc import Sequence

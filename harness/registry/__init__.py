@@ -3,8 +3,6 @@
 The file is data and is validated whole: every mistake is told at once, each with its file, its key, and the
 nearest right name. What a kind of stage or a suite can be told is handed in as pydantic models, because this
 floor knows no trainer and no suite.
-
-It does not know whether a model loads, a candidate is trained, or a hub id exists.
 """
 
 from harness.registry.loading import load

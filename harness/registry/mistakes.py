@@ -1,7 +1,4 @@
-"""The mistakes of one file, gathered so that all are told at once, and pydantic's in plain words.
-
-It does not know which sections a configuration has.
-"""
+"""The mistakes of one file, gathered so that all are told at once, and pydantic's in plain words."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Reads `[data.NAME]`: a mix of training rows. It does not know what the rows say."""
+"""Reads `[data.NAME]`: a mix of training rows."""
 
 from collections.abc import Collection, Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""Reads `[models.NAME]`. It does not know whether the model can be loaded or reached."""
+"""Reads `[models.NAME]`."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,4 @@
-"""Whether names can be used, and whether what refers to a name finds what it needs.
-
-It does not know what a stage trains on, or which settings it has.
-"""
+"""Whether names can be used, and whether what refers to a name finds what it needs."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Where the paths of a harness.toml lead. It does not know which settings are paths."""
+"""Where the paths of a harness.toml lead."""
 
 import re
 from dataclasses import dataclass

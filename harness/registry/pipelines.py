@@ -1,4 +1,4 @@
-"""Reads `[pipelines.NAME]` and its stages. It does not know whether the names they refer to exist."""
+"""Reads `[pipelines.NAME]` and its stages."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""A configuration that has been read, as frozen dataclasses. It does not know what the file looked like."""
+"""A configuration that has been read, as frozen dataclasses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

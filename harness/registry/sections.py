@@ -1,4 +1,4 @@
-"""What each section of harness.toml may hold. It does not know what its names stand for."""
+"""What each section of harness.toml may hold."""
 
 import re
 from dataclasses import fields

@@ -2,8 +2,6 @@
 
 Numbers in, numbers out. Random generators are arguments, so that the same call gives the same numbers.
 Only numpy is imported: scipy costs half a second at import, which every command would pay.
-
-It does not know runs, suites or the store, and never sees an unscored value.
 """
 
 from harness.stats.intervals import mean_interval

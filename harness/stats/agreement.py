@@ -11,8 +11,6 @@ All four coefficients are 1 - observed / expected disagreement, over items that 
 Intervals resample items: a symmetric bootstrap-t whose standard error is the linearised one. Where fewer
 than ten items differ from the commonest, resampling could only repeat what was seen; then the interval of
 the observed agreement (Wilson's) is carried over, with chance agreement held as it was.
-
-It does not know what the labels mean, nor who the raters are.
 """
 
 from collections.abc import Hashable, Sequence

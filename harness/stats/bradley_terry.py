@@ -7,8 +7,6 @@ computation of rankings from pairwise comparisons", JMLR 24), with a tie as half
 One comparison's weight of ties, spread evenly over the pairs that were compared, keeps a candidate's rating
 finite that won or lost everything; it is then told that its rating has no bound. Intervals are percentiles
 over resampled prompts, refitted each time.
-
-It does not know who judged.
 """
 
 from collections.abc import Hashable, Sequence

@@ -4,8 +4,6 @@ Scores of one prompt are not independent, so the prompt is what is resampled and
 and m the number of scores in a cluster, the mean over all scores is the ratio sum(s) / sum(m), and its
 linearised standard error is that of Miller (2024, "Adding Error Bars to Evals", equation 4) and of cluster
 sampling in general (Cochran 1977, chapter 9).
-
-It does not know whether a number is a score or a difference of two.
 """
 
 from collections.abc import Hashable, Sequence

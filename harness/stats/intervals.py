@@ -28,8 +28,6 @@ stood in for the bootstrap in more than half of the experiments:
     one mean, binary 0.95 (Wilson)           94.0            96.7             94.9
     one mean, 25 binary draws per prompt     94.8            95.7             95.0
     one mean, numbers piled up at 0 and 1    95.3            95.5             95.0
-
-It does not know what a difference decides.
 """
 
 import sys

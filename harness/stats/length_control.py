@@ -17,8 +17,6 @@ Coverage of 95 % intervals, per cent of 400 simulated experiments each (± 2.2; 
     prompts                       30      100     300
     merit 0, length weight 1      96.3    94.3    93.5
     merit 1.5, length weight 0.5  97.5    93.8    96.0
-
-It does not know what a unit of length is.
 """
 
 from collections.abc import Hashable, Sequence

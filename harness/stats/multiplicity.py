@@ -1,7 +1,4 @@
-"""Many tests at once: how small a p must be when it is one of a family.
-
-It does not know which tests make a family: `harness.comparison` says.
-"""
+"""Many tests at once: how small a p must be when it is one of a family (which `harness.comparison` makes)."""
 
 from collections.abc import Sequence
 

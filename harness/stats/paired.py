@@ -4,7 +4,7 @@ Both tests ask one question: if the two names had been exchanged at random withi
 often would the difference be at least as large as it was? For single binary scores that is McNemar's exact
 test, a two-sided binomial test of 1/2 on the pairs that changed. A normal approximation is never used.
 
-It does not know what was measured. p is never 0.
+p is never 0.
 """
 
 import sys

@@ -2,8 +2,6 @@
 
 "No difference shown" says little without it. Power is that of the test used here at the given level, before
 Holm's correction: with many comparisons somewhat more is needed.
-
-It does not know whether a difference was found.
 """
 
 from math import ceil, comb, floor, log2, sqrt

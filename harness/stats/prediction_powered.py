@@ -17,8 +17,6 @@ of the width from human labels alone (with 20 of them the latter is Wilson's, wh
     items that people judged              20            50            200
     agrees in 80 % of the rest            95.5 (1.22)   94.6 (0.76)   95.0 (0.79)
     agrees in 55 % of the rest            97.5 (1.22)   94.8 (0.91)   95.8 (0.91)
-
-It does not know who the judge is.
 """
 
 from collections.abc import Hashable, Sequence

@@ -10,8 +10,6 @@ Coverage of 95 % intervals of the win rate, per cent of 1,000 simulated experime
     one judgement each, true rate 0.60       97.0    95.1
     one judgement each, true rate 0.95       92.4    96.8
     three correlated ones each, rate 0.60    96.7    94.9
-
-It does not know who judged, nor which model the candidate is.
 """
 
 from collections.abc import Hashable, Sequence

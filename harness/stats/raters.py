@@ -1,7 +1,4 @@
-"""One rater's figures for an audit: a leaning to one side, agreement with itself, and checks passed.
-
-It does not know whether the rater is a person or a model, nor what makes a rater good enough.
-"""
+"""One rater's figures for an audit: a leaning to one side, agreement with itself, and checks passed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -19,8 +19,6 @@ Simulated at 95 % with values 0 and 1, looked at after every one, 4,000 runs eac
 
 At 0.50 every decision is an error. Looking at will costs power where the mean is near one half, and saves
 most of the values where it is not.
-
-It does not know how many values are still to come.
 """
 
 from collections.abc import Sequence

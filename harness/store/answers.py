@@ -1,7 +1,4 @@
-"""Answers under the hash of what was asked of whom, each beside its request, and long texts stored once.
-
-It does not know runs: an answer belongs to a request and an engine, and to as many runs as use it.
-"""
+"""Answers under the hash of what was asked of whom, each beside its request, and long texts stored once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future

@@ -3,8 +3,6 @@
 SQLite runs in WAL mode, so that readers and one writer do not wait for each other; a second writer waits up
 to BUSY_SECONDS. Writing transactions take the write lock when they begin: one that began by reading could
 not get it later if another process wrote in between.
-
-It does not know any table.
 """
 
 import sqlite3

@@ -2,8 +2,6 @@
 
 JSON text rather than columns: a field added to a record needs no migration, and escaped JSON holds every
 string a model can produce, also those that no database takes as text (NUL in PostgreSQL, lone surrogates).
-
-It does not know any table.
 """
 
 import json

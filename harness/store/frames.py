@@ -1,7 +1,4 @@
-"""Scores as a pandas frame, for notebooks and export. The only file of the store that loads pandas.
-
-It does not know how frames are used.
-"""
+"""Scores as a pandas frame, for notebooks and export. The only file of the store that loads pandas."""
 
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@
 A step is written once and never changed; a new wish is a new step at the end. The statements are literal
 SQL, understood by SQLite and PostgreSQL alike, so that what an old step did cannot drift with the code. The
 one step that needs more is a function, of `harness.store.kept_thoughts`.
-
-It does not know what the tables are used for.
 """
 
 from collections.abc import Callable

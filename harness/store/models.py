@@ -1,7 +1,4 @@
-"""Which models were asked: what a name stood for, once per fingerprint it has had.
-
-It does not know how a model is opened, nor what it answered.
-"""
+"""Which models were asked: what a name stood for, once per fingerprint it has had."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

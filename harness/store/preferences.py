@@ -1,7 +1,4 @@
-"""What raters chose between two runs' answers; judges and humans in one table, so agreement is a join.
-
-It does not know how many raters agree, nor anything of a blind test that is still sealed.
-"""
+"""What raters chose between two runs' answers; judges and humans in one table, so agreement is a join."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -4,7 +4,7 @@ Questions stay, for other runs ask them too. What judges replied stays: it was p
 again where the run is made again. An answer goes only if no other run and no preference names it, and no
 unfinished run of the same model may be about to.
 
-It does not know blind tests: whose design names a run, that run must stay.
+A run that the sealed design of a blind test names must stay; that is for the caller to see to.
 """
 
 from collections.abc import Collection, Iterator

@@ -1,8 +1,6 @@
 """Runs, their rows and their scores.
 
 A row is kept whole: the sample under its content's hash, the keys of the answers, the scores in their order.
-
-It does not know how scores are compared, nor what a run's identity is made of.
 """
 
 from collections import Counter

@@ -12,10 +12,8 @@
 Samples and answers are addressed by the hash of their content or request, and so are stored once, however
 many runs share them. So are long texts of requests, such as the context of many choices: a request stands
 beside its answer, and refers to them within its JSON. Rows name answers in a JSON list, not by foreign keys,
-because answers that nobody kept stand in that list themselves; `Store.verify` checks the keys. That a score
+because answers that nobody kept stand in that list themselves; `verify` checks the keys. That a score
 is a finite number or says why it is none is a constraint, and cannot be got round.
-
-It does not know how a record is built from a row.
 """
 
 from sqlalchemy import (

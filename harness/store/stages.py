@@ -1,7 +1,4 @@
-"""What pipelines trained: one record per finished stage and pipeline that has it.
-
-It does not know how a stage is trained, nor whether its folder still exists.
-"""
+"""What pipelines trained: one record per finished stage and pipeline that has it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

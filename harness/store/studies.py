@@ -1,7 +1,4 @@
-"""Blind tests and their votes. A design is never changed, and a vote is only ever added.
-
-It does not know what a design holds, nor what follows from votes.
-"""
+"""Blind tests and their votes. A design is never changed, and a vote is only ever added."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

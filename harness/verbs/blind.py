@@ -1,7 +1,4 @@
-"""The blind test's verbs: make one, open its ballot box, audit, unseal, and carry ballots elsewhere.
-
-It does not know how a ballot is shown.
-"""
+"""The blind test's verbs: make one, open its ballot box, audit, unseal, and carry ballots elsewhere."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager

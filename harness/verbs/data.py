@@ -1,7 +1,7 @@
 """The verb that looks after training mixes: which there are, and making one to be read by people.
 
 A training makes the mixes that it needs by itself; this verb makes one anew, whether it is kept or not, and
-says what became of every source's rows. It does not know how a mix is made or shown.
+says what became of every source's rows.
 """
 
 from dataclasses import dataclass

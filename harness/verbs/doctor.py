@@ -1,7 +1,4 @@
-"""The verb that looks for what would make a model's or pipeline's numbers false.
-
-It does not know how anything is measured, nor how a finding is shown.
-"""
+"""The verb that looks for what would make a model's or pipeline's numbers false."""
 
 from collections.abc import Collection, Iterator, Sequence
 

@@ -2,8 +2,6 @@
 
 Trainers never see a suite. For it, no classifier is trained or downloaded and no judge is asked: a suite is
 opened with nobody to judge. A `limit` does not count, since what is not asked today is asked tomorrow.
-
-It does not know which rows are compared with the prompts.
 """
 
 import json

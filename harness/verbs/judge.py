@@ -1,7 +1,7 @@
 """The verb that has judges prefer: models answer the same prompts, and others say whose answer is better.
 
 Everything goes through the store: what was answered or judged is not asked again, and what a judge said is
-kept before it counts. It does not know what the preferences come to, nor how any of it is shown.
+kept before it counts.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Where models come from, as far as a project knows: whether two of them grew from the same one.
-
-It does not know how alike models are that only somebody else could call relatives.
-"""
+"""Where models come from, as far as a project knows: whether two of them grew from the same one."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,4 @@
-"""The verbs that only look: what is defined, trained and evaluated, and what single runs measured.
-
-It does not know how any of it is shown, and loads no model.
-"""
+"""The verbs that only look: what is defined, trained and evaluated, and what single runs measured."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing

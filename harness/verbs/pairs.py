@@ -2,8 +2,6 @@
 
 Two or more models answer the same prompts in the same way, or have answered the same suite; every sample then
 gives a pair for each two of them.
-
-It does not know who prefers what.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """The verb that says what judges and humans preferred, from the store or from a file.
 
-It asks nobody and loads no model. It does not know how any of it is shown.
+It asks nobody and loads no model.
 """
 
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 A partial stage is needed while a pipeline of today's file would go on with it. A finished one is needed while
 a pipeline consists of it, or a model of the file lies in it; others were trained with another seed, other
 settings or from another file, and go only where that is asked for.
-
-It does not know how any of it is shown, and loads no model.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""The runs that the store holds: listed, shown with their answers, and dropped.
-
-It does not know how any of it is shown, and loads no model.
-"""
+"""The runs that the store holds: listed, shown with their answers, and dropped."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Whether the results store still holds what its hashes promise. It does not know how to repair it."""
+"""Whether the results store still holds what its hashes promise."""
 
 from collections.abc import Mapping
 from contextlib import closing
