@@ -1,6 +1,6 @@
 """What this installation and machine are, as a run records it.
 
-Recorded so that two runs can be told apart years later; never part of a run's identity, since the same
+Recorded so that two runs can be distinguished years later; never part of a run's identity, since the same
 model gives the same answers under another kernel. Reads package metadata only, and imports none of it.
 """
 

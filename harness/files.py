@@ -212,7 +212,7 @@ def json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def csv_records(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The records of a CSV file, each with the line that it begins in; an empty line is an empty record.
 
-    Whatever of commas, semicolons and tabs the first line has most of separates cells. Raises DataError.
+    Cells are separated by commas, semicolons or tabs, what the first line has most of. Raises DataError.
     """
     csv.field_size_limit(LONGEST_CELL)
     with open_text(file) as text:

@@ -72,7 +72,7 @@ def known_answers(store: Store, keys: Sequence[str], *, ask_refused: bool = Fals
 def located(engine: Engine, store: Store) -> Engine:
     """An engine that answers nothing, and says where its answer would be kept: as the reason of a failed one.
 
-    So a suite tells what it would ask, and scores nothing.
+    So a suite shows what it would ask, and scores nothing.
     """
     return _Located(engine=engine, store=store, on_answer=lambda done, total: None)
 

@@ -152,7 +152,7 @@ def _differing(what: str, left: Json, right: Json) -> Iterator[Difference]:
 
 
 def _short(value: str) -> str:
-    """A hash needs no more digits in a sentence than tell two apart; the conditions have all of them."""
+    """A hash needs no more digits in a sentence than distinguish two; the conditions have all of them."""
     return _HASH.sub(lambda found: found[0][:12], value)
 
 

@@ -7,7 +7,7 @@ ever, and decided a second time, by the interval of the difference and two corre
   margin, after Holm's correction over all comparisons with a margin, is below (1 - level) / 2.
 - **WORSE**: a loss is shown (the interval lies below zero, and the two-sided test survives its own family's
   correction), and it is not shown to be smaller than the margin.
-- **UNDECIDED**: neither. How many samples would decide is told.
+- **UNDECIDED**: neither. It is reported how many samples would decide.
 
 Each kind of claim has its own error rate: with a true loss of the margin or more anywhere, the chance of any
 false NOT WORSE is at most (1 - level) / 2; with no true loss anywhere, that of any false WORSE at most
@@ -15,7 +15,7 @@ false NOT WORSE is at most (1 - level) / 2; with no true loss anywhere, that of 
 
 CONSORT (Piaggio et al. 2012, "Reporting of noninferiority and equivalence randomized trials", JAMA 308) calls
 inferior only what lies below -margin as a whole, and inconclusive a shown loss that crosses it. Here the
-latter is WORSE too, since the loss is shown, and the words tell which of the two it is.
+latter is WORSE too, since the loss is shown, and the words say which of the two it is.
 """
 
 from collections.abc import Sequence
@@ -120,7 +120,7 @@ def clauses(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 PAID = ("at a price on", "at a price within the margin on")
-"""How a clause begins that tells how much was lost."""
+"""How a clause begins that says how much was lost."""
 UNPAID = ("price undecided on", "no loss beyond the margin on")
 """How a clause begins that only names metrics."""
 

@@ -76,8 +76,8 @@ def _over_metrics(baseline: ScoredRun, candidate: ScoredRun, plan: AnalysisPlan)
     if blocking and not plan.force:
         names = baseline.run.model, candidate.run.model
         return [not_compared(*names, baseline.run.suite, metric, blocking) for metric in metrics.values()]
-    told = [*(f"forced: {reason}" for reason in blocking), *notes]
-    return [compare_metric(baseline, candidate, metric, told, plan) for metric in metrics.values()]
+    notes = [*(f"forced: {reason}" for reason in blocking), *notes]
+    return [compare_metric(baseline, candidate, metric, notes, plan) for metric in metrics.values()]
 
 
 def _adjusted(comparisons: Sequence[Comparison], plan: AnalysisPlan) -> list[Comparison]:
@@ -143,7 +143,7 @@ def _overall(decisions: set[Decision]) -> Decision:
 def _reason(headlines: Sequence[Comparison], prices: Sequence[str]) -> str:
     """The headlines' outcomes in a sentence, what is shown first, then the price, then what was forced.
 
-    Where there is no headline, what has a margin and cannot be compared is told in their place.
+    Where there is no headline, what has a margin and cannot be compared is reported in their place.
     """
     words = {
         Decision.BETTER: "better on",
@@ -152,9 +152,9 @@ def _reason(headlines: Sequence[Comparison], prices: Sequence[str]) -> str:
     }
     clauses = [] if headlines or prices else ["no headline metric was compared"]
     for decision, opening in words.items():
-        told = [_in_words(each) for each in headlines if each.decision == decision]
-        if told:
-            clauses.append(f"{opening} {', '.join(told)}")
+        found = [_in_words(each) for each in headlines if each.decision == decision]
+        if found:
+            clauses.append(f"{opening} {', '.join(found)}")
     refused = list(_refused([each for each in headlines if each.decision is Decision.NOT_COMPARABLE]))
     if refused:
         clauses.append(f"not comparable on {', '.join(refused)}")

@@ -37,7 +37,7 @@ class Traffic:
     timeout: float = 300.0
     """Seconds for one whole answer."""
     retries: int = 6
-    """Further tries of a request that failed in a way that may mend."""
+    """Further tries of a request that failed for a reason that may pass."""
     max_reply_megabytes: float = 32.0
     """No more of one answer is read."""
 

@@ -1,8 +1,8 @@
 """Reads harness.toml: what the names of a project's models, pipelines and suites stand for.
 
-The file is data and is validated whole: every mistake is told at once, each with its file, its key, and the
-nearest right name. What a kind of stage or a suite can be told is handed in as pydantic models, because this
-floor knows no trainer and no suite.
+The file is data and is validated whole: every mistake is reported at once, each with its file, its key, and
+the nearest right name. The settings of stages and suites are handed in as pydantic models, because this floor
+knows no trainer and no suite.
 """
 
 from harness.registry.loading import load

@@ -68,7 +68,7 @@ def load(
     compare = _compare(_table(tables, "compare", mistakes), named, names, mistakes)
     asking = {} if judge is None else _judge(_table(tables, "judge", mistakes), judge, mistakes)
     prices = _prices(_table(tables, "prices", mistakes), names, mistakes)
-    mistakes.tell()
+    mistakes.raise_any()
     return Registry(
         project=project,
         models={name: model for name, model in models.items() if model},
@@ -106,7 +106,7 @@ def _parse(file: Path) -> Table:
     for key, value in _values("", tables):
         if (problem := _unusable(value)) is not None:
             mistakes.add(key, problem)
-    mistakes.tell()
+    mistakes.raise_any()
     return tables
 
 

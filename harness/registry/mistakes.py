@@ -1,4 +1,4 @@
-"""The mistakes of one file, gathered so that all are told at once, and pydantic's in plain words."""
+"""The mistakes of one file, gathered so that all are reported at once, and pydantic's in plain words."""
 
 import json
 import re
@@ -46,7 +46,7 @@ class Mistakes:
         """Note a mistake; `key` is dotted, and list positions count from 0."""
         self._found.append((key, message))
 
-    def tell(self) -> None:
+    def raise_any(self) -> None:
         """Raise ConfigError if there are any: one line each, `FILE: KEY: MESSAGE`."""
         if not self._found:
             return

@@ -26,7 +26,7 @@ class Reference(NamedTuple):
 
 
 class Names:
-    """The names a file defines: those of broken sections too, so that one mistake is not told twice.
+    """The names a file defines: those of broken sections too, so that one mistake is not reported twice.
 
     `models`, `pipelines` and `mixes` hold None for a section that could not be read.
     """

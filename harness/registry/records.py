@@ -31,7 +31,7 @@ class ProjectSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compare:
-    """Section `[compare]`: what `harness compare` does unless it is told otherwise."""
+    """Section `[compare]`: what `harness compare` does by default."""
 
     suites: tuple[str, ...]
     judges: tuple[str, ...]

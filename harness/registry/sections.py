@@ -138,7 +138,7 @@ class LocalSection(AskedSection):
 
 
 class ServiceSection(AskedSection):
-    """What every model behind a service may be told."""
+    """The settings of every model behind a service."""
 
     concurrency: Annotated[int, Field(ge=1, le=1000)] = Traffic().concurrency
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None

@@ -103,7 +103,7 @@ def fleiss_kappa(
     resamples: int = 10_000,
     seed: int | np.random.Generator = 0,
 ) -> Agreement:
-    """Fleiss' kappa; `ratings` as in `raw_agreement`. Items that one rater rated tell of chance only."""
+    """Fleiss' kappa; `ratings` as in `raw_agreement`. Items that one rater rated count for chance only."""
     counts = _counts(ratings)
     return _agreement(_fleiss(counts), _units(clusters, counts, least=1), level, resamples, seed)
 

@@ -5,7 +5,7 @@ rate of 64 %. They are the maximum of the likelihood, found by Newman's iteratio
 computation of rankings from pairwise comparisons", JMLR 24), with a tie as half a win for either, and mean 0.
 
 One comparison's weight of ties, spread evenly over the pairs that were compared, keeps a candidate's rating
-finite that won or lost everything; it is then told that its rating has no bound. Intervals are percentiles
+finite that won or lost everything; its rating is then marked as unbounded. Intervals are percentiles
 over resampled prompts, refitted each time.
 """
 
@@ -136,5 +136,5 @@ def _check_connected(names: Sequence[str], lefts: Sequence[str], rights: Sequenc
     for name in names:
         parts.setdefault(root(name), []).append(name)
     if len(parts) > 1:
-        told = "; ".join(", ".join(part) for part in parts.values())
-        raise ValueError(f"these were never compared with each other, so no rating tells them apart: {told}")
+        groups = "; ".join(", ".join(part) for part in parts.values())
+        raise ValueError(f"these were never compared with each other, so no rating orders them: {groups}")

@@ -55,7 +55,7 @@ class Clusters:
 
 @dataclass(frozen=True, slots=True)
 class Flipped:
-    """Differences told as whole wins and losses among `n` units; a fraction where they were not whole."""
+    """Differences as whole wins and losses among `n` units; a fraction where they were not whole."""
 
     won: float
     lost: float

@@ -3,8 +3,8 @@
 A judgement's chance is logistic(merit + weight × tanh(Δ / s)), with Δ the candidate's length less its
 opponent's and s the standard deviation of Δ, as in AlpacaEval 2 (Dubois et al. 2024, arXiv 2404.04475,
 "Length-Controlled AlpacaEval"). At Δ = 0 it is logistic(merit). Their third term, the difficulty of each
-instruction, is left out: it is the same for one pair of models up to the merit, and can be told from it only
-with many models.
+instruction, is left out: it is the same for one pair of models up to the merit, and takes many models to be
+separated from it.
 
 The fit is a penalised likelihood, `RIDGE` / 2 × (merit² + weight²) being taken off: too little to be seen
 where the data settle both, and enough to keep them finite where one side won everything. The interval is a
@@ -77,7 +77,7 @@ class Rows:
         return beta, self._errors(beta, weights, each)
 
     def separated(self, weights: Floats) -> NDArray[np.bool_]:
-        """Whether some length, or none at all, tells the won from the lost in a row of cluster weights."""
+        """Whether some length, or none, separates the won from the lost in a row of cluster weights."""
         drawn = weights[:, self.code] > 0
         won, lost = drawn & (self.shares > 0), drawn & (self.shares < 1)
         lows = [np.where(each, self.lengths, np.inf).min(axis=1) for each in (won, lost)]
@@ -161,13 +161,13 @@ def _rows(shares: Floats, differences: Floats, clusters: Sequence[Hashable]) -> 
 
 
 def _unidentified(rows: Rows) -> str | None:
-    """Why merit cannot be told from length, if it cannot."""
+    """Why merit cannot be separated from length, if it cannot."""
     if not rows.lengths.any() or (rows.shares == 1).all() or (rows.shares == 0).all():
         return None
     if (rows.lengths == rows.lengths[0]).all():
-        return "all answers differ in length by the same, so that merit cannot be told from length"
+        return "all answers differ in length by the same, so that merit cannot be separated from length"
     if rows.separated(np.ones((1, len(rows.starts))))[0]:
-        return "the difference in length alone tells who won, so that merit cannot be told from it"
+        return "the difference in length alone tells who won, so that merit cannot be separated from it"
     return None
 
 

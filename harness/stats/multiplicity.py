@@ -8,7 +8,7 @@ import numpy as np
 def holm(p: Sequence[float]) -> list[float]:
     """Holm's step-down adjusted p, in the order given (Holm 1979).
 
-    Whatever is below alpha after adjusting may be believed together: the chance that anything in the family
+    All that is below alpha after adjusting may be believed together: the chance that anything in the family
     is falsely shown is at most alpha, however the tests depend on each other.
     """
     if not p:

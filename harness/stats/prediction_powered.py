@@ -86,7 +86,7 @@ def corrected_win_rate(
     sample = _Shared(people, machine)
     far, far_error = further.mean, further.standard_error
     value, error, weight = (float(each[0]) for each in sample.corrected(np.ones((1, shared)), far, far_error))
-    if error < ROUNDING:  # people all say the same, or the judge repeats them: its worth cannot be told
+    if error < ROUNDING:  # people all say the same, or the judge repeats them: its worth cannot be estimated
         return _corrected(people.mean, alone, alone, 0.0, shared, further.count)
     t = []
     for weights in resamplings(shared, resamples, 8 * shared, rng):

@@ -157,8 +157,8 @@ def position_consistency(
 ) -> Consistency | None:
     """The share of pairs with the same verdict (won, tied, lost) in both orders (Zheng et al. 2023).
 
-    Both sequences hold the candidate's share: where it was shown first, and where second. `clusters` tells
-    pairs of one prompt. None: no pair was asked twice.
+    Both sequences hold the candidate's share: where it was shown first, and where second. Pairs of one
+    prompt share a cluster. None: no pair was asked twice.
     """
     if not len(shown_first):
         return None
@@ -186,11 +186,11 @@ def length_bias(
     a fault: longer answers may be better ones (see `length_control`).
     """
     signs, lengths = verdicts(as_shares(values)), np.sign(np.asarray(longer_by, dtype=np.float64))
-    told = (signs != 0) & (lengths != 0)
-    if not told.any():
+    known = (signs != 0) & (lengths != 0)
+    if not known.any():
         return None
-    longer_won = signs[told] == lengths[told]
-    kept = [cluster for cluster, keep in zip(clusters, told, strict=True) if keep]
+    longer_won = signs[known] == lengths[known]
+    kept = [cluster for cluster, keep in zip(clusters, known, strict=True) if keep]
     rng = np.random.default_rng(seed)
     test = sign_flip(by_cluster(2.0 * longer_won - 1, kept).sums, resamples=resamples, rng=rng)
     return Bias(share=_clustered_share(longer_won, kept, level, resamples, rng), p=test.p)

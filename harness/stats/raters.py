@@ -1,4 +1,4 @@
-"""One rater's figures for an audit: a leaning to one side, agreement with itself, and checks passed."""
+"""One rater's figures for an audit: a bias to one side, agreement with itself, and checks passed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def rater_figures(
     *,
     level: float = 0.95,
 ) -> RaterFigures:
-    """Votes by the side of the screen; votes on pairs shown twice, told by candidate; checks passed."""
+    """Votes by the side of the screen; votes on pairs shown twice, by candidate; checks passed."""
     same = sum(before == after for before, after in repeats)
     return RaterFigures(
         votes=len(votes),

@@ -68,8 +68,8 @@ def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
         for run in runs:
             for observed in store.runs.observations(run.id).values():
                 clusters.setdefault(run.suite, {}).update((seen.sample, seen.cluster) for seen in observed)
-    told = (reserved.note(suite, theirs) for suite, theirs in clusters.items())
-    return [note for note in told if note is not None]
+    notes = (reserved.note(suite, theirs) for suite, theirs in clusters.items())
+    return [note for note in notes if note is not None]
 
 
 def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:

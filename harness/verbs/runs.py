@@ -18,7 +18,7 @@ from reports.conditions import samples
 from suites.catalogue import settings_of
 
 SHOWN_OF_ID = 8
-"""Characters of a run's id that are shown, where they tell it from all others."""
+"""Characters of a run's id that are shown, where they distinguish it from all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class KeptRun:
 
     id: str
     short: str
-    """So much of the id as tells it from every other."""
+    """So much of the id as distinguishes it from every other."""
     model: str
     suite: str
     version: str
@@ -140,7 +140,7 @@ def _found(store: Store, named: str) -> Run:
 
 
 def _short_ids(ids: Sequence[str]) -> dict[str, str]:
-    """So much of each id as tells it from all others, and at least SHOWN_OF_ID characters."""
+    """So much of each id as distinguishes it from all others, and at least SHOWN_OF_ID characters."""
     length = SHOWN_OF_ID
     while len({run_id[:length] for run_id in ids}) < len(ids):
         length += 1
