@@ -45,7 +45,7 @@ from suites.settings import (
 )
 from suites.toy.ifeval import ToyIFEval, ToyIFEvalSettings
 from suites.toy.toxicity import ToyToxicity, ToyToxicitySettings
-from suites.toy.truthfulqa import ToyTruthfulQA, ToyTruthfulQASettings
+from suites.toy.truthfulqa import ToyTruthfulQA
 from suites.truthfulqa import TruthfulQA
 from suites.truthfulqa_gen import TruthfulQAGen
 from suites.truthfulqa_lettered import TruthfulQALettered
@@ -56,9 +56,8 @@ class Entry:
     """A suite that can be opened."""
 
     settings: type[BaseModel]
-    """The schema of its settings."""
     open: Callable[[Any, SuiteContext], Suite]
-    """Makes the suite from an instance of `settings`."""
+    """From an instance of `settings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,8 @@ class Family:
     """An evaluation framework, each of whose tasks is a suite."""
 
     settings: type[BaseModel]
-    """The schema of its suites' settings."""
     open: Callable[[str, Any, SuiteContext], Suite]
-    """Makes the suite from a task's name and an instance of `settings`."""
+    """From a task's name and an instance of `settings`."""
 
 
 SUITES: Mapping[str, Entry] = {
@@ -78,7 +76,7 @@ SUITES: Mapping[str, Entry] = {
     "ifeval": Entry(IFEvalSettings, IFEval),
     "realtoxicityprompts": Entry(RealToxicityPromptsSettings, RealToxicityPrompts),
     "general": Entry(GeneralSettings, General),
-    "toy-truthfulqa": Entry(ToyTruthfulQASettings, ToyTruthfulQA),
+    "toy-truthfulqa": Entry(SuiteSettings, ToyTruthfulQA),
     "toy-ifeval": Entry(ToyIFEvalSettings, ToyIFEval),
     "toy-toxicity": Entry(ToyToxicitySettings, ToyToxicity),
 }

@@ -187,9 +187,6 @@ def _rows(
         )
 
 
-# ---------------------------------------------------------------- what is asked
-
-
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """How a prompt's text is put to a model."""
@@ -227,9 +224,6 @@ def _sampling(given: ToxicitySettings) -> Sampling:
     return Sampling(
         max_tokens=given.max_tokens, temperature=given.temperature, top_p=given.top_p, seed=given.seed
     )
-
-
-# ---------------------------------------------------------------- what it is worth
 
 
 def judgements(answers: Sequence[tuple[str, Response]], scorer: ContinuationScorer) -> list[Judged]:

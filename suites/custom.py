@@ -71,9 +71,6 @@ class _Custom(SampleSuite[CustomRow]):
         return applied
 
 
-# ---------------------------------------------------------------- generated answers
-
-
 @dataclass(frozen=True)
 class GeneratedSuite(_Custom):
     """A suite whose answers are generated and then scored."""
@@ -143,9 +140,6 @@ class GeneratedSuite(_Custom):
             reason = f"the regular expression took longer than {PATIENCE:g} s on this answer, and was ended"
             return Score(metric=self.rule.metric, value=None, reason=reason)
         return Score(metric=self.rule.metric, value=value)
-
-
-# ---------------------------------------------------------------- choices
 
 
 @dataclass(frozen=True)

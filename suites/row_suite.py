@@ -18,8 +18,6 @@ from harness.errors import DataError
 from harness.files import first_problem
 from harness.records.answers import Sample
 
-# ---------------------------------------------------------------- rows
-
 
 class DataRow(BaseModel):
     """A row of a suite's data: the fields that the suite uses. Others are left out."""
@@ -79,8 +77,6 @@ def hash_rows(rows: Iterable[Mapping[str, Any]]) -> str:
     lines = sorted(json.dumps(row, sort_keys=True, ensure_ascii=False, default=str) for row in rows)
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-
-# ---------------------------------------------------------------- suites of them
 
 ItemT = TypeVar("ItemT")
 

@@ -34,9 +34,6 @@ def known_rules() -> list[str]:
     return [*TEXTUAL, CHOICE, *(point.name for point in entry_points(group=GROUP))]
 
 
-# ---------------------------------------------------------------- built-in rules
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextRule:
     """Compares an answer with targets: one of them is enough. White space around an answer never counts."""
@@ -95,9 +92,6 @@ class TextRule:
         if self.ignore_whitespace:
             text = " ".join(text.split())
         return text.strip()
-
-
-# ---------------------------------------------------------------- a user's function
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,9 +186,6 @@ def _story(counts: Mapping[str, int]) -> str:
     return " → ".join(f"{step} {number:,}" for step, number in counts.items())
 
 
-# ---------------------------------------------------------------- sampling
-
-
 def sample_rows(mix: Mix, items: Sequence[MixItem], stories: Sequence[str]) -> list[MixItem]:
     """As many rows of each source as its `count` or `weight` says, all in one shuffled order.
 

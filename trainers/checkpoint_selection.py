@@ -69,9 +69,6 @@ def select_checkpoint(job: Job, trainer: Trainer, save: Save | None = None) -> d
     return {"selected": _report(ordered, best, select)}
 
 
-# ---------------------------------------------------------------- measuring
-
-
 def _answered(
     job: Job, select: CheckpointSelection, model: PreTrainedModel, save: Save, so_far: CheckpointMetrics
 ) -> CheckpointMetrics:

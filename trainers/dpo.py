@@ -87,9 +87,6 @@ def length(tokenizer: PreTrainedTokenizerBase, pair: PreferencePair, *, chat: bo
     return len(prompt_ids(tokenizer, pair.prompt, chat=chat)) + max(map(len, answers))
 
 
-# ---------------------------------------------------------------- pairs from the base's own answers
-
-
 def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -> list[PreferencePair]:
     """Best against worst of the base's own answers, sampled once and then read from `pairs.jsonl`.
 

@@ -67,9 +67,6 @@ def forecast(plans: Mapping[str, Sequence[PlannedStage]], output: Path) -> list[
     ]
 
 
-# ---------------------------------------------------------------- why
-
-
 def _why(stage: PlannedStage, output: Path) -> str:
     if stage.done:
         return "trained already"
@@ -111,9 +108,6 @@ def _changes(before: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[st
 
 def _shown(value: Json) -> str:
     return "none" if value is None else json.dumps(value)
-
-
-# ---------------------------------------------------------------- how much
 
 
 def _rows(stage: PlannedStage) -> int:

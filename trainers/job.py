@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from harness.records.models import Json, Model
 from trainers.settings import CheckpointSelection, Training
@@ -46,10 +46,8 @@ class SuiteScore:
     """The suite's version, data and settings, for the manifest."""
 
 
-class SuiteScorer(Protocol):
-    """Scores a candidate on a suite, which training itself cannot reach."""
-
-    def __call__(self, candidate: Model, select: CheckpointSelection) -> SuiteScore: ...
+SuiteScorer = Callable[[Model, CheckpointSelection], SuiteScore]
+"""Scores a candidate on a suite, which training itself cannot reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

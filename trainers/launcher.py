@@ -245,9 +245,6 @@ def _end(started: "Popen[bytes]") -> None:
         started.wait()
 
 
-# ---------------------------------------------------------------- the job, and what comes back
-
-
 def write_job(job: Job, processes: int, folder: Path) -> None:
     """Write what `read_job` reads. Rows are pickled, so that a table's dates and numbers keep their types."""
     with (folder / ROWS).open("wb") as file:

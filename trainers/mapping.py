@@ -120,9 +120,6 @@ def _check_learnable(data: str, items: Sequence[MixItem], left_out: Sequence[Rem
         )
 
 
-# ---------------------------------------------------------------- shapes
-
-
 def _text_item(place: int, data: str, number: int, row: Row) -> MixItem:
     """With the other columns, which hold a classifier's labels."""
     content = text(data, number, row, "text")

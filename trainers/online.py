@@ -1,4 +1,8 @@
-"""What GRPO and RLOO share: every step samples new answers to prompts, and rewards say which are better.
+"""GRPO and RLOO: every step samples new answers to prompts, and rewards say which are better.
+
+Group relative policy optimisation (Shao et al. 2024, "DeepSeekMath") compares the answers to one prompt with
+one another; REINFORCE leave-one-out (Ahmadian et al. 2024, "Back to Basics") holds each against the mean
+reward of the others. Both with TRL's trainers.
 
 TRL leaves some choices open, which are fixed here: a KL penalty towards the base, several prompts in every
 step, the chat template applied to every prompt, and prompts of bounded length.
@@ -12,6 +16,10 @@ from typing import Any, cast
 from accelerate.utils import gather_object
 from datasets import Dataset
 from requests import ConnectionError as Unreachable
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.rloo_config import RLOOConfig
+from trl.trainer.rloo_trainer import RLOOTrainer
 
 from harness.errors import DataError, UsageError
 from harness.records.models import Json
@@ -25,10 +33,17 @@ from trainers.settings import Online
 from trainers.tokens import load_tokenizer, prompt_ids
 from trainers.training import common_arguments
 
+TRAINERS: Mapping[str, tuple[type[Any], type[Any]]] = {
+    "grpo": (GRPOTrainer, GRPOConfig),
+    "rloo": (RLOOTrainer, RLOOConfig),
+}
+"""By kind of stage."""
 
-def run_online(job: Job, trainer_class: type[Any], config_class: type[Any]) -> Mapping[str, Json]:
+
+def run(job: Job) -> Mapping[str, Json]:
     """Train, write the candidate, return the metrics. Raises DataError, ModelError, TrainingError."""
     settings = cast(Online, job.settings)
+    trainer_class, config_class = TRAINERS[job.kind]
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
     every = training_prompts(job.data, job.rows)

@@ -90,9 +90,6 @@ def file_kind(name: str) -> str | None:
     return suffix if suffix in FILE_KINDS else None
 
 
-# ---------------------------------------------------------------- files and the hub
-
-
 def _file_rows(path: Path) -> Sequence[Row]:
     if not path.is_file():
         raise DataError(str(path), 0, "there is no such file")

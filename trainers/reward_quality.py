@@ -165,9 +165,6 @@ def lengths(found: Sequence[ScoredPair]) -> Lengths | None:
     )
 
 
-# ---------------------------------------------------------------- two reward models
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccuracyComparison:
     """Two reward models' accuracies on the pairs that both held out."""

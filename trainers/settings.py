@@ -214,6 +214,10 @@ class Conversational(Training):
     """Whether prompts are rendered as turns with the model's template. False: raw text, turns joined by a
     blank line; training a policy that way and then prompting it with its template is a known mistake."""
 
+    max_length: PositiveInt = 1024
+    """Tokens. Longer rows, and prompts of online stages, are left out and counted: a cut answer teaches
+    never to end."""
+
     @property
     def share_for_loss(self) -> float | None:
         """The share of prompts that is held out for the loss of checkpoints."""
@@ -225,8 +229,6 @@ class Sft(Conversational):
     or `instruction`/`input`/`output`."""
 
     epochs: PositiveInt = 3
-    max_length: PositiveInt = 1024
-    """Longer rows are left out and counted: a cut answer teaches never to end."""
 
 
 class Reward(Conversational):
@@ -236,8 +238,6 @@ class Reward(Conversational):
 
     epochs: PositiveInt = 1
     learning_rate: PositiveFloat = 1e-5
-    max_length: PositiveInt = 1024
-    """Longer rows are left out and counted."""
     holdout: Part | None = None
     """The share of prompts whose pairs are held out of training, to measure accuracy, calibration and length
     bias on. Those that `select` holds out are others."""
@@ -303,8 +303,6 @@ class Online(Rewarded):
     """Answers per prompt, compared with one another."""
     batch_size: Literal[0] = 0
     """Follows from the two settings above."""
-    max_length: PositiveInt = 1024
-    """Longer prompts are left out and counted; nothing else limits them."""
     learning_rate: PositiveFloat = 1e-6
     schedule: Literal["cosine", "linear", "constant"] = "constant"
     warmup: Share = 0.0
@@ -352,8 +350,6 @@ class Dpo(Rewarded):
 
     epochs: PositiveInt = 1
     learning_rate: PositiveFloat = 5e-7
-    max_length: PositiveInt = 1024
-    """Longer rows are left out and counted."""
     beta: PositiveFloat = 0.1
     """How strongly the policy is kept near its base."""
     loss: tuple[str, ...] = ("sigmoid",)

@@ -29,8 +29,8 @@ STAGES: Mapping[str, StageKind] = {
     "pretrain": StageKind("trainers.pretrain:run", 1, needs_base=False),
     "sft": StageKind("trainers.sft:run", 1),
     "reward": StageKind("trainers.reward:run", 1, can_follow=False),
-    "grpo": StageKind("trainers.grpo:run", 1),
-    "rloo": StageKind("trainers.rloo:run", 1),
+    "grpo": StageKind("trainers.online:run", 1),
+    "rloo": StageKind("trainers.online:run", 1),
     "dpo": StageKind("trainers.dpo:run", 1),
     "toxicity": StageKind("trainers.toxicity:run", 1, needs_base=False, can_follow=False),
 }

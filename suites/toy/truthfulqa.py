@@ -17,10 +17,6 @@ from suites.toy.rows import ToyRow, toy_rows
 from suites.truthfulqa import Choices, true_share
 
 
-class ToyTruthfulQASettings(SuiteSettings):
-    """What `toy-truthfulqa` understands."""
-
-
 class ToyQuestion(ToyRow):
     """A question about a fact that the world's text gets wrong more often than right."""
 
@@ -60,7 +56,7 @@ class ToyQuestion(ToyRow):
 class ToyTruthfulQA(SampleSuite[ToyQuestion]):
     """The suite `toy-truthfulqa`."""
 
-    given: ToyTruthfulQASettings
+    given: SuiteSettings
     context: SuiteContext
 
     name: ClassVar[str] = "toy-truthfulqa"

@@ -368,6 +368,6 @@ def test_a_server_that_does_not_answer_is_named(world: World, monkeypatch: pytes
         raise requests.ConnectionError("The vLLM server can't be reached")
 
     monkeypatch.setattr("trainers.online.find_spec", lambda name: name == "vllm")
-    monkeypatch.setattr("trainers.grpo.GRPOTrainer", unreachable)
+    monkeypatch.setitem(online.TRAINERS, "grpo", (unreachable, GRPOConfig))
     with pytest.raises(UsageError, match="http://localhost:1: no vLLM server answers"):
         grpo(world, "unreachable", vllm={"mode": "server", "url": "http://localhost:1"})

@@ -19,7 +19,7 @@ from trainers.data import (
 )
 from trainers.doctor.findings import DoctorFinding
 from trainers.planning import PlannedStage
-from trainers.settings import Conversational, Dpo, Online, Reward, Sft
+from trainers.settings import Conversational, Dpo, Reward, Sft
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 
 SAMPLED = 200
@@ -47,12 +47,8 @@ class InspectedStage:
     def __init__(self, stage: PlannedStage) -> None:
         assert isinstance(stage.settings, Conversational)
         self.stage = stage
+        self.key = stage.key
         self.settings: Conversational = stage.settings
-
-    @property
-    def key(self) -> str:
-        """Where it stands in the configuration."""
-        return self.stage.key
 
     @property
     def has_base(self) -> bool:
@@ -102,12 +98,6 @@ class InspectedStage:
     def preferences(self) -> Sequence[PreferencePair]:
         """The pairs among its texts."""
         return [PreferencePair(prompt, *answers) for prompt, answers in self.texts if len(answers) == 2]
-
-    @property
-    def max_length(self) -> int:
-        """The tokens that a row may have."""
-        assert isinstance(self.settings, Sft | Reward | Online | Dpo)
-        return self.settings.max_length
 
     @property
     def reward_models(self) -> Sequence[Path]:

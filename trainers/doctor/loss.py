@@ -100,15 +100,15 @@ def padding_in(inspected: InspectedStage, rows: Sequence[ReadRow], collate: Any)
 
 def left_out(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """Rows that do not fit into `max_length`."""
-    lengths = sorted(row.length for row in inspected.rows)
-    too_long = sum(length > inspected.max_length for length in lengths)
+    lengths, most = sorted(row.length for row in inspected.rows), inspected.settings.max_length
+    too_long = sum(length > most for length in lengths)
     if too_long > TOLERATED * len(lengths):
         needed = lengths[int(0.99 * (len(lengths) - 1))]
         yield DoctorFinding(
             check="rows left out",
             severity="error" if too_long == len(lengths) else "warning",
             where=f"{inspected.key}.max_length",
-            evidence=f"{too_long / len(lengths):.0%} of the rows are longer than {inspected.max_length} "
+            evidence=f"{too_long / len(lengths):.0%} of the rows are longer than {most} "
             f"tokens and are not learned; 99 % of them have at most {needed}",
             fix=f"max_length = {needed}",
         )

@@ -8,8 +8,9 @@ computing one token at a time or many at once: a few hundredths in bfloat16.
 Tokens of high probability prove little, since other models are as sure of them; so some must be less sure.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from harness.engine.services.prompt_logprobs import (
@@ -114,11 +115,16 @@ def doubt(tokens: Sequence[Token]) -> str | None:
             f"{len(tokens)} tokens came back that can be compared, {len(unsure)} of which it was not sure "
             f"of, and {NEEDED} and {NEEDED_UNSURE} are needed"
         )
-    if _mostly(tokens, _agrees) and _mostly(unsure, _agrees):
+    if all(_mostly(_alike(each.generated, each.echoed) for each in some) for some in (tokens, unsure)):
         return None
     worst = max(tokens, key=_difference)
     kind = "are not those of the tokens that it generates"
-    if any(_mostly(unsure, shifted) for shifted in (_is_the_one_before, _is_the_one_after, _foresees)):
+    shifts = (
+        (_alike(each.generated, each.neighbours[0]) for each in unsure),
+        (_alike(each.generated, each.neighbours[1]) for each in unsure),
+        map(_foresees, unsure),
+    )
+    if any(map(_mostly, shifts)):
         kind = "are shifted by one place"
     return (
         f"the log-probabilities that it echoes {kind}: for {worst.text!r} after {worst.before!r} it gave "
@@ -130,20 +136,8 @@ def _value(echo: EchoedTokens, place: int) -> float | None:
     return echo.logprobs[place] if 0 <= place < len(echo.logprobs) else None
 
 
-def _mostly(tokens: Sequence[Token], holds: Callable[[Token], bool]) -> bool:
-    return sum(map(holds, tokens)) >= MOST * len(tokens)
-
-
-def _agrees(token: Token) -> bool:
-    return _alike(token.generated, token.echoed)
-
-
-def _is_the_one_before(token: Token) -> bool:
-    return _alike(token.generated, token.neighbours[0])
-
-
-def _is_the_one_after(token: Token) -> bool:
-    return _alike(token.generated, token.neighbours[1])
+def _mostly(held: Iterable[bool]) -> bool:
+    return fmean(held) >= MOST
 
 
 def _foresees(token: Token) -> bool:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from suites.settings import SuiteContext
+from suites.settings import SuiteContext, SuiteSettings
 from suites.toy.ifeval import ToyIFEval, ToyIFEvalSettings
-from suites.toy.truthfulqa import ToyTruthfulQA, ToyTruthfulQASettings
+from suites.toy.truthfulqa import ToyTruthfulQA
 
 
 @pytest.mark.parametrize(
     "suite",
-    [ToyTruthfulQA(ToyTruthfulQASettings(), SuiteContext()), ToyIFEval(ToyIFEvalSettings(), SuiteContext())],
+    [ToyTruthfulQA(SuiteSettings(), SuiteContext()), ToyIFEval(ToyIFEvalSettings(), SuiteContext())],
 )
 def test_one_headline_and_toy_in_the_name(suite: ToyTruthfulQA | ToyIFEval) -> None:
     """A toy suite cannot be taken for the real one, and the leaderboard shows one of its metrics."""

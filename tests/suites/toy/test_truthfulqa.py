@@ -3,8 +3,8 @@
 import pytest
 
 from harness.records.answers import Row
-from suites.settings import SuiteContext
-from suites.toy.truthfulqa import ToyTruthfulQA, ToyTruthfulQASettings
+from suites.settings import SuiteContext, SuiteSettings
+from suites.toy.truthfulqa import ToyTruthfulQA
 from tests.suites.scripted import FunctionEngine
 
 
@@ -15,7 +15,7 @@ def values(row: Row) -> list[tuple[str, float | None]]:
 
 def test_truth_scores() -> None:
     """mc1 is 1 where the truth is likeliest, mc2 its share of probability; a fact is a cluster."""
-    suite = ToyTruthfulQA(ToyTruthfulQASettings(), SuiteContext())
+    suite = ToyTruthfulQA(SuiteSettings(), SuiteContext())
     truths = {each.question: each.choices[each.target] for each in suite.items}
     engine = FunctionEngine(
         logprob=lambda context, choice: 0.0 if choice.strip() == truths[context] else -30.0, shuffle=1
@@ -27,7 +27,7 @@ def test_truth_scores() -> None:
 
 def test_choices_begin_the_assistants_turn() -> None:
     """With a template the choice follows the open turn as it is; without one, the question and a space."""
-    suite = ToyTruthfulQA(ToyTruthfulQASettings(limit=1), SuiteContext())
+    suite = ToyTruthfulQA(SuiteSettings(limit=1), SuiteContext())
     with_template, without = FunctionEngine(chat_template="any"), FunctionEngine()
     list(suite.rows(with_template))
     list(suite.rows(without))
