@@ -42,9 +42,14 @@ class LeftOut:
         """Whether this suite's cluster is left out."""
         return any(split.selects(cluster) for split in self._of(suite))
 
-    def without(self, suite: str, observations: Sequence[Observation]) -> list[Observation]:
-        """The observations that may be reported."""
-        return [seen for seen in observations if not self.holds(suite, seen.cluster)]
+    def without(
+        self, suite: str, observations: Mapping[str, Sequence[Observation]]
+    ) -> dict[str, list[Observation]]:
+        """The observations of each metric that may be reported."""
+        return {
+            metric: [seen for seen in observed if not self.holds(suite, seen.cluster)]
+            for metric, observed in observations.items()
+        }
 
     def note(self, suite: str, clusters: Mapping[str, str]) -> str | None:
         """What a reader must know about a suite, if anything; `clusters` is by the ids of its samples."""

@@ -223,19 +223,19 @@ def test_whole_clusters_are_left_out_and_other_suites_are_not() -> None:
     left = LeftOut(splits={SPLIT: ("picked",)})
     clusters = [str(n) for n in range(20)]
     observations = [seen(f"{cluster}{half}", cluster) for cluster in clusters for half in "ab"]
-    kept = left.without("mine", observations)
+    kept = left.without("mine", {"right": observations})
 
-    assert [each for each in observations if not SPLIT.selects(each.cluster)] == kept
-    assert observations == left.without("another", observations)
+    assert {"right": [each for each in observations if not SPLIT.selects(each.cluster)]} == kept
+    assert {"right": observations} == left.without("another", {"right": observations})
     assert left.note("another", {"a": "a"}) is None
 
 
 def test_a_label_asks_the_same_samples() -> None:
     """`ifeval:strict` is `ifeval` with other settings: its samples selected, too."""
     left = LeftOut(splits={SPLIT: ("picked",)}, suite_of=lambda name: name.partition(":")[0])
-    observations = [seen(str(n), str(n)) for n in range(20)]
+    observations = {"right": [seen(str(n), str(n)) for n in range(20)]}
     assert left.without("mine", observations) == left.without("mine:again", observations)
-    assert len(left.without("mine:again", observations)) < 20
+    assert len(left.without("mine:again", observations)["right"]) < 20
 
 
 # ---------------------------------------------------------------- what is scored

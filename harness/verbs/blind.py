@@ -1,7 +1,7 @@
 """The blind test's verbs: make one, open its ballot box, audit, unseal, and carry ballots elsewhere."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -60,7 +60,7 @@ def new_study(
     check_plan(request.plan)
     if request.name is not None:
         check_name("blind test", request.name)
-    with closing(project.store()) as store:
+    with project.store() as store:
         name = _free_name(store, request.name)
         progress = progress or NoProgress()
         answered = answer_pairs(
@@ -84,7 +84,7 @@ def new_study(
 @contextmanager
 def ballot_box(project: Project, study: str | None) -> Iterator[BallotBox]:
     """The ballot box of a blind test, while it is in use; None: of the only one. Raises as `BallotBox`."""
-    with closing(project.existing_store(MAKER)) as store:
+    with project.existing_store(MAKER) as store:
         yield BallotBox(store, study)
 
 
@@ -99,7 +99,7 @@ def open_votes(project: Project, study: str | None) -> Iterator[BallotBox]:
 
 def list_studies(project: Project) -> list[StudyProgress]:
     """Every blind test, oldest first, and how far its raters are."""
-    with closing(project.existing_store(MAKER)) as store:
+    with project.existing_store(MAKER) as store:
         return [_standing(store, study) for study in store.studies.find()]
 
 
@@ -108,7 +108,7 @@ def audit_study(project: Project, study: str | None, *, commitment: str | None =
 
     `commitment` is the one that was printed when it was made. Raises as `find_study` and `open_design` do.
     """
-    with closing(project.existing_store(MAKER)) as store:
+    with project.existing_store(MAKER) as store:
         found = find_study(store, study)
         return _audit(project, store, found, open_design(found, commitment))
 
@@ -121,7 +121,7 @@ def unseal_study(
     The time of the first unsealing stays, and no vote is taken after it. Raises UsageError while ballots are
     open, unless `now`; and as `audit_study` does.
     """
-    with closing(project.existing_store(MAKER)) as store:
+    with project.existing_store(MAKER) as store:
         found = find_study(store, study)
         design = open_design(found, commitment)
         if found.unsealed is None and not now:

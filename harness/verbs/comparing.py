@@ -1,7 +1,6 @@
 """The main job: runs become verdicts and a leaderboard, by asking what is missing or from the store alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_of, refused_of
 from harness.verbs.progress import Progress
-from harness.verbs.project import DEFAULT_SUITES, Project
+from harness.verbs.project import Project
 from harness.verbs.report_runs import report_runs
 from reports.board import Leaderboard
 from reports.conditions import limits
@@ -73,7 +72,7 @@ def compare(
     """
     ordered = _baseline_first(names, baseline)
     runs = evaluate(project, ordered, suites=suites, progress=progress)
-    with closing(project.store()) as store:
+    with project.store() as store:
         return _outcome(project, store, runs, force=force, folder=folder)
 
 
@@ -90,7 +89,7 @@ def report(
 
     Without names, every model that has a run; without suites, every suite that has one.
     """
-    with closing(project.existing_store("harness compare")) as store:
+    with project.existing_store("harness compare") as store:
         whole = [run for run in store.runs.find() if run.finished is not None and run.metrics]
         judged = (name for each in named_preferences(store) for name in (each.left, each.right))
         evaluated = list(dict.fromkeys([*(run.model for run in whole), *judged]))
@@ -108,7 +107,7 @@ def report(
 def _in_order(project: Project, runs: Iterable[Run]) -> list[str]:
     """The suites of these runs as a comparison orders them, and others behind."""
     found = dict.fromkeys(run.suite for run in runs)
-    first = [suite for suite in project.registry.compare.suites or DEFAULT_SUITES if suite in found]
+    first = [suite for suite in project.default_suites if suite in found]
     return list(dict.fromkeys([*first, *found]))
 
 
@@ -200,10 +199,7 @@ def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:
     is_split = any(metric.splits for metric in run.metrics)
     return ScoredRun(
         run=run,
-        observations={
-            metric: reserved.without(run.suite, observed)
-            for metric, observed in store.runs.observations(run.id).items()
-        },
+        observations=reserved.without(run.suite, store.runs.observations(run.id)),
         tags=store.runs.tags(run.id) if is_split else {},
     )
 

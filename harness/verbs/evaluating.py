@@ -23,7 +23,7 @@ from harness.records.answers import REQUEST, EvaluationRequest, Response, Row, R
 from harness.records.models import Json, Model
 from harness.store import Failures, Store
 from harness.verbs.progress import NoProgress, Progress
-from harness.verbs.project import DEFAULT_SUITES, Project
+from harness.verbs.project import Project
 from harness.verbs.training import keep_stages
 from reports.scorers import CHECKPOINT
 
@@ -80,13 +80,13 @@ def evaluate(
     runs stay. Raises UsageError where a candidate's answer is missing.
     """
     progress = progress or NoProgress()
-    asked = asked_suites(project, suites)
+    asked = suites or project.default_suites
     if rescore:
         _need_candidates(project, names)
     else:
         project.check(names)
     with ExitStack() as at_the_end:
-        opening = cache(lambda: at_the_end.enter_context(closing(project.store())))
+        opening = cache(lambda: at_the_end.enter_context(project.store()))
         opened = [project.suite(suite, progress, opening) for suite in dict.fromkeys(asked)]
         for suite in opened:
             _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
@@ -94,17 +94,12 @@ def evaluate(
         return {name: runs_of(project, name, opened, store, progress, rescored=rescore) for name in names}
 
 
-def asked_suites(project: Project, suites: Sequence[str] = ()) -> list[str]:
-    """The suites named, or else the project's."""
-    return list(suites or project.registry.compare.suites or DEFAULT_SUITES)
-
-
 def length_notes(project: Project, suites: Sequence[str] = ()) -> list[str]:
     """What the project's `max_tokens` changes of each suite that is asked; nothing where it is None.
 
     Raises UsageError where it changes nothing at all.
     """
-    asked = asked_suites(project, suites)
+    asked = suites or project.default_suites
     if project.max_tokens is None:
         return []
     if not any(map(project.takes_max_tokens, asked)):
@@ -173,13 +168,13 @@ def _with_request(project: Project, run: Run, store: Store, progress: Progress) 
 
 def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
     """What of these runs never was answered: the same evaluation again asks just that."""
-    with closing(project.store()) as store:
+    with project.store() as store:
         return failed_of(store, runs)
 
 
 def refused_answers(project: Project, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
     """What of these runs a service would not answer."""
-    with closing(project.store()) as store:
+    with project.store() as store:
         return refused_of(store, runs)
 
 
@@ -191,7 +186,7 @@ def _need_candidates(project: Project, names: Sequence[str]) -> None:
     for name in names:
         if name not in project.registry.pipelines:
             project.model(name, NoProgress())
-        elif not all(stage.done for stage in project.plan(name)):
+        elif not project.has_candidate(name):
             raise UsageError(
                 f"pipeline {name!r} has no candidate yet, and so no answers to score again; "
                 f"`harness eval {name}`, without --rescore, trains and asks it"

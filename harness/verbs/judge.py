@@ -137,7 +137,7 @@ def judge(
     request = request or JudgeRequest(judges=named_judges(project, ()), settings=settings_of(project))
     check(project, names, request)
     budget = Budget(request.budget)
-    with closing(project.store()) as store:
+    with project.store() as store:
         answered = answer_pairs(
             project, names, store, progress, prompts=request.prompts, sampling=request.sampling
         )

@@ -6,7 +6,6 @@ characters. Nothing is trained, loaded or asked.
 """
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
@@ -70,7 +69,7 @@ class Estimates:
 def estimate_judging(project: Project, names: Sequence[str], request: JudgeRequest) -> Estimates:
     """What `harness.verbs.judge.judge` would take with the same arguments. Raises as it does."""
     check(project, names, request)
-    with closing(project.store()) as store:
+    with project.store() as store:
         kept = kept_answers(project, names, store, prompts=request.prompts, sampling=request.sampling)
         judges = [_judge(project, name, request.settings) for name in request.judges]
         found = tuple(
@@ -89,10 +88,9 @@ def estimate_judging(project: Project, names: Sequence[str], request: JudgeReque
 
 def _judge(project: Project, name: str, settings: JudgeSettings) -> Judge:
     """The judge of this name. A pipeline that is not trained yet is judged by what it will end in."""
-    pipelines = project.registry.pipelines
-    if name in pipelines and not all(stage.done for stage in project.plan(name)):
+    if not project.has_candidate(name):
         model = Model(name=name, source=Local(path=""))
-        rates = pipelines[name].stages[-1].kind == "reward"
+        rates = project.registry.pipelines[name].stages[-1].kind == "reward"
         return judge_of(project, model, NOT_TRAINED, settings, rates=rates)
     model = project.model(name, NoProgress())
     return judge_of(project, model, identify_model(model), settings, rates=is_reward_model(model))

@@ -1,7 +1,6 @@
 """The verbs that only look: what is defined, trained and evaluated, and what single runs measured."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +13,7 @@ from harness.records.models import Endpoint, Gemini, Json, Local, Model, Plugin
 from harness.stats import mean_interval
 from harness.store import CutAnswers
 from harness.verbs.checkpoint_selection import left_out
-from harness.verbs.project import DEFAULT_SUITES, Project
+from harness.verbs.project import Project
 from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from suites.catalogue import known_suites
 from trainers import manifest
@@ -47,13 +46,10 @@ def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
     Samples that selected a checkpoint of one of these models are left out for all.
     """
     lines = []
-    with closing(project.store()) as store:
+    with project.store() as store:
         reserved = left_out(project.registry, store, (run.model for run in runs))
         for run in runs:
-            observations = {
-                metric: reserved.without(run.suite, observed)
-                for metric, observed in store.runs.observations(run.id).items()
-            }
+            observations = reserved.without(run.suite, store.runs.observations(run.id))
             cut = store.runs.cut_answers(run.id)
             for metric in run.metrics:
                 lines.append(_measured(run, metric, observations, None if metric.excerpt else cut, project))
@@ -62,7 +58,7 @@ def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
 
 def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
     """What a reader of their `means` must know of each suite a part of which selected a checkpoint."""
-    with closing(project.store()) as store:
+    with project.store() as store:
         reserved = left_out(project.registry, store, (run.model for run in runs))
         clusters: dict[str, dict[str, str]] = {}
         for run in runs:
@@ -75,7 +71,7 @@ def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
 def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:
     """What a reader of their `means` must know of classifiers: which they are, and that one hardly varies."""
     notes = []
-    with closing(project.store()) as store:
+    with project.store() as store:
         for suite in dict.fromkeys(run.suite for run in runs):
             asked = [run for run in runs if run.suite == suite]
             named = dict.fromkeys(name for run in asked if (name := scorer(store, run)))
@@ -177,7 +173,7 @@ def overview(project: Project) -> Overview:
             ListedSuite(
                 name=name,
                 settings={k: v for k, v in registry.suites.get(name, {}).items() if v is not None},
-                is_default=name in (registry.compare.suites or DEFAULT_SUITES),
+                is_default=name in project.default_suites,
             )
             for name in suites
         ),
@@ -189,11 +185,11 @@ def overview(project: Project) -> Overview:
 
 
 def _runs(project: Project) -> list[Run]:
-    """What the store holds; looking makes none where there is none."""
+    """What the store holds."""
     store = project.store_if_any()
     if store is None:
         return []
-    with closing(store):
+    with store:
         return store.runs.find()
 
 

@@ -128,7 +128,7 @@ def kept_answers(
     runs, max_tokens = {}, sampling.max_tokens
     for name in dict.fromkeys(names):
         answers[name] = {}
-        if name in project.registry.pipelines and not all(stage.done for stage in project.plan(name)):
+        if not project.has_candidate(name):
             continue
         model = project.model(name, NoProgress())
         identity = identify_model(model)

@@ -4,7 +4,6 @@ It asks nobody and loads no model.
 """
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from harness.errors import UnknownName, UsageError
@@ -32,7 +31,7 @@ def analyse_preferences(
 
 def notes(project: Project, names: Sequence[str] = (), *, baseline: str | None = None) -> list[str]:
     """What to know of what `analyse_preferences` says: what is left out, and whom not to rely on."""
-    with closing(project.store()) as store:
+    with project.store() as store:
         return caveats(store, _named(names, baseline) if names else [])
 
 
@@ -66,7 +65,7 @@ def _named(names: Sequence[str], baseline: str | None) -> list[str]:
 
 
 def _kept(project: Project, names: Sequence[str]) -> list[NamedPreference]:
-    with closing(project.existing_store("harness judge")) as store:
+    with project.existing_store("harness judge") as store:
         answered = dict.fromkeys(run.model for run in store.runs.find())
         for name in names:
             if name not in answered:

@@ -112,6 +112,11 @@ class Project:
         """Open the results store; None where there is none yet, for looking makes none."""
         return self.store() if Store.exists(self.registry.project.store) else None
 
+    @property
+    def default_suites(self) -> tuple[str, ...]:
+        """What is asked where a command names no suite."""
+        return self.registry.compare.suites or DEFAULT_SUITES
+
     def suite(self, name: str, progress: Progress, store: Callable[[], Store]) -> Suite:
         """Open a suite with its settings. A classifier or judge that is a pipeline is trained when needed.
 
@@ -236,6 +241,10 @@ class Project:
         """The stages of a pipeline, each with whether it is there already."""
         return plan(self._plan_context, name)
 
+    def has_candidate(self, name: str) -> bool:
+        """Whether a model can be asked without training: a pipeline once all its stages are there."""
+        return name not in self.registry.pipelines or all(stage.done for stage in self.plan(name))
+
     @property
     def _plan_context(self) -> PlanContext:
         registry = self.registry
@@ -285,16 +294,15 @@ class Project:
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
         from trainers.doctor.contaminated import contamination_check  # noqa: PLC0415
 
-        suites = self.registry.compare.suites or DEFAULT_SUITES
         try:
-            asked = EvaluationPrompts(self.registry, self.data_root, suites).asked
+            asked = EvaluationPrompts(self.registry, self.data_root, self.default_suites).asked
         except UsageError:  # an evaluation reports it; a training alone need not have the data
             return ()
         return (contamination_check(Index(asked.by_suite)),)
 
     def _score(self, progress: Progress, candidate: Model, select: CheckpointSelection) -> SuiteScore:
         """What a checkpoint scores on the part of a suite that selects. Its answers are kept."""
-        with closing(self.store()) as store:
+        with self.store() as store:
             suite = self._selection_suite(progress, select, store)
             with closing(open_engine(candidate, device=self.device)) as engine:
                 watched = partial(progress.asking, candidate.name, suite.name)
@@ -309,7 +317,7 @@ class Project:
         """Raise what is wrong with the suite that a stage selects by, before it is trained."""
         settings = stage.settings
         if isinstance(settings, Conversational) and settings.select and settings.select.suite:
-            with closing(self.store()) as store:
+            with self.store() as store:
                 suite = self._selection_suite(progress, settings.select, store)
                 _ = suite.data_hash
                 selection_metric(suite, settings.select)

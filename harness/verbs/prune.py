@@ -6,7 +6,6 @@ settings or from another file, and go only where that is asked for.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +55,7 @@ def plan_pruning(project: Project, *, unused: bool = False) -> Pruning:
     stages = stage_folders(project.registry.project.output / STAGES_FOLDER)
     size, name = 0, project.registry.project.store
     if store := project.store_if_any():
-        with closing(store):
+        with store:
             size, name = store.database.unused_bytes(), store.name
     return Pruning(
         stages=[_judged(stage, needed, lying, unused=unused) for stage in stages],
@@ -77,7 +76,7 @@ def prune(project: Project, pruning: Pruning) -> list[Candidate]:
         if not link.exists():
             link.unlink()
     if pruning.store_size:
-        with closing(project.store()) as store:
+        with project.store() as store:
             store.database.compact()
     return gone
 

@@ -1,7 +1,6 @@
 """The runs that the store holds: listed, shown with their answers, and dropped."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -75,7 +74,7 @@ def list_runs(project: Project) -> list[KeptRun]:
     store = project.store_if_any()
     if store is None:
         return []
-    with closing(store):
+    with store:
         runs = store.runs.find()
         short = _short_ids([run.id for run in runs])
         reserved = left_out(project.registry, store, (run.model for run in runs))
@@ -88,7 +87,7 @@ def show_run(project: Project, named: str, *, answers: int = 0, worst_first: boo
     `worst_first`: unscored samples come first, then those with the worst headline, then all others; else
     they come in the suite's order. Raises UnknownName, and UsageError where several runs begin so.
     """
-    with closing(project.existing_store()) as store:
+    with project.existing_store() as store:
         run = _found(store, named)
         rows = sorted(store.runs.rows(run.id), key=_worth(run)) if worst_first else store.runs.rows(run.id)
         return ShownRun(
@@ -107,7 +106,7 @@ def plan_drops(project: Project, named: Sequence[str]) -> list[Drop]:
     Raises what `show_run` does, and UsageError for a run whose answers a blind test shows: its sealed design
     names them, and could never be unsealed.
     """
-    with closing(project.existing_store()) as store:
+    with project.existing_store() as store:
         runs = {run.id: run for run in (_found(store, name) for name in named)}
         for study in store.studies.find():
             shown = _runs_of(study.design)
@@ -122,7 +121,7 @@ def plan_drops(project: Project, named: Sequence[str]) -> list[Drop]:
 
 def drop_runs(project: Project, drops: Sequence[Drop]) -> None:
     """Take these runs out of the store, with what nothing else holds."""
-    with closing(project.store()) as store:
+    with project.store() as store:
         for drop in drops:
             store.removals.remove(drop.run.id)
 
@@ -148,10 +147,7 @@ def _short_ids(ids: Sequence[str]) -> dict[str, str]:
 
 
 def _listed(store: Store, run: Run, short: str, reserved: LeftOut) -> KeptRun:
-    observations = {
-        metric: reserved.without(run.suite, observed)
-        for metric, observed in store.runs.observations(run.id).items()
-    }
+    observations = reserved.without(run.suite, store.runs.observations(run.id))
     headlines = [metric for metric in run.metrics if metric.headline]
     counted = headlines or run.metrics
     unscored = {

@@ -27,7 +27,7 @@ def sample(
     progress = progress or NoProgress()
     project.check(names)
     answers = {}
-    with closing(project.store()) as store:
+    with project.store() as store:
         for name in names:
             model = project.model(name, progress)
             in_turns = chat if chat is not None else identify_model(model).chat_template is not None

@@ -1,7 +1,6 @@
 """The verb that trains: a pipeline's missing stages are made, and every stage is recorded in the store."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def train(project: Project, names: Sequence[str], *, progress: Progress | None =
             raise UnknownName("pipeline", name, project.registry.pipelines)
     project.check(names)
     candidates = {}
-    with closing(project.store()) as store:
+    with project.store() as store:
         for name in names:
             candidates[name] = project.train(name, progress or NoProgress())
             if project.launch is None or project.launch.machine == 0:

@@ -1,7 +1,6 @@
 """Whether the results store still holds what its hashes promise."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 
 from harness.verbs.project import Project
@@ -21,6 +20,6 @@ class Verified:
 
 def verify_store(project: Project) -> Verified:
     """Check everything that has a hash. Raises UsageError where there is no store yet."""
-    with closing(project.existing_store()) as store:
+    with project.existing_store() as store:
         checked, complaints = store.integrity.counts(), store.integrity.complaints()
         return Verified(name=store.name, checked=checked, complaints=tuple(complaints))
