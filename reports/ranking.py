@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.records.answers import Metric
 from harness.records.comparisons import Interval, Verdict
-from reports.board import Cell, Section, ShownEstimate, Standing
+from reports.board import Section, ShownEstimate, Standing
 
 PLACES = 3
 """Decimals of a mean that reports show."""
@@ -22,8 +22,10 @@ def rank(
     by_candidate = {verdict.candidate: verdict for verdict in verdicts}
     cells = {model: tuple(line.cells[i] for line in lines) for i, model in enumerate(models)}
     metrics = [line.metric for line in lines]
-    means = {model: _mean_of_scores(metrics, cells[model]) for model in models}
-    differences = {model: _mean_of_differences(metrics, cells[model]) for model in models}
+    scores = {model: [cell.score if cell else None for cell in cells[model]] for model in models}
+    against = {model: [cell.difference if cell else None for cell in cells[model]] for model in models}
+    means = {model: _mean(metrics, scores[model], around=1.0) for model in models}
+    differences = {model: _mean(metrics, against[model], around=0.0) for model in models}
     return tuple(
         Standing(
             rank=_place(means, model),
@@ -54,14 +56,11 @@ def _share(difference: ShownEstimate | None, baseline: ShownEstimate | None) -> 
     return difference.value / baseline.value if difference and baseline and baseline.value else None
 
 
-def _mean_of_scores(metrics: Sequence[Metric], cells: Sequence[Cell | None]) -> ShownEstimate | None:
-    pairs = zip(metrics, cells, strict=True)
-    return mean_of([_turned(cell.score, metric, around=1.0) if cell else None for metric, cell in pairs])
-
-
-def _mean_of_differences(metrics: Sequence[Metric], cells: Sequence[Cell | None]) -> ShownEstimate | None:
-    pairs = zip(metrics, cells, strict=True)
-    return mean_of([_turned(cell.difference, metric, around=0.0) if cell else None for metric, cell in pairs])
+def _mean(
+    metrics: Sequence[Metric], estimates: Sequence[ShownEstimate | None], *, around: float
+) -> ShownEstimate | None:
+    pairs = zip(metrics, estimates, strict=True)
+    return mean_of([_turned(estimate, metric, around=around) for metric, estimate in pairs])
 
 
 def _turned(estimate: ShownEstimate | None, metric: Metric, *, around: float) -> ShownEstimate | None:

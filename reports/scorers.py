@@ -4,7 +4,7 @@ A classifier that a pipeline trained is known by the hash of its checkpoint, whi
 what it was trained on, in the store's record of the stage.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from statistics import pstdev
 from typing import Any
 
@@ -39,7 +39,8 @@ def scorer(store: Store, run: Run) -> str | None:
     trained = classifier_stage(store, run)
     if trained is None:
         return f"{_named(run)}, {short(str(settings['sha256']))}"
-    rows = sum(each["rows"] for each in _data(trained))
+    manifest: Mapping[str, Any] = trained.manifest
+    rows = sum(each["rows"] for each in manifest["data"])
     return f"{trained.pipeline}, {pluralize(rows, 'row')}, {short(str(settings['sha256']))}"
 
 
@@ -68,8 +69,3 @@ def _named(run: Run) -> str:
     named = run.request.settings.get("classifier") if run.request else None
     known: Json = run.settings["classifier"]
     return str(named if known == "folder" and named else known)
-
-
-def _data(stage: KeptStage) -> Sequence[Mapping[str, Any]]:
-    data: Any = stage.manifest["data"]
-    return list(data)

@@ -178,9 +178,7 @@ def _curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
     several = [name for name in sorted(named) if name.startswith("rewards/") and name.endswith("/mean")]
     wanted = [*CURVES, *((name, f"reward from {name.split('/')[1]}") for name in several if len(several) > 1)]
     for name, meaning in wanted:
-        points = tuple((point["step"], float(point[name])) for point in history if name in point)
-        if len(points) > 1:
-            yield Curve(name=name, meaning=meaning, points=points)
+        yield from _curve(history, name, name, meaning)
 
 
 def _selection(found: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
@@ -192,6 +190,11 @@ def _selection(found: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
         ("suite", f"checkpoints: {suite} on the samples that select"),
     )
     for name, meaning in measures:
-        points = tuple((each["step"], float(each[name])) for each in found if name in each)
-        if len(points) > 1:
-            yield Curve(name=f"select {name}", meaning=meaning, points=points)
+        yield from _curve(found, name, f"select {name}", meaning)
+
+
+def _curve(steps: Sequence[Mapping[str, Any]], key: str, name: str, meaning: str) -> Iterator[Curve]:
+    """What was logged under a key, if that is more than one point."""
+    points = tuple((each["step"], float(each[key])) for each in steps if key in each)
+    if len(points) > 1:
+        yield Curve(name=name, meaning=meaning, points=points)

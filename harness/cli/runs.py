@@ -155,12 +155,7 @@ def _moment(time: str) -> str:
 
 
 def _settings(settings: Mapping[str, Json]) -> str:
-    return ", ".join(f"{key} = {_written(value)}" for key, value in settings.items())
-
-
-def _written(value: Json) -> str:
-    """A setting as a configuration file has it."""
-    return json.dumps(value, ensure_ascii=False)
+    return ", ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())
 
 
 # ---------------------------------------------------------------- one run

@@ -26,7 +26,7 @@ def agreements(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterAgree
         if pair[1] in judges and any(each.startswith(JURY) for each in pair):
             continue
         yield from _agreement(chosen, pair, [pair], decided, plan)
-    if len(humans) > 1 or chosen.crowd:
+    if chosen.pools_people:
         for judge in judges:
             yield from _agreement(chosen, (judge, HUMANS), [(judge, each) for each in humans], decided, plan)
         yield from _agreement(chosen, (HUMANS, HUMANS), list(combinations(humans, 2)), decided, plan)

@@ -27,6 +27,12 @@ class PreferenceSet:
         """Those who are reported one by one: all, or nobody of a crowd."""
         return [] if self.crowd else self.raters("human")
 
+    @property
+    def pools_people(self) -> bool:
+        """Whether people are also reported together: several of them, or any of a crowd."""
+        people = self.raters("human")
+        return len(people) > 1 or (self.crowd and bool(people))
+
     def between(self, baseline: str, candidate: str) -> "PreferenceSet":
         """Those about these two."""
         about = (each for each in self.preferences if {each.left, each.right} == {baseline, candidate})

@@ -17,9 +17,7 @@ def ranked(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[Ratings]:
     for judge in chosen.raters("judge"):
         yield from _ratings(chosen.by(judge), judge, plan)
     if humans:
-        yield from _ratings(
-            chosen.by(*humans), HUMANS if len(humans) > 1 or chosen.crowd else humans[0], plan
-        )
+        yield from _ratings(chosen.by(*humans), HUMANS if chosen.pools_people else humans[0], plan)
 
 
 def _ratings(chosen: PreferenceSet, rater: str, plan: AnalysisPlan) -> Iterator[Ratings]:

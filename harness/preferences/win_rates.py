@@ -42,7 +42,7 @@ def win_rates(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterWinRat
         yield _rater_win_rate(chosen.by(rater), rater, "judge", truth, plan)
     for rater in chosen.people:
         yield _rater_win_rate(chosen.by(rater), rater, "human", {}, plan)
-    if len(humans) > 1 or (humans and chosen.crowd):
+    if chosen.pools_people:
         yield _rater_win_rate(chosen.by(*humans), HUMANS, "human", {}, plan)
 
 

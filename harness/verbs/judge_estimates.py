@@ -24,7 +24,7 @@ from harness.verbs.progress import NoProgress
 from harness.verbs.project import Project
 from suites.judge.costs import most_cost, usual_tokens
 from suites.judge.forms import as_asked_last
-from suites.judge.judges import Judge, keys_about, without_asking
+from suites.judge.judges import Judge, requests_about, to_ask
 from suites.judge.settings import JudgeSettings
 
 NOT_TRAINED = Identity(fingerprint="", chat_template="")
@@ -102,12 +102,7 @@ def _estimate(
     left, right = names
     pairs = _pairs(kept, left, right)
     judge, _ = as_asked_last(judge, store, pairs)
-    to_ask = [pair for pair in pairs if without_asking(judge, pair) is None]
-    prompts = {
-        key: prompt
-        for pair in to_ask
-        for key, prompt in zip(keys_about(judge, pair), judge.prompts(pair), strict=True)
-    }
+    prompts = requests_about(judge, to_ask(judge, pairs))
     known = known_answers(store, list(prompts), ask_refused=project.ask_refused)
     new = [prompt for key, prompt in prompts.items() if key not in known]
     price = project.registry.prices.of.get(judge.name)

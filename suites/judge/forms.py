@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from harness.preferences import CUT, THINKING, UNREADABLE
 from harness.records.preferences import Pair, Preference
 from harness.store import Store, is_refused
-from suites.judge.judges import Judge, keys_about, without_asking
+from suites.judge.judges import Judge, requests_about, to_ask
 
 IN_A_ROW = 10
 """Replies without a readable verdict after which a judge is asked otherwise, or no further."""
@@ -48,7 +48,7 @@ class ParseRecord:
 
 def as_asked_last(judge: Judge, store: Store, pairs: Sequence[Pair]) -> tuple[Judge, bool]:
     """The judge in the form in which it was asked last, and whether another one was given up before."""
-    asked = [pair for pair in pairs if without_asking(judge, pair) is None]
+    asked = to_ask(judge, pairs)
     found, given_up = judge, False
     known = has_replied(judge, store, asked)
     form = judge.other_form()
@@ -61,5 +61,5 @@ def as_asked_last(judge: Judge, store: Store, pairs: Sequence[Pair]) -> tuple[Ju
 
 def has_replied(judge: Judge, store: Store, pairs: Iterable[Pair]) -> bool:
     """Whether a reply about these pairs, in the form that is asked for, is kept."""
-    kept = store.answers.known([key for pair in pairs for key in keys_about(judge, pair)])
+    kept = store.answers.known(list(requests_about(judge, pairs)))
     return not all(map(is_refused, kept.values()))

@@ -1,6 +1,6 @@
 """What every judge is, whether it is asked in words or rates each answer: prompts out, preferences in."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from harness.preferences import IDENTICAL, NO_ANSWER
@@ -101,11 +101,18 @@ def preference(
     )
 
 
-def keys_about(judge: Judge, pair: Pair) -> tuple[str, ...]:
-    """The keys under which the replies about a pair are kept, in the order of its prompts."""
-    return tuple(
-        answer_key(judge.fingerprint, generation(prompt, judge.sampling)) for prompt in judge.prompts(pair)
-    )
+def to_ask(judge: Judge, pairs: Iterable[Pair]) -> list[Pair]:
+    """The pairs that a judge must be asked about."""
+    return [pair for pair in pairs if without_asking(judge, pair) is None]
+
+
+def requests_about(judge: Judge, pairs: Iterable[Pair]) -> dict[str, Prompt]:
+    """What is asked about pairs, in order, by the key that the reply is kept under."""
+    return {
+        answer_key(judge.fingerprint, generation(prompt, judge.sampling)): prompt
+        for pair in pairs
+        for prompt in judge.prompts(pair)
+    }
 
 
 def replies_about(

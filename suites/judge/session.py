@@ -28,7 +28,7 @@ from harness.registry import TokenPrice
 from harness.store import Store
 from suites.judge.costs import Budget, cost_of, most_cost
 from suites.judge.forms import IN_A_ROW, ParseRecord, as_asked_last, has_replied
-from suites.judge.judges import Judge, keys_about, replies_about, without_asking
+from suites.judge.judges import Judge, replies_about, requests_about, to_ask, without_asking
 from suites.judge.pairwise import PairwiseJudge
 
 Ended = Literal["all", "budget", "decided", "undecidable", "unreadable"]
@@ -117,7 +117,7 @@ class JudgeRunner:
         """
         as_asked, gave_one_up = as_asked_last(self._first_form, self._store, pairs)
         if as_asked.rater.id != self.judge.rater.id and has_replied(
-            as_asked, self._store, _to_ask(as_asked, pairs)
+            as_asked, self._store, to_ask(as_asked, pairs)
         ):  # what was read about these pairs counts, in whatever form others were read since
             self.judge, self._parsed = as_asked, ParseRecord()
         self._is_last_form = self._is_last_form or gave_one_up
@@ -130,7 +130,7 @@ class JudgeRunner:
                 return session
             except SchemaRefused as refused:
                 if not isinstance(self.judge, PairwiseJudge) or has_replied(
-                    self.judge, self._store, _to_ask(self.judge, pairs)
+                    self.judge, self._store, to_ask(self.judge, pairs)
                 ):
                     raise
                 self._ask_otherwise(f"its service takes no JSON schema, so {{}} ({refused})")
@@ -163,7 +163,7 @@ class JudgeRunner:
     def _session(self, pairs: Sequence[Pair], stopping: StoppingRule | None, usage: "_Usage") -> Session:
         settled = {pair.sample.id: (done,) for pair in pairs if (done := without_asking(self.judge, pair))}
         found: dict[str, tuple[Preference, ...]] = dict(settled)
-        waiting = self._in_order(_to_ask(self.judge, pairs), stopping)
+        waiting = self._in_order(to_ask(self.judge, pairs), stopping)
         usage.known |= self._known_keys(waiting)
         self._check_readable(len(waiting))
         ended: Ended = "all"
@@ -268,12 +268,8 @@ class JudgeRunner:
 
     def _pay_for_the_rest(self, pairs: Sequence[Pair], usage: "_Usage") -> None:
         """Pay replies that came and were not looked at, and at most for those that were on their way."""
-        prompts = {
-            key: prompt
-            for pair in pairs
-            for key, prompt in zip(keys_about(self.judge, pair), self.judge.prompts(pair), strict=True)
-            if key not in usage.known
-        }
+        requests = requests_about(self.judge, pairs)
+        prompts = {key: prompt for key, prompt in requests.items() if key not in usage.known}
         for key, reply in self._store.answers.known(list(prompts)).items():
             if isinstance(reply, Response) and usage.is_new(reply):
                 self._pay(prompts.pop(key), reply, usage)
@@ -306,19 +302,12 @@ class JudgeRunner:
 
     def _unknown(self, pair: Pair, known: set[str]) -> list[Prompt]:
         """What would be sent about a pair."""
-        keys = keys_about(self.judge, pair)
-        return [
-            prompt for prompt, key in zip(self.judge.prompts(pair), keys, strict=True) if key not in known
-        ]
+        requests = requests_about(self.judge, [pair])
+        return [prompt for key, prompt in requests.items() if key not in known]
 
     def _known_keys(self, pairs: Iterable[Pair]) -> set[str]:
-        keys = [key for pair in pairs for key in keys_about(self.judge, pair)]
+        keys = list(requests_about(self.judge, pairs))
         return set(known_answers(self._store, keys, ask_refused=self._ask_refused))
-
-
-def _to_ask(judge: Judge, pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs that somebody must be asked about."""
-    return [pair for pair in pairs if without_asking(judge, pair) is None]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,12 +9,13 @@ A change of a wording changes verdicts: its `version` must go up, which makes it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
 from harness.errors import UnknownName, UsageError
 from harness.records.answers import Message
+from harness.turns import as_text
 
 Form = Literal["schema", "line", "json"]
 """How a verdict is to be given: in JSON that the service holds to a schema, on the last line, or in JSON that
@@ -144,9 +145,7 @@ def request_text(request: str | tuple[Message, ...]) -> str:
     """What was asked, as text; of several turns each says whose it is."""
     if isinstance(request, str):
         return request.strip()
-    if len(request) == 1:
-        return request[0].content.strip()
-    return "\n\n".join(f"{turn.role}: {turn.content.strip()}" for turn in request)
+    return as_text(tuple(replace(turn, content=turn.content.strip()) for turn in request))
 
 
 def _mark(*texts: str) -> str:

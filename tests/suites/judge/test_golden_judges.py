@@ -5,7 +5,7 @@ Stores hold preferences by the rater's id and replies by their key: another id o
 
 import pytest
 
-from suites.judge.judges import Judge, keys_about
+from suites.judge.judges import Judge, requests_about
 from suites.judge.jury import jury_of
 from suites.judge.reward import RewardJudge
 from suites.judge.templates import TEMPLATES
@@ -31,7 +31,7 @@ REWARD = RewardJudge(name="reward", fingerprint="f", has_turns=True)
 def test_raters_and_keys(judge: Judge, rater: str, keys: tuple[str, ...]) -> None:
     """The id covers everything that a judge's preferences depend on, and the keys its wording and order."""
     assert rater == judge.rater.id
-    assert keys == tuple(key[7:15] for key in keys_about(judge, pair()))
+    assert keys == tuple(key[7:15] for key in requests_about(judge, [pair()]))
 
 
 def test_juries() -> None:
