@@ -71,10 +71,11 @@ class PlannedSelection:
     @property
     def inputs(self) -> dict[str, Json]:
         """What the choice depends on besides the settings."""
+        chat_settings = {} if self.base is None else dict(self.base.chat_settings)
         return {
             "reward": None if self.reward is None else self.reward.identity,
             "prompts": None if self.prompts is None else self.prompts.hash,
-            **({"manner": dict(self.base.manner)} if self.base is not None and self.base.manner else {}),
+            **({"manner": chat_settings} if chat_settings else {}),
         }
 
 

@@ -178,14 +178,14 @@ def as_asked(identity: Identity, model: Model) -> Identity:
 
     Raises ModelError for a system prompt where the model takes no turns.
     """
-    if not model.manner:
+    if not model.chat_settings:
         return identity
     if model.system is not None and identity.chat_template is None:
         raise ModelError(
             f"model {model.name!r}: `system` precedes turns, and the model has no chat template; leave it "
             "out, or name a `chat_template`"
         )
-    canonical = json.dumps([identity.fingerprint, model.manner], sort_keys=True)
+    canonical = json.dumps([identity.fingerprint, model.chat_settings], sort_keys=True)
     return replace(identity, fingerprint="sha256:" + hashlib.sha256(canonical.encode()).hexdigest())
 
 

@@ -89,10 +89,10 @@ def open_reward_model(model: Model, *, device: str | None = None) -> Engine:
     Raises UsageError for a model whose section says how it is asked: it is asked nothing.
     """
     assert isinstance(model.source, Local)
-    if model.manner:
+    if model.chat_settings:
         raise UsageError(
-            f"model {model.name!r} rates answers and writes none: leave {', '.join(model.manner)} out of "
-            f"[models.{model.name}]"
+            f"model {model.name!r} rates answers and writes none: leave {', '.join(model.chat_settings)} out "
+            f"of [models.{model.name}]"
         )
     from harness.engine.local.reward_model import load_reward_model  # noqa: PLC0415 - torch takes seconds to import
 

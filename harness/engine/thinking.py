@@ -63,7 +63,9 @@ class ThinkingEngine:
         info = replace(self._engine.info, fingerprint=self._fingerprint)
         if isinstance(self._engine, UnloadedEngine):  # described as when the model was there
             return info
-        return replace(info, description={**info.description, **self._model.manner, **self._of_thoughts})
+        return replace(
+            info, description={**info.description, **self._model.chat_settings, **self._of_thoughts}
+        )
 
     @property
     def can_score(self) -> bool:

@@ -76,8 +76,8 @@ class Plugin:
 
 Source = Local | Endpoint | Gemini | Plugin
 
-MANNER = ("thinking", "template_arguments", "system", "thinking_tokens", "thinking_tags")
-"""What a model's section can say of how it is asked."""
+CHAT_SETTINGS = ("thinking", "template_arguments", "system", "thinking_tokens", "thinking_tags")
+"""The keys of a model's section that change how it is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +100,13 @@ class Model:
     """What its thoughts stand between, besides the tags that are known."""
 
     @property
-    def manner(self) -> Mapping[str, Json]:
-        """How it is asked, as far as its section says: a part of what its answers depend on."""
-        said = {name: getattr(self, name) for name in MANNER}
-        return {name: value for name, value in said.items() if value not in (None, {})}
+    def chat_settings(self) -> Mapping[str, Json]:
+        """Those that its section sets: a part of what its answers depend on."""
+        values = {name: getattr(self, name) for name in CHAT_SETTINGS}
+        return {name: value for name, value in values.items() if value not in (None, {})}
 
     def trained(self, name: str, folder: str) -> "Model":
-        """What was trained from it, in this folder: asked in the same manner, with the folder's template."""
+        """What was trained from it, in this folder, with its chat settings and the folder's template."""
         return replace(self, name=name, source=Local(path=folder), chat_template=None)
 
 

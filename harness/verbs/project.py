@@ -215,11 +215,11 @@ class Project:
             return Model(name=name, source=Local(path=str(folder)))
         return self._plan_context.first_model(name).trained(name, str(folder))
 
-    def manner(self, name: str) -> Mapping[str, Json]:
+    def chat_settings(self, name: str) -> Mapping[str, Json]:
         """How a model of this name is asked, as far as a section says; nothing is opened or trained."""
         if name in self.registry.pipelines:
-            return self.trained(name, Path()).manner
-        return self.registry.models[name].manner if name in self.registry.models else {}
+            return self.trained(name, Path()).chat_settings
+        return self.registry.models[name].chat_settings if name in self.registry.models else {}
 
     def _load(self, name: str, progress: Progress) -> Engine:
         progress.loading(name)

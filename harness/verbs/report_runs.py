@@ -14,7 +14,7 @@ from harness.comparison.comparability import incomparable
 from harness.errors import UnknownName
 from harness.pluralize import pluralize
 from harness.records.answers import Run
-from harness.records.models import MANNER, Json
+from harness.records.models import CHAT_SETTINGS, Json
 from harness.store import Store, canonical
 from harness.verbs.project import Project
 from reports.conditions import samples
@@ -64,15 +64,17 @@ def _fits(run: Run, today: Mapping[str, Json] | None, project: Project) -> bool:
     return (
         run.seed == project.registry.project.seed
         and canonical(run.request.settings) == canonical(today)
-        and canonical(_manner(run)) == canonical(project.manner(run.model))
+        and canonical(_chat_settings(run)) == canonical(project.chat_settings(run.model))
     )
 
 
-def _manner(run: Run) -> dict[str, Json]:
+def _chat_settings(run: Run) -> dict[str, Json]:
     """How the model was asked, as far as its section said."""
     engine = run.environment.get("engine")
     return (
-        {} if not isinstance(engine, Mapping) else {name: engine[name] for name in MANNER if name in engine}
+        {}
+        if not isinstance(engine, Mapping)
+        else {name: engine[name] for name in CHAT_SETTINGS if name in engine}
     )
 
 
@@ -110,8 +112,8 @@ def _reason(run: Run, shown: Run) -> str:
     differences = [f"{each.what} {each.candidate}" for each in incomparable(shown, run)]
     if differences:
         return ", ".join([*differences[:REASONS], *(["…"] if len(differences) > REASONS else [])])
-    before, now = _manner(run), _manner(shown)
-    if other := [name for name in MANNER if before.get(name) != now.get(name)]:
+    before, now = _chat_settings(run), _chat_settings(shown)
+    if other := [name for name in CHAT_SETTINGS if before.get(name) != now.get(name)]:
         return f"asked with another {', '.join(other)}"
     if run.fingerprint != shown.fingerprint:
         return "of other weights or another template under the same name"

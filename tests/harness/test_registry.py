@@ -253,10 +253,10 @@ def test_how_a_model_is_asked(read: Read) -> None:
         "system": "Be brief.",
         "thinking_tokens": 9,
         "thinking_tags": ("<a>", "</a>"),
-    } == models["local"].manner
-    assert {"thinking": True} == models["served"].manner
-    assert {"system": "Be brief."} == models["gemini"].manner
-    assert {} == models["plain"].manner
+    } == models["local"].chat_settings
+    assert {"thinking": True} == models["served"].chat_settings
+    assert {"system": "Be brief."} == models["gemini"].chat_settings
+    assert {} == models["plain"].chat_settings
 
 
 def test_a_folder_that_is_there_wins_over_a_hub_id(read: Read, tmp_path: Path) -> None:
