@@ -17,130 +17,95 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.preferences import Analysis as Analysis
     from harness.verbs.blind import StudyRequest as StudyRequest
-    from harness.verbs.blind import (
-        audit_study,
-        ballot_box,
-        export_ballots,
-        import_votes,
-        list_studies,
-        new_study,
-        unseal_study,
-    )
+    from harness.verbs.blind import audit_study as audit_study
+    from harness.verbs.blind import ballot_box as ballot_box
+    from harness.verbs.blind import export_ballots as export_ballots
+    from harness.verbs.blind import import_votes as import_votes
+    from harness.verbs.blind import list_studies as list_studies
+    from harness.verbs.blind import new_study as new_study
+    from harness.verbs.blind import unseal_study as unseal_study
     from harness.verbs.comparing import Outcome as Outcome
-    from harness.verbs.comparing import compare, report
-    from harness.verbs.data import list_mixes, make_mix
-    from harness.verbs.doctor import diagnose
-    from harness.verbs.evaluating import evaluate
-    from harness.verbs.frames import answers_frame, preferences_frame, runs_frame, scores_frame
+    from harness.verbs.comparing import compare as compare
+    from harness.verbs.comparing import report as report
+    from harness.verbs.data import list_mixes as list_mixes
+    from harness.verbs.data import make_mix as make_mix
+    from harness.verbs.doctor import diagnose as diagnose
+    from harness.verbs.evaluating import evaluate as evaluate
+    from harness.verbs.frames import answers_frame as answers_frame
+    from harness.verbs.frames import preferences_frame as preferences_frame
+    from harness.verbs.frames import runs_frame as runs_frame
+    from harness.verbs.frames import scores_frame as scores_frame
     from harness.verbs.judge import JudgeRequest as JudgeRequest
     from harness.verbs.judge import JudgeResult as JudgeResult
-    from harness.verbs.judge import judge
-    from harness.verbs.judge_estimates import estimate_judging
-    from harness.verbs.overview import means, overview
-    from harness.verbs.preferences import analyse_preferences, analyse_preferences_file
+    from harness.verbs.judge import judge as judge
+    from harness.verbs.judge_estimates import estimate_judging as estimate_judging
+    from harness.verbs.overview import means as means
+    from harness.verbs.overview import overview as overview
+    from harness.verbs.preferences import analyse_preferences as analyse_preferences
+    from harness.verbs.preferences import analyse_preferences_file as analyse_preferences_file
     from harness.verbs.project import Project as Project
-    from harness.verbs.project import open_project
-    from harness.verbs.prune import plan_pruning, prune
-    from harness.verbs.runs import drop_runs, list_runs, plan_drops, show_run
-    from harness.verbs.sampling import sample
-    from harness.verbs.training import plan_training, train
-    from harness.verbs.verify import verify_store
+    from harness.verbs.project import open_project as open_project
+    from harness.verbs.prune import plan_pruning as plan_pruning
+    from harness.verbs.prune import prune as prune
+    from harness.verbs.runs import drop_runs as drop_runs
+    from harness.verbs.runs import list_runs as list_runs
+    from harness.verbs.runs import plan_drops as plan_drops
+    from harness.verbs.runs import show_run as show_run
+    from harness.verbs.sampling import sample as sample
+    from harness.verbs.training import plan_training as plan_training
+    from harness.verbs.training import train as train
+    from harness.verbs.verify import verify_store as verify_store
     from suites.blind.audit import Audit as Audit
 
 VERBS = {
-    "analyse_preferences": "harness.verbs.preferences",
-    "analyse_preferences_file": "harness.verbs.preferences",
-    "answers_frame": "harness.verbs.frames",
-    "audit_study": "harness.verbs.blind",
-    "ballot_box": "harness.verbs.blind",
-    "compare": "harness.verbs.comparing",
-    "diagnose": "harness.verbs.doctor",
-    "drop_runs": "harness.verbs.runs",
-    "estimate_judging": "harness.verbs.judge_estimates",
-    "evaluate": "harness.verbs.evaluating",
-    "export_ballots": "harness.verbs.blind",
-    "import_votes": "harness.verbs.blind",
-    "judge": "harness.verbs.judge",
-    "list_mixes": "harness.verbs.data",
-    "list_runs": "harness.verbs.runs",
-    "list_studies": "harness.verbs.blind",
-    "make_mix": "harness.verbs.data",
-    "means": "harness.verbs.overview",
-    "new_study": "harness.verbs.blind",
-    "open_project": "harness.verbs.project",
-    "overview": "harness.verbs.overview",
-    "plan_drops": "harness.verbs.runs",
-    "plan_pruning": "harness.verbs.prune",
-    "plan_training": "harness.verbs.training",
-    "preferences_frame": "harness.verbs.frames",
-    "prune": "harness.verbs.prune",
-    "report": "harness.verbs.comparing",
-    "runs_frame": "harness.verbs.frames",
-    "sample": "harness.verbs.sampling",
-    "scores_frame": "harness.verbs.frames",
-    "show_run": "harness.verbs.runs",
-    "train": "harness.verbs.training",
-    "unseal_study": "harness.verbs.blind",
-    "verify_store": "harness.verbs.verify",
+    "harness.verbs.blind": (
+        "audit_study",
+        "ballot_box",
+        "export_ballots",
+        "import_votes",
+        "list_studies",
+        "new_study",
+        "unseal_study",
+    ),
+    "harness.verbs.comparing": ("compare", "report"),
+    "harness.verbs.data": ("list_mixes", "make_mix"),
+    "harness.verbs.doctor": ("diagnose",),
+    "harness.verbs.evaluating": ("evaluate",),
+    "harness.verbs.frames": ("answers_frame", "preferences_frame", "runs_frame", "scores_frame"),
+    "harness.verbs.judge": ("judge",),
+    "harness.verbs.judge_estimates": ("estimate_judging",),
+    "harness.verbs.overview": ("means", "overview"),
+    "harness.verbs.preferences": ("analyse_preferences", "analyse_preferences_file"),
+    "harness.verbs.project": ("open_project",),
+    "harness.verbs.prune": ("plan_pruning", "prune"),
+    "harness.verbs.runs": ("drop_runs", "list_runs", "plan_drops", "show_run"),
+    "harness.verbs.sampling": ("sample",),
+    "harness.verbs.training": ("plan_training", "train"),
+    "harness.verbs.verify": ("verify_store",),
 }
-"""Every verb, and the module that it is loaded from."""
+"""Every verb, by the module that it is loaded from."""
 
 TYPES = {
-    "Analysis": "harness.preferences",
-    "Audit": "suites.blind.audit",
-    "JudgeResult": "harness.verbs.judge",
-    "JudgeRequest": "harness.verbs.judge",
-    "Outcome": "harness.verbs.comparing",
-    "Project": "harness.verbs.project",
-    "StudyRequest": "harness.verbs.blind",
+    "harness.preferences": ("Analysis",),
+    "harness.verbs.blind": ("StudyRequest",),
+    "harness.verbs.comparing": ("Outcome",),
+    "harness.verbs.judge": ("JudgeRequest", "JudgeResult"),
+    "harness.verbs.project": ("Project",),
+    "suites.blind.audit": ("Audit",),
 }
 """What verbs take and give."""
 
-__all__ = [
-    "analyse_preferences",
-    "analyse_preferences_file",
-    "answers_frame",
-    "audit_study",
-    "ballot_box",
-    "compare",
-    "diagnose",
-    "drop_runs",
-    "estimate_judging",
-    "evaluate",
-    "export_ballots",
-    "import_votes",
-    "judge",
-    "list_mixes",
-    "list_runs",
-    "list_studies",
-    "make_mix",
-    "means",
-    "new_study",
-    "open_project",
-    "overview",
-    "plan_drops",
-    "plan_pruning",
-    "plan_training",
-    "preferences_frame",
-    "prune",
-    "report",
-    "runs_frame",
-    "sample",
-    "scores_frame",
-    "show_run",
-    "train",
-    "unseal_study",
-    "verify_store",
-]
+_MODULES = {name: module for table in (VERBS, TYPES) for module, names in table.items() for name in names}
+
+__all__ = [name for names in VERBS.values() for name in names]
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version(__name__)
-    home = VERBS.get(name) or TYPES.get(name)
-    if home is None:
+    if name not in _MODULES:
         raise AttributeError(f"module 'harness' has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:
