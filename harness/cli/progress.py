@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import Progress as Bars
 
 from harness.cli.console import Text
 from harness.cli.pace import Pace, Piece, clock_time, duration
 from harness.cli.terminal import errors, print_findings
 from harness.engine.steps import watching_steps
+from harness.verbs.progress import Progress
 from trainers.doctor.findings import Examination
 from trainers.job import StageProgress
 
@@ -40,8 +42,8 @@ SHORTER_ANSWERS = f"{FEWER_SAMPLES}, and --max-tokens N writes shorter answers"
 """By which options of a command an asking becomes shorter."""
 
 
-class ProgressBars:
-    """A `Progress` that draws; a context manager, so that the terminal is left clean.
+class ProgressBars(Progress):
+    """Drawn in the terminal; a context manager, so that it is left clean.
 
     `shorten` says by which options a long asking is shortened. `clock` gives seconds.
     """
@@ -49,7 +51,7 @@ class ProgressBars:
     def __init__(self, *, shorten: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._shorten = shorten
         self._clock = clock
-        self._progress = Progress(
+        self._progress = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),

@@ -13,7 +13,7 @@ from harness.records.answers import Sampling
 from harness.records.preferences import Study
 from harness.store import Store
 from harness.verbs.pairs import answer_pairs
-from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from suites.blind.audit import Audit, audit
 from suites.blind.ballots import BallotBox, RaterProgress, find_study
@@ -62,7 +62,7 @@ def new_study(
         check_name("blind test", request.name)
     with project.store() as store:
         name = _free_name(store, request.name)
-        progress = progress or NoProgress()
+        progress = progress or Progress()
         answered = answer_pairs(
             project, names, store, progress, prompts=request.prompts, sampling=request.sampling
         )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from harness.errors import UsageError
 from harness.records.models import Local
-from harness.verbs.progress import NoProgress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from trainers.doctor.compare_reward_models import compare_reward_models
 from trainers.doctor.examination import examine
@@ -47,7 +47,7 @@ def _pipeline(project: Project, name: str, known: Collection[str]) -> dict[str, 
 
 
 def _model(project: Project, name: str) -> Examination:
-    model = project.model(name, NoProgress())
+    model = project.model(name, Progress())
     if not isinstance(model.source, Local):
         raise UsageError(f"model {name!r} is a service: it has no files that could be looked at")
     return examine_model(model)

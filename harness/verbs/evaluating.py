@@ -22,7 +22,7 @@ from harness.recorded import recalled, recorded
 from harness.records.answers import REQUEST, EvaluationRequest, Response, Row, Run
 from harness.records.models import Json, Model
 from harness.store import Failures, Store
-from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from harness.verbs.training import keep_stages
 from reports.scorers import CHECKPOINT
@@ -79,7 +79,7 @@ def evaluate(
     none is trained, loaded or reached. A judge is a scorer, and is asked what it has not said yet. Earlier
     runs stay. Raises UsageError where a candidate's answer is missing.
     """
-    progress = progress or NoProgress()
+    progress = progress or Progress()
     asked = suites or project.default_suites
     if rescore:
         _need_candidates(project, names)
@@ -185,7 +185,7 @@ def _need_candidates(project: Project, names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in project.registry.pipelines:
-            project.model(name, NoProgress())
+            project.model(name, Progress())
         elif not project.has_candidate(name):
             raise UsageError(
                 f"pipeline {name!r} has no candidate yet, and so no answers to score again; "

@@ -29,7 +29,7 @@ from harness.records.preferences import Pair, Preference, Rater
 from harness.store import Store
 from harness.verbs.lineage import self_preference
 from harness.verbs.pairs import Answered, answer_pairs
-from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from suites.judge.costs import Budget
 from suites.judge.judges import Judge
@@ -133,7 +133,7 @@ def judge(
     Without `request` it is done as the project's `[judge]` and `[compare] judges` say. Raises UsageError for
     what cannot be done so, before anything is trained or asked.
     """
-    progress = progress or NoProgress()
+    progress = progress or Progress()
     request = request or JudgeRequest(judges=named_judges(project, ()), settings=settings_of(project))
     check(project, names, request)
     budget = Budget(request.budget)
@@ -194,7 +194,7 @@ def check(project: Project, names: Sequence[str], request: JudgeRequest) -> None
     project.check([*names, *request.judges])
     for name in request.judges:
         if name not in project.registry.pipelines:
-            is_reward_model(project.model(name, NoProgress()))  # raises for a classifier that is none
+            is_reward_model(project.model(name, Progress()))  # raises for a classifier that is none
     for name in request.judges if request.budget is not None else ():
         model = project.registry.models.get(name)
         is_paid = model is not None and not isinstance(model.source, Local)

@@ -20,7 +20,7 @@ from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.judge import JudgeRequest, check, judge_of
 from harness.verbs.pairs import Kept, kept_answers
-from harness.verbs.progress import NoProgress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from suites.judge.costs import most_cost, usual_tokens
 from suites.judge.forms import as_asked_last
@@ -92,7 +92,7 @@ def _judge(project: Project, name: str, settings: JudgeSettings) -> Judge:
         model = Model(name=name, source=Local(path=""))
         rates = project.registry.pipelines[name].stages[-1].kind == "reward"
         return judge_of(project, model, NOT_TRAINED, settings, rates=rates)
-    model = project.model(name, NoProgress())
+    model = project.model(name, Progress())
     return judge_of(project, model, identify_model(model), settings, rates=is_reward_model(model))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from harness.engine.opening import identify_model
 from harness.records.models import Endpoint, Gemini, Local, Model, Plugin
-from harness.verbs.progress import NoProgress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 
 
@@ -19,7 +19,7 @@ def origins(project: Project, name: str) -> dict[str, str]:
     while at is not None and at in pipelines:
         found[f"pipeline {at}"] = at
         at = pipelines[at].base
-    return found if at is None else found | _of_model(project.model(at, NoProgress()))
+    return found if at is None else found | _of_model(project.model(at, Progress()))
 
 
 def self_preference(project: Project, judge: str, candidates: Sequence[str]) -> str | None:

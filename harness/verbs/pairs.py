@@ -22,7 +22,7 @@ from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.evaluating import runs_of
-from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from suites.prompt_suite import PromptSuite
 from suites.prompts import OFFICIAL, hub_prompts, read_prompts
@@ -122,7 +122,7 @@ def kept_answers(
     if len(set(names)) < 2:
         raise UsageError("a preference needs two different models: name both")
     project.check(names)
-    suite = _suite(project, store, NoProgress(), prompts, sampling)
+    suite = _suite(project, store, Progress(), prompts, sampling)
     samples = {sample.id: sample for sample in suite.samples} if isinstance(suite, PromptSuite) else {}
     answers: dict[str, Mapping[str, Response]] = {}
     runs, max_tokens = {}, sampling.max_tokens
@@ -130,7 +130,7 @@ def kept_answers(
         answers[name] = {}
         if not project.has_candidate(name):
             continue
-        model = project.model(name, NoProgress())
+        model = project.model(name, Progress())
         identity = identify_model(model)
         run = plan_run(model, identity, suite, seed=project.registry.project.seed)
         runs[name], max_tokens = run.id, _max_tokens(run, max_tokens)

@@ -1,42 +1,20 @@
 """How far the work is: what verbs report while they train and ask."""
 
-from typing import Protocol
-
 from trainers.doctor.findings import Examination
 from trainers.job import StageProgress
 
 
-class Progress(Protocol):
-    """Where verbs report how far they are."""
+class Progress:
+    """Where verbs report how far they are. This one shows nothing: what shows something overrides methods."""
 
     def training(self, progress: StageProgress) -> None:
         """A stage has done another step."""
-        ...
 
     def examined(self, examination: Examination) -> None:
         """A stage is about to be trained, and this is what the doctor found in it."""
-        ...
 
     def loading(self, model: str) -> None:
         """A model is being loaded, and then its first suite prepared."""
-        ...
 
     def asking(self, model: str, suite: str, done: int, total: int) -> None:
         """Another answer of one request is there."""
-        ...
-
-
-class NoProgress:
-    """Reports nothing."""
-
-    def training(self, progress: StageProgress) -> None:
-        """Nothing."""
-
-    def examined(self, examination: Examination) -> None:
-        """Nothing."""
-
-    def loading(self, model: str) -> None:
-        """Nothing."""
-
-    def asking(self, model: str, suite: str, done: int, total: int) -> None:
-        """Nothing."""

@@ -23,7 +23,7 @@ from harness.store import Store
 from harness.toyworld import settings_file
 from harness.verbs.checkpoint_selection import score_part, selection_metric
 from harness.verbs.evaluation_prompts import EvaluationPrompts
-from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.progress import Progress
 from suites.catalogue import (
     FAMILIES,
     OWN,
@@ -235,7 +235,7 @@ class Project:
             if name in self.registry.pipelines:
                 self.plan(name)
             else:
-                check_model(self.model(name, NoProgress()))
+                check_model(self.model(name, Progress()))
 
     def plan(self, name: str) -> list[PlannedStage]:
         """The stages of a pipeline, each with whether it is there already."""

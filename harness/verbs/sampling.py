@@ -7,7 +7,7 @@ from harness.engine.opening import identify_model, open_engine
 from harness.recorded import recorded
 from harness.records.answers import Prompt, Response, Sampling
 from harness.turns import turns_or_text
-from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 
 
@@ -24,7 +24,7 @@ def sample(
 
     `chat` False continues the bare text instead; True insists on a template.
     """
-    progress = progress or NoProgress()
+    progress = progress or Progress()
     project.check(names)
     answers = {}
     with project.store() as store:

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.errors import UnknownName
 from harness.records.models import Json
 from harness.store import KeptStage, Store
-from harness.verbs.progress import NoProgress, Progress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from reports.training import NAMED
 from trainers.forecast import Forecast, forecast
@@ -23,7 +23,7 @@ def train(project: Project, names: Sequence[str], *, progress: Progress | None =
     candidates = {}
     with project.store() as store:
         for name in names:
-            candidates[name] = project.train(name, progress or NoProgress())
+            candidates[name] = project.train(name, progress or Progress())
             if project.launch is None or project.launch.machine == 0:
                 keep_stages(project, name, store)
     return candidates

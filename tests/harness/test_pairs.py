@@ -11,7 +11,7 @@ from harness.records.answers import Sampling
 from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.pairs import Answered, answer_pairs, kept_answers
-from harness.verbs.progress import NoProgress
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project, open_project
 from tests.tiny_models import tiny_llama
 from tests.working import Working
@@ -65,7 +65,7 @@ def paired(project: Project, *names: str, prompts: str | None = "prompts.jsonl",
     """The pairs of these models."""
     with project.store() as store:
         return answer_pairs(
-            project, names, store, NoProgress(), prompts=prompts, sampling=others.get("sampling", SAMPLING)
+            project, names, store, Progress(), prompts=prompts, sampling=others.get("sampling", SAMPLING)
         )
 
 
