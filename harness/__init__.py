@@ -15,7 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.preferences import Analysis as Analysis
+    from harness.preferences.results import Analysis as Analysis
     from harness.verbs.blind import StudyRequest as StudyRequest
     from harness.verbs.blind import audit_study as audit_study
     from harness.verbs.blind import ballot_box as ballot_box

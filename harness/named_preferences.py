@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from harness.pluralize import pluralize
-from harness.preferences import NamedPreference
+from harness.preferences.named import NamedPreference
 from harness.records.answers import Message, Response, Run
 from harness.records.preferences import Preference, Rater
 from harness.store import Store

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.preferences import Analysis, RaterAgreement, RaterWinRate
+from harness.preferences.results import Analysis, RaterAgreement, RaterWinRate
 from harness.records.answers import Metric, Row, Run, Sample
 from harness.records.comparisons import Comparison, Interval, Verdict
 from harness.store import CutAnswers

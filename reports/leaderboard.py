@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from harness.bounds import bounds
 from harness.checkpoint_selection import NOTHING, LeftOut, cluster_of
 from harness.comparison.breakdown import Breakdown
-from harness.preferences import HUMANS, NO_REASON, Analysis
+from harness.preferences.named import NO_REASON
+from harness.preferences.results import HUMANS, Analysis
 from harness.records.answers import Metric, Row, Run, Sample, Score
 from harness.records.comparisons import Comparison, Verdict
 from harness.stats import mean_interval

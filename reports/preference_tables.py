@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from harness.preferences import Analysis, GroupAgreement, RaterAgreement, RaterWinRate, Ratings
+from harness.preferences.results import Analysis, GroupAgreement, RaterAgreement, RaterWinRate, Ratings
 from harness.stats.agreement import Agreement
 from harness.stats.length_control import LengthControlled
 from harness.stats.prediction_powered import Corrected

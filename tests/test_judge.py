@@ -18,7 +18,7 @@ import pytest
 from transformers import AutoModelForSequenceClassification
 
 from harness.engine.services import retrying
-from harness.preferences import IDENTICAL
+from harness.preferences.named import IDENTICAL
 from harness.records.preferences import Preference
 from harness.store import Store
 from suites.judge.forms import IN_A_ROW

@@ -11,7 +11,9 @@ import pytest
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 from statsmodels.stats.inter_rater import cohens_kappa as statsmodels_kappa
 
-from harness.preferences import HUMANS, analyse, read_preferences
+from harness.preferences.analysis import analyse
+from harness.preferences.files import read_preferences
+from harness.preferences.results import HUMANS
 from harness.stats.plan import AnalysisPlan
 from tests.working import Working
 

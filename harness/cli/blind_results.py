@@ -10,7 +10,7 @@ from harness.cli.console import Text
 from harness.cli.preference_tables import whole
 from harness.cli.terminal import console, print_json
 from harness.pluralize import pluralize
-from harness.preferences import Analysis
+from harness.preferences.results import Analysis
 from harness.stats.preferences import Bias, Share
 from harness.verbs.blind import StudyProgress
 from suites.blind.audit import Audit, RaterAudit, verdict

@@ -27,7 +27,7 @@ from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_notes
 from harness.errors import BudgetReached, JudgeUnreadable, UsageError
 from harness.pluralize import pluralize
-from harness.preferences import IDENTICAL, NO_REASON
+from harness.preferences.named import IDENTICAL, NO_REASON
 from harness.records.answers import Sampling
 from harness.records.preferences import Preference
 from harness.verbs.evaluating import FailedAnswers, failed_answers, refused_answers

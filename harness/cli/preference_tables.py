@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.console import Text
-from harness.preferences import Analysis
+from harness.preferences.results import Analysis
 from reports import preference_tables
 from reports.board import Leaderboard
 

@@ -13,7 +13,8 @@ from harness.comparison.verdicts import compare_all
 from harness.equal_answers import equal_answers
 from harness.errors import UnknownName, UsageError
 from harness.named_preferences import caveats, named_preferences
-from harness.preferences import Analysis, analyse
+from harness.preferences.analysis import analyse
+from harness.preferences.results import Analysis
 from harness.records.answers import Row, Run
 from harness.records.comparisons import Verdict
 from harness.store import Store

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harness.named_preferences import named_preferences
-from harness.preferences import NamedPreference
+from harness.preferences.named import NamedPreference
 from harness.records.answers import Response, Run
 from harness.store import Store
 from harness.store.frames import frame

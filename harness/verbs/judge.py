@@ -20,7 +20,8 @@ from harness.engine.opening import (
 )
 from harness.errors import UsageError
 from harness.named_preferences import named
-from harness.preferences import Analysis, analyse
+from harness.preferences.analysis import analyse
+from harness.preferences.results import Analysis
 from harness.protocols import Engine
 from harness.recorded import recorded
 from harness.records.answers import Sampling

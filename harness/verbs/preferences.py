@@ -8,7 +8,10 @@ from pathlib import Path
 
 from harness.errors import UnknownName, UsageError
 from harness.named_preferences import caveats, named_preferences
-from harness.preferences import Analysis, NamedPreference, analyse, read_preferences
+from harness.preferences.analysis import analyse
+from harness.preferences.files import read_preferences
+from harness.preferences.named import NamedPreference
+from harness.preferences.results import Analysis
 from harness.verbs.project import Project
 
 

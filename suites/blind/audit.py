@@ -24,7 +24,9 @@ from dataclasses import dataclass, replace
 from math import comb
 from statistics import median
 
-from harness.preferences import Analysis, NamedPreference, analyse
+from harness.preferences.analysis import analyse
+from harness.preferences.named import NamedPreference
+from harness.preferences.results import Analysis
 from harness.records.preferences import Preference, Study, Vote, Winner
 from harness.stats.plan import USUAL, AnalysisPlan
 from harness.stats.preferences import Bias, Share, share

@@ -7,7 +7,7 @@ does not pay for them anew; and a judge that was asked in another form is asked 
 
 from collections.abc import Iterable, Sequence
 
-from harness.preferences import CUT, THINKING, UNREADABLE
+from harness.preferences.named import CUT, THINKING, UNREADABLE
 from harness.records.preferences import Pair, Preference
 from harness.store import Store, is_refused
 from suites.judge.judges import Judge, requests_about, to_ask

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from harness.preferences import IDENTICAL, NO_ANSWER
+from harness.preferences.named import IDENTICAL, NO_ANSWER
 from harness.protocols import Engine
 from harness.recorded import generation
 from harness.records.answers import Prompt, Response, Sampling

@@ -9,7 +9,7 @@ Verga et al. 2024, "Replacing Judges with Juries", https://arxiv.org/abs/2404.18
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from harness.preferences import IDENTICAL, agreed
+from harness.preferences.named import IDENTICAL, agreed
 from harness.records.preferences import NO_ORDER, Pair, Preference, Rater
 from suites.judge.judges import preference, rater_of
 

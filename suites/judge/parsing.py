@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.preferences import CUT, UNREADABLE
+from harness.preferences.named import CUT, UNREADABLE
 from harness.records.answers import Response
 from harness.records.models import Json
 from harness.replies import verdict_in

@@ -11,7 +11,7 @@ Identical answers, about which nobody was asked, and pairs without a verdict do 
 from collections.abc import Sequence
 from typing import Literal
 
-from harness.preferences import SHARES, agreed
+from harness.preferences.named import SHARES, agreed
 from harness.records.comparisons import Interval
 from harness.records.preferences import Preference
 from harness.stats.sequential import ConfidenceSequence

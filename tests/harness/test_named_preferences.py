@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.named_preferences import caveats, named_preferences
-from harness.preferences import IDENTICAL
+from harness.preferences.named import IDENTICAL
 from harness.records.answers import Response, Row, Sample
 from harness.records.preferences import Preference, Rater, Study, Vote
 from harness.store import Store

@@ -10,7 +10,9 @@ import pytest
 from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.named_preferences import named_preferences
-from harness.preferences import HUMANS, IDENTICAL, Analysis, analyse
+from harness.preferences.analysis import analyse
+from harness.preferences.named import IDENTICAL
+from harness.preferences.results import HUMANS, Analysis
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from reports import html, markdown

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.preferences import NamedPreference, RaterWinRate, analyse
+from harness.preferences.analysis import analyse
+from harness.preferences.named import NamedPreference
+from harness.preferences.results import RaterWinRate
 from harness.stats.plan import AnalysisPlan
 
 Winner = Any

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.preferences import HUMANS, IDENTICAL, NamedPreference, analyse
+from harness.preferences.analysis import analyse
+from harness.preferences.named import IDENTICAL, NamedPreference
+from harness.preferences.results import HUMANS
 from harness.records.comparisons import Decision
 from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from harness.preferences import IDENTICAL, NamedPreference, read_preferences
+from harness.preferences.files import read_preferences
+from harness.preferences.named import IDENTICAL, NamedPreference
 
 HEAD = "item,rater,left,right,winner"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.preferences import IDENTICAL, NamedPreference, agreed, over_orders
+from harness.preferences.named import IDENTICAL, NamedPreference, agreed, over_orders
 
 RIGHT = NamedPreference(
     item="q1",

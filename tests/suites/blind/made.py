@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from harness.preferences import NamedPreference
+from harness.preferences.named import NamedPreference
 from harness.records.answers import Response, Sample
 from harness.records.preferences import Pair, Preference, Study
 from harness.store import Store

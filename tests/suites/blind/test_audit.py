@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
-from harness.preferences import HUMANS, GroupAgreement, RaterAgreement
+from harness.preferences.results import HUMANS, GroupAgreement, RaterAgreement
 from harness.records.preferences import Study, Vote
 from harness.stats.plan import AnalysisPlan
 from suites.blind.audit import READING, Audit, audit, verdict

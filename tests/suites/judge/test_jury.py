@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.preferences import IDENTICAL
+from harness.preferences.named import IDENTICAL
 from harness.records.preferences import Winner
 from suites.judge.judges import preference
 from suites.judge.jury import jury_of, jury_preferences

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.preferences import IDENTICAL
+from harness.preferences.named import IDENTICAL
 from harness.records.answers import Message, Response
 from suites.judge.judges import without_asking
 from suites.judge.templates import TEMPLATES
