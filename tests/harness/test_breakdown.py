@@ -170,3 +170,26 @@ def test_a_suite_that_only_candidates_were_asked() -> None:
     table = only(break_down([], {"tuned": [scored("tuned", alternating(20, 7), halves(20))]}))
     assert {} == table.comparisons
     assert ["easy", "hard"] == list(table.groups)
+
+
+def test_a_tag_that_parts_nothing_does_not_end_the_search() -> None:
+    """The next split is made, its groups stand in the order of their names, and no margin rests on it."""
+    metric = replace(RIGHT, splits=("one", "kind"), margin=0.1)
+    tags: Tags = {f"q{i}": {"one": "all", "kind": f"k{(7 - i) % 3}"} for i in range(9)}
+    runs = [scored(name, alternating(9, 5), tags, metric) for name in ("base", "tuned")]
+
+    table = only(break_down([runs[0]], {"tuned": [runs[1]]}, AnalysisPlan(resamples=20)))
+
+    assert ("kind", ["k0", "k1", "k2"]) == (table.split, list(table.groups))
+    assert {None} == {each.metric.margin for each in table.comparisons.values()}
+
+
+def test_a_run_without_the_metric_has_no_groups() -> None:
+    """What another run says of it stands, and nothing is compared for it."""
+    tags = halves(10)
+    base, other = (scored(name, alternating(10, 5), tags) for name in ("base", "tuned"))
+
+    table = only(break_down([base], {"tuned": [replace(other, observations={})]}, AnalysisPlan(resamples=20)))
+
+    assert ["easy", "hard"] == list(table.groups)
+    assert {0} == {each.n for each in table.comparisons.values()}

@@ -1,5 +1,6 @@
 """From two runs to a verdict: what may be compared, how it is paired, and what is decided."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -514,3 +515,98 @@ def test_comparing_needs_no_heavy_library():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.strip()
+
+
+def test_a_verdict_says_whose_it_is():
+    """Candidate and baseline, also of a suite that only one of them was asked."""
+    (both,) = compare_all([scored("a", SAME)], {"b": [scored("b", HIGH), scored("b", HIGH, suite="exam")]})
+    lonely = both.comparisons[-1]
+
+    assert ("b", "a") == (both.candidate, both.baseline)
+    assert ("b", "a", "exam") == (lonely.candidate, lonely.baseline, lonely.suite)
+    assert ("a has no run of this suite",) == lonely.notes
+
+
+def test_clauses_of_a_reason_are_joined():
+    """Metrics by commas and clauses by semicolons; worse is said as better is."""
+    suites = ("quiz", "exam", "more", "rest")
+    baseline = [scored("a", SAME, suite=suite) for suite in suites]
+    changed = [LOW, LOW, HIGH, HIGH]
+    candidate = [scored("b", scores, suite=suite) for suite, scores in zip(suites, changed, strict=True)]
+    (verdict,) = compare_all(
+        [*baseline, scored("a", SAME, suite="x"), scored("a", SAME, suite="y")], {"b": candidate}
+    )
+    better, worse, absent = verdict.reason.split("; ")
+
+    assert re.fullmatch(r"better on more \(accuracy [^)]*\), rest \(accuracy [^)]*\)", better)
+    assert re.fullmatch(r"worse on quiz \(accuracy [^)]*\), exam \(accuracy [^)]*\)", worse)
+    none = "b has no run of this suite"
+    assert f"not comparable on x (accuracy): {none}, y (accuracy): {none}" == absent
+
+
+def test_several_notes_against_a_suite_are_joined():
+    """By commas."""
+    other = run("b", suite_version="2", data_hash="sha256:2")
+    (verdict,) = compare_all([scored("a", SAME)], {"b": [ScoredRun(run=other, observations={})]})
+    notes = only(verdict.comparisons).notes
+
+    assert 2 == len(notes)
+    assert f"not comparable on quiz (accuracy): {notes[0]}, {notes[1]}" == verdict.reason
+
+
+def test_what_cannot_be_paired_is_counted_and_named():
+    """Of samples that only one run has, and of a run without the metric."""
+    apart = scored("b", [1.0] * 3)
+    apart = replace(
+        apart, observations={"accuracy": [replace(s, sample=f"z{s.sample}") for s in singles([1.0] * 3)]}
+    )
+    found = only(compared(scored("a", [1.0] * 2), apart))
+    missing = only(compared(scored("a", [1.0] * 2), replace(apart, observations={})))
+
+    assert (Decision.NOT_COMPARABLE, "quiz", 5) == (found.decision, found.suite, found.unpaired)
+    assert ("a", "b", 2) == (missing.baseline, missing.candidate, missing.unpaired)
+    assert 2 == only(compared(replace(scored("a", []), observations={}), scored("b", [1.0] * 2))).unpaired
+
+
+def test_both_wrong_is_neither_lost_nor_right():
+    """3 wrong in both, and 1 lost."""
+    before, after = [0.0] * 3 + [1.0], [0.0] * 4
+    found = only(compared(scored("a", before), scored("b", after)))
+
+    assert Flips(won=0, lost=1, both_right=0, both_wrong=3) == found.flips
+
+
+def test_scores_below_zero_have_a_range_too():
+    """Scores from -1 to 1 have twice the difference of the same scores from 0 to 1, and twice its interval."""
+    before, after = [-1.0, 1.0] * 15, [-1.0, 1.0] * 14 + [1.0, 1.0]
+    whole = only(compared(scored("a", before, SCORE), scored("b", after, SCORE))).interval
+    halves = [[(score + 1) / 2 for score in scores] for scores in (before, after)]
+    half = only(compared(scored("a", halves[0], SCORE), scored("b", halves[1], SCORE))).interval
+
+    assert whole is not None
+    assert half is not None
+    assert (2 * half.low, 2 * half.high) == pytest.approx((whole.low, whole.high))
+
+
+def test_a_comparison_draws_numbers_of_its_own():
+    """Those of another suite, metric or pair of models are others; the order of the models is no matter."""
+    before, after = spread(0.3), [*spread(0.36, 59), 0.2]
+
+    def interval(baseline: str, candidate: str, metric: Metric, suite: str) -> tuple[float, float]:
+        one, other = (
+            scored(baseline, before, metric, suite=suite),
+            scored(candidate, after, metric, suite=suite),
+        )
+        found = only(compared(one, other)).interval
+        return (found.low, found.high)
+
+    other = Metric(name="other", kind="number", headline=True)
+    plain = interval("a", "b", SCORE, "quiz")
+    assert plain == interval("b", "a", SCORE, "quiz")
+    drawn = {
+        plain,
+        interval("a", "b", SCORE, "exam"),
+        interval("a", "b", other, "quiz"),
+        interval("a", "c", SCORE, "quiz"),
+    }
+    assert 4 == len(drawn)

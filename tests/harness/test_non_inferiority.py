@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 import pytest
@@ -278,3 +279,46 @@ def test_a_price_that_cannot_be_compared_says_why() -> None:
     assert (
         "not comparable on general (kept): data: sha256:1 for base but sha256:2 for tuned" == verdict.reason
     )
+
+
+def test_what_is_known_before_a_decision() -> None:
+    """The loss carries its corrected p and how many samples decide: Holm's over two, and by hand."""
+    before, after = flipped(1000, 40, 40)
+    others = flipped(1000, 100, 130)
+    second = replace(KEPT, name="second")
+    (verdict,) = compare_all(
+        [scored("base", {KEPT: before, second: others[0]})],
+        {"tuned": [scored("tuned", {KEPT: after, second: others[1]})]},
+    )
+    one, other = (each.loss for each in verdict.comparisons)
+    assert one is not None
+    assert other is not None
+
+    assert one.p < other.p
+    assert (pytest.approx(2 * one.p), pytest.approx(other.p)) == (one.adjusted_p, other.adjusted_p)
+    variance = 0.08 * 1000 / 999
+    assert ceil(7.84888 * variance / 0.05**2) == one.needed
+
+
+def test_metrics_of_a_clause_are_joined_by_commas() -> None:
+    """Of one suite within its parentheses."""
+    data = flipped(1000, 40, 40)
+    second = replace(KEPT, name="second")
+    (verdict,) = compare_all(
+        [scored("base", dict.fromkeys((KEPT, second), data[0]))],
+        {"tuned": [scored("tuned", dict.fromkeys((KEPT, second), data[1]))]},
+    )
+    assert "no loss beyond the margin on general (kept, second)" == verdict.reason
+
+
+def test_a_price_of_what_should_fall() -> None:
+    """Words and decision turn with the metric: a rise beyond the margin is a price."""
+    falls = replace(KEPT, higher_is_better=False)
+    after, before = flipped(1000, 10, 150)
+    verdict = verdict_on(falls, before, after)
+
+    assert MarginDecision.WORSE == only(verdict)[1].decision
+    assert "at a price on general (kept +0.140 [" in verdict.reason
+    assert verdict.reason.endswith(", beyond the margin of 0.05)")
+    within = verdict_on(falls, *reversed(flipped(1000, 5, 25)))
+    assert MarginDecision.NOT_WORSE == only(within)[1].decision

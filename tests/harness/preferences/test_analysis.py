@@ -523,3 +523,51 @@ def test_the_order_of_judgements_changes_no_number() -> None:
     shuffled = [first, *(others[place] for place in rng.permutation(len(others)))]
 
     assert analyse(votes, FEW) == analyse(shuffled, FEW)
+
+
+def test_a_sentence_says_what_was_left_out_and_corrected() -> None:
+    """Identical answers, useless replies, and the win rate that people's votes correct."""
+    said_by_gpt = [
+        *said([R, R, R, L, L, R] * 5, "gpt", kind="judge"),
+        *said(["tie"], "gpt", kind="judge", item="same", reason=IDENTICAL),
+        *said([None], "gpt", kind="judge", item="none", reason="cut"),
+    ]
+    people = said([R, R, L, R, L, L] * 2)
+    result = finding_of([*said_by_gpt, *people], "gpt")
+    assert result.corrected is not None
+    assert result.corrected.value is not None
+
+    expected = f"corrected by people on 12 prompts: {result.corrected.value:.3f} ["
+    assert f"n = 30; left out: 1 identical, 1 without a usable answer; {expected}" in result.sentence()
+    assert result.sentence().endswith("]")
+    assert result.sentence().endswith(replace(result, identical=0, unreadable={}).sentence().split("; ")[-1])
+    assert "; " not in replace(result, identical=0, unreadable={}, corrected=None).sentence()
+
+
+def test_sentences_of_agreement() -> None:
+    """Of which models, who, and what cannot be said."""
+    found = analyse(
+        [*said([R, L, L, R], "gpt", kind="judge"), *said([R, L, L, L]), *said([R, L], "bia")],
+        AnalysisPlan(resamples=100),
+    )
+    judge, among = found.agreement("dpo", "gpt"), found.agreement("dpo", HUMANS)
+    assert judge is not None
+    assert among is not None
+
+    assert judge.sentence().startswith("dpo vs sft: gpt and all humans agree on 0.833 [")
+    assert judge.sentence().endswith("n = 6")
+    assert among.sentence().startswith("dpo vs sft: all humans among themselves agree on 1.000 [")
+    assert replace(judge, models=None).sentence().startswith("gpt and all humans agree on ")
+    unknown = replace(judge.kappa, value=None, interval=None, reason="nobody disagreed")
+    assert "Cohen's kappa undefined (nobody disagreed), n = 6" in replace(judge, kappa=unknown).sentence()
+    one = replace(judge.kappa, items=1)
+    assert "Cohen's kappa –, n = 6" in replace(judge, kappa=one).sentence()
+
+
+def test_an_analysis_shows_its_sentences() -> None:
+    """One line for each result; of nothing it says so."""
+    found = analyse([*said([R, R, L], "ana"), *said([R, L, L], "bia")], AnalysisPlan(resamples=20))
+
+    assert [each.sentence() for each in found.win_rates] == repr(found).split("\n")
+    assert "no preference among ('sft', 'dpo')" == repr(replace(found, win_rates=()))
+    assert found.humans("nobody") is None

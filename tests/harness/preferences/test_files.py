@@ -206,3 +206,25 @@ def test_identical_answers_are_read_as_such(tmp_path: Path) -> None:
     file = written(tmp_path, f"{HEAD},reason", f"q1,ana,a,b,tie,{IDENTICAL}", "q2,ana,a,b,tie,both bad")
 
     assert [True, False] == [each.identical for each in read_preferences(file)]
+
+
+def test_a_file_without_columns_or_rows(tmp_path: Path) -> None:
+    """The message ends where there is nothing more to say, and names no row where none is at fault."""
+    for lines, message in (([], ", row 1: there is no column 'item'"), ([HEAD], ": holds no preferences")):
+        file = written(tmp_path, *lines)
+        with pytest.raises(DataError) as found:
+            read_preferences(file)
+        assert f"{file}{message}" == str(found.value)
+
+
+def test_two_orders_are_two_preferences(tmp_path: Path) -> None:
+    """Who was read first tells them apart, by model and not by side."""
+    file = written(
+        tmp_path, f"{HEAD},shown_first", "q1,ana,a,b,left,left", "q1,ana,a,b,left,right", "q1,ana,b,a,left,"
+    )
+    assert ["left", "right", None] == [each.shown_first for each in read_preferences(file)]
+
+    for again in ("q1,ana,b,a,left,right", "q1,ana,a,b,tie,left"):
+        file = written(tmp_path, f"{HEAD},shown_first", "q1,ana,a,b,left,left", again)
+        with pytest.raises(DataError, match="in row 2 already; tell two orders apart by shown_first, and"):
+            read_preferences(file)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness.stats.bradley_terry import Rating, ratings
+from harness.stats.intervals import resamplings
 
 
 def by_name(found: list[Rating]) -> dict[str, Rating]:
@@ -73,3 +74,39 @@ def test_parts_that_never_met_are_named() -> None:
     """A rating across them would be invented."""
     with pytest.raises(ValueError, match="a, b; c, d"):
         ratings(["a", "c"], ["b", "d"], [1.0, 0.0], [0, 1])
+
+
+def test_intervals_are_percentiles_of_refitted_resamples() -> None:
+    """Of two candidates the rating is known in closed form, half a made-up win each, and so is every
+    resample's; the ends are the order statistics that leave (1 - level) / 2 of one more than there are."""
+    shares = np.random.default_rng(1).random(20)
+    for resamples, level, low, high in ((79, 0.875, 4, 74), (19, 0.95, 0, 18), (39, 0.5, 9, 29)):
+        found = ratings(["a"] * 20, ["b"] * 20, shares, range(20), level=level, resamples=resamples, seed=7)
+        drawn = np.concatenate(list(resamplings(20, resamples, 4, np.random.default_rng(7)))) @ shares
+        expected = np.sort(200 * np.log10((drawn + 0.5) / (20.5 - drawn)))
+        interval = by_name(found)["a"].interval
+        assert (expected[low], expected[high]) == pytest.approx((interval.low, interval.high), abs=0.02)
+        assert by_name(found)["a"].value == pytest.approx(
+            200 * log10((shares.sum() + 0.5) / (20.5 - shares.sum())), abs=0.01
+        )
+        assert level == interval.level
+
+
+def test_what_a_caller_leaves_out() -> None:
+    """95 %, a thousand resamples, seed 0."""
+    data = ["a", "a", "b"] * 3, ["b", "c", "c"] * 3, [1.0, 0.0, 0.5] * 3, range(9)
+    assert ratings(*data) == ratings(*data, level=0.95, resamples=1000, seed=0)
+
+
+def test_what_was_won_and_lost_counts_as_comparisons() -> None:
+    """Of everyone, and one win or one loss is a bound."""
+    found = by_name(ratings(["a", "a", "b", "b"], ["b", "b", "c", "c"], [1.0, 0.0, 1.0, 0.5], range(4)))
+
+    assert [2, 4, 2] == [found[name].comparisons for name in "abc"]
+    assert [False, False, False] == [found[name].unbounded for name in "abc"]
+
+
+def test_long_chains_of_pairs_are_one_part() -> None:
+    """Whoever met somebody who met the others is rated with them, in whatever order they met."""
+    lefts, rights = ["a", "c", "b", "d"], ["b", "d", "c", "e"]
+    assert 5 == len(ratings(lefts, rights, [1.0, 0.0, 0.5, 1.0], range(4), resamples=9))

@@ -65,3 +65,10 @@ def test_a_margin_needs_its_test_and_its_interval(
     assert decision == decide_non_inferiority(
         interval(-high, -low), p, 0.05, margin=0.03, difference=difference, higher_is_better=False
     )
+
+
+def test_what_touches_the_margin_is_not_within_it() -> None:
+    """Half of alpha itself is not below it, and neither is the margin."""
+    for low, p in ((-0.04, 0.025), (-0.05, 0.001)):
+        found = decide_non_inferiority(interval(low, 0.1), p, 0.05, margin=0.05, difference=NONE)
+        assert MarginDecision.UNDECIDED == found

@@ -1,5 +1,6 @@
 """Intervals: golden values, oracles, degenerate cases, and what must hold whatever the numbers."""
 
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 from harness.records.comparisons import Interval
 from harness.stats import mean_interval
 from harness.stats.clusters import Clusters, by_cluster
-from harness.stats.intervals import Estimate, difference_interval, tango, wilson
+from harness.stats.intervals import Estimate, chance_above, difference_interval, tango, wilson
 
 Z2 = 1.959963984540054**2
 
@@ -231,3 +232,31 @@ def test_a_seed_or_a_generator_is_taken():
 
     assert seeded == mean_interval(values, clusters, "number", seed=np.random.default_rng(5))
     assert seeded != mean_interval(values, clusters, "number", seed=6)
+
+
+def test_the_chance_of_a_larger_loss_mirrors() -> None:
+    """Differences as far below the bound as others are above it have 1 - p; what no resample reaches has the
+    smallest p there is; beyond the scores' range nothing can be lost."""
+    values = np.random.default_rng(3).normal(0.02, 0.3, 60)
+
+    def chance(of: np.ndarray, bound: float, span: float = 1.0, resamples: int = 99) -> float:
+        rng = np.random.default_rng(5)
+        return chance_above(by_cluster(of, range(60)), span, bound, resamples=resamples, rng=rng)
+
+    above, below = chance(values, -0.05), chance(-0.1 - values, -0.05)
+    assert above < 0.5 < below
+    assert pytest.approx(1 - above) == below
+    assert pytest.approx(0.5 / 100) == chance(values + 5, -0.05)
+    assert sys.float_info.min == chance(values, -1.0)
+
+
+def test_the_chance_of_a_larger_loss_knows_no_unit() -> None:
+    """Where few differ, scores twice as large with a bound twice as low have the same p."""
+    few = [1.0, -1.0, -1.0] + [0.0] * 57
+
+    def chance(scale: float) -> float:
+        clusters = by_cluster(np.array(few) * scale, range(60))
+        rng = np.random.default_rng(5)
+        return chance_above(clusters, scale, -0.1 * scale, resamples=99, rng=rng)
+
+    assert pytest.approx(chance(1.0)) == chance(4.0)

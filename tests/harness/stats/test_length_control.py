@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from harness.stats.intervals import wilson
 from harness.stats.length_control import length_controlled
 
 
@@ -89,3 +90,28 @@ def test_one_side_always_longer_is_an_extrapolation() -> None:
     )
 
     assert found.extrapolated
+
+
+def test_few_losses_leave_the_units_that_lengths_do_not_use_up() -> None:
+    """Wilson's interval of n (1 - rho²) / k units: rho is how far length and merit explain the same, and k
+    the judgements of one prompt."""
+    lengths = np.tile(np.linspace(-1, 3, 30), 2)
+    wins = np.ones(60)
+    wins[[3, 33]] = 0.0
+    found = length_controlled(wins, lengths, [i % 30 for i in range(60)], level=0.9)
+
+    assert "Wilson's, reduced" == found.method
+    assert found.value is not None
+    assert found.length_weight is not None
+    away = np.tanh(lengths / lengths.std())
+    merit = np.log(found.value / (1 - found.value))
+    chance = 1 / (1 + np.exp(-(merit + found.length_weight * away)))
+    weights = chance * (1 - chance)
+    rho = (weights @ away) / np.sqrt((weights.sum() + 0.01) * (weights @ away**2 + 0.01))
+    units = 60 / 2 * (1 - rho**2)
+    expected = wilson(found.value * units, units, 0.9)
+    assert found.interval is not None
+    assert (pytest.approx(expected.low), pytest.approx(expected.high)) == (
+        found.interval.low,
+        found.interval.high,
+    )

@@ -1,14 +1,16 @@
 """The smallest detectable difference."""
 
+from math import ceil
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from harness.stats.clusters import Clusters
+from harness.stats.clusters import Clusters, by_cluster
 from harness.stats.paired import mcnemar
-from harness.stats.power import detectable, detectable_flips
+from harness.stats.power import detectable, detectable_flips, needed_within
 
 
 def power_of_mcnemar(n: int, discordance: float, difference: float) -> float:
@@ -91,3 +93,17 @@ def test_the_unit_of_numbers_is_kept():
 
     assert unit is not None
     assert 50 * unit == detectable(same, 50.0, binary=False, level=0.95)
+
+
+def test_what_is_needed_within_a_margin_by_hand() -> None:
+    """((1.960 + 0.842) × spread / margin)² where many differ; flips as a share where few do; and where none
+    does, what Tango's interval needs."""
+    many = np.tile([0.4, -0.4, 0.8, -0.2], 10)
+    spread = by_cluster(many, range(40))
+    assert ceil(7.84888 * np.var(many, ddof=1) / 0.05**2) == needed_within(spread, 2.0, 0.05, level=0.95)
+
+    few = by_cluster([2.0, 2.0, -2.0] + [0.0] * 97, range(100))
+    assert ceil(7.84888 * 0.03 * 4 / 0.1**2) == needed_within(few, 2.0, 0.1, level=0.95)
+
+    none = by_cluster([0.0] * 100, range(100))
+    assert 73 == needed_within(none, 2.0, 0.1, level=0.95)  # 3.8415 × 1.9 / 0.1 = 72.99

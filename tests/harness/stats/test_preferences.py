@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from harness.stats.intervals import mean_interval
 from harness.stats.preferences import (
     length_bias,
     position_bias,
@@ -130,3 +131,16 @@ def test_a_judge_with_known_biases_is_found() -> None:
     assert position.share.value == pytest.approx(0.625, abs=0.05)
     assert length.p < 1e-6
     assert length.share.value == pytest.approx(0.625, abs=0.06)
+
+
+def test_shares_of_clustered_verdicts_have_a_means_interval() -> None:
+    """Of the level, resamples and seed asked for."""
+    first, second = [1.0, 1.0, 0.0, 0.5] * 6, [1.0, 0.0, 0.0, 1.0] * 6
+    clusters = [number // 3 for number in range(24)]
+    plan = {"level": 0.8, "resamples": 99, "seed": 3}
+    found = position_consistency(first, second, clusters, **plan)
+    assert found is not None
+    same = [1.0, 0.0, 1.0, 0.0] * 6
+
+    assert mean_interval(same, clusters, "binary", **plan) == found.share.interval
+    assert (12, 24, 0.5) == (found.share.count, found.share.of, found.share.value)

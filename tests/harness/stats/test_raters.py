@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.stats.raters import rater_figures
+from harness.stats.raters import Side, rater_figures
 
 
 def test_figures_of_a_rater_who_leans_left() -> None:
@@ -24,3 +24,17 @@ def test_what_did_not_happen_is_none() -> None:
     found = rater_figures([], [], [])
 
     assert (None, None, None) == (found.left, found.repeats, found.checks)
+
+
+def test_intervals_are_of_the_level_asked_for() -> None:
+    """Three of four repeats got the same vote; every share carries the level."""
+    repeats: list[tuple[Side, Side]] = [("left", "left")] * 3 + [("left", "tie")]
+
+    found = rater_figures(["left", "right"], repeats, [True, False], level=0.8)
+
+    assert found.left is not None
+    assert found.repeats is not None
+    assert found.checks is not None
+    assert 3 == found.repeats.count
+    shares = found.left.share, found.repeats, found.checks
+    assert [0.8] * 3 == [each.interval.level for each in shares]
