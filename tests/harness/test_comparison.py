@@ -15,9 +15,11 @@ from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.environment import PACKAGES
 from harness.records.answers import Metric, Observation, Run
-from harness.records.comparisons import Comparison, Decision, Flips
+from harness.records.comparisons import Alike, Comparison, Decision, Flips
 from harness.records.models import Json
+from harness.stats.clusters import by_cluster
 from harness.stats.plan import AnalysisPlan
+from harness.stats.power import detectable
 from tests.harness.compared import compared
 
 ACCURACY = Metric(name="accuracy", kind="binary", headline=True)
@@ -172,6 +174,8 @@ def test_what_a_reader_must_know_is_noted(changed: Mapping[str, object], note: s
 def test_how_models_are_asked_is_noted_in_words():
     """Thinking, system prompts and the like, each with what it means where nothing is said."""
     engine = {"thinking": False, "system": "Be brief.", "template_arguments": {"effort": "low"}}
+    thinks = run("a", environment={"engine": {"thinking": True}})
+    assert ["thinking: on for a but left to the model for b"] == comparability(thinks, run("b"))[1]
 
     assert (
         [],
@@ -190,7 +194,8 @@ def test_a_system_prompt_that_stands_nowhere_is_noted():
 
     _, (first, second) = comparability(*bare)
 
-    assert "the system prompt of a stands before no prompt of quiz, which asks in bare texts" in first
+    assert "the system prompt of a stands before no prompt of quiz, which asks in bare texts, " in first
+    assert first.endswith("without a chat template")
     assert "the system prompt of b" in second
     assert unused_system(run("a", environment=environment)) is None
 
@@ -577,7 +582,7 @@ def test_both_wrong_is_neither_lost_nor_right():
 
 
 def test_scores_below_zero_have_a_range_too():
-    """Scores from -1 to 1 have twice the difference of the same scores from 0 to 1, and twice its interval."""
+    """Scores from -1 to 1 have twice the interval of the same scores from 0 to 1."""
     before, after = [-1.0, 1.0] * 15, [-1.0, 1.0] * 14 + [1.0, 1.0]
     whole = only(compared(scored("a", before, SCORE), scored("b", after, SCORE))).interval
     halves = [[(score + 1) / 2 for score in scores] for scores in (before, after)]
@@ -610,3 +615,53 @@ def test_a_comparison_draws_numbers_of_its_own():
         interval("a", "c", SCORE, "quiz"),
     }
     assert 4 == len(drawn)
+
+
+def test_nothing_compared_counts_nothing():
+    """Every count is 0, and the method says so."""
+    found = only(compared(scored("a", [1.0]), scored("b", [1.0], suite_version="2")))
+
+    counts = found.n, found.scores, found.clusters, found.unscored, found.unpaired
+    assert ((0, 0, 0, 0, 0), "not compared") == (counts, found.method)
+
+
+@pytest.mark.parametrize("metric", [ACCURACY, SCORE])
+def test_what_could_have_been_shown_is_of_the_metrics_kind(metric: Metric):
+    """Binary scores by flips, numbers by their spread; a range from -1 to 1 is one of 2."""
+    before, after = [0.0, 1.0] * 20, [1.0, 1.0, 0.0, 0.0] * 10
+    differences = by_cluster(np.array(after) - before, range(40))
+    found = only(compared(scored("a", before, metric), scored("b", after, metric)))
+    binary = metric.kind == "binary"
+
+    assert detectable(differences, 1.0, binary=binary, level=0.95) == found.detectable
+    assert detectable(differences, 1.0, binary=not binary, level=0.95) != found.detectable
+
+    few, same = [-1.0] * 38 + [1.0] * 2, [-1.0] * 40
+    wide = only(compared(scored("a", same, SCORE), scored("b", few, SCORE)))
+    by_hand = detectable(by_cluster(np.array(few) - same, range(40)), 2.0, binary=False, level=0.95)
+    assert by_hand == wide.detectable
+
+
+def test_a_candidate_that_hardly_differs_is_named_suite_by_suite():
+    """What answers say of two models stands in the comparison and in the verdict."""
+    alike = Alike(equal=39, samples=40, answers=1, of_texts=True)
+    candidate = replace(scored("b", SAME), alike=alike)
+    (verdict,) = compare_all([scored("a", SAME)], {"b": [candidate]})
+
+    assert alike == only(verdict.comparisons).alike
+    assert verdict.reason.endswith(f"; {alike.in_words('quiz')}")
+
+
+def test_settings_in_another_order_are_the_same():
+    """Also within a list."""
+    one, other = ({"stop": [dict(pairs)]} for pairs in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)]))
+    assert ([], []) == comparability(run("a", settings=one), run("b", settings=other))
+
+
+@pytest.mark.parametrize("key", ["device", "dtype", "scoring"])
+def test_what_an_engine_computes_with_is_noted(key: str):
+    """And the processor."""
+    environments = ({"engine": {key: value}, "processor": value} for value in ("one", "two"))
+    _, notes = comparability(*(run(n, environment=e) for n, e in zip("ab", environments, strict=True)))
+
+    assert [f"engine.{key}: one for a but two for b", "processor: one for a but two for b"] == notes

@@ -322,3 +322,18 @@ def test_a_price_of_what_should_fall() -> None:
     assert verdict.reason.endswith(", beyond the margin of 0.05)")
     within = verdict_on(falls, *reversed(flipped(1000, 5, 25)))
     assert MarginDecision.NOT_WORSE == only(within)[1].decision
+
+
+def test_the_price_rests_on_the_intervals_own_resamples() -> None:
+    """Of numbers too: a margin just beyond the interval's end is kept, and one just within it is not."""
+    draw = np.random.default_rng(4)
+    before, after = draw.normal(-3.0, 1.0, 60), draw.normal(-3.1, 1.0, 60)
+    number = replace(KEPT, kind="number")
+    interval = only(verdict_on(number, before.tolist(), after.tolist()))[0].interval
+    assert interval is not None
+
+    for away, decision in ((1e-9, MarginDecision.NOT_WORSE), (-1e-9, MarginDecision.UNDECIDED)):
+        asked = replace(number, margin=-interval.low + away)
+        _, loss = only(verdict_on(asked, before.tolist(), after.tolist()))
+        assert decision == loss.decision
+        assert (loss.p < 0.025) == (decision is MarginDecision.NOT_WORSE)

@@ -107,3 +107,12 @@ def test_what_is_needed_within_a_margin_by_hand() -> None:
 
     none = by_cluster([0.0] * 100, range(100))
     assert 73 == needed_within(none, 2.0, 0.1, level=0.95)  # 3.8415 × 1.9 / 0.1 = 72.99
+
+
+def test_few_changes_are_counted_as_flips() -> None:
+    """Numbers of which few changed: the share of clusters that did, in units of the scores' range."""
+    few = by_cluster([2.0, -2.0, 2.0] + [0.0] * 97, range(100))
+    by_flips = detectable_flips(100, 0.03, level=0.95)
+
+    assert by_flips is not None
+    assert pytest.approx(2 * by_flips) == detectable(few, 2.0, binary=False, level=0.95)

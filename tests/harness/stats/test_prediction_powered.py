@@ -89,3 +89,33 @@ def test_without_spread_people_alone_say_everything(
     assert found.human is not None
     assert found.human == found.interval
     assert 0 <= found.human.low < found.human.high <= 1
+
+
+def test_the_correction_by_hand() -> None:
+    """The weight is the covariance over the judge's variance, both of means of clusters of unequal sizes."""
+    draw = np.random.default_rng(11)
+    clusters = np.repeat(np.arange(60), draw.integers(1, 4, 60))
+    people = (draw.random(len(clusters)) < 0.6).astype(float)
+    judge = np.where(draw.random(len(clusters)) < 0.7, people, 1.0)
+    both = clusters < 25
+
+    found = corrected_win_rate(
+        [float(y) if shared else None for y, shared in zip(people, both, strict=True)],
+        judge,
+        clusters.tolist(),
+        resamples=19,
+    )
+
+    def by_item(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Each cluster's sum of distances from the mean, over all scores."""
+        away = values[mask] - values[mask].mean()
+        sums = np.bincount(clusters[mask], weights=away)[np.unique(clusters[mask])]
+        count = len(sums)
+        return np.asarray(sums / mask.sum() * np.sqrt(count / (count - 1)))
+
+    ours, theirs, far = by_item(people, both), by_item(judge, both), by_item(judge, ~both)
+    weight = (ours @ theirs) / (theirs @ theirs + far @ far)
+    assert 0 < weight < 1
+    assert pytest.approx(weight) == found.weight
+    expected = people[both].mean() + weight * (judge[~both].mean() - judge[both].mean())
+    assert pytest.approx(expected) == found.value

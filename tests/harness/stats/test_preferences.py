@@ -144,3 +144,11 @@ def test_shares_of_clustered_verdicts_have_a_means_interval() -> None:
 
     assert mean_interval(same, clusters, "binary", **plan) == found.share.interval
     assert (12, 24, 0.5) == (found.share.count, found.share.of, found.share.value)
+
+
+def test_shares_are_of_the_level_asked_for() -> None:
+    """95 % unless said."""
+    bias, usual = position_bias(7, 3, level=0.8), share(1, 2)
+    assert bias is not None
+    assert usual is not None
+    assert (0.8, 0.95) == (bias.share.interval.level, usual.interval.level)

@@ -28,9 +28,9 @@ def test_what_did_not_happen_is_none() -> None:
 
 def test_intervals_are_of_the_level_asked_for() -> None:
     """Three of four repeats got the same vote; every share carries the level."""
-    repeats: list[tuple[Side, Side]] = [("left", "left")] * 3 + [("left", "tie")]
+    same: tuple[Side, Side] = "left", "left"
 
-    found = rater_figures(["left", "right"], repeats, [True, False], level=0.8)
+    found = rater_figures(["left", "right"], [same, same, same, ("left", "tie")], [True, False], level=0.8)
 
     assert found.left is not None
     assert found.repeats is not None
