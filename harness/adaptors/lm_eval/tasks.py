@@ -15,7 +15,8 @@ import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from pyarrow import ArrowInvalid, ArrowTypeError
 from harness.adaptors.engine_requests import (
     Answer,
     AnsweredDocument,
+    DocumentT,
     Request,
     TaskMetric,
     TaskRows,
@@ -158,26 +160,25 @@ class LmEvalTask:
     def _label(self, metric: str, filtered: str) -> str:
         return metric if len(self._filters) == 1 else f"{metric},{filtered}"
 
-    def _instances(
-        self, engine: Engine, *, chat_template: bool, num_fewshot: int | None, seed: int
-    ) -> Mapping[int, list[Instance]]:
-        """The task's requests by document, with worked examples drawn anew from the seed."""
-        if num_fewshot and self._task.config.num_fewshot == 0:
+    def _questions(self, engine: Engine, how: "ConfiguredTask") -> Mapping[int, "_Question"]:
+        """Every document as it is asked, with worked examples drawn anew from the seed."""
+        if how.num_fewshot and self._task.config.num_fewshot == 0:
             raise UsageError(f"lm-eval's task {self.name!r} takes no worked examples; leave num_fewshot out")
-        shots = self.num_fewshot if num_fewshot is None else num_fewshot
-        self._task.set_config("num_fewshot", shots)
-        self._task.set_fewshot_seed(seed)
+        self._task.set_config("num_fewshot", self.num_fewshot if how.num_fewshot is None else how.num_fewshot)
+        self._task.set_fewshot_seed(how.seed)
         with seeded(self.name), quiet("lm_eval"):
             self._task.build_all_requests(
                 limit=len(self.docs),
-                apply_chat_template=chat_template,
-                fewshot_as_multiturn=chat_template,
-                chat_template=renderer(engine) if chat_template else None,
+                apply_chat_template=how.chat_template,
+                fewshot_as_multiturn=how.chat_template,
+                chat_template=renderer(engine) if how.chat_template else None,
             )
-        by_document = defaultdict(list)
+        questions: dict[int, _Question] = {}
         for instance in self._task.instances:
-            by_document[instance.doc_id].append(instance)
-        return by_document
+            question = questions.setdefault(instance.doc_id, _Question(self, instance.doc_id))
+            question.instances.append(instance)
+            question.requests.append(self._requests(instance, how.seed))
+        return questions
 
     def _requests(self, instance: Instance, seed: int) -> tuple[Request, ...]:
         """What one instance asks: one request, or as many draws as the task repeats."""
@@ -193,25 +194,33 @@ class LmEvalTask:
         sampling = sampling_of(self.name, kwargs, seed)
         return sampling if self._max_tokens is None else replace(sampling, max_tokens=self._max_tokens)
 
-    def _answered(
-        self, index: int, instances: list[Instance], answers: Mapping[Request, Answer], seed: int
-    ) -> AnsweredDocument:
-        requests = [self._requests(instance, seed) for instance in instances]
-        flat = tuple(request for several in requests for request in several)
-        responses = tuple(answers[request] for request in flat)
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A document as a task asks it."""
+
+    task: LmEvalTask
+    index: int
+    instances: list[Instance] = field(default_factory=list)
+    requests: list[tuple[Request, ...]] = field(default_factory=list)
+    """What each instance asks."""
+
+    def answered(self, answers: Mapping[Request, Answer]) -> AnsweredDocument:
+        requests = tuple(chain.from_iterable(self.requests))
+        responses = tuple(answers[request] for request in requests)
         failure = failure_of(responses)
         values: Mapping[str, tuple[float, ...]] = {}
-        given = [[_as_lm_eval(answers[request]) for request in several] for several in requests]
+        given = [[_as_lm_eval(answers[request]) for request in several] for several in self.requests]
         if failure is None:
             try:
                 with time_limit(PATIENCE):
-                    values = self._score(index, instances, given)
+                    values = self.task._score(self.index, self.instances, given)
             except TookTooLong:
                 failure = (
                     f"scoring took longer than {PATIENCE:g} s, as a regular expression can, and was ended"
                 )
         return AnsweredDocument(
-            index=index, requests=flat, responses=responses, values=values, failure=failure
+            index=self.index, requests=requests, responses=responses, values=values, failure=failure
         )
 
 
@@ -230,32 +239,17 @@ def ask_tasks(tasks: Sequence[ConfiguredTask], engine: Engine) -> Iterator[tuple
 
     Yields each document as soon as all its answers are there, with its task's place in `tasks`.
     """
-    built = [
-        each.task._instances(
-            engine, chat_template=each.chat_template, num_fewshot=each.num_fewshot, seed=each.seed
-        )
-        for each in tasks
-    ]
-    wanted = {
-        (place, index): [
-            request for instance in instances for request in each.task._requests(instance, each.seed)
-        ]
+    questions = {
+        (place, index): [question]
         for place, each in enumerate(tasks)
-        for index, instances in built[place].items()
+        for index, question in each.task._questions(engine, each).items()
     }
-    check_can_answer(engine, wanted)
-    for (place, index), answers in documents_as_answered(engine, wanted):
-        each = tasks[place]
-        yield place, each.task._answered(index, built[place][index], answers, each.seed)
+    for (place, _), [answered] in _asked(engine, questions):
+        yield place, answered
 
 
 def ask(
-    tasks: Sequence[LmEvalTask],
-    engine: Engine,
-    *,
-    chat_template: bool,
-    num_fewshot: int | None = None,
-    seed: int = 1234,
+    tasks: Sequence[LmEvalTask], engine: Engine, *, chat_template: bool, seed: int = 1234
 ) -> Iterator[tuple[AnsweredDocument, ...]]:
     """Ask tasks that have the same documents, and yield each document as soon as all its answers are there.
 
@@ -263,25 +257,26 @@ def ask(
     by the engine, worked examples as turns; an engine whose service applies the template gets the turns.
     Yields, for each document, what came of it in each task, in the order of `tasks`.
     """
-    built = [
-        task._instances(engine, chat_template=chat_template, num_fewshot=num_fewshot, seed=seed)
+    by_task = [
+        task._questions(engine, ConfiguredTask(task=task, chat_template=chat_template, seed=seed))
         for task in tasks
     ]
+    questions = {index: [of_task[index] for of_task in by_task] for index in by_task[0]}
+    for _, answered in _asked(engine, questions):
+        yield answered
+
+
+def _asked(
+    engine: Engine, questions: Mapping[DocumentT, Sequence[_Question]]
+) -> Iterator[tuple[DocumentT, tuple[AnsweredDocument, ...]]]:
+    """What came of the questions about each document, as soon as all of them are answered."""
     wanted = {
-        index: [
-            request
-            for task, instances in zip(tasks, built, strict=True)
-            for instance in instances[index]
-            for request in task._requests(instance, seed)
-        ]
-        for index in built[0]
+        name: [request for each in some for several in each.requests for request in several]
+        for name, some in questions.items()
     }
     check_can_answer(engine, wanted)
-    for index, answers in documents_as_answered(engine, wanted):
-        yield tuple(
-            task._answered(index, instances[index], answers, seed)
-            for task, instances in zip(tasks, built, strict=True)
-        )
+    for name, answers in documents_as_answered(engine, wanted):
+        yield name, tuple(each.answered(answers) for each in questions[name])
 
 
 def load_task(
