@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from harness.engine.identity import FIXED_DATE
-from harness.engine.local.chat import BY_TEMPLATES, template_error
+from harness.engine.local.chat import ChatRenderer
 from harness.engine.local.tokens import appended
 from harness.errors import ModelError
+from harness.records.answers import Message
 from trainers.data import Demonstration, Turn
 
 IGNORED = -100
@@ -139,21 +139,9 @@ def last_special(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> int 
 
 def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_turn: bool) -> str:
     """Turns rendered by the template. Raises ModelError where it is broken or rejects them."""
-    try:
-        text = str(
-            tokenizer.apply_chat_template(
-                list(turns),
-                tokenize=False,
-                add_generation_prompt=open_turn,
-                strftime_now=FIXED_DATE.strftime,
-            )
-        )
-    except BY_TEMPLATES as error:
-        raise ModelError(
-            f"the chat template of {tokenizer.name_or_path} cannot render these turns: "
-            f"{template_error(error)}; correct it, or give the model another one in harness.toml "
-            "(`chat_template`)"
-        ) from error
+    chat = ChatRenderer(tokenizer, tokenizer.chat_template, tokenizer.name_or_path)
+    messages = [Message(role=turn["role"], content=turn["content"]) for turn in turns]  # type: ignore[arg-type]  # a tool's, too
+    text = chat.render(messages) if open_turn else chat.closed(messages)
     if any(turn["role"] == "tool" and turn["content"].strip() not in text for turn in turns):
         raise ModelError(
             f"the chat template of {tokenizer.name_or_path} leaves out the turns of tools, which these rows "

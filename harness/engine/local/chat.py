@@ -82,8 +82,8 @@ class ChatRenderer:
         except BY_TEMPLATES as error:
             raise ModelError(
                 f"{self.name}: its chat template cannot render these turns: {template_error(error)}; correct "
-                "it, give the model another (`chat_template` in harness.toml), or ask without one (the "
-                "suite's `chat_template = false`)"
+                "it, give the model another (`chat_template` in harness.toml), or do without one "
+                "(`chat_template = false` in the suite or the stage)"
             ) from error
         return cast(str, rendered)
 
