@@ -6,8 +6,6 @@ a threshold. Candidates come from MinHash (Broder, 1997) with locality-sensitive
 each is then compared exactly, prompt with prompt and answers with answers: another answer to a long prompt is
 no duplicate. System turns must be equal, and do not count: all rows may share a long one. Languages written
 without spaces between words are compared by exact match at best.
-
-The only file that uses datasketch.
 """
 
 import re

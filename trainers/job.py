@@ -8,6 +8,9 @@ from typing import Any
 from harness.records.models import Json, Model
 from trainers.settings import CheckpointSelection, Training
 
+OnProgress = Callable[[int, int, float | None], None]
+"""Called with the number of steps done, the number of all steps, and the last loss."""
+
 Rows = Sequence[Mapping[str, Any]]
 """Training rows as read: JSON values by column."""
 
@@ -80,8 +83,7 @@ class Job:
     settings: Training
     seed: int
     selection: SelectionInputs = field(default=SelectionInputs())
-    on_progress: Callable[[int, int, float | None], None] = field(default=lambda step, total, loss: None)
-    """Called with the number of steps done, the number of all steps, and the last loss."""
+    on_progress: OnProgress = field(default=lambda step, total, loss: None)
     processes: int = 1
     """How many processes train this stage together, each on its part of every step's rows."""
     is_main: bool = True

@@ -33,7 +33,7 @@ from yaml import YAMLError
 from harness import errors
 from harness.errors import ConfigError, HarnessError, TrainingError, UsageError
 from harness.records.models import Json
-from trainers.job import Job, RewardSource
+from trainers.job import Job, OnProgress, RewardSource
 from trainers.settings import STAGE_SETTINGS, Online, Training, wrong_setting
 
 Launcher = Literal["torchrun", "accelerate"]
@@ -165,9 +165,7 @@ def join_workers(training: Path, launch: Launch, is_done: Callable[[], bool]) ->
     rmtree(own)
 
 
-def _run(
-    launch: Launch, folder: Path, own: Path, on_progress: Callable[[int, int, float | None], None]
-) -> None:
+def _run(launch: Launch, folder: Path, own: Path, on_progress: OnProgress) -> None:
     """Start this machine's processes and wait for them; what they print goes into its `own` folder."""
     with (
         _contact() as contact,
@@ -210,16 +208,14 @@ def end_with(contact: Path) -> None:
     os._exit(ENDED)
 
 
-def _watch(
-    started: "Popen[bytes]", progress: TextIO, on_progress: Callable[[int, int, float | None], None]
-) -> None:
+def _watch(started: "Popen[bytes]", progress: TextIO, on_progress: OnProgress) -> None:
     progress.seek(0)
-    while started.poll() is None:
+    runs = True
+    while runs:
         sleep(POLL_SECONDS)
+        runs = started.poll() is None  # looked at first, so that its last lines are read
         for step, total, loss in _new_lines(progress):
             on_progress(step, total, loss)
-    for step, total, loss in _new_lines(progress):
-        on_progress(step, total, loss)
 
 
 def _new_lines(file: TextIO) -> Iterator[Any]:

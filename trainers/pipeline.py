@@ -1,11 +1,9 @@
 """Pipelines: training the planned stages that are missing, one after the other.
 
-    OUTPUT/stages/KIND-HASH/           a finished stage: a candidate in hub layout, and manifest.json
-    OUTPUT/stages/KIND-HASH.partial/   one in training, or interrupted: the same command resumes it
-    OUTPUT/bases/HASH/                 what a stage starts from, where that is no folder of its own
-    OUTPUT/PIPELINE                    a link to the pipeline's last stage
-
-What a stage depends on is planned in `trainers.planning`.
+OUTPUT/stages/KIND-HASH/           a finished stage: a candidate in hub layout, and manifest.json
+OUTPUT/stages/KIND-HASH.partial/   one in training, or interrupted: the same command resumes it
+OUTPUT/bases/HASH/                 what a stage starts from, where that is no folder of its own
+OUTPUT/PIPELINE                    a link to the pipeline's last stage
 """
 
 import fcntl

@@ -1,10 +1,8 @@
 """The contents of the folder of stages, and removing what is no longer needed.
 
-    KIND-HASH            a finished stage
-    KIND-HASH.partial    one in training, or interrupted
-    KIND-HASH.lock       held by the process that trains it; it stays, since another may be waiting for it
-
-Which stages a project needs is the caller's to say.
+KIND-HASH            a finished stage
+KIND-HASH.partial    one in training, or interrupted
+KIND-HASH.lock       held by the process that trains it; it stays, since another may be waiting for it
 """
 
 import fcntl

@@ -1,12 +1,13 @@
 """Answers sampled from a model in training: for pairs of its own answers, and to reward its checkpoints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase, set_seed
 
 from trainers.data import Turn
+from trainers.job import OnProgress
 from trainers.tokens import end_tokens, prompt_ids
 from trainers.training import limited_threads
 
@@ -33,7 +34,7 @@ def sample_answers(
     *,
     chat: bool,
     seed: int,
-    on_progress: Callable[[int, int, float | None], None] = lambda step, total, loss: None,
+    on_progress: OnProgress = lambda step, total, loss: None,
 ) -> list[list[str]]:
     """The answers to every prompt of the model in `folder`; the same seed gives the same answers."""
     set_seed(seed)

@@ -2,8 +2,6 @@
 
 `kind`, `data` and `reward` stand beside these keys and belong to `harness.records.models.Stage`. An unknown
 key is an error. Defaults suit a model of about a billion parameters; the toy world's recipes set their own.
-
-No model library is imported, so that planning is quick.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""What all training runs share: arguments, threads, silence, checkpoints, progress, a candidate's files.
-
-A stage builds its trainer and passes it to `train`.
-"""
+"""What all training runs share: arguments, threads, silence, checkpoints, progress, a candidate's files."""
 
 import logging
 import math

@@ -8,7 +8,6 @@ processes run as requested: a launcher that is asked for what it cannot do may s
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -19,7 +18,7 @@ from accelerate import PartialState
 
 from harness.errors import HarnessError, UsageError
 from trainers.disk import raising_disk_full
-from trainers.job import Job
+from trainers.job import Job, OnProgress
 from trainers.launcher import OUTCOME, PROGRESS, end_with, read_job, write_error
 from trainers.stages import run
 
@@ -69,7 +68,7 @@ def restore_on_cpu() -> None:
     )
 
 
-def reporter(folder: Path, is_main: bool) -> Callable[[int, int, float | None], None]:
+def reporter(folder: Path, is_main: bool) -> OnProgress:
     """Write every step to a file, for the process that monitors."""
 
     def report(step: int, total: int, loss: float | None) -> None:

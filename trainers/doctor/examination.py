@@ -1,7 +1,4 @@
-"""The examination of a stage: every check that can be made with what exists so far.
-
-The lists of checks are literal: what is not in them is not checked.
-"""
+"""The examination of a stage: every check that can be made with what exists so far."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Whether a model is trained on prompts as an evaluation renders them: the chat template, and its tokens.
-
-All suites apply the template where a model has one.
-"""
+"""Whether a model is trained on prompts as an evaluation renders them: the chat template, and its tokens."""
 
 from collections.abc import Iterator, Sequence
 

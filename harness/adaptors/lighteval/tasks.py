@@ -6,8 +6,6 @@ https://github.com/huggingface/lighteval
 
 Left out are metrics that are no mean over documents, that need another model, or that run what the model
 wrote: see METRICS_LEFT_OUT.
-
-None of lighteval's types leaves this module.
 """
 
 import copy

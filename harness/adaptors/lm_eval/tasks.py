@@ -7,8 +7,6 @@ https://github.com/EleutherAI/lm-evaluation-harness
 Two things are made repeatable that lm-eval leaves to the state of the process: tasks that shuffle documents
 as they load, and scoring that draws at random. Both see `random` seeded, and its state is restored
 afterwards.
-
-None of lm_eval's types leaves this module.
 """
 
 import json

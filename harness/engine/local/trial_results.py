@@ -3,8 +3,6 @@
 A result belongs to the configuration, number format, device and versions, and not to weights: two candidates
 of one architecture are scored in the same way, in any process. Depths are tried in steps, and a depth's
 result does not depend on which others were tried before it.
-
-The cache is `trees.json` in the user's cache folder.
 """
 
 import hashlib

@@ -4,8 +4,6 @@ Turns go to `/chat/completions`, where the server applies its chat template; a t
 `/completions`, never disguised as a user's turn. Log-likelihoods come from `/completions` too, where the
 server echoes a prompt with its log-probabilities (`prompt_logprobs`); before the first, it is checked that
 they are right (`prompt_logprobs_check`).
-
-`retrying` decides when a request is tried again, `service_identity` what is known of the model.
 """
 
 import json

@@ -9,8 +9,6 @@ The interface takes turns only, and this version of it takes no seed: a sampled 
 it is asked, so a resumed run has other samples than an uninterrupted one would have had. Texts to be
 continued are refused, because as a user's turn they would be another question. The service's own safety
 settings stay as they are: what they block is a refused answer.
-
-`retrying` decides when a request is tried again, `service_identity` what is known of the model.
 """
 
 import asyncio

@@ -10,8 +10,6 @@ Tokens come back as texts, which need not add up to the prompt: a BOS token's te
 tokenizers spell a word without the space before it, and a token that is a part of a character has no text of
 its own. So texts are compared without spaces, and the boundary is looked for from the end, from the start,
 and by the offsets, in turn; where none of them fits, the pair is refused rather than guessed.
-
-What a server echoes is compared with what it generates before it is used: see `prompt_logprobs_check`.
 """
 
 import math
