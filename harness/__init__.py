@@ -86,7 +86,7 @@ VERBS = {
 """Every verb, by the module that it is loaded from."""
 
 TYPES = {
-    "harness.preferences": ("Analysis",),
+    "harness.preferences.results": ("Analysis",),
     "harness.verbs.blind": ("StudyRequest",),
     "harness.verbs.comparing": ("Outcome",),
     "harness.verbs.judge": ("JudgeRequest", "JudgeResult"),

@@ -47,12 +47,13 @@ def test_completion_shows_the_verbs_alone() -> None:
 
 
 def test_every_name_is_typed() -> None:
-    """A type checker finds each lazily loaded name, and the packages are marked as typed."""
+    """Each lazily loaded name is there, a type checker finds it too, and the packages are marked as typed."""
     source = Path(harness.__file__).read_text()
     checked = source.partition("if TYPE_CHECKING:")[2].partition("VERBS = {")[0]
     for names in (*harness.VERBS.values(), *harness.TYPES.values()):
         for name in names:
             assert f" {name} as {name}\n" in checked, name
+            assert name == getattr(harness, name).__name__
     for package in ("harness", "suites", "trainers", "reports"):
         assert (Path(harness.__file__).parent.parent / package / "py.typed").is_file()
 
