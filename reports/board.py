@@ -198,7 +198,6 @@ class Leaderboard:
 
     @property
     def groups(self) -> tuple[GroupTable, ...]:
-        """Every suite's results by group."""
         return tuple(table for section in self.sections for table in section.groups)
 
     @property

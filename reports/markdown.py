@@ -153,9 +153,7 @@ def _prices(board: Leaderboard) -> Iterable[str]:
 def _price(comparison: Comparison) -> list[str]:
     margin = comparison.metric.margin
     return [
-        escaped(comparison.candidate),
-        escaped(comparison.suite),
-        escaped(comparison.metric.name),
+        *_names(comparison.candidate, comparison.suite, comparison.metric),
         "–" if comparison.baseline_mean is None else number(comparison.baseline_mean),
         "–" if comparison.difference is None else signed(comparison.difference),
         signed(comparison.interval) if comparison.interval else "–",
@@ -185,9 +183,7 @@ def _exploratory(board: Leaderboard) -> Iterable[str]:
 
 def _other(comparison: Comparison) -> list[str]:
     return [
-        escaped(comparison.candidate),
-        escaped(comparison.suite),
-        escaped(comparison.metric.name),
+        *_names(comparison.candidate, comparison.suite, comparison.metric),
         "–" if comparison.difference is None else signed(comparison.difference),
         signed(comparison.interval) if comparison.interval else "–",
         "–" if comparison.adjusted_p is None else f"{comparison.adjusted_p:.2g}",
@@ -232,14 +228,16 @@ def _bounded(model: str, suite: str, metric: Metric, cell: Cell) -> list[str]:
     reasons = [f"{count(times)} × {escaped(reason)}" for reason, times in cell.unscored.items()]
     low, high = cell.bounds or (0.0, 1.0)
     return [
-        escaped(model),
-        escaped(suite),
-        escaped(metric.name),
+        *_names(model, suite, metric),
         "; ".join(reasons) or "some parts of some samples",
         number(cell.score.value) if cell.score else "–",
         number(low),
         number(high),
     ]
+
+
+def _names(model: str, suite: str, metric: Metric) -> Iterable[str]:
+    return map(escaped, (model, suite, metric.name))
 
 
 def _reading() -> Iterable[str]:
@@ -252,11 +250,8 @@ def _conditions(board: Leaderboard) -> Iterable[str]:
     head = ["model", "suite", "version", "data", "fingerprint", "seed", "samples", "started", "took"]
     rows = [
         [
-            escaped(run.model),
-            escaped(run.suite),
-            escaped(run.suite_version),
-            escaped(short(run.data_hash)),
-            escaped(short(run.fingerprint)),
+            *map(escaped, (run.model, run.suite, run.suite_version)),
+            *map(escaped, (short(run.data_hash), short(run.fingerprint))),
             str(run.seed),
             samples(run),
             moment(run.started),

@@ -24,17 +24,14 @@ class Text(rich.text.Text):
         super().__init__(escape_controls(text), *given, **named)
 
     def append(self, text: rich.text.Text | str, style: Any = None) -> "Text":
-        """More text, made visible too."""
         super().append(escape_controls(text) if isinstance(text, str) else text, style)
         return self
 
     @classmethod
     def assemble(cls, *parts: Any, **named: Any) -> "Text":
-        """Parts as one text, each made visible."""
         return cast("Text", super().assemble(*parts, **named))
 
     def join(self, lines: Iterable[rich.text.Text]) -> "Text":
-        """Texts as one, with this one between them."""
         return Text().append(super().join(lines))
 
 

@@ -75,10 +75,6 @@ class Writing:
     left: int
     """How many more it may be, at most."""
 
-    def remaining(self, now: float) -> float | None:
-        """Seconds for all of these; None where that is not known."""
-        return self.pace.remaining(now, self.left)
-
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
@@ -141,19 +137,15 @@ class Piece:
 
         Answers that are written together come late and together, and then their tokens tell more.
         """
-        by_tokens = self.writing.remaining(now) if self.writing and self.writing.left else None
+        writing = self.writing if self.writing and self.writing.left else None
+        by_tokens = writing.pace.remaining(now, writing.left) if writing else None
         by_answers = None if self.total is None else self.pace.remaining(now, self.total - self.done)
-        if by_answers is not None and (by_tokens is None or (self._is_known and by_answers < by_tokens)):
+        is_known = self.pace.counted >= FIRST  # how long others take
+        if by_answers is not None and (by_tokens is None or (is_known and by_answers < by_tokens)):
             return TimeLeft(by_answers, is_bound=False)
         return None if by_tokens is None else TimeLeft(by_tokens, is_bound=True)
 
-    @property
-    def _is_known(self) -> bool:
-        """Whether enough answers came to tell how long others take."""
-        return self.pace.counted >= FIRST
-
     def summary(self) -> str:
-        """What it took."""
         return f"{self.what}: {self.before + self.done} in {self.seconds:.1f} s"
 
     def status(self, now: float) -> str:

@@ -246,6 +246,5 @@ class _Seconds(ProgressColumn):
         self._seconds = seconds
 
     def render(self, task: Task) -> Text:
-        """The time as a clock shows it."""
         seconds = self._seconds(task)
         return Text("-:--" if seconds is None else clock_time(seconds), style="progress.remaining")

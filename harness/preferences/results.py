@@ -78,7 +78,6 @@ class RaterWinRate:
         return f"this judge could not be read ({unusable:,} of {self.replies:,} replies {which})"
 
     def sentence(self) -> str:
-        """The preference in one sentence."""
         where = f"{self.candidate} vs {self.baseline} by {self.rater}: "
         rate, left_out = self.win_rate, self._left_out()
         if self.unread is not None:
@@ -122,7 +121,6 @@ class RaterAgreement:
     """Cohen's."""
 
     def sentence(self) -> str:
-        """The agreement in one sentence."""
         where = "" if self.models is None else f"{self.models[1]} vs {self.models[0]}: "
         who = (
             f"{self.first} among themselves"

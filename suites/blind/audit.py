@@ -111,7 +111,6 @@ class Audit:
 
     @property
     def open(self) -> int:
-        """Ballots that are not done."""
         return sum(each.ballots - each.done for each in self.raters)
 
 

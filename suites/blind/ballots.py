@@ -83,7 +83,6 @@ class BallotBox:
 
     @property
     def study(self) -> str:
-        """The blind test's name."""
         return self._design.name
 
     @property

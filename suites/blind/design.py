@@ -267,7 +267,8 @@ def _ballots(items: Sequence[Item], plan: Plan, rng: random.Random) -> list[Seal
     again = {place: rng.randint(place + APART + 1, len(order)) for place in rng.sample(early, plan.repeats)}
     behind: dict[int, list[SealedBallot]] = {}
     for place, gap in again.items():
-        behind.setdefault(gap, []).append(_repeat(order[place]))
+        first = order[place]
+        behind.setdefault(gap, []).append(_ballot(first.shown, not first.mirrored, repeats=first.id))
     return [
         ballot
         for place in range(len(order) + 1)
@@ -289,17 +290,8 @@ def _with_sides(items: Sequence[Item], rng: random.Random) -> list[tuple[Item, b
     return drawn
 
 
-def _ballot(shown: Item | Check, mirrored: bool) -> SealedBallot:
-    return SealedBallot(id=secrets.token_hex(ID_BYTES), shown=shown, mirrored=mirrored)
-
-
-def _repeat(first: SealedBallot) -> SealedBallot:
-    return SealedBallot(
-        id=secrets.token_hex(ID_BYTES),
-        shown=first.shown,
-        mirrored=not first.mirrored,
-        repeats=first.id,
-    )
+def _ballot(shown: Item | Check, mirrored: bool, repeats: str | None = None) -> SealedBallot:
+    return SealedBallot(id=secrets.token_hex(ID_BYTES), shown=shown, mirrored=mirrored, repeats=repeats)
 
 
 def _questions(

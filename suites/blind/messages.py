@@ -36,7 +36,6 @@ class VoteMessage(_PageMessage):
 
     @property
     def cast(self) -> CastVote:
-        """The vote, for the ballot box."""
         return CastVote(**self.model_dump())
 
 

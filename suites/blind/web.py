@@ -301,7 +301,6 @@ class _Desk:
         self.box = box
 
     async def state(self, request: Request) -> Response:
-        """What the rater sees now."""
         return await self._done(request, lambda rater: None)
 
     async def vote(self, request: Request) -> Response:
@@ -310,7 +309,6 @@ class _Desk:
         return await self._done(request, lambda rater: self.box.vote(rater, vote.cast))
 
     async def undo(self, request: Request) -> Response:
-        """Take the last vote back."""
         token = read_message(UndoMessage, await _body(request)).token
         return await self._done(request, lambda rater: self.box.undo(rater, token=token))
 

@@ -22,14 +22,9 @@ class Budget:
         return self.limit is None or self.spent + amount <= self.limit
 
 
-def characters(prompt: Prompt) -> int:
-    """How long a prompt is."""
-    return sum(map(len, _texts(prompt)))
-
-
 def usual_tokens(prompt: Prompt) -> int:
     """About how many tokens a prompt takes."""
-    return characters(prompt) // CHARACTERS_PER_TOKEN + 1
+    return sum(map(len, _texts(prompt))) // CHARACTERS_PER_TOKEN + 1
 
 
 def most_tokens(prompt: Prompt) -> int:

@@ -69,12 +69,10 @@ class PairwiseJudge:
 
     @property
     def sampling(self) -> Sampling:
-        """Greedy."""
         return Sampling(max_tokens=self.max_tokens)
 
     @property
     def usual_tokens(self) -> int:
-        """The template's."""
         return self.template.usual_tokens
 
     def other_form(self) -> "PairwiseJudge | None":
@@ -86,11 +84,9 @@ class PairwiseJudge:
         return self._orders(pair)[0]
 
     def prompts(self, pair: Pair) -> tuple[Prompt, ...]:
-        """One for each order asked."""
         return tuple(self._prompt(pair, side) for side in self._orders(pair))
 
     def preferences(self, pair: Pair, replies: Sequence[Response]) -> tuple[Preference, ...]:
-        """One for each order asked."""
         return tuple(
             self._preference(pair, side, reply)
             for side, reply in zip(self._orders(pair), replies, strict=True)

@@ -25,11 +25,9 @@ class UntilDecided:
         self._sequence = ConfidenceSequence(level=level)
 
     def forget(self) -> None:
-        """Begin anew: the judge is asked in another way."""
         self._sequence = ConfidenceSequence(level=self.level)
 
     def learn(self, preferences: Sequence[Preference]) -> None:
-        """What one pair's preferences say."""
         winner = agreed(each.winner for each in preferences)
         if winner is not None:
             self._sequence.update([SHARES[winner]])
