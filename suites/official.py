@@ -36,17 +36,6 @@ class OfficialDataset:
             return settings.data
         return None if context.data_root is None else context.data_root / self.file
 
-    def check(self, settings: SuiteSettings, context: SuiteContext) -> None:
-        """Raise DataError where a folder of official data is given and lacks this file."""
-        file = self.place(settings, context)
-        if settings.data is None and file is not None and not file.is_file():
-            raise DataError(
-                str(file),
-                0,
-                "there is no such file in the folder that HARNESS_DATA names; put it there, or unset "
-                f"HARNESS_DATA to read {self.hub} from the hub",
-            )
-
 
 def official_rows(
     origin: OfficialDataset,
@@ -62,8 +51,14 @@ def official_rows(
     for a missing or empty file and for a row that is malformed, lacks a field, or repeats an earlier one's
     id; DownloadNeeded where the hub is needed and cannot be reached.
     """
-    origin.check(settings, context)
     file, source = origin.place(settings, context), origin.source(settings, context)
+    if file is not None and settings.data is None and not file.is_file():
+        raise DataError(
+            source,
+            0,
+            "there is no such file in the folder that HARNESS_DATA names; put it there, or unset "
+            f"HARNESS_DATA to read {origin.hub} from the hub",
+        )
     if file is None:
         instead = f"set HARNESS_DATA to a folder that holds {origin.file}, or `data` to such a file"
         hub = hub_rows(origin.hub, origin.config, split=origin.split, instead=instead)

@@ -5,26 +5,17 @@ package's suite, is asked of an engine that says nothing, which may take seconds
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeGuard
 
 from harness.engine.null_engine import NullEngine
 from harness.protocols import Suite
 from harness.records.answers import Sample
 from suites.labelled import Labelled
-
-
-class KnownSamples(Protocol):
-    """A suite whose samples are known before anything is asked or loaded."""
-
-    @property
-    def known_samples(self) -> Iterable[Sample]:
-        """In the order of the rows. Raises DataError or DownloadNeeded."""
-        ...
+from suites.row_suite import SampleSuite
 
 
 def is_quick(suite: Suite) -> bool:
     """Whether its prompts can be read at once."""
-    return _has_known_samples(_itself(suite))
+    return isinstance(_itself(suite), SampleSuite)
 
 
 def prompt_texts(suite: Suite) -> list[str]:
@@ -34,17 +25,13 @@ def prompt_texts(suite: Suite) -> list[str]:
 
 def _samples(suite: Suite) -> Iterable[Sample]:
     own = _itself(suite)
-    if _has_known_samples(own):
+    if isinstance(own, SampleSuite):
         return own.known_samples
     return (row.sample for row in suite.rows(NullEngine()))
 
 
 def _itself(suite: Suite) -> Suite:
     return suite.suite if isinstance(suite, Labelled) else suite
-
-
-def _has_known_samples(suite: object) -> TypeGuard[KnownSamples]:
-    return hasattr(type(suite), "known_samples")
 
 
 def _texts(sample: Sample) -> Iterator[str]:

@@ -10,7 +10,8 @@ def read_jsonl(file: Path) -> list[Any]:
     """The values of a file; none where there is no such file."""
     if not file.is_file():
         return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    with file.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def write_jsonl(file: Path, values: Iterable[object]) -> None:

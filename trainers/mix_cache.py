@@ -21,6 +21,7 @@ from harness.registry import MIX
 from trainers.build_mix import VERSION, BuiltMix, build_mix
 from trainers.card import card
 from trainers.contamination import PromptTexts
+from trainers.jsonl import read_jsonl
 from trainers.reading import Row, Source, read
 
 FOLDER = "mixes"
@@ -39,7 +40,6 @@ class CachedMix:
 
     @property
     def rows(self) -> Path:
-        """One row per line."""
         return self.folder / "rows.jsonl"
 
     @property
@@ -48,8 +48,9 @@ class CachedMix:
 
     @property
     def source(self) -> Source:
-        """The mix as a stage's data."""
-        return Source(name=MIX + self.name, hash=self.hash, read=partial(_rows, self.rows), shape=self.shape)
+        return Source(
+            name=MIX + self.name, hash=self.hash, read=partial(read_jsonl, self.rows), shape=self.shape
+        )
 
 
 def no_mix(name: str) -> Source:
@@ -149,8 +150,3 @@ def _write_parquet(rows: Sequence[Row], file: Path) -> None:
         parquet.write_table(pyarrow.Table.from_pylist(list(rows)), file)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
         raise UsageError(f"{file}: these rows make no table ({error}); write .jsonl instead") from error
-
-
-def _rows(file: Path) -> Sequence[Row]:
-    with file.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
