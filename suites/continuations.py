@@ -90,7 +90,6 @@ class ContinuationSuite(SampleSuite[SampleRowT]):
         return metrics(self.given, self.scorer)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """Sampling, prompting, number of continuations, and the scorer with its weights' or file's hash."""
         return continuation_settings(self.given, self.scorer, chat_template)
 
     def rows(self, engine: Engine) -> Iterator[Row]:

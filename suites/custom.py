@@ -79,13 +79,11 @@ class GeneratedSuite(_Custom):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """One, named like the rule or the function."""
         rule = self.rule
         return (Metric(name=rule.metric, kind=rule.kind, headline=True, splits=self.given.splits),)
 
     @property
     def sampling(self) -> Sampling:
-        """As the section says; greedy unless it says otherwise."""
         given = self.given
         return Sampling(
             max_tokens=given.max_tokens,

@@ -121,7 +121,6 @@ class DeepEvalSuite(RowSuite[PromptRow]):
         }
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        """Ask everything, then have everything judged at once."""
         applied = template_applied(self.given.chat_template, engine.info.chat_template)
         asked = [Prompt(content=turns_or_text(item.prompt, chat=applied)) for item in self.items]
         answers = dict(engine.generate(asked, self._sampling))

@@ -79,7 +79,6 @@ class DocumentSuite(RowSuite[Mapping[str, Any]]):
 
     @property
     def items(self) -> Sequence[Mapping[str, Any]]:
-        """The documents, as the task prepares them."""
         return self.task.docs
 
     def content(self, item: Mapping[str, Any]) -> Mapping[str, Any]:

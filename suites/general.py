@@ -44,7 +44,6 @@ class Part:
     name: str
     tasks: tuple[str, ...]
     measured: Metric
-    """By lm-eval."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,6 @@ class IFEval(SampleSuite[Instructions]):
 
     @property
     def sampling(self) -> Sampling:
-        """Greedy, up to lm-eval's 1,280 tokens unless set otherwise, with no stop string."""
         return Sampling(max_tokens=self.given.max_tokens)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:

@@ -93,7 +93,6 @@ class LmEvalSuite(LmEvalNamed, DocumentSuite):
             yield self.row(answered)
 
     def configured(self, chat_template: str | None) -> "ConfiguredTask":
-        """The task as it is asked of a model with this template."""
         from harness.adaptors.lm_eval.tasks import ConfiguredTask  # noqa: PLC0415 - lm-eval takes seconds to import
 
         return ConfiguredTask(

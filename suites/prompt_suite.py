@@ -43,7 +43,6 @@ class PromptSuite(RowSuite[Sample]):
         return {"id": item.id, "prompt": prompt_as_json(item.prompt)}
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """How answers are drawn, and whether the template is applied."""
         return {"chat_template": chat_template is not None, "sampling": asdict(self.sampling)}
 
     def rows(self, engine: Engine) -> Iterator[Row]:

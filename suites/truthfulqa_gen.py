@@ -130,7 +130,6 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
 
     @property
     def sampling(self) -> Sampling:
-        """Greedy, up to the official 50 tokens unless set otherwise."""
         return Sampling(max_tokens=self.given.max_tokens, stop=STOP)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:

@@ -35,7 +35,6 @@ class SourceCounts:
     """Of the rows' content, as read."""
     licence: str | None
     rows: Mapping[str, int]
-    """By step."""
     characters: tuple[int, ...]
     """Of its rows in the mix, ascending."""
 
@@ -47,7 +46,6 @@ class Step:
     name: str
     removed: int
     reasons: Mapping[str, int]
-    """Rows by reason."""
     examples: tuple[Removed, ...]
 
 
@@ -77,7 +75,6 @@ class _MixBuilder:
     steps: list[Step] = field(default_factory=list)
 
     def step(self, name: str, kept: Sequence[MixItem], left_out: Sequence[Removed]) -> None:
-        """Record what a step kept and removed."""
         self.items = list(kept)
         left = Counter(item.source for item in kept)
         for place, count in enumerate(self.counts):

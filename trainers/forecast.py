@@ -35,7 +35,6 @@ class Forecast:
     folder: Path
     done: bool
     why: str
-    """Why it is reused or trained."""
     rows: int
     steps: int | None
     """Optimiser steps, at most; None where they depend on how text is cut into blocks."""

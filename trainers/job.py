@@ -21,7 +21,6 @@ class StageProgress:
 
     pipeline: str
     stage: str
-    """The stage's kind."""
     step: int
     total: int
     loss: float | None = None

@@ -59,7 +59,6 @@ class Launch:
     processes: int
     """On all machines together."""
     config: Path | None = None
-    """accelerate's own configuration."""
     machine: int = 0
     """The number of this machine among several. The first leads: it plans, locks and writes; others join."""
 

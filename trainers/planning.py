@@ -104,27 +104,22 @@ class PlannedStage:
 
     @property
     def kind(self) -> str:
-        """A name in the table of stages."""
         return self.stage.kind
 
     @property
     def manifest(self) -> Mapping[str, Any]:
-        """What a finished stage says about itself."""
         return manifest.read(self.folder)
 
     @property
     def history(self) -> Sequence[Mapping[str, Json]]:
-        """What a finished stage logged, step by step."""
         return history.read(self.folder)
 
     @property
     def completions(self) -> Sequence[Mapping[str, Json]]:
-        """Answers that a policy wrote while it was trained."""
         return completions.read(self.folder)
 
     @property
     def checkpoint_metrics(self) -> Sequence[Mapping[str, Json]]:
-        """The metrics of a finished stage's checkpoints, by step."""
         return checkpoint_metrics.curve(self.folder)
 
     @property
@@ -144,7 +139,6 @@ class PlanContext:
     pipelines: Mapping[str, Pipeline]
     models: Mapping[str, Model]
     output: Path
-    """The folder of candidates."""
     seed: int
     root: Path
     """Where data files and reward functions are."""

@@ -62,7 +62,6 @@ class Training(BaseModel):
 
     @property
     def rows_per_step(self) -> int:
-        """Rows that one optimiser step learns from."""
         return self.batch_size
 
     @property

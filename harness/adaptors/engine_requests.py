@@ -55,7 +55,6 @@ class AnsweredDocument:
     values: Mapping[str, tuple[float, ...]]
     """By metric: one value, or several where the task gives a list. Empty where an answer failed."""
     failure: str | None = None
-    """Why there are no values."""
 
 
 def check_can_answer(engine: Engine, wanted: Mapping[DocumentT, Iterable[Request]]) -> None:

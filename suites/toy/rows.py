@@ -26,8 +26,6 @@ ToyRowT = TypeVar("ToyRowT", bound=ToyRow)
 
 def toy_rows(name: str, schema: type[ToyRowT], given: SuiteSettings) -> tuple[ToyRowT, ...]:
     """The rows that the suite of this name asks. Raises DataError."""
-    if given.data is None:
-        rows = checked(f"toy:{name}", schema, enumerate(evaluation_set(name), start=1))
-    else:
-        rows = checked(str(given.data), schema, json_lines(given.data))
-    return rows[: given.limit]
+    if given.data is not None:
+        return checked(str(given.data), schema, json_lines(given.data))[: given.limit]
+    return checked(f"toy:{name}", schema, enumerate(evaluation_set(name), start=1))[: given.limit]

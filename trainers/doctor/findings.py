@@ -17,7 +17,6 @@ class DoctorFinding:
     where: str
     """The key in the configuration, or the file."""
     evidence: str
-    """What was measured."""
     fix: str
     """The line of configuration that corrects it, or what else to do."""
 

@@ -96,7 +96,6 @@ class InspectedStage:
 
     @cached_property
     def preferences(self) -> Sequence[PreferencePair]:
-        """The pairs among its texts."""
         return [PreferencePair(prompt, *answers) for prompt, answers in self.texts if len(answers) == 2]
 
     @property

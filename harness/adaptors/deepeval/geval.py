@@ -101,16 +101,17 @@ async def _judge(judge: EngineJudge, criterion: Criterion, prompt: str, answer: 
         evaluation_params=[SingleTurnParams.INPUT, SingleTurnParams.ACTUAL_OUTPUT],
         model=witness,
     )
+    score = None
     try:
         await metric.a_measure(LLMTestCase(input=prompt, actual_output=answer), _show_indicator=False)
+        score, reason = float(metric.score), str(metric.reason)
     except UnreadableReply as error:
-        return CriterionScore(score=None, reason=str(error), replies=tuple(witness.replies))
+        reason = str(error)
     except ContextWindowExceededError as error:  # deepeval's word for any error that speaks of one
-        return CriterionScore(score=None, reason=str(error.__cause__), replies=tuple(witness.replies))
-    score, reason = float(metric.score), str(metric.reason)
-    if not 0 <= score <= 1:
+        reason = str(error.__cause__)
+    if score is not None and not 0 <= score <= 1:
         reason = f"the judge's score is not from 0 to 10: {score * 10:g}"
-        return CriterionScore(score=None, reason=reason, replies=tuple(witness.replies))
+        score = None
     return CriterionScore(score=score, reason=reason, replies=tuple(witness.replies))
 
 

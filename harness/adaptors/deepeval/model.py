@@ -48,7 +48,6 @@ class EngineJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extr
         super().__init__(name)
 
     def load_model(self) -> "EngineJudge":
-        """Nothing: the engine is open."""
         return self
 
     def get_model_name(self) -> str:

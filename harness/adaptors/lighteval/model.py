@@ -74,7 +74,6 @@ class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extr
         return self._responses(SamplingMethod.GENERATIVE, docs)
 
     def loglikelihood(self, docs: list[Doc]) -> list[ModelResponse]:
-        """The log-likelihood of every choice of every document."""
         return self._responses(SamplingMethod.LOGPROBS, docs)
 
     def loglikelihood_rolling(self, docs: list[Doc]) -> list[ModelResponse]:

@@ -125,7 +125,6 @@ class LmEvalTask:
         return tuple(map(str, self._task.doc_to_choice(self.docs[index])))
 
     def target(self, index: int) -> str:
-        """What would be right, as text."""
         doc = self.docs[index]
         target = self._task.doc_to_target(doc)
         if self._task.multiple_input:

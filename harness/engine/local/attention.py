@@ -28,7 +28,6 @@ class Windows:
 
     @property
     def mixed(self) -> bool:
-        """Whether some layers have the window and others do not."""
         return SLIDING in self.kinds and len(self.kinds) > 1
 
 

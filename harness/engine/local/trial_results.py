@@ -34,7 +34,6 @@ class _Known:
     faulty: int | None = None
     """The depth from which on they are known not to."""
     fault: str | None = None
-    """Why not."""
 
 
 class TrialResults:
@@ -55,7 +54,6 @@ class TrialResults:
         return None if tried <= known.deepest else known.fault
 
     def _ceiling(self, depth: int, window: int) -> float:
-        """The most tokens of a trial for this depth."""
         return window if depth > self._network.uniform_length else min(window, self._network.uniform_length)
 
     def _tried(self, known: _Known, key: str | None, depth: int, budget: PassBudget) -> _Known:
