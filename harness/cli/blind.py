@@ -133,7 +133,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise UsageError("the rating page needs an extra: pip install 'harness[blind]'") from error
     with blind.open_votes(project, study) as box:
-        serve_page(box, host=host, port=port, public=public, tell=say)
+        serve_page(box, host=host, port=port, public=public, announce=say)
 
 
 @command.command(short_help="Show how far raters are.")

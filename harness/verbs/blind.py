@@ -18,9 +18,9 @@ from harness.verbs.project import Project
 from suites.blind.audit import Audit, audit
 from suites.blind.ballots import BallotBox, RaterProgress, find_study
 from suites.blind.design import Design, Plan, check_name, check_plan, make_design
-from suites.blind.exchange import ImportedVotes, read_votes, written
 from suites.blind.preferences import as_rater, preferences, rater_states
 from suites.blind.sealing import open_design, seal
+from suites.blind.spreadsheet import ImportedVotes, ballots_as_csv, read_votes
 
 MAKER = "harness blind new A B"
 """The command that makes a store with a blind test in it."""
@@ -140,10 +140,10 @@ def export_ballots(project: Project, study: str | None, file: Path, raters: Sequ
     """Write the open ballots of these raters, or of all, as CSV; how many.
 
     Raises UsageError where there is such a file, which somebody may have filled in, and after unsealing; and
-    as `written` does.
+    as `ballots_as_csv` does.
     """
     with open_votes(project, study) as box:
-        text, count = written(box, raters or list(box.links()))
+        text, count = ballots_as_csv(box, raters or list(box.links()))
     try:
         with file.open("x", encoding="utf-8-sig", newline="") as new:
             new.write(text)

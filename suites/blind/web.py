@@ -37,7 +37,7 @@ from suites.blind.messages import Malformed, UndoMessage, VoteMessage, read_mess
 LARGEST_BODY = 32_768
 """Bytes of a request's body: the longest comment fits, were every character of it escaped."""
 
-PATIENCE = 30.0
+REQUEST_TIMEOUT = 30.0
 """Seconds in which a connection must bring a whole request. uvicorn alone would wait for ever."""
 
 HEADERS = {
@@ -76,9 +76,9 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     public: str | None = None,
-    tell: Callable[[str], None] = print,
+    announce: Callable[[str], None] = print,
 ) -> None:
-    """Serve the rating page until interrupted, after telling one private link per rater.
+    """Serve the rating page until interrupted, after announcing one private link per rater.
 
     `host` is an address of this machine to listen at; any but loopback comes with a warning. `port` 0 takes a
     free one. `public` is where raters reach the server, such as `https://rate.example.org`, where that is not
@@ -90,7 +90,7 @@ def serve(
     with listening_at(host, port) as listening:
         address = public or f"http://{_bracketed(host)}:{listening.getsockname()[1]}"
         for line in _announcement(box, host, address):
-            tell(line)
+            announce(line)
         with suppress(KeyboardInterrupt):
             server(box, public=public).run(sockets=[listening])
 
@@ -102,7 +102,7 @@ def server(box: BallotBox, *, public: str | None = None) -> uvicorn.Server:
             application(box, public=public),
             access_log=False,
             date_header=False,
-            http=_Impatient,
+            http=_TimedProtocol,
             lifespan="off",
             log_config=None,
             proxy_headers=False,
@@ -113,8 +113,8 @@ def server(box: BallotBox, *, public: str | None = None) -> uvicorn.Server:
     )
 
 
-class _Impatient(H11Protocol):
-    """A connection that is closed where a request does not arrive whole in time, be it never so busy.
+class _TimedProtocol(H11Protocol):
+    """A connection that is closed where a request does not arrive whole in time, however busy it is.
 
     Between requests uvicorn's own limit holds (`timeout_keep_alive`).
     """
@@ -137,7 +137,7 @@ class _Impatient(H11Protocol):
         super().connection_lost(exc)
 
     def _set_limit(self) -> None:
-        self._limit = self.loop.call_later(PATIENCE, self.transport.abort)
+        self._limit = self.loop.call_later(REQUEST_TIMEOUT, self.transport.abort)
 
     def _lift_limit(self) -> None:
         if self._limit is not None:
@@ -214,12 +214,12 @@ class Refused(Exception):
 
 def application(box: BallotBox, *, public: str | None = None) -> ASGIApp:
     """The server as an ASGI application. It is asked under a numeric address, `localhost` or `public`."""
-    desk = _Desk(box)
+    api = _RatingApi(box)
     pages = [Route(path, _file(*named)) for path, named in _FILES.items()]
     acts = [
-        Route("/api/state", desk.state, methods=["GET"]),
-        Route("/api/vote", desk.vote, methods=["POST"]),
-        Route("/api/undo", desk.undo, methods=["POST"]),
+        Route("/api/state", api.state, methods=["GET"]),
+        Route("/api/vote", api.vote, methods=["POST"]),
+        Route("/api/undo", api.undo, methods=["POST"]),
     ]
     handlers: Any = {
         Refused: _refusal,
@@ -294,7 +294,7 @@ def _is_same_origin(headers: Headers, host: str) -> bool:
 # ---------------------------------------------------------------- what is answered
 
 
-class _Desk:
+class _RatingApi:
     """Where raters' requests meet the ballot box."""
 
     def __init__(self, box: BallotBox) -> None:

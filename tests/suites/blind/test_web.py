@@ -488,7 +488,7 @@ def test_an_address_that_cannot_be_is_refused(
     told: list[str] = []
 
     with pytest.raises(UsageError, match=complaint):
-        serve(test.box, tell=told.append, **settings)
+        serve(test.box, announce=told.append, **settings)
 
     assert [] == told
 
@@ -556,7 +556,7 @@ UNFINISHED = {
 @pytest.mark.parametrize("kind", UNFINISHED)
 def test_a_request_that_never_ends(served: Serving, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends a byte now and then is cut off in time; one that is quick after it is served."""
-    monkeypatch.setattr("suites.blind.web.PATIENCE", 0.5)
+    monkeypatch.setattr("suites.blind.web.REQUEST_TIMEOUT", 0.5)
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", served.port), timeout=0.05) as slow:
         slow.sendall(UNFINISHED[kind])
@@ -567,7 +567,7 @@ def test_a_request_that_never_ends(served: Serving, kind: str, monkeypatch: pyte
 
 def test_a_slow_second_request(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was served once has no more time for its next request."""
-    monkeypatch.setattr("suites.blind.web.PATIENCE", 0.5)
+    monkeypatch.setattr("suites.blind.web.REQUEST_TIMEOUT", 0.5)
     with socket.create_connection(("127.0.0.1", served.port), timeout=5) as slow:
         slow.sendall(b"GET /page.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert slow.recv(100_000).startswith(b"HTTP/1.1 200")

@@ -14,7 +14,15 @@ from harness.records.answers import Message
 from harness.store import Store
 from harness.turns import as_text
 from suites.blind.ballots import BallotBox, CastVote, RaterProgress
-from suites.blind.exchange import COLUMNS, CUT, ImportedVotes, neutral, read_votes, restored, written
+from suites.blind.spreadsheet import (
+    COLUMNS,
+    CUT,
+    ImportedVotes,
+    ballots_as_csv,
+    escape_formula,
+    read_votes,
+    unescape_formula,
+)
 from tests.suites.blind.made import altered, design, kept, pairs
 
 NASTY = '=HYPERLINK("http://x.example";"a, ""b""")\nnext line; and, more'
@@ -40,7 +48,7 @@ def filled(text: str, file: Path, *, delimiter: str = ",", **cells: str) -> Path
 
 def test_what_is_written_is_what_a_page_shows(opened: tuple[Store, BallotBox]) -> None:
     """A line per open ballot, in the rater's order, with an empty choice and nothing about sides."""
-    text, count = written(opened[1], ["ana"])
+    text, count = ballots_as_csv(opened[1], ["ana"])
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert count == len(rows) == 20
     assert list(COLUMNS) == list(rows[0])
@@ -48,7 +56,7 @@ def test_what_is_written_is_what_a_page_shows(opened: tuple[Store, BallotBox]) -
     for row, ballot in zip(rows, opened[1].open_ballots("ana"), strict=True):
         assert ("ana", "", "") == (row["rater"], row["choice"], row["comment"])
         assert [ballot.prompt, ballot.left, ballot.right] == [
-            restored(row[name]) for name in ("prompt", "left", "right")
+            unescape_formula(row[name]) for name in ("prompt", "left", "right")
         ]
 
 
@@ -56,7 +64,7 @@ def test_a_cut_answer_says_so(tmp_path: Path) -> None:
     """In the cell of its side, on a line of its own; a whole answer's cell is as it was."""
     given_ = [replace(each, right=replace(each.right, stopped="length")) for each in pairs()["A", "B"]]
     store, _, _ = kept(tmp_path, design(of={("A", "B"): given_}))
-    text, _ = written(BallotBox(store, "test"), ["ana"])
+    text, _ = ballots_as_csv(BallotBox(store, "test"), ["ana"])
     sides = set()
     for row in csv.DictReader(io.StringIO(text, newline="")):
         marked = {side for side in ("left", "right") if row[side].endswith(f"\n\n{CUT}")}
@@ -67,7 +75,7 @@ def test_a_cut_answer_says_so(tmp_path: Path) -> None:
 
 def test_no_cell_is_a_formula(opened: tuple[Store, BallotBox]) -> None:
     """Every cell that would be computed begins with an apostrophe."""
-    text, _ = written(opened[1], ["ana", "bia"])
+    text, _ = ballots_as_csv(opened[1], ["ana", "bia"])
     cells = [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
     assert any(cell.startswith("'=HYPERLINK") for cell in cells)
     assert not [cell for cell in cells if cell and cell[0] in "=+-@\t\r\n"]
@@ -76,15 +84,15 @@ def test_no_cell_is_a_formula(opened: tuple[Store, BallotBox]) -> None:
 @given(st.text())
 def test_neutral_cells_are_harmless_and_come_back(cell: str) -> None:
     """For any text at all."""
-    assert cell == restored(neutral(cell))
-    assert neutral(cell)[:1] not in tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+    assert cell == unescape_formula(escape_formula(cell))
+    assert escape_formula(cell)[:1] not in tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_filled_lines_are_votes(opened: tuple[Store, BallotBox], tmp_path: Path, delimiter: str) -> None:
     """Whatever parts the cells: choice and comment are kept, with the file as where they were cast."""
     store, box = opened
-    text, _ = written(box, ["ana"])
+    text, _ = ballots_as_csv(box, ["ana"])
     file = filled(text, tmp_path / "votes.csv", delimiter=delimiter, choice=" Left ", comment="'=1+1, yes")
     assert ImportedVotes(new=20, known=0, empty=0) == read_votes(box, file)
     assert RaterProgress(done=20, total=20) == box.progress("ana")
@@ -95,7 +103,7 @@ def test_filled_lines_are_votes(opened: tuple[Store, BallotBox], tmp_path: Path,
 
 def test_a_file_read_twice_is_one_vote(opened: tuple[Store, BallotBox], tmp_path: Path) -> None:
     """The second time everything is known."""
-    file = filled(written(opened[1], ["ana"])[0], tmp_path / "votes.csv", choice="tie")
+    file = filled(ballots_as_csv(opened[1], ["ana"])[0], tmp_path / "votes.csv", choice="tie")
     read_votes(opened[1], file)
     assert ImportedVotes(new=0, known=20, empty=0) == read_votes(opened[1], file)
     assert 20 == len(opened[0].studies.votes("test"))
@@ -104,7 +112,7 @@ def test_a_file_read_twice_is_one_vote(opened: tuple[Store, BallotBox], tmp_path
 def test_lines_without_a_choice_stay_open(opened: tuple[Store, BallotBox], tmp_path: Path) -> None:
     """They are counted, and can be filled in later."""
     file = tmp_path / "votes.csv"
-    file.write_text(written(opened[1], ["ana"])[0], encoding="utf-8")
+    file.write_text(ballots_as_csv(opened[1], ["ana"])[0], encoding="utf-8")
     assert ImportedVotes(new=0, known=0, empty=20) == read_votes(opened[1], file)
 
 
@@ -147,7 +155,7 @@ def test_a_file_that_is_not_text_is_refused(opened: tuple[Store, BallotBox], tmp
 
 def test_a_vote_made_elsewhere_meanwhile_is_named(opened: tuple[Store, BallotBox], tmp_path: Path) -> None:
     """A ballot that was decided on the page stays as it is, and the file's row is told."""
-    file = filled(written(opened[1], ["ana"])[0], tmp_path / "votes.csv", choice="tie")
+    file = filled(ballots_as_csv(opened[1], ["ana"])[0], tmp_path / "votes.csv", choice="tie")
     ballot = opened[1].current("ana")
     assert ballot is not None
     opened[1].vote("ana", CastVote(ballot=ballot.id, choice="left", token="page"))
@@ -159,7 +167,7 @@ def test_a_vote_made_elsewhere_meanwhile_is_named(opened: tuple[Store, BallotBox
 def test_an_unknown_rater_is_wrong_use(opened: tuple[Store, BallotBox]) -> None:
     """A mistyped name writes nothing."""
     with pytest.raises(UnknownName, match="did you mean 'bia'"):
-        written(opened[1], ["bai"])
+        ballots_as_csv(opened[1], ["bai"])
 
 
 def test_turns_are_one_text() -> None:

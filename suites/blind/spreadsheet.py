@@ -53,7 +53,7 @@ class ImportedVotes:
     """Lines without a choice."""
 
 
-def written(box: BallotBox, raters: Iterable[str]) -> tuple[str, int]:
+def ballots_as_csv(box: BallotBox, raters: Iterable[str]) -> tuple[str, int]:
     """The open ballots of these raters as CSV text, and how many there are. Raises UnknownName."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -61,7 +61,7 @@ def written(box: BallotBox, raters: Iterable[str]) -> tuple[str, int]:
     count = 0
     for rater in raters:
         for ballot in box.open_ballots(rater):
-            writer.writerow(neutral(cell) for cell in _cells(rater, ballot))
+            writer.writerow(escape_formula(cell) for cell in _cells(rater, ballot))
             count += 1
     return file.getvalue(), count
 
@@ -88,13 +88,13 @@ def read_votes(box: BallotBox, file: Path) -> ImportedVotes:
     return ImportedVotes(new=new, known=len(filled) - new, empty=len(lines) - len(filled))
 
 
-def neutral(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """The cell, with an apostrophe before what a spreadsheet would compute."""
     return "'" + cell if _FORMULA.match(cell) else cell
 
 
-def restored(cell: str) -> str:
-    """What `neutral` was given."""
+def unescape_formula(cell: str) -> str:
+    """What `escape_formula` was given."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
@@ -116,7 +116,7 @@ def _lines(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
         if any(cells):
             if len(cells) != len(names):
                 raise DataError(str(file), row, f"{len(names)} cells expected, and not {len(cells)}")
-            yield row, dict(zip(names, map(restored, cells), strict=True))
+            yield row, dict(zip(names, map(unescape_formula, cells), strict=True))
 
 
 def _filled(file: Path, row: int, line: Mapping[str, str]) -> FilledBallot:
