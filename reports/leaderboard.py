@@ -273,7 +273,7 @@ def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None
     estimate = None
     if values:
         clusters = [sample.cluster or sample.id for sample, _ in scored]
-        interval = mean_interval(values, clusters, metric.kind, **plan.of_means)
+        interval = mean_interval(values, clusters, metric.kind, plan.of_means)
         estimate = ShownEstimate(value=math.fsum(values) / len(values), interval=interval)
     missing = (each.score.reason for each in given if each.score.value is None)
     return Cell(

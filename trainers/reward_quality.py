@@ -23,6 +23,7 @@ from harness.stats import mean_interval
 from harness.stats.clusters import by_cluster
 from harness.stats.intervals import Estimate, difference_interval
 from harness.stats.paired import sign_flip
+from harness.stats.plan import Resampling
 from trainers.data import PreferencePair
 from trainers.holdout import prompt_key
 from trainers.jsonl import read_jsonl, write_jsonl
@@ -127,7 +128,7 @@ def accuracy(found: Sequence[ScoredPair]) -> tuple[float, Interval]:
     values = [each.right for each in found]
     kind = "number" if 0.5 in values else "binary"
     share = fsum(values) / len(values)
-    return share, mean_interval(values, [each.prompt for each in found], kind, level=LEVEL)  # type: ignore[arg-type]  # one of the two
+    return share, mean_interval(values, [each.prompt for each in found], kind, Resampling(level=LEVEL))  # type: ignore[arg-type]  # one of the two
 
 
 def calibration(found: Sequence[ScoredPair]) -> list[CalibrationBin]:

@@ -50,13 +50,13 @@ def _agreement(
         return
     first = [one.verdict for one, _ in shared]
     second = [other.verdict for _, other in shared]
-    numbers = plan.numbers(*(chosen.models or ()), *names) | {"clusters": [one.unit for one, _ in shared]}
+    how, units = plan.resampling(*(chosen.models or ()), *names), [one.unit for one, _ in shared]
     yield RaterAgreement(
         models=chosen.models,
         first=names[0],
         second=names[1],
-        raw=raw_agreement(list(zip(first, second, strict=True)), **numbers),
-        kappa=cohen_kappa(first, second, **numbers),
+        raw=raw_agreement(list(zip(first, second, strict=True)), units, how),
+        kappa=cohen_kappa(first, second, units, how),
     )
 
 
@@ -72,13 +72,13 @@ def groups(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[GroupAgreement
         rated = ([theirs.get(item) for theirs in by_rater] for item in units)
         ratings = [[each and each.verdict for each in row] for row in rated]
         if any(len(row) - row.count(None) > 1 for row in ratings):
-            numbers = plan.numbers(*(chosen.models or ()), *raters) | {"clusters": list(units.values())}
+            how, clusters = plan.resampling(*(chosen.models or ()), *raters), list(units.values())
             yield GroupAgreement(
                 models=chosen.models,
                 raters=raters,
-                raw=raw_agreement(ratings, **numbers),
-                fleiss=fleiss_kappa(ratings, **numbers),
-                alpha=krippendorff_alpha(ratings, **numbers),
+                raw=raw_agreement(ratings, clusters, how),
+                fleiss=fleiss_kappa(ratings, clusters, how),
+                alpha=krippendorff_alpha(ratings, clusters, how),
             )
 
 

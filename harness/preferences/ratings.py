@@ -30,7 +30,7 @@ def _ratings(chosen: PreferenceSet, rater: str, plan: AnalysisPlan) -> Iterator[
             [each.right for each in decided],
             [1 - each.value for each in decided if each.value is not None],
             [each.unit for each in decided],
-            **plan.at_most(REFITS).numbers(rater),
+            plan.at_most(REFITS).resampling(rater),
         )
     except ValueError as error:  # models that were never compared with each other, not even over others
         yield Ratings(rater=rater, ratings=(), reason=str(error))

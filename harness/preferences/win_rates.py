@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any
 
 from harness.preferences.named import NO_REASON, Kind, NamedPreference, over_orders
 from harness.preferences.preference_set import PreferenceSet
@@ -14,7 +13,7 @@ from harness.stats.clusters import by_cluster
 from harness.stats.decisions import decide_difference
 from harness.stats.length_control import LengthControlled, length_controlled
 from harness.stats.multiplicity import holm
-from harness.stats.plan import AnalysisPlan
+from harness.stats.plan import AnalysisPlan, Resampling
 from harness.stats.prediction_powered import Corrected, corrected_win_rate
 from harness.stats.preferences import (
     TIE,
@@ -64,8 +63,8 @@ def _rater_win_rate(
     assert chosen.models is not None
     baseline, candidate = chosen.models
     identical = sum(each.identical for each in asked)
-    numbers = plan.numbers(baseline, candidate, rater)
-    refitted = plan.at_most(REFITS).numbers(baseline, candidate, rater)
+    how = plan.resampling(baseline, candidate, rater)
+    refitted = plan.at_most(REFITS).resampling(baseline, candidate, rater)
     return RaterWinRate(
         baseline=baseline,
         candidate=candidate,
@@ -78,13 +77,13 @@ def _rater_win_rate(
         unreadable=_counted(each.reason or NO_REASON for each in asked if each.value is None),
         replies=sum(each.is_reply for each in chosen.preferences),
         without_verdict=_counted(_kind(each) for each in chosen.preferences if _says_nothing(each)),
-        win_rate=win_rate(values, units, **numbers) if kept else None,
+        win_rate=win_rate(values, units, how) if kept else None,
         standard_error=_standard_error(values, units),
         test=sign_test(values, units) if kept else None,
         adjusted_p=None,
         position=_position(chosen, plan.level),
-        consistency=_consistency(chosen, numbers),
-        length=_length(kept, numbers),
+        consistency=_consistency(chosen, how),
+        length=_length(kept, how),
         length_controlled=_length_controlled(kept, refitted),
         corrected=_corrected(kept, truth, refitted),
     )
@@ -121,7 +120,7 @@ def _position(chosen: PreferenceSet, level: float) -> Bias | None:
     return position_bias(sum(won), len(won) - sum(won), level=level)
 
 
-def _consistency(chosen: PreferenceSet, numbers: dict[str, Any]) -> Consistency | None:
+def _consistency(chosen: PreferenceSet, how: Resampling) -> Consistency | None:
     """Over pairs that one rater judged with the candidate (the right one) shown first, and shown second."""
     orders: dict[str | None, dict[tuple[str, str], NamedPreference]] = {}
     for each in chosen.usable():
@@ -132,16 +131,16 @@ def _consistency(chosen: PreferenceSet, numbers: dict[str, Any]) -> Consistency 
         _values([first[pair] for pair in both]),
         _values([second[pair] for pair in both]),
         [first[pair].unit for pair in both],
-        **numbers,
+        how,
     )
 
 
-def _length(kept: Sequence[NamedPreference], numbers: dict[str, Any]) -> Bias | None:
+def _length(kept: Sequence[NamedPreference], how: Resampling) -> Bias | None:
     known = [each for each in kept if each.longer_by is not None]
-    return length_bias(_values(known), _longer_by(known), [each.unit for each in known], **numbers)
+    return length_bias(_values(known), _longer_by(known), [each.unit for each in known], how)
 
 
-def _length_controlled(kept: Sequence[NamedPreference], numbers: dict[str, Any]) -> LengthControlled | None:
+def _length_controlled(kept: Sequence[NamedPreference], how: Resampling) -> LengthControlled | None:
     values, longer_by = _values(kept), _longer_by(kept)
     if not longer_by:
         return None
@@ -151,7 +150,7 @@ def _length_controlled(kept: Sequence[NamedPreference], numbers: dict[str, Any])
             method="none",
             reason=f"of {len(kept) - len(longer_by):,} of {len(kept):,} pairs the lengths are not known",
         )  # fmt: skip
-    return length_controlled(values, longer_by, [each.unit for each in kept], **numbers)
+    return length_controlled(values, longer_by, [each.unit for each in kept], how)
 
 
 def _longer_by(kept: Sequence[NamedPreference]) -> list[int]:
@@ -159,12 +158,12 @@ def _longer_by(kept: Sequence[NamedPreference]) -> list[int]:
 
 
 def _corrected(
-    kept: Sequence[NamedPreference], truth: Mapping[str, float], numbers: dict[str, Any]
+    kept: Sequence[NamedPreference], truth: Mapping[str, float], how: Resampling
 ) -> Corrected | None:
     human = [truth.get(each.item) for each in kept]
     if all(label is None for label in human):
         return None
-    return corrected_win_rate(human, _values(kept), [each.unit for each in kept], **numbers)
+    return corrected_win_rate(human, _values(kept), [each.unit for each in kept], how)
 
 
 def decided(found: Sequence[RaterWinRate], plan: AnalysisPlan) -> Iterator[RaterWinRate]:

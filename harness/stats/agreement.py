@@ -21,6 +21,7 @@ import numpy as np
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, few_differ
 from harness.stats.intervals import resamplings, t_reach, wilson
+from harness.stats.plan import RESAMPLING, Resampling
 
 Label = Hashable
 
@@ -61,11 +62,8 @@ class Disagreements:
 
 def raw_agreement(
     ratings: Sequence[Sequence[Label | None]],
-    *,
     clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = RESAMPLING,
 ) -> Agreement:
     """The share of agreeing pairs of ratings of an item, averaged over items.
 
@@ -73,17 +71,14 @@ def raw_agreement(
     items are not independent, None that all are.
     """
     counts = _counts(ratings)
-    return _agreement(_raw(counts), _units(clusters, counts, least=0), level, resamples, seed)
+    return _agreement(_raw(counts), _units(clusters, counts, least=0), how)
 
 
 def cohen_kappa(
     first: Sequence[Label | None],
     second: Sequence[Label | None],
-    *,
     clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = RESAMPLING,
 ) -> Agreement:
     """Cohen's kappa of two raters' labels of the same items; items that one did not rate are left out."""
     pairs = list(zip(first, second, strict=True))
@@ -92,33 +87,27 @@ def cohen_kappa(
     left, right = _one_hot([[a] for a, _ in both], both), _one_hot([[b] for _, b in both], both)
     ones = np.ones(len(both))
     disagree = 1 - (left * right).sum(axis=1)
-    return _agreement(Disagreements(disagree, ones, left, right, ones), units, level, resamples, seed)
+    return _agreement(Disagreements(disagree, ones, left, right, ones), units, how)
 
 
 def fleiss_kappa(
     ratings: Sequence[Sequence[Label | None]],
-    *,
     clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = RESAMPLING,
 ) -> Agreement:
     """Fleiss' kappa; `ratings` as in `raw_agreement`. Items that one rater rated count for chance only."""
     counts = _counts(ratings)
-    return _agreement(_fleiss(counts), _units(clusters, counts, least=1), level, resamples, seed)
+    return _agreement(_fleiss(counts), _units(clusters, counts, least=1), how)
 
 
 def krippendorff_alpha(
     ratings: Sequence[Sequence[Label | None]],
-    *,
     clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = RESAMPLING,
 ) -> Agreement:
     """Krippendorff's alpha for nominal labels; `ratings` as in `raw_agreement`."""
     counts = _counts(ratings)
-    return _agreement(_krippendorff(counts), _units(clusters, counts, least=2), level, resamples, seed)
+    return _agreement(_krippendorff(counts), _units(clusters, counts, least=2), how)
 
 
 def _raw(counts: Floats) -> Disagreements:
@@ -149,13 +138,7 @@ def _disagreement(counts: Floats) -> Floats:
     return shares
 
 
-def _agreement(
-    items: Disagreements,
-    units: Sequence[Hashable],
-    level: float,
-    resamples: int,
-    seed: int | np.random.Generator,
-) -> Agreement:
+def _agreement(items: Disagreements, units: Sequence[Hashable], how: Resampling) -> Agreement:
     """1 - observed / expected, if there is something to be divided by. `units` are what is resampled."""
     paired = int((items.weight > 0).sum())
     if not paired:
@@ -169,12 +152,12 @@ def _agreement(
     observed, weight = grouped.observed[rated], grouped.weight[rated]
     if few_differ(Clusters(observed, weight), 1.0):
         whole = weight.sum() / weight.max()
-        seen = wilson(observed.sum() / weight.sum() * whole, whole, level)
+        seen = wilson(observed.sum() / weight.sum() * whole, whole, how.level)
         low, high = 1 - seen.high / expected, 1 - seen.low / expected
     else:
-        half = _half_width(grouped, value, error, level, resamples, np.random.default_rng(seed))
+        half = _half_width(grouped, value, error, how)
         low, high = value - half, value + half
-    interval = Interval(low=max(low, -1.0), high=min(high, 1.0), level=level)
+    interval = Interval(low=max(low, -1.0), high=min(high, 1.0), level=how.level)
     return Agreement(value=value, interval=interval, items=paired)
 
 
@@ -204,15 +187,13 @@ def _by_unit(items: Disagreements, units: Sequence[Hashable]) -> Disagreements:
     )
 
 
-def _half_width(
-    items: Disagreements, value: float, error: float, level: float, resamples: int, rng: np.random.Generator
-) -> float:
+def _half_width(items: Disagreements, value: float, error: float, how: Resampling) -> float:
     t = []
-    for weights in resamplings(len(items.mass), resamples, 4 * len(items.mass), rng):
+    for weights in resamplings(len(items.mass), how.resamples, 4 * len(items.mass), how.generator()):
         values, errors, expected = _coefficients(items, weights)
         defined = (errors > 1e-9) & (expected > 1e-9)
         t.append(np.where(defined, (values - value) / np.where(defined, errors, 1.0), np.inf))
-    return t_reach(np.concatenate(t), level) * error
+    return t_reach(np.concatenate(t), how.level) * error
 
 
 def _coefficients(items: Disagreements, weights: Floats) -> tuple[Floats, Floats, Floats]:

@@ -18,6 +18,7 @@ import numpy as np
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats
 from harness.stats.intervals import resamplings
+from harness.stats.plan import Resampling
 from harness.stats.preferences import as_shares
 
 ROUNDS = 200
@@ -25,6 +26,9 @@ ROUNDS = 200
 SCALE = 400 / log(10)
 MADE_UP = 1.0
 """Comparisons that the made-up ties weigh."""
+
+REFITTING = Resampling(resamples=1_000)
+"""Fewer, for each resample is fitted anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +48,7 @@ def ratings(
     rights: Sequence[str],
     left_shares: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    *,
-    level: float = 0.95,
-    resamples: int = 1_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = REFITTING,
 ) -> list[Rating]:
     """Ratings, best first. A comparison is two names, the left one's share of the win, and the prompt.
 
@@ -64,7 +65,7 @@ def ratings(
     drawn = np.concatenate(
         [
             _fit(weights @ wins, len(names))
-            for weights in resamplings(len(wins), resamples, wins.shape[1], np.random.default_rng(seed))
+            for weights in resamplings(len(wins), how.resamples, wins.shape[1], how.generator())
         ]
     )
     total = wins.sum(axis=0).reshape(len(names), len(names))
@@ -73,7 +74,7 @@ def ratings(
         Rating(
             name=name,
             value=float(fitted[place]),
-            interval=_percentiles(drawn[:, place], level),
+            interval=_percentiles(drawn[:, place], how.level),
             comparisons=round(float(won[place] + lost[place])),
             unbounded=bool(won[place] == 0 or lost[place] == 0),
         )

@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, as_flips, by_cluster, few_differ, value_range
+from harness.stats.plan import RESAMPLING, Resampling
 
 CHUNK = 2**18
 """Resampling weights held at once: 2 MiB, which stay in a processor's cache."""
@@ -126,10 +127,7 @@ def mean_interval(
     values: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
     kind: Literal["binary", "number"],
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = RESAMPLING,
 ) -> Interval:
     """The mean of one run's scores, for a leaderboard. `kind` is the metric's; at least one value.
 
@@ -141,10 +139,10 @@ def mean_interval(
     mean, span = grouped.mean, high - low
     if (kind == "binary" and grouped.singles) or few_differ(grouped, span):
         units = float(grouped.sizes.sum() / grouped.sizes.max())
-        unit = wilson((mean - low) / span * units, units, level)
-        return Interval(low=low + unit.low * span, high=low + unit.high * span, level=level)
-    half = _half_width(grouped, level, resamples, np.random.default_rng(seed))
-    return Interval(low=max(mean - half, low), high=min(mean + half, high), level=level)
+        unit = wilson((mean - low) / span * units, units, how.level)
+        return Interval(low=low + unit.low * span, high=low + unit.high * span, level=how.level)
+    half = _half_width(grouped, how.level, how.resamples, how.generator())
+    return Interval(low=max(mean - half, low), high=min(mean + half, high), level=how.level)
 
 
 def t_reach(t: Floats, level: float) -> float:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats, by_cluster, few_differ
 from harness.stats.intervals import resamplings, t_reach, wilson
+from harness.stats.plan import REFITTING, Resampling
 from harness.stats.preferences import as_shares
 
 RIDGE = 0.01
@@ -114,10 +115,7 @@ def length_controlled(
     values: Sequence[float] | Floats,
     longer_by: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    *,
-    level: float = 0.95,
-    resamples: int = 2_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = REFITTING,
 ) -> LengthControlled:
     """The length-controlled win rate of judgements in [0, 1], at least one, ties and fractions welcome.
 
@@ -136,11 +134,14 @@ def length_controlled(
     beta, error = rows.fit(ones, np.zeros(2))
     grouped = by_cluster(shares, clusters)
     if few_differ(grouped, 1.0):
-        interval, method = _score_interval(rows, beta, float(grouped.sizes.max()), level), "Wilson's, reduced"
+        interval, method = (
+            _score_interval(rows, beta, float(grouped.sizes.max()), how.level),
+            "Wilson's, reduced",
+        )
     else:
-        reach = _reach(rows, beta[0], level, resamples, np.random.default_rng(seed))
-        interval = _logit_interval(float(beta[0, 0]), reach * float(error[0]), level)
-        method = f"bootstrap-t over {grouped.count} clusters, {resamples} resamples"
+        reach = _reach(rows, beta[0], how)
+        interval = _logit_interval(float(beta[0, 0]), reach * float(error[0]), how.level)
+        method = f"bootstrap-t over {grouped.count} clusters, {how.resamples} resamples"
     return LengthControlled(
         value=float(_logistic(beta[0, 0])),
         interval=interval,
@@ -178,14 +179,14 @@ def _score_interval(rows: Rows, beta: Floats, largest: float, level: float) -> I
     return wilson(float(_logistic(beta[0, 0])) * units, units, level)
 
 
-def _reach(rows: Rows, beta: Floats, level: float, resamples: int, rng: np.random.Generator) -> float:
+def _reach(rows: Rows, beta: Floats, how: Resampling) -> float:
     t = []
-    for weights in resamplings(len(rows.starts), resamples, 4 * len(rows.code), rng):
+    for weights in resamplings(len(rows.starts), how.resamples, 4 * len(rows.code), how.generator()):
         refitted, errors = rows.fit(weights, beta)
         away = (refitted[:, 0] - beta[0]) / errors
         unexplained = rows.lengths.any() and rows.separated(weights)
         t.append(np.where(unexplained, np.inf, away))
-    return t_reach(np.concatenate(t), level)
+    return t_reach(np.concatenate(t), how.level)
 
 
 def _logit_interval(logit: float, half: float, level: float) -> Interval:

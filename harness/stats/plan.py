@@ -3,7 +3,28 @@
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resampling:
+    """How an interval is computed from resamples."""
+
+    level: float = 0.95
+    resamples: int = 10_000
+    seed: int | np.random.Generator = 0
+    """A generator is used on from the state that it is in."""
+
+    def generator(self) -> np.random.Generator:
+        """What resamples are drawn with."""
+        return np.random.default_rng(self.seed)
+
+
+RESAMPLING = Resampling()
+"""What is done unless a plan says otherwise."""
+REFITTING = Resampling(resamples=2_000)
+"""The same where each resample is a model that is fitted anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +49,14 @@ class AnalysisPlan:
         return replace(self, resamples=min(self.resamples, resamples))
 
     @property
-    def of_means(self) -> dict[str, Any]:
-        """Keyword arguments of an interval of one run's mean: the same wherever the mean is given."""
-        return {"level": self.level, "resamples": self.resamples, "seed": self.seed}
+    def of_means(self) -> Resampling:
+        """Of an interval of one run's mean: the same wherever the mean is given."""
+        return Resampling(level=self.level, resamples=self.resamples, seed=self.seed)
 
-    def numbers(self, *what: str) -> dict[str, Any]:
-        """Keyword arguments of a resampling: level, resamples, and a seed that depends on `what` alone.
-
-        The numbers of one thing are then the same in whatever company it is analysed.
-        """
+    def resampling(self, *what: str) -> Resampling:
+        """With a seed that depends on `what` alone: what it is analysed beside changes no number."""
         digest = hashlib.sha256(json.dumps([self.seed, *what]).encode()).digest()
-        return {"level": self.level, "resamples": self.resamples, "seed": int.from_bytes(digest[:8])}
+        return Resampling(level=self.level, resamples=self.resamples, seed=int.from_bytes(digest[:8]))
 
 
 USUAL = AnalysisPlan()

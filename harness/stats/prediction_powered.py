@@ -20,7 +20,7 @@ of the width from human labels alone (with 20 of them the latter is Wilson's, wh
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 
 import numpy as np
@@ -28,6 +28,7 @@ import numpy as np
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, by_cluster
 from harness.stats.intervals import mean_interval, resamplings, t_reach
+from harness.stats.plan import REFITTING, Resampling
 from harness.stats.preferences import as_shares
 
 FEWEST = 10
@@ -58,17 +59,14 @@ def corrected_win_rate(
     human: Sequence[float | None],
     judge: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    *,
-    level: float = 0.95,
-    resamples: int = 2_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = REFITTING,
 ) -> Corrected:
     """People's and the judge's shares of the same items; people's are None where they have not judged.
 
     All are the candidate's shares of the win, in [0, 1]. Where there is no spread to weigh the judge by, its
     weight is 0, and people's labels alone say everything. Raises ValueError for one outside.
     """
-    rng = np.random.default_rng(seed)
+    rng = how.generator()
     labels = [label for label in human if label is not None]
     both = np.array([label is not None for label in human], dtype=bool)
     shares, shared_clusters = as_shares(judge), list(compress(clusters, both))
@@ -82,19 +80,19 @@ def corrected_win_rate(
     further = by_cluster(shares[~both], list(compress(clusters, ~both)))
     if further.count < FEWEST:
         return _none(f"only {further.count} items were judged by the judge alone: too few to help", shared)
-    alone = mean_interval(labels, shared_clusters, "number", level=level, resamples=resamples, seed=rng)
+    alone = mean_interval(labels, shared_clusters, "number", replace(how, seed=rng))
     sample = _Shared(people, machine)
     far, far_error = further.mean, further.standard_error
     value, error, weight = (float(each[0]) for each in sample.corrected(np.ones((1, shared)), far, far_error))
     if error < ROUNDING:  # people all say the same, or the judge repeats them: its worth cannot be estimated
         return _corrected(people.mean, alone, alone, 0.0, shared, further.count)
     t = []
-    for weights in resamplings(shared, resamples, 8 * shared, rng):
+    for weights in resamplings(shared, how.resamples, 8 * shared, rng):
         drawn = far + far_error * rng.standard_normal(len(weights))
         values, errors, _ = sample.corrected(weights, drawn, far_error)
         t.append(np.where(errors > ROUNDING, (values - value) / np.maximum(errors, ROUNDING), np.inf))
-    half = t_reach(np.concatenate(t), level) * error
-    interval = Interval(low=max(value - half, 0.0), high=min(value + half, 1.0), level=level)
+    half = t_reach(np.concatenate(t), how.level) * error
+    interval = Interval(low=max(value - half, 0.0), high=min(value + half, 1.0), level=how.level)
     return _corrected(min(max(value, 0.0), 1.0), interval, alone, weight, shared, further.count)
 
 

@@ -13,7 +13,7 @@ Coverage of 95 % intervals of the win rate, per cent of 1,000 simulated experime
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats, by_cluster
 from harness.stats.intervals import mean_interval, wilson
 from harness.stats.paired import mcnemar, sign_flip
+from harness.stats.plan import RESAMPLING, Resampling
 
 TIE = 0.5
 
@@ -94,10 +95,7 @@ class Consistency:
 def win_rate(
     values: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = RESAMPLING,
 ) -> WinRate:
     """The mean judgement, with an interval over prompts: Wilson's or bootstrap-t, as for any mean.
 
@@ -109,7 +107,7 @@ def win_rate(
     signs = verdicts(shares)
     return WinRate(
         value=grouped.mean,
-        interval=mean_interval(shares, clusters, kind, level=level, resamples=resamples, seed=seed),
+        interval=mean_interval(shares, clusters, kind, how),
         won=int((signs > 0).sum()),
         tied=int((signs == 0).sum()),
         lost=int((signs < 0).sum()),
@@ -150,10 +148,7 @@ def position_consistency(
     shown_first: Sequence[float] | Floats,
     shown_second: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = RESAMPLING,
 ) -> Consistency | None:
     """The share of pairs with the same verdict (won, tied, lost) in both orders (Zheng et al. 2023).
 
@@ -164,7 +159,7 @@ def position_consistency(
         return None
     change = verdicts(as_shares(shown_first)) - verdicts(as_shares(shown_second))
     return Consistency(
-        share=_clustered_share(change == 0, clusters, level, resamples, seed),
+        share=_clustered_share(change == 0, clusters, how),
         to_first=int((change > 0).sum()),
         to_second=int((change < 0).sum()),
     )
@@ -174,10 +169,7 @@ def length_bias(
     values: Sequence[float] | Floats,
     longer_by: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int | np.random.Generator = 0,
+    how: Resampling = RESAMPLING,
 ) -> Bias | None:
     """The share of decided judgements won by the longer answer, and a sign-flip test over prompts.
 
@@ -191,9 +183,9 @@ def length_bias(
         return None
     longer_won = signs[known] == lengths[known]
     kept = [cluster for cluster, keep in zip(clusters, known, strict=True) if keep]
-    rng = np.random.default_rng(seed)
-    test = sign_flip(by_cluster(2.0 * longer_won - 1, kept).sums, resamples=resamples, rng=rng)
-    return Bias(share=_clustered_share(longer_won, kept, level, resamples, rng), p=test.p)
+    rng = how.generator()
+    test = sign_flip(by_cluster(2.0 * longer_won - 1, kept).sums, resamples=how.resamples, rng=rng)
+    return Bias(share=_clustered_share(longer_won, kept, replace(how, seed=rng)), p=test.p)
 
 
 def as_shares(values: Sequence[float] | Floats) -> Floats:
@@ -210,15 +202,7 @@ def verdicts(shares: Floats) -> Floats:
     return np.sign(np.round(shares - TIE, 12))
 
 
-def _clustered_share(
-    cases: NDArray[np.bool_],
-    clusters: Sequence[Hashable],
-    level: float,
-    resamples: int,
-    seed: int | np.random.Generator,
-) -> Share:
+def _clustered_share(cases: NDArray[np.bool_], clusters: Sequence[Hashable], how: Resampling) -> Share:
     """The share of true cases, at least one, with the interval of any clustered mean."""
-    interval = mean_interval(
-        cases.astype(np.float64), clusters, "binary", level=level, resamples=resamples, seed=seed
-    )
+    interval = mean_interval(cases.astype(np.float64), clusters, "binary", how)
     return Share(count=int(cases.sum()), of=len(cases), value=float(cases.mean()), interval=interval)

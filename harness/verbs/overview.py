@@ -97,7 +97,7 @@ def _measured(
     interval = None
     if scored:
         clusters = [cluster for _, cluster in scored]
-        interval = mean_interval(values, clusters, metric.kind, **project.analysis_plan().of_means)
+        interval = mean_interval(values, clusters, metric.kind, project.analysis_plan().of_means)
     return Measured(
         model=run.model,
         suite=run.suite,

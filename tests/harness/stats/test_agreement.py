@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from statsmodels.stats import inter_rater
 
 from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
+from harness.stats.plan import Resampling
 
 LABELS = ("left", "right", "tie")
 rated = st.lists(st.lists(st.sampled_from(LABELS), min_size=3, max_size=3), min_size=4, max_size=30)
@@ -31,12 +32,12 @@ def test_cohens_textbook_case() -> None:
 def test_kappas_are_those_of_statsmodels(ratings: list[list[str]]) -> None:
     """Fleiss' over three raters, Cohen's over the first two; where statsmodels has a number."""
     table, _ = inter_rater.aggregate_raters(np.array(ratings))
-    fleiss = fleiss_kappa(ratings, resamples=19)
+    fleiss = fleiss_kappa(ratings, how=Resampling(resamples=19))
     if fleiss.value is not None:
         assert inter_rater.fleiss_kappa(table) == pytest.approx(fleiss.value)
     first, second, _ = zip(*ratings, strict=True)
     crossed = np.array([[sum(a == x and b == y for a, b, _ in ratings) for y in LABELS] for x in LABELS])
-    cohen = cohen_kappa(first, second, resamples=19)
+    cohen = cohen_kappa(first, second, how=Resampling(resamples=19))
     if cohen.value is not None:
         assert inter_rater.cohens_kappa(crossed, return_results=False) == pytest.approx(cohen.value)
 
@@ -45,7 +46,7 @@ def test_kappas_are_those_of_statsmodels(ratings: list[list[str]]) -> None:
 @settings(max_examples=50)
 def test_alpha_is_that_of_krippendorff(ratings: list[list[str | None]]) -> None:
     """With ratings missing anywhere."""
-    found = krippendorff_alpha(ratings, resamples=19)
+    found = krippendorff_alpha(ratings, how=Resampling(resamples=19))
     if found.value is not None:
         numbers = [[np.nan if label is None else LABELS.index(label) for label in item] for item in ratings]
         expected = krippendorff.alpha(reliability_data=np.array(numbers).T, level_of_measurement="nominal")
@@ -87,7 +88,7 @@ def test_a_rater_of_chance_agrees_by_chance() -> None:
     covered = 0
     for _ in range(60):
         first, second = draw.choice(LABELS, (2, 80)).tolist()
-        interval = cohen_kappa(first, second, resamples=199, seed=draw).interval
+        interval = cohen_kappa(first, second, how=Resampling(resamples=199, seed=draw)).interval
         assert interval is not None
         covered += interval.low <= 0 <= interval.high
     assert covered >= 51  # of 60; 57 are promised

@@ -7,6 +7,7 @@ import pytest
 
 from harness.stats.bradley_terry import Rating, ratings
 from harness.stats.intervals import resamplings
+from harness.stats.plan import Resampling
 
 
 def by_name(found: list[Rating]) -> dict[str, Rating]:
@@ -16,7 +17,9 @@ def by_name(found: list[Rating]) -> dict[str, Rating]:
 
 def test_two_candidates_have_the_rating_of_their_win_rate() -> None:
     """750 of 1,000 is 400 · log10(3) apart, up to the made-up tie; the mean is 0."""
-    found = by_name(ratings(["a"] * 1000, ["b"] * 1000, [1.0] * 750 + [0.0] * 250, range(1000), resamples=99))
+    found = by_name(
+        ratings(["a"] * 1000, ["b"] * 1000, [1.0] * 750 + [0.0] * 250, range(1000), Resampling(resamples=99))
+    )
 
     assert found["a"].value - found["b"].value == pytest.approx(400 * log10(3), abs=1)
     assert found["a"].value == pytest.approx(-found["b"].value)
@@ -26,7 +29,7 @@ def test_two_candidates_have_the_rating_of_their_win_rate() -> None:
 def test_ties_are_half_a_win() -> None:
     """All ties, and half the wins each, rate both alike."""
     assert 0.0 == pytest.approx(
-        ratings(["a"] * 9, ["b"] * 9, [0.5] * 9, range(9), resamples=9)[0].value, abs=0.01
+        ratings(["a"] * 9, ["b"] * 9, [0.5] * 9, range(9), Resampling(resamples=9))[0].value, abs=0.01
     )
 
 
@@ -35,8 +38,12 @@ def test_sides_do_not_matter() -> None:
     draw = np.random.default_rng(2)
     pairs = [("a", "b"), ("b", "c"), ("a", "c")] * 30
     shares = draw.choice([0.0, 0.5, 1.0], 90)
-    one = by_name(ratings([a for a, _ in pairs], [b for _, b in pairs], shares, range(90), resamples=9))
-    other = by_name(ratings([b for _, b in pairs], [a for a, _ in pairs], 1 - shares, range(90), resamples=9))
+    one = by_name(
+        ratings([a for a, _ in pairs], [b for _, b in pairs], shares, range(90), Resampling(resamples=9))
+    )
+    other = by_name(
+        ratings([b for _, b in pairs], [a for a, _ in pairs], 1 - shares, range(90), Resampling(resamples=9))
+    )
 
     assert {name: pytest.approx(rating.value, abs=0.1) for name, rating in one.items()} == {
         name: rating.value for name, rating in other.items()
@@ -53,7 +60,13 @@ def test_known_strengths_are_found() -> None:
         chance = [1 / (1 + 10 ** ((truth[b] - truth[a]) / 400)) for a, b in pairs]
         wins = (draw.random(len(pairs)) < chance).astype(float)
         prompts = [number // 6 for number in range(len(pairs))]
-        found = ratings([a for a, _ in pairs], [b for _, b in pairs], wins, prompts, resamples=199, seed=draw)
+        found = ratings(
+            [a for a, _ in pairs],
+            [b for _, b in pairs],
+            wins,
+            prompts,
+            Resampling(resamples=199, seed=draw),
+        )
         covered += sum(r.interval.low <= truth[r.name] <= r.interval.high for r in found)
         assert {"a", "b"} == {rating.name for rating in found[:2]}
     assert covered >= 68  # of 80; 76 are promised
@@ -62,7 +75,13 @@ def test_known_strengths_are_found() -> None:
 def test_who_never_lost_has_no_bound() -> None:
     """The rating is finite, and is told to be no more than a lower limit."""
     found = by_name(
-        ratings(["a", "a", "b"] * 5, ["b", "c", "c"] * 5, [1.0, 1.0, 0.5] * 5, range(15), resamples=99)
+        ratings(
+            ["a", "a", "b"] * 5,
+            ["b", "c", "c"] * 5,
+            [1.0, 1.0, 0.5] * 5,
+            range(15),
+            Resampling(resamples=99),
+        )
     )
 
     assert (True, False, False) == tuple(found[name].unbounded for name in "abc")
@@ -81,7 +100,8 @@ def test_intervals_are_percentiles_of_refitted_resamples() -> None:
     resample's; the ends are the order statistics that leave (1 - level) / 2 of one more than there are."""
     shares = np.random.default_rng(1).random(20)
     for resamples, level, low, high in ((79, 0.875, 4, 74), (19, 0.95, 0, 18), (39, 0.5, 9, 29)):
-        found = ratings(["a"] * 20, ["b"] * 20, shares, range(20), level=level, resamples=resamples, seed=7)
+        how = Resampling(level=level, resamples=resamples, seed=7)
+        found = ratings(["a"] * 20, ["b"] * 20, shares, range(20), how)
         drawn = np.concatenate(list(resamplings(20, resamples, 4, np.random.default_rng(7)))) @ shares
         expected = np.sort(200 * np.log10((drawn + 0.5) / (20.5 - drawn)))
         interval = by_name(found)["a"].interval
@@ -94,7 +114,7 @@ def test_intervals_are_percentiles_of_refitted_resamples() -> None:
 def test_what_a_caller_leaves_out() -> None:
     """95 %, a thousand resamples, seed 0."""
     data = ["a", "a", "b"] * 3, ["b", "c", "c"] * 3, [1.0, 0.0, 0.5] * 3, range(9)
-    assert ratings(*data) == ratings(*data, level=0.95, resamples=1000, seed=0)
+    assert ratings(*data) == ratings(*data, Resampling(level=0.95, resamples=1000, seed=0))
 
 
 def test_what_was_won_and_lost_counts_as_comparisons() -> None:
@@ -108,4 +128,4 @@ def test_what_was_won_and_lost_counts_as_comparisons() -> None:
 def test_long_chains_of_pairs_are_one_part() -> None:
     """Whoever met somebody who met the others is rated with them, in whatever order they met."""
     lefts, rights = ["a", "c", "b", "d"], ["b", "d", "c", "e"]
-    assert 5 == len(ratings(lefts, rights, [1.0, 0.0, 0.5, 1.0], range(4), resamples=9))
+    assert 5 == len(ratings(lefts, rights, [1.0, 0.0, 0.5, 1.0], range(4), Resampling(resamples=9)))

@@ -11,6 +11,7 @@ import pytest
 from harness.stats import mean_interval
 from harness.stats.clusters import Clusters
 from harness.stats.intervals import difference_interval
+from harness.stats.plan import Resampling
 
 EXPERIMENTS = 400
 LEAST = 0.95 - 3 * np.sqrt(0.95 * 0.05 / EXPERIMENTS)
@@ -69,7 +70,7 @@ def test_intervals_of_clustered_means_cover():
     held = 0
     for _ in range(EXPERIMENTS):
         toxic = rng.binomial(1, np.repeat(rng.beta(0.5, 4.5, 60), 25))
-        found = mean_interval(1.0 - toxic, clusters, "binary", resamples=199, seed=rng)
+        found = mean_interval(1.0 - toxic, clusters, "binary", Resampling(resamples=199, seed=rng))
         held += found.low <= 0.9 <= found.high
 
     assert held / EXPERIMENTS >= LEAST

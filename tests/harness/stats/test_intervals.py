@@ -16,6 +16,7 @@ from harness.records.comparisons import Interval
 from harness.stats import mean_interval
 from harness.stats.clusters import Clusters, by_cluster
 from harness.stats.intervals import Estimate, chance_above, difference_interval, tango, wilson
+from harness.stats.plan import Resampling
 
 Z2 = 1.959963984540054**2
 
@@ -207,7 +208,7 @@ def test_a_binary_mean_has_wilsons_interval():
     """For single scores; the seed then changes nothing."""
     values = [1.0] * 40 + [0.0] * 10
 
-    assert wilson(40, 50, 0.95) == mean_interval(values, range(50), "binary", seed=1)
+    assert wilson(40, 50, 0.95) == mean_interval(values, range(50), "binary", Resampling(seed=1))
 
 
 def test_a_mean_at_the_border_is_not_certain():
@@ -220,7 +221,9 @@ def test_a_mean_at_the_border_is_not_certain():
 def test_a_mean_of_clusters_stays_within_the_range():
     """A share is at most 1, however wide its interval."""
     values = np.random.default_rng(2).binomial(1, 0.97, 40 * 25).astype(float)
-    interval = mean_interval(values, np.repeat(np.arange(40), 25).tolist(), "binary", resamples=999)
+    interval = mean_interval(
+        values, np.repeat(np.arange(40), 25).tolist(), "binary", Resampling(resamples=999)
+    )
 
     assert 0.94 < interval.low < values.mean() < interval.high <= 1
 
@@ -228,10 +231,10 @@ def test_a_mean_of_clusters_stays_within_the_range():
 def test_a_seed_or_a_generator_is_taken():
     """As numpy's own functions take either."""
     values, clusters = np.linspace(0, 1, 30).tolist(), range(30)
-    seeded = mean_interval(values, clusters, "number", seed=5)
+    seeded = mean_interval(values, clusters, "number", Resampling(seed=5))
 
-    assert seeded == mean_interval(values, clusters, "number", seed=np.random.default_rng(5))
-    assert seeded != mean_interval(values, clusters, "number", seed=6)
+    assert seeded == mean_interval(values, clusters, "number", Resampling(seed=np.random.default_rng(5)))
+    assert seeded != mean_interval(values, clusters, "number", Resampling(seed=6))
 
 
 def test_the_chance_of_a_larger_loss_mirrors() -> None:

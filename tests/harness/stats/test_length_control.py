@@ -5,6 +5,7 @@ import pytest
 
 from harness.stats.intervals import wilson
 from harness.stats.length_control import length_controlled
+from harness.stats.plan import Resampling
 
 
 def simulated(
@@ -18,7 +19,7 @@ def simulated(
 
 def test_without_differences_in_length_it_is_the_win_rate() -> None:
     """65 of 100, but for a penalty too small to be seen."""
-    found = length_controlled([1.0] * 65 + [0.0] * 35, [0.0] * 100, range(100), resamples=199)
+    found = length_controlled([1.0] * 65 + [0.0] * 35, [0.0] * 100, range(100), Resampling(resamples=199))
 
     assert found.value == pytest.approx(0.65, abs=1e-4)
     assert (pytest.approx(0.65), pytest.approx(0.0)) == (found.raw, found.length_weight)
@@ -28,7 +29,7 @@ def test_a_preference_that_is_all_length_vanishes() -> None:
     """The longer answer wins four of five times, and the candidate's is longer thrice as often."""
     longer = np.array([1.0] * 150 + [-1.0] * 50)
     wins = np.array(([1.0] * 4 + [0.0]) * 30 + ([0.0] * 4 + [1.0]) * 10)
-    found = length_controlled(wins, longer, range(200), resamples=499)
+    found = length_controlled(wins, longer, range(200), Resampling(resamples=499))
 
     assert found.raw == pytest.approx(0.65)
     assert found.value == pytest.approx(0.5, abs=0.005)
@@ -39,8 +40,8 @@ def test_a_preference_that_is_all_length_vanishes() -> None:
 def test_mirrored_candidates_have_mirrored_rates() -> None:
     """Who is called the candidate does not matter."""
     wins, lengths = simulated(0.6, 1.0, 200, np.random.default_rng(1))
-    one = length_controlled(wins, lengths, range(200), resamples=199)
-    other = length_controlled(1 - wins, -lengths, range(200), resamples=199)
+    one = length_controlled(wins, lengths, range(200), Resampling(resamples=199))
+    other = length_controlled(1 - wins, -lengths, range(200), Resampling(resamples=199))
 
     assert one.value is not None
     assert one.interval is not None
@@ -57,14 +58,14 @@ def test_the_interval_covers(merit: float, weight: float) -> None:
     covered = 0
     for _ in range(100):
         wins, lengths = simulated(merit, weight, 120, draw)
-        interval = length_controlled(wins, lengths, range(120), resamples=199, seed=draw).interval
+        interval = length_controlled(wins, lengths, range(120), Resampling(resamples=199, seed=draw)).interval
         covered += interval is not None and interval.low <= truth <= interval.high
     assert covered >= 88
 
 
 def test_winning_everything_is_no_certainty() -> None:
     """A model without any loss to fit has an interval below 1, and no infinite merit."""
-    found = length_controlled([1.0] * 30, np.linspace(-5, 5, 30), range(30), resamples=199)
+    found = length_controlled([1.0] * 30, np.linspace(-5, 5, 30), range(30), Resampling(resamples=199))
 
     assert found.value is not None
     assert found.interval is not None
@@ -86,7 +87,7 @@ def test_one_side_always_longer_is_an_extrapolation() -> None:
     """Nothing was seen near equal length, which is said."""
     draw = np.random.default_rng(3)
     found = length_controlled(
-        (draw.random(60) < 0.6).astype(float), draw.uniform(1, 9, 60), range(60), resamples=99
+        (draw.random(60) < 0.6).astype(float), draw.uniform(1, 9, 60), range(60), Resampling(resamples=99)
     )
 
     assert found.extrapolated
@@ -98,7 +99,7 @@ def test_few_losses_leave_the_units_that_lengths_do_not_use_up() -> None:
     lengths = np.tile(np.linspace(-1, 3, 30), 2)
     wins = np.ones(60)
     wins[[3, 33]] = 0.0
-    found = length_controlled(wins, lengths, [i % 30 for i in range(60)], level=0.9)
+    found = length_controlled(wins, lengths, [i % 30 for i in range(60)], Resampling(level=0.9))
 
     assert "Wilson's, reduced" == found.method
     assert found.value is not None

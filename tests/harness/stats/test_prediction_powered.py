@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from harness.stats.plan import Resampling
 from harness.stats.prediction_powered import FEWEST, corrected_win_rate
 
 
@@ -25,7 +26,9 @@ def test_it_covers_the_truth_with_a_biased_judge(shared: int) -> None:
     covered = misled = 0
     for _ in range(100):
         people, judge = labelled(0.8, 0.25, 1000, draw)
-        found = corrected_win_rate(first(shared, people), judge, range(1000), resamples=199, seed=draw)
+        found = corrected_win_rate(
+            first(shared, people), judge, range(1000), Resampling(resamples=199, seed=draw)
+        )
         assert found.interval is not None
         covered += found.interval.low <= 0.6 <= found.interval.high
         misled += judge.mean() > 0.6 + 2 * 0.0155
@@ -103,7 +106,7 @@ def test_the_correction_by_hand() -> None:
         [float(y) if shared else None for y, shared in zip(people, both, strict=True)],
         judge,
         clusters.tolist(),
-        resamples=19,
+        Resampling(resamples=19),
     )
 
     def by_item(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from harness.stats.intervals import mean_interval
+from harness.stats.plan import Resampling
 from harness.stats.preferences import (
     length_bias,
     position_bias,
@@ -47,8 +48,8 @@ def test_judgements_of_one_prompt_belong_together() -> None:
 @settings(max_examples=50)
 def test_the_other_candidates_win_rate_is_the_rest(values: list[float]) -> None:
     """Win rates of both are mirrored, intervals too."""
-    one = win_rate(values, range(len(values)), resamples=199)
-    other = win_rate([1 - value for value in values], range(len(values)), resamples=199)
+    one = win_rate(values, range(len(values)), Resampling(resamples=199))
+    other = win_rate([1 - value for value in values], range(len(values)), Resampling(resamples=199))
 
     assert pytest.approx(1 - one.value) == other.value
     assert pytest.approx(1 - one.interval.low) == other.interval.high
