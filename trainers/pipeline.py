@@ -23,12 +23,14 @@ from trainers.planning import PlanContext, PlannedSelection, PlannedStage, Stage
 from trainers.settings import Conversational, wrong_setting
 from trainers.stages import run
 
+OnStageProgress = Callable[[StageProgress], None]
+
 
 def produce(
     context: PlanContext,
     name: str,
     *,
-    on_progress: Callable[[StageProgress], None] | None = None,
+    on_progress: OnStageProgress = lambda progress: None,
     before: Callable[[PlannedStage], None] = lambda stage: None,
     score: SuiteScorer | None = None,
     launch: Launch | None = None,
@@ -91,7 +93,7 @@ def _check_launch(stage: PlannedStage, launch: Launch) -> None:
 
 def _train(
     stage: PlannedStage,
-    on_progress: Callable[[StageProgress], None] | None,
+    on_progress: OnStageProgress,
     score: SuiteScorer | None,
     launch: Launch | None,
 ) -> None:
@@ -121,14 +123,11 @@ def _join(stage: PlannedStage, launch: Launch) -> None:
             )
 
 
-def _job(
-    stage: PlannedStage, on_progress: Callable[[StageProgress], None] | None, score: SuiteScorer | None
-) -> Job:
+def _job(stage: PlannedStage, on_progress: OnStageProgress, score: SuiteScorer | None) -> Job:
     def report(step: int, total: int, loss: float | None) -> None:
-        if on_progress is not None:
-            on_progress(
-                StageProgress(pipeline=stage.pipeline, stage=stage.kind, step=step, total=total, loss=loss)
-            )
+        on_progress(
+            StageProgress(pipeline=stage.pipeline, stage=stage.kind, step=step, total=total, loss=loss)
+        )
 
     return Job(
         kind=stage.kind,

@@ -170,15 +170,12 @@ def _plugin(source: Plugin) -> EntryPoint:
 
 
 def _need_extra(model: Model, extra: str) -> None:
-    if not _is_installed(EXTRAS[extra]):
+    try:
+        found = find_spec(EXTRAS[extra])
+    except ModuleNotFoundError:  # not even the package around it
+        found = None
+    if found is None:
         raise UsageError(
             f"model {model.name!r} needs the package {EXTRAS[extra]!r}, which is not installed: "
             f'pip install "harness[{extra}]"'
         )
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:  # not even the package around it
-        return False

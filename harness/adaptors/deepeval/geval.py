@@ -93,13 +93,13 @@ class _RecordingJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an 
 
 
 async def _judge(judge: EngineJudge, criterion: Criterion, prompt: str, answer: str) -> CriterionScore:
-    witness = _RecordingJudge(judge)
+    recording = _RecordingJudge(judge)
     metric = GEval(
         name=criterion.name,
         criteria=criterion.criteria,
         evaluation_steps=list(criterion.steps) or None,
         evaluation_params=[SingleTurnParams.INPUT, SingleTurnParams.ACTUAL_OUTPUT],
-        model=witness,
+        model=recording,
     )
     score = None
     try:
@@ -112,7 +112,7 @@ async def _judge(judge: EngineJudge, criterion: Criterion, prompt: str, answer: 
     if score is not None and not 0 <= score <= 1:
         reason = f"the judge's score is not from 0 to 10: {score * 10:g}"
         score = None
-    return CriterionScore(score=score, reason=reason, replies=tuple(witness.replies))
+    return CriterionScore(score=score, reason=reason, replies=tuple(recording.replies))
 
 
 def _run(work: Coroutine[Any, Any, ResultT]) -> ResultT:

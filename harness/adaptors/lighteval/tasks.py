@@ -219,7 +219,7 @@ def _local(task: TheirTask, given: TaskRows) -> Mapping[str, list[dict[str, Any]
 
 def _means(metric: Metric) -> list[str]:
     """The names under which a metric gives values whose mean is the result; none if it is left out."""
-    if not _is_had_here(metric):
+    if not _is_supported(metric):
         return []
     return [name for name in as_list(metric.metric_name) if _of(metric.corpus_level_fn, name) is np.mean]
 
@@ -229,7 +229,7 @@ def _of(given: Any, name: str) -> Any:
     return given[name] if isinstance(given, dict) else given
 
 
-def _is_had_here(metric: Metric) -> bool:
+def _is_supported(metric: Metric) -> bool:
     computation = metric.sample_level_fn
     return (
         isinstance(computation, SampleLevelComputation)

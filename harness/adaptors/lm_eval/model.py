@@ -43,7 +43,7 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
 
         Raises EngineError where a service refused one.
         """
-        found = self._scored([(context, continuation) for context, continuation in _arguments(requests)])
+        found = self._scored([instance.args for instance in requests])
         return [(likelihood.logprob, likelihood.greedy) for likelihood in found]
 
     def loglikelihood_rolling(self, requests: Sequence[Instance]) -> list[float]:
@@ -54,7 +54,7 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
         counts.
         """
         try:
-            found = self._scored([("", text) for (text,) in _arguments(requests)])
+            found = self._scored([("", instance.args[0]) for instance in requests])
         except EngineError as error:
             raise EngineError(f"{error} ({ROLLING})") from error
         if any(likelihood.truncated for likelihood in found):
@@ -107,7 +107,3 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
     def _answered(self, requests: Sequence[Request]) -> list[Answer]:
         answers = all_answers(self._engine, requests, "lm-eval")
         return [answers[request] for request in requests]
-
-
-def _arguments(requests: Sequence[Instance]) -> list[tuple[str, ...]]:
-    return [instance.args for instance in requests]
