@@ -13,7 +13,7 @@ from harness.records.answers import Metric, Row
 from harness.records.models import Json
 
 
-class Renamed(ABC):
+class SuiteWrapper(ABC):
     """Another suite in everything but the name."""
 
     @property
@@ -45,7 +45,7 @@ class Renamed(ABC):
 
 
 @dataclass(frozen=True)
-class Labelled(Renamed):
+class Labelled(SuiteWrapper):
     """The suite under its label."""
 
     of: Suite

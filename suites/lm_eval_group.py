@@ -19,7 +19,7 @@ from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
 from harness.records.answers import Metric, Row
 from harness.records.models import Json
-from suites.labelled import Renamed
+from suites.labelled import SuiteWrapper
 from suites.lm_eval_task import LmEvalNamed, LmEvalSuite
 from suites.row_suite import hash_rows
 from suites.settings import LmEvalSettings, SuiteContext
@@ -177,7 +177,7 @@ def group_metrics(suite: str, group: "TaskGroup", tasks: Sequence[LmEvalSuite]) 
 
 
 @dataclass(frozen=True)
-class TaskOrGroup(LmEvalNamed, Renamed):
+class TaskOrGroup(LmEvalNamed, SuiteWrapper):
     """The suite `lm_eval:NAME`, be it a task or a group: which one, lm-eval says when it is first needed."""
 
     @cached_property

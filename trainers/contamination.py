@@ -60,7 +60,7 @@ class Index:
         if len(tokens) < WHOLE_TURN_BELOW:
             self._turns.setdefault(tokens, (suite, prompt))
             return
-        for run in runs(tokens):
+        for run in word_runs(tokens):
             self._runs[run[:WHOLE_TURN_BELOW]].setdefault(run, (suite, prompt))
 
     def find(self, texts: Iterable[str]) -> Overlap | None:
@@ -75,7 +75,7 @@ class Index:
         return None
 
 
-def runs(tokens: Words) -> Iterator[Words]:
+def word_runs(tokens: Words) -> Iterator[Words]:
     """Every run of 13 words, or the whole of a shorter text."""
     for start in range(max(1, len(tokens) - RUN + 1)):
         yield tokens[start : start + RUN]

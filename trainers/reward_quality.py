@@ -67,7 +67,7 @@ class CalibrationBin(NamedTuple):
     """The share of pairs in which that answer is the chosen one."""
 
 
-class Lengths(NamedTuple):
+class LengthBias(NamedTuple):
     """Whether a reward model takes length for quality, on pairs of unequal length."""
 
     pairs: int
@@ -150,7 +150,7 @@ def calibration_error(table: Sequence[CalibrationBin]) -> float:
     return apart / sum(each.pairs for each in table)
 
 
-def lengths(found: Sequence[ScoredPair]) -> Lengths | None:
+def lengths(found: Sequence[ScoredPair]) -> LengthBias | None:
     """How often the longer answer has the higher reward, and is the chosen one. None: no lengths differ."""
     unequal = [each for each in found if each.longer_by]
     if not unequal:
@@ -158,7 +158,7 @@ def lengths(found: Sequence[ScoredPair]) -> Lengths | None:
     preferred = [float(each.longer_by > 0) for each in unequal]
     rewarded = [each.right if each.longer_by > 0 else 1 - each.right for each in unequal]
     more = [gives - is_better for gives, is_better in zip(rewarded, preferred, strict=True)]
-    return Lengths(
+    return LengthBias(
         len(unequal),
         fsum(rewarded) / len(unequal),
         fsum(preferred) / len(unequal),

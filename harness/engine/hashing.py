@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.engine.cache_file import recall, remember
 
-MEMORY = "hashes"
+CACHE = "hashes"
 
 REMEMBERED_FROM = 1 << 20
 """Bytes. Smaller files are read faster than they are looked up."""
@@ -27,11 +27,11 @@ def file_hash(path: Path) -> str:
 
 def remembered_hash(name: str, state: list[int | str], compute: Callable[[], str]) -> str:
     """The hash of this name in this state; `compute` is called where it is not cached."""
-    entry = recall(MEMORY, name)
+    entry = recall(CACHE, name)
     if entry is not None and entry[:-1] == state:
         return str(entry[-1])
     digest = compute()
-    remember(MEMORY, name, [*state, digest])
+    remember(CACHE, name, [*state, digest])
     return digest
 
 

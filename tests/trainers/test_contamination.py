@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainers.items import answered, numbers
-from trainers.contamination import Index, runs, without_contaminated
+from trainers.contamination import Index, without_contaminated, word_runs
 
 LETTERS = "a b c d e f g h i j k l m n o p q r s t u v w x y z"
 LONG = "Explain in your own words why the sky is blue and why the sea looks blue as well."
@@ -55,8 +55,8 @@ def test_runs_do_not_cross_turns() -> None:
 
 def test_runs_are_all_windows_of_thirteen_words() -> None:
     """26 words have 14; of fewer than 13 words there is one."""
-    assert 14 == len(list(runs(tuple(LETTERS.split()))))
-    assert [("a", "b")] == list(runs(("a", "b")))
+    assert 14 == len(list(word_runs(tuple(LETTERS.split()))))
+    assert [("a", "b")] == list(word_runs(("a", "b")))
 
 
 def test_contaminated_rows_go_with_what_they_share() -> None:
@@ -84,7 +84,7 @@ def test_what_is_found_is_what_a_search_in_strings_finds(prompts: list[list[str]
     expected = any(
         said == prompt
         if len(prompt) < 5
-        else any(f" {' '.join(run)} " in text for run in runs(tuple(prompt)))
+        else any(f" {' '.join(run)} " in text for run in word_runs(tuple(prompt)))
         for prompt in prompts
     )
     index = Index({"suite": [" ".join(prompt) for prompt in prompts]})

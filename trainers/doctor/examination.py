@@ -29,7 +29,7 @@ from trainers.doctor.templates import (
 from trainers.planning import PlannedStage
 from trainers.settings import Conversational
 
-AT_ONCE: tuple[Check, ...] = (
+WITHOUT_BASE: tuple[Check, ...] = (
     epochs,
     no_penalty,
     few_checkpoints,
@@ -65,7 +65,7 @@ def examine(
     if not isinstance(stage.settings, Conversational):
         return Examination(name=name, findings=())
     inspected = InspectedStage(stage)
-    findings = [finding for check in (*AT_ONCE, *extra) for finding in check(inspected)]
+    findings = [finding for check in (*WITHOUT_BASE, *extra) for finding in check(inspected)]
     if not inspected.has_base:
         waiting = "what it starts from is not trained yet: its tokens cannot be looked at"
         if stage.parent is not None and stage.parent.written_from is not None:

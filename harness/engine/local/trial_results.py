@@ -19,7 +19,7 @@ from harness.engine.local.network import Network
 from harness.engine.local.tree_scoring import PassBudget
 from harness.engine.local.trial import try_tree
 
-MEMORY = "trees"
+CACHE = "trees"
 
 SHALLOWEST = 32
 """The least depth of a trial, in tokens."""
@@ -63,7 +63,7 @@ class TrialResults:
         else:
             found = _Known(deepest=known.deepest, faulty=depth, fault=outcome.fault)
         if outcome.lasting and key is not None:
-            remember(MEMORY, key, [found.deepest, found.faulty, found.fault])
+            remember(CACHE, key, [found.deepest, found.faulty, found.fault])
         return found
 
     def _key(self, budget: PassBudget) -> str | None:
@@ -81,7 +81,7 @@ class TrialResults:
 
 
 def _recalled(key: str | None) -> _Known:
-    entry = None if key is None else recall(MEMORY, key)
+    entry = None if key is None else recall(CACHE, key)
     if entry is None:
         return _Known()
     deepest, faulty, fault = entry
