@@ -40,9 +40,9 @@ ABOUT_AGREEMENT = (
 COLUMNS = ("judge", "humans", "agreement")
 """What `cells` are of, in their order."""
 REASONS = 3
-"""As many reasons for having no usable answer are named; a judge's reply may be one of its own."""
+"""The most reasons for having no usable answer that are named: every unreadable reply may be another one."""
 NAMED = 12
-"""So many raters are named in one cell; more are counted."""
+"""The most raters that are named in one cell; more are counted."""
 
 _Agreed = TypeVar("_Agreed", RaterAgreement, GroupAgreement)
 

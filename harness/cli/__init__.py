@@ -114,7 +114,7 @@ def _line_in_the_help() -> None:
 
 def _report(error: Exception) -> None:
     """One line about what nothing expected, and where the traceback is."""
-    # imported here because it is needed once in a great while, and `--help` counts milliseconds
+    # imported here because it is hardly ever needed, and `--help` counts milliseconds
     from harness.cli.tracebacks import in_a_line, keep_traceback  # noqa: PLC0415
 
     file = keep_traceback(error)

@@ -27,7 +27,7 @@ Output = Annotated[
 
 
 def command(name: Name = None, output: Output = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Make a mix anew: rows of several sources, cleaned, kept apart from what suites ask, and drawn."""
+    """Make a mix: rows of several sources, cleaned, kept apart from what suites ask, and sampled."""
     project = introduce(open_project(config))
     if name is None:
         listed = list_mixes(project)

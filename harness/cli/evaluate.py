@@ -38,7 +38,7 @@ Rescore = Annotated[
     typer.Option(
         "--rescore",
         help="Score the answers in the store as the suites now are: the model is not loaded or asked. A "
-        "suite's judge belongs to its scoring: what it has not said yet, it is asked.",
+        "suite's judge belongs to its scoring: it is asked for verdicts that are missing.",
     ),
 ]
 

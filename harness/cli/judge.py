@@ -39,7 +39,7 @@ from suites.judge.stopping import UntilDecided
 from suites.judge.templates import CRITERIA, TEMPLATES, sentence_of, template_named
 
 REASONS = 3
-"""As many reasons for having no verdict are shown."""
+"""The most reasons for having no verdict that are shown."""
 HALF = 0.5
 """The share of wins of either of two models if neither is preferred."""
 

@@ -78,11 +78,11 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """How long something takes yet."""
+    """How much longer something takes."""
 
     seconds: float
     is_bound: bool
-    """Whether it is the most that it can take at this pace."""
+    """Whether that is the most it can take at this pace."""
 
     def __str__(self) -> str:
         return f"{'at most' if self.is_bound else 'about'} {duration(self.seconds)}"
@@ -133,7 +133,7 @@ class Piece:
         self.writing.left = left
 
     def remaining(self, now: float) -> TimeLeft | None:
-        """How long its round takes yet; None where that is not known.
+        """How much longer its round takes; None where that is not known.
 
         Answers that are written together come late and together, and then their tokens tell more.
         """

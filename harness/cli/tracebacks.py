@@ -21,7 +21,7 @@ PLACES: tuple[Callable[[], str], ...] = (os.getcwd, gettempdir)
 LONGEST = 300
 """Characters of an exception's words on the terminal."""
 SHORTEST_SECRET = 8
-"""Characters: shorter values stand in ordinary text, too."""
+"""Characters: shorter values also occur in ordinary text."""
 
 _SECRETS = re.compile("KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 

@@ -144,7 +144,7 @@ def read_preferences(file: Path) -> list[NamedPreference]:
     """The preferences of a CSV file (UTF-8, a header), in its order.
 
     Raises DataError, with the row and the column, for a file that cannot be read or holds no preference, for
-    a column that is missing or misspelt, for a cell that is none of what it may be, for a rater of two kinds,
+    a column that is missing or misspelt, for an invalid cell, for a rater of two kinds,
     and for a pair that one rater judged twice in one order.
     """
     found: list[NamedPreference] = []

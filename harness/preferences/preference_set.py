@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from harness.preferences.named import Kind, NamedPreference, over_orders
 
 FEW_PEOPLE = 10
-"""So many are reported one by one. In a crowd each judges little, and each test costs all others power."""
+"""The most reported one by one. In a crowd each judges little, and every test costs the others power."""
 
 
 @dataclass(frozen=True, slots=True)

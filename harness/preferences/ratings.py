@@ -8,7 +8,7 @@ from harness.stats.bradley_terry import ratings
 from harness.stats.plan import AnalysisPlan
 
 REFITS = 1_000
-"""At most so many resamples, each of which fits the model anew."""
+"""The most resamples, each of which fits the model again."""
 
 
 def ranked(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[Ratings]:

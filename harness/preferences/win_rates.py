@@ -27,7 +27,7 @@ from harness.stats.preferences import (
 )
 
 REFITS = 2_000
-"""At most so many resamples where each is a model fitted anew."""
+"""The most resamples where each fits a model again."""
 
 
 def win_rates(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterWinRate]:

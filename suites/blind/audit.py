@@ -1,8 +1,8 @@
 """Whether raters can be relied on: what their votes show of them, and of the models once it is unsealed.
 
-While a blind test is sealed, nothing here is by model. Sides are those of the screen, which were drawn by lot
-for each rater; agreement is over the items' sides, and is the same number whichever model is called which.
-What is preferred, and how far raters agree, are the numbers that `harness preferences` gives.
+While a blind test is sealed, nothing here is by model. Sides are those of the screen, which were drawn at
+random for each rater; agreement is over the items' sides, and is the same number whichever model is called
+which. What is preferred, and how far raters agree, are the numbers that `harness preferences` gives.
 
 A rater is **flagged**, and the results are then also given without, for
 
@@ -16,7 +16,7 @@ A rater is **flagged**, and the results are then also given without, for
   a second of prompt and answers together: some 1,000 words a minute, four times the mean speed of silent
   reading (238 words a minute: Brysbaert 2019, https://doi.org/10.1016/j.jml.2019.104047).
 
-To disagree with others is no fault, and flags nobody.
+Disagreeing with others is not a fault, and flags nobody.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +94,7 @@ class Audit:
     preferences: Analysis | None
     """What the votes come to, the first model being the baseline; None: there are none.
 
-    While it is sealed there is only how far raters agree: no finding and no rating.
+    While it is sealed there is only how far raters agree: no win rate and no rating.
     """
     without_flagged: Analysis | None
     """The same without flagged raters; None while it is sealed, and where nobody or everybody is flagged."""

@@ -1,9 +1,9 @@
 """The ballot box: what a rating page or a terminal shows, and takes.
 
-What it gives away of a ballot is its id, the prompt and two texts; which models they are from, which ballot
-is a repeat and which a check stays in the store. Nothing is remembered between calls but the design: a vote
-is kept before `vote` returns, and where a rater is follows from the votes in the store, so that a server may
-die at any moment, and a page and a terminal may be used at once.
+A ballot has an id, the prompt and two texts; which models they are from, which ballot is a repeat and which a
+check stays in the store. Nothing but the design is held between calls: a vote is stored before `vote`
+returns, and where a rater is follows from the votes in the store, so that a server may die at any moment, and
+a page and a terminal may be used at once.
 """
 
 import unicodedata
@@ -57,7 +57,7 @@ class CastVote:
     ballot: str
     choice: str
     token: str
-    """Made anew for each act."""
+    """A new one for each act."""
     seconds: float | None = None
     """How long the ballot was looked at."""
     comment: str | None = None
@@ -128,8 +128,8 @@ class BallotBox:
 
         A `skip` puts the ballot at the end, and one at the end away for good. Control characters in a comment
         are dropped. With `dry_run` nothing is kept. Raises UnknownName for a rater that is not of the study,
-        and UsageError for a ballot that is not this rater's or is decided, a choice, comment, time or token
-        that is none, and after unsealing.
+        and UsageError for a ballot that is not this rater's or is decided, for an invalid choice, comment,
+        time or token, and after unsealing.
         """
         vote = self._checked(rater, sent, source)
         with self._voting:

@@ -78,4 +78,4 @@ CHECKS = (
         bad="A library is a kind of soup that is served cold, with some salt, mostly by people on boats.",
     ),
 )
-"""The bank. A design takes its checks from it by lot and seals their text, so that it may grow."""
+"""The bank. A design draws its checks from it and seals their text, so that it may grow."""

@@ -8,9 +8,9 @@
 - **Order** is drawn for each rater alone. A repeat comes at least `APART` ballots after its first showing.
 
 What is drawn by the seed is order and sides. Ballots' ids, the raters' keys and the nonce of the seal are
-from the operating system's secrets, so that nothing which leaves this machine tells anything; the same seed
-gives the same design but for them. Answers are stripped of the white space around them: it could tell one
-model from another.
+from the operating system's secrets, so that nothing which leaves this machine gives anything away; the
+same seed gives the same design but for them. Answers are stripped of the white space around them, which could
+distinguish one model from another.
 """
 
 import random
@@ -143,7 +143,7 @@ def make_design(
     language: str = "en",
     seed: str | None = None,
 ) -> Design:
-    """Draw a design for these models' pairs of answers. A seed of None is drawn, too.
+    """Draw a design for these models' pairs of answers. A seed of None is drawn as well.
 
     Raises UsageError where the numbers of the plan do not fit the pairs that can be shown, or each other.
     """
@@ -277,7 +277,7 @@ def _ballots(items: Sequence[Item], plan: Plan, rng: random.Random) -> list[Seal
 
 
 def _with_sides(items: Sequence[Item], rng: random.Random) -> list[tuple[Item, bool]]:
-    """Each item with whether it is mirrored: of every two models' items one half is, by lot."""
+    """Each item with whether it is mirrored: a random half of every two models' items is."""
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         groups.setdefault((item.left, item.right), []).append(item)

@@ -1,7 +1,7 @@
 """What the rating page and its server send each other: votes one way, the state of a rater the other way.
 
-A message is not trusted: a value of another type, a field too many or too few, or a number that is none makes
-it `Malformed`. A state holds only what the ballot shows, its left and its right text in the same way.
+A message is not trusted: a value of another type, an extra or missing field, or a number out of
+range makes it `Malformed`. A state holds only what the ballot shows, its left and its right text alike.
 """
 
 import json

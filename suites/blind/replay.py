@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.records.preferences import Vote
 
 SKIPS = 2
-"""After so many a ballot is done, without a choice."""
+"""After that many a ballot is done, without a choice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,7 @@ def serve(
     free one. `public` is where raters reach the server, such as `https://rate.example.org`, where that is not
     `http://host:port`; it must be given with an address that stands for all of them (0.0.0.0).
 
-    Raises UsageError for an address that cannot be listened at and for a `public` that is none.
+    Raises UsageError for an address that cannot be listened at, and for an invalid `public`.
     """
     _check(host, public)
     with listening_at(host, port) as listening:

@@ -1,4 +1,4 @@
-"""What judging costs: before it is asked, by guess and at most; afterwards, by the tokens that it took."""
+"""What judging costs: estimated and at most, before it is asked; by the tokens it took, afterwards."""
 
 from collections.abc import Iterable
 

@@ -1,8 +1,8 @@
-"""In which form a judge is asked for its verdict, and when it is given up, so as not to be paid for nothing.
+"""The form in which a judge is asked for its verdict, and when to give it up, so as not to pay for nothing.
 
 After `IN_A_ROW` replies in a row without a readable verdict the other form is tried, and after as many in
-that one the judge is asked no further. Replies that are kept count like new ones, so that the same command
-does not pay for them anew; and a judge that was asked in another form is asked on in that one.
+that one the judge is asked no further. Replies in the store count like new ones, so that the same command
+does not pay for them again; a judge that was asked in another form continues in that one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from harness.store import Store, is_refused
 from suites.judge.judges import Judge, requests_about, to_ask
 
 IN_A_ROW = 10
-"""Replies without a readable verdict after which a judge is asked otherwise, or no further."""
+"""Replies without a readable verdict after which a judge is asked in another form, or no further."""
 
 
 class ParseRecord:

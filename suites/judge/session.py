@@ -1,13 +1,13 @@
 """One judge asked about the pairs of two models: in rounds, within a budget, until it is decided.
 
-What is known is never asked, and what comes back is kept before it counts: a session that is killed goes on
-where it was. A round holds as many pairs as are sure to fit into what is left of the budget, each at the
-most it can cost; then what it really cost is known, and the next round is planned. So the budget is never
-exceeded, and the session stops at the first pair that might. Pairs then come in random order, since those
-that were asked by then stand for all.
+Replies that the store holds are never asked for again, and every reply is stored before it counts: a session
+that is killed resumes where it stopped. A round holds as many pairs as certainly fit into the rest of the
+budget, each at the most it can cost; once their real cost is known, the next round is planned. So the budget
+is never exceeded, and the session stops at the first pair that might exceed it. Pairs then come in random
+order, since those asked by then stand for all.
 
-Until a reply of the judge was read, a round holds no more replies than may be unreadable in a row. Later a
-judge may become unreadable within a round: what is on its way is then let go of.
+Until a reply of the judge could be read, a round holds no more replies than may be unreadable in a row. A
+judge may also become unreadable within a round: requests in flight are then abandoned.
 
 Whether there are enough preferences is what a `StoppingRule` says.
 """
@@ -40,7 +40,7 @@ class StoppingRule(Protocol):
     """Says when enough is known."""
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start over."""
         ...
 
     def learn(self, preferences: Sequence[Preference]) -> None:
@@ -153,7 +153,7 @@ class JudgeRunner:
             form = form.other_form()
 
     def _ask_otherwise(self, why: str) -> None:
-        """Go over to the judge's other form, with nothing read yet."""
+        """Switch to the judge's other form, of which nothing is read yet."""
         other = self.judge.other_form()
         assert isinstance(other, PairwiseJudge)
         self.judge, self._parsed = other, ParseRecord()
@@ -213,7 +213,7 @@ class JudgeRunner:
         return deque(pairs)
 
     def _still_possible(self, waiting: int, usage: "_Usage") -> int:
-        """Pairs that can be asked yet, if they cost what pairs cost on average so far."""
+        """Pairs that can still be asked, if they cost what pairs have cost on average."""
         if self._budget.limit is None or not usage.cost_of_form:
             return waiting
         each = usage.cost_of_form / usage.pairs_of_form
@@ -262,12 +262,12 @@ class JudgeRunner:
                 self._parsed.add(asked[pair.sample.id], sent=any(new))
                 if self._parsed.should_stop(len(batch) - len(asked) + waiting):
                     break
-        if sent:  # what is known comes first, and nothing is on its way yet
+        if sent:  # what is known comes first, and nothing is in flight yet
             self._pay_for_the_rest([pair for pair in batch if pair.sample.id not in asked], usage)
         return asked
 
     def _pay_for_the_rest(self, pairs: Sequence[Pair], usage: "_Usage") -> None:
-        """Pay replies that came and were not looked at, and at most for those that were on their way."""
+        """Pay replies that came and were not looked at, and at most for those in flight."""
         requests = requests_about(self.judge, pairs)
         prompts = {key: prompt for key, prompt in requests.items() if key not in usage.known}
         for key, reply in self._store.answers.known(list(prompts)).items():
@@ -294,7 +294,7 @@ class JudgeRunner:
     def _priced(
         self, preferences: Sequence[Preference], replies: Sequence[Response]
     ) -> tuple[Preference, ...]:
-        """Preferences with what their replies cost, whenever that was."""
+        """Preferences with what their replies cost, now or earlier."""
         costs = [cost_of(reply, self._price) for reply in replies]
         if len(preferences) < len(replies):  # one preference, from the scores of both answers
             costs = [None if None in costs else sum(cost or 0.0 for cost in costs)]
