@@ -138,12 +138,12 @@ def test_shares_of_clustered_verdicts_have_a_means_interval() -> None:
     """Of the level, resamples and seed asked for."""
     first, second = [1.0, 1.0, 0.0, 0.5] * 6, [1.0, 0.0, 0.0, 1.0] * 6
     clusters = [number // 3 for number in range(24)]
-    plan = {"level": 0.8, "resamples": 99, "seed": 3}
-    found = position_consistency(first, second, clusters, **plan)
+    how = Resampling(level=0.8, resamples=99, seed=3)
+    found = position_consistency(first, second, clusters, how)
     assert found is not None
     same = [1.0, 0.0, 1.0, 0.0] * 6
 
-    assert mean_interval(same, clusters, "binary", **plan) == found.share.interval
+    assert mean_interval(same, clusters, "binary", how) == found.share.interval
     assert (12, 24, 0.5) == (found.share.count, found.share.of, found.share.value)
 
 
