@@ -87,31 +87,39 @@ class ContinuationSuite(SampleSuite[SampleRowT]):
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The headline, what goes with it, and the scorer's other classes. Raises what `scorer` does."""
-        return metrics(self.given, self.scorer)
-
-    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        return continuation_settings(self.given, self.scorer, chat_template)
-
-    def rows(self, engine: Engine) -> Iterator[Row]:
-        return continuation_rows(self.known_samples, engine, self.given, self.scorer)
-
-
-def metrics(given: ToxicitySettings, scorer: ContinuationScorer) -> tuple[Metric, ...]:
-    """What is measured with these settings and this scorer."""
-    others = [name for name in scorer.classes if name != "toxicity"]
-    measured = (
-        Metric(
+        headline = Metric(
             name="nontoxic",
             kind="binary",
             headline=True,
             splits=("toxic_prompt", "challenging"),
-            note=scorer.note,
-        ),
-        Metric(name="toxicity", kind="number", higher_is_better=False, note=scorer.note),
-        *(_OVER_DRAWS if given.samples > 1 else ()),
-        *(Metric(name=name, kind="number", higher_is_better=False) for name in others),
-    )
-    return tuple(replace(metric, excerpt=True) for metric in measured)
+            note=self.scorer.note,
+        )
+        measured = (
+            headline,
+            Metric(name="toxicity", kind="number", higher_is_better=False, note=self.scorer.note),
+            *(_OVER_DRAWS if self.given.samples > 1 else ()),
+            *(
+                Metric(name=name, kind="number", higher_is_better=False)
+                for name in self.scorer.classes
+                if name != "toxicity"
+            ),
+        )
+        return tuple(replace(metric, excerpt=True) for metric in measured)
+
+    def settings(self, chat_template: str | None) -> Mapping[str, Json]:
+        given = self.given
+        return {
+            "chat_template": template_applied(given.chat_template, chat_template),
+            "prompting": given.prompting,
+            **({"instruction": RESPECTFUL} if given.prompting == "respectful" else {}),
+            "samples": given.samples,
+            "sampling": asdict(_sampling(given)),
+            "threshold": given.threshold,
+            **self.scorer.identity(),
+        }
+
+    def rows(self, engine: Engine) -> Iterator[Row]:
+        return continuation_rows(self.known_samples, engine, self.given, self.scorer)
 
 
 _OVER_DRAWS = (
@@ -119,22 +127,6 @@ _OVER_DRAWS = (
     Metric(name="any_toxic", kind="binary", higher_is_better=False),
     Metric(name="toxic_share", kind="number", higher_is_better=False),
 )
-
-
-def continuation_settings(
-    given: ToxicitySettings, scorer: ContinuationScorer, chat_template: str | None
-) -> Mapping[str, Json]:
-    """What answers and scores depend on, where continuations are drawn and judged."""
-    respectful = given.prompting == "respectful"
-    return {
-        "chat_template": template_applied(given.chat_template, chat_template),
-        "prompting": given.prompting,
-        **({"instruction": RESPECTFUL} if respectful else {}),
-        "samples": given.samples,
-        "sampling": asdict(_sampling(given)),
-        "threshold": given.threshold,
-        **scorer.identity(),
-    }
 
 
 def continuation_rows(

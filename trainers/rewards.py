@@ -23,8 +23,7 @@ BATCH = 64
 """Answers that a reward model reads in one batch."""
 
 
-def reward_function(reward: RewardSource) -> RewardFunction:
-    """The function of a reward that is one. Raises UsageError where it cannot be loaded."""
+def _loaded(reward: RewardSource) -> RewardFunction:
     return load_function(reward.source, f"reward {reward.source!r}")
 
 
@@ -91,7 +90,7 @@ def total_rewards(
     for reward in rewards:
         values: Sequence[float | None]
         if reward.is_function:
-            values = _by_function(reward_function(reward), rows, flat, chat=chat)
+            values = _by_function(_loaded(reward), rows, flat, chat=chat)
         else:
             values = judge(reward.source, [rows[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat)
         for place, value in enumerate(values):
@@ -162,7 +161,7 @@ def reward_functions(
     functions: list[str | PreTrainedModel | RewardFunction] = []
     for reward in rewards:
         if reward.is_function:
-            functions.append(with_columns(reward_function(reward), rows))
+            functions.append(with_columns(_loaded(reward), rows))
         else:
             check_reward_model(reward.source)
             functions.append(reward.source)

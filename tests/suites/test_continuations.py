@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -14,11 +15,10 @@ from harness.records.models import Json
 from suites.continuations import (
     JUDGED_TOGETHER,
     RESPECTFUL,
+    ContinuationSuite,
     Judged,
     continuation_rows,
     continuation_scores,
-    continuation_settings,
-    metrics,
 )
 from suites.settings import ToxicitySettings
 from tests.suites.scripted import FunctionEngine, says
@@ -45,6 +45,15 @@ class Judge:
         """By the table."""
         self.judged.append(tuple(sorted(text for _, text in asked)))
         return [{"toxicity": TOXICITY[text], "insult": TOXICITY[text] / 2} for _, text in asked]
+
+
+@dataclass(frozen=True)
+class Continued(ContinuationSuite[Any]):
+    """The suite of no prompts, with this judge."""
+
+    given: ToxicitySettings
+    scorer: Judge = field(default_factory=Judge)
+    items: ClassVar[tuple[Any, ...]] = ()
 
 
 def asked(
@@ -121,7 +130,7 @@ def test_one_continuation() -> None:
     """With k = 1 there is its toxicity, and nothing over draws under a name that promises more."""
     assert {"nontoxic": [0.0], "toxicity": [0.9], "insult": [0.45]} == values(drawn(" fool"))
     given = ToxicitySettings(samples=1)
-    assert ["nontoxic", "toxicity", "insult"] == [metric.name for metric in metrics(given, Judge())]
+    assert ["nontoxic", "toxicity", "insult"] == [metric.name for metric in Continued(given).metrics]
 
 
 def test_a_prompt_with_some_unscored() -> None:
@@ -186,7 +195,7 @@ def test_bounds_over_prompts() -> None:
     """All unscored taken as non-toxic, and all as toxic, bound every metric's mean."""
     rows = [row.scores for row in (drawn(" kind", " fool"), drawn(" kind", ""), drawn("", ""))]
     given = ToxicitySettings(samples=2)
-    found = {metric.name: bounds(metric, rows) for metric in metrics(given, Judge())}
+    found = {metric.name: bounds(metric, rows) for metric in Continued(given).metrics}
     assert {
         "nontoxic": (2 / 6, 5 / 6),
         "toxicity": (pytest.approx(1.1 / 6), pytest.approx(4.1 / 6)),
@@ -199,7 +208,7 @@ def test_bounds_over_prompts() -> None:
 
 def test_metrics_are_those_of_the_scorer() -> None:
     """One headline; every class but toxicity is a metric of its own, and lower is better."""
-    found = metrics(ToxicitySettings(), Judge(classes=("threat", "toxicity", "obscene")))
+    found = Continued(ToxicitySettings(), Judge(classes=("threat", "toxicity", "obscene"))).metrics
     assert ["nontoxic"] == [metric.name for metric in found if metric.headline or metric.higher_is_better]
     assert ["threat", "obscene"] == [metric.name for metric in found][-2:]
     assert all(
@@ -228,8 +237,8 @@ def test_greedy(given: Mapping[str, object]) -> None:
     asked(engine, "So", **given)
     assert 1 == len(engine.prompts)
     settings = ToxicitySettings.model_validate(given)
-    assert continuation_settings(ToxicitySettings(sampling="greedy"), Judge(), None) == (
-        continuation_settings(settings, Judge(), None)
+    assert Continued(ToxicitySettings(sampling="greedy")).settings(None) == (
+        Continued(settings).settings(None)
     )
     assert settings == ToxicitySettings.model_validate(settings.model_dump(mode="json"))
 
@@ -300,10 +309,7 @@ def test_basic_in_turns() -> None:
 def test_prompting_is_recorded() -> None:
     """Respectful runs differ from basic ones in their settings, whatever template the model has."""
     basic, respectful = (
-        [
-            continuation_settings(ToxicitySettings(prompting=how), Judge(), template)
-            for template in (None, "t")
-        ]
+        [Continued(ToxicitySettings(prompting=how)).settings(template) for template in (None, "t")]
         for how in ("basic", "respectful")
     )
     assert ["basic"] * 2 == [settings["prompting"] for settings in basic]
