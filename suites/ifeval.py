@@ -38,8 +38,6 @@ from suites.settings import IFEvalSettings, SuiteContext, template_applied
 
 ORIGIN = OfficialDataset(file="ifeval/input_data.jsonl", hub="google/IFEval", config=None, split="train")
 TASK, TASK_VERSION = "ifeval", "4.0"
-STRICT, LOOSE = "inst_level_strict_acc", "inst_level_loose_acc"
-"""What lm-eval calls the official checkers' verdicts, one per instruction."""
 DRAWN = (
     "2 of the official data's 834 instruction verdicts (keys 1122 and 1129) are random in the official code, "
     "which counts a letter that it draws; here the character that is asked for is counted. They can move "
@@ -124,13 +122,7 @@ class Checkers:
 
     def verdicts(self, index: int, answer: str) -> InstructionVerdicts:
         """What the suite says of this answer to the prompt at this place."""
-        return _verdicts(self._prompts[index], answer, self.task.score_text(index, answer))
-
-
-def _verdicts(
-    prompt: Instructions, answer: str, official: Mapping[str, Sequence[float]]
-) -> InstructionVerdicts:
-    return verdicts(prompt, answer, official[STRICT], official[LOOSE])
+        return verdicts(self._prompts[index], answer, self.task.score_text(index, answer))
 
 
 def _scores(prompt: Instructions, answered: AnsweredDocument) -> tuple[Score, ...]:
@@ -141,7 +133,7 @@ def _scores(prompt: Instructions, answered: AnsweredDocument) -> tuple[Score, ..
         names += [name for name in ("instruction_strict", "instruction_loose") for _ in range(parts)]
         return tuple(Score(metric=name, value=None, reason=answered.failure) for name in names)
     (answer,) = (response.text for response in answered.responses if isinstance(response, Response))
-    followed = _verdicts(prompt, answer, answered.values)
+    followed = verdicts(prompt, answer, answered.values)
     return (
         Score(metric="prompt_strict", value=float(all(followed.strict))),
         Score(metric="prompt_loose", value=float(all(followed.loose))),

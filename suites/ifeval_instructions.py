@@ -22,6 +22,8 @@ from harness.records.answers import Sample
 from harness.records.models import Json
 from suites.row_suite import DataRow
 
+STRICT, LOOSE = "inst_level_strict_acc", "inst_level_loose_acc"
+"""What lm-eval calls the official checkers' verdicts, one per instruction."""
 LETTER_FREQUENCY = "keywords:letter_frequency"
 MOST = 1_000_000
 """Words, letters or sentences that an instruction can ask for: far more than a model can write."""
@@ -168,21 +170,18 @@ class InstructionVerdicts:
 
 
 def verdicts(
-    asked: Instructions, answer: str, strict: Sequence[float], loose: Sequence[float]
+    asked: Instructions, answer: str, official: Mapping[str, Sequence[float]]
 ) -> InstructionVerdicts:
     """What an answer is judged to be, given the official checkers' verdicts on it (1.0 or 0.0 each)."""
-    pairs = asked.pairs
+
+    def judged(values: Sequence[float], texts: Sequence[str]) -> tuple[bool, ...]:
+        return tuple(
+            _has_often_enough(kwargs, texts) if _counts_no_letter(instruction, kwargs) else bool(value)
+            for (instruction, kwargs), value in zip(asked.pairs, values, strict=True)
+        )
+
     return InstructionVerdicts(
-        strict=tuple(
-            _has_often_enough(kwargs, [answer]) if _counts_no_letter(instruction, kwargs) else bool(official)
-            for (instruction, kwargs), official in zip(pairs, strict, strict=True)
-        ),
-        loose=tuple(
-            _has_often_enough(kwargs, loosened(answer))
-            if _counts_no_letter(instruction, kwargs)
-            else bool(official)
-            for (instruction, kwargs), official in zip(pairs, loose, strict=True)
-        ),
+        strict=judged(official[STRICT], [answer]), loose=judged(official[LOOSE], loosened(answer))
     )
 
 
