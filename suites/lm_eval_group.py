@@ -159,16 +159,11 @@ def group_metrics(suite: str, group: "TaskGroup", tasks: Sequence[LmEvalSuite]) 
             f"{suite}: the group has no mean over documents that all its tasks share; name its tasks: "
             f"{', '.join(group.tasks)}"
         )
-    binary = {
-        metric.name: all(
-            each.kind == "binary" for task in tasks for each in task.metrics if each.name == metric.name
-        )
-        for metric in common
-    }
+    numbers = {metric.name for task in tasks for metric in task.metrics if metric.kind == "number"}
     return tuple(
         replace(
             metric,
-            kind="binary" if binary[metric.name] else "number",
+            kind="number" if metric.name in numbers else "binary",
             headline=place == 0,
             splits=("task",),
         )

@@ -16,12 +16,8 @@ from harness.toyworld import corpus, demonstrations, evaluation, preferences, to
 Row = dict[str, object]
 
 
-def _corpus(seed: int) -> list[Row]:
-    return [{"text": document} for document in corpus.documents(seed)]
-
-
 TRAINING_SETS: Mapping[str, Callable[[int], list[Row]]] = {
-    "corpus": _corpus,
+    "corpus": lambda seed: [{"text": document} for document in corpus.documents(seed)],
     "sft": demonstrations.demonstrations,
     "reward": preferences.comparisons,
     "grpo": preferences.prompts,
