@@ -7,6 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("harness", deadline=None)  # a busy machine is no defect
+settings.load_profile("harness")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -6,7 +6,7 @@ computation of rankings from pairwise comparisons", JMLR 24), with a tie as half
 
 One comparison's weight of ties, spread evenly over the pairs that were compared, keeps a candidate's rating
 finite that won or lost everything; its rating is then marked as unbounded. Intervals are percentiles
-over resampled prompts, refitted each time.
+over resampled prompts, refitted each time with the same made-up ties.
 """
 
 from collections.abc import Hashable, Sequence
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats
@@ -61,14 +62,15 @@ def ratings(
     wins = _wins_of_clusters(
         [index[n] for n in lefts], [index[n] for n in rights], shares, clusters, len(names)
     )
-    fitted = _fit(wins.sum(axis=0, keepdims=True), len(names))[0]
+    total = wins.sum(axis=0).reshape(len(names), len(names))
+    met = (total + total.T) > 0
+    fitted = _fit(total[None], met)[0]
     drawn = np.concatenate(
         [
-            _fit(weights @ wins, len(names))
+            _fit((weights @ wins).reshape(-1, *total.shape), met)
             for weights in resamplings(len(wins), how.resamples, wins.shape[1], how.generator())
         ]
     )
-    total = wins.sum(axis=0).reshape(len(names), len(names))
     won, lost = total.sum(axis=1), total.sum(axis=0)
     found = [
         Rating(
@@ -96,16 +98,18 @@ def _wins_of_clusters(
     return wins
 
 
-def _fit(wins: Floats, size: int) -> Floats:
-    """Ratings for each row of wins."""
-    table = wins.reshape(len(wins), size, size)
-    met = (table + table.transpose(0, 2, 1)) > 0
-    table = table + MADE_UP * met / np.maximum(met.sum(axis=(1, 2), keepdims=True), 1)
-    strength = np.ones((len(table), size))
+def _fit(wins: Floats, met: NDArray[np.bool_]) -> Floats:
+    """Ratings (tables, candidates) for each of (tables, candidates, candidates) wins.
+
+    The made-up ties are between those who met in the data, also in a resample in which they did not: it has
+    ratings for everybody.
+    """
+    table = wins + MADE_UP * met / met.sum()
+    strength = np.ones(table.shape[:2])
     for _ in range(ROUNDS):
         before = strength.copy()
         # each from the others' newest: all at once, two candidates would swing for ever
-        for one in range(size):
+        for one in range(len(met)):
             both = strength[:, one, None] + strength
             gained = (table[:, one] * strength / both).sum(axis=1)
             given = (table[:, :, one] / both).sum(axis=1)

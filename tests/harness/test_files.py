@@ -242,7 +242,7 @@ def _readers(folder: Path) -> Iterable[Callable[[], object]]:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CONTENTS)
 def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
     """Whatever a file holds, every reader of it takes it or raises an error of ours: never another."""
@@ -262,7 +262,7 @@ WRITTEN = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
         st.sampled_from(SECTIONS), st.dictionaries(st.sampled_from(KEYS), WRITTEN, max_size=4), max_size=3

@@ -114,7 +114,7 @@ def _is_beside(point: tuple[float, float], box: Box, across: int) -> bool:
     return point[0] == box.x + across and box.y < point[1] < box.y + BOX_HEIGHT
 
 
-@settings(max_examples=60, deadline=None)  # drawing takes as long as the machine is busy
+@settings(max_examples=60)  # drawing takes as long as the machine is busy
 @given(lineages())
 def test_no_line_crosses_a_box(stages: list[TrainedStage]) -> None:
     """Not even the boxes at its ends; and no two boxes lie on each other."""
@@ -130,7 +130,7 @@ def test_no_line_crosses_a_box(stages: list[TrainedStage]) -> None:
     ]
 
 
-@settings(max_examples=60, deadline=None)  # drawing takes as long as the machine is busy
+@settings(max_examples=60)  # drawing takes as long as the machine is busy
 @given(lineages())
 def test_a_line_is_read_as_what_it_is(stages: list[TrainedStage]) -> None:
     """Whoever follows the lines from a box comes to all stages that start from it, and to no other."""

@@ -129,3 +129,12 @@ def test_long_chains_of_pairs_are_one_part() -> None:
     """Whoever met somebody who met the others is rated with them, in whatever order they met."""
     lefts, rights = ["a", "c", "b", "d"], ["b", "d", "c", "e"]
     assert 5 == len(ratings(lefts, rights, [1.0, 0.0, 0.5, 1.0], range(4), Resampling(resamples=9)))
+
+
+def test_a_resample_without_a_candidate_still_rates_it() -> None:
+    """Of few prompts some are left out: the interval is finite and holds the rating, mean 0."""
+    found = ratings(["a", "a", "b", "b"], ["b", "b", "c", "c"], [1.0, 0.0, 1.0, 0.5], range(4))
+
+    for rating in found:
+        assert -1000 < rating.interval.low < rating.value < rating.interval.high < 1000
+    assert pytest.approx(0) == sum(rating.value for rating in found)

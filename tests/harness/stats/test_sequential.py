@@ -46,7 +46,7 @@ def test_the_interval_holds_the_mean_at_every_look() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.integers(1, 59))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_batches_do_not_matter(values: list[float], cut: int) -> None:
     """Only the order of the values does; and the interval only shrinks."""
     whole, parts = ConfidenceSequence(), ConfidenceSequence()
@@ -59,7 +59,7 @@ def test_batches_do_not_matter(values: list[float], cut: int) -> None:
 
 
 @given(st.integers(0, 200), st.integers(0, 300), st.floats(0.3, 0.7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_giving_up_is_never_a_mistake(seen: int, remaining: int, rate: float) -> None:
     """Where it says that nothing can decide, neither all wins nor all losses do."""
     values = (np.random.default_rng(seen).random(seen) < rate).astype(float)

@@ -41,7 +41,7 @@ def test_draws_follow_the_probabilities() -> None:
     assert 0 == _drawn(0.999, temperature=0.01)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32 - 1),
     vocabulary=st.integers(2, 120),
