@@ -119,7 +119,6 @@ class Runs:
             connection.execute(update(table).where(table.c.id == run_id).values(changed))
 
     def get(self, run_id: str) -> Run | None:
-        """The run of this id."""
         return next(iter(self._found({schema.runs.c.id: run_id})), None)
 
     def find(self, *, model: str | None = None, suite: str | None = None) -> list[Run]:

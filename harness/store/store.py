@@ -64,15 +64,12 @@ class Store:
         return exists(url)
 
     def close(self) -> None:
-        """Close every connection."""
         self.database.close()
 
     def __enter__(self) -> Self:
-        """The store itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close."""
         self.close()

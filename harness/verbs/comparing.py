@@ -19,7 +19,7 @@ from harness.records.answers import Row, Run
 from harness.records.comparisons import Verdict
 from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
-from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_of, refused_of
+from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_answers, refused_answers
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from harness.verbs.report_runs import report_runs
@@ -123,6 +123,7 @@ def _outcome(
 ) -> Outcome:
     plan = project.analysis_plan(force=force)
     runs = {name: [_with_margin(project, run) for run in theirs] for name, theirs in runs.items()}
+    every = [run for theirs in runs.values() for run in theirs]
     reserved = left_out(project.registry, store, runs)
     scored = {name: [_scored(store, run, reserved) for run in theirs] for name, theirs in runs.items()}
     baseline = next(iter(runs))
@@ -144,7 +145,7 @@ def _outcome(
             left_out=reserved,
         ),
         Heading(
-            notes=[*notes, *limits(run for theirs in runs.values() for run in theirs), *known],
+            notes=[*notes, *limits(every), *known],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             label=project.registry.project.label,
         ),
@@ -156,8 +157,8 @@ def _outcome(
             folder or project.registry.project.reports,
             trained=trained_stages(store, list(runs), _classifiers(store, runs)),
         ),
-        failed=failed_of(store, (run for theirs in runs.values() for run in theirs)),
-        refused=refused_of(store, (run for theirs in runs.values() for run in theirs)),
+        failed=failed_answers(project, every),
+        refused=refused_answers(project, every),
     )
 
 

@@ -169,13 +169,14 @@ def _with_request(project: Project, run: Run, store: Store, progress: Progress) 
 def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
     """What of these runs never was answered: the same evaluation again asks just that."""
     with project.store() as store:
-        return failed_of(store, runs)
+        found = [(run, store.runs.failures(run.id)) for run in runs]
+    return tuple(FailedAnswers(run=run, failures=failures) for run, failures in found if failures)
 
 
 def refused_answers(project: Project, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
     """What of these runs a service would not answer."""
     with project.store() as store:
-        return refused_of(store, runs)
+        return tuple(refused for run in runs if (refused := _refused(store, run)))
 
 
 def _need_candidates(project: Project, names: Sequence[str]) -> None:
@@ -216,18 +217,6 @@ def _score_again(
 def _is_whole(run: Run | None, store: Store) -> TypeGuard[Run]:
     """Whether nothing is left to ask: everything was asked, and no answer failed."""
     return run is not None and run.finished is not None and store.runs.failures(run.id) is None
-
-
-def failed_of(store: Store, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
-    """What of these runs never was answered."""
-    found = ((run, store.runs.failures(run.id)) for run in runs)
-    return tuple(FailedAnswers(run=run, failures=failures) for run, failures in found if failures)
-
-
-def refused_of(store: Store, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
-    """What of these runs a service would not answer."""
-    found = (_refused(store, run) for run in runs)
-    return tuple(refused for refused in found if refused)
 
 
 def _refused(store: Store, run: Run) -> RefusedAnswers | None:

@@ -185,7 +185,6 @@ def overview(project: Project) -> Overview:
 
 
 def _runs(project: Project) -> list[Run]:
-    """What the store holds."""
     store = project.store_if_any()
     if store is None:
         return []

@@ -80,9 +80,7 @@ def answer_pairs(
     give no pair. Raises UsageError for less than two different names, for prompts
     that are none of these, and for a suite that generates no text.
     """
-    if len(set(names)) < 2:
-        raise UsageError("a preference needs two different models: name both")
-    project.check(names)
+    _check(project, names)
     suite = _suite(project, store, progress, prompts, sampling)
     _ = suite.data_hash  # a mistake in the prompts must not show after hours of training
     runs = {}
@@ -119,9 +117,7 @@ def kept_answers(
 
     Raises as `answer_pairs` does.
     """
-    if len(set(names)) < 2:
-        raise UsageError("a preference needs two different models: name both")
-    project.check(names)
+    _check(project, names)
     suite = _suite(project, store, Progress(), prompts, sampling)
     samples = {sample.id: sample for sample in suite.samples} if isinstance(suite, PromptSuite) else {}
     answers: dict[str, Mapping[str, Response]] = {}
@@ -152,6 +148,12 @@ def kept_answers(
         runs=runs,
         max_tokens=max_tokens,
     )
+
+
+def _check(project: Project, names: Sequence[str]) -> None:
+    if len(set(names)) < 2:
+        raise UsageError("a preference needs two different models: name both")
+    project.check(names)
 
 
 def _kept(suite: str, rows: Sequence[Row], store: Store) -> dict[str, Response]:

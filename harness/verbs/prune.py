@@ -108,7 +108,6 @@ def _needed(project: Project) -> Iterator[tuple[Path, str]]:
 def _judged(
     stage: StageFolder, needed: Mapping[Path, str], lying: Mapping[Path, str], *, unused: bool
 ) -> Candidate:
-    """Whether a folder goes, and why."""
     of = stage.folder.with_name(stage.stage).resolve()
     if stage.in_use:
         return Candidate(folder=stage, goes=False, why="is being trained now")
