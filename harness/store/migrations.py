@@ -1,6 +1,6 @@
 """How a store of any age becomes today's: numbered steps, each applied once, their names kept as rows.
 
-A step is written once and never changed; a new wish is a new step at the end. The statements are literal
+A step is written once and never changed; a new need is a new step at the end. The statements are literal
 SQL, understood by SQLite and PostgreSQL alike, so that what an old step did cannot drift with the code. The
 one step that needs more is a function, of `harness.store.kept_thoughts`.
 """

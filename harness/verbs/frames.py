@@ -1,7 +1,7 @@
 """What the store holds as pandas frames, for notebooks and export: runs, scores, answers and preferences.
 
-`names` are models, all where none is named. Frames of scores and answers are of the runs that
-a report shows now (`harness.verbs.report_runs`); an empty frame has its columns.
+`names` are models, all where none is named. Scores and answers are of the runs that a report shows now
+(`harness.verbs.report_runs`). An empty frame has its columns.
 """
 
 import json

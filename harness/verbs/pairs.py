@@ -77,8 +77,8 @@ def answer_pairs(
     `prompts` is a file, a suite, one of `suites.prompts.OFFICIAL`, or a data set on the hub; None: the toy
     world's, or both official ones. A suite is asked as its settings say, others with `sampling`; of several
     answers to one sample the first counts. Samples of a suite that selected a checkpoint of one of the models
-    give no pair. Raises UsageError for less than two different names, for prompts
-    that are none of these, and for a suite that generates no text.
+    give no pair. Raises UsageError for fewer than two different names, for prompts that are none of these,
+    and for a suite that generates no text.
     """
     _check(project, names)
     suite = _suite(project, store, progress, prompts, sampling)

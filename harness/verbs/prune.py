@@ -1,4 +1,4 @@
-"""What takes disk and is needed no more: partial and unused stages, and room in the store's file.
+"""What takes up disk space and is no longer needed: partial and unused stages, unused space in the store.
 
 A partial stage is needed while a pipeline of today's file would go on with it. A finished one is needed while
 a pipeline consists of it, or a model of the file lies in it; others were trained with another seed, other

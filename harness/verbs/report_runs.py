@@ -1,8 +1,8 @@
 """Which of the kept runs a report shows: those that the configuration asks for as it is now.
 
 A model can have many runs of a suite: of an earlier rule, of the first rows only, of last week's weights.
-The newest is not always the one that is meant, since a run that is there is not asked again. Meant is the one
-that an evaluation named last with the settings of today. Where too few have such a run, the newest are shown.
+Shown is the one that an evaluation asked for last with the settings of today, which need not be the newest: a
+run that is there is not asked again. Where too few models have such a run, the latest are shown.
 
 Nothing is opened for it: the store has the settings that a run was asked with.
 """
