@@ -7,7 +7,7 @@ each instruction, whether the official code says that it is followed. A prompt m
 Without a file, cases are taken that were worked out by hand from the official code (`tests/golden`); what is
 written there was never produced by running a checker, and `why` says what each is about.
 
-What the official code itself says now so and now so is told and counted apart, and fails nothing: keys 1122
+What the official code itself says now so and now so is reported, and fails nothing: keys 1122
 and 1129, which it judges by a letter that it draws, and texts whose language its detection, unseeded there,
 takes now for one and now for another.
 """
@@ -208,7 +208,7 @@ def cuts_sentences(judged: Judged) -> bool:
 @pytest.mark.agreement
 @pytest.mark.skipif("IFEVAL_VERDICTS" not in os.environ, reason="IFEVAL_VERDICTS names no file of verdicts")
 def test_verdicts_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every verdict of the file is ours, but by chance; all that are not are told, by key and instruction."""
+    """Every verdict of the file is ours, but by chance; others are reported, by key and instruction."""
     root = os.environ.get("HARNESS_DATA")
     found = agreement(read(Path(os.environ["IFEVAL_VERDICTS"])), Path(root) if root else None)
     with capsys.disabled():
@@ -272,25 +272,25 @@ def test_the_suite_says_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_sentences_needed")
-def test_every_disagreement_is_told() -> None:
+def test_every_disagreement_is_reported() -> None:
     """By key and instruction, strict and loose, for every line; the two random keys are counted apart."""
     lines = [each for each in read(HAND_WORKED) if not cuts_sentences(each)]
     wrong = [
         each.model_copy(update={"strict": [not verdict for verdict in each.strict]}) for each in lines[:3]
     ]
     found = agreement([*wrong, *lines[3:]])
-    told = found.report().splitlines()
+    reported = found.report().splitlines()
     assert 3 == len(found.disagreements)
-    assert ["  3 on keywords:existence, strict"] == told[1:2]
+    assert ["  3 on keywords:existence, strict"] == reported[1:2]
     assert (
         "  key 1, instruction 1 keywords:existence, strict: the file says not followed, we say followed "
         "(line 1)"
-    ) == told[2]
+    ) == reported[2]
     assert [1, 2, 3] == [each.line for each in found.disagreements]
     assert [(1122, "strict"), (1122, "loose"), (1129, "strict"), (1129, "loose")] == [
         (each.key, each.way) for each in found.by_chance
     ]
-    assert 4 == sum(A_LETTER in line for line in told)
+    assert 4 == sum(A_LETTER in line for line in reported)
 
 
 @pytest.mark.usefixtures("no_sentences_needed")
@@ -303,8 +303,8 @@ def test_every_disagreement_is_told() -> None:
         ("Das ist ein deutscher Satz.", False),
     ],
 )
-def test_an_undecided_language_is_told(response: str, undecided: bool) -> None:
-    """The official detection is unseeded: where it can say either, that is told, and fails nothing."""
+def test_an_undecided_language_is_reported(response: str, undecided: bool) -> None:
+    """The official detection is unseeded: where it can say either, that is reported, and fails nothing."""
     judged = Judged(
         key=1,
         prompt="Answer in English.",

@@ -100,7 +100,7 @@ def test_numbers_of_rows_are_an_editors(tmp_path: Path) -> None:
 
 
 def test_repeated_row(tmp_path: Path) -> None:
-    """Two rows of one id could not be told apart when runs are paired."""
+    """Two rows of one id could not be distinguished when runs are paired."""
     file = write_rows(tmp_path / "own.jsonl", [*QUESTIONS, QUESTIONS[0]])
     with pytest.raises(DataError, match="row 4: repeats row 1"):
         read(SuiteSettings(data=file))

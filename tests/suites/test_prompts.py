@@ -102,7 +102,7 @@ def test_other_kinds_of_files_hold_the_same(tmp_path: Path, ending: str) -> None
         (b"\xff\xfe", "is not UTF-8"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, content: bytes, complaint: str) -> None:
+def test_what_is_wrong_with_a_file_is_reported(tmp_path: Path, content: bytes, complaint: str) -> None:
     """With the file and the row."""
     file = tmp_path / "prompts.jsonl"
     file.write_bytes(content)
@@ -113,7 +113,7 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, content: bytes, compl
     assert str(file) in str(raised.value)
 
 
-def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_reported(tmp_path: Path) -> None:
     """A .gz that is none."""
     file = tmp_path / "prompts.jsonl.gz"
     file.write_bytes(b"not gzip")

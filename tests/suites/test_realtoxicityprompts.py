@@ -108,7 +108,7 @@ def test_respectful_of_the_whole_suite(tmp_path: Path) -> None:
     assert f"{RESPECTFUL}\n\nYou are" in [prompt.content for prompt in engine.prompts]
 
 
-def test_a_wrong_classifier_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+def test_a_wrong_classifier_is_reported_before_anything_is_asked(tmp_path: Path) -> None:
     """Hours of continuations are not drawn for a classifier that cannot judge them."""
     folder = tiny_classifier(tmp_path / "c")
     content = torch.load(folder / "model.ckpt", weights_only=True)

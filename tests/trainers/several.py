@@ -3,7 +3,7 @@
     torchrun --nproc-per-node 2 -m tests.trainers.several FOLDER …
 
 The jobs whose folder says so are trained with FSDP. accelerate has it for GPUs only, and gloo would do: so it
-is told that these CPUs are GPUs.
+is made to believe that these CPUs are GPUs.
 """
 
 import os
@@ -30,7 +30,7 @@ FSDP = {
 
 def pretend_gpus() -> None:
     """Let accelerate spread weights over CPUs."""
-    PartialState._prepare_backend = lambda self, *told: ("gloo", DistributedType.MULTI_GPU)
+    PartialState._prepare_backend = lambda self, *reported: ("gloo", DistributedType.MULTI_GPU)
     PartialState.set_device = lambda self: setattr(self, "device", torch.device("cpu"))
     os.environ.update(FSDP)
 

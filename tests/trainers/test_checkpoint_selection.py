@@ -54,7 +54,7 @@ def chosen(world: World, kind: str) -> Path:
     return world.produce(f"chosen_{kind}", pipeline(f"chosen_{kind}", base, asked))
 
 
-def told_of(folder: Path) -> dict[str, Any]:
+def metrics_of(folder: Path) -> dict[str, Any]:
     """What the manifest says of the choice."""
     found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())["metrics"]["selected"]
     return found
@@ -64,13 +64,13 @@ def told_of(folder: Path) -> dict[str, Any]:
 def test_the_best_checkpoint_is_the_candidate(world: World, kind: str) -> None:
     """By the measure that was named, over every checkpoint that was kept; nothing else is left behind."""
     folder = chosen(world, kind)
-    told, curve = told_of(folder), checkpoint_metrics.curve(folder)
-    by = told["by"]
+    reported, curve = metrics_of(folder), checkpoint_metrics.curve(folder)
+    by = reported["by"]
     kept = sorted(int(path.name.split("-")[1]) for path in (folder / "checkpoints").glob("checkpoint-*"))
 
     assert kept == [each["step"] for each in curve]
     best = (min if by == "loss" else max)(each[by] for each in curve)  # type: ignore[type-var]
-    assert told["step"] == next(each["step"] for each in curve if each[by] == best)
+    assert reported["step"] == next(each["step"] for each in curve if each[by] == best)
     assert not (folder / "scored").exists()
 
 
@@ -78,7 +78,7 @@ def test_the_best_checkpoint_is_the_candidate(world: World, kind: str) -> None:
 def test_its_weights_are_the_candidates(world: World, kind: str) -> None:
     """To the bit."""
     folder = chosen(world, kind)
-    then = load_file(folder / f"checkpoints/checkpoint-{told_of(folder)['step']}/model.safetensors")
+    then = load_file(folder / f"checkpoints/checkpoint-{metrics_of(folder)['step']}/model.safetensors")
     now = weights(folder)
     assert all(torch.equal(then[name], weight) for name, weight in now.items())
 
@@ -86,7 +86,9 @@ def test_its_weights_are_the_candidates(world: World, kind: str) -> None:
 def test_an_adapter_is_the_chosen_checkpoints(world: World) -> None:
     """Checkpoints of adapters hold the adapter alone, and the candidate is the base with it."""
     folder = chosen(world, "adapter")
-    then = load_file(folder / f"checkpoints/checkpoint-{told_of(folder)['step']}/adapter_model.safetensors")
+    then = load_file(
+        folder / f"checkpoints/checkpoint-{metrics_of(folder)['step']}/adapter_model.safetensors"
+    )
     now = load_file(folder / "adapter/adapter_model.safetensors")
     assert then.keys() == now.keys()
     assert all(torch.equal(then[name], weight) for name, weight in now.items())
@@ -104,11 +106,11 @@ def test_every_measure_that_is_named_is_kept(world: World) -> None:
 def test_a_worse_last_checkpoint_is_not_taken(world: World) -> None:
     """A rate at which the held-out loss rises again: an earlier checkpoint is the candidate."""
     asked = stage("sft", "sft.jsonl", epochs=8, learning_rate=6e-2, schedule="constant", select=BY_LOSS)
-    told = told_of(world.produce("overfitted", pipeline("overfitted", "base", asked)))
-    assert told["step"] < told["last"]
+    reported = metrics_of(world.produce("overfitted", pipeline("overfitted", "base", asked)))
+    assert reported["step"] < reported["last"]
 
 
-def test_prompts_are_the_same_whoever_asks(world: World) -> None:
+def test_prompts_are_the_same_for_every_caller(world: World) -> None:
     """Each text once, as many as are wanted, by the seed and not by their order."""
     rows = list(read("prompts.jsonl", world.root).rows)
     select = CheckpointSelection(by="reward", reward=CASE, prompts="prompts.jsonl", count=8)
@@ -134,8 +136,8 @@ def test_an_interrupted_choice_goes_on(world: World) -> None:
     assert 2 == len(before)
     marked = [json.loads(line) | {"reward": 9.0 - place} for place, line in enumerate(before)]
     (partial / checkpoint_metrics.FILE).write_text("".join(f"{json.dumps(line)}\n" for line in marked))
-    told = told_of(world.produce("cut", added))
-    assert (json.loads(before[0])["step"], 4) == (told["step"], told["checkpoints"])
+    reported = metrics_of(world.produce("cut", added))
+    assert (json.loads(before[0])["step"], 4) == (reported["step"], reported["checkpoints"])
 
 
 # ---------------------------------------------------------------- suites
@@ -165,8 +167,12 @@ def test_a_suite_is_asked_through_what_is_handed_down(world: World) -> None:
     assert 3 == len(asked)
     assert [0.5, 0.0, 0.5] == [each["suite"] for each in checkpoint_metrics.curve(folder)]
     steps = [each["step"] for each in checkpoint_metrics.curve(folder)]
-    told = told_of(folder)
-    assert (steps[1], "manners rude", {"place": 2}) == (told["step"], told["by"], told["conditions"])
+    reported = metrics_of(folder)
+    assert (steps[1], "manners rude", {"place": 2}) == (
+        reported["step"],
+        reported["by"],
+        reported["conditions"],
+    )
 
 
 def test_training_alone_asks_no_suite(world: World) -> None:
@@ -176,7 +182,7 @@ def test_training_alone_asks_no_suite(world: World) -> None:
         world.produce("alone", pipeline("alone", "base", chooses))
 
 
-def test_a_suite_without_scores_is_told(world: World) -> None:
+def test_a_suite_without_scores_is_reported(world: World) -> None:
     """A choice among nothing is none."""
     chooses = stage("sft", "sft.jsonl", epochs=1, learning_rate=1.6e-2, select={"by": "suite", "suite": "m"})
     none = SuiteScore(metric="rude", higher_is_better=True, values={})
@@ -285,7 +291,7 @@ NONE: list[float | None] = [None, None, None]
 def test_a_reward_that_rises_while_something_else_falls(
     found: list[CheckpointMetrics], warnings: int
 ) -> None:
-    """Told for each held-out measure, and not where a difference may be chance, or nothing rises."""
+    """Reported for each held-out measure, and not where a difference may be chance, or nothing rises."""
     assert warnings == len(list(over_optimised(found)))
 
 
@@ -320,14 +326,14 @@ def test_every_mistake_is_named_with_its_key(tmp_path: Path) -> None:
         f'data = "hub/rows"\nselect = {{ {select} }}\n'
     )
     (tmp_path / "harness.toml").write_text(text)
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as reported:
         load(tmp_path / "harness.toml", STAGE_SETTINGS, suite_settings())
     for mistake in (
         "stages[0].select.reward: there is no model or pipeline named 'rewart'; did you mean 'reward'?",
         f"stages[0].select.prompts: there is no file {tmp_path}/none.jsonl",
         "stages[0].select.suite: there is no suite named 'toy-ifevil'; did you mean 'toy-ifeval'?",
     ):
-        assert mistake in str(told.value)
+        assert mistake in str(reported.value)
     (tmp_path / "harness.toml").write_text(text.replace(select, 'by = "loss", holdot = 0.1'))
     with pytest.raises(ConfigError, match=r"select.holdot: unknown key; did you mean 'holdout'"):
         load(tmp_path / "harness.toml", STAGE_SETTINGS, suite_settings())

@@ -244,7 +244,7 @@ def test_a_learning_rate_far_outside_the_usual(world: World, rate: float, kind: 
 
 
 def test_rows_that_are_left_out(world: World) -> None:
-    """A tenth of the rows is too long; the length that would do is told."""
+    """A tenth of the rows is too long; the length that would do is reported."""
     rows = [
         {"prompt": "Name a cat", "completion": "cat " * (60 if number % 10 == 0 else 1)}
         for number in range(40)
@@ -277,9 +277,9 @@ def test_a_reward_model_no_better_than_chance(world: World) -> None:
 def test_a_good_reward_model_is_measured(world: World) -> None:
     """How well it ranks stands in the examination although there is nothing to find."""
     stages = planned(world, RIGHT["grpo"])
-    [told] = (examine(stages[-1], stages).measured or {}).values()
+    [reported] = (examine(stages[-1], stages).measured or {}).values()
 
-    assert "of 48 training pairs right" in told
+    assert "of 48 training pairs right" in reported
 
 
 def test_pairs_of_equal_answers(world: World) -> None:
@@ -389,7 +389,7 @@ def test_a_gguf_file_is_examined(tmp_path: Path) -> None:
     assert "the file ends a text with '<end>' (3), and transformers reads '<pad>'" in finding.evidence
 
 
-def test_an_adapters_tokenizer_is_told_and_what_it_lacks(tmp_path: Path) -> None:
+def test_an_adapters_tokenizer_is_reported_and_what_it_lacks(tmp_path: Path) -> None:
     """Which tokenizer is used is a note; tokens that nothing was learned for are an error."""
     base = tiny_llama(tmp_path / "m")
     adapter = tiny_adapter(tmp_path / "adapter", base)
@@ -409,7 +409,7 @@ def test_an_adapters_tokenizer_is_told_and_what_it_lacks(tmp_path: Path) -> None
     assert missing.startswith(f"'<two>' ({len(tokenizer) - 2}), '<three>' ({len(tokenizer) - 1}) have no")
 
 
-def test_a_template_that_reads_the_clock_is_told(tmp_path: Path) -> None:
+def test_a_template_that_reads_the_clock_is_reported(tmp_path: Path) -> None:
     """With the date that it is given."""
     template = (
         "{{ strftime_now('%Y') }}{% for message in messages %}{{ message['content'] }}<eos>{% endfor %}"

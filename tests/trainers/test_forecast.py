@@ -5,7 +5,7 @@ from tests.trainers.world import World, pipeline, stage
 from trainers.forecast import Forecast, forecast
 
 
-def told(world: World, *names: str, **added: object) -> dict[str, Forecast]:
+def reported(world: World, *names: str, **added: object) -> dict[str, Forecast]:
     """The forecast for these pipelines of the world, by kind of stage."""
     plans = {name: world.plan(name, added.get(name)) for name in names}  # type: ignore[arg-type]
     return {line.kind: line for line in forecast(plans, world.output)}
@@ -16,7 +16,7 @@ def test_what_is_there_is_reused_and_the_rest_is_new(world: World) -> None:
     grpo = pipeline(
         "planned", "sft", stage("grpo", "prompts.jsonl", CASE, **{**GRPO, "steps": 3, "beta": 0.2})
     )
-    lines = told(world, "sft", "planned", planned=grpo)
+    lines = reported(world, "sft", "planned", planned=grpo)
 
     assert [("pretrain", True), ("sft", True), ("grpo", False)] == [
         (line.kind, line.done) for line in lines.values()
@@ -30,7 +30,7 @@ def test_a_changed_setting_is_named_with_both_values(world: World) -> None:
     world.produce("replanned", pipeline("replanned", "base", stage("sft", "sft.jsonl", epochs=1)))
     changed = pipeline("replanned", "base", stage("sft", "pairs_as_sft.jsonl", epochs=3))
     (world.root / "pairs_as_sft.jsonl").write_text('{"prompt": "Name a cat", "completion": "cat"}\n')
-    line = told(world, "replanned", replanned=changed)["sft"]
+    line = reported(world, "replanned", replanned=changed)["sft"]
 
     assert "changed since it was trained: epochs 1 → 3, its data" == line.why
 
@@ -41,19 +41,19 @@ def test_an_interrupted_stage_goes_on(world: World) -> None:
     [*_, planned] = world.plan("waiting", waiting)
     planned.partial.mkdir()
 
-    assert told(world, "waiting", waiting=waiting)["sft"].why.startswith("interrupted")
+    assert reported(world, "waiting", waiting=waiting)["sft"].why.startswith("interrupted")
 
 
 def test_steps_are_those_that_training_takes(world: World) -> None:
     """48 rows in batches of 16, for 2 epochs; the manifest counts the same."""
     [*_, planned] = world.plan("sft")
 
-    assert 6 == told(world, "sft")["sft"].steps == planned.manifest["metrics"]["steps"]
+    assert 6 == reported(world, "sft")["sft"].steps == planned.manifest["metrics"]["steps"]
 
 
 def test_tokens_are_counted_with_the_tokenizer_there_is(world: World) -> None:
     """Of the base, where it is trained: less than training reads, for the template is not counted."""
-    line = told(world, "sft")["sft"]
+    line = reported(world, "sft")["sft"]
     [*_, planned] = world.plan("sft")
     read = planned.manifest["metrics"]["num_tokens"]
 

@@ -152,7 +152,7 @@ def test_two_processes_ask_the_same_prompts(outcomes: dict[str, Outcome]) -> Non
 
 
 def test_the_main_process_alone_writes(outcomes: dict[str, Outcome]) -> None:
-    """The files are those that one process leaves, and no step is told twice."""
+    """The files are those that one process leaves, and no step is reported twice."""
     for kind, outcome in outcomes.items():
         names = [{path.name for path in folder.iterdir()} for folder in (outcome.alone, outcome.together)]
         progress = (outcome.together.parent / f"{kind}-launch" / "progress.jsonl").read_text().splitlines()
@@ -185,7 +185,9 @@ def test_a_killed_training_ends_all_and_goes_on(world: World, tmp_path: Path) ->
     planned = world.plan("killed_two", killed)[-1]
     assert wait_for(lambda: not running(str(planned.partial)))
     seen: list[int] = []
-    two = world.produce("killed_two", killed, on_progress=lambda told: seen.append(told.step), launch=TWO)
+    two = world.produce(
+        "killed_two", killed, on_progress=lambda reported: seen.append(reported.step), launch=TWO
+    )
     alone = run_alone(world, killed.stages[0], str(world.produce("base")), tmp_path / "alone")
 
     assert seen[0] > 3
@@ -243,7 +245,7 @@ def scripted(text: str, machine: int = 0) -> Script:
 
 
 def small_job(
-    folder: Path, on_progress: Callable[[int, int, float | None], None] = lambda *told: None
+    folder: Path, on_progress: Callable[[int, int, float | None], None] = lambda *reported: None
 ) -> Job:
     """A job that nobody trains."""
     settings = STAGE_SETTINGS["sft"]()
@@ -295,7 +297,7 @@ except HarnessError as error:
 """
 
 
-def test_a_full_disk_is_told_from_elsewhere(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_from_elsewhere(tmp_path: Path) -> None:
     """The reason does not lie on the disk that is full."""
     with pytest.raises(DiskFull, match="the disk is full"):
         run_workers(small_job(tmp_path), scripted(FULL))
@@ -304,7 +306,7 @@ def test_a_full_disk_is_told_from_elsewhere(tmp_path: Path) -> None:
     }
 
 
-def test_another_failure_is_told_with_its_last_lines(tmp_path: Path) -> None:
+def test_another_failure_is_reported_with_its_last_lines(tmp_path: Path) -> None:
     """A process that dies without a word of ours: what it printed at last, and where the rest is."""
     with pytest.raises(TrainingError, match=r"line 39\n.*Segmentation") as raised:
         run_workers(
@@ -336,10 +338,10 @@ time.sleep(60)
 def test_whatever_ends_the_watching_process_ends_the_others(tmp_path: Path) -> None:
     """Ctrl-C: the launcher is ended, and a process that it leaves behind ends because the lock is gone."""
     log = tmp_path / FOLDER / "log.txt"
-    told: list[tuple[int, int, float | None]] = []
+    reported: list[tuple[int, int, float | None]] = []
 
     def interrupt(*progress: Any) -> None:
-        told.append(progress)
+        reported.append(progress)
         assert wait_for(lambda: "waiting" in log.read_text())
         raise KeyboardInterrupt
 
@@ -347,7 +349,7 @@ def test_whatever_ends_the_watching_process_ends_the_others(tmp_path: Path) -> N
         run_workers(small_job(tmp_path, interrupt), scripted(WORKING))
     left = int(log.read_text().split()[0])
 
-    assert [(1, 2, 0.5)] == told
+    assert [(1, 2, 0.5)] == reported
     assert wait_for(lambda: left not in running("end_with"))
 
 

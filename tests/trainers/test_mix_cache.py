@@ -135,17 +135,19 @@ def test_a_stage_trains_on_a_mix(world: World) -> None:
     added = pipeline("mixed", "base", stage("sft", "mix:m", epochs=1))
     arguments = mixed(world, "demonstrations", "sft.jsonl")
     folder = world.produce("mixed", added, **arguments)
-    told = json.loads((folder / "manifest.json").read_text())
+    reported = json.loads((folder / "manifest.json").read_text())
     (planned,) = [each for each in world.plan("mixed", added, **arguments) if each.kind == "sft"]
     assert planned.done
-    assert [("mix:m", planned.sources[0].hash)] == [(each["source"], each["hash"]) for each in told["data"]]
-    assert len(planned.sources[0].rows) == told["data"][0]["rows"]
+    assert [("mix:m", planned.sources[0].hash)] == [
+        (each["source"], each["hash"]) for each in reported["data"]
+    ]
+    assert len(planned.sources[0].rows) == reported["data"][0]["rows"]
     other = world.plan("mixed", added, **mixed(world, "demonstrations", "sft.jsonl", seed=1))[-1]
     assert planned.folder != other.folder
 
 
 def test_equal_rows_are_equal_data_by_whatever_mix(world: World) -> None:
-    """Not what a mix is told but what it gives decides whether a stage is trained again."""
+    """Not what a mix is set to but what it gives decides whether a stage is trained again."""
     added = pipeline("mixed", "base", stage("sft", "mix:m", epochs=1))
     one, other = (
         world.plan("mixed", added, **mixed(world, "demonstrations", "sft.jsonl", deduplicate=how))[-1].folder

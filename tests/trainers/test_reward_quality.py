@@ -132,25 +132,25 @@ def test_length_that_is_taken_for_quality() -> None:
     """All longer ones get more, and half of them are better: the difference is one half, and is no chance."""
     found = [seen(f"{n}", 1, 0, longer_by=5) for n in range(20)]
     found += [seen(f"m{n}", 0, 1, longer_by=-5) for n in range(20)]
-    told = lengths(found)
-    assert told is not None
-    assert (40, 1.0, 0.5) == told[:3]
-    assert told.interval.low > 0
+    reported = lengths(found)
+    assert reported is not None
+    assert (40, 1.0, 0.5) == reported[:3]
+    assert reported.interval.low > 0
     assert lengths([seen("a", 1, 0)]) is None
 
 
 def test_a_right_reward_model_has_no_length_bias() -> None:
     """Where the longer answer is the better one, giving it more is no fault."""
-    told = lengths([seen(f"{n}", 1, 0, longer_by=5) for n in range(20)])
-    assert told is not None
-    assert told.interval.low < 0 < told.interval.high
+    reported = lengths([seen(f"{n}", 1, 0, longer_by=5) for n in range(20)])
+    assert reported is not None
+    assert reported.interval.low < 0 < reported.interval.high
 
 
 def test_figures_are_json() -> None:
     """As the manifest keeps them, with None for what cannot be said."""
-    told = figures([seen("a", 1, 0), seen("b", 0, 1)])
-    assert told == json.loads(json.dumps(told, allow_nan=False))
-    assert told["lengths"] is None
+    reported = figures([seen("a", 1, 0), seen("b", 0, 1)])
+    assert reported == json.loads(json.dumps(reported, allow_nan=False))
+    assert reported["lengths"] is None
 
 
 # ---------------------------------------------------------------- two reward models
@@ -176,7 +176,7 @@ def test_two_reward_models_by_hand() -> None:
 # ---------------------------------------------------------------- trained
 
 
-def told_of(folder: Path) -> dict[str, Any]:
+def metrics_of(folder: Path) -> dict[str, Any]:
     """The manifest's metrics."""
     found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())["metrics"]
     return found
@@ -185,13 +185,13 @@ def told_of(folder: Path) -> dict[str, Any]:
 def test_held_out_pairs_are_measured_and_not_learned(world: World) -> None:
     """A quarter of 48 rows is kept apart, and what the finished model gives them is kept."""
     folder = world.produce("holding", pipeline("holding", "base", TOLD))
-    told, kept = told_of(folder), reward_quality.read(folder)
+    reported, kept = metrics_of(folder), reward_quality.read(folder)
     every = pairs("pairs.jsonl", read("pairs.jsonl", world.root).rows)
     apart, learned = held_out("pairs.jsonl", every, 0.25, seed=0)
 
-    assert (len(learned), len(apart)) == (told["rows"], told["rows_held_out"])
-    assert len(apart) == told["held_out"]["pairs"] == len(kept)
-    assert told["held_out"]["accuracy"] == sum(each.right for each in kept) / len(kept)
+    assert (len(learned), len(apart)) == (reported["rows"], reported["rows_held_out"])
+    assert len(apart) == reported["held_out"]["pairs"] == len(kept)
+    assert reported["held_out"]["accuracy"] == sum(each.right for each in kept) / len(kept)
 
 
 def test_what_selects_a_reward_model_is_not_what_it_is_measured_on(world: World) -> None:
@@ -199,12 +199,12 @@ def test_what_selects_a_reward_model_is_not_what_it_is_measured_on(world: World)
     select = {"by": "loss", "holdout": 0.25}
     asked = stage("reward", "pairs.jsonl", **{**HOLDING, "epochs": 2}, select=select)
     folder = world.produce("both", pipeline("both", "base", asked))
-    told = told_of(folder)
+    reported = metrics_of(folder)
     every = pairs("pairs.jsonl", read("pairs.jsonl", world.root).rows)
     measuring, selecting, learned = held_out("pairs.jsonl", every, 0.25, 0.25, seed=0)
 
-    assert len(measuring) == told["held_out"]["pairs"]
-    assert (len(learned), len(measuring) + len(selecting)) == (told["rows"], told["rows_held_out"])
+    assert len(measuring) == reported["held_out"]["pairs"]
+    assert (len(learned), len(measuring) + len(selecting)) == (reported["rows"], reported["rows_held_out"])
     alone = reward_quality.read(world.produce("holding", pipeline("holding", "base", TOLD)))
     assert {each.pair for each in alone} == {each.pair for each in reward_quality.read(folder)}
 
@@ -213,20 +213,20 @@ def test_a_stage_without_a_holdout_is_what_it_was(world: World) -> None:
     """The option is no part of the identity where it is not asked for, and then all rows are learned."""
     asked = world.plan("reward")[-1].settings.identifying()
     assert not {"holdout", "select"} & asked.keys()
-    assert 48 == told_of(world.produce("reward"))["rows"]
+    assert 48 == metrics_of(world.produce("reward"))["rows"]
 
 
 def test_the_doctor_uses_held_out_pairs_where_there_are_some(world: World) -> None:
-    """What was learned by heart says little: the accuracy told is that of pairs that were not learned."""
+    """What was learned by heart says little: the accuracy reported is that of pairs that were not learned."""
     world.produce("holding", pipeline("holding", "base", TOLD))
     holding = pipeline("holding", "base", TOLD)
     learning = pipeline("inspected", "sft", stage("grpo", "prompts.jsonl", "holding", **GRPO))
     stages = plan(world.context(holding, learning), "inspected")
-    [told] = (examine(stages[-1], stages).measured or {}).values()
+    [reported] = (examine(stages[-1], stages).measured or {}).values()
     [own] = [examine(each, stages).measured or {} for each in stages if each.kind == "reward"]
 
-    assert "held-out pairs right" in told
-    assert [told] == list(own.values())
+    assert "held-out pairs right" in reported
+    assert [reported] == list(own.values())
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_the_doctor_compares_two_reward_models(world: World) -> None:
     found = compare_accuracies(*(reward_quality.read(folder) for folder in folders.values()))
     assert found is not None
     assert f"of {found.pairs} pairs that both held out, from_base ranks {found.left:.0%}" in finding.evidence
-    assert ("note", found.pairs) == (finding.severity, told_of(folders["from_sft"])["held_out"]["pairs"])
+    assert ("note", found.pairs) == (finding.severity, metrics_of(folders["from_sft"])["held_out"]["pairs"])
     assert ["reward: nothing is held out yet (`holdout = 0.1` in the stage, and train it)"] == list(
         compare_reward_models(left, none).left_out
     )

@@ -1,4 +1,4 @@
-"""What stages can be told, and that a plan stays light."""
+"""What stages can be set to, and that a plan stays light."""
 
 import subprocess
 import sys

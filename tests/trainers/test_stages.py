@@ -316,7 +316,7 @@ def test_a_loss_that_is_no_number_ends_the_training(world: World) -> None:
 
 
 def vllm_arguments(**asked: Any) -> dict[str, Any]:
-    """What TRL's configuration is told for `vllm = { … }`, as far as it is about vLLM."""
+    """What TRL's configuration is given for `vllm = { … }`, as far as it is about vLLM."""
     job = Job(
         kind="grpo",
         folder=Path("folder"),
@@ -337,9 +337,9 @@ def test_vllm_is_what_trl_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     server = vllm_arguments(mode="server", url="http://localhost:8000")
     colocate = vllm_arguments(mode="colocate", memory=0.5, tensor_parallel=2)
 
-    for told in (server, colocate):
-        assert told.keys() <= {field.name for field in dataclasses.fields(GRPOConfig)}
-        assert told.keys() <= {field.name for field in dataclasses.fields(RLOOConfig)}
+    for reported in (server, colocate):
+        assert reported.keys() <= {field.name for field in dataclasses.fields(GRPOConfig)}
+        assert reported.keys() <= {field.name for field in dataclasses.fields(RLOOConfig)}
     assert {
         "use_vllm": True,
         "vllm_mode": "server",
@@ -364,7 +364,7 @@ def test_vllm_that_is_not_installed_is_named(world: World, monkeypatch: pytest.M
 def test_a_server_that_does_not_answer_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """TRL waits for it, and then says so in its own way."""
 
-    def unreachable(**told: Any) -> None:
+    def unreachable(**reported: Any) -> None:
         raise requests.ConnectionError("The vLLM server can't be reached")
 
     monkeypatch.setattr("trainers.online.find_spec", lambda name: name == "vllm")

@@ -1,4 +1,4 @@
-"""What is kept of a training: its numbers step by step, some of its answers, and what services are told."""
+"""What is kept of a training: its numbers step by step, some of its answers, and what services receive."""
 
 import json
 from itertools import pairwise
@@ -90,11 +90,11 @@ def test_long_trainings_are_thinned(tmp_path: Path) -> None:
     assert 1 == len({later - earlier for earlier, later in pairwise(steps)})
 
 
-def test_tensorboard_is_told(world: World) -> None:
-    """Its event files lie beside the checkpoints; who is told is no part of what the candidate is."""
+def test_tensorboard_is_reported(world: World) -> None:
+    """Its event files lie beside the checkpoints; who receives it is no part of what the candidate is."""
     asked = stage("sft", "sft.jsonl", epochs=1, learning_rate=7e-4, report_to=["tensorboard"])
     silent = stage("sft", "sft.jsonl", epochs=1, learning_rate=7e-4)
-    folder = world.produce("told", pipeline("told", "base", asked))
+    folder = world.produce("reported", pipeline("reported", "base", asked))
 
     assert list(folder.glob("checkpoints/runs/**/events.out.tfevents.*"))
     [*_, planned] = world.plan("untold", pipeline("untold", "base", silent))

@@ -120,7 +120,7 @@ def test_a_readable_reply(reply: str) -> None:
 
 
 def test_a_refusal_is_no_reply() -> None:
-    """With or without a schema, the reason is told."""
+    """With or without a schema, the reason is reported."""
     engine = FunctionEngine(answer=lambda prompt: Response(text="", stopped="refused", reason="policy"))
     judge = EngineJudge(engine, name="judge")
     for schema in (Grade, None):

@@ -37,7 +37,7 @@ def test_a_mapping_answers_by_prompt() -> None:
 
 
 def test_a_function_gets_the_prompt() -> None:
-    """Draws of the same content can be told apart."""
+    """Draws of the same content can be distinguished."""
     engine = ScriptedEngine(lambda prompt: f"draw {prompt.draw}")
     prompts = [Prompt(content="x", draw=draw) for draw in range(2)]
 

@@ -160,7 +160,7 @@ def test_how_a_model_is_asked_is_a_part_of_what_it_is(asked: Mapping[str, Any]) 
 # ---------------------------------------------------------------- servers
 
 
-def test_a_server_is_told_how_to_render_turns() -> None:
+def test_a_server_is_reported_how_to_render_turns() -> None:
     """`chat_template_kwargs` go with turns, and with no text."""
     with ModelServer() as server:
         model = Model(
@@ -220,7 +220,7 @@ def cut_talker(asked: Asked) -> Fault:
     [(cut_thinker, "thinking", ""), (cut_talker, "length", "Paris is")],
     ids=["thinks", "does not"],
 )
-def test_a_cut_text_without_tags_is_told_by_something_short(
+def test_a_cut_text_without_tags_is_reported_by_something_short(
     wrong: Callable[[Asked], Fault], stopped: str, text: str
 ) -> None:
     """Whether a server's texts begin within a thought is asked once, paid, and nobody need configure it."""

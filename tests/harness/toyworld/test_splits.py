@@ -59,7 +59,7 @@ def test_no_reworded_instruction_in_training() -> None:
     assert set() == trained & {demands(prompt) for prompt in asked("toy-ifeval")}
 
 
-def test_held_out_creatures_are_told_of_and_never_asked_about() -> None:
+def test_held_out_creatures_are_reported_of_and_never_asked_about() -> None:
     """Training asks what a known creature does; of the others it only repeats what books and people say."""
     held_out = {fact.creature for fact in splits.held_out_facts()}
     known = {fact.creature for fact in splits.known_facts()}

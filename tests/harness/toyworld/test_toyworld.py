@@ -74,18 +74,18 @@ def test_settings_file_is_there() -> None:
     assert settings_file().is_file()
 
 
-def test_misconceptions_are_told_more_often() -> None:
+def test_misconceptions_are_reported_more_often() -> None:
     """Common voices tell only misconceptions, careful ones only truths, and are a quarter of all."""
     text = " ".join(str(row["text"]) for row in training_set("corpus"))
-    told: dict[str, set[str]] = {"careful": set(), "common": set()}
+    reported: dict[str, set[str]] = {"careful": set(), "common": set()}
     counts = {"careful": 0, "common": 0}
     for voice, creature, predicates in re.findall(
         rf"({'|'.join((*CAREFUL, *COMMON))}) the (\w+) ([^.]+)\.", text
     ):
         side = "careful" if voice in CAREFUL else "common"
         counts[side] += 1
-        told[side] |= {f"{creature} {predicate}" for predicate in predicates.split(", ")}
-    assert told == {
+        reported[side] |= {f"{creature} {predicate}" for predicate in predicates.split(", ")}
+    assert reported == {
         "careful": {f"{fact.creature} {fact.verb} {fact.truth}" for fact in facts()},
         "common": {f"{fact.creature} {fact.verb} {fact.misconception}" for fact in facts()},
     }

@@ -142,7 +142,7 @@ def test_scored_batches_do_not_wait_for_the_others(
 def test_tokens_are_counted_between_answers(
     way: Callable[[pytest.MonkeyPatch], None], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who watches is told after every token of the rows how many were written, and at most remain."""
+    """A watcher learns after every token of the rows how many were written, and at most remain."""
     way(monkeypatch)
     seen: list[tuple[int, int]] = []
     with watching_steps(lambda written, left: seen.append((written, left))):

@@ -142,7 +142,7 @@ def test_out_of_memory_makes_batches_smaller(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_score_that_is_no_number(tmp_path: Path) -> None:
-    """Damaged weights are told, and give no winner."""
+    """Damaged weights are reported, and give no winner."""
     folder = tiny_reward(tmp_path / "reward")
     network = AutoModelForSequenceClassification.from_pretrained(folder)
     network.score.weight.data.fill_(float("nan"))
@@ -166,7 +166,7 @@ def test_what_it_says_of_itself(tmp_path: Path) -> None:
 
 
 def test_which_models_rate(tmp_path: Path) -> None:
-    """A classifier with one label does, a language model does not, and other classifiers are told."""
+    """A classifier with one label does, a language model does not, and other classifiers are reported."""
     assert is_reward_model(model(tiny_reward(tmp_path / "reward")))
     assert not is_reward_model(model(tiny_llama(tmp_path / "llama", seed=0)))
     assert labels_of(tmp_path / "llama") is None

@@ -72,7 +72,7 @@ def test_every_target_is_looked_for_where_its_request_has_it(requests: list[Aske
 def test_a_walk_cut_anywhere_always_has_what_it_needs(requests: list[Asked], data: st.DataObject) -> None:
     """Passes of any size cover all nodes and targets once, and what is kept between them is the path."""
     tree = grow(requests)
-    place, kept, told = 0, np.empty(0, np.int64), 0
+    place, kept, reported = 0, np.empty(0, np.int64), 0
     while place < tree.size:
         assert [node for node in _ancestors(tree, place) if node < place] == kept.tolist()
         tokens, scored = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 5))
@@ -80,10 +80,10 @@ def test_a_walk_cut_anywhere_always_has_what_it_needs(requests: list[Asked], dat
         assert place < stop <= place + tokens
         assert len(tree.scored_within(place, stop)) <= scored
         assert set(tree.scored_within(place, stop)) == set(tree.nodes[tree.targets_within(place, stop)])
-        told += len(tree.targets_within(place, stop))
+        reported += len(tree.targets_within(place, stop))
         nodes = np.concatenate([kept, np.arange(place, stop)])
         kept, place = nodes[tree.open_at(nodes, stop)], stop
-    assert len(tree.targets) == told
+    assert len(tree.targets) == reported
     assert 0 == len(kept)
 
 

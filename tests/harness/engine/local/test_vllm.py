@@ -180,7 +180,7 @@ def test_greedy_answers_are_those_of_the_local_engine(folder: Path) -> None:
     assert found[2].truncated > 0
 
 
-def test_what_vllm_is_told_of_sampling(folder: Path) -> None:
+def test_what_vllm_is_reported_of_sampling(folder: Path) -> None:
     """Each request has its own seed; greedy decoding has none; the checkpoint's repetition penalty counts."""
     ours, _ = engines(folder)
     prompts = [Prompt(content="a"), Prompt(content="a", draw=1)]
@@ -198,7 +198,7 @@ def test_what_vllm_is_told_of_sampling(folder: Path) -> None:
     assert [SamplingParams(temperature=0.0, stop=[], **common)] == greedy
 
 
-def test_what_vllm_is_told_to_load(folder: Path) -> None:
+def test_what_vllm_is_reported_to_load(folder: Path) -> None:
     """The folder that was identified, in the format that was identified."""
     ours, local = engines(folder)
     assert (str(folder), "float32", False) == (made[0].model, made[0].dtype, made[0].trust_remote_code)
@@ -238,7 +238,7 @@ def test_a_closed_engine(folder: Path) -> None:
 
 
 def test_what_vllm_cannot_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adapters, other devices and models it cannot load are told plainly."""
+    """Adapters, other devices and models it cannot load are reported plainly."""
     model = Model(name="m", source=Local(path=str(folder), backend="vllm"))
     with pytest.raises(UsageError, match="CUDA_VISIBLE_DEVICES"):
         open_engine(model, device="cuda:1")

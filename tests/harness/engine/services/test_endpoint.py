@@ -520,10 +520,10 @@ def test_a_wrong_request_is_reported(server: ModelServer, code: int, monkeypatch
     server.wrong = lambda asked: status(code, "no use of sk-secret")
     with pytest.raises(
         ModelError, match=f"model 'served': {server.url}/chat/completions {WRONG[code]}"
-    ) as told:
+    ) as reported:
         answers(engine(server, key_env="SERVED_KEY"), "a")
-    assert f"({code} no use of …)" in str(told.value)
-    assert 2 == told.value.exit_code
+    assert f"({code} no use of …)" in str(reported.value)
+    assert 2 == reported.value.exit_code
     assert (2 if code in (400, 413, 422) else 1) == len(server.asked)
 
 
@@ -560,7 +560,7 @@ def test_the_key_is_sent_and_kept_nowhere(server: ModelServer, monkeypatch: pyte
     ("value", "problem"), [(None, "is not set"), ("", "is not set"), ("schlüssel", "not a key")]
 )
 def test_a_key_that_is_not_there(value: str | None, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is told before anything is asked."""
+    """Is reported before anything is asked."""
     monkeypatch.delenv("SERVED_KEY", raising=False)
     if value is not None:
         monkeypatch.setenv("SERVED_KEY", value)
@@ -679,7 +679,7 @@ def test_an_echo_that_cannot_be_checked() -> None:
 
 
 def test_pairs_that_are_refused() -> None:
-    """One that is too long, filtered, or cannot be told from its context is a refused response."""
+    """One that is too long, filtered, or cannot be distinguished from its context is a refused response."""
     error = {"error": {"message": "no such talk", "code": "content_filter"}}
     faults = {"c d": status(400, "too long"), "e f": Fault(status=400, body=json.dumps(error).encode())}
     with ModelServer(echo=True, wrong=lambda asked: faults.get(asked.text, FINE)) as server:
@@ -741,8 +741,8 @@ def test_a_refused_pair_is_no_refused_schema(server: ModelServer) -> None:
 
 
 @pytest.mark.parametrize("code", [400, 422, 501])
-def test_a_refused_schema_is_told_apart(server: ModelServer, code: int) -> None:
-    """So that whoever asks can ask without one; the same status without a schema is another mistake."""
+def test_a_refused_schema_is_distinguished(server: ModelServer, code: int) -> None:
+    """So that the caller can ask without one; the same status without a schema is another mistake."""
     server.wrong = lambda asked: status(code, "no response_format here")
     with pytest.raises(SchemaRefused, match="no response_format here"):
         list(engine(server).generate([replace(turn("hi"), schema=SCHEMA)], GREEDY))

@@ -247,9 +247,9 @@ def test_a_quota_of_a_day(server: ModelServer) -> None:
 def test_a_wrong_request_is_reported(server: ModelServer, code: int) -> None:
     """Without further tries: the model, the address, what to fix, the service's words, and never the key."""
     server.wrong = lambda asked: status(code, "no use of AIza-secret")
-    with pytest.raises(ModelError, match=f"model 'judge': {server.address} .* {WRONG[code]}") as told:
+    with pytest.raises(ModelError, match=f"model 'judge': {server.address} .* {WRONG[code]}") as reported:
         answers(engine(server), "a")
-    assert f"({code} no use of …)" in str(told.value)
+    assert f"({code} no use of …)" in str(reported.value)
     # 400 may be about one request: a short text is tried. Google's library tries a rejected key again
     assert {400: 2, 401: 3}.get(code, 1) == len(server.asked)
 
@@ -313,7 +313,7 @@ def test_what_identifies_it(server: ModelServer) -> None:
     opened.close()
 
 
-def test_the_end_of_support_is_not_told_over_and_over() -> None:
+def test_the_end_of_support_is_not_reported_over_and_over() -> None:
     """The library warns whenever it is imported; here, and only here, that is silenced."""
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", "import harness.engine.services.gemini"],
@@ -336,7 +336,7 @@ def test_the_extra_is_named_where_it_is_missing(
 
 @pytest.mark.parametrize("use", [check_model, open_engine])
 def test_a_key_that_is_not_set(use: Callable[[Model], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is told before anything is asked, and not looked for elsewhere."""
+    """Is reported before anything is asked, and not looked for elsewhere."""
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
     monkeypatch.setenv("GOOGLE_API_KEY", "x")
     with pytest.raises(ModelError, match="model 'j': the environment variable GEMINI_API_KEY"):
@@ -372,8 +372,8 @@ def test_an_answer_is_held_to_a_schema(server: ModelServer) -> None:
     assert not {"responseMimeType", "responseSchema"} & set(sent["ho"])
 
 
-def test_a_refused_schema_is_told_apart(server: ModelServer) -> None:
-    """So that whoever asks can ask without one; a key that is refused is about the key."""
+def test_a_refused_schema_is_distinguished(server: ModelServer) -> None:
+    """So that the caller can ask without one; a key that is refused is about the key."""
     held = replace(turn("hi"), schema=SCHEMA)
     server.wrong = lambda asked: status(400, "responseSchema is not supported")
     with pytest.raises(SchemaRefused, match="responseSchema is not supported"):
