@@ -48,12 +48,12 @@ _SPACE = " \t\r\n"
 
 def read_text(file: Path) -> str:
     """The text of a file, its line ends as they are. Raises DataError."""
-    with open_text(file) as text:
+    with _open_text(file) as text:
         return text.read()
 
 
 @contextmanager
-def open_text(file: Path) -> Iterator[TextIO]:
+def _open_text(file: Path) -> Iterator[TextIO]:
     """The text of a file, to be read within. Raises DataError, also for what is found while it is read."""
     try:
         with _unpacked(file) as content, TextIOWrapper(content, encoding="utf-8-sig", newline="") as text:
@@ -97,29 +97,30 @@ def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises DataError, naming the line.
     """
-    with open_text(file) as lines:
+    with _open_text(file) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip(_SPACE):
-                yield number, as_object(str(file), number, parse_json(str(file), number, line.rstrip(_SPACE)))
+                value = _parse_json(str(file), number, line.rstrip(_SPACE))
+                yield number, _as_object(str(file), number, value)
 
 
 def json_list(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a JSON file that holds one list of them, each with its place. Raises DataError."""
-    rows = parse_json(str(file), 0, read_text(file))
+    rows = _parse_json(str(file), 0, read_text(file))
     if not isinstance(rows, list):
         raise DataError(str(file), 0, "must hold a list of objects")
     for number, row in enumerate(rows, start=1):
-        yield number, as_object(str(file), number, row)
+        yield number, _as_object(str(file), number, row)
 
 
-def as_object(file: str, row: int, value: object) -> dict[str, Any]:
+def _as_object(file: str, row: int, value: object) -> dict[str, Any]:
     """The value, which must be an object. Raises DataError."""
     if not isinstance(value, dict):
         raise DataError(file, row, f"is not a JSON object but {type(value).__name__}")
     return value
 
 
-def parse_json(file: str, row: int, text: str) -> Any:
+def _parse_json(file: str, row: int, text: str) -> Any:
     """The value of a JSON text; errors name `file` and `row`, for which 0 is the whole. Raises DataError."""
     try:
         value = json.loads(
@@ -215,7 +216,7 @@ def csv_records(file: Path) -> Iterator[tuple[int, list[str]]]:
     Cells are separated by commas, semicolons or tabs, what the first line has most of. Raises DataError.
     """
     csv.field_size_limit(LONGEST_CELL)
-    with open_text(file) as text:
+    with _open_text(file) as text:
         first = text.readline()
         reader = csv.reader(chain([first], text), delimiter=max(DELIMITERS, key=first.count), strict=True)
         begins = 1

@@ -159,7 +159,7 @@ def _listed(store: Store, run: Run, short: str, reserved: LeftOut) -> KeptRun:
         model=run.model,
         suite=run.suite,
         version=run.suite_version,
-        settings=own_settings(run),
+        settings=_own_settings(run),
         rows=run.size if run.finished else store.runs.count_rows(run.id),
         size=run.size,
         samples=samples(run),
@@ -178,7 +178,7 @@ def _mean(observed: Sequence[Observation]) -> float | None:
 # ---------------------------------------------------------------- what is not usual about a run
 
 
-def own_settings(run: Run) -> dict[str, Json]:
+def _own_settings(run: Run) -> dict[str, Json]:
     """The settings of a run that are not its suite's own, by the names that `[suites.NAME]` has for them.
 
     What the schema leaves to the data or the model, such as the chat template, has no value of its own, and
