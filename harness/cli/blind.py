@@ -29,6 +29,10 @@ DesignSeed = Annotated[
         help="Decides order and sides. Default: random, and sealed. Anybody who guesses it knows the sides.",
     ),
 ]
+Public = Annotated[
+    str | None,
+    typer.Option("--public", help="Where raters reach the server, such as https://rate.example.org."),
+]
 Commitment = Annotated[
     str | None,
     typer.Option("--commitment", help="As it was printed when the test was made: it must be the same."),
@@ -118,10 +122,7 @@ def serve(
         typer.Option("--host", help="The address to listen at; one that others reach comes with a warning."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8321,
-    public: Annotated[
-        str | None,
-        typer.Option("--public", help="Where raters reach the server, such as https://rate.example.org."),
-    ] = None,
+    public: Public = None,
     study: Study = None,
     config: Config = None,
 ) -> None:

@@ -76,6 +76,8 @@ def command(
     template: Template = None,
     criteria: Criteria = None,
     limit: Limit = None,
+    ask_refused: AskRefused = False,
+    device: Device = None,
     one_order: Annotated[
         bool,
         typer.Option("--one-order", help="Ask each pair in one order of its answers, and not in both."),
@@ -91,8 +93,6 @@ def command(
     level: Level = None,
     config: Config = None,
     seed: Seed = None,
-    device: Device = None,
-    ask_refused: AskRefused = False,
     as_json: AsJson = False,
 ) -> None:
     """Have judges prefer between models' answers. What is answered or judged already is used as it is."""
