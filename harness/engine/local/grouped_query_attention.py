@@ -38,16 +38,14 @@ def _attend(
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """From queries `(batch, heads, new, width)` to outputs `(batch, new, heads, width)`."""
     batch, heads, new, width = query.shape
     if new > 1 or heads == key.shape[1] or others.get("position_bias") is not None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
-        )
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
     grouped = query.view(batch, key.shape[1], heads // key.shape[1], width)
-    attended = scaled_dot_product_attention(grouped, key, value, attn_mask=attention_mask, scale=scaling)
+    attended = scaled_dot_product_attention(
+        grouped, key, value, attn_mask=attention_mask, scale=others.get("scaling")
+    )
     return attended.reshape(batch, 1, heads, value.shape[-1]), None
