@@ -209,7 +209,7 @@ def test_again_costs_nothing(project: Judged) -> None:
 
 
 def test_a_server_without_schemas(project: Judged) -> None:
-    """A refused parameter is told once, and the verdict is asked for on the last line."""
+    """A refused parameter is reported once, and the verdict is asked for on the last line."""
     project.judge.wrong = lambda asked: (
         status(400, "response_format is not supported") if held_to_a_schema(asked) else FINE
     )
@@ -335,9 +335,9 @@ def test_a_judge_that_cannot_be_read(project: Judged, judge: str, forms: list[st
     ]
     assert "cannot be read in either form: 10 replies in a row, the last one unreadable: " in err
     assert "I can't compare these." in err
-    told = " ".join(out.split())
-    assert "this judge could not be read (10 of 10 replies unreadable)" in told
-    assert f"judge {judge!r}: 10 replies in a row could not be read, the last one unreadable: " in told
+    printed = " ".join(out.split())
+    assert "this judge could not be read (10 of 10 replies unreadable)" in printed
+    assert f"judge {judge!r}: 10 replies in a row could not be read, the last one unreadable: " in printed
     assert {None} == {each.winner for each in project.preferences() if each.reason != IDENTICAL}
     assert 1 == len({each.rater for each in project.preferences()}), "a form given up at once leaves no trace"
 
@@ -453,7 +453,7 @@ def test_until_decided_begins_anew_in_the_other_form(project: Judged) -> None:
 
 
 def test_a_jury(project: Judged) -> None:
-    """Several judges are heard one by one, and the majority of their words is another rater."""
+    """Several judges are asked one by one, and the majority of their verdicts is another rater."""
     project.judge.answer = lambda asked: (
         in_form(asked, "A") if asked.path.endswith("/v1/completions") else longer(asked)
     )
@@ -711,10 +711,10 @@ def test_asked_until_it_is_decided(project: Judged) -> None:
         *("judge", "one", "two", "--prompts", "prompts.jsonl", "--by", "served", "--until-decided")
     )
     assert 0 == code
-    told = " ".join(out.split())
-    assert "two against one by served: DECIDED for one: share of wins 0.000" in told
-    assert f"after {pairs} pairs, at level 0.95 " in told
-    assert f"; {2 * (PAIRS - pairs)} of {2 * PAIRS} calls saved" in told
+    printed = " ".join(out.split())
+    assert "two against one by served: DECIDED for one: share of wins 0.000" in printed
+    assert f"after {pairs} pairs, at level 0.95 " in printed
+    assert f"; {2 * (PAIRS - pairs)} of {2 * PAIRS} calls saved" in printed
     assert 2 * pairs == len(project.judge.asked)
 
 

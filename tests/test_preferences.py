@@ -174,7 +174,7 @@ def test_bad_input(working: Working, arguments: tuple[str, ...], message: str) -
     ],
 )
 def test_nothing_to_say(working: Working, store: Store, arguments: tuple[str, ...], message: str) -> None:
-    """Names that nobody compared are told, with what to do."""
+    """Names that nobody compared are reported, with what to do."""
     judge_and_people(store)
     keep_answers(store, "grpo", ["a"])
 

@@ -133,7 +133,7 @@ def test_no_line_crosses_a_box(stages: list[TrainedStage]) -> None:
 @settings(max_examples=60)  # drawing takes as long as the machine is busy
 @given(lineages())
 def test_a_line_is_read_as_what_it_is(stages: list[TrainedStage]) -> None:
-    """Whoever follows the lines from a box comes to all stages that start from it, and to no other."""
+    """Following the lines from a box one comes to all stages that start from it, and to no other."""
     boxes, pieces = drawn(stages)
 
     for name, box in boxes.items():

@@ -67,7 +67,7 @@ def reference_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def visit(browser: Browser, file: Path, **viewport: int) -> Visit:
-    """Open the file, at a desktop's size unless told."""
+    """Open the file, at a desktop's size by default."""
     size = {"width": 1280, "height": 900} | viewport
     return Visit(browser.new_page(viewport={"width": size["width"], "height": size["height"]}), file)
 

@@ -96,7 +96,7 @@ def test_a_verdict_does_not_rest_on_preferences(store: Store) -> None:
 
 
 def test_answers_without_metrics_are_no_suite(store: Store) -> None:
-    """Prompts that nobody scores make no section and no column; their conditions are told."""
+    """Prompts that nobody scores make no section and no column; their conditions are shown."""
     made = board(store)
 
     assert ["quiz"] == [section.suite for section in made.sections]
@@ -105,7 +105,7 @@ def test_answers_without_metrics_are_no_suite(store: Store) -> None:
 
 
 def test_the_tables_hold_everything(store: Store) -> None:
-    """Who is preferred, judges corrected, leanings, agreement: each by rater, with what was left out."""
+    """Who is preferred, judges corrected, biases, agreement: each by rater, with what was left out."""
     analysis = board(store).preferences
     assert analysis is not None
 

@@ -1,4 +1,4 @@
-"""`harness blind` as its users meet it: whoever makes a test, and whoever rates in a terminal."""
+"""`harness blind` as its users meet it: those who make a test, and those who rate in a terminal."""
 
 import csv
 import io
@@ -181,12 +181,12 @@ def test_an_unsealed_test_gives_out_no_ballots(
     run("blind", "unseal", "--now")
     capsys.readouterr()
     assert 2 == run("blind", *arguments)
-    told = capsys.readouterr()
-    assert ("", True) == (told.out, "is unsealed: votes are closed" in told.err)
+    printed = capsys.readouterr()
+    assert ("", True) == (printed.out, "is unsealed: votes are closed" in printed.err)
 
 
 def test_links_can_be_read_from_a_pipe_at_once(blind_project: Path) -> None:
-    """Whoever serves in the background finds the links in the log while raters rate."""
+    """Somebody who serves in the background finds the links in the log while raters rate."""
     code = "import sys\nfrom harness.cli import main\nmain(['blind', 'serve', '--port', '0'])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("PYTHONUNBUFFERED", None)

@@ -74,14 +74,14 @@ def test_a_project_without_mixes_says_how_to_define_one(project: Working) -> Non
 def test_a_mix_is_made_with_counts_rows_and_card(project: Working) -> None:
     """What suites ask is found, though trainers see no suite; rows and card go where they are wanted."""
     code, out, _ = project.run("data", "answers", "--output", "new/rows.parquet", "--json")
-    told = json.loads(out)
+    report = json.loads(out)
     assert 0 == code
-    assert 12 == told["rows"]
-    assert {"toy-ifeval": 400} == told["compared"]
-    assert {"shares words with toy-ifeval": 1} == told["removed"]["contaminated"]
-    assert {"like an earlier row": 1} == told["removed"]["duplicates"]
-    assert ["new/rows.parquet", "new/rows.md"] == told["files"]
-    assert told["hash"] in (project.folder / "new" / "rows.md").read_text(encoding="utf-8")
+    assert 12 == report["rows"]
+    assert {"toy-ifeval": 400} == report["compared"]
+    assert {"shares words with toy-ifeval": 1} == report["removed"]["contaminated"]
+    assert {"like an earlier row": 1} == report["removed"]["duplicates"]
+    assert ["new/rows.parquet", "new/rows.md"] == report["files"]
+    assert report["hash"] in (project.folder / "new" / "rows.md").read_text(encoding="utf-8")
 
 
 def test_a_mix_is_shown_as_a_table(project: Working) -> None:
@@ -94,8 +94,8 @@ def test_a_mix_is_shown_as_a_table(project: Working) -> None:
 
 def test_the_same_seed_gives_the_same_rows(project: Working) -> None:
     """Made twice, it is the same to the bit."""
-    told = [json.loads(project.run("data", "answers", "--json")[1]) for _ in range(2)]
-    assert told[0] == told[1]
+    report = [json.loads(project.run("data", "answers", "--json")[1]) for _ in range(2)]
+    assert report[0] == report[1]
 
 
 def test_by_default_rows_are_kept_apart_from_every_suite(project: Working) -> None:
@@ -104,18 +104,18 @@ def test_by_default_rows_are_kept_apart_from_every_suite(project: Working) -> No
     own = '[suites.mine]\nprompts = "mine.jsonl"\nrule = "exact"\nlimit = 1\n'
     configure(project, PROJECT.replace('decontaminate = ["toy-ifeval"]\n', "") + own)
     _, out, _ = project.run("data", "answers", "--json")
-    told = json.loads(out)
-    assert {"toy-truthfulqa", "toy-ifeval", "toy-toxicity", "mine"} == set(told["compared"])
+    report = json.loads(out)
+    assert {"toy-truthfulqa", "toy-ifeval", "toy-toxicity", "mine"} == set(report["compared"])
     assert {"truthfulqa", "truthfulqa-gen", "ifeval", "realtoxicityprompts", "general"} <= set(
-        told["not_compared"]
+        report["not_compared"]
     )
-    assert 1 == told["removed"]["contaminated"]["shares words with mine"]
+    assert 1 == report["removed"]["contaminated"]["shares words with mine"]
     _, out, _ = project.run("data", "answers")
     assert "note: not compared with ifeval: " in out
 
 
 def test_a_suite_that_the_mix_names_must_be_readable(project: Working) -> None:
-    """Whoever asks for it by name would otherwise believe that it was done."""
+    """Somebody who asks for it by name would otherwise believe that it was done."""
     configure(project, PROJECT.replace("toy-ifeval", "ifeval"))
     code, out, err = project.run("data", "answers")
     assert (2, "") == (code, out)

@@ -133,7 +133,7 @@ def test_a_label_needs_settings(project: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_greedy_with_a_temperature(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Settings that contradict one another are told with their section, before anything starts."""
+    """Settings that contradict one another are reported with their section, before anything starts."""
     text = PROJECT.replace('sampling = "greedy"', 'sampling = "greedy"\ntemperature = 0.7')
     (project / "harness.toml").write_text(text)
     assert 2 == run("eval", "one")
@@ -177,7 +177,7 @@ ROW = {"filename": "f", "begin": 0, "end": 9, "challenging": False, "prompt": {"
 
 @pytest.mark.parametrize("bad", BAD)
 def test_bad_input_is_one_message(project: Path, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be asked or judged is told at once, with exit code 2, and before anything is asked."""
+    """What cannot be asked or judged is reported at once, with exit code 2, and before anything is asked."""
     spoil, setting, message = BAD[bad]
     (project / "rows.jsonl").write_text(json.dumps(ROW))
     more = f'[suites.realtoxicityprompts]\ndata = "rows.jsonl"\n{setting}\n'

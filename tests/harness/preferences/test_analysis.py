@@ -165,7 +165,7 @@ def test_all_raters_and_pairs_are_one_family() -> None:
 
 
 def test_a_finding_does_not_depend_on_company() -> None:
-    """Whoever else judged, one rater's numbers are the same, but for the adjusted p."""
+    """Whatever other raters there are, one rater's numbers are the same, but for the adjusted p."""
     mine, others = said([R, R, L, T, R] * 12), said([L] * 60, "bia")
 
     alone = finding_of(mine)
@@ -322,15 +322,15 @@ def test_a_judge_stands_beside_people_with_their_own_agreement() -> None:
     assert (HUMANS, 8) == (humans.rater, humans.n)
 
 
-@pytest.mark.parametrize(("people", "told"), [(10, True), (11, False)])
-def test_a_crowd_is_told_together(people: int, told: bool) -> None:
+@pytest.mark.parametrize(("people", "is_few"), [(10, True), (11, False)])
+def test_a_crowd_is_reported_together(people: int, is_few: bool) -> None:
     """Of more than ten people each judged little: one by one they are in no result and in no agreement."""
     names = [f"person {n}" for n in range(people)]
     votes = [each for name in names for each in said([R, R, L], name)]
 
     found = analyse([*said([R, L, L], "gpt", kind="judge"), *votes], AnalysisPlan(resamples=20))
 
-    singly = names if told else []
+    singly = names if is_few else []
     assert ["gpt", *singly, HUMANS] == [each.rater for each in found.win_rates]
     assert {"gpt", *singly, HUMANS} == {who for each in found.agreements for who in (each.first, each.second)}
     assert tuple(sorted(names)) == found.groups[0].raters
@@ -397,7 +397,7 @@ def test_a_biased_judge_is_corrected() -> None:
 
 
 def test_people_are_averaged_over_an_item() -> None:
-    """Two votes against each other on an item are one half, whoever of them came first."""
+    """Two votes against each other on an item are one half, whichever came first."""
     judge = said([R, L] * 20, "gpt", kind="judge")
     votes = [*said([R, R] * 10), *said([L, L] * 10, "bia")]
 

@@ -26,7 +26,7 @@ def written(folder: Path, *lines: str) -> Path:
 
 
 def test_the_smallest_form(tmp_path: Path) -> None:
-    """Five columns: winners by side, by name, a tie, and none; whoever is not said to be a judge is human."""
+    """Five columns: winners by side, by name, a tie, and none; a rater is human by default."""
     file = written(
         tmp_path, HEAD, "q1,ana,sft,dpo,right", "q2,ana,sft,dpo,sft", "q3,ana,dpo,sft,tie", "q4,ana,sft,dpo,"
     )
@@ -41,7 +41,7 @@ def test_the_smallest_form(tmp_path: Path) -> None:
 
 
 def test_everything_that_may_be_said(tmp_path: Path) -> None:
-    """Lengths are counted from texts where none is given, and an order may be told by a model's name."""
+    """Lengths are counted from texts where none is given, and an order may be given by a model's name."""
     head = f"{HEAD},kind,shown_first,share,left_length,left_text,right_text,cluster,seconds,reason"
     file = written(tmp_path, head, 'q1,gpt,sft,dpo,,judge,dpo,0.75,9,"one, two",three,c1,1.5,because')
 

@@ -98,8 +98,8 @@ def test_an_order_without_an_answer_leaves_none() -> None:
 
 
 def test_raters_and_items_are_kept_apart() -> None:
-    """One choice for each rater and item, in the order in which they are first heard."""
-    heard = [
+    """One choice for each rater and item, in the order in which they first occur."""
+    given_ = [
         RIGHT,
         replace(RIGHT, rater="ana"),
         replace(RIGHT, item="q2"),
@@ -107,7 +107,7 @@ def test_raters_and_items_are_kept_apart() -> None:
     ]
 
     assert [("gpt", "q1"), ("ana", "q1"), ("gpt", "q2")] == [
-        (each.rater, each.item) for each in over_orders(heard)
+        (each.rater, each.item) for each in over_orders(given_)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The audit: each kind of bad rater is found, a good one is not, and nothing is told while it is sealed."""
+"""The audit: each kind of bad rater is found, a good one is not, and nothing is revealed while sealed."""
 
 import json
 import random

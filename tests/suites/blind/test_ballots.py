@@ -170,7 +170,7 @@ def test_nothing_is_lost_with_the_process(tmp_path: Path) -> None:
 
 
 def test_many_threads_and_boxes_never_double_a_vote(tmp_path: Path) -> None:
-    """Of eight that vote on one ballot at once, in two ballot boxes, one is told that it counts."""
+    """Of eight that vote on one ballot at once, in two ballot boxes, one learns that it counts."""
     store, _, _ = kept(tmp_path)
     boxes = [BallotBox(store, "test"), BallotBox(Store.open(f"sqlite:///{tmp_path / 'store.db'}"), "test")]
     ballot, outcomes = current(boxes[0]), []

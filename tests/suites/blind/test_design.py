@@ -155,7 +155,7 @@ def test_equal_and_missing_answers_are_left_out_and_counted() -> None:
 
 
 def test_space_around_an_answer_is_not_shown() -> None:
-    """A model that begins every answer with a line break is not told by it."""
+    """A model that begins every answer with a line break is not recognised by it."""
     given_ = [altered(each, left=f"\n {each.left.text}\n") for each in pairs(30)["A", "B"]]
     made = design(of={("A", "B"): given_})
     assert all(question.answers["A"] == f"A of {sample}" for sample, question in made.questions.items())

@@ -195,7 +195,7 @@ def test_a_guessed_link_shows_nothing(browser: Browser, served: Serving, key: st
 def test_another_raters_link_in_the_same_tab_is_another_rater(
     test: BlindTest, served: Serving, rate: Callable[..., Rater]
 ) -> None:
-    """The page is loaded anew: no vote goes under the key of whoever was there before."""
+    """The page is loaded anew: no vote goes under the key of the rater before."""
     ana = rate("ana")
     ana.choose("left", ana.press)
 

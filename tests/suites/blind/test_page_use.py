@@ -41,7 +41,7 @@ def test_keys_rest_while_somebody_types(test: BlindTest, rate: Callable[..., Rat
 
 
 def test_the_focus_follows_the_ballot(rate: Callable[..., Rater]) -> None:
-    """A screen reader goes on at the new prompt, and is told politely that the vote was saved."""
+    """A screen reader goes on at the new prompt, and announces politely that the vote was saved."""
     ana = rate("ana")
     ana.choose("left", ana.click)
 

@@ -99,7 +99,7 @@ def test_time_in_another_tab_does_not_count(test: BlindTest, rate: Callable[...,
 
 
 def test_a_vote_without_connection_is_sent_later(test: BlindTest, rate: Callable[..., Rater]) -> None:
-    """The rater is told, cannot vote again meanwhile, and the vote arrives once the connection is back."""
+    """The rater is notified and cannot vote again, and the vote arrives once the connection is back."""
     ana = rate("ana")
     ana.read()
     prompt = ana.prompt

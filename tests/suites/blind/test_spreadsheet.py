@@ -1,4 +1,4 @@
-"""Ballots as a spreadsheet and back: nothing is computed, nothing told, nothing lost."""
+"""Ballots as a spreadsheet and back: nothing is computed, nothing revealed, nothing lost."""
 
 import csv
 import io
@@ -154,7 +154,7 @@ def test_a_file_that_is_not_text_is_refused(opened: tuple[Store, BallotBox], tmp
 
 
 def test_a_vote_made_elsewhere_meanwhile_is_named(opened: tuple[Store, BallotBox], tmp_path: Path) -> None:
-    """A ballot that was decided on the page stays as it is, and the file's row is told."""
+    """A ballot that was decided on the page stays as it is, and the file's row is named."""
     file = filled(ballots_as_csv(opened[1], ["ana"])[0], tmp_path / "votes.csv", choice="tie")
     ballot = opened[1].current("ana")
     assert ballot is not None

@@ -1,4 +1,4 @@
-"""The rating page's server over a real socket: who gets in, what is told, and what is refused."""
+"""The rating page's server over a real socket: who gets in, what is sent, and what is refused."""
 
 import json
 import logging
@@ -98,8 +98,8 @@ def test_a_rater_votes_to_the_end(fresh: BlindTest, voter: Client) -> None:
     sent = []
     while ballot := voter.state()["ballot"]:
         sent.append((ballot["id"], "right", 2.5, "why not"))
-        told = voter.vote(ballot["id"], "right", token=f"token-{len(sent)}", comment="why not").json()
-        assert len(sent) == told["progress"]["done"]
+        state = voter.vote(ballot["id"], "right", token=f"token-{len(sent)}", comment="why not").json()
+        assert len(sent) == state["progress"]["done"]
 
     kept = [(vote.ballot, vote.choice, vote.seconds, vote.comment) for vote in fresh.votes("ana")]
     assert sent == kept
@@ -113,9 +113,9 @@ def test_an_undone_vote_comes_again(fresh: BlindTest, voter: Client) -> None:
     voter.vote(first["id"])
 
     for _ in range(2):
-        told = voter.http.post("/api/undo", json={"token": "the-undo"}).json()
+        state = voter.http.post("/api/undo", json={"token": "the-undo"}).json()
 
-    assert first == told["ballot"]
+    assert first == state["ballot"]
     assert ["left", "undo"] == [vote.choice for vote in fresh.votes("ana")]
     refused = voter.http.post("/api/undo", json={"token": "another"})
     assert (409, "refused") == (refused.status_code, refused.json()["error"])
@@ -135,7 +135,7 @@ def test_a_vote_sent_again_is_one(fresh: BlindTest, voter: Client) -> None:
 
 
 def test_of_two_votes_on_one_ballot_one_counts(fresh: BlindTest, voter: Client) -> None:
-    """Two tabs at once: one vote is kept, the others are refused, and told what there is to rate now."""
+    """Two tabs at once: one vote is kept, the others are refused, with what there is to rate now."""
     ballot = voter.state()["ballot"]["id"]
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda tab: voter.vote(ballot, token=f"tab-{tab}"), range(8)))
@@ -143,8 +143,8 @@ def test_of_two_votes_on_one_ballot_one_counts(fresh: BlindTest, voter: Client) 
     assert [200] + [409] * 7 == sorted(reply.status_code for reply in replies)
     assert 1 == len(fresh.votes("ana"))
     for reply in replies:
-        told = {name: value for name, value in reply.json().items() if name != "error"}
-        assert voter.state() == told
+        state = {name: value for name, value in reply.json().items() if name != "error"}
+        assert voter.state() == state
 
 
 def test_another_raters_ballot_is_refused(test: BlindTest, served: Serving, ana: Client) -> None:
@@ -262,7 +262,7 @@ def test_only_names_of_this_server_are_answered(served: Serving) -> None:
 
 
 def test_the_public_name_is_answered(test: BlindTest) -> None:
-    """Behind a proxy raters come under the name that was told, by https."""
+    """Behind a proxy raters come under the public name, by https."""
     with serving(test, public="https://rate.example.org") as served:
         headers = {"Host": "rate.example.org", "Origin": "https://rate.example.org"}
         key = test.box.links()["ana"]
@@ -387,13 +387,13 @@ def test_a_comment_of_any_characters_is_kept(fresh: BlindTest, voter: Client) ->
     assert "<script>" in (vote.comment or "")
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_an_oversized_body_is_not_read(test: BlindTest, ana: Client, told: bool) -> None:
-    """413, whether its length is told or it comes in pieces."""
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_oversized_body_is_not_read(test: BlindTest, ana: Client, is_known: bool) -> None:
+    """413, whether its length is known or it comes in pieces."""
     big = b'{"token": "' + b"x" * LARGEST_BODY + b'"}'
 
     reply = ana.http.post(
-        "/api/undo", content=big if told else iter([big]), headers={"Content-Type": "application/json"}
+        "/api/undo", content=big if is_known else iter([big]), headers={"Content-Type": "application/json"}
     )
 
     assert (413, {"error": "too_large"}) == (reply.status_code, reply.json())
@@ -484,13 +484,13 @@ def test_both_sides_are_told_alike(tmp_path: Path) -> None:
 def test_an_address_that_cannot_be_is_refused(
     test: BlindTest, settings: dict[str, Any], complaint: str
 ) -> None:
-    """With what to write instead, and before anything is told."""
-    told: list[str] = []
+    """With what to write instead, and before anything is announced."""
+    announced: list[str] = []
 
     with pytest.raises(UsageError, match=complaint):
-        serve(test.box, announce=told.append, **settings)
+        serve(test.box, announce=announced.append, **settings)
 
-    assert [] == told
+    assert [] == announced
 
 
 def test_a_port_in_use_is_refused(test: BlindTest) -> None:
@@ -523,7 +523,7 @@ def running(folder: Path, host: str, public: str = "") -> Iterator[tuple[subproc
 
 
 def test_serving_tells_a_link_per_rater_and_ends_quietly(tmp_path: Path) -> None:
-    """The links work as they are told; an interrupt ends it without a word, and no request is logged."""
+    """The links work as they are announced; an interrupt ends it without a word, and no request is logged."""
     with running(tmp_path, "127.0.0.1") as (process, lines):
         links = dict(line.split(": ", 1) for line in lines)
         address, key = links["ana"].split("/#")

@@ -19,7 +19,7 @@ def says(text: str) -> Response:
 
 
 def test_both_orders() -> None:
-    """Left first, then right first; the letter stands for whoever was shown there."""
+    """Left first, then right first; the letter stands for the answer shown there."""
     judge, asked = pairwise(), pair(left="LLL", right="RRR")
     one, other = (prompt.content[0] for prompt in judge.prompts(asked))
     assert isinstance(one, Message)
