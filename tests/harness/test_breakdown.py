@@ -131,12 +131,10 @@ def test_tags_of_one_run_count_for_all() -> None:
     tags = halves(20)
     base, tuned = scored("base", alternating(20, 3), {}), scored("tuned", alternating(20, 7), tags)
     plain = replace(base, run=replace(base.run, metrics=(replace(RIGHT, splits=()),)))
-    assert (
-        10
-        == only(break_down([plain], {"tuned": [tuned]}, AnalysisPlan(resamples=200)))
-        .comparisons["tuned", "easy"]
-        .n
-    )
+    table = only(break_down([plain], {"tuned": [tuned]}, AnalysisPlan(resamples=200)))
+    assert 10 == table.comparisons["tuned", "easy"].n
+    tagged, later = scored("base", alternating(20, 3), tags), scored("tuned", alternating(20, 7), {})
+    assert table.groups == only(break_down([tagged], {"tuned": [later]}, AnalysisPlan(resamples=20))).groups
 
 
 def test_what_has_no_tag_is_in_no_group() -> None:

@@ -95,7 +95,7 @@ def test_what_is_not_the_judges_fault() -> None:
 
 def test_kinds_of_useless_replies_and_a_jury() -> None:
     """Several kinds are counted apart; a jury is not read but comes to no verdict."""
-    mixed = [*replies([None] * 3 + [R]), *replies([None] * 2, reason="cut: too long", item="c")]
+    mixed = [*replies([None] * 3 + [R]), *replies([None] * 2, reason="cut: too long: 9 tokens", item="c")]
     assert "(5 of 6 replies unusable: 3 unreadable, 2 cut)" in str(finding_of(mixed).unread)
     jury = replies([None, None, R], reason="usable words of the jury: 1 of 2", rater="jury:1")
     assert "this jury came to no verdict (2 of 3 pairs)" == finding_of(jury).unread
