@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,14 @@ from typing import Any
 import pytest
 
 from harness.engine import identity
-from harness.engine.identity import LocalIdentity, identify, weight_files
+from harness.engine.identity import (
+    LocalIdentity,
+    as_asked,
+    identify,
+    labels_of,
+    stated_ends,
+    weight_files,
+)
 from harness.errors import DataError, DownloadNeeded, ModelError, UsageError
 from harness.records.models import Gemini, Local, Model
 from tests.tiny_models import CHAT_TEMPLATE, tiny_adapter, tiny_llama
@@ -362,3 +370,73 @@ def test_named_templates_without_a_default_are_refused(by_hand: Path, as_files: 
     assert "mine" == _identify(by_hand, template="mine").chat_template
     (by_hand / "chat_template.jinja").write_text("the default")
     assert "the default" == _identify(by_hand).chat_template
+
+
+def test_how_a_model_is_asked_is_a_part_of_its_identity(
+    by_hand: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A section that sets something changes the fingerprint, by value; the template stays."""
+    monkeypatch.setattr(identity, "ENGINE_VERSION", 2)
+    plain = Model(name="m", source=Local(path=str(by_hand)))
+    brief = replace(plain, system="Be brief.")
+    found = identify(plain)
+
+    assert found is as_asked(found, plain)
+    asked = as_asked(found, brief)
+    assert ("sha256:0f098d2f0ced1a86d75473e56650ff3992fd6e8b44bd0b1684da65ada8cf01c2", "{{ messages }}") == (
+        asked.fingerprint,
+        asked.chat_template,
+    )
+    info = asked.info({"engine": "local"})
+    assert (asked.fingerprint, "{{ messages }}", {"engine": "local"}) == (
+        info.fingerprint,
+        info.chat_template,
+        info.description,
+    )
+    (by_hand / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(
+        ModelError, match="model 'm': `system` precedes turns, and the model has no chat templ"
+    ):
+        as_asked(identify(plain), brief)
+
+
+CLASSIFIER = {"architectures": ["LlamaForSequenceClassification"]}
+
+
+@pytest.mark.parametrize(
+    ("config", "labels"),
+    [
+        ({"architectures": ["LlamaForCausalLM"], "num_labels": 3}, None),
+        ({"architectures": []}, None),
+        ({}, None),
+        ({"architectures": "LlamaForSequenceClassification"}, None),
+        (CLASSIFIER, 2),
+        (CLASSIFIER | {"num_labels": 1}, 1),
+        (CLASSIFIER | {"id2label": {"0": "a", "1": "b", "2": "c"}, "num_labels": 1}, 3),
+        ({"architectures": ["BertForSequenceClassification", "LlamaForCausalLM"], "num_labels": 4}, 4),
+    ],
+)
+def test_labels_of_a_classifier(by_hand: Path, config: dict[str, Any], labels: int | None) -> None:
+    """By name, or by number, or two where its configuration says nothing."""
+    (by_hand / "config.json").write_text(json.dumps(config))
+    assert labels == labels_of(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("generation", "config", "ends"),
+    [
+        ({"eos_token_id": [7, 8]}, {"eos_token_id": 1}, (7, 8)),
+        ({"eos_token_id": 0}, {"eos_token_id": 1}, (0,)),
+        ({}, {"eos_token_id": 1, "text_config": {"eos_token_id": 2}}, (1,)),
+        ({}, {"text_config": {"eos_token_id": [2, None]}}, (2,)),
+        ({"eos_token_id": None}, {"text_config": "none"}, ()),
+        ({}, {}, ()),
+    ],
+)
+def test_where_ends_are_stated(
+    by_hand: Path, generation: dict[str, Any], config: dict[str, Any], ends: tuple[int, ...]
+) -> None:
+    """First for generation, then for the model, then for the text part of one that sees and reads."""
+    (by_hand / "generation_config.json").write_text(json.dumps(generation))
+    (by_hand / "config.json").write_text(json.dumps(config))
+    assert ends == stated_ends(by_hand)
