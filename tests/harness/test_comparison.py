@@ -469,6 +469,7 @@ def test_what_is_unscored_may_turn_a_verdict(unscored: int, turns: bool):
     assert expected == (comparison.could_be and pytest.approx(comparison.could_be))
     assert turns == comparison.depends_on_unscored
     assert turns == verdict.reason.endswith("though what is unscored could make it -0.058 to +0.173")
+    assert turns == ("unscored" in verdict.reason)
 
 
 def test_what_forbids_is_told_once_for_all_metrics_of_a_suite():

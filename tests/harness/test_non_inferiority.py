@@ -337,3 +337,18 @@ def test_the_price_rests_on_the_intervals_own_resamples() -> None:
         _, loss = only(verdict_on(asked, before.tolist(), after.tolist()))
         assert decision == loss.decision
         assert (loss.p < 0.025) == (decision is MarginDecision.NOT_WORSE)
+
+
+def test_a_fall_that_is_wanted_is_not_worse() -> None:
+    """However large, where less is better; two suites' names are joined by commas."""
+    falls = replace(KEPT, higher_is_better=False)
+    _, loss = only(verdict_on(falls, *reversed(flipped(1000, 150, 10))))
+    assert MarginDecision.NOT_WORSE == loss.decision
+
+    data = flipped(1000, 40, 40)
+    runs = [
+        [replace(each, run=replace(each.run, suite=suite)) for suite in ("one", "two")]
+        for each in (scored("base", {KEPT: data[0]}), scored("tuned", {KEPT: data[1]}))
+    ]
+    (verdict,) = compare_all(runs[0], {"tuned": runs[1]})
+    assert "no loss beyond the margin on one (kept), two (kept)" == verdict.reason

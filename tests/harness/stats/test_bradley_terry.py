@@ -138,3 +138,20 @@ def test_a_resample_without_a_candidate_still_rates_it() -> None:
     for rating in found:
         assert -1000 < rating.interval.low < rating.value < rating.interval.high < 1000
     assert pytest.approx(0) == sum(rating.value for rating in found)
+
+
+def test_ratings_are_the_likelihoods_maximum() -> None:
+    """Where it is, every candidate has won as much as its chances promise, made-up ties included."""
+    lefts, rights = ["a", "a", "b", "c"] * 5, ["b", "c", "c", "d"] * 5
+    shares = np.random.default_rng(6).choice([0.0, 0.25, 1.0], 20)
+    found = {rating.name: rating.value for rating in ratings(lefts, rights, shares, range(20))}
+    surplus = dict.fromkeys("abcd", 0.0)
+    for left, right, share in zip(lefts, rights, shares, strict=True):
+        chance = 1 / (1 + 10 ** ((found[right] - found[left]) / 400))
+        surplus[left] += share - chance
+        surplus[right] += chance - share
+    for left, right in (("a", "b"), ("a", "c"), ("b", "c"), ("c", "d")):
+        chance = 1 / (1 + 10 ** ((found[right] - found[left]) / 400))
+        surplus[left] += (0.5 - chance) / 4  # a tie's weight over four pairs
+        surplus[right] += (chance - 0.5) / 4
+    assert [0.0] * 4 == pytest.approx(list(surplus.values()), abs=1e-3)

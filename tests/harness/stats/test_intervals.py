@@ -248,6 +248,7 @@ def test_the_chance_of_a_larger_loss_mirrors() -> None:
 
     above, below = chance(values, -0.05), chance(-0.1 - values, -0.05)
     assert above < 0.5 < below
+    assert 0.3 < chance(values - values.mean(), -0.01) < 0.5  # not a standard error above it
     assert pytest.approx(1 - above) == below
     assert pytest.approx(0.5 / 100) == chance(values + 5, -0.05)
     assert sys.float_info.min == chance(values, -1.0)

@@ -127,3 +127,17 @@ def test_the_unit_changes_nothing(sums: np.ndarray, scale: float):
 def test_p_is_a_chance_above_zero(sums: np.ndarray):
     """0 < p <= 1."""
     assert 0 < p_of(sums) <= 1
+
+
+def test_random_exchanges_count_what_is_as_extreme() -> None:
+    """One large difference among rounding errors: every exchange is as extreme, so p is 1; of unequal ones
+    p is the share of exchanges that a second draw from the same generator counts."""
+    dust = np.full(30, 1e-17)
+    dust[0] = 0.1
+    assert 1.0 == sign_flip(dust, resamples=199, rng=np.random.default_rng(1)).p
+
+    sums = np.random.default_rng(2).normal(0.3, 1.0, 40)
+    found = sign_flip(sums, resamples=4000, rng=np.random.default_rng(1))
+    signs = np.random.default_rng(9).choice([-1.0, 1.0], (4000, 40))
+    assert pytest.approx((np.abs(signs @ sums) >= abs(sums.sum())).mean(), abs=0.03) == found.p
+    assert round(found.p * 4001) == pytest.approx(found.p * 4001)

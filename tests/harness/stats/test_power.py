@@ -102,8 +102,8 @@ def test_what_is_needed_within_a_margin_by_hand() -> None:
     spread = by_cluster(many, range(40))
     assert ceil(7.84888 * np.var(many, ddof=1) / 0.05**2) == needed_within(spread, 2.0, 0.05, level=0.95)
 
-    few = by_cluster([2.0, 2.0, -2.0] + [0.0] * 97, range(100))
-    assert ceil(7.84888 * 0.03 * 4 / 0.1**2) == needed_within(few, 2.0, 0.1, level=0.95)
+    few = by_cluster([3.0, 3.0, -3.0] + [0.0] * 97, range(100))
+    assert ceil(7.84888 * 0.03 * 9 / 0.1**2) == needed_within(few, 3.0, 0.1, level=0.95)
 
     none = by_cluster([0.0] * 100, range(100))
     assert 73 == needed_within(none, 2.0, 0.1, level=0.95)  # 3.8415 × 1.9 / 0.1 = 72.99

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from harness.stats.intervals import mean_interval
+from harness.stats.intervals import mean_interval, wilson
 from harness.stats.plan import Resampling
 from harness.stats.preferences import (
     length_bias,
@@ -145,6 +145,9 @@ def test_shares_of_clustered_verdicts_have_a_means_interval() -> None:
 
     assert mean_interval(same, clusters, "binary", how) == found.share.interval
     assert (12, 24, 0.5) == (found.share.count, found.share.of, found.share.value)
+    singly = position_consistency(first, second, range(24), how)
+    assert singly is not None
+    assert wilson(12, 24, 0.8) == singly.share.interval
 
 
 def test_shares_are_of_the_level_asked_for() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stats.sequential import ConfidenceSequence
+from harness.stats.sequential import STAKE, ConfidenceSequence
 
 
 def watched(rate: float, most: int, draw: np.random.Generator) -> tuple[int, bool]:
@@ -97,3 +97,28 @@ def test_a_value_outside_is_refused() -> None:
     """The guarantee is for shares."""
     with pytest.raises(ValueError, match="a share of the win"):
         ConfidenceSequence().update([1.5])
+
+
+def test_it_gives_up_exactly_where_the_largest_stakes_do_not_suffice() -> None:
+    """By hand: as many as the sum of log(1 + stake / 2) needs, and not one fewer."""
+    sequence = ConfidenceSequence(level=0.9)
+    values = [0.0, 1.0] * 50
+    sequence.update(values)
+    running = (0.5 + np.cumsum(values)) / np.arange(2, 102)
+    spread = 0.25 + ((np.array(values) - running) ** 2).sum()
+    threshold = np.log(2 / 0.1)
+    wealth = {1: 0.0, -1: 0.0}
+    spreads = np.concatenate([[0.25], 0.25 + np.cumsum((np.array(values) - running) ** 2)[:-1]])
+    for t, (value, before) in enumerate(zip(values, spreads, strict=True), start=1):
+        stake = min(np.sqrt(2 * threshold / (before * np.log1p(t))), STAKE / 0.5)
+        for side in wealth:
+            wealth[side] += np.log1p(side * stake * (value - 0.5))
+    enough = 0
+    gained = 0.0
+    while gained < threshold - max(wealth.values()):
+        enough += 1
+        stake = min(np.sqrt(2 * threshold / (spread * np.log1p(100 + enough))), STAKE / 0.5)
+        gained += np.log1p(stake / 2)
+
+    assert sequence.cannot_be_decided(enough - 1)
+    assert not sequence.cannot_be_decided(enough)
