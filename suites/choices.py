@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from harness.adaptors.engine_requests import check_can_answer, documents_as_answered, failure_of, logprobs_of
+from harness.adaptors.engine_requests import documents_as_answered, failure_of, logprobs_of
 from harness.protocols import Engine
 from harness.records.answers import Metric, Row, Sample, Score
 from harness.turns import turns_or_text
@@ -19,11 +19,10 @@ def choice_rows(
     """Score every choice, and yield a sample's row when its choices are scored.
 
     `values` gives the metrics' values from the sample's place and the natural log-likelihoods of its choices;
-    a sample has none where one of its choices could not be scored. Raises UsageError for an engine that gives
-    no log-likelihoods.
+    a sample has none where one of its choices could not be scored. Raises UsageError, the engine's own, where
+    it gives no log-likelihoods.
     """
     pairs = {place: _pairs(engine, sample, chat=chat) for place, sample in enumerate(samples)}
-    check_can_answer(engine, pairs)
     for place, answers in documents_as_answered(engine, pairs):
         sample, responses = samples[place], tuple(answers[pair] for pair in pairs[place])
         failure = failure_of(responses)
