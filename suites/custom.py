@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from harness.adaptors.engine_requests import check_can_score
 from harness.errors import UsageError
 from harness.protocols import Engine, Suite
 from harness.records.answers import Metric, Prompt, Response, Row, Sampling, Score
@@ -162,6 +163,7 @@ class ChoiceSuite(_Custom):
 
     def rows(self, engine: Engine) -> Iterator[Row]:
         chat = self._applied(engine.info.chat_template, scored=True)
+        check_can_score(engine)
         return choice_rows(engine, self.known_samples, self.metrics, self._values, chat=chat)
 
     def _values(self, place: int, logprobs: Mapping[str, float]) -> tuple[float, float]:

@@ -28,6 +28,7 @@ from harness.protocols import Engine
 from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
 from harness.records.models import Json
 from harness.turns import turns_or_text
+from suites.official import official_rows
 from suites.settings import LetteredSettings, template_applied
 from suites.truthfulqa import ORIGIN, MultipleChoice, MultipleChoiceQuestion
 
@@ -58,7 +59,7 @@ class TruthfulQALettered(MultipleChoice):
 
     @cached_property
     def items(self) -> tuple[MultipleChoiceQuestion, ...]:
-        questions = super().items
+        questions = official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.context)
         for number, question in enumerate(questions, start=1):
             if len(question.mc1_targets.choices) > len(ascii_uppercase):
                 source = ORIGIN.source(self.given, self.context)

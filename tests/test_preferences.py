@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from harness.store import Store
 from tests.harness.preferences.kept import judged, keep_answers
 from tests.reports.test_leaderboard import keep
@@ -83,6 +84,15 @@ def test_a_report_of_preferences_alone(working: Working, store: Store) -> None:
     assert "dpo vs sft by judge:gpt: BETTER" in " ".join(shown.split())
     assert "## Preferences" in text
     assert "prompts:tried<br>" not in text
+
+
+def test_each_models_own_answers_are_reported(working: Working, store: Store) -> None:
+    """Those that were judged stand beside suites' runs under the model that gave them."""
+    judge_and_people(store)
+
+    board = harness.report(harness.open_project(), ["sft", "dpo"]).board
+
+    assert ["dpo", "sft"] == sorted(run.model for run in board.runs)
 
 
 def test_a_report_shows_preferences_beside_suites(working: Working, store: Store) -> None:

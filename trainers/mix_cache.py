@@ -68,7 +68,7 @@ def cached_mix(
     """
     sources = _sources(mix, root)
     folder = _folder(output, mix, sources, known)
-    if (folder / "mix.json").is_file():
+    if (folder / "mix.json").is_file() and (folder / "rows.jsonl").is_file():
         content = json.loads((folder / "mix.json").read_text(encoding="utf-8"))
         return CachedMix(name=mix.name, folder=folder, hash=content["hash"], shape=mix.rows)
     return _keep(build_mix(mix, sources, prompts()), folder)

@@ -59,8 +59,13 @@ class AnsweredDocument:
 
 def check_can_answer(engine: Engine, wanted: Mapping[DocumentT, Iterable[Request]]) -> None:
     """Raise UsageError where documents need log-likelihoods, which this engine cannot give."""
-    scored = any(isinstance(first, str) for requests in wanted.values() for first, _ in requests)
-    if scored and not engine.can_score:
+    if any(isinstance(first, str) for requests in wanted.values() for first, _ in requests):
+        check_can_score(engine)
+
+
+def check_can_score(engine: Engine) -> None:
+    """Raise UsageError for an engine that gives no log-likelihoods."""
+    if not engine.can_score:
         about = engine.info.description
         which = f"{about['model']!r} at {about['url']}" if "url" in about else "this model's engine"
         raise UsageError(

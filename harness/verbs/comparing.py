@@ -175,7 +175,7 @@ def _classifiers(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, l
 def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
     """The runs, and with each model's the newest whole ones that nobody scores: what was preferred among."""
     unscored = dict.fromkeys(run.suite for run in store.runs.find() if not run.metrics)
-    newest = {name: (store.runs.latest(name, suite) for suite in unscored) for name in runs}
+    newest = {name: [store.runs.latest(name, suite) for suite in unscored] for name in runs}
     return {
         name: [*theirs, *(run for run in newest[name] if run is not None)] for name, theirs in runs.items()
     }
