@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
-from harness.engine.identity import stated_ends
+from harness.engine.model_files import stated_ends
 from harness.records.models import Json
 from trainers.adapters import merge_adapter
 from trainers.checkpoint_selection import select_checkpoint

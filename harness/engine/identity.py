@@ -12,13 +12,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import cast
 
 from harness.engine.gguf import GgufHeader, read_header
 from harness.engine.hashing import file_hash
-from harness.engine.hub import GGUF, gguf_file, model_folder
+from harness.engine.hub import gguf_file, model_folder
+from harness.engine.model_files import (
+    DTYPES,
+    TOKENIZER_FILES,
+    VOCABULARIES,
+    checked_files,
+    configuration,
+    has_tokenizer,
+    may_append,
+    named_templates,
+    own_chat_template,
+    read_json,
+    stated_dtype,
+    weight_files,
+)
 from harness.errors import ModelError, UsageError
-from harness.files import read_text
 from harness.protocols import EngineInfo
 from harness.records.models import Json, Local, Model
 from harness.thoughts import named_in, tags_of
@@ -29,23 +41,6 @@ ENGINE_VERSION = 3
 THOUGHTS_VERSION = 1
 """The same for how thoughts are separated from answers; only for models that may think."""
 
-DTYPES = ("float32", "bfloat16", "float16")
-
-VOCABULARIES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tekken.json",
-)
-"""At least one of these makes a tokenizer."""
-
-UNSTATED_LABELS = 2
-"""transformers' default where a configuration does not state its number of labels."""
-
-TOKENIZER_FILES = (*VOCABULARIES, "merges.txt", "special_tokens_map.json", "added_tokens.json")
 
 CLOCK = "strftime_now"
 """The name by which a chat template reads the clock."""
@@ -55,9 +50,6 @@ FIXED_DATE = date(2024, 7, 26)
 
 It is what Llama 3's templates fall back on where there is no clock.
 """
-
-APPENDING = ("BertProcessing", "RobertaProcessing")
-"""Post-processors that append a token to every text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +149,7 @@ def identify(model: Model) -> LocalIdentity:
 def _parts_of_few(source: Local, tokenizer: Path | None, clock: str | None, thinks: bool) -> dict[str, Json]:
     """Parts that few models have. They count only where present: all others keep their fingerprints."""
     parts: dict[str, Json] = {}
-    if tokenizer is not None and _may_append(tokenizer):
+    if tokenizer is not None and may_append(tokenizer):
         parts["appended"] = "left off"
     if clock is not None:
         parts["date"] = clock
@@ -207,15 +199,15 @@ class _Base:
 
 
 def _of_folder(folder: Path) -> _Base:
-    config = _configuration(folder)
+    config = configuration(folder)
     weights = weight_files(folder)
     parts: dict[str, Json] = {
         "config": config,
-        "generation_config": _read_json(folder / "generation_config.json"),
+        "generation_config": read_json(folder / "generation_config.json"),
         "weights": {file.name: file_hash(file) for file in weights},
         "tokenizer": _tokenizer_parts(folder),
     }
-    return _Base(folder=folder, template=own_chat_template(folder), dtype=_stated_dtype(config), parts=parts)
+    return _Base(folder=folder, template=own_chat_template(folder), dtype=stated_dtype(config), parts=parts)
 
 
 def _of_gguf(file: Path) -> _Base:
@@ -244,152 +236,10 @@ def _template(model: Model, adapter: Path | None, base: _Base) -> str | None:
     return template
 
 
-def has_tokenizer(folder: Path) -> bool:
-    """Whether a folder, such as an adapter's, has a tokenizer of its own."""
-    return any((folder / name).is_file() for name in VOCABULARIES)
-
-
 def _code(source: Local, *folders: Path | None) -> dict[str, Json]:
     """The code that may run, by its content."""
     there = [folder for folder in folders if folder is not None and source.trust_remote_code]
     return {file.name: file_hash(file) for folder in there for file in sorted(folder.glob("*.py"))}
-
-
-def _may_append(folder: Path) -> bool:
-    """Whether a tokenizer's files say that it appends something to every text.
-
-    What it appends shows only when it encodes: see `harness.engine.local.tokens.appended`.
-    """
-    if _read_json(folder / "tokenizer_config.json").get("add_eos_token") is True:
-        return True
-    processor = _read_json(folder / "tokenizer.json").get("post_processor")
-    return isinstance(processor, Mapping) and _appends(processor)
-
-
-def _appends(processor: Mapping[str, Json]) -> bool:
-    several = processor.get("processors")
-    if isinstance(several, list):
-        return any(isinstance(each, Mapping) and _appends(each) for each in several)
-    single = processor.get("single")
-    ends_in_text = (
-        not isinstance(single, list) or not single or "Sequence" in cast(dict[str, Json], single[-1])
-    )
-    return processor.get("type") in APPENDING or not ends_in_text
-
-
-def labels_of(folder: Path) -> int | None:
-    """The number of labels of a sequence classifier, by its configuration; None for other models."""
-    config = _configuration(folder)
-    architectures = config.get("architectures")
-    first = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
-    if not first.endswith("ForSequenceClassification"):
-        return None
-    names, number = config.get("id2label"), config.get("num_labels")
-    if isinstance(names, Mapping):
-        return len(names)
-    return number if isinstance(number, int) else UNSTATED_LABELS
-
-
-def own_chat_template(folder: Path) -> str | None:
-    """A model folder's own chat template: chat_template.jinja, else tokenizer_config.json's.
-
-    Raises DataError for a file that is not UTF-8.
-    """
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return read_text(file).replace("\r\n", "\n")  # as transformers reads it, a byte-order mark apart
-    template = _read_json(folder / "tokenizer_config.json").get("chat_template")
-    if isinstance(template, list):  # several named ones; transformers uses this one where none is asked for
-        named = {entry["name"]: entry["template"] for entry in template if isinstance(entry, Mapping)}
-        template = named.get("default")
-    return template if isinstance(template, str) else None
-
-
-def stated_ends(folder: Path) -> tuple[int, ...]:
-    """The tokens that end a text by a model folder's generation_config.json, or else by its config.json."""
-    config = _read_json(folder / "config.json")
-    text = config.get("text_config")
-    for part in (_read_json(folder / "generation_config.json"), config, text):
-        stated = part.get("eos_token_id") if isinstance(part, Mapping) else None
-        numbers = stated if isinstance(stated, list) else [stated]
-        if found := tuple(number for number in numbers if isinstance(number, int)):
-            return found
-    return ()
-
-
-def named_templates(folder: Path) -> tuple[str, ...]:
-    """The names of the chat templates that a folder has beside, or instead of, the default one."""
-    listed = _read_json(folder / "tokenizer_config.json").get("chat_template")
-    names = (
-        [str(entry["name"]) for entry in listed if isinstance(entry, Mapping)]
-        if isinstance(listed, list)
-        else []
-    )
-    files = [file.stem for file in sorted((folder / "additional_chat_templates").glob("*.jinja"))]
-    return tuple(name for name in dict.fromkeys([*names, *files]) if name != "default")
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The files transformers would load weights from, each checked as far as that is cheap."""
-    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
-        single, index = folder / f"{stem}.{suffix}", folder / f"{stem}.{suffix}.index.json"
-        if single.is_file():
-            return _checked([single])
-        if index.is_file():
-            shards = _read_json(index).get("weight_map")
-            if not isinstance(shards, Mapping):
-                raise ModelError(f"{index}: no 'weight_map' in it; the file is damaged")
-            return _checked([folder / str(shard) for shard in sorted(set(shards.values()), key=str)])
-    raise ModelError(f"{folder}: no weights in it (model.safetensors or pytorch_model.bin, or their shards)")
-
-
-def _checked(files: list[Path]) -> list[Path]:
-    for file in files:
-        if not file.is_file():
-            raise ModelError(
-                f"{file.parent}: its weight file {file.name} is missing; was a download cut off?"
-            )
-        if file.stat().st_size == 0:
-            raise ModelError(f"{file}: the file is empty")
-        if file.suffix == ".safetensors":
-            _check_safetensors(file)
-    return files
-
-
-def _check_safetensors(file: Path) -> None:
-    """Compare the size with what the header announces (https://github.com/huggingface/safetensors#format)."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if length > size - 8:
-            raise ModelError(f"{file}: not a safetensors file, or cut off in its header")
-        try:
-            header = json.loads(stream.read(length))
-        except ValueError as error:
-            raise ModelError(
-                f"{file}: not a safetensors file: its header cannot be read ({error})"
-            ) from error
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    announced = 8 + length + max(ends, default=0)
-    if not ends:
-        raise ModelError(f"{file}: no tensor in it")
-    if announced != size:
-        raise ModelError(f"{file}: {size} bytes, where its header announces {announced}: it is cut off")
-
-
-def _configuration(folder: Path) -> dict[str, Json]:
-    if not (folder / "config.json").is_file():
-        raise ModelError(
-            f"{folder}: no config.json in it, so it is not a model folder{_held_instead(folder)}"
-        )
-    return _read_json(folder / "config.json")
-
-
-def _held_instead(folder: Path) -> str:
-    if (folder / "adapter_config.json").is_file():
-        return "; it holds an adapter: name it as `adapter`, beside its base"
-    files = sorted(folder.glob(f"*{GGUF}"))
-    return f'; it holds GGUF files: name one of them (path = "{files[0]}")' if files else ""
 
 
 def _tokenizer_parts(folder: Path) -> dict[str, Json]:
@@ -398,8 +248,8 @@ def _tokenizer_parts(folder: Path) -> dict[str, Json]:
     if not any(file.name in VOCABULARIES or file.suffix == ".tiktoken" for file in files):
         raise ModelError(f"{folder}: no tokenizer in it (tokenizer.json, tokenizer.model, vocab.json, …)")
     if (folder / "tokenizer.json") in files:
-        _read_json(folder / "tokenizer.json")
-    config = _read_json(folder / "tokenizer_config.json")
+        read_json(folder / "tokenizer.json")
+    config = read_json(folder / "tokenizer_config.json")
     config.pop("chat_template", None)  # counts by its text, wherever it is written
     return {"config": config, "files": {file.name: file_hash(file) for file in files}}
 
@@ -425,9 +275,9 @@ def _adapter_parts(folder: Path) -> dict[str, Json]:
     ][:1]
     if not weights:
         raise ModelError(f"{folder}: no adapter weights in it (adapter_model.safetensors)")
-    config = _read_json(folder / "adapter_config.json")
+    config = read_json(folder / "adapter_config.json")
     config.pop("base_model_name_or_path", None)  # where the base stood when it was trained changes no answer
-    return {"config": config, "weights": [file_hash(file) for file in _checked(weights)]}
+    return {"config": config, "weights": [file_hash(file) for file in checked_files(weights)]}
 
 
 def _dtype(asked: str, own: str) -> str:
@@ -436,25 +286,3 @@ def _dtype(asked: str, own: str) -> str:
     if asked not in DTYPES:
         raise ModelError(f"dtype {asked!r} is not one of auto, {', '.join(DTYPES)}")
     return asked
-
-
-def _stated_dtype(config: Mapping[str, Json]) -> str:
-    text = config.get("text_config")
-    for part in (config, text if isinstance(text, Mapping) else {}):
-        stated = part.get("dtype") or part.get("torch_dtype")
-        if isinstance(stated, str):
-            return stated if stated in DTYPES else "float32"
-    return "float32"
-
-
-def _read_json(file: Path) -> dict[str, Json]:
-    """A JSON object from a file; empty where there is no file."""
-    if not file.is_file():
-        return {}
-    try:
-        value = json.loads(file.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{file}: not valid JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{file}: a JSON object was expected")
-    return value

@@ -10,7 +10,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import assert_never, cast
 
-from harness.engine.identity import Identity, as_asked, identify, labels_of
+from harness.engine.identity import Identity, as_asked, identify
+from harness.engine.model_files import labels_of
 from harness.engine.services.service_identity import identify_endpoint, identify_gemini, key_of
 from harness.engine.thinking import ThinkingEngine
 from harness.engine.unloaded_engine import UnloadedEngine

@@ -19,7 +19,7 @@ from harness.records.answers import Row, Run
 from harness.records.comparisons import Verdict
 from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
-from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_answers, refused_answers
+from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_of, refused_of
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from harness.verbs.report_runs import report_runs
@@ -157,8 +157,8 @@ def _outcome(
             folder or project.registry.project.reports,
             trained=trained_stages(store, list(runs), _classifiers(store, runs)),
         ),
-        failed=failed_answers(project, every),
-        refused=refused_answers(project, every),
+        failed=failed_of(store, every),
+        refused=refused_of(store, every),
     )
 
 

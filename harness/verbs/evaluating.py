@@ -169,14 +169,24 @@ def _with_request(project: Project, run: Run, store: Store, progress: Progress) 
 def failed_answers(project: Project, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
     """What of these runs never was answered: the same evaluation again asks just that."""
     with project.store() as store:
-        found = [(run, store.runs.failures(run.id)) for run in runs]
+        return failed_of(store, runs)
+
+
+def failed_of(store: Store, runs: Iterable[Run]) -> tuple[FailedAnswers, ...]:
+    """`failed_answers` in a store that is open."""
+    found = ((run, store.runs.failures(run.id)) for run in runs)
     return tuple(FailedAnswers(run=run, failures=failures) for run, failures in found if failures)
 
 
 def refused_answers(project: Project, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
     """What of these runs a service would not answer."""
     with project.store() as store:
-        return tuple(refused for run in runs if (refused := _refused(store, run)))
+        return refused_of(store, runs)
+
+
+def refused_of(store: Store, runs: Iterable[Run]) -> tuple[RefusedAnswers, ...]:
+    """`refused_answers` in a store that is open."""
+    return tuple(refused for run in runs if (refused := _refused(store, run)))
 
 
 def _need_candidates(project: Project, names: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from harness.bounds import observed_bounds
-from harness.engine.identity import has_tokenizer
+from harness.engine.model_files import has_tokenizer
 from harness.records.answers import Metric, Observation, Run
 from harness.records.comparisons import Interval
 from harness.records.models import Endpoint, Gemini, Json, Local, Model, Plugin

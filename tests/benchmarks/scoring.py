@@ -60,11 +60,11 @@ from harness.engine.local.network import Network
 from harness.engine.local.token_tree import grow
 from harness.engine.local.tokens import Tokens
 from harness.engine.opening import open_engine
-from harness.engine.scripted import ScriptedEngine
 from harness.records.models import Local, Model
 from suites.settings import SuiteContext, SuiteSettings
 from suites.truthfulqa import TruthfulQA
 from tests.benchmarks.clock import clocked, replaced
+from tests.harness.engine.scripted import ScriptedEngine
 
 Pair = tuple[str, str]
 Answers = list[tuple[float, bool]]

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.engine.identity import Identity
-from harness.engine.scripted import ScriptedEngine
 from harness.evaluation import evaluate, plan_run
 from harness.protocols import Engine, EngineInfo
 from harness.recorded import recorded
 from harness.records.answers import Metric, Prompt, Row, Sample, Sampling, Score
 from harness.records.models import Json, Local, Model
 from harness.store import Store
+from tests.harness.engine.scripted import ScriptedEngine
 
 MODEL = Model(name="sft", source=Local(path="folder"))
 IDENTITY = Identity(fingerprint="sha256:model", chat_template=None)

@@ -6,12 +6,12 @@ import pytest
 
 from harness.engine.identity import Identity
 from harness.engine.lazy import LazyEngine
-from harness.engine.scripted import ScriptedEngine
 from harness.errors import UnknownName
 from harness.protocols import Engine
 from harness.records.answers import Message, Prompt, Response, Sampling, Score
 from suites.settings import SuiteContext
 from suites.yes_no_judge import YesNoJudge, product, verdict
+from tests.harness.engine.scripted import ScriptedEngine
 from tests.suites.scripted import FunctionEngine, says
 
 

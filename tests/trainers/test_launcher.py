@@ -69,6 +69,10 @@ class Outcome:
     together: Path
 
 
+TRAINED_BY_TWO = pytest.mark.xdist_group("trained by two")
+"""One worker makes the fixture, which takes the better part of a minute."""
+
+
 @pytest.fixture(scope="module")
 def outcomes(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """Every kind, trained by one process and by two."""
@@ -96,6 +100,7 @@ def outcomes(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     }
 
 
+@TRAINED_BY_TWO
 @pytest.mark.parametrize("kind", ["sft", "reward", "dpo", "fsdp", "fsdp_adapter"])
 def test_two_processes_learn_what_one_does(outcomes: dict[str, Outcome], kind: str) -> None:
     """The same rows in every step: losses and weights differ by the order in which numbers are added.
@@ -110,6 +115,7 @@ def test_two_processes_learn_what_one_does(outcomes: dict[str, Outcome], kind: s
     assert 2e-6 > max(float((one[name] - two[name]).abs().max()) for name in one)
 
 
+@TRAINED_BY_TWO
 def test_weights_that_were_spread_make_the_same_candidate(outcomes: dict[str, Outcome]) -> None:
     """Its configurations are those of one process, and its checkpoints say what can go on with them."""
     outcome = outcomes["fsdp"]
@@ -118,6 +124,7 @@ def test_weights_that_were_spread_make_the_same_candidate(outcomes: dict[str, Ou
     assert "FSDP" == (outcome.together / "checkpoints" / "checkpoint-6" / COMPLETE).read_text()
 
 
+@TRAINED_BY_TWO
 def test_a_checkpoint_goes_on_only_as_it_was_made(
     outcomes: dict[str, Outcome], world: World, tmp_path: Path
 ) -> None:
@@ -128,6 +135,7 @@ def test_a_checkpoint_goes_on_only_as_it_was_made(
         run_alone(world, asked, str(world.produce(base)), tmp_path / "alone")
 
 
+@TRAINED_BY_TWO
 def test_drawn_pairs_are_those_of_one_process(outcomes: dict[str, Outcome]) -> None:
     """The main process draws, the other waits for them."""
     drawn = [
@@ -137,6 +145,7 @@ def test_drawn_pairs_are_those_of_one_process(outcomes: dict[str, Outcome]) -> N
     assert drawn[0] == drawn[1]
 
 
+@TRAINED_BY_TWO
 def test_two_processes_ask_the_same_prompts(outcomes: dict[str, Outcome]) -> None:
     """Answers are drawn by each with its own random numbers, for the prompts that one would ask; both's are
     kept."""
@@ -151,6 +160,7 @@ def test_two_processes_ask_the_same_prompts(outcomes: dict[str, Outcome]) -> Non
     assert 2 == len(logged)
 
 
+@TRAINED_BY_TWO
 def test_the_main_process_alone_writes(outcomes: dict[str, Outcome]) -> None:
     """The files are those that one process leaves, and no step is reported twice."""
     for kind, outcome in outcomes.items():

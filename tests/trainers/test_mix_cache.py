@@ -55,6 +55,13 @@ def test_a_mix_is_made_once(project: Project) -> None:
     assert {"rows.jsonl", "card.md", "mix.json"} == {file.name for file in first.folder.iterdir()}
 
 
+def test_a_mix_whose_rows_are_gone_is_made_again(project: Project) -> None:
+    """Half a folder is no mix of no rows."""
+    project.kept().rows.unlink()
+    assert 19 == len(project.kept().source.rows)
+    assert 2 == project.asked
+
+
 @pytest.mark.parametrize("change", ["source", "section", "prompts"])
 def test_a_mix_is_made_anew_when_what_it_depends_on_changes(project: Project, change: str) -> None:
     """Its sources' rows, its section, and the prompts it is kept apart from."""

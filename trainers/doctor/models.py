@@ -9,9 +9,10 @@ from typing import Any, cast
 from transformers import PreTrainedTokenizerBase
 
 from harness.engine.gguf import read_header
-from harness.engine.identity import LocalIdentity, identify, stated_ends
+from harness.engine.identity import LocalIdentity, identify
 from harness.engine.local.loading import load_tokenizer, missing_rows
 from harness.engine.local.tokens import appended
+from harness.engine.model_files import stated_ends
 from harness.records.models import Local, Model
 from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.tokens import answer_ids

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from safetensors import safe_open
 
-from harness.engine.identity import weight_files
+from harness.engine.model_files import weight_files
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
 from trainers.settings import Online

@@ -18,11 +18,11 @@ from deepeval.metrics import AnswerRelevancyMetric, GEval
 from deepeval.test_case import LLMTestCase, SingleTurnParams
 from pydantic import BaseModel
 
-from harness.engine.scripted import ScriptedEngine
 from harness.errors import UnreadableReply
 from harness.recorded import recorded
 from harness.records.answers import Message, Prompt, Response, Sampling
 from harness.store import Store
+from tests.harness.engine.scripted import ScriptedEngine
 from tests.suites.scripted import FunctionEngine, says
 
 CASE = LLMTestCase(input="What drives nails?", actual_output="A hammer.")
@@ -189,7 +189,7 @@ def test_silent_and_without_traces(tmp_path: Path) -> None:
         "    raise OSError\n"
         "socket.getaddrinfo = refuse\n"
         "from harness.adaptors.deepeval.model import EngineJudge\n"
-        "from harness.engine.scripted import ScriptedEngine\n"
+        "from tests.harness.engine.scripted import ScriptedEngine\n"
         "from deepeval.metrics import GEval\n"
         "from deepeval.test_case import LLMTestCase, SingleTurnParams\n"
         'judge = EngineJudge(ScriptedEngine([\'{"reason": "", "score": 7}\']), name=\'judge\')\n'

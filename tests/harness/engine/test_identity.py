@@ -13,14 +13,8 @@ from typing import Any
 import pytest
 
 from harness.engine import identity
-from harness.engine.identity import (
-    LocalIdentity,
-    as_asked,
-    identify,
-    labels_of,
-    stated_ends,
-    weight_files,
-)
+from harness.engine.identity import LocalIdentity, as_asked, identify
+from harness.engine.model_files import labels_of, stated_ends, weight_files
 from harness.errors import DataError, DownloadNeeded, ModelError, UsageError
 from harness.records.models import Gemini, Local, Model
 from tests.tiny_models import CHAT_TEMPLATE, tiny_adapter, tiny_llama
@@ -325,7 +319,7 @@ def test_a_tokenizer_that_may_append_is_another_model_than_it_was(
     (by_hand / "tokenizer_config.json").write_text(json.dumps(config))
     now = _identify(by_hand).fingerprint
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.engine.identity._may_append", lambda folder: False)
+        patch.setattr("harness.engine.identity.may_append", lambda folder: False)
         before = _identify(by_hand).fingerprint
 
     assert now != before
@@ -337,7 +331,7 @@ def test_a_tokenizer_that_only_begins_texts_stays_what_it_is(by_hand: Path) -> N
     (by_hand / "tokenizer.json").write_text(json.dumps({"post_processor": processor}))
     before = _identify(by_hand).fingerprint
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.engine.identity._may_append", lambda folder: False)
+        patch.setattr("harness.engine.identity.may_append", lambda folder: False)
         assert before == _identify(by_hand).fingerprint
 
 

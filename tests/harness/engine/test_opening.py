@@ -9,10 +9,10 @@ import pytest
 from harness.engine import opening
 from harness.engine.identity import identify
 from harness.engine.opening import identify_model, open_engine
-from harness.engine.scripted import ScriptedEngine
 from harness.errors import UnknownName, UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
 from harness.records.models import Endpoint, Gemini, Json, Local, Model, Plugin
+from tests.harness.engine.scripted import ScriptedEngine
 from tests.tiny_models import tiny_llama
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from harness.engine.scripted import ScriptedEngine
 from harness.errors import EngineError, ModelError
 from harness.protocols import Engine
 from harness.records.answers import Message, Prompt, Response, Sampling
+from tests.harness.engine.scripted import ScriptedEngine
 
 SAMPLING = Sampling(max_tokens=10)
 

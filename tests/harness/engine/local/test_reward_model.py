@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
 
-from harness.engine.identity import labels_of
 from harness.engine.local.reward_model import RewardEngine
+from harness.engine.model_files import labels_of
 from harness.engine.opening import check_model, is_reward_model, open_reward_model
 from harness.errors import EngineError, ModelError, UsageError
 from harness.records.answers import Message, Prompt, Response, Sampling

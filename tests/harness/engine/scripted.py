@@ -1,4 +1,4 @@
-"""An engine that answers from a list, a mapping or a function: for our tests and yours.
+"""An engine that answers from a list, a mapping or a function: for tests.
 
 It keeps what it was asked. Lengths are counted in words, as there is no tokenizer.
 """
