@@ -186,7 +186,8 @@ def _check_safetensors(file: Path) -> None:
     if not ends:
         raise ModelError(f"{file}: no tensor in it")
     if announced != size:
-        raise ModelError(f"{file}: {size} bytes, where its header announces {announced}: it is cut off")
+        why = "it is cut off" if size < announced else "something stands behind its last tensor"
+        raise ModelError(f"{file}: {size} bytes, where its header announces {announced}: {why}")
 
 
 def read_json(file: Path) -> dict[str, Json]:

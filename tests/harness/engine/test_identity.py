@@ -181,6 +181,14 @@ def test_cut_off_weights_are_refused(folder: Path) -> None:
         _identify(folder)
 
 
+def test_weights_with_something_behind_them_are_refused(folder: Path) -> None:
+    """A file that is too long is damaged too, and not called cut off."""
+    with (folder / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ModelError, match="something stands behind its last tensor"):
+        weight_files(folder)
+
+
 def test_an_adapter_named_as_a_model_is_explained(original: Path, tmp_path: Path) -> None:
     """An adapter's folder is no model, and the message says where it belongs."""
     with pytest.raises(ModelError, match="name it as `adapter`"):
