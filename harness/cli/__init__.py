@@ -1,7 +1,8 @@
-"""The command line: the roof, imported by nobody.
+"""The `harness` command: the table of its verbs, exit codes, and how errors are reported.
 
-Each verb is one file that parses, calls one function of `harness.verbs`, and prints. Only the verb that was
-asked for is loaded, so that `harness --help` answers at once.
+Each verb is one module that parses its options, calls one function of `harness.verbs` and prints the result.
+Only the verb that was asked for is imported, so that `harness --help` is quick. No other package imports
+this one.
 """
 
 import os
@@ -20,33 +21,33 @@ from harness.errors import HarnessError
 from harness.escape_controls import escape_controls
 
 VERBS = {
-    "compare": ("harness.cli.compare", "The main job: train, evaluate, compare, report."),
-    "train": ("harness.cli.train", "Produce candidates, stage by stage."),
-    "eval": ("harness.cli.evaluate", "Run suites on models, into the store."),
-    "data": ("harness.cli.data", "Make a training mix: cleaned, and described in a data card."),
+    "compare": ("harness.cli.compare", "Train and evaluate what is missing, compare, report."),
+    "train": ("harness.cli.train", "Train pipelines, stage by stage."),
+    "eval": ("harness.cli.evaluate", "Run suites on models and store the results."),
+    "data": ("harness.cli.data", "List training mixes, or build one with its data card."),
     "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
     "judge": ("harness.cli.judge", "Have models judge which answers are better."),
-    "preferences": ("harness.cli.preferences", "Say what judges and humans preferred."),
-    "blind": ("harness.cli.blind", "Human blind tests: make, serve, rate, audit, unseal."),
+    "preferences": ("harness.cli.preferences", "Show which answers judges and humans preferred."),
+    "blind": ("harness.cli.blind", "Run blind tests with human raters."),
     "sample": ("harness.cli.sample", "Show answers to one prompt side by side."),
-    "doctor": ("harness.cli.doctor", "Find what would make a model's or pipeline's numbers false."),
+    "doctor": ("harness.cli.doctor", "Find mistakes that would invalidate results."),
     "list": ("harness.cli.overview", "List what is defined, trained and evaluated."),
-    "runs": ("harness.cli.runs", "List the runs in the store, show one, drop some."),
-    "prune": ("harness.cli.prune", "Free disk: stages and room that are needed no more."),
-    "store": ("harness.cli.store", "Look after the results store: verify it."),
+    "runs": ("harness.cli.runs", "List the runs in the store, show one, or drop some."),
+    "prune": ("harness.cli.prune", "Free disk space that is no longer needed."),
+    "store": ("harness.cli.store", "Check the results store for damage."),
     "init": ("harness.cli.init", "Write a commented harness.toml to start from."),
 }
 """Every verb: the module with its `command`, or with a Typer of several, and its line in the help."""
 
-ABOUT = """From candidate to decision: which model is better, at what, by how much, and whether to believe it.
+ABOUT = """Train, evaluate and compare language models: which is better, at what, by how much, how surely.
 
-Exit codes: 0 done; 1 a regression was found where --fail-on asked; 2 wrong use; 3 stopped part-way, and the
-same command goes on from there; 70 an unexpected error; 130 stopped by Ctrl-C, 143 by kill.
+Exit codes: 0 done; 1 a check failed (compare --fail-on, doctor, store verify); 2 wrong use; 3 stopped
+part-way, run the same command to continue; 70 an unexpected error; 130 stopped by Ctrl-C, 143 by kill.
 """
 UNEXPECTED = 70
-"""EX_SOFTWARE in sysexits.h; never 1, which says that a comparison found something."""
+"""EX_SOFTWARE in sysexits.h; never 1, which says that a check failed."""
 INTERRUPTED, TERMINATED, UNREAD = 130, 143, 141
-"""What shells say of a program that Ctrl-C, or a plain `kill`, has ended, or that nobody reads any more."""
+"""A shell's exit codes for a program ended by Ctrl-C, by a plain `kill`, or by a closed pipe."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if code in (INTERRUPTED, TERMINATED):
             _complain("stopped; what was done is kept, and the same command goes on from there")
         sys.exit(code)
-    except Exception as error:  # noqa: BLE001  # the roof: a traceback would end with 1, which says "worse"
+    except Exception as error:  # noqa: BLE001  # the last boundary: a traceback would exit with 1, "worse"
         _report(error)
         sys.exit(UNEXPECTED)
 
@@ -90,7 +91,7 @@ def _print_anything() -> None:
 
 
 def _application(given: Sequence[str]) -> typer.Typer:
-    """The whole table, of which only the verb that was asked for is more than its line in the help."""
+    """All verbs, of which only the one that was asked for is imported; the others are a line in the help."""
     application = typer.Typer(
         help=ABOUT,
         no_args_is_help=True,
@@ -113,7 +114,7 @@ def _line_in_the_help() -> None:
 
 
 def _report(error: Exception) -> None:
-    """One line about what nothing expected, and where the traceback is."""
+    """One line about an unexpected exception, and where its traceback is."""
     # imported here because it is hardly ever needed, and `--help` counts milliseconds
     from harness.cli.tracebacks import in_a_line, keep_traceback  # noqa: PLC0415
 

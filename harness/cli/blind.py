@@ -1,4 +1,4 @@
-"""`harness blind`: human blind tests."""
+"""`harness blind`: blind tests with human raters."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -20,34 +20,35 @@ from harness.verbs.project import open_project
 from suites.blind.design import Plan
 
 Study = Annotated[
-    str | None, typer.Option("--study", help="The blind test's name; may be left out where there is one.")
+    str | None, typer.Option("--study", help="The blind test's name; not needed if there is only one.")
 ]
 DesignSeed = Annotated[
     str | None,
     typer.Option(
         "--seed",
-        help="Decides order and sides. Default: random, and sealed. Anybody who guesses it knows the sides.",
+        help="The seed of the order and the sides. Default: a random one, sealed with the design. Anybody "
+        "who guesses it knows the sides.",
     ),
 ]
 Public = Annotated[
     str | None,
-    typer.Option("--public", help="Where raters reach the server, such as https://rate.example.org."),
+    typer.Option("--public", help="The address at which raters reach the server: https://rate.example.org."),
 ]
 Commitment = Annotated[
     str | None,
-    typer.Option("--commitment", help="As it was printed when the test was made: it must be the same."),
+    typer.Option("--commitment", help="The commitment that `harness blind new` printed, to check against."),
 ]
 
 
 class Language(StrEnum):
-    """Of the rating page and terminal, not of the prompts."""
+    """The language of the rating page and terminal, not of the prompts."""
 
     EN = "en"
     PT = "pt"
 
 
 command = typer.Typer(
-    help="Human blind tests: raters choose between two models' answers without knowing whose they are.",
+    help="Run blind tests: people choose between two models' answers without knowing whose they are.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -56,23 +57,26 @@ command = typer.Typer(
 @command.command(short_help="Make a blind test and print its commitment.")
 def new(
     names: Names,
-    raters: Annotated[str, typer.Option("--raters", help="Who rates, such as ana,bia.")],
+    raters: Annotated[str, typer.Option("--raters", help="The raters' names, separated by commas: ana,bia.")],
     prompts: Prompts = None,
     per_rater: Annotated[
-        int, typer.Option("--per-rater", min=1, help="All ballots of a rater, the following three included.")
+        int, typer.Option("--per-rater", min=1, help="Ballots per rater, with overlap, repeats and checks.")
     ] = 100,
     overlap: Annotated[
-        int, typer.Option("--overlap", min=0, help="Pairs of answers that all raters get.")
+        int, typer.Option("--overlap", min=0, help="Pairs of answers that every rater gets.")
     ] = 30,
     repeats: Annotated[
-        int, typer.Option("--repeats", min=0, help="Ballots that come again later, with sides exchanged.")
+        int, typer.Option("--repeats", min=0, help="Ballots shown again later with the sides exchanged.")
     ] = 5,
     checks: Annotated[
-        int, typer.Option("--checks", min=0, help="Ballots of ours with an obvious answer, in English.")
+        int,
+        typer.Option("--checks", min=0, help="Attention checks: built-in ballots with an obvious answer."),
     ] = 3,
-    name: Annotated[str | None, typer.Option("--name", help="Default: blind-1, blind-2, …")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The blind test's name. Default: blind-1, blind-2, …")
+    ] = None,
     language: Annotated[
-        Language, typer.Option("--language", help="Of the rating page and terminal.")
+        Language, typer.Option("--language", help="The language of the rating page and terminal.")
     ] = Language.EN,
     seed: DesignSeed = None,
     limit: Limit = None,
@@ -82,7 +86,7 @@ def new(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a blind test: get the missing answers, draw who rates what, seal it, print the commitment."""
+    """Make a blind test: collect the missing answers, draw who rates what, seal it, print the commitment."""
     project = introduce(open_project(config, limit=limit, device=device))
     names_of_raters = tuple(each.strip() for each in raters.split(",") if each.strip())
     request = blind.StudyRequest(
@@ -105,11 +109,11 @@ def new(
 
 @command.command(short_help="Rate in this terminal.")
 def rate(
-    rater: Annotated[str, typer.Option("--rater", help="Who rates.")],
+    rater: Annotated[str, typer.Option("--rater", help="The rater's name.")],
     study: Study = None,
     config: Config = None,
 ) -> None:
-    """Rate in this terminal. Every vote is kept at once, and the same command goes on from there."""
+    """Rate in this terminal. Every vote is stored at once; the same command continues later."""
     project = introduce(open_project(config))
     with blind.open_votes(project, study) as box:
         rate_in_terminal(box, rater)
@@ -119,9 +123,13 @@ def rate(
 def serve(
     host: Annotated[
         str,
-        typer.Option("--host", help="The address to listen at; one that others reach comes with a warning."),
+        typer.Option(
+            "--host", help="The address to listen on; one that other machines reach gives a warning."
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8321,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes a free one.")
+    ] = 8321,
     public: Public = None,
     study: Study = None,
     config: Config = None,
@@ -137,9 +145,9 @@ def serve(
         serve_page(box, host=host, port=port, public=public, announce=say)
 
 
-@command.command(short_help="Show how far raters are.")
+@command.command(short_help="Show each rater's progress.")
 def status(config: Config = None, as_json: AsJson = False) -> None:
-    """Show the blind tests and how far their raters are."""
+    """Show the blind tests and each rater's progress."""
     project = introduce(open_project(config))
     found = blind.list_studies(project)
     if as_json:
@@ -155,27 +163,27 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
         console.print(Text(f"{each.study.commitment}, {sealed_or_when(each.study.unsealed)}"), soft_wrap=True)
 
 
-@command.command(short_help="Show which raters to rely on.")
+@command.command(short_help="Show which raters are reliable.")
 def audit(
     study: Study = None, commitment: Commitment = None, config: Config = None, as_json: AsJson = False
 ) -> None:
-    """Show which raters to rely on and why; before unsealing, nothing tells which model is ahead."""
+    """Show which raters are reliable, and why. Before unsealing, no result of a model is shown."""
     project = introduce(open_project(config))
     found = blind.audit_study(project, study, commitment=commitment)
     show_audit(found, as_json=as_json)
 
 
-@command.command(short_help="Reveal which side was whose.")
+@command.command(short_help="Reveal which side was which model's.")
 def unseal(
     study: Study = None,
     now: Annotated[
-        bool, typer.Option("--now", help="Though ballots are open. No vote is taken afterwards.")
+        bool, typer.Option("--now", help="Unseal even if ballots are open; no vote counts afterwards.")
     ] = False,
     commitment: Commitment = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Reveal which side was whose, once, and keep the choices beside those of judges."""
+    """Reveal which side was which model's, and store the votes as preferences. This cannot be undone."""
     project = introduce(open_project(config))
     found = blind.unseal_study(project, study, now=now, commitment=commitment)
     show_audit(found, as_json=as_json)
@@ -185,24 +193,24 @@ def unseal(
 def export_ballots(
     output: Annotated[Path, typer.Option("--output", "-o", help="The CSV file to write.")],
     raters: Annotated[
-        list[str] | None, typer.Option("--rater", help="Only this rater's; several times for several.")
+        list[str] | None, typer.Option("--rater", help="Only this rater's ballots; repeat for several.")
     ] = None,
     study: Study = None,
     config: Config = None,
 ) -> None:
-    """Write open ballots as CSV, to be filled in elsewhere: choice is left, right, tie, bad or skip."""
+    """Write open ballots as CSV. Fill in the column `choice` with left, right, tie, bad or skip."""
     project = introduce(open_project(config))
     count = blind.export_ballots(project, study, output, raters or ())
     console.print(Text(f"written: {output} ({count} open ballots)"), soft_wrap=True)
 
 
-@command.command("import", short_help="Vote as a CSV file says.")
+@command.command("import", short_help="Read votes from a CSV file.")
 def import_votes(
     file: Annotated[Path, typer.Argument(help="A CSV file that `harness blind export` wrote, filled in.")],
     study: Study = None,
     config: Config = None,
 ) -> None:
-    """Vote as a CSV file says. The same file again changes nothing."""
+    """Read votes from a CSV file. Importing the same file again changes nothing."""
     project = introduce(open_project(config))
     found = blind.import_votes(project, study, file)
     console.print(f"{found.new} new votes, {found.known} known ones, {found.empty} lines without a choice")

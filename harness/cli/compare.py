@@ -1,4 +1,4 @@
-"""`harness compare`: the main job."""
+"""`harness compare`: train and evaluate what is missing, compare, and write the leaderboards."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -52,8 +52,8 @@ def command(
         FailOn | None,
         typer.Option(
             "--fail-on",
-            help="Exit with 1 if a candidate is worse (on a headline, or on a metric with a margin), or if "
-            "it is not shown to be better.",
+            help="Exit with 1 if a candidate is worse (on a headline metric, or on one with a margin), or "
+            "if it is not shown to be better.",
         ),
     ] = None,
     output: Folder = None,
@@ -65,7 +65,7 @@ def command(
 ) -> None:
     """Train and evaluate what is missing, compare each name with the baseline, write the leaderboards.
 
-    The first name is the baseline. What is trained and answered already is used as it is.
+    The first name is the baseline. Finished stages and stored answers are reused.
     """
     if len({*names, *([baseline] if baseline else [])}) < 2:
         raise UsageError(

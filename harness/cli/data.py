@@ -1,4 +1,4 @@
-"""`harness data`: training mixes made, cleaned and counted."""
+"""`harness data`: list training mixes, or build one and count its rows."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,7 +17,9 @@ from harness.verbs.data import ListedMix, MadeMix, list_mixes, make_mix
 from harness.verbs.project import open_project
 from trainers.build_mix import STEPS
 
-Name = Annotated[str | None, typer.Argument(help="A mix, [data.NAME]; without a name, all are listed.")]
+Name = Annotated[
+    str | None, typer.Argument(help="The mix that [data.NAME] defines. Default: list all mixes.")
+]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -27,7 +29,7 @@ Output = Annotated[
 
 
 def command(name: Name = None, output: Output = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Make a mix: rows of several sources, cleaned, kept apart from what suites ask, and sampled."""
+    """Build a training mix: rows of several sources, cleaned, sampled, and without any suite's prompts."""
     project = introduce(open_project(config))
     if name is None:
         listed = list_mixes(project)

@@ -1,4 +1,4 @@
-"""`harness doctor`: what would make numbers false."""
+"""`harness doctor`: find mistakes that would invalidate results."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -20,15 +20,15 @@ SHOWN = 400
 def command(
     names: Names,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 for warnings too, and not for errors only.")
+        bool, typer.Option("--strict", help="Exit with 1 for warnings too, not only for errors.")
     ] = False,
     config: Config = None,
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what would make numbers false, and show what is in the loss. Nothing is trained.
+    """Find mistakes that would invalidate results, and show which tokens the loss covers. Trains nothing.
 
-    Exits with 1 where an error is found. Notes never fail.
+    Exits with 1 if an error is found.
     """
     project = introduce(open_project(config, seed=seed))
     examined = diagnose(project, names)

@@ -1,4 +1,4 @@
-"""`harness eval`: suites asked of models, into the store."""
+"""`harness eval`: run suites on models and store the results."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -30,15 +30,16 @@ MaxTokens = Annotated[
     typer.Option(
         "--max-tokens",
         min=1,
-        help="Length of an answer, in place of the suites' own. Such a run is another run than a usual one.",
+        help="The maximum length of an answer, in tokens, in place of each suite's own. Runs of different "
+        "lengths are not comparable.",
     ),
 ]
 Rescore = Annotated[
     bool,
     typer.Option(
         "--rescore",
-        help="Score the answers in the store as the suites now are: the model is not loaded or asked. A "
-        "suite's judge belongs to its scoring: it is asked for verdicts that are missing.",
+        help="Score the stored answers again with the suites' current rules, without loading the models. A "
+        "suite's judge is asked for verdicts that are missing.",
     ),
 ]
 
@@ -55,7 +56,7 @@ def command(
     ask_refused: AskRefused = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run suites on models and keep every answer. Pipelines are trained first; what is answered is used."""
+    """Run suites on models and keep every answer. Pipelines are trained first; stored answers are reused."""
     if rescore and ask_refused:
         raise UsageError("--rescore asks the models nothing, and --ask-refused does; leave one of them out")
     project = introduce(

@@ -1,4 +1,4 @@
-"""`harness init`: a commented harness.toml to start from."""
+"""`harness init`: write a commented harness.toml to start from."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -11,9 +11,9 @@ from harness.errors import UsageError
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="The folder to write it to.")] = Path(),
 ) -> None:
-    """Write a commented harness.toml for a project of your own. Never replaces one."""
+    """Write a commented harness.toml for a project of your own. An existing one is never replaced."""
     target = folder / "harness.toml"
     folder.mkdir(parents=True, exist_ok=True)
     try:

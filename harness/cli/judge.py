@@ -1,4 +1,4 @@
-"""`harness judge`: models prefer between other models' answers."""
+"""`harness judge`: have models judge which of other models' answers are better."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -45,27 +45,31 @@ HALF = 0.5
 
 Judges = Annotated[
     list[str] | None,
-    typer.Option("--by", help="A model that judges; several times for several. Default: [compare] judges."),
+    typer.Option("--by", help="A model that judges; repeat for several. Default: [compare] judges."),
 ]
 Template = Annotated[
-    str | None, typer.Option("--template", help=f"{' or '.join(TEMPLATES)}. Default: [judge] template.")
+    str | None,
+    typer.Option(
+        "--template",
+        help=f"The wording of the question: {' or '.join(TEMPLATES)}. Default: [judge] template.",
+    ),
 ]
 Criteria = Annotated[
     list[str] | None,
     typer.Option(
         "--criteria",
-        help=f"{', '.join(CRITERIA)}, or a sentence of your own; several times for several. "
+        help=f"What counts: {', '.join(CRITERIA)}, or a sentence of your own; repeat for several. "
         "Default: [judge] criteria.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Estimate calls, tokens and cost; nobody is asked.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Estimate calls, tokens and cost; ask no model.")]
 Budget = Annotated[
     float | None,
-    typer.Option("--budget", min=0, help="What judges may cost, in the currency of [prices]."),
+    typer.Option("--budget", min=0, help="The most that judges may cost, in the currency of [prices]."),
 ]
 Level = Annotated[
     float | None,
-    typer.Option("--level", help="At which it is decided, such as 0.95. Default: [compare] level."),
+    typer.Option("--level", help="The confidence level for --until-decided. Default: [compare] level."),
 ]
 
 
@@ -80,7 +84,7 @@ def command(
     device: Device = None,
     one_order: Annotated[
         bool,
-        typer.Option("--one-order", help="Ask each pair in one order of its answers, and not in both."),
+        typer.Option("--one-order", help="Show each pair of answers in one order, not in both."),
     ] = False,
     max_tokens: AnswerTokens = 512,
     temperature: Temperature = 0.0,
@@ -88,14 +92,14 @@ def command(
     budget: Budget = None,
     until_decided: Annotated[
         bool,
-        typer.Option("--until-decided", help="Stop as soon as it is decided which model is preferred."),
+        typer.Option("--until-decided", help="Stop once it is clear which model is preferred."),
     ] = False,
     level: Level = None,
     config: Config = None,
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have judges prefer between models' answers. What is answered or judged already is used as it is."""
+    """Have models judge which answers are better. Stored answers and verdicts are reused."""
     _check_level(level, until_decided=until_decided)
     project = introduce(open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused))
     request = JudgeRequest(

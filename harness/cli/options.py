@@ -1,4 +1,4 @@
-"""Options that several verbs share, each said once."""
+"""Options that several verbs share, each defined once."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,53 +8,54 @@ import typer
 from harness.registry.sections import LARGEST_SEED
 
 Names = Annotated[
-    list[str], typer.Argument(help="Models, pipelines or folders; `harness list` shows what is defined.")
+    list[str], typer.Argument(help="Models, pipelines or model folders; `harness list` shows the names.")
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", help="The configuration; default: harness.toml here, else the toy world's."
+        "--config", "-c", help="The settings file. Default: ./harness.toml, else the built-in toy world's."
     ),
 ]
 Suites = Annotated[
     list[str] | None,
-    typer.Option(
-        "--suite", "-s", help="A suite to ask; several times for several. Default: [compare] suites."
-    ),
+    typer.Option("--suite", "-s", help="A suite; repeat the option for several. Default: [compare] suites."),
 ]
 Prompts = Annotated[
     str | None,
     typer.Option(
         "--prompts",
-        help="A file (JSONL, JSON, or one prompt per line in .txt), a suite, mt_bench, user_oriented, or a "
-        "data set on the hub. Default: both of HARNESS_DATA's; in the toy world, toy-ifeval's.",
+        help="Prompts: a file (JSONL, JSON, or .txt with one per line), a suite, mt_bench, user_oriented, or "
+        "a hub data set. Default: mt_bench and user_oriented; in the toy world, toy-ifeval.",
     ),
 ]
 AnswerTokens = Annotated[
-    int, typer.Option("--max-tokens", min=1, help="Of an answer of the models that are compared.")
+    int, typer.Option("--max-tokens", min=1, help="The maximum length of a model's answer, in tokens.")
 ]
 Temperature = Annotated[
-    float, typer.Option("--temperature", min=0, help="Of the models that are compared; 0 is greedy.")
+    float, typer.Option("--temperature", min=0, help="The models' sampling temperature; 0 is greedy.")
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Ask only the first rows of every suite.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Use only the first rows of each suite or prompt set.")
+]
 Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Instead of [project] seed.")
+    int | None, typer.Option("--seed", min=0, max=LARGEST_SEED, help="The seed. Default: [project] seed.")
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", help="`cpu`, `cuda`, `cuda:1`; default: a GPU where there is one.")
+    str | None, typer.Option("--device", help="`cpu`, `cuda` or `cuda:1`. Default: a GPU if there is one.")
 ]
 AskRefused = Annotated[
-    bool, typer.Option("--ask-refused", help="Ask again what a service refused to answer.")
+    bool, typer.Option("--ask-refused", help="Repeat requests that a service refused before.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it, and do not ask.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking first.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Baseline = Annotated[
     str | None,
-    typer.Option("--baseline", "-b", help="What the others are compared with; default: the first."),
+    typer.Option("--baseline", "-b", help="The model that the others are compared with. Default: the first."),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Compare runs that are not comparable; the report says so.")
+    bool, typer.Option("--force", help="Compare runs even if they are not comparable; the report says so.")
 ]
 Folder = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Where the leaderboards go; default: [project] reports.")
+    Path | None,
+    typer.Option("--output", "-o", help="The folder for the leaderboards. Default: [project] reports."),
 ]

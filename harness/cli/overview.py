@@ -1,4 +1,4 @@
-"""`harness list`: what is defined, trained and evaluated. It does not load any model."""
+"""`harness list`: list what is defined, trained and evaluated. No model is loaded."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""`harness preferences`: what judges and humans said."""
+"""`harness preferences`: show which answers judges and humans preferred."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ from harness.verbs.project import open_project
 def command(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Models to compare, the baseline first; default: all that were judged."),
+        typer.Argument(help="Models to compare, the baseline first. Default: all that were judged."),
     ] = None,
     file: Annotated[
         Path | None,
@@ -26,7 +26,7 @@ def command(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what judges and humans preferred, how sure that is, and how far they agree."""
+    """Show which answers judges and humans preferred, how sure that is, and how far raters agree."""
     caveats: list[str] = []
     if file is None:
         project = introduce(open_project(config))

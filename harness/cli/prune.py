@@ -1,4 +1,4 @@
-"""`harness prune`: what takes disk and is needed no more."""
+"""`harness prune`: free disk space that is no longer needed."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ def command(
         bool,
         typer.Option(
             "--unused-stages",
-            help="Also finished stages that no pipeline of the file needs with the seed it has now.",
+            help="Also remove finished stages that no pipeline needs with today's settings and seed.",
         ),
     ] = False,
     yes: Yes = False,
@@ -28,10 +28,10 @@ def command(
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what of the disk can be freed, and with --yes free it.
+    """Show what can be removed from the disk; with --yes, remove it.
 
-    Interrupted stages that no pipeline would go on with go, and unused room in the store's file. What
-    another process trains now, and what a pipeline needs, stays.
+    That is interrupted stages that no pipeline would continue, and unused space in the store's file. Stages
+    that a pipeline needs, or that another process is training, stay.
     """
     project = introduce(open_project(config, seed=seed))
     pruning = plan_pruning(project, unused=unused)
@@ -64,7 +64,7 @@ def _print(pruning: Pruning) -> None:
         console.print(table)
     if pruning.store_size:
         console.print(
-            Text(f"goes: {decimal(pruning.store_size)} of unused room in {pruning.store}"),
+            Text(f"goes: {decimal(pruning.store_size)} of unused space in {pruning.store}"),
             soft_wrap=True,
         )
 

@@ -1,4 +1,4 @@
-"""`harness report`: the leaderboards again, from the store alone."""
+"""`harness report`: write the leaderboards again, from the store alone."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from harness.verbs.project import open_project
 def command(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Models to show, the baseline first; default: all in the store."),
+        typer.Argument(help="Models to show, the baseline first. Default: all in the store."),
     ] = None,
     suites: Suites = None,
     baseline: Baseline = None,
@@ -21,11 +21,11 @@ def command(
     output: Folder = None,
     config: Config = None,
     store: Annotated[
-        str | None, typer.Option("--store", help="A store's URL, instead of the configuration's.")
+        str | None, typer.Option("--store", help="The store's URL, in place of the one in the settings file.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the leaderboards again from the store alone: nothing is trained or asked, no model is loaded."""
+    """Write the leaderboards again from the store alone: nothing is trained, and no model is loaded."""
     project = introduce(open_project(config, store=store))
     outcome = report(project, names or (), baseline=baseline, suites=suites or (), force=force, folder=output)
     if as_json:

@@ -1,4 +1,4 @@
-"""`harness runs`: what was asked and when, some of what was answered, and dropping it again."""
+"""`harness runs`: list the runs in the store, show one with its answers, or drop some."""
 
 import json
 import sys
@@ -34,10 +34,10 @@ from harness.verbs.runs import (
 )
 from reports.conditions import samples
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="A run's id, or its beginning.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The run's id, or the beginning of it.")]
 
 command = typer.Typer(
-    help="The runs in the store: list them, show one with its answers, drop some.",
+    help="List the runs in the store, show one, or drop some.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -45,7 +45,7 @@ command = typer.Typer(
 
 @command.callback()
 def runs(context: typer.Context, config: Config = None, as_json: AsJson = False) -> None:
-    """List the runs in the store: of which model and suite, with which settings, when, and what came."""
+    """List the runs in the store with their model, suite, settings, time and result."""
     if context.invoked_subcommand is not None:
         return
     project = introduce(open_project(config))
@@ -58,12 +58,15 @@ def runs(context: typer.Context, config: Config = None, as_json: AsJson = False)
         console.print("no runs yet; `harness eval` makes some")
 
 
-@command.command(short_help="Show one run: its conditions, its numbers, some of its answers.")
+@command.command(short_help="Show one run: conditions, metrics, some answers.")
 def show(
     run: Id,
-    answers: Annotated[int, typer.Option("--answers", "-n", min=0, help="How many answers to show.")] = 3,
+    answers: Annotated[
+        int, typer.Option("--answers", "-n", min=0, help="The number of answers to show.")
+    ] = 3,
     worst: Annotated[
-        bool, typer.Option("--worst", help="Unscored answers first, then the worst by the headline.")
+        bool,
+        typer.Option("--worst", help="Show unscored answers first, then the worst by the headline metric."),
     ] = False,
     config: Config = None,
     as_json: AsJson = False,
@@ -77,16 +80,18 @@ def show(
         _print(shown)
 
 
-@command.command(short_help="Drop runs, with the answers that nothing else uses.")
+@command.command(short_help="Drop runs and the answers that nothing else uses.")
 def drop(
-    named: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of runs, or their beginnings.")],
+    named: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Ids of runs, or the beginnings of ids.")
+    ],
     yes: Yes = False,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Drop runs: their scores, what judges preferred of them, and answers that nothing else uses.
+    """Drop runs with their scores, the preferences about them, and the answers that nothing else uses.
 
-    A run whose answers a blind test shows is not dropped. Questions and judges' replies stay.
+    A run that a blind test shows is not dropped. Questions and judges' replies stay.
     """
     project = introduce(open_project(config))
     drops = plan_drops(project, named)
@@ -101,7 +106,7 @@ def drop(
         console.print("nothing was dropped")
         return
     drop_runs(project, drops)
-    console.print("dropped; `harness prune` gives the room in the file back")
+    console.print("dropped; `harness prune` frees the space in the store's file")
 
 
 def _agreed() -> bool:

@@ -1,4 +1,4 @@
-"""`harness sample`: answers side by side."""
+"""`harness sample`: show models' answers to one prompt side by side."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,7 +9,7 @@ from rich.columns import Columns
 from rich.panel import Panel
 
 from harness.cli.console import Text
-from harness.cli.options import AsJson, Config, Device, Names, Seed
+from harness.cli.options import AnswerTokens, AsJson, Config, Device, Names, Seed, Temperature
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json
 from harness.records.answers import Response, Sampling
@@ -19,13 +19,14 @@ from harness.verbs.sampling import sample
 
 def command(
     names: Names,
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What to ask, as a user's turn.")],
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1)] = 256,
-    temperature: Annotated[float, typer.Option("--temperature", min=0, help="0 is greedy.")] = 0.0,
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="The prompt.")],
+    max_tokens: AnswerTokens = 256,
+    temperature: Temperature = 0.0,
     chat: Annotated[
         bool | None,
         typer.Option(
-            "--chat/--raw", help="As a user's turn, or as bare text; default: as a turn where possible."
+            "--chat/--raw",
+            help="Send the prompt as a user's turn, or as bare text. Default: as a turn where possible.",
         ),
     ] = None,
     config: Config = None,

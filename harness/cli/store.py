@@ -1,4 +1,4 @@
-"""`harness store`: looking after the results store."""
+"""`harness store`: check the results store for damage."""
 
 import typer
 
@@ -13,7 +13,7 @@ DAMAGED = 1
 """The exit code where something is not as its hash says."""
 
 command = typer.Typer(
-    help="Look after the results store.",
+    help="Check the results store for damage.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -21,14 +21,14 @@ command = typer.Typer(
 
 @command.callback()
 def store() -> None:
-    """Look after the results store."""
+    """Check the results store for damage."""
 
 
-@command.command(short_help="Check that everything in the store is what its hash says.")
+@command.command(short_help="Check everything in the store against its hash.")
 def verify(config: Config = None, as_json: AsJson = False) -> None:
-    """Check the file, every request, text and sample against its hash, and every key that is named.
+    """Check every request, text and sample against its hash, every reference, and the database file.
 
-    Exits with 1 where something is wrong. It cannot tell whether an answer is the one that the model gave.
+    Exits with 1 if something is damaged. Whether an answer is the one that the model gave cannot be checked.
     """
     project = introduce(open_project(config))
     found = verify_store(project)

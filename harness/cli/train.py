@@ -1,4 +1,4 @@
-"""`harness train`: candidates, stage by stage."""
+"""`harness train`: train pipelines, stage by stage."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,10 +20,10 @@ from trainers.launcher import read_launch
 def command(
     names: Annotated[list[str], typer.Argument(help="Pipelines; `harness list` shows them.")],
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show what would be trained or reused and why, and train nothing.")
+        bool, typer.Option("--plan", help="Show what would be trained or reused, and why; train nothing.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Do not train a stage in which the doctor finds a mistake.")
+        bool, typer.Option("--strict", help="Do not train a stage in which `harness doctor` finds an error.")
     ] = False,
     launch: Annotated[
         str | None,
@@ -31,19 +31,21 @@ def command(
     ] = None,
     launch_config: Annotated[
         Path | None,
-        typer.Option("--launch-config", help="What accelerate is to do: the file of `accelerate config`."),
+        typer.Option("--launch-config", help="A configuration for accelerate, from `accelerate config`."),
     ] = None,
     processes: Annotated[
         int | None,
         typer.Option(
-            "--processes", min=1, help="How many, on all machines; default: what --launch-config says."
+            "--processes",
+            min=1,
+            help="The number of processes on all machines. Default: what --launch-config says.",
         ),
     ] = None,
     config: Config = None,
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
-    """Produce what is missing of these pipelines. A stage that is there is used; a killed one goes on."""
+    """Train the missing stages of pipelines. Finished stages are reused, and interrupted ones continue."""
     launched = read_launch(launch, processes=processes, config=launch_config)
     project = introduce(open_project(config, seed=seed, strict=strict, launch=launched))
     if plan:

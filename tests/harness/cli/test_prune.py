@@ -190,7 +190,7 @@ def test_the_stores_file_gives_its_room_back(working: Working) -> None:
     with Store.open(f"sqlite:///{working.folder}/harness.db") as store:
         ran(store, "large", *(f"{number} {'x' * 4000}" for number in range(50)))
         store.removals.remove("large")
-        assert "of unused room in" in working.run("prune")[1]
+        assert "of unused space in" in working.run("prune")[1]
         assert "freed: 2" in working.run("prune", "--yes")[1]
         assert 0 == store.database.unused_bytes()
     assert "there is nothing to free" in working.run("prune")[1]
