@@ -41,7 +41,7 @@ class LightevalSuite(DocumentSuite):
         return f"2 (lighteval {self.task_name} {self.task.version})"
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """Worked examples become turns where a chat template is applied."""
+        """Few-shot examples become turns where a chat template is applied."""
         applied = template_applied(self.given.chat_template, chat_template)
         sampling = self.task.sampling(chat_template=applied, max_tokens=self.given.max_tokens)
         return {

@@ -65,7 +65,7 @@ class LmEvalSuite(LmEvalNamed, DocumentSuite):
 
     @property
     def num_fewshot(self) -> int:
-        """Worked examples before each question.
+        """Few-shot examples before each question.
 
         Raises UsageError where they would have to come from the very rows that are asked.
         """
@@ -77,7 +77,7 @@ class LmEvalSuite(LmEvalNamed, DocumentSuite):
         return shots
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """Worked examples become turns where a chat template is applied."""
+        """Few-shot examples become turns where a chat template is applied."""
         sampling = self.task.sampling(self.given.seed)
         return {
             "chat_template": self._template_applied(chat_template),

@@ -187,7 +187,7 @@ class LmEvalTaskSettings(AnySettings):
     """How lm-eval's tasks are asked."""
 
     num_fewshot: NonNegativeInt | None = None
-    """Worked examples before each question; None: as many as the task says."""
+    """Few-shot examples before each question; None: as many as the task says."""
     seed: NonNegativeInt = 1234
     """Which examples are drawn, and sampled answers; 1234 is lm-eval's for examples."""
 
@@ -219,6 +219,6 @@ class LightevalSettings(SuiteSettings):
     """What `lighteval:NAME` understands."""
 
     num_fewshot: NonNegativeInt | None = None
-    """Worked examples before each question; None: as many as the task says, which is nearly always none."""
+    """Few-shot examples before each question; None: as many as the task says, which is nearly always none."""
     max_tokens: PositiveInt | None = None
     """Length of a generated answer; None: the task's."""

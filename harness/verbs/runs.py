@@ -182,7 +182,7 @@ def _own_settings(run: Run) -> dict[str, Json]:
     """The settings of a run that are not its suite's own, by the names that `[suites.NAME]` has for them.
 
     What the schema leaves to the data or the model, such as the chat template, has no value of its own, and
-    is shown where it was decided otherwise than usual: no template, or worked examples.
+    is shown where it was decided otherwise than usual: no template, or few-shot examples.
     """
     usual = {"num_fewshot": 0} | _defaults(run.suite)
     sampling = run.settings.get("sampling")

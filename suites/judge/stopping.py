@@ -18,7 +18,7 @@ from harness.stats.sequential import ConfidenceSequence
 
 
 class UntilDecided:
-    """Matches `suites.judge.session.Stopping`."""
+    """Matches `suites.judge.session.StoppingRule`."""
 
     def __init__(self, level: float) -> None:
         self.level = level

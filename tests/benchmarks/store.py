@@ -5,7 +5,7 @@
 Writes answers through `harness.recorded`, as an evaluation does, in this mix:
 
     60 %  log-likelihoods, 4 choices of a question of about 400 characters
-    20 %  log-likelihoods, 4 choices of a question behind 6,000 characters of worked examples
+    20 %  log-likelihoods, 4 choices of a question behind 6,000 characters of few-shot examples
     20 %  texts of about 600 characters, for prompts of about 300
 
 Then it opens the store anew, looks keys up, and runs an evaluation on top of it whose engine takes a

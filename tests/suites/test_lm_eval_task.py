@@ -58,7 +58,7 @@ def test_multiple_choice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", GENERAL)
 def test_general_ability_over_local_rows(task: str, tmp_path: Path) -> None:
-    """Each task of general ability takes rows in the hub's schema, without worked examples."""
+    """Each task of general ability takes rows in the hub's schema, without few-shot examples."""
     suite = suite_of(tmp_path, task, GENERAL[task], num_fewshot=0)
     rows = asked(suite, FunctionEngine())
     assert (0, len(GENERAL[task])) == (suite.num_fewshot, len(rows))
@@ -127,7 +127,7 @@ def test_corpus_metrics_are_left_out(tmp_path: Path) -> None:
 
 
 def test_examples_as_turns(tmp_path: Path) -> None:
-    """Worked examples that the definition brings are turns where a template is applied, else text."""
+    """Few-shot examples that the definition brings are turns where a template is applied, else text."""
     suite = suite_of(tmp_path, "gsm8k_cot", GSM, num_fewshot=2)
     for template, turns in (("{{ any }}", 3), (None, 0)):
         engine = FunctionEngine(chat_template=template)

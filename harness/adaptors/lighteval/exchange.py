@@ -29,7 +29,7 @@ class EngineTemplate:
 
 
 def prompts(engine: Engine, *, chat_template: bool) -> PromptManager:
-    """What puts worked examples, a question and perhaps a chat template together, as lighteval does."""
+    """Puts few-shot examples, a question and perhaps a chat template together, as lighteval does."""
     return PromptManager(use_chat_template=chat_template, tokenizer=EngineTemplate(engine))
 
 

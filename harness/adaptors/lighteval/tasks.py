@@ -96,7 +96,7 @@ class LightevalTask:
 
     @cached_property
     def docs(self) -> Sequence[Mapping[str, Any]]:
-        """What makes each document: what is asked and what scoring needs, without worked examples."""
+        """What makes each document: what is asked and what scoring needs, without few-shot examples."""
         return [{field: getattr(doc, field) for field in CONTENT} for doc in self._docs]
 
     def question(self, index: int) -> str:

@@ -76,12 +76,12 @@ class LmEvalTask:
 
     @property
     def num_fewshot(self) -> int:
-        """How many worked examples the task's definition puts before a question."""
+        """How many few-shot examples the task's definition puts before a question."""
         return self._task.config.num_fewshot or 0
 
     @property
     def brings_examples(self) -> bool:
-        """Whether the definition itself holds the worked examples, and no split of the data is needed."""
+        """Whether the definition itself holds the few-shot examples, and no split of the data is needed."""
         examples = self._task.fewshot_cfg
         return examples.split is None and examples.samples is not None
 
@@ -158,9 +158,11 @@ class LmEvalTask:
         return metric if len(self._filters) == 1 else f"{metric},{filtered}"
 
     def _questions(self, engine: Engine, how: "ConfiguredTask") -> Mapping[int, "_Question"]:
-        """Every document as it is asked, with worked examples drawn anew from the seed."""
+        """Every document as it is asked, with few-shot examples drawn anew from the seed."""
         if how.num_fewshot and self._task.config.num_fewshot == 0:
-            raise UsageError(f"lm-eval's task {self.name!r} takes no worked examples; leave num_fewshot out")
+            raise UsageError(
+                f"lm-eval's task {self.name!r} takes no few-shot examples; leave num_fewshot out"
+            )
         self._task.set_config("num_fewshot", self.num_fewshot if how.num_fewshot is None else how.num_fewshot)
         self._task.set_fewshot_seed(how.seed)
         with seeded(self.name), quiet("lm_eval"):
@@ -251,7 +253,7 @@ def ask(
     """Ask tasks that have the same documents, and yield each document as soon as all its answers are there.
 
     A request that several tasks or choices make is asked once. With `chat_template` the context is rendered
-    by the engine, worked examples as turns; an engine whose service applies the template gets the turns.
+    by the engine, few-shot examples as turns; an engine whose service applies the template gets the turns.
     Yields, for each document, what came of it in each task, in the order of `tasks`.
     """
     by_task = [
