@@ -4,7 +4,9 @@ import hashlib
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from harness.preferences.results import Analysis
 from harness.records.answers import Likelihood, Message, Metric, Response, Row, Run, Sample, Score
 from harness.records.comparisons import Comparison, Decision, Flips, Interval, Verdict
 from harness.store import Store
@@ -15,6 +17,7 @@ from reports.board import (
     GroupTable,
     Leaderboard,
     MetricLine,
+    ModelPreferences,
     Section,
     ShownEstimate,
     SideBySide,
@@ -54,6 +57,25 @@ def reference_board(*, samples: int = 60, label: str | None = None) -> Leaderboa
     sections = tuple(_section(i, suite, samples) for i, suite in enumerate(SUITES))
     verdicts = tuple(_verdict(model, sections) for model in models[1:])
     return board_of(models, sections, verdicts, label=label)
+
+
+def preferred_in(board: Leaderboard, analysis: Analysis) -> Leaderboard:
+    """The board with an analysis of preferences, and each model's part of it in the ranked table."""
+    standings = tuple(
+        replace(
+            each,
+            preferred=ModelPreferences(
+                judges=analysis.judges(each.model),
+                humans=analysis.humans(each.model),
+                agreements=tuple(
+                    analysis.agreement(each.model, judge.rater) for judge in analysis.judges(each.model)
+                ),
+                among_humans=None,
+            ),
+        )
+        for each in board.standings
+    )
+    return replace(board, preferences=analysis, standings=standings)
 
 
 def board_of(

@@ -9,8 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from harness.escape_controls import escape_controls
+from harness.preferences.analysis import analyse
+from harness.stats.plan import AnalysisPlan
+from reports.board import Leaderboard
 from reports.writing import write
-from tests.reports.boards import HOSTILE, hostile_board, reference_board
+from tests.harness.preferences.simulated import said
+from tests.reports.boards import HOSTILE, hostile_board, preferred_in, reference_board
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -64,6 +68,19 @@ def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reference_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the reference experiment."""
     return write(reference_board(samples=60), tmp_path_factory.mktemp("reference"))[1]
+
+
+def with_preferences(board: Leaderboard) -> Leaderboard:
+    """The board with what two judges and two people preferred, not all of it readable."""
+    raters = {"gemma-3-27b-it (pairwise)": "judge", "reward": "judge", "ana": "human", "bia": "human"}
+    unread = "the reply holds no verdict and was cut at 512 tokens"
+    preferences = [
+        replace(each, kind=kind, reason=None if each.winner else unread)
+        for candidate in board.models[1:]
+        for rater, kind in raters.items()
+        for each in said([*["right"] * 20, *["left"] * 9, None], rater, left=board.baseline, right=candidate)
+    ]
+    return preferred_in(board, analyse(preferences, AnalysisPlan(resamples=20)))
 
 
 def visit(browser: Browser, file: Path, **viewport: int) -> Visit:
@@ -234,6 +251,21 @@ def test_a_short_table_of_groups_is_open(browser: Browser, tmp_path: Path) -> No
 
     assert seen.page.locator("#suite-2 .by-group tbody tr").count() == 3
     assert seen.page.locator("#suite-2 .by-group").is_visible()
+
+
+@pytest.mark.parametrize("width", [1200, 960])
+def test_wide_tables_of_preferences_stay_in_their_boxes(browser: Browser, tmp_path: Path, width: int) -> None:
+    """With judges and humans beside seven models, a table fits the page or scrolls, and names stay whole."""
+    seen = visit(browser, write(with_preferences(reference_board(samples=1)), tmp_path)[1], width=width)
+
+    beyond = "boxes => boxes.filter(box => box.getBoundingClientRect().right > innerWidth).length"
+    assert width == seen.page.evaluate("document.documentElement.scrollWidth")
+    assert 0 == seen.page.locator("#leaderboard .scroll, #preferences .scroll").evaluate_all(beyond)
+    assert seen.page.locator(".ranked tbody tr").count() == 7
+    name = seen.page.locator(".ranked .name").get_by_text("grpo_raw", exact=True)
+    assert name.evaluate("name => name.offsetHeight < 2 * parseFloat(getComputedStyle(name).fontSize)")
+    left_out = seen.page.locator("#preferences td").get_by_text("no verdict").first
+    assert left_out.evaluate("cell => cell.offsetWidth < 320")
 
 
 @pytest.mark.parametrize("name", ["reference_file", "hostile_file"])

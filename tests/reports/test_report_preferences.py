@@ -21,7 +21,7 @@ from reports.leaderboard import Compared, Heading, build
 from reports.preference_tables import cells, tables
 from tests.harness.preferences.kept import judged, keep_answers
 from tests.harness.preferences.simulated import said
-from tests.reports.boards import HOSTILE, hostile_board, latest
+from tests.reports.boards import HOSTILE, hostile_board, latest, preferred_in
 from tests.reports.test_leaderboard import keep
 
 
@@ -169,21 +169,7 @@ def hostile() -> Leaderboard:
     analysis: Analysis = analyse(
         [*ties, *said(["right"], HOSTILE[0], left=base, right=candidate)], AnalysisPlan(resamples=20)
     )
-    standings = tuple(
-        replace(
-            each,
-            preferred=ModelPreferences(
-                judges=analysis.judges(each.model),
-                humans=analysis.humans(each.model),
-                agreements=tuple(
-                    analysis.agreement(each.model, j.rater) for j in analysis.judges(each.model)
-                ),
-                among_humans=None,
-            ),
-        )
-        for each in hostile_board().standings
-    )
-    return replace(hostile_board(), preferences=analysis, standings=standings)
+    return preferred_in(hostile_board(), analysis)
 
 
 def test_hostile_names_and_reasons_stay_text() -> None:
