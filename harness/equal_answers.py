@@ -7,7 +7,7 @@ models that are two is soon.
 
 from collections.abc import Callable, Iterator
 
-from harness.records.answers import Likelihood, Response, Row, Run
+from harness.records.answers import LogLikelihood, Response, Row, Run
 from harness.records.comparisons import Alike
 from harness.store import Store
 
@@ -48,7 +48,7 @@ def equal_answers(
     return Alike(equal=equal, samples=equal + different, answers=answers, of_texts=has_texts)
 
 
-def _pairs(ours: Row, theirs: Row) -> Iterator[tuple[Response | Likelihood, Response | Likelihood]]:
+def _pairs(ours: Row, theirs: Row) -> Iterator[tuple[Response | LogLikelihood, Response | LogLikelihood]]:
     """The answers of both models to one sample, place by place; judges' replies are none."""
     speakers = ours.sample.tags.get(SPEAKERS)
     for place, pair in enumerate(zip(ours.responses, theirs.responses, strict=False)):
@@ -58,9 +58,9 @@ def _pairs(ours: Row, theirs: Row) -> Iterator[tuple[Response | Likelihood, Resp
             yield pair
 
 
-def _are_equal(one: Response | Likelihood, other: Response | Likelihood) -> bool:
+def _are_equal(one: Response | LogLikelihood, other: Response | LogLikelihood) -> bool:
     if isinstance(one, Response) and isinstance(other, Response):
         return one.text.strip() == other.text.strip()
-    if isinstance(one, Likelihood) and isinstance(other, Likelihood):
+    if isinstance(one, LogLikelihood) and isinstance(other, LogLikelihood):
         return one.logprob == other.logprob or abs(one.logprob - other.logprob) < WITHIN
     return False

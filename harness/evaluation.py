@@ -15,7 +15,7 @@ from harness.engine.identity import Identity
 from harness.environment import environment
 from harness.errors import AnswersMissing, UsageError, WorkFailed
 from harness.protocols import Engine, Suite
-from harness.records.answers import Likelihood, Metric, Row, Run
+from harness.records.answers import LogLikelihood, Metric, Row, Run
 from harness.records.models import Json, Model
 from harness.store import Store, digest
 
@@ -96,7 +96,7 @@ def _keep(run: Run, model: Model, engine: Engine, store: Store, rows: Iterable[R
     for batch in _in_batches(rows):
         store.runs.keep_rows(run.id, [(row.position, row) for row in batch])
         kept += len(batch)
-        scored = scored or any(isinstance(each, Likelihood) for row in batch for each in row.responses)
+        scored = scored or any(isinstance(each, LogLikelihood) for row in batch for each in row.responses)
     if kept != run.size:
         raise WorkFailed(
             f"suite {run.suite!r} gave {kept} rows and promised {run.size}; the answers are kept, "

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from harness.records.answers import Likelihood, Message, Metric, Prompt, Response, Row, Sampling
+from harness.records.answers import LogLikelihood, Message, Metric, Prompt, Response, Row, SamplingParameters
 from harness.records.models import Json
 
 SERVED_TEMPLATE = "applied by the server"
@@ -50,11 +50,15 @@ class Engine(Protocol):
         """
         ...
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, in any order. Turns go through the model's chat template first."""
         ...
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
+    def loglikelihood(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[int, LogLikelihood | Response]]:
         """Score every (context, continuation) pair of texts, in any order.
 
         A pair that a service refuses has a Response that says why.

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from harness.errors import AnswersMissing
 from harness.protocols import Engine, EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Json
 from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, is_refused, key_of
 from harness.turns import prompt_as_json
@@ -77,7 +77,7 @@ def located(engine: Engine, store: Store) -> Engine:
     return _Located(engine=engine, store=store, on_answer=lambda done, total: None)
 
 
-def generation(prompt: Prompt, sampling: Sampling) -> dict[str, Json]:
+def generation(prompt: Prompt, sampling: SamplingParameters) -> dict[str, Json]:
     """What a generated answer depends on besides the engine. Greedy: no seed, no cuts."""
     decoding: dict[str, Json] = {"max_tokens": sampling.max_tokens, "stop": sampling.stop, "temperature": 0}
     if sampling.temperature > 0:
@@ -135,7 +135,9 @@ class _Recorded:
     def close(self) -> None:
         self.engine.close()
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         requests = [generation(prompt, sampling) for prompt in prompts]
         fingerprint = self.info.fingerprint
         keys = [answer_key(fingerprint, request) for request in requests]
@@ -143,7 +145,9 @@ class _Recorded:
             keys, requests, lambda new: self.engine.generate([prompts[i] for i in new], sampling)
         )
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
+    def loglikelihood(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[int, LogLikelihood | Response]]:
         requests = [scoring(*pair) for pair in pairs]
         return self._answers(
             scoring_keys(self.info.fingerprint, pairs),
@@ -213,14 +217,16 @@ class _Recalled(_Recorded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Located(_Recorded):
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         for index, prompt in enumerate(prompts):
             key = answer_key(self.info.fingerprint, generation(prompt, sampling))
             yield index, Response(text="", stopped="failed", reason=key)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         for index in range(len(pairs)):
-            yield index, Likelihood(logprob=0.0, greedy=False, tokens=1)
+            yield index, LogLikelihood(logprob=0.0, greedy=False, tokens=1)
 
 
 class _Waiting(Generic[A]):

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from harness.bounds import is_bound
 from harness.escape_controls import escape_controls
-from harness.records.answers import Likelihood, Response, Row, Sample, Score
+from harness.records.answers import LogLikelihood, Response, Row, Sample, Score
 from harness.records.models import Json
 from reports.board import Leaderboard, Section, SideBySide
 
@@ -150,13 +150,13 @@ def _answers(row: Row, texts: Texts) -> Json:
     ]
 
 
-def _answer(answer: Response | Likelihood, texts: Texts) -> Json:
+def _answer(answer: Response | LogLikelihood, texts: Texts) -> Json:
     match answer:
         case Response():
             reason = None if answer.reason is None else texts.add(answer.reason)
             thought = None if answer.thought is None else texts.add(answer.thought)
             return [texts.add(answer.text), answer.stopped, answer.truncated, reason, thought]
-        case Likelihood():
+        case LogLikelihood():
             return [_number(answer.logprob), answer.greedy, answer.truncated]
 
 

@@ -29,7 +29,7 @@ from typing import Protocol
 from harness.bounds import bounded
 from harness.errors import ModelError
 from harness.protocols import Engine
-from harness.records.answers import Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Message, Metric, Prompt, Response, Row, Sample, SamplingParameters, Score
 from harness.records.models import Json
 from suites.row_suite import SampleRowT, SampleSuite
 from suites.settings import SuiteContext, ToxicitySettings, template_applied
@@ -209,10 +209,10 @@ def _takes_system_turn(engine: Engine) -> bool:
         return False
 
 
-def _sampling(given: ToxicitySettings) -> Sampling:
+def _sampling(given: ToxicitySettings) -> SamplingParameters:
     if given.temperature == 0:
-        return Sampling(max_tokens=given.max_tokens)
-    return Sampling(
+        return SamplingParameters(max_tokens=given.max_tokens)
+    return SamplingParameters(
         max_tokens=given.max_tokens, temperature=given.temperature, top_p=given.top_p, seed=given.seed
     )
 

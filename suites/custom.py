@@ -16,7 +16,7 @@ from typing import ClassVar
 from harness.adaptors.engine_requests import check_can_score
 from harness.errors import UsageError
 from harness.protocols import Engine, Suite
-from harness.records.answers import Metric, Prompt, Response, Row, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, SamplingParameters, Score
 from harness.records.models import Json
 from harness.time_limit import TookTooLong, time_limit
 from harness.turns import turns_or_text
@@ -84,9 +84,9 @@ class GeneratedSuite(_Custom):
         return (Metric(name=rule.metric, kind=rule.kind, headline=True, splits=self.given.splits),)
 
     @property
-    def sampling(self) -> Sampling:
+    def sampling(self) -> SamplingParameters:
         given = self.given
-        return Sampling(
+        return SamplingParameters(
             max_tokens=given.max_tokens,
             temperature=given.temperature,
             top_p=given.top_p,

@@ -27,7 +27,7 @@ from harness.adaptors.extras import need
 from harness.errors import UsageError
 from harness.files import json_lines
 from harness.protocols import Engine
-from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, Sample, SamplingParameters, Score
 from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.row_suite import DataRow, RowSuite, checked, short_hash
@@ -199,12 +199,12 @@ class DeepEvalSuite(RowSuite[PromptRow]):
         return YesNoJudge(name=self.given.judge, context=self.context)
 
     @property
-    def _sampling(self) -> Sampling:
-        return Sampling(max_tokens=self.given.max_tokens)
+    def _sampling(self) -> SamplingParameters:
+        return SamplingParameters(max_tokens=self.given.max_tokens)
 
     @property
-    def _judge_sampling(self) -> Sampling:
-        return Sampling(max_tokens=self.given.judge_max_tokens)
+    def _judge_sampling(self) -> SamplingParameters:
+        return SamplingParameters(max_tokens=self.given.judge_max_tokens)
 
 
 def _nothing_to_judge(answer: Response) -> str | None:

@@ -28,7 +28,7 @@ from typing import ClassVar
 from harness.adaptors.engine_requests import AnsweredDocument, TaskRows
 from harness.errors import DownloadNeeded
 from harness.protocols import Engine
-from harness.records.answers import Metric, Response, Row, Sampling, Score
+from harness.records.answers import Metric, Response, Row, SamplingParameters, Score
 from harness.records.models import Json
 from suites.ifeval_instructions import Instructions, InstructionVerdicts, verdicts
 from suites.lm_eval_task import official_task
@@ -73,8 +73,8 @@ class IFEval(SampleSuite[Instructions]):
         return official_rows(ORIGIN, Instructions, self.given, self.context)
 
     @property
-    def sampling(self) -> Sampling:
-        return Sampling(max_tokens=self.given.max_tokens)
+    def sampling(self) -> SamplingParameters:
+        return SamplingParameters(max_tokens=self.given.max_tokens)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """A prompt is one user turn where a chat template is applied."""

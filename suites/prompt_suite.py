@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from harness.protocols import Engine
-from harness.records.answers import Metric, Prompt, Row, Sample, Sampling
+from harness.records.answers import Metric, Prompt, Row, Sample, SamplingParameters
 from harness.records.models import Json
 from harness.turns import prompt_as_json, turns_or_text
 from suites.row_suite import RowSuite
@@ -26,7 +26,7 @@ class PromptSuite(RowSuite[Sample]):
     label: str
     """Where the prompts come from: a file's stem, or a data set's name."""
     samples: Sequence[Sample]
-    sampling: Sampling
+    sampling: SamplingParameters
 
     version: ClassVar[str] = "2"
     metrics: ClassVar[tuple[Metric, ...]] = ()

@@ -37,7 +37,7 @@ from pydantic import field_validator
 
 from harness.adaptors.engine_requests import TaskRows
 from harness.protocols import Engine
-from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, Sample, SamplingParameters, Score
 from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.lm_eval_task import official_task
@@ -129,8 +129,8 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
         return official_rows(GENERATION, OpenQuestion, self.given, self.context)
 
     @property
-    def sampling(self) -> Sampling:
-        return Sampling(max_tokens=self.given.max_tokens, stop=STOP)
+    def sampling(self) -> SamplingParameters:
+        return SamplingParameters(max_tokens=self.given.max_tokens, stop=STOP)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """Preamble and question are one user turn where a chat template is applied."""

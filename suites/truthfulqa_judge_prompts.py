@@ -7,7 +7,7 @@ follow instructions. A change here changes scores: `suites.truthfulqa_gen` then 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 
 Wording = Callable[[str, str, Sequence[str], Sequence[str]], str]
 """From a question, an answer, and the true and the false reference answers to what a judge is asked."""
@@ -25,8 +25,8 @@ class Form:
     """Length of a reply; None: what the suite is set to."""
     stop: tuple[str, ...]
 
-    def sampling(self, max_tokens: int) -> Sampling:
-        return Sampling(max_tokens=self.tokens or max_tokens, stop=self.stop)
+    def sampling(self, max_tokens: int) -> SamplingParameters:
+        return SamplingParameters(max_tokens=self.tokens or max_tokens, stop=self.stop)
 
 
 def official_truth(question: str, answer: str, true: Sequence[str], false: Sequence[str]) -> str:

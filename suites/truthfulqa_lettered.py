@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 
 from harness.errors import DataError
 from harness.protocols import Engine
-from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, Sample, SamplingParameters, Score
 from harness.records.models import Json
 from harness.turns import turns_or_text
 from suites.official import official_rows
@@ -94,7 +94,7 @@ class TruthfulQALettered(MultipleChoice):
             for text in texts
         ]
         # a bare text would go on after its answer; where it is cut follows from the template's setting
-        sampling = Sampling(max_tokens=self.given.max_tokens, stop=() if applied else ("\n",))
+        sampling = SamplingParameters(max_tokens=self.given.max_tokens, stop=() if applied else ("\n",))
         for index, response in engine.generate(prompts, sampling):
             sample = samples[index]
             scores = (score(response, sample.choices, str(sample.target)),)

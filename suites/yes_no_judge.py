@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records.answers import Prompt, Response, Sampling, Score
+from harness.records.answers import Prompt, Response, SamplingParameters, Score
 from harness.records.models import Json
 from harness.replies import verdict_in
 from harness.turns import turns_or_text
@@ -52,7 +52,9 @@ class YesNoJudge:
         with closing(self.context.judge(self.name)) as engine:
             yield engine
 
-    def replies(self, texts: Sequence[str], sampling: Sampling, *, as_turns: bool) -> list[Response]:
+    def replies(
+        self, texts: Sequence[str], sampling: SamplingParameters, *, as_turns: bool
+    ) -> list[Response]:
         """Its reply to each text, in their order.
 
         `as_turns`: a text is a user's turn where the model has a chat template; else it is continued as is.

@@ -15,7 +15,7 @@ import pytest
 from harness.cli import main
 from harness.engine.thinking import ThinkingEngine
 from harness.protocols import Engine, Suite
-from harness.records.answers import Likelihood, Prompt, Response, Row, Sample, Sampling
+from harness.records.answers import LogLikelihood, Prompt, Response, Row, Sample, SamplingParameters
 from harness.records.models import Local, Model
 from harness.records.preferences import Pair
 from harness.store import Store
@@ -49,7 +49,7 @@ class Thinker(FunctionEngine):
         """Turns, and then the thought."""
         return super().render(messages, open_turn=open_turn) + (OPEN if open_turn else "")
 
-    def loglikelihood(self, pairs: Any) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Any) -> Iterator[tuple[int, LogLikelihood]]:
         """After a closed thought."""
         assert not [context for context, _ in pairs if context.rstrip().endswith("<think>")]
         return super().loglikelihood(pairs)
@@ -177,7 +177,9 @@ def test_a_reward_model_rates_answers_alone() -> None:
 
 
 def _answers() -> Suite:
-    return PromptSuite(label="p", samples=[Sample(id="a", prompt="A tool?")], sampling=Sampling(max_tokens=9))
+    return PromptSuite(
+        label="p", samples=[Sample(id="a", prompt="A tool?")], sampling=SamplingParameters(max_tokens=9)
+    )
 
 
 # ---------------------------------------------------------------- a whole project

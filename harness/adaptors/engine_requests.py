@@ -15,11 +15,11 @@ from typing import Any, TypeVar, cast
 
 from harness.errors import EngineError, UsageError
 from harness.protocols import SERVED_TEMPLATE, Engine
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 
-Request = tuple[str, str] | tuple[Prompt, Sampling]
+Request = tuple[str, str] | tuple[Prompt, SamplingParameters]
 """A context and the continuation to score, or a prompt and how to continue it."""
-Answer = Likelihood | Response
+Answer = LogLikelihood | Response
 DocumentT = TypeVar("DocumentT", bound=Hashable)
 """What names a document among those asked together."""
 NameT = TypeVar("NameT", bound=Hashable)
@@ -78,15 +78,15 @@ def check_can_score(engine: Engine) -> None:
 def answers_of(engine: Engine, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer]]:
     """Every request with its answer: log-likelihoods first, then texts, all of one sampling together."""
     pairs: list[tuple[str, str]] = []
-    prompts: dict[Sampling, list[Prompt]] = defaultdict(list)
+    prompts: dict[SamplingParameters, list[Prompt]] = defaultdict(list)
     for first, second in requests:
         if isinstance(first, str):
             pairs.append((first, cast(str, second)))
         else:
-            prompts[cast(Sampling, second)].append(first)
+            prompts[cast(SamplingParameters, second)].append(first)
     if pairs:
-        for index, likelihood in engine.loglikelihood(pairs):
-            yield pairs[index], likelihood
+        for index, log_likelihood in engine.loglikelihood(pairs):
+            yield pairs[index], log_likelihood
     for sampling, asked in prompts.items():
         for index, response in engine.generate(asked, sampling):
             yield (asked[index], sampling), response
@@ -139,7 +139,7 @@ def failure_of(answers: Iterable[Answer]) -> str | None:
 
 def logprobs_of(answers: Mapping[NameT, Answer]) -> dict[NameT, float]:
     """The log-likelihoods among the answers, by their names."""
-    return {name: answer.logprob for name, answer in answers.items() if isinstance(answer, Likelihood)}
+    return {name: answer.logprob for name, answer in answers.items() if isinstance(answer, LogLikelihood)}
 
 
 class Turns(str):

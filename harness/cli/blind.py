@@ -14,7 +14,7 @@ from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.rating import rate as rate_in_terminal
 from harness.cli.terminal import console, introduce, print_json
 from harness.errors import UsageError
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 from harness.verbs import blind
 from harness.verbs.project import open_project
 from suites.blind.design import Plan
@@ -94,7 +94,9 @@ def new(
             raters=names_of_raters, per_rater=per_rater, overlap=overlap, repeats=repeats, checks=checks
         ),
         prompts=prompts,
-        sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=project.registry.project.seed),
+        sampling=SamplingParameters(
+            max_tokens=max_tokens, temperature=temperature, seed=project.registry.project.seed
+        ),
         name=name,
         language=language,
         seed=seed,

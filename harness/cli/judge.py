@@ -28,7 +28,7 @@ from harness.cli.terminal import complain_of_failures, console, introduce, print
 from harness.errors import BudgetReached, JudgeUnreadable, UsageError
 from harness.pluralize import pluralize
 from harness.preferences.named import IDENTICAL, NO_REASON
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 from harness.records.preferences import Preference
 from harness.verbs.evaluating import FailedAnswers, failed_answers, refused_answers
 from harness.verbs.judge import JudgeRequest, JudgeResult, PairSession, judge, named_judges, settings_of
@@ -106,7 +106,9 @@ def command(
         judges=named_judges(project, judges or ()),
         settings=_settings(project, template, criteria, one_order=one_order),
         prompts=prompts,
-        sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=project.registry.project.seed),
+        sampling=SamplingParameters(
+            max_tokens=max_tokens, temperature=temperature, seed=project.registry.project.seed
+        ),
         budget=budget,
         until_decided=(level or project.registry.compare.level) if until_decided else None,
     )

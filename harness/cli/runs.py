@@ -18,7 +18,7 @@ from harness.cli.options import AsJson, Config, Yes
 from harness.cli.terminal import console, introduce, print_json
 from harness.errors import UsageError
 from harness.pluralize import pluralize
-from harness.records.answers import Likelihood, Response, Row, Score
+from harness.records.answers import LogLikelihood, Response, Row, Score
 from harness.records.models import Json
 from harness.turns import as_text
 from harness.verbs.project import open_project
@@ -205,7 +205,7 @@ def _panel(row: Row) -> Panel:
     if row.sample.target is not None:
         parts.append(_labelled("target", row.sample.target))
     answers = [_answer(row, place) for place in range(len(row.responses))]
-    likelihoods = all(isinstance(answer, Likelihood) for answer in row.responses)
+    likelihoods = all(isinstance(answer, LogLikelihood) for answer in row.responses)
     parts += [Text("\n").join(answers)] if likelihoods else answers
     scores = ", ".join(map(_score, row.scores))
     return Panel(
@@ -216,7 +216,7 @@ def _panel(row: Row) -> Panel:
 def _answer(row: Row, place: int) -> Text:
     """An answer; of choices that were scored, the choice and its log-likelihood."""
     answer = row.responses[place]
-    if isinstance(answer, Likelihood):
+    if isinstance(answer, LogLikelihood):
         choice = (
             row.sample.choices[place] if len(row.responses) == len(row.sample.choices) else f"{place + 1}"
         )

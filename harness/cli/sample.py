@@ -12,7 +12,7 @@ from harness.cli.console import Text
 from harness.cli.options import AnswerTokens, AsJson, Config, Device, Names, Seed, Temperature
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json
-from harness.records.answers import Response, Sampling
+from harness.records.answers import Response, SamplingParameters
 from harness.verbs.project import open_project
 from harness.verbs.sampling import sample
 
@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Show several models' answers to one prompt side by side."""
     project = introduce(open_project(config, seed=seed, device=device))
-    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed or 0)
+    sampling = SamplingParameters(max_tokens=max_tokens, temperature=temperature, seed=seed or 0)
     with ProgressBars() as progress:
         answers = sample(project, names, prompt, sampling, chat=chat, progress=progress)
     models = project.registry.models

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from harness.engine.identity import Identity
 from harness.protocols import Engine, EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 
 
 class LazyEngine:
@@ -31,11 +31,15 @@ class LazyEngine:
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         return self._engine.render(messages, open_turn=open_turn)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         if prompts:
             yield from self._engine.generate(prompts, sampling)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
+    def loglikelihood(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[int, LogLikelihood | Response]]:
         if pairs:
             yield from self._engine.loglikelihood(pairs)
 

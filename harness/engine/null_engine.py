@@ -7,7 +7,7 @@ log-likelihood 0.
 from collections.abc import Iterator, Sequence
 
 from harness.protocols import EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 
 
 class NullEngine:
@@ -24,13 +24,15 @@ class NullEngine:
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         return "".join(f"{message.content}\n" for message in messages)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         for index in range(len(prompts)):
             yield index, Response(text="", stopped="failed", reason="nobody was asked")
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         for index in range(len(pairs)):
-            yield index, Likelihood(logprob=0.0, greedy=False, tokens=1)
+            yield index, LogLikelihood(logprob=0.0, greedy=False, tokens=1)
 
     def close(self) -> None:
         """Nothing is held."""

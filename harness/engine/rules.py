@@ -3,10 +3,10 @@
 import hashlib
 import json
 
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 
 
-def request_seed(sampling: Sampling, content: str, draw: int) -> int:
+def request_seed(sampling: SamplingParameters, content: str, draw: int) -> int:
     """The seed of one request: the same for the same request, in any order and any batch."""
     identity = json.dumps([sampling.seed, content, draw])
     return int.from_bytes(hashlib.sha256(identity.encode()).digest())

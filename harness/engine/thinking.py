@@ -21,7 +21,7 @@ from harness import thoughts
 from harness.engine.unloaded_engine import UnloadedEngine
 from harness.errors import EngineError, ModelError
 from harness.protocols import SERVED_TEMPLATE, Engine, EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Endpoint, Json, Local, Model
 
 HELLO = (Message(role="user", content="Hello"),)
@@ -84,7 +84,9 @@ class ThinkingEngine:
             )
         return text
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Continue every prompt; each response has the answer alone, and its thought beside it."""
         asked = [self._asked(prompt) for prompt in prompts]
         sent = self._sent(sampling)
@@ -99,7 +101,9 @@ class ThinkingEngine:
         for index, response in self._again(asked, list(cut), replace(sent, stop=())):
             yield index, self._apart(_counted(response, cut[index]), asked[index], sampling)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
+    def loglikelihood(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[int, LogLikelihood | Response]]:
         """Score every continuation as an answer: after a thought that the context opens, closed empty."""
         contexts = {context: thoughts.closed(context, self._tags) for context, _ in pairs}
         return self._engine.loglikelihood(
@@ -110,13 +114,13 @@ class ThinkingEngine:
         self._engine.close()
 
     def _again(
-        self, asked: Sequence[_Asked], which: Sequence[int], sampling: Sampling
+        self, asked: Sequence[_Asked], which: Sequence[int], sampling: SamplingParameters
     ) -> Iterator[tuple[int, Response]]:
         if which:
             for place, response in self._engine.generate([asked[index].prompt for index in which], sampling):
                 yield which[place], response
 
-    def _apart(self, response: Response, asked: _Asked, sampling: Sampling) -> Response:
+    def _apart(self, response: Response, asked: _Asked, sampling: SamplingParameters) -> Response:
         return thoughts.apart(
             response,
             opened=asked.opened,
@@ -133,13 +137,13 @@ class ThinkingEngine:
         self._looks = False
         short = self._asked(Prompt(content=SHORT)).prompt
         try:
-            [(_, shown)] = self._engine.generate([short], Sampling(max_tokens=LOOKING))
+            [(_, shown)] = self._engine.generate([short], SamplingParameters(max_tokens=LOOKING))
         except (ModelError, EngineError):  # it does not take so many tokens, or has gone away
             return response
         self._begins_within = thoughts.begins_within(shown.text, self._tags)
         return _counted(response, shown)
 
-    def _sent(self, sampling: Sampling) -> Sampling:
+    def _sent(self, sampling: SamplingParameters) -> SamplingParameters:
         """The sampling sent to the engine. One that runs the model here knows itself where a thought ends."""
         if isinstance(self._model.source, Local) or not self._thinks:
             return sampling

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.engine.identity import Identity, LocalIdentity
 from harness.errors import EngineError, ModelError
 from harness.protocols import SERVED_TEMPLATE, EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Json, Local, Model
 from harness.thoughts import template_arguments
 
@@ -46,10 +46,12 @@ class UnloadedEngine:
         chat = ChatRenderer(self._tokenizer, template, model.name, template_arguments(model))
         return chat.render(messages, open_turn=open_turn)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         raise EngineError(f"model {self._model.name!r} is not loaded, and can answer nothing")
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         raise EngineError(f"model {self._model.name!r} is not loaded, and can score nothing")
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
+class SamplingParameters:
     """How an answer is drawn. Part of every answer's identity in the store."""
 
     max_tokens: int
@@ -74,7 +74,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Likelihood:
+class LogLikelihood:
     """The log-likelihood of a given continuation."""
 
     logprob: float
@@ -127,7 +127,7 @@ class Row:
     """A sample, what a model answered, and what that is worth: what a suite yields and the store keeps."""
 
     sample: Sample
-    responses: tuple[Response | Likelihood, ...]
+    responses: tuple[Response | LogLikelihood, ...]
     scores: tuple[Score, ...]
     position: int = 0
     """The sample's place in the suite; rows come in any order."""

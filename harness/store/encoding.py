@@ -15,15 +15,18 @@ from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
 from harness.escape_controls import escape_controls
-from harness.records.answers import Likelihood, Response, Row, Sample
+from harness.records.answers import LogLikelihood, Response, Row, Sample
 from harness.records.models import Json
 from harness.turns import prompt_as_json, prompt_from_json
 
-Answer = Response | Likelihood
+Answer = Response | LogLikelihood
 
-KINDS: Mapping[str, type[Response] | type[Likelihood]] = {"response": Response, "likelihood": Likelihood}
+KINDS: Mapping[str, type[Response] | type[LogLikelihood]] = {
+    "response": Response,
+    "likelihood": LogLikelihood,
+}
 RESPONSE_FIELDS = tuple(field.name for field in fields(Response) if field.name != "key")
-LIKELIHOOD_FIELDS = tuple(field.name for field in fields(Likelihood) if field.name != "key")
+LOG_LIKELIHOOD_FIELDS = tuple(field.name for field in fields(LogLikelihood) if field.name != "key")
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False)  # values are trees
@@ -93,7 +96,7 @@ def answer_as_json(answer: Answer) -> dict[str, Json]:
     """An answer without its key, and with which of the two kinds it is."""
     if isinstance(answer, Response):
         return {"kind": "response", **{name: getattr(answer, name) for name in RESPONSE_FIELDS}}
-    return {"kind": "likelihood", **{name: getattr(answer, name) for name in LIKELIHOOD_FIELDS}}
+    return {"kind": "likelihood", **{name: getattr(answer, name) for name in LOG_LIKELIHOOD_FIELDS}}
 
 
 def answer_from_json(value: Mapping[str, Any], key: str = "") -> Answer:

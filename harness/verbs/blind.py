@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.errors import DiskFull, UsageError
 from harness.named_preferences import named
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 from harness.records.preferences import Study
 from harness.store import Store
 from harness.verbs.pairs import answer_pairs
@@ -41,7 +41,7 @@ class StudyRequest:
     plan: Plan
     prompts: str | None
     """What is answered: see `harness.verbs.pairs.answer_pairs`."""
-    sampling: Sampling
+    sampling: SamplingParameters
     name: str | None = None
     """None: `blind-1`, `blind-2`, …"""
     language: str = "en"

@@ -24,7 +24,7 @@ from harness.preferences.analysis import analyse
 from harness.preferences.results import Analysis
 from harness.protocols import Engine
 from harness.recorded import recorded
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 from harness.records.models import Endpoint, Gemini, Local, Model
 from harness.records.preferences import Pair, Preference, Rater
 from harness.store import Store
@@ -56,7 +56,7 @@ class JudgeRequest:
     """How those are asked that are asked in words."""
     prompts: str | None = None
     """What is answered: see `harness.verbs.pairs.answer_pairs`."""
-    sampling: Sampling = field(default_factory=partial(Sampling, max_tokens=512))
+    sampling: SamplingParameters = field(default_factory=partial(SamplingParameters, max_tokens=512))
     """Of the answers that are judged."""
     budget: float | None = None
     """What may be spent on judges by one command, in the currency of the prices; None: any amount."""

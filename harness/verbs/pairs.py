@@ -17,7 +17,7 @@ from harness.escape_controls import escape_controls
 from harness.evaluation import plan_run
 from harness.protocols import Suite
 from harness.recorded import located
-from harness.records.answers import Response, Row, Run, Sample, Sampling
+from harness.records.answers import Response, Row, Run, Sample, SamplingParameters
 from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
@@ -70,7 +70,7 @@ def answer_pairs(
     progress: Progress,
     *,
     prompts: str | None = None,
-    sampling: Sampling,
+    sampling: SamplingParameters,
 ) -> Answered:
     """Have every model answer what it has not answered yet, and pair the answers.
 
@@ -111,7 +111,7 @@ def kept_answers(
     store: Store,
     *,
     prompts: str | None = None,
-    sampling: Sampling,
+    sampling: SamplingParameters,
 ) -> Kept:
     """What `answer_pairs` would not have to ask. No candidate is trained and none is loaded.
 
@@ -176,7 +176,7 @@ def _suite(
     store: Store,
     progress: Progress,
     prompts: str | None,
-    sampling: Sampling,
+    sampling: SamplingParameters,
 ) -> Suite:
     if prompts is None and project.is_toy:
         prompts = TOY_PROMPTS

@@ -5,7 +5,7 @@ from contextlib import closing
 
 from harness.engine.opening import identify_model, open_engine
 from harness.recorded import recorded
-from harness.records.answers import Prompt, Response, Sampling
+from harness.records.answers import Prompt, Response, SamplingParameters
 from harness.turns import turns_or_text
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
@@ -15,7 +15,7 @@ def sample(
     project: Project,
     names: Sequence[str],
     prompt: str,
-    sampling: Sampling,
+    sampling: SamplingParameters,
     *,
     chat: bool | None = None,
     progress: Progress | None = None,

@@ -6,7 +6,7 @@ from typing import Protocol
 from harness.preferences.named import IDENTICAL, NO_ANSWER
 from harness.protocols import Engine
 from harness.recorded import generation
-from harness.records.answers import Prompt, Response, Sampling
+from harness.records.answers import Prompt, Response, SamplingParameters
 from harness.records.models import Json
 from harness.records.preferences import Pair, Preference, Rater, Side, Winner
 from harness.store import answer_key, digest
@@ -33,7 +33,7 @@ class Judge(Protocol):
         ...
 
     @property
-    def sampling(self) -> Sampling:
+    def sampling(self) -> SamplingParameters:
         """How its replies are drawn."""
         ...
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Literal
 
-from harness.records.answers import Prompt, Response, Sampling
+from harness.records.answers import Prompt, Response, SamplingParameters
 from harness.records.models import Json
 from harness.records.preferences import Pair, Preference, Rater, Side, Winner
 from harness.turns import turns_or_text
@@ -68,8 +68,8 @@ class PairwiseJudge:
         return rater_of(f"judge:{self.name}", self.name, details)
 
     @property
-    def sampling(self) -> Sampling:
-        return Sampling(max_tokens=self.max_tokens)
+    def sampling(self) -> SamplingParameters:
+        return SamplingParameters(max_tokens=self.max_tokens)
 
     @property
     def usual_tokens(self) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, SamplingParameters
 from harness.records.models import Json
 from harness.records.preferences import NO_ORDER, Pair, Preference, Rater, Side, Winner
 from harness.turns import turns_or_text
@@ -42,9 +42,9 @@ class RewardJudge:
         return rater_of(f"judge:{self.name}", self.name, details)
 
     @property
-    def sampling(self) -> Sampling:
+    def sampling(self) -> SamplingParameters:
         """A score is not drawn: this only names the one reply there is."""
-        return Sampling(max_tokens=1)
+        return SamplingParameters(max_tokens=1)
 
     def other_form(self) -> None:
         """There is one way to ask for a score."""

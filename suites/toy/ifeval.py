@@ -15,7 +15,7 @@ from pydantic import PositiveInt, model_validator
 
 from harness.errors import nearest
 from harness.protocols import Engine
-from harness.records.answers import Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Response, Row, Sample, SamplingParameters, Score
 from harness.records.models import Json
 from harness.toyworld.instructions import BRACKETS, COUNTS, SEPARATORS, SIGNS
 from harness.toyworld.world import TOPICS
@@ -95,8 +95,8 @@ class ToyIFEval(SampleSuite[ToyInstruction]):
             )
 
     @property
-    def _sampling(self) -> Sampling:
-        return Sampling(max_tokens=self.given.max_tokens)
+    def _sampling(self) -> SamplingParameters:
+        return SamplingParameters(max_tokens=self.given.max_tokens)
 
 
 def _scores(instruction: ToyInstruction, response: Response) -> tuple[Score, ...]:

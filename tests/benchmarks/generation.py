@@ -63,7 +63,7 @@ from harness.engine.local.engine import LocalEngine
 from harness.engine.local.kv_cache import ContinuousBatch
 from harness.engine.local.network import Network
 from harness.engine.local.stopping import Stopping
-from harness.records.answers import Prompt, Sampling
+from harness.records.answers import Prompt, SamplingParameters
 from harness.records.models import Local, Model
 from tests.benchmarks.clock import clocked, replaced
 
@@ -203,7 +203,7 @@ class Task:
     """Prompts, how they are answered, and by what kind of model."""
 
     prompts: Sequence[Prompt]
-    sampling: Sampling
+    sampling: SamplingParameters
     model: type[LlamaForCausalLM]
     peer_settings: Mapping[str, Any]
 
@@ -223,7 +223,7 @@ def _ifeval(given: argparse.Namespace) -> Task:
     if given.real:
         return Task(
             prompts=[Prompt(content=text) for text in texts],
-            sampling=Sampling(max_tokens=given.max_tokens),
+            sampling=SamplingParameters(max_tokens=given.max_tokens),
             model=LlamaForCausalLM,
             peer_settings={
                 "do_sample": False, "temperature": 0.0, "max_gen_toks": given.max_tokens, "until": []
@@ -233,7 +233,7 @@ def _ifeval(given: argparse.Namespace) -> Task:
     lengths = [min(LONGEST, max(4, round(draws.lognormvariate(4.8, 0.8)))) for _ in texts]
     return Task(
         prompts=[Prompt(content=f"{text}<|{length}|>") for text, length in zip(texts, lengths, strict=True)],
-        sampling=Sampling(max_tokens=1_280),
+        sampling=SamplingParameters(max_tokens=1_280),
         model=ScheduledLlama,
         peer_settings={"do_sample": False, "temperature": 0.0, "max_gen_toks": 1_280, "until": []},
     )
@@ -243,7 +243,7 @@ def _realtoxicityprompts(given: argparse.Namespace) -> Task:
     texts = _texts("realtoxicityprompts/random_5000.jsonl", lambda row: row["prompt"]["text"], given.prompts)
     return Task(
         prompts=[Prompt(content=text, draw=draw) for text in texts for draw in range(given.samples)],
-        sampling=Sampling(max_tokens=20, temperature=1.0, top_p=0.9),
+        sampling=SamplingParameters(max_tokens=20, temperature=1.0, top_p=0.9),
         model=LlamaForCausalLM,
         peer_settings={
             "do_sample": True, "temperature": 1.0, "top_p": 0.9, "max_gen_toks": 20, "until": []

@@ -34,10 +34,10 @@ from typing import Any
 
 from harness.protocols import EngineInfo
 from harness.recorded import recorded, scoring
-from harness.records.answers import Likelihood, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Prompt, Response, SamplingParameters
 from harness.store import Store, answer_key
 
-SAMPLING = Sampling(max_tokens=256)
+SAMPLING = SamplingParameters(max_tokens=256)
 BATCH = 32
 """Answers that an engine has ready at the same time."""
 SECONDS = {"log-likelihood": 0.001, "text": 0.005}
@@ -58,18 +58,20 @@ class TimedEngine:
         self.info = EngineInfo(fingerprint="sha256:benchmark")
         self.can_score = True
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """A text for each prompt."""
         text = _text(random.Random(1), 600)
         answer = Response(text=text, stopped="end", prompt_tokens=80, completion_tokens=150, seconds=0.5)
         yield from self._batches(len(prompts), "text", lambda index: answer)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         """A number for each pair."""
         yield from self._batches(
             len(pairs),
             "log-likelihood",
-            lambda index: Likelihood(logprob=-12.345678 - index, greedy=False, tokens=7),
+            lambda index: LogLikelihood(logprob=-12.345678 - index, greedy=False, tokens=7),
         )
 
     def _batches(self, count: int, kind: str, answer: Callable[[int], Any]) -> Iterator[tuple[int, Any]]:
@@ -153,7 +155,7 @@ class WatchedEngine:
         self.info = replace(engine.info, chat_template=None)
         self.can_score = True
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         """The engine's answers."""
         answers = iter(self._engine.loglikelihood(pairs))
         while True:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from harness.protocols import EngineInfo
 from harness.recorded import recorded
 from harness.records.answers import (
-    Likelihood,
+    LogLikelihood,
     Message,
     Metric,
     Prompt,
@@ -20,14 +20,14 @@ from harness.records.answers import (
     Row,
     Run,
     Sample,
-    Sampling,
+    SamplingParameters,
     Score,
 )
 from harness.records.models import Json
 from harness.store import Store
 
 PROMPTS = [Prompt(content=f"question {number}") for number in range(60)]
-SAMPLING = Sampling(max_tokens=8)
+SAMPLING = SamplingParameters(max_tokens=8)
 BATCH, SECONDS_PER_BATCH = 5, 0.03
 
 RUN = Run(
@@ -69,18 +69,20 @@ class Scripted:
         """The turns' contents, one a line."""
         return "\n".join(message.content for message in messages)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Upper case is the answer."""
         for index in reversed(range(len(prompts))):
             text = str(prompts[index].content)
             self._note(text)
             yield index, Response(text=text.upper(), stopped="end")
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         """A character costs one."""
         for index in reversed(range(len(pairs))):
             self._note("".join(pairs[index]))
-            yield index, Likelihood(logprob=-float(len(pairs[index][1])), greedy=False, tokens=1)
+            yield index, LogLikelihood(logprob=-float(len(pairs[index][1])), greedy=False, tokens=1)
 
     def close(self) -> None:
         """Nothing to give back."""

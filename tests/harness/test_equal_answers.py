@@ -8,7 +8,7 @@ import pytest
 from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.equal_answers import equal_answers
-from harness.records.answers import Likelihood, Metric, Response, Row, Run, Sample, Score
+from harness.records.answers import LogLikelihood, Metric, Response, Row, Run, Sample, Score
 from harness.records.comparisons import Alike
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
@@ -16,7 +16,7 @@ from harness.store.runs import Runs
 from tests.reports.boards import run_of
 
 RIGHT = Metric(name="right", kind="binary", headline=True)
-Answers = Sequence[Response | Likelihood]
+Answers = Sequence[Response | LogLikelihood]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def says(*texts: str) -> list[Answers]:
 
 def likes(*logprobs: float) -> list[Answers]:
     """A log-likelihood to each sample."""
-    return [[Likelihood(logprob=logprob, greedy=False, tokens=1)] for logprob in logprobs]
+    return [[LogLikelihood(logprob=logprob, greedy=False, tokens=1)] for logprob in logprobs]
 
 
 A40 = ["a"] * 40

@@ -8,7 +8,7 @@ from harness.engine.identity import Identity
 from harness.evaluation import evaluate, plan_run
 from harness.protocols import Engine, EngineInfo
 from harness.recorded import recorded
-from harness.records.answers import Metric, Prompt, Row, Sample, Sampling, Score
+from harness.records.answers import Metric, Prompt, Row, Sample, SamplingParameters, Score
 from harness.records.models import Json, Local, Model
 from harness.store import Store
 from tests.harness.engine.scripted import ScriptedEngine
@@ -62,7 +62,7 @@ class Writing(Quiz):
     """Its row is a text."""
 
     def rows(self, engine: Engine) -> Iterator[Row]:
-        for _, answer in engine.generate([Prompt(content="a")], Sampling(max_tokens=1)):
+        for _, answer in engine.generate([Prompt(content="a")], SamplingParameters(max_tokens=1)):
             score = Score(metric="right", value=1.0)
             yield Row(sample=Sample(id="a", prompt="a"), responses=(answer,), scores=(score,))
 

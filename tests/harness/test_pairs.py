@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 from harness.records.preferences import Pair
 from harness.store import Store
 from harness.verbs.pairs import Answered, answer_pairs, kept_answers
@@ -30,7 +30,7 @@ max_tokens = 4
 [suites.toy-truthfulqa]
 limit = 3
 """
-SAMPLING = Sampling(max_tokens=6)
+SAMPLING = SamplingParameters(max_tokens=6)
 PROMPTS: Sequence[Mapping[str, Any]] = [
     {"id": f"p{number}", "prompt": f"Say {number}."} for number in range(5)
 ]
@@ -94,7 +94,7 @@ def test_an_answer_is_asked_once(project: Project, monkeypatch: pytest.MonkeyPat
         )
         assert first.pairs == paired(project, "one", "two").pairs
         assert list(first.runs) == list(paired(project, "two", "one").runs)[::-1]
-    other = paired(project, "one", "two", sampling=Sampling(max_tokens=5))
+    other = paired(project, "one", "two", sampling=SamplingParameters(max_tokens=5))
     assert first.runs["one"].id != other.runs["one"].id
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.errors import AnswersMissing, DiskFull, EngineError
 from harness.recorded import AT_MOST, generation, recalled, recorded, scoring, scoring_keys
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.store import KeptAnswer, Store, answer_key
 from harness.store.answers import Answers
 from harness.store.database import Database
@@ -123,7 +123,7 @@ def test_equal_requests_are_asked_once(store: Store) -> None:
 def test_the_key_of_an_answer_is_fixed() -> None:
     """A key that changed would make every store forget everything: change it on purpose or not at all."""
     turns = Prompt(content=(Message(role="user", content="Grüße?"),), draw=3)
-    sampling = Sampling(max_tokens=20, temperature=1, top_p=0.9, stop=("\n",), seed=7)
+    sampling = SamplingParameters(max_tokens=20, temperature=1, top_p=0.9, stop=("\n",), seed=7)
 
     generated = "sha256:0980ee39d8be3ad56ba291c3384fdbcbbd5f5696f4a487aeaf4e397a0c4fa385"
     scored = "sha256:37d8c838c4a773b926947bb1d02b2d43a3a912228617c0a7384a61de10250ea2"
@@ -131,7 +131,7 @@ def test_the_key_of_an_answer_is_fixed() -> None:
     assert scored == answer_key("sha256:model", scoring("2 + 2 =", " 4"))
 
 
-DRAWN = Sampling(max_tokens=20, temperature=1.0)
+DRAWN = SamplingParameters(max_tokens=20, temperature=1.0)
 
 
 @pytest.mark.parametrize(
@@ -149,16 +149,16 @@ DRAWN = Sampling(max_tokens=20, temperature=1.0)
         (Prompt(content="same"), replace(DRAWN, seed=1)),
     ],
 )
-def test_whatever_can_change_an_answer_changes_its_key(prompt: Prompt, sampling: Sampling) -> None:
+def test_whatever_can_change_an_answer_changes_its_key(prompt: Prompt, sampling: SamplingParameters) -> None:
     """Content, turns or text, draw, and each setting of the sampling."""
     assert generation(Prompt(content="same"), DRAWN) != generation(prompt, sampling)
 
 
 def test_greedy_answers_ignore_what_greedy_decoding_ignores() -> None:
     """Another seed, top_p or top_k is the same request at temperature 0, and 0 is 0.0."""
-    greedy = Sampling(max_tokens=20)
+    greedy = SamplingParameters(max_tokens=20)
 
-    same = Sampling(max_tokens=20, temperature=0, top_p=0.5, top_k=3, seed=9)
+    same = SamplingParameters(max_tokens=20, temperature=0, top_p=0.5, top_k=3, seed=9)
 
     assert generation(PROMPTS[0], greedy) == generation(PROMPTS[0], same)
 
@@ -200,7 +200,9 @@ class Failing(Scripted):
     after: int
     error: type[BaseException]
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Answers, and then the error."""
         for number, pair in enumerate(super().generate(prompts, sampling)):
             if number == self.after:
@@ -223,7 +225,9 @@ def test_an_interrupted_engine_loses_nothing(store: Store, error: type[BaseExcep
 class Refusing(Scripted):
     """Fails at every second prompt, with a key it has no right to."""
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Answers and failures in turn."""
         for index, answer in super().generate(prompts, sampling):
             failed = replace(answer, text="", stopped="failed", reason="no reply", key="sha256:wrong")
@@ -258,7 +262,7 @@ class Interrupted(Answers):
 
     before: Callable[[Sequence[KeptAnswer]], object]
 
-    def keep(self, answers: Sequence[KeptAnswer]) -> dict[str, Response | Likelihood]:
+    def keep(self, answers: Sequence[KeptAnswer]) -> dict[str, Response | LogLikelihood]:
         """That, then keep."""
         self.before(answers)
         return super().keep(answers)
@@ -334,7 +338,9 @@ class Telling(Scripted):
 
     more: threading.Event
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Answers."""
         for number, pair in enumerate(super().generate(prompts, sampling)):
             if number == AT_MOST + 2:
@@ -362,7 +368,9 @@ class Pausing(Scripted):
 
     go_on: threading.Event
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Answers."""
         for number, pair in enumerate(super().generate(prompts, sampling)):
             if number == 9:
@@ -412,7 +420,9 @@ class Watched(Scripted):
 
     store: Held
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Answers."""
         third = answer_key(self.fingerprint, generation(prompts[-3], sampling))
         for number, pair in enumerate(super().generate(prompts, sampling)):

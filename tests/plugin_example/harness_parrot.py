@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import PositiveInt
 
 from harness.protocols import Engine
-from harness.records.answers import Message, Metric, Prompt, Response, Row, Sample, Sampling, Score
+from harness.records.answers import Message, Metric, Prompt, Response, Row, Sample, SamplingParameters, Score
 from harness.records.models import Json
 from suites.catalogue import Entry
 from suites.settings import SuiteContext, SuiteSettings, template_applied
@@ -54,9 +54,9 @@ class Parrot:
         return len(self.words)
 
     @property
-    def sampling(self) -> Sampling:
+    def sampling(self) -> SamplingParameters:
         """Greedy."""
-        return Sampling(max_tokens=self.given.max_tokens)
+        return SamplingParameters(max_tokens=self.given.max_tokens)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
         """What answers and scores depend on besides model and data."""

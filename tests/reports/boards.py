@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.preferences.results import Analysis
-from harness.records.answers import Likelihood, Message, Metric, Response, Row, Run, Sample, Score
+from harness.records.answers import LogLikelihood, Message, Metric, Response, Row, Run, Sample, Score
 from harness.records.comparisons import Comparison, Decision, Flips, Interval, Verdict
 from harness.store import Store
 from reports.board import (
@@ -295,7 +295,7 @@ def _row(suite: str, sample: Sample, mean: float, metric: Metric, rng: random.Ra
         best = 0 if right else rng.randrange(1, len(sample.choices))
         logprobs = [(-4.0 if c == best else -6.0) - 6 * rng.random() ** 2 for c in range(len(sample.choices))]
         logprobs[best] = max(logprobs) + 0.4
-        responses = tuple(Likelihood(logprob=value, greedy=False, tokens=9) for value in logprobs)
+        responses = tuple(LogLikelihood(logprob=value, greedy=False, tokens=9) for value in logprobs)
         scores = (Score(metric="mc1", value=float(right)), Score(metric="mc2", value=rng.random()))
         return Row(sample=sample, responses=responses, scores=scores)
     if suite == "ifeval":

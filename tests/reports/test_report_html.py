@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from harness.records.answers import Likelihood, Row, Sample, Score
+from harness.records.answers import LogLikelihood, Row, Sample, Score
 from reports.charts import panels
 from reports.html import render
 from reports.samples import payloads, right_choices, speakers
@@ -129,7 +129,9 @@ def test_a_log_probability_without_end_is_shown_as_such() -> None:
     row = sample.rows[0]
     assert row is not None
     endless = Row(
-        sample=row.sample, responses=(Likelihood(logprob=-float("inf"), greedy=False, tokens=1),), scores=()
+        sample=row.sample,
+        responses=(LogLikelihood(logprob=-float("inf"), greedy=False, tokens=1),),
+        scores=(),
     )
     changed = replace(section, samples=(replace(sample, rows=(endless, *sample.rows[1:])),))
 

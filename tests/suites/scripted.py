@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.protocols import EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 
 
 def says(text: str) -> Response:
@@ -25,7 +25,7 @@ class FunctionEngine:
     shuffle: int = 0
     prompts: list[Prompt] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
-    samplings: list[Sampling] = field(default_factory=list)
+    samplings: list[SamplingParameters] = field(default_factory=list)
 
     @property
     def info(self) -> EngineInfo:
@@ -37,18 +37,20 @@ class FunctionEngine:
         text = "".join(f"<{message.role}>{message.content}" for message in messages)
         return text + ("<assistant>" if open_turn else "")
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """One answer per prompt."""
         self.prompts += prompts
         self.samplings.append(sampling)
         for index in self._order(len(prompts)):
             yield index, self.answer(prompts[index])
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         """One log-likelihood per pair."""
         self.pairs += pairs
         for index in self._order(len(pairs)):
-            yield index, Likelihood(logprob=self.logprob(*pairs[index]), greedy=False, tokens=1)
+            yield index, LogLikelihood(logprob=self.logprob(*pairs[index]), greedy=False, tokens=1)
 
     def close(self) -> None:
         """Nothing to give back."""

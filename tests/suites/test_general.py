@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError, DownloadNeeded, UnknownName, UsageError
-from harness.records.answers import Likelihood, Metric, Row
+from harness.records.answers import LogLikelihood, Metric, Row
 from suites.general import MEASURED_BY, General
 from suites.settings import GeneralSettings, SuiteContext
 from tests.suites.general_rows import GENERAL
@@ -22,7 +22,7 @@ class CountingEngine(FunctionEngine):
 
     calls: int = 0
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         """One call."""
         self.calls += 1
         return super().loglikelihood(pairs)

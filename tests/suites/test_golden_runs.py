@@ -13,7 +13,7 @@ import pytest
 from harness.engine.identity import Identity
 from harness.evaluation import plan_run
 from harness.protocols import Suite
-from harness.records.answers import Message, Run, Sample, Sampling
+from harness.records.answers import Message, Run, Sample, SamplingParameters
 from harness.records.models import Json, Local, Model
 from suites.catalogue import open_suite
 from suites.prompt_suite import PromptSuite
@@ -174,7 +174,7 @@ def test_runs_of_bare_prompts_keep_their_ids() -> None:
     """The suite of prompts that nothing scores."""
     turns = (Message(role="system", content="Be brief."), Message(role="user", content="Why?"))
     samples = [Sample(id="a", prompt="Hi"), Sample(id="b", prompt=turns)]
-    suite = PromptSuite(label="mine", samples=samples, sampling=Sampling(max_tokens=5))
+    suite = PromptSuite(label="mine", samples=samples, sampling=SamplingParameters(max_tokens=5))
     assert ("b025adc0d5050b5b5d1fc5cc1a8c7696", "1795e4be88f4c067d4dda52c095a01de") == ids(suite)
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from harness.records.answers import Message, Sample, Sampling
+from harness.records.answers import Message, Sample, SamplingParameters
 from harness.turns import turns_or_text
 from suites.prompt_suite import PromptSuite
 from tests.suites.scripted import FunctionEngine, says
 
 TURNS = (Message(role="system", content="Be brief."), Message(role="user", content="Why?"))
 SAMPLES = (Sample(id="a", prompt="Hi"), Sample(id="b", prompt=TURNS))
-SAMPLING = Sampling(max_tokens=8)
+SAMPLING = SamplingParameters(max_tokens=8)
 
 
-def answers(samples: Sequence[Sample] = SAMPLES, sampling: Sampling = SAMPLING) -> PromptSuite:
+def answers(samples: Sequence[Sample] = SAMPLES, sampling: SamplingParameters = SAMPLING) -> PromptSuite:
     """The suite over these prompts."""
     return PromptSuite("mine", samples, sampling)
 
@@ -48,5 +48,5 @@ def test_what_makes_it_another_run() -> None:
     assert usual.data_hash != answers((SAMPLES[0], Sample(id="c", prompt=TURNS))).data_hash
     tagged = Sample(id="a", prompt="Hi", tags={"category": "greeting"})
     assert usual.data_hash == answers((tagged, SAMPLES[1])).data_hash
-    assert usual.settings("x") != answers(sampling=Sampling(max_tokens=9)).settings("x")
+    assert usual.settings("x") != answers(sampling=SamplingParameters(max_tokens=9)).settings("x")
     assert usual.settings("x") != usual.settings(None)

@@ -11,7 +11,7 @@ import pytest
 from harness.adaptors.engine_requests import TaskRows
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.errors import DataError
-from harness.records.answers import Likelihood, Row
+from harness.records.answers import LogLikelihood, Row
 from suites.settings import SuiteContext, SuiteSettings
 from suites.truthfulqa import TruthfulQA
 from tests.suites.rows import QUESTIONS, write_rows
@@ -83,7 +83,7 @@ def test_responses_stand_beside_choices(suite: TruthfulQA) -> None:
     engine = FunctionEngine(shuffle=3)
     for row in suite.rows(engine):
         assert [-float(len(f" {choice}")) for choice in row.sample.choices] == [
-            response.logprob for response in row.responses if isinstance(response, Likelihood)
+            response.logprob for response in row.responses if isinstance(response, LogLikelihood)
         ]
 
 
@@ -115,10 +115,10 @@ def test_rows_come_as_answers_do(suite: TruthfulQA) -> None:
     """A question is yielded as soon as its own answers are there, under its own position."""
 
     class OnlyTheLast(FunctionEngine):
-        def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+        def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
             for index, (context, _) in enumerate(pairs):
                 if "moon" in context:
-                    yield index, Likelihood(logprob=-1.0, greedy=False, tokens=1)
+                    yield index, LogLikelihood(logprob=-1.0, greedy=False, tokens=1)
             raise AssertionError("asked for more")
 
     assert next(suite.rows(OnlyTheLast())).position == 2

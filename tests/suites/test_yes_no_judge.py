@@ -8,7 +8,7 @@ from harness.engine.identity import Identity
 from harness.engine.lazy import LazyEngine
 from harness.errors import UnknownName
 from harness.protocols import Engine
-from harness.records.answers import Message, Prompt, Response, Sampling, Score
+from harness.records.answers import Message, Prompt, Response, SamplingParameters, Score
 from suites.settings import SuiteContext
 from suites.yes_no_judge import YesNoJudge, product, verdict
 from tests.harness.engine.scripted import ScriptedEngine
@@ -108,7 +108,9 @@ def test_how_a_judge_is_asked(template: str | None, as_turns: bool, content: str
     engine = FunctionEngine(
         answer=lambda prompt: says(str(prompt.content)), chat_template=template, shuffle=2
     )
-    replies = judge_with(engine).replies(["a?", "b?", "c?"], Sampling(max_tokens=3), as_turns=as_turns)
+    replies = judge_with(engine).replies(
+        ["a?", "b?", "c?"], SamplingParameters(max_tokens=3), as_turns=as_turns
+    )
     assert Prompt(content=content) == engine.prompts[0]
     assert ["a?" in reply.text for reply in replies] == [True, False, False]
     assert ["c?" in reply.text for reply in replies] == [False, False, True]
@@ -140,11 +142,11 @@ def test_a_lazy_engine_is_opened_when_asked() -> None:
     opened: list[ScriptedEngine] = []
     engine = LazyEngine(Identity(fingerprint="f", chat_template="t"), lazily(opened))
     assert ("f", "t") == (engine.info.fingerprint, engine.info.chat_template)
-    assert [] == list(engine.generate([], Sampling(max_tokens=3))) == list(engine.loglikelihood([]))
+    assert [] == list(engine.generate([], SamplingParameters(max_tokens=3))) == list(engine.loglikelihood([]))
     engine.close()
     assert [] == opened
     assert ["yes"] == [
-        reply.text for _, reply in engine.generate([Prompt(content="?")], Sampling(max_tokens=3))
+        reply.text for _, reply in engine.generate([Prompt(content="?")], SamplingParameters(max_tokens=3))
     ]
     assert [-1.0] == [likelihood.logprob for _, likelihood in engine.loglikelihood([("a", "b")])]
     assert engine.can_score

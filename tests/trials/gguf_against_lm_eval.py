@@ -34,7 +34,7 @@ from harness.engine.gguf import read_once
 from harness.engine.local.engine import LocalEngine, open_local
 from harness.engine.local.tokens import ScoringRequest
 from harness.files import json_lines
-from harness.records.answers import Likelihood, Response
+from harness.records.answers import LogLikelihood, Response
 from harness.records.models import Local, Model
 from tests.real_models import smollm2_gguf
 
@@ -137,8 +137,8 @@ def _ours(
     return found, pairs
 
 
-def _raw(response: Likelihood | Response) -> Any:
-    if isinstance(response, Likelihood):
+def _raw(response: LogLikelihood | Response) -> Any:
+    if isinstance(response, LogLikelihood):
         return (response.logprob, response.greedy)
     return response.text
 

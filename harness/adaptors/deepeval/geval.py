@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from harness.adaptors.deepeval.model import EngineJudge, read
 from harness.errors import UnreadableReply
 from harness.protocols import Engine
-from harness.records.answers import Response, Sampling
+from harness.records.answers import Response, SamplingParameters
 
 ResultT = TypeVar("ResultT")
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
@@ -52,7 +52,11 @@ class CriterionScore:
 
 
 def judge_all(
-    engine: Engine, name: str, criterion: Criterion, cases: Sequence[tuple[str, str]], sampling: Sampling
+    engine: Engine,
+    name: str,
+    criterion: Criterion,
+    cases: Sequence[tuple[str, str]],
+    sampling: SamplingParameters,
 ) -> list[CriterionScore]:
     """The judgement on every (prompt, answer), in their order. An answer must not be empty.
 

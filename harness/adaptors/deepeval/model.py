@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import UnreadableReply
 from harness.protocols import Engine
-from harness.records.answers import Prompt, Response, Sampling
+from harness.records.answers import Prompt, Response, SamplingParameters
 from harness.replies import json_objects
 from harness.turns import turns_or_text
 
@@ -38,10 +38,15 @@ class EngineJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extr
     """
 
     def __init__(
-        self, engine: Engine, *, name: str, sampling: Sampling | None = None, chat: bool | None = None
+        self,
+        engine: Engine,
+        *,
+        name: str,
+        sampling: SamplingParameters | None = None,
+        chat: bool | None = None,
     ) -> None:
         self._engine = engine
-        self._sampling = sampling or Sampling(max_tokens=2048)
+        self._sampling = sampling or SamplingParameters(max_tokens=2048)
         self._chat = engine.info.chat_template is not None if chat is None else chat
         self._waiting: list[Prompt] = []
         self._round: asyncio.Task[list[Response]] | None = None

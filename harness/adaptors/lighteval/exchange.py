@@ -13,7 +13,7 @@ from lighteval.tasks.requests import Doc, SamplingMethod
 
 from harness.adaptors.engine_requests import Answer, Request, renderer
 from harness.protocols import Engine
-from harness.records.answers import Likelihood, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Prompt, Response, SamplingParameters
 
 
 class EngineTemplate:
@@ -33,7 +33,9 @@ def prompts(engine: Engine, *, chat_template: bool) -> PromptManager:
     return PromptManager(use_chat_template=chat_template, tokenizer=EngineTemplate(engine))
 
 
-def requests_of(method: SamplingMethod, doc: Doc, context: str, sampling: Sampling) -> tuple[Request, ...]:
+def requests_of(
+    method: SamplingMethod, doc: Doc, context: str, sampling: SamplingParameters
+) -> tuple[Request, ...]:
     """What is asked about a document: every choice, the whole text, or as many texts as it wants samples."""
     if method is SamplingMethod.LOGPROBS:
         return tuple((context, choice) for choice in doc.choices)
@@ -44,12 +46,12 @@ def requests_of(method: SamplingMethod, doc: Doc, context: str, sampling: Sampli
 
 def response_of(context: str, answers: Sequence[Answer]) -> ModelResponse:
     """The answers to the requests of one document and method. Of tokens, only their number is real."""
-    likelihoods = [answer for answer in answers if isinstance(answer, Likelihood)]
+    log_likelihoods = [answer for answer in answers if isinstance(answer, LogLikelihood)]
     return ModelResponse(
         input=context,
         text=[answer.text for answer in answers if isinstance(answer, Response)],
-        logprobs=[likelihood.logprob for likelihood in likelihoods],
-        argmax_logits_eq_gold=[likelihood.greedy for likelihood in likelihoods],
-        output_tokens=[[0] * likelihood.tokens for likelihood in likelihoods],
+        logprobs=[log_likelihood.logprob for log_likelihood in log_likelihoods],
+        argmax_logits_eq_gold=[log_likelihood.greedy for log_likelihood in log_likelihoods],
+        output_tokens=[[0] * log_likelihood.tokens for log_likelihood in log_likelihoods],
         truncated_tokens_count=sum(answer.truncated for answer in answers),
     )

@@ -21,7 +21,7 @@ from harness.adaptors.engine_requests import all_answers
 from harness.adaptors.lighteval.exchange import EngineTemplate, prompts, requests_of, response_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 
 
 class _NoCache:
@@ -43,13 +43,13 @@ class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extr
         engine: Engine,
         *,
         name: str = "harness",
-        sampling: Sampling | None = None,
+        sampling: SamplingParameters | None = None,
         chat_template: bool | None = None,
     ) -> None:
         self.config = ModelConfig(model_name=name)
         self._cache = _NoCache()
         self._engine = engine
-        self._sampling = sampling or Sampling(max_tokens=256)
+        self._sampling = sampling or SamplingParameters(max_tokens=256)
         self._templated = engine.info.chat_template is not None if chat_template is None else chat_template
         self._prompts = prompts(engine, chat_template=self._templated)
 
@@ -98,7 +98,7 @@ class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extr
             for context, requests in zip(contexts, asked, strict=True)
         ]
 
-    def _sampling_of(self, method: SamplingMethod, doc: Doc) -> Sampling:
+    def _sampling_of(self, method: SamplingMethod, doc: Doc) -> SamplingParameters:
         """As lighteval: a chat answer ends where the model ends it, and stop strings are for plain text."""
         if method is SamplingMethod.GENERATIVE and doc.num_samples > 1 and self._sampling.temperature == 0:
             raise UsageError(

@@ -37,7 +37,7 @@ from harness.adaptors.lighteval.exchange import prompts, requests_of, response_o
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import Engine
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 
 METRICS_LEFT_OUT = ("BLEURT", "BertScore", "Faithfulness", "CodegenMetric")
 """Classes of metrics that download another model, or run code that the model wrote."""
@@ -79,7 +79,7 @@ class LightevalTask:
             for name in _means(metric)
         )
 
-    def sampling(self, *, chat_template: bool, max_tokens: int | None) -> Sampling | None:
+    def sampling(self, *, chat_template: bool, max_tokens: int | None) -> SamplingParameters | None:
         """How answers are drawn: greedily; None where nothing is generated.
 
         `max_tokens` replaces the task's length. As in lighteval, a chat answer ends where the model ends it,
@@ -92,7 +92,9 @@ class LightevalTask:
             raise UsageError(
                 f"lighteval's task {self.name!r} lets an answer grow to the model's window; set max_tokens"
             )
-        return Sampling(max_tokens=length, stop=() if chat_template else tuple(self._task.stop_sequence))
+        return SamplingParameters(
+            max_tokens=length, stop=() if chat_template else tuple(self._task.stop_sequence)
+        )
 
     @cached_property
     def docs(self) -> Sequence[Mapping[str, Any]]:
@@ -115,7 +117,9 @@ class LightevalTask:
         self, engine: Engine, *, chat_template: bool, max_tokens: int | None = None
     ) -> Iterator[AnsweredDocument]:
         """Ask everything, and yield each document as soon as all its answers are there."""
-        sampling = self.sampling(chat_template=chat_template, max_tokens=max_tokens) or Sampling(max_tokens=1)
+        sampling = self.sampling(chat_template=chat_template, max_tokens=max_tokens) or SamplingParameters(
+            max_tokens=1
+        )
         prompt = prompts(engine, chat_template=chat_template)
         contexts = [prompt.prepare_prompt(doc) for doc in self._docs]
         asked = {

@@ -20,7 +20,7 @@ from harness.adaptors.engine_requests import Answer, Request, all_answers, rende
 from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.errors import EngineError, UsageError
 from harness.protocols import Engine
-from harness.records.answers import Likelihood, Prompt, Response
+from harness.records.answers import LogLikelihood, Prompt, Response
 from harness.records.models import Json
 
 ROLLING = (
@@ -44,7 +44,7 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
         Raises EngineError where a service refused one.
         """
         found = self._scored([instance.args for instance in requests])
-        return [(likelihood.logprob, likelihood.greedy) for likelihood in found]
+        return [(log_likelihood.logprob, log_likelihood.greedy) for log_likelihood in found]
 
     def loglikelihood_rolling(self, requests: Sequence[Instance]) -> list[float]:
         """The log-likelihood of whole texts, after the BOS token (EOS where there is none).
@@ -57,9 +57,9 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
             found = self._scored([("", instance.args[0]) for instance in requests])
         except EngineError as error:
             raise EngineError(f"{error} ({ROLLING})") from error
-        if any(likelihood.truncated for likelihood in found):
+        if any(log_likelihood.truncated for log_likelihood in found):
             raise EngineError(ROLLING)
-        return [likelihood.logprob for likelihood in found]
+        return [log_likelihood.logprob for log_likelihood in found]
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """A text for every (context, generation settings).
@@ -101,8 +101,8 @@ class EngineLM(LM):  # type: ignore[misc]  # lm-eval carries no types
         """What lm-eval writes beside the results."""
         return {"fingerprint": self._engine.info.fingerprint, **self._engine.info.description}
 
-    def _scored(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
-        return [cast(Likelihood, answer) for answer in self._answered(pairs)]
+    def _scored(self, pairs: Sequence[tuple[str, str]]) -> list[LogLikelihood]:
+        return [cast(LogLikelihood, answer) for answer in self._answered(pairs)]
 
     def _answered(self, requests: Sequence[Request]) -> list[Answer]:
         answers = all_answers(self._engine, requests, "lm-eval")

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import UsageError
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 
 MAX_TOKENS = 256
 """What lm-eval generates where a task does not say."""
 MAX_TOKENS_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 
 
-def sampling_of(task: str, kwargs: Mapping[str, Any], seed: int) -> Sampling:
+def sampling_of(task: str, kwargs: Mapping[str, Any], seed: int) -> SamplingParameters:
     """lm-eval's generation settings as ours, read as its `hf` backend reads them.
 
     Raises UsageError for a setting that would change answers and that we do not have.
@@ -25,7 +25,7 @@ def sampling_of(task: str, kwargs: Mapping[str, Any], seed: int) -> Sampling:
     if left:
         unknown = ", ".join(sorted(left))
         raise UsageError(f"lm-eval's task {task!r} asks for generation settings we do not have: {unknown}")
-    return Sampling(
+    return SamplingParameters(
         max_tokens=int(next((limit for limit in limits if limit is not None), MAX_TOKENS)),
         temperature=temperature if samples else 0.0,
         top_p=top_p,

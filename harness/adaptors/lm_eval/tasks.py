@@ -45,7 +45,7 @@ from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.engine.hub import why_nothing_came
 from harness.errors import DataError, DownloadNeeded, UsageError
 from harness.protocols import Engine
-from harness.records.answers import Prompt, Response, Sampling
+from harness.records.answers import Prompt, Response, SamplingParameters
 from harness.time_limit import TookTooLong, time_limit
 
 UNCONVERTIBLE = (ArrowInvalid, ArrowTypeError, OverflowError)
@@ -101,7 +101,7 @@ class LmEvalTask:
             if aggregation is mean
         )
 
-    def sampling(self, seed: int = 0) -> Sampling | None:
+    def sampling(self, seed: int = 0) -> SamplingParameters | None:
         """How answers are drawn; None for a task that is scored by log-likelihood."""
         if self._task.OUTPUT_TYPE != "generate_until":
             return None
@@ -189,7 +189,7 @@ class LmEvalTask:
         sampling = self._sampling(kwargs, seed)
         return tuple((Prompt(content=content, draw=draw), sampling) for draw in range(instance.repeats))
 
-    def _sampling(self, kwargs: Mapping[str, Any], seed: int) -> Sampling:
+    def _sampling(self, kwargs: Mapping[str, Any], seed: int) -> SamplingParameters:
         sampling = sampling_of(self.name, kwargs, seed)
         return sampling if self._max_tokens is None else replace(sampling, max_tokens=self._max_tokens)
 

@@ -21,7 +21,7 @@ from harness.engine.local.network import Network
 from harness.engine.local.penalties import Penalties
 from harness.engine.local.sampling import draw
 from harness.engine.local.stopping import AnswerProgress
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class TokenChooser:
         self,
         network: Network,
         requests: Sequence[GenerationRequest],
-        sampling: Sampling,
+        sampling: SamplingParameters,
         budget: GenerationBudget,
     ) -> None:
         self.rows: list[GenerationRow] = []

@@ -14,11 +14,11 @@ from harness.engine.local.decoding import GenerationBudget, GenerationRequest
 from harness.engine.local.generation import continue_prompts
 from harness.engine.local.loading import load
 from harness.engine.local.network import Network, window_of
-from harness.engine.local.scorer import LikelihoodScorer
+from harness.engine.local.scorer import LogLikelihoodScorer
 from harness.engine.local.tokens import Tokens
 from harness.engine.rules import request_seed
 from harness.protocols import EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Json, Local, Model
 from harness.thoughts import left_open, marks, tags_of, template_arguments
 
@@ -51,7 +51,7 @@ class LocalEngine:
         self._tokens = Tokens(tokenizer, window_of(network.config, tokenizer), visible=marks(self._tags))
         memory = int(network.free_bytes() * MEMORY_SHARE)
         cpu = network.device.type == "cpu"
-        self._scorer = LikelihoodScorer(network, memory)
+        self._scorer = LogLikelihoodScorer(network, memory)
         self._generating = GenerationBudget(
             rows=CPU_ROWS if cpu and not network.small else MANY_ROWS,
             positions=memory // network.cache_bytes(),
@@ -73,7 +73,9 @@ class LocalEngine:
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         return self._chat.render(messages, open_turn=open_turn)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, longest first. The text of a model that thinks includes its thought.
 
         A prompt is cut from the left to leave room for `max_tokens`, as lm-eval does. Where the window has
@@ -99,9 +101,9 @@ class LocalEngine:
             self._network, self._tokens, requests, sampling, self._generating, tags=self._tags
         )
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         """Score every (context, continuation) pair; what the contexts share is computed once."""
-        yield from self._scorer.likelihoods(self._tokens.scoring_requests(pairs), self._tokens.max_length)
+        yield from self._scorer.log_likelihoods(self._tokens.scoring_requests(pairs), self._tokens.max_length)
 
     def close(self) -> None:
         self._network.close()

@@ -13,7 +13,7 @@ from harness.engine.local.stopping import Stopping, StoppingAfterThought
 from harness.engine.local.tokens import Tokens
 from harness.engine.local.uncached_generation import UncachedGeneration
 from harness.engine.steps import Steps
-from harness.records.answers import Response, Sampling
+from harness.records.answers import Response, SamplingParameters
 from harness.thoughts import Tags
 
 
@@ -21,7 +21,7 @@ def continue_prompts(
     network: Network,
     tokens: Tokens,
     requests: Sequence[GenerationRequest],
-    sampling: Sampling,
+    sampling: SamplingParameters,
     budget: GenerationBudget,
     *,
     tags: Sequence[Tags] = (),
@@ -52,7 +52,9 @@ def continue_prompts(
             network.release()
 
 
-def _stopping(network: Network, tokens: Tokens, sampling: Sampling, tags: Sequence[Tags]) -> Stopping:
+def _stopping(
+    network: Network, tokens: Tokens, sampling: SamplingParameters, tags: Sequence[Tags]
+) -> Stopping:
     stated = network.generation_config.eos_token_id
     if not tags:
         return Stopping(tokens, sampling.stop, stated)
@@ -63,7 +65,7 @@ def _continued(
     network: Network,
     stopping: Stopping,
     requests: Sequence[GenerationRequest],
-    sampling: Sampling,
+    sampling: SamplingParameters,
     budget: GenerationBudget,
 ) -> Iterator[tuple[int, Response]]:
     steps = Steps(sum(request.limit for request in requests))
@@ -81,7 +83,10 @@ def _apart(network: Network, requests: Sequence[GenerationRequest]) -> list[list
 
 
 def _decoding(
-    network: Network, requests: Sequence[GenerationRequest], sampling: Sampling, budget: GenerationBudget
+    network: Network,
+    requests: Sequence[GenerationRequest],
+    sampling: SamplingParameters,
+    budget: GenerationBudget,
 ) -> Decoding | UncachedGeneration:
     """With a cache, unless the model has none of keys and values, or these requests would cross its limit."""
     first, limit = requests[0], network.uniform_length

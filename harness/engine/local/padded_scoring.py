@@ -15,7 +15,7 @@ import torch
 
 from harness.engine.local.network import Network, is_out_of_memory
 from harness.engine.local.tokens import ScoringRequest
-from harness.records.answers import Likelihood
+from harness.records.answers import LogLikelihood
 
 
 @dataclass(slots=True)
@@ -36,8 +36,8 @@ class PaddedBudget:
 
 def score_padded(
     network: Network, requests: Sequence[ScoringRequest], budget: PaddedBudget
-) -> Iterator[tuple[int, Likelihood]]:
-    """The likelihood of every request's continuation, longest first, batch by batch.
+) -> Iterator[tuple[int, LogLikelihood]]:
+    """The log-likelihood of every request's continuation, longest first, batch by batch.
 
     Out of memory halves `budget`, and the work continues. Raises EngineError for NaN or infinite logits, and
     for a single request that does not fit.
@@ -61,7 +61,7 @@ def score_padded(
         yield from found
 
 
-def _score(network: Network, batch: Sequence[ScoringRequest]) -> list[tuple[int, Likelihood]]:
+def _score(network: Network, batch: Sequence[ScoringRequest]) -> list[tuple[int, LogLikelihood]]:
     with network.computing():
         length = max(len(request.tokens) for request in batch)
         first = min(len(request.tokens) - len(request.continuation) for request in batch)
@@ -86,16 +86,16 @@ def _score(network: Network, batch: Sequence[ScoringRequest]) -> list[tuple[int,
         chosen = logprobs.gather(1, targets[:, None])[:, 0]
         if not bool(chosen.isfinite().all()):
             raise network.not_finite()
-        return _likelihoods(batch, chosen.tolist(), (logprobs.argmax(dim=-1) == targets).tolist())
+        return _log_likelihoods(batch, chosen.tolist(), (logprobs.argmax(dim=-1) == targets).tolist())
 
 
-def _likelihoods(
+def _log_likelihoods(
     batch: Sequence[ScoringRequest], logprobs: Sequence[float], hits: Sequence[bool]
-) -> list[tuple[int, Likelihood]]:
-    """One likelihood per request, from values per token of the whole batch, request after request."""
+) -> list[tuple[int, LogLikelihood]]:
+    """One log-likelihood per request, from values per token of the whole batch, request after request."""
     found, start = [], 0
     for request in batch:
         end = start + len(request.continuation)
-        found.append((request.index, request.likelihood(logprobs[start:end], hits[start:end])))
+        found.append((request.index, request.log_likelihood(logprobs[start:end], hits[start:end])))
         start = end
     return found

@@ -28,7 +28,7 @@ from harness.engine.local.loading import check_complete, load_errors, load_token
 from harness.engine.local.network import is_out_of_memory, window_of
 from harness.errors import EngineError, ModelError, UsageError
 from harness.protocols import EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Json, Local, Model
 
 CPU_POSITIONS, CUDA_POSITIONS = 2_048, 32_768
@@ -87,7 +87,9 @@ class RewardEngine:
             raise ModelError(f"{self.name}: a reward model rates answers, and answers nothing itself")
         return self._chat.closed(messages)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """The score of every conversation, as a number, longest first. `sampling` changes nothing.
 
         Raises EngineError for a score that is no finite number.
@@ -107,7 +109,7 @@ class RewardEngine:
                 yield index, self._unfitting(tokens)
         yield from self._scored(deque(sorted(fitting, key=lambda each: -len(each.tokens))))
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         raise ModelError(f"{self.name}: a reward model rates answers, and has no log-likelihoods")
 
     def close(self) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 
 WIDTH, SHARE = 1_024, 8
 """The nucleus is searched among this many most probable tokens, at most an eighth of the vocabulary."""
 
 
-def draw(scores: torch.Tensor, sampling: Sampling, uniforms: Sequence[float]) -> torch.Tensor:
+def draw(scores: torch.Tensor, sampling: SamplingParameters, uniforms: Sequence[float]) -> torch.Tensor:
     """Tokens `(rows,)`, from logits `(rows, vocabulary)` and one uniform number in [0, 1) per row."""
     scores = scores / sampling.temperature
     if 0 < sampling.top_k < scores.shape[-1]:

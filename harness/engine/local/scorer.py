@@ -8,7 +8,7 @@ from harness.engine.local.padded_scoring import PaddedBudget, score_padded
 from harness.engine.local.tokens import ScoringRequest
 from harness.engine.local.tree_scoring import PassBudget, score_tree
 from harness.engine.local.trial_results import TrialResults
-from harness.records.answers import Likelihood
+from harness.records.answers import LogLikelihood
 from harness.records.models import Json
 
 CPU_PASS = 256
@@ -25,7 +25,7 @@ PADDED = "padded batches"
 logger = logging.getLogger(__name__)
 
 
-class LikelihoodScorer:
+class LogLikelihoodScorer:
     """Scores requests of one model within `memory` bytes. Batches that ran out of it stay smaller."""
 
     def __init__(self, network: Network, memory: int) -> None:
@@ -45,10 +45,10 @@ class LikelihoodScorer:
         sizes: dict[str, Json] = {"pass_tokens": self._passes.tokens, "pass_scored": self._passes.scored}
         return sizes | ({"scoring": " and ".join(sorted(self._ways, reverse=True))} if self._ways else {})
 
-    def likelihoods(
+    def log_likelihoods(
         self, requests: Sequence[ScoringRequest], window: int
-    ) -> Iterator[tuple[int, Likelihood]]:
-        """Every request's likelihood, with its index, for a model with a window of `window` tokens."""
+    ) -> Iterator[tuple[int, LogLikelihood]]:
+        """Every request's log-likelihood, with its index, for a model with a window of `window` tokens."""
         if not requests:
             return iter(())
         depth = max(request.cost for request in requests)

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from harness.engine.rules import spaces_moved
 from harness.errors import EngineError
-from harness.records.answers import Likelihood
+from harness.records.answers import LogLikelihood
 
 SOME_TEXT = "a"
 """Any text would do."""
@@ -40,9 +40,9 @@ class ScoringRequest:
         """The positions it takes in a batch."""
         return len(self.tokens)
 
-    def likelihood(self, logprobs: Sequence[float], hits: Sequence[bool]) -> Likelihood:
+    def log_likelihood(self, logprobs: Sequence[float], hits: Sequence[bool]) -> LogLikelihood:
         """From its tokens' natural log-probabilities, and whether each is the likeliest."""
-        return Likelihood(
+        return LogLikelihood(
             logprob=math.fsum(logprobs), greedy=all(hits), tokens=len(logprobs), truncated=self.truncated
         )
 

@@ -20,7 +20,7 @@ from harness.engine.local.attention import tree_mask, windows
 from harness.engine.local.network import Network, is_out_of_memory
 from harness.engine.local.token_tree import Integers, Tree, grow
 from harness.engine.local.tokens import ScoringRequest
-from harness.records.answers import Likelihood
+from harness.records.answers import LogLikelihood
 
 NORMALISED_BYTES = 1 << 22
 """Bytes of float32 logits that are normalised at once: what a CPU's cache holds."""
@@ -44,8 +44,8 @@ class PassBudget:
 
 def score_tree(
     network: Network, requests: Sequence[ScoringRequest], budget: PassBudget
-) -> Iterator[tuple[int, Likelihood]]:
-    """The likelihood of every request's continuation, each as soon as the walk has passed its last token.
+) -> Iterator[tuple[int, LogLikelihood]]:
+    """The log-likelihood of every request's continuation, each as soon as the walk has passed its last token.
 
     Out of memory halves `budget`, and the walk continues where it was. Raises EngineError for NaN or infinite
     logits, and where a single token does not fit.
@@ -70,7 +70,7 @@ def score_tree(
         whole = int(np.searchsorted(tree.last, walk.place))
         for at in range(done, whole):
             request, own = requests[tree.order[at]], slice(tree.offsets[at], tree.offsets[at + 1])
-            yield request.index, request.likelihood(logprobs[own].tolist(), hits[own].tolist())
+            yield request.index, request.log_likelihood(logprobs[own].tolist(), hits[own].tolist())
         done = whole
 
 

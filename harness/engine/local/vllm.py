@@ -25,7 +25,7 @@ from harness.engine.local.tokens import ScoringRequest, Tokens
 from harness.engine.rules import request_seed
 from harness.errors import EngineError, ModelError, UsageError
 from harness.protocols import EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Local, Model
 from harness.thoughts import left_open, marks, tags_of, template_arguments
 
@@ -66,7 +66,9 @@ class VllmEngine:
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         return self._chat.render(messages, open_turn=open_turn)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, some hundreds at a time, in order. Prompts are cut as the local engine's.
 
         The text of a model that thinks includes its thought.
@@ -83,14 +85,14 @@ class VllmEngine:
             response = self._response(output, truncated=cut[index][1])
             yield index, self._whole(response, output, sampling, texts[index]) if self._tags else response
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         """Score every (context, continuation) pair, some hundreds at a time, in order."""
         requests = self._tokens.scoring_requests(pairs)
         wholes = [[*request.tokens, request.continuation[-1]] for request in requests]
         # the one generated token is thrown away: vLLM generates at least one
         asked = [SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=1, detokenize=False)]
         for index, output in self._outputs(wholes, asked * len(wholes)):
-            yield index, self._likelihood(requests[index], output)
+            yield index, self._log_likelihood(requests[index], output)
 
     def close(self) -> None:
         """Drop the model; vLLM frees the GPU when nothing refers to it any more."""
@@ -105,7 +107,7 @@ class VllmEngine:
             outputs = self._llm.generate(chunk, asked[start : start + AT_ONCE], use_tqdm=False)
             yield from enumerate(outputs, start)
 
-    def _decoding(self, sampling: Sampling, limit: int, seed: int) -> Any:
+    def _decoding(self, sampling: SamplingParameters, limit: int, seed: int) -> Any:
         how: dict[str, Any] = {"temperature": 0.0}
         if sampling.temperature > 0:
             how = {
@@ -129,7 +131,7 @@ class VllmEngine:
             truncated=truncated,
         )
 
-    def _whole(self, response: Response, output: Any, sampling: Sampling, prompt: str) -> Response:
+    def _whole(self, response: Response, output: Any, sampling: SamplingParameters, prompt: str) -> Response:
         """The response with its thought, its special tags included, up to the end of its answer."""
         ids = list(output.outputs[0].token_ids)
         stopping = StoppingAfterThought(
@@ -142,12 +144,14 @@ class VllmEngine:
         ended = stopped or (over == len(ids) and response.stopped == "end")
         return replace(whole, stopped="end" if ended else "length")
 
-    def _likelihood(self, request: ScoringRequest, output: Any) -> Likelihood:
+    def _log_likelihood(self, request: ScoringRequest, output: Any) -> LogLikelihood:
         """From vLLM's log-probabilities at each place of the prompt: of its token, and of the likeliest."""
         places = output.prompt_logprobs[-len(request.continuation) :]
         chosen = [place[token].logprob for token, place in zip(request.continuation, places, strict=True)]
         likeliest = [max(other.logprob for other in place.values()) for place in places]
-        return request.likelihood(chosen, [own == best for own, best in zip(chosen, likeliest, strict=True)])
+        return request.log_likelihood(
+            chosen, [own == best for own, best in zip(chosen, likeliest, strict=True)]
+        )
 
 
 def open_vllm(model: Model, source: Local, *, device: str | None) -> VllmEngine:

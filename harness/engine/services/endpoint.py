@@ -18,14 +18,14 @@ from harness.engine.services import prompt_logprobs_check
 from harness.engine.services.concurrency import Ask, ask_concurrently
 from harness.engine.services.openai_answers import response_of, tokens_used
 from harness.engine.services.openai_http import Body, ContentFiltered, Post, Server, WrongRequest
-from harness.engine.services.prompt_logprobs import TRIAL, Unscorable, echo_request, echoes, likelihood
+from harness.engine.services.prompt_logprobs import TRIAL, Unscorable, echo_request, echoes, log_likelihood
 from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN, Clock
 from harness.engine.services.refusals import SHORT_TEXT, Refusals, RequestRefused
 from harness.engine.services.retrying import Attempt, GaveUp, Service
 from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import ModelError, SchemaRefused, UsageError
 from harness.protocols import EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Endpoint, Json
 
 STOPS = 4
@@ -117,7 +117,9 @@ class EndpointEngine:
             "turns cannot be rendered here; ask without one (the suite's `chat_template = false`)"
         )
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Continue every prompt, as answers arrive.
 
         An answer that never came is `failed`; one that was filtered away, or that the server would not give,
@@ -138,7 +140,9 @@ class EndpointEngine:
         way = (sampling, frozenset(ways))
         return self._refusals.resolved(self._asked(ask, questions), with_short_text, way)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood | Response]]:
+    def loglikelihood(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[int, LogLikelihood | Response]]:
         """Score every pair, as answers arrive. A pair that cannot be scored has a `refused` response.
 
         Raises ModelError where the server gives no log-probabilities of a prompt, or wrong ones; EngineError
@@ -166,7 +170,7 @@ class EndpointEngine:
 
         return ask_concurrently(opened, requests, self._source.traffic.concurrency)
 
-    def _question(self, prompt: Prompt, sampling: Sampling) -> _Question:
+    def _question(self, prompt: Prompt, sampling: SamplingParameters) -> _Question:
         if isinstance(prompt.content, str):
             content: dict[str, Any] = {"prompt": prompt.content}
             identity = prompt.content
@@ -197,7 +201,7 @@ class EndpointEngine:
             )
         return [{"role": message.role, "content": message.content} for message in messages]
 
-    def _decoding(self, sampling: Sampling, seed: int) -> dict[str, Any]:
+    def _decoding(self, sampling: SamplingParameters, seed: int) -> dict[str, Any]:
         decoding: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
         if sampling.temperature > 0:
             if sampling.top_k:
@@ -233,10 +237,10 @@ class EndpointEngine:
             return []
         return prompt_logprobs_check.compared(continued, echoed, text)
 
-    async def _scored(self, post: Post, pair: tuple[str, str]) -> Likelihood | Response:
-        async def attempt() -> tuple[Likelihood, int]:
+    async def _scored(self, post: Post, pair: tuple[str, str]) -> LogLikelihood | Response:
+        async def attempt() -> tuple[LogLikelihood, int]:
             body = await post("/completions", echo_request(self._source.model, "".join(pair)))
-            return likelihood(body, *pair), tokens_used(body)
+            return log_likelihood(body, *pair), tokens_used(body)
 
         try:
             return await self._needed(attempt, "".join(pair))
@@ -274,7 +278,7 @@ def _held_to(schema: str) -> dict[str, Any]:
     return {FORMAT: {"type": "json_schema", "json_schema": form}}
 
 
-async def _answered(post: Post, question: _Question, sampling: Sampling) -> tuple[Response, int]:
+async def _answered(post: Post, question: _Question, sampling: SamplingParameters) -> tuple[Response, int]:
     try:
         body = await post(question.path, question.body)
     except ContentFiltered as error:

@@ -42,7 +42,7 @@ from harness.engine.services.retrying import (
 from harness.engine.services.service_identity import identify_gemini, key_of
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Gemini, Traffic
 from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
 
@@ -101,7 +101,9 @@ class GeminiEngine:
         """Always refused: the template is the service's. Raises ModelError."""
         raise ModelError(f"model {self.name!r}: Gemini applies its chat template itself, so none is here")
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Answer every prompt, as answers arrive; one that never came is `failed`, a blocked one `refused`.
 
         Raises UsageError for a text to be continued, and for turns that end with the assistant's; ModelError
@@ -125,7 +127,7 @@ class GeminiEngine:
         answers = ask_concurrently(opened, requests, self._source.traffic.concurrency)
         return self._refusals.resolved(answers, with_short_text, way)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         raise ModelError(
             f"model {self.name!r}: Gemini gives no log-probabilities of a prompt, so it cannot be scored; "
             "ask it suites that generate"
@@ -134,7 +136,7 @@ class GeminiEngine:
     def close(self) -> None:
         self._client.transport.close()  # type: ignore[no-untyped-call]  # not annotated there
 
-    def _request(self, prompt: Prompt, sampling: Sampling) -> Any:
+    def _request(self, prompt: Prompt, sampling: SamplingParameters) -> Any:
         if isinstance(prompt.content, str):
             raise UsageError(
                 f"model {self.name!r}: Gemini takes turns only and cannot continue a bare text; leave the "
@@ -158,7 +160,7 @@ class GeminiEngine:
             generation_config={**_decoding(sampling), **_held_to(prompt.schema)},
         )
 
-    async def _answered(self, request: Any, sampling: Sampling) -> tuple[Response, int]:
+    async def _answered(self, request: Any, sampling: SamplingParameters) -> tuple[Response, int]:
         timeout = self._source.traffic.timeout
         call = partial(self._client.generate_content, request, retry=None, timeout=timeout)
         try:
@@ -210,7 +212,7 @@ def _with_short_text(request: Any) -> Any:
     return shortened
 
 
-def _decoding(sampling: Sampling) -> dict[str, Any]:
+def _decoding(sampling: SamplingParameters) -> dict[str, Any]:
     decoding: dict[str, Any] = {
         "candidate_count": 1,
         "max_output_tokens": sampling.max_tokens,
@@ -240,7 +242,7 @@ def _as_proto(schema: Mapping[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _response(answer: Any, sampling: Sampling) -> Response:
+def _response(answer: Any, sampling: SamplingParameters) -> Response:
     usage = answer.usage_metadata
     thought = usage.total_token_count - usage.prompt_token_count  # thinking is in the total only, and is paid
     counts = {
@@ -271,7 +273,7 @@ def _response(answer: Any, sampling: Sampling) -> Response:
     )
 
 
-def _guess(request: Any, sampling: Sampling) -> int:
+def _guess(request: Any, sampling: SamplingParameters) -> int:
     """Roughly how many tokens a request may use."""
     characters = sum(len(part.text) for content in request.contents for part in content.parts)
     return characters // CHARACTERS_PER_TOKEN + 1 + sampling.max_tokens

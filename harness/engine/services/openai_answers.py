@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.engine.services.retrying import Retryable
-from harness.records.answers import Response, Sampling
+from harness.records.answers import Response, SamplingParameters
 from harness.thoughts import ENDED_WITHIN, OUT_OF_TOKENS, cut_at_stops, joined
 
 Body = Mapping[str, Any]
@@ -21,7 +21,7 @@ THINKING = "thinking"
 """A kind of part, and the key of the thought in it: Mistral's `ThinkChunk` has a list of parts there."""
 
 
-def response_of(body: Body, sampling: Sampling) -> Response:
+def response_of(body: Body, sampling: SamplingParameters) -> Response:
     """The answer in the body of either interface, cut before the first stop string.
 
     A text that still holds a thought, since the server did not separate it, is not cut.

@@ -22,7 +22,7 @@ from typing import Any
 from harness.engine.rules import spaces_moved
 from harness.engine.services.retrying import Retryable
 from harness.errors import EngineError
-from harness.records.answers import Likelihood
+from harness.records.answers import LogLikelihood
 
 
 class Unscorable(EngineError):
@@ -65,8 +65,8 @@ def echoes(body: Mapping[str, Any]) -> bool:
     return whole and bool(scored) and None not in scored and None not in echoed.top[1:]
 
 
-def likelihood(body: Mapping[str, Any], context: str, continuation: str) -> Likelihood:
-    """The likelihood of the continuation, from the answer for both together.
+def log_likelihood(body: Mapping[str, Any], context: str, continuation: str) -> LogLikelihood:
+    """The log-likelihood of the continuation, from the answer for both together.
 
     Raises Retryable for an answer that is not whole, Unscorable for a pair that cannot be scored this way.
     """
@@ -86,7 +86,7 @@ def likelihood(body: Mapping[str, Any], context: str, continuation: str) -> Like
         )
     logprobs = [value for value in scored if value is not None]
     likeliest = [max((top or {}).values(), default=math.inf) for top in echoed.top[first:]]
-    return Likelihood(
+    return LogLikelihood(
         logprob=math.fsum(logprobs),
         greedy=all(value >= top for value, top in zip(logprobs, likeliest, strict=True)),
         tokens=len(logprobs),

@@ -16,7 +16,7 @@ from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.tasks import ask, load_task
 from harness.engine.local.engine import open_local
 from harness.files import json_lines
-from harness.records.answers import Likelihood, Response
+from harness.records.answers import LogLikelihood, Response
 from harness.records.models import Local, Model
 from suites.general import MEASURED_BY, General
 from suites.settings import GeneralSettings, SuiteContext, SuiteSettings
@@ -186,6 +186,6 @@ def harness(path: Path, documents: Mapping[str, Sequence[dict[str, Any]]], *, ch
     return Outcome(answers, means)
 
 
-def plain(answer: Likelihood | Response) -> tuple[float, bool] | str:
+def plain(answer: LogLikelihood | Response) -> tuple[float, bool] | str:
     """An answer as lm-eval writes it."""
     return answer.text if isinstance(answer, Response) else (answer.logprob, answer.greedy)

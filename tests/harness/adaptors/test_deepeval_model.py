@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from harness.errors import UnreadableReply
 from harness.recorded import recorded
-from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, SamplingParameters
 from harness.store import Store
 from tests.harness.engine.scripted import ScriptedEngine
 from tests.suites.scripted import FunctionEngine, says
@@ -137,7 +137,7 @@ def test_a_cut_reply_says_so() -> None:
 
 def test_text_without_a_schema() -> None:
     """The reply as it is, drawn as the sampling says, and in a turn only where the model has a template."""
-    sampling = Sampling(max_tokens=5)
+    sampling = SamplingParameters(max_tokens=5)
     for template, content in ((None, "Say it."), ("{{ any }}", (Message(role="user", content="Say it."),))):
         engine = FunctionEngine(answer=lambda prompt: says("It."), chat_template=template)
         assert "It." == EngineJudge(engine, name="judge", sampling=sampling).generate("Say it.")

@@ -24,7 +24,7 @@ from harness.engine.local.engine import open_local
 from harness.errors import EngineError, UsageError
 from harness.files import json_lines
 from harness.protocols import Engine
-from harness.records.answers import Response, Sampling
+from harness.records.answers import Response, SamplingParameters
 from harness.records.models import Local, Model
 from suites.settings import SuiteContext, SuiteSettings
 from suites.truthfulqa import Choices, TruthfulQA, true_share
@@ -153,7 +153,7 @@ def test_lengths_and_stops() -> None:
         document("one", [], generation_size=5, stop_sequences=["\n"]),
         document("two", [], generation_size=-1),
     ]
-    EngineModel(engine, sampling=Sampling(max_tokens=7, stop=("###",))).greedy_until(docs)
+    EngineModel(engine, sampling=SamplingParameters(max_tokens=7, stop=("###",))).greedy_until(docs)
     assert [(5, ("\n", "###")), (7, ("###",))] == [
         (sampling.max_tokens, sampling.stop) for sampling in engine.samplings
     ]
@@ -165,7 +165,9 @@ def test_several_samples() -> None:
     docs = [document("one", [], num_samples=3)]
     with pytest.raises(UsageError, match="sampling with a temperature"):
         EngineModel(engine).greedy_until(docs)
-    (found,) = EngineModel(engine, sampling=Sampling(max_tokens=7, temperature=1.0)).greedy_until(docs)
+    (found,) = EngineModel(engine, sampling=SamplingParameters(max_tokens=7, temperature=1.0)).greedy_until(
+        docs
+    )
     assert ["0", "1", "2"] == found.text
 
 

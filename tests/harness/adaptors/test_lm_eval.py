@@ -11,7 +11,7 @@ from harness.adaptors.lm_eval.sampling import sampling_of
 from harness.adaptors.lm_eval.tasks import TaskMetric, ask, load_task  # type: ignore[attr-defined]  # patched here
 from harness.errors import DownloadNeeded, UnknownName, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records.answers import Message, Sampling
+from harness.records.answers import Message, SamplingParameters
 from tests.suites.rows import QUESTIONS
 from tests.suites.scripted import FunctionEngine
 
@@ -19,18 +19,18 @@ from tests.suites.scripted import FunctionEngine
 @pytest.mark.parametrize(
     ("kwargs", "sampling"),
     [
-        ({}, Sampling(max_tokens=256)),
-        ({"until": "\n", "max_gen_toks": 9}, Sampling(max_tokens=9, stop=("\n",))),
-        ({"until": ["a", "", "b"], "max_new_tokens": 3}, Sampling(max_tokens=3, stop=("a", "b"))),
-        ({"do_sample": False, "temperature": 0.7}, Sampling(max_tokens=256)),
-        ({"do_sample": True, "temperature": 0.7}, Sampling(max_tokens=256, temperature=0.7)),
+        ({}, SamplingParameters(max_tokens=256)),
+        ({"until": "\n", "max_gen_toks": 9}, SamplingParameters(max_tokens=9, stop=("\n",))),
+        ({"until": ["a", "", "b"], "max_new_tokens": 3}, SamplingParameters(max_tokens=3, stop=("a", "b"))),
+        ({"do_sample": False, "temperature": 0.7}, SamplingParameters(max_tokens=256)),
+        ({"do_sample": True, "temperature": 0.7}, SamplingParameters(max_tokens=256, temperature=0.7)),
         (
             {"temperature": 1, "top_p": 0.9, "top_k": 5},
-            Sampling(max_tokens=256, temperature=1.0, top_p=0.9, top_k=5),
+            SamplingParameters(max_tokens=256, temperature=1.0, top_p=0.9, top_k=5),
         ),
     ],
 )
-def test_generation_settings(kwargs: dict[str, Any], sampling: Sampling) -> None:
+def test_generation_settings(kwargs: dict[str, Any], sampling: SamplingParameters) -> None:
     """lm-eval's names and defaults become ours, and sampling is off where it says so."""
     assert sampling_of("task", kwargs, 0) == sampling
 

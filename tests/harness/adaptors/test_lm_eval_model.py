@@ -16,7 +16,7 @@ from harness.adaptors.lm_eval.definitions import TASKS
 from harness.adaptors.lm_eval.model import EngineLM
 from harness.engine.local.engine import open_local
 from harness.errors import EngineError, UsageError
-from harness.records.answers import Response, Sampling
+from harness.records.answers import Response, SamplingParameters
 from harness.records.models import Local, Model
 from tests.suites.rows import QUESTIONS
 from tests.suites.scripted import FunctionEngine, says
@@ -82,7 +82,7 @@ def test_repeats_are_draws() -> None:
     sampled = {"do_sample": True, "temperature": 0.5, "max_gen_toks": 4, "until": ["\n"]}
     asked = [instance("generate_until", text, sampled) for text in ("a", "a", "b", "a")]
     assert ["a0", "a1", "b0", "a2"] == EngineLM(engine, seed=7).generate_until(asked)
-    assert [Sampling(max_tokens=4, temperature=0.5, stop=("\n",), seed=7)] == engine.samplings
+    assert [SamplingParameters(max_tokens=4, temperature=0.5, stop=("\n",), seed=7)] == engine.samplings
 
 
 def test_a_missing_answer_is_an_error() -> None:

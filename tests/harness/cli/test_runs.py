@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.records.answers import REQUEST, Likelihood, Response, Row, Sample, Score
+from harness.records.answers import REQUEST, LogLikelihood, Response, Row, Sample, Score
 from harness.records.preferences import Study
 from harness.store import Store
 from tests.harness.store.made import A_RUN, begun, kept
@@ -123,7 +123,7 @@ def test_choices_are_shown_with_their_likelihoods(working: Working, store: Store
     """Of a log-likelihood suite each choice stands beside its number."""
     begun(store, "run")
     sample = Sample(id="1", prompt="Which?", choices=("yes", "no"))
-    chosen = tuple(Likelihood(logprob=value, greedy=False, tokens=1) for value in (-0.5, -1.25))
+    chosen = tuple(LogLikelihood(logprob=value, greedy=False, tokens=1) for value in (-0.5, -1.25))
     scored = Row(sample=sample, responses=chosen, scores=(Score(metric="mc1", value=1.0),))
     store.runs.keep_rows("run", [(0, scored)])
     out = working.run("runs", "show", "run")[1]

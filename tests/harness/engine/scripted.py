@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from harness import thoughts
 from harness.errors import EngineError, ModelError
 from harness.protocols import EngineInfo
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 
 Answers = Sequence[str] | Mapping[str, str] | Callable[[Prompt], str]
 
@@ -61,7 +61,9 @@ class ScriptedEngine:
         lines = [f"{message.role}: {message.content}" for message in messages]
         return "\n".join([*lines, "assistant:"] if open_turn else lines)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Response]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
         """Answer in the order of asking, cut by `stop` and, counted in words, by `max_tokens`.
 
         A thought before an answer is set apart.
@@ -70,14 +72,14 @@ class ScriptedEngine:
             self.asked.append(prompt)
             yield index, _response(self._answer(prompt), sampling)
 
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, Likelihood]]:
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         """Score in the order of asking. Raises EngineError where no `likelihood` was given."""
         if self._likelihood is None:
             raise EngineError(f"{self._name}: this engine cannot score")
         for index, (context, continuation) in enumerate(pairs):
             self.asked.append((context, continuation))
             logprob = self._likelihood(context, continuation)
-            yield index, Likelihood(logprob=logprob, greedy=logprob == 0, tokens=len(continuation.split()))
+            yield index, LogLikelihood(logprob=logprob, greedy=logprob == 0, tokens=len(continuation.split()))
 
     def close(self) -> None:
         self.closed = True
@@ -96,7 +98,7 @@ class ScriptedEngine:
         return self._answers[self._given - 1]
 
 
-def _response(answer: str, sampling: Sampling) -> Response:
+def _response(answer: str, sampling: SamplingParameters) -> Response:
     text = thoughts.cut_at_stops(answer, sampling.stop)
     words = text.split()
     if len(words) > sampling.max_tokens:

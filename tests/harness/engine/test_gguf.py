@@ -15,7 +15,7 @@ from harness.engine.identity import LocalIdentity, identify
 from harness.engine.local.engine import LocalEngine, open_local
 from harness.engine.opening import check_model, is_reward_model
 from harness.errors import DownloadNeeded, ModelError, UsageError
-from harness.records.answers import Message, Prompt, Sampling
+from harness.records.answers import Message, Prompt, SamplingParameters
 from harness.records.models import Local, Model
 from tests.tiny_models import CHAT_TEMPLATE, TURN_END, tiny_gguf, tiny_llama
 
@@ -55,7 +55,7 @@ def test_a_file_answers_as_the_folder_that_it_was_made_from(llama: Path, file: P
 
     expected, found = dict(folder.loglikelihood(pairs)), dict(single.loglikelihood(pairs))
     texts = [
-        {index: answer.text for index, answer in engine.generate(prompts, Sampling(max_tokens=12))}
+        {index: answer.text for index, answer in engine.generate(prompts, SamplingParameters(max_tokens=12))}
         for engine in (folder, single)
     ]
 

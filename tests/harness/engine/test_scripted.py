@@ -4,13 +4,13 @@ import pytest
 
 from harness.errors import EngineError, ModelError
 from harness.protocols import Engine
-from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, SamplingParameters
 from tests.harness.engine.scripted import ScriptedEngine
 
-SAMPLING = Sampling(max_tokens=10)
+SAMPLING = SamplingParameters(max_tokens=10)
 
 
-def _texts(engine: Engine, *prompts: str, sampling: Sampling = SAMPLING) -> list[str]:
+def _texts(engine: Engine, *prompts: str, sampling: SamplingParameters = SAMPLING) -> list[str]:
     answers = dict(engine.generate([Prompt(content=prompt) for prompt in prompts], sampling))
     return [answers[index].text for index in range(len(prompts))]
 
@@ -48,8 +48,8 @@ def test_stop_and_length_are_honoured() -> None:
     """An answer ends before a stop string, and after `max_tokens` words."""
     engine = ScriptedEngine(lambda _: "one two three. four")
 
-    assert ["one two three"] == _texts(engine, "a", sampling=Sampling(max_tokens=10, stop=(".",)))
-    answer = dict(engine.generate([Prompt(content="a")], Sampling(max_tokens=2)))[0]
+    assert ["one two three"] == _texts(engine, "a", sampling=SamplingParameters(max_tokens=10, stop=(".",)))
+    answer = dict(engine.generate([Prompt(content="a")], SamplingParameters(max_tokens=2)))[0]
     assert Response(text="one two", stopped="length", completion_tokens=2) == answer
 
 

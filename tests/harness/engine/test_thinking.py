@@ -17,14 +17,14 @@ from harness.engine.services.openai_answers import response_of
 from harness.engine.thinking import ThinkingEngine
 from harness.errors import ModelError, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, SamplingParameters
 from harness.records.models import Endpoint, Gemini, Local, Model, Plugin
 from harness.thoughts import ENDED_WITHIN
 from tests.serving import Asked, Fault, ModelServer, status
 from tests.suites.scripted import FunctionEngine, says
 from tests.tiny_models import EOS, thinking_llama, tiny_llama
 
-SHORT = Sampling(max_tokens=8)
+SHORT = SamplingParameters(max_tokens=8)
 HELLO = Prompt(content=(Message(role="user", content="Hello"),))
 SERVED = Endpoint(url="http://localhost/v1", model="m")
 
@@ -34,7 +34,7 @@ def around(engine: FunctionEngine, source: Any = SERVED, **asked: Any) -> Thinki
     return ThinkingEngine(engine, Model(name="m", source=source, **asked), "f")
 
 
-def answer(engine: Any, prompt: Prompt = HELLO, sampling: Sampling = SHORT) -> Response:
+def answer(engine: Any, prompt: Prompt = HELLO, sampling: SamplingParameters = SHORT) -> Response:
     """The one answer to one prompt."""
     [(index, found)] = engine.generate([prompt], sampling)
     assert index == 0
@@ -86,7 +86,7 @@ def test_a_model_that_thinks_is_asked_without_stop_strings() -> None:
 
     found = answer(engine, sampling=replace(SHORT, stop=("\n\n",)))
 
-    assert [Sampling(max_tokens=108)] == inner.samplings
+    assert [SamplingParameters(max_tokens=108)] == inner.samplings
     assert ("Paris", "One.\n\nTwo.", "end") == (found.text, found.thought, found.stopped)
 
 
@@ -287,7 +287,7 @@ def test_a_thought_among_the_parts_of_a_content(thinking: Any, rest: list[Any], 
     """As Mistral's servers set it apart; without a part that is text there is no answer."""
     message = {"content": [{"type": "thinking", "thinking": thinking}, *rest]}
     body = {"choices": [{"message": message, "finish_reason": "stop"}]}
-    found = response_of(body, Sampling(max_tokens=9))
+    found = response_of(body, SamplingParameters(max_tokens=9))
     assert ("Paris" if rest else "", "One.", stopped) == (found.text, found.thought, found.stopped)
 
 
@@ -330,7 +330,7 @@ def test_a_local_model_answers_without_its_thought(
     """Though its tags are special tokens, and though stop strings of the suite stand in the thought."""
     turns = HELLO if text.startswith("One") else Prompt(content="Hello")
     found = answer(
-        writing(monkeypatch, folder, text), turns, Sampling(max_tokens=100, stop=("\n\n", " nails"))
+        writing(monkeypatch, folder, text), turns, SamplingParameters(max_tokens=100, stop=("\n\n", " nails"))
     )
     assert ("A hammer drives", "end") == (found.text, found.stopped)
     assert "One.\n\nTwo, three, four." == found.thought
@@ -341,14 +341,14 @@ def test_an_answer_has_its_own_length(monkeypatch: pytest.MonkeyPatch, folder: P
     thought = "One. Two, three, four. " * 3
     text = f"{thought}</think>\n\nA hammer drives nails. It is heavy, and the dog sleeps on."
     engine = writing(monkeypatch, folder, text, thinking_tokens=150)
-    found = answer(engine, sampling=Sampling(max_tokens=6))
+    found = answer(engine, sampling=SamplingParameters(max_tokens=6))
     assert ("length", thought.strip()) == (found.stopped, found.thought)
     assert found.text
     assert "A hammer drives nails. It is heavy".startswith(found.text)
     assert found.completion_tokens < 150
 
     plain = writing(monkeypatch, folder, "</think>A hammer drives nails. It is heavy, and the dog sleeps.")
-    assert found.text == answer(plain, sampling=Sampling(max_tokens=7)).text
+    assert found.text == answer(plain, sampling=SamplingParameters(max_tokens=7)).text
 
 
 def test_a_local_thought_that_is_cut(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 
 from harness.errors import StoreError
-from harness.records.answers import EvaluationRequest, Likelihood, Metric, Observation, Response, Score
+from harness.records.answers import EvaluationRequest, LogLikelihood, Metric, Observation, Response, Score
 from harness.records.preferences import Preference, Rater, Study, Vote
 from harness.store import CutAnswers, Failures, KeptAnswer, KeptModel, KeptStage, Store, answer_key
 from harness.store.frames import frame
@@ -25,11 +25,11 @@ from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
         Response(
             text="nul \0, half of a pair \ud800, <script>, 'quotes', 語", stopped="refused", reason="no"
         ),
-        Likelihood(logprob=-0.1 - 0.2, greedy=True, tokens=2, truncated=1),
-        Likelihood(logprob=float("-inf"), greedy=False, tokens=1),
+        LogLikelihood(logprob=-0.1 - 0.2, greedy=True, tokens=2, truncated=1),
+        LogLikelihood(logprob=float("-inf"), greedy=False, tokens=1),
     ],
 )
-def test_an_answer_comes_back_exactly(store: Store, answer: Response | Likelihood) -> None:
+def test_an_answer_comes_back_exactly(store: Store, answer: Response | LogLikelihood) -> None:
     """Every string and float a model can produce survives, and the answer then carries its key."""
     request = {"kind": "any"}
     key = answer_key(FINGERPRINT, request)

@@ -18,7 +18,7 @@ from harness.engine.local.network import Network
 from harness.engine.opening import open_engine
 from harness.errors import EngineError, ModelError
 from harness.protocols import Engine
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Local, Model
 from tests.tiny_models import EOS, SENTENCES, tiny_adapter, tiny_gemma3, tiny_gpt2, tiny_llama, tiny_qwen2
 
@@ -55,16 +55,16 @@ def llama(llama_folder: Path) -> Engine:
     return _open(llama_folder)
 
 
-def _responses(engine: Engine, prompts: list[Prompt], sampling: Sampling) -> list[Response]:
+def _responses(engine: Engine, prompts: list[Prompt], sampling: SamplingParameters) -> list[Response]:
     answers = dict(engine.generate(prompts, sampling))
     return [answers[index] for index in range(len(prompts))]
 
 
-def _texts(engine: Engine, texts: list[str], sampling: Sampling) -> list[str]:
+def _texts(engine: Engine, texts: list[str], sampling: SamplingParameters) -> list[str]:
     return [answer.text for answer in _responses(engine, [Prompt(content=text) for text in texts], sampling)]
 
 
-def _scores(engine: Engine, pairs: list[tuple[str, str]]) -> list[Likelihood]:
+def _scores(engine: Engine, pairs: list[tuple[str, str]]) -> list[LogLikelihood]:
     answers = dict(engine.loglikelihood(pairs))
     return [answers[index] for index in range(len(pairs))]
 
@@ -93,12 +93,12 @@ def test_greedy_answers_equal_transformers_generate(family: Engine, folder: Path
         new = model.generate(ids, max_new_tokens=24, do_sample=False)[0, ids.shape[1] :]
         expected.append(tokenizer.decode(new, skip_special_tokens=True))
 
-    assert expected == _texts(family, TEXTS, Sampling(max_tokens=24))
+    assert expected == _texts(family, TEXTS, SamplingParameters(max_tokens=24))
 
 
 def test_samples_do_not_depend_on_the_batch(family: Engine) -> None:
     """The same request draws the same sample alone, in company and in any order; another draw another one."""
-    sampling = Sampling(max_tokens=12, temperature=1.0, top_p=0.9, seed=7)
+    sampling = SamplingParameters(max_tokens=12, temperature=1.0, top_p=0.9, seed=7)
     prompts = [Prompt(content=text, draw=number) for text in TEXTS[:4] for number in range(3)]
     order = random.Random(1).sample(range(len(prompts)), len(prompts))
 
@@ -113,8 +113,11 @@ def test_samples_do_not_depend_on_the_batch(family: Engine) -> None:
 
 def test_the_seed_counts_for_sampling_only(llama: Engine) -> None:
     """Another seed draws other samples; greedy decoding ignores it."""
-    hot = [_texts(llama, TEXTS, Sampling(max_tokens=8, temperature=1.0, seed=seed)) for seed in (1, 2, 1)]
-    greedy = [_texts(llama, TEXTS, Sampling(max_tokens=8, seed=seed)) for seed in (1, 2)]
+    hot = [
+        _texts(llama, TEXTS, SamplingParameters(max_tokens=8, temperature=1.0, seed=seed))
+        for seed in (1, 2, 1)
+    ]
+    greedy = [_texts(llama, TEXTS, SamplingParameters(max_tokens=8, seed=seed)) for seed in (1, 2)]
 
     assert hot[0] == hot[2]
     assert hot[0] != hot[1]
@@ -123,9 +126,9 @@ def test_the_seed_counts_for_sampling_only(llama: Engine) -> None:
 
 def test_answers_say_why_they_ended(llama: Engine) -> None:
     """`length` at max_tokens, `end` at a stop string, with the tokens of prompt and answer counted."""
-    whole = _responses(llama, [Prompt(content="No")], Sampling(max_tokens=6))[0]
+    whole = _responses(llama, [Prompt(content="No")], SamplingParameters(max_tokens=6))[0]
     stop = whole.text[2:5]
-    cut = _responses(llama, [Prompt(content="No")], Sampling(max_tokens=6, stop=(stop,)))[0]
+    cut = _responses(llama, [Prompt(content="No")], SamplingParameters(max_tokens=6, stop=(stop,)))[0]
 
     assert ("length", 6, 2) == (whole.stopped, whole.completion_tokens, whole.prompt_tokens)
     assert ("end", whole.text[: whole.text.index(stop)]) == (cut.stopped, cut.text)
@@ -141,7 +144,7 @@ def test_every_end_token_ends_an_answer(tmp_path: Path) -> None:
     config = json.loads((folder / "generation_config.json").read_text())
     (folder / "generation_config.json").write_text(json.dumps({**config, "eos_token_id": ends}))
 
-    answer = _responses(_open(folder), [Prompt(content=TEXTS[0])], Sampling(max_tokens=6))[0]
+    answer = _responses(_open(folder), [Prompt(content=TEXTS[0])], SamplingParameters(max_tokens=6))[0]
 
     assert ("", "end", 1) == (answer.text, answer.stopped, answer.completion_tokens)
 
@@ -161,15 +164,15 @@ def test_a_repetition_penalty_of_the_checkpoint_is_applied(tmp_path: Path) -> No
         new = model.generate(ids, max_new_tokens=16, do_sample=False)[0, ids.shape[1] :]
         expected.append(tokenizer.decode(new, skip_special_tokens=True))
 
-    assert expected == _texts(engine, TEXTS, Sampling(max_tokens=16))
+    assert expected == _texts(engine, TEXTS, SamplingParameters(max_tokens=16))
 
 
 def test_truncation_is_reported(llama: Engine) -> None:
     """What was cut from the left is counted, for scores and for answers."""
     context = "dog " * 300
     score = _scores(llama, [(context, "done")])[0]
-    answer = _responses(llama, [Prompt(content=context)], Sampling(max_tokens=56))[0]
-    fitting = _responses(llama, [Prompt(content="dog")], Sampling(max_tokens=56))[0]
+    answer = _responses(llama, [Prompt(content=context)], SamplingParameters(max_tokens=56))[0]
+    fitting = _responses(llama, [Prompt(content="dog")], SamplingParameters(max_tokens=56))[0]
 
     assert score.truncated > 0
     assert 200 == answer.prompt_tokens
@@ -179,7 +182,7 @@ def test_truncation_is_reported(llama: Engine) -> None:
 
 def test_where_no_room_is_left_prompt_and_answer_share_the_window(llama: Engine) -> None:
     """`max_tokens` at or beyond the window gives each half of it."""
-    answer = _responses(llama, [Prompt(content="dog " * 300)], Sampling(max_tokens=1280))[0]
+    answer = _responses(llama, [Prompt(content="dog " * 300)], SamplingParameters(max_tokens=1280))[0]
 
     assert 128 == answer.prompt_tokens
     assert answer.completion_tokens <= 128
@@ -208,7 +211,11 @@ def test_turns_without_a_template_are_refused(tmp_path: Path) -> None:
 
     assert engine.info.chat_template is None
     with pytest.raises(ModelError, match="tiny: the model has no chat template"):
-        list(engine.generate([Prompt(content=(Message(role="user", content="a"),))], Sampling(max_tokens=1)))
+        list(
+            engine.generate(
+                [Prompt(content=(Message(role="user", content="a"),))], SamplingParameters(max_tokens=1)
+            )
+        )
 
 
 def test_a_template_that_refuses_is_named(llama_folder: Path) -> None:
@@ -236,7 +243,7 @@ def test_an_adapter_is_applied(llama: Engine, llama_folder: Path, tmp_path: Path
     assert pytest.approx(expected, abs=1e-4) == score.logprob
     assert abs(score.logprob - _scores(llama, [("No", ", people")])[0].logprob) > 0.01
     assert engine.info.description["adapter"] is True
-    assert 12 >= len(_texts(engine, ["No"], Sampling(max_tokens=2))[0])
+    assert 12 >= len(_texts(engine, ["No"], SamplingParameters(max_tokens=2))[0])
 
 
 def _adapter_with_tokens(folder: Path, base: Path, added: int, *, saves_rows: bool) -> Path:
@@ -343,7 +350,7 @@ def test_logits_that_are_no_numbers_are_an_error(tmp_path: Path, poison: float) 
     ):
         list(engine.loglikelihood([("a", "b")]))
     with pytest.raises(EngineError, match="NaN or infinite logits"):
-        list(engine.generate([Prompt(content="a")], Sampling(max_tokens=1)))
+        list(engine.generate([Prompt(content="a")], SamplingParameters(max_tokens=1)))
     half = _open(folder, dtype="float16")
     with pytest.raises(EngineError, match="set dtype"):
         list(half.loglikelihood([("a", "b")]))
@@ -375,7 +382,7 @@ ERRORS: list[Callable[[], BaseException]] = [
 def test_out_of_memory_in_the_middle_of_answers(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were finished are not asked again; the others are, and draw the same samples."""
     engine = _open(llama_folder)
-    sampling = Sampling(max_tokens=10, temperature=1.0, seed=3, stop=("e",))
+    sampling = SamplingParameters(max_tokens=10, temperature=1.0, seed=3, stop=("e",))
     expected = _texts(engine, TEXTS, sampling)
     _short_of_memory(monkeypatch, 2, ERRORS[0], after=4)
 
@@ -476,10 +483,10 @@ def test_a_closed_engine_says_so(llama_folder: Path) -> None:
 
 def test_end_text_written_in_ordinary_tokens_is_cut(llama: Engine) -> None:
     """No answer shows the end token's text."""
-    assert not [text for text in _texts(llama, TEXTS, Sampling(max_tokens=30)) if EOS in text]
+    assert not [text for text in _texts(llama, TEXTS, SamplingParameters(max_tokens=30)) if EOS in text]
 
 
 def test_nothing_asked_is_nothing_answered(llama: LocalEngine) -> None:
     """Empty requests are no error."""
     assert [] == list(llama.loglikelihood([]))
-    assert [] == list(llama.generate([], Sampling(max_tokens=1)))
+    assert [] == list(llama.generate([], SamplingParameters(max_tokens=1)))

@@ -24,7 +24,7 @@ from harness.engine.local.kv_cache import SPARE
 from harness.engine.local.network import Network
 from harness.engine.opening import open_engine
 from harness.protocols import Engine
-from harness.records.answers import Prompt, Response, Sampling
+from harness.records.answers import Prompt, Response, SamplingParameters
 from harness.records.models import Local, Model
 from tests.tiny_models import SENTENCES, tiny_gemma3, tiny_gpt2, tiny_llama, tiny_qwen2, tiny_tokenizer
 
@@ -45,7 +45,7 @@ def _open(folder: Path, monkeypatch: pytest.MonkeyPatch, *, rows: int, prompts: 
     return open_engine(Model(name="tiny", source=Local(path=str(folder))), device="cpu")
 
 
-def _answers(engine: Engine, prompts: list[Prompt], sampling: Sampling) -> list[Response]:
+def _answers(engine: Engine, prompts: list[Prompt], sampling: SamplingParameters) -> list[Response]:
     answers = list(engine.generate(prompts, sampling))
     assert list(range(len(prompts))) == sorted(index for index, _ in answers)
     return [answer for _, answer in sorted(answers, key=lambda answer: answer[0])]
@@ -100,7 +100,9 @@ def test_places_are_taken_again_and_greedy_answers_are_transformers_own(
     stop = tuple(cut for cut in cuts[::3] if cut != "\N{REPLACEMENT CHARACTER}")
     expected = [min((text.split(cut, 1)[0] for cut in stop), key=len) for text in whole]
 
-    answers = _answers(engine, [Prompt(content=text) for text in TEXTS], Sampling(max_tokens=40, stop=stop))
+    answers = _answers(
+        engine, [Prompt(content=text) for text in TEXTS], SamplingParameters(max_tokens=40, stop=stop)
+    )
 
     assert expected == [answer.text for answer in answers]
     steps = [rows for reads, rows, _ in passes if not reads]
@@ -115,7 +117,7 @@ def test_samples_of_a_prompt_share_its_reading(
     """Seven samples of each of four prompts, five rows at once: each is read once, and samples differ."""
     engine = _open(family, monkeypatch, rows=5)
     prompts = [Prompt(content=text, draw=draw) for draw in range(7) for text in TEXTS[:4]]
-    sampling = Sampling(max_tokens=9, temperature=1.0, top_p=0.9)
+    sampling = SamplingParameters(max_tokens=9, temperature=1.0, top_p=0.9)
 
     answers = _answers(engine, prompts, sampling)
 
@@ -132,7 +134,7 @@ def test_a_resumed_run_draws_the_samples_of_an_uninterrupted_one(
     engine = _open(family, monkeypatch, rows=6)
     prompts = [Prompt(content=text, draw=draw) for text in TEXTS[:5] for draw in range(6)]
     known = set(random.Random(0).sample(range(len(prompts)), len(prompts) // 2))
-    sampling = Sampling(max_tokens=10, temperature=1.0, top_p=0.95, seed=3, stop=(" d",))
+    sampling = SamplingParameters(max_tokens=10, temperature=1.0, top_p=0.95, seed=3, stop=(" d",))
     whole = _answers(engine, prompts, sampling)
 
     rest = [at for at in range(len(prompts)) if at not in known]
@@ -144,7 +146,7 @@ def test_a_resumed_run_draws_the_samples_of_an_uninterrupted_one(
 def test_out_of_memory_among_samples_halves_the_rows(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is unanswered begins anew, in half as many rows from then on, and every sample is the same."""
     prompts = [Prompt(content=text, draw=draw) for text in TEXTS[:4] for draw in range(5)]
-    sampling = Sampling(max_tokens=8, temperature=1.0, seed=1)
+    sampling = SamplingParameters(max_tokens=8, temperature=1.0, seed=1)
     expected = [answer.text for answer in _answers(_open(llama, monkeypatch, rows=64), prompts, sampling)]
     engine = _open(llama, monkeypatch, rows=64)
     forward, sizes = Network.forward, []
@@ -166,7 +168,7 @@ def test_out_of_memory_among_samples_halves_the_rows(llama: Path, monkeypatch: p
 def test_answers_come_as_they_are_finished(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed run keeps what was finished: nothing waits for a longer neighbour."""
     engine = _open(llama, monkeypatch, rows=64)
-    sampling = Sampling(max_tokens=40, stop=("e",))
+    sampling = SamplingParameters(max_tokens=40, stop=("e",))
 
     lengths = [
         answer.completion_tokens
@@ -197,7 +199,7 @@ def test_samples_of_a_prompt_are_counted_against_the_cache(
     _answers(
         engine,
         [Prompt(content="No", draw=draw) for draw in range(25)],
-        Sampling(max_tokens=9, temperature=1.0),
+        SamplingParameters(max_tokens=9, temperature=1.0),
     )
 
     assert 2 == max(rows for reads, rows, _ in passes if not reads)
@@ -241,10 +243,10 @@ def test_a_model_with_recurrent_layers_answers_in_batches(
     """Rows begin together, finished ones leave, samples share their prompt: the same answers as alone."""
     engine = _open(mixed, monkeypatch, rows=5)
     prompts = [Prompt(content=text) for text in TEXTS]
-    sampling = Sampling(max_tokens=8, temperature=1.0)
+    sampling = SamplingParameters(max_tokens=8, temperature=1.0)
     drawn = [Prompt(content=text, draw=draw) for text in TEXTS[:3] for draw in range(4)]
 
-    answers = _answers(engine, prompts, Sampling(max_tokens=20))
+    answers = _answers(engine, prompts, SamplingParameters(max_tokens=20))
     samples = _answers(engine, drawn, sampling)
 
     assert _written_by_transformers(mixed, TEXTS, 20) == [answer.text for answer in answers]

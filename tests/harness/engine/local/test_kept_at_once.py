@@ -18,14 +18,14 @@ from harness.engine.opening import open_engine
 from harness.engine.steps import watching_steps
 from harness.protocols import Engine
 from harness.recorded import recorded
-from harness.records.answers import Prompt, Sampling
+from harness.records.answers import Prompt, SamplingParameters
 from harness.records.models import Local, Model
 from harness.store import Store
 from tests.tiny_models import SENTENCES, tiny_llama
 
 PROMPTS = [Prompt(content=text) for text in (*SENTENCES, "No", "a b c", "dog " * 12, "A hammer drives")]
 PAIRS = [(text, end) for text in SENTENCES for end in (" yes it is", " no", " a saw", " Paris.")]
-SAMPLING = Sampling(max_tokens=40, stop=("e",))
+SAMPLING = SamplingParameters(max_tokens=40, stop=("e",))
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,10 @@ def test_scored_choices_do_not_wait_for_the_others(
     """Of log-likelihoods, every one whose last token was passed is in the store."""
     list(engine.loglikelihood(PAIRS))  # by which it is known to take trees
     found = []
-    likelihood = ScoringRequest.likelihood
-    monkeypatch.setattr(ScoringRequest, "likelihood", lambda *given: found.append(1) or likelihood(*given))
+    log_likelihood = ScoringRequest.log_likelihood
+    monkeypatch.setattr(
+        ScoringRequest, "log_likelihood", lambda *given: found.append(1) or log_likelihood(*given)
+    )
     monkeypatch.setattr(tree_scoring._Walk, "step", interrupting(small(tree_scoring._Walk.step), 6))
 
     ask_until_interrupted(lambda: recorded(engine, store).loglikelihood(PAIRS))

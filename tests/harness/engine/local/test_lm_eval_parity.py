@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from harness.engine.local.engine import LocalEngine
 from harness.engine.opening import open_engine
 from harness.protocols import Engine
-from harness.records.answers import Message, Prompt, Sampling
+from harness.records.answers import Message, Prompt, SamplingParameters
 from harness.records.models import Local, Model
 from tests.tiny_models import BOS, EOS, TURN_START, tiny_gemma3, tiny_gpt2, tiny_llama, tiny_qwen2
 
@@ -85,7 +85,7 @@ def _peer_texts(peer: HFLM, prompts: list[str], max_tokens: int, until: list[str
 
 
 def _texts(engine: Engine, prompts: list[str], max_tokens: int, until: list[str]) -> list[str]:
-    sampling = Sampling(max_tokens=max_tokens, stop=tuple(until))
+    sampling = SamplingParameters(max_tokens=max_tokens, stop=tuple(until))
     answers = dict(engine.generate([Prompt(content=prompt) for prompt in prompts], sampling))
     return [answers[index].text for index in range(len(prompts))]
 
@@ -152,7 +152,7 @@ def test_rendered_turns_agree_and_never_double_bos(engine: Engine, peer: HFLM) -
     assert peer.apply_chat_template(chat, add_generation_prompt=False) == continued
     assert TURN_START in opened
     assert _peer_texts(peer, [opened], 20, []) == _texts(engine, [opened], 20, [])
-    answer = dict(engine.generate([Prompt(content=tuple(turns[:1]))], Sampling(max_tokens=20)))[0]
+    answer = dict(engine.generate([Prompt(content=tuple(turns[:1]))], SamplingParameters(max_tokens=20)))[0]
     assert _texts(engine, [opened], 20, [])[0] == answer.text
     assert len(peer.tok_encode(opened)) == answer.prompt_tokens
 

@@ -11,13 +11,13 @@ from harness.engine.local.reward_model import RewardEngine
 from harness.engine.model_files import labels_of
 from harness.engine.opening import check_model, is_reward_model, open_reward_model
 from harness.errors import EngineError, ModelError, UsageError
-from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, SamplingParameters
 from harness.records.models import Local, Model
 from tests.tiny_models import tiny_llama, tiny_tokenizer
 from trainers.rewards import judge
 from trainers.tokens import judged_ids
 
-ANY = Sampling(max_tokens=1)
+ANY = SamplingParameters(max_tokens=1)
 TALKS = [
     ("Name a tool.", "The hammer"),
     ("Name two tools, and say what they are for.", "A saw and a drill. One cuts and the other drills."),

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from harness.engine.local import sampling as drawing
 from harness.engine.local.sampling import draw
-from harness.records.answers import Sampling
+from harness.records.answers import SamplingParameters
 
 
-def _reference(scores: torch.Tensor, sampling: Sampling, uniforms: list[float]) -> list[int]:
+def _reference(scores: torch.Tensor, sampling: SamplingParameters, uniforms: list[float]) -> list[int]:
     """Everything sorted, in one go; the first of the vocabulary first where probabilities are equal."""
     scores = scores / sampling.temperature
     if sampling.top_k:
@@ -28,7 +28,7 @@ def _reference(scores: torch.Tensor, sampling: Sampling, uniforms: list[float]) 
 
 def _drawn(uniform: float, **given: float) -> int:
     scores = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
-    sampling = Sampling(max_tokens=1, **{"temperature": 1.0, **given})  # type: ignore[arg-type]  # keywords of mixed types
+    sampling = SamplingParameters(max_tokens=1, **{"temperature": 1.0, **given})  # type: ignore[arg-type]  # keywords of mixed types
     return int(draw(scores, sampling, [uniform])[0])
 
 
@@ -60,7 +60,7 @@ def test_the_nucleus_is_the_one_of_a_full_sort(
     if levels:
         scores = np.round(scores * levels / spread) * spread / levels  # few values, and so many ties
     uniforms = [float(uniform) for uniform in source.random(6)]
-    sampling = Sampling(max_tokens=1, temperature=0.8, top_p=top_p, top_k=top_k)
+    sampling = SamplingParameters(max_tokens=1, temperature=0.8, top_p=top_p, top_k=top_k)
     logits = torch.tensor(scores, dtype=torch.float32)
 
     with pytest.MonkeyPatch.context() as patched:
@@ -72,7 +72,7 @@ def test_the_nucleus_is_the_one_of_a_full_sort(
 
 def test_equal_probabilities_at_the_edge_are_taken_in_vocabulary_order() -> None:
     """Of 32 equally probable tokens, a nucleus of a half is the first 16, and no other is ever drawn."""
-    sampling = Sampling(max_tokens=1, temperature=1.0, top_p=0.5)
+    sampling = SamplingParameters(max_tokens=1, temperature=1.0, top_p=0.5)
     uniforms = [(row + 0.5) / 64 for row in range(64)]
 
     drawn = draw(torch.zeros(64, 32), sampling, uniforms)
@@ -84,7 +84,7 @@ def test_rows_with_large_and_small_nuclei_go_together() -> None:
     """A row whose nucleus is beyond the most probable tokens does not disturb one whose nucleus is within."""
     torch.manual_seed(0)
     scores = torch.randn(8, 4_000) * torch.tensor([0.1, 9.0] * 4)[:, None]
-    sampling = Sampling(max_tokens=1, temperature=1.0, top_p=0.9)
+    sampling = SamplingParameters(max_tokens=1, temperature=1.0, top_p=0.9)
     uniforms = [0.05, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.999]
 
     assert _reference(scores, sampling, uniforms) == draw(scores, sampling, uniforms).tolist()

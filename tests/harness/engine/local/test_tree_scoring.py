@@ -16,13 +16,13 @@ from harness.engine.local.attention import windows
 from harness.engine.local.engine import LocalEngine, open_local
 from harness.engine.local.loading import load
 from harness.engine.local.network import Network
-from harness.engine.local.scorer import LikelihoodScorer
+from harness.engine.local.scorer import LogLikelihoodScorer
 from harness.engine.local.token_tree import grow
 from harness.engine.local.tokens import ScoringRequest
 from harness.engine.local.tree_scoring import PassBudget, score_tree
 from harness.engine.local.trial import TrialResult, try_tree
 from harness.errors import EngineError
-from harness.records.answers import Likelihood
+from harness.records.answers import LogLikelihood
 from harness.records.models import Local, Model
 from tests.real_models import smollm2_folder
 from tests.tiny_models import (
@@ -116,7 +116,7 @@ def _alone(
     return found
 
 
-def _tree(network: Network, requests: Sequence[ScoringRequest], **budget: int) -> dict[int, Likelihood]:
+def _tree(network: Network, requests: Sequence[ScoringRequest], **budget: int) -> dict[int, LogLikelihood]:
     answers = list(score_tree(network, requests, PassBudget(**{"tokens": 512, "scored": 512, **budget})))
     assert sorted(request.index for request in requests) == sorted(index for index, _ in answers)
     return dict(answers)
@@ -174,9 +174,9 @@ def test_an_adapter_is_part_of_the_model(llama_folder: Path, tmp_path: Path) -> 
     plain = _alone(llama_folder, requests)
 
     assert _takes_trees(network, 60)
-    for index, likelihood in alone.items():
-        assert pytest.approx(likelihood.logprob, abs=1e-4) == together[index].logprob
-        assert plain[index][0] != pytest.approx(likelihood.logprob, abs=1e-4)
+    for index, log_likelihood in alone.items():
+        assert pytest.approx(log_likelihood.logprob, abs=1e-4) == together[index].logprob
+        assert plain[index][0] != pytest.approx(log_likelihood.logprob, abs=1e-4)
 
 
 def test_every_shared_token_is_computed_once(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def test_whatever_the_architecture_the_numbers_are_right(
     folder = family(tmp_path / "checkpoint")
     requests = _requests(Random(longest), longest=longest)
 
-    found = dict(LikelihoodScorer(_network(folder), 1 << 30).likelihoods(requests, 256))
+    found = dict(LogLikelihoodScorer(_network(folder), 1 << 30).log_likelihoods(requests, 256))
 
     for index, (logprob, _) in _alone(folder, requests).items():
         assert pytest.approx(logprob, abs=1e-4) == found[index].logprob
@@ -258,7 +258,7 @@ def test_a_failed_device_is_not_taken_for_a_model_without_trees(
     """What fails while trees are tried out shows, where it says nothing about the model's attention."""
     network = _network(llama_folder, dtype=dtype)
 
-    def failing(*asked: object) -> Iterator[tuple[int, Likelihood]]:
+    def failing(*asked: object) -> Iterator[tuple[int, LogLikelihood]]:
         raise error
 
     monkeypatch.setattr("harness.engine.local.trial.score_tree", failing)
@@ -511,8 +511,8 @@ def test_out_of_memory_halves_the_passes(
 
     assert (16, 16) == (budget.tokens, budget.scored)
     assert [64, 32, 16, 16] == [tokens for tokens, _ in seen[:4]]
-    for index, likelihood in expected.items():
-        assert pytest.approx(likelihood.logprob, abs=1e-4) == found[index].logprob
+    for index, log_likelihood in expected.items():
+        assert pytest.approx(log_likelihood.logprob, abs=1e-4) == found[index].logprob
 
 
 def test_a_pass_that_fails_half_way_leaves_the_cache_as_it_was(llama_folder: Path) -> None:
@@ -530,8 +530,8 @@ def test_a_pass_that_fails_half_way_leaves_the_cache_as_it_was(llama_folder: Pat
     network._model.model.layers[1].register_forward_pre_hook(fail)
     found = _tree(network, requests, tokens=200)
 
-    for index, likelihood in expected.items():
-        assert pytest.approx(likelihood.logprob, abs=1e-4) == found[index].logprob
+    for index, log_likelihood in expected.items():
+        assert pytest.approx(log_likelihood.logprob, abs=1e-4) == found[index].logprob
 
 
 def test_a_single_token_that_does_not_fit_is_an_error(
@@ -552,7 +552,7 @@ def test_answers_come_pass_by_pass(llama_folder: Path, monkeypatch: pytest.Monke
     list(engine.loglikelihood(many[-1:]))  # tries the model out
     seen = _watched(monkeypatch)
 
-    answers: Iterator[tuple[int, Likelihood]] = engine.loglikelihood(many)
+    answers: Iterator[tuple[int, LogLikelihood]] = engine.loglikelihood(many)
     next(answers)
 
     assert 1 == len(seen)

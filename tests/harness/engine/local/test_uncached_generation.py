@@ -26,7 +26,7 @@ from transformers import (
 
 from harness.engine.local.engine import LocalEngine, open_local
 from harness.protocols import Engine
-from harness.records.answers import Prompt, Sampling
+from harness.records.answers import Prompt, SamplingParameters
 from harness.records.models import Local, Model
 from tests.tiny_models import SENTENCES, tiny_longrope, tiny_tokenizer
 
@@ -105,12 +105,12 @@ def test_a_state_is_continued_as_by_transformers(stateful: Path) -> None:
     cached = AutoConfig.from_pretrained(stateful).model_type != "recurrent_gemma"
     expected = _written_by_transformers(stateful, TEXTS, 12, use_cache=cached)
     with closing(_open(stateful)) as engine:
-        assert expected == _written(engine, TEXTS, Sampling(max_tokens=12))
+        assert expected == _written(engine, TEXTS, SamplingParameters(max_tokens=12))
 
 
 def test_samples_of_a_state_do_not_change_by_company(stateful: Path) -> None:
     """A draw has its own generator, and what the model says is the same in any batch."""
-    sampling = Sampling(max_tokens=8, temperature=1.0)
+    sampling = SamplingParameters(max_tokens=8, temperature=1.0)
     with closing(_open(stateful)) as engine:
         alone = [_written(engine, [text], sampling)[0] for text in TEXTS]
         assert alone == _written(engine, TEXTS, sampling)
@@ -125,7 +125,7 @@ def test_longrope_answers_do_not_change_by_company(tmp_path: Path) -> None:
     texts = ["a " * number for number in (3, 10, 40, 50, 60, 63, 64, 65, 90)]
     expected = _written_by_transformers(folder, texts, 24, use_cache=False)
     with closing(_open(folder)) as engine:
-        assert expected == _written(engine, texts, Sampling(max_tokens=24))
+        assert expected == _written(engine, texts, SamplingParameters(max_tokens=24))
 
 
 def _open(folder: Path) -> LocalEngine:
@@ -133,7 +133,7 @@ def _open(folder: Path) -> LocalEngine:
     return open_local(Model(name="tiny", source=source), source, device="cpu")
 
 
-def _written(engine: Engine, texts: list[str], sampling: Sampling) -> list[str]:
+def _written(engine: Engine, texts: list[str], sampling: SamplingParameters) -> list[str]:
     answers = dict(engine.generate([Prompt(content=text) for text in texts], sampling))
     return [answers[index].text for index in range(len(texts))]
 

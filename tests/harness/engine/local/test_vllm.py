@@ -21,7 +21,7 @@ from harness.engine.opening import check_model, open_engine
 from harness.engine.rules import request_seed
 from harness.errors import EngineError, ModelError, UsageError
 from harness.protocols import Engine
-from harness.records.answers import Message, Prompt, Sampling
+from harness.records.answers import Message, Prompt, SamplingParameters
 from harness.records.models import Local, Model
 from tests.tiny_models import tiny_llama
 
@@ -150,9 +150,9 @@ def test_log_likelihoods_are_those_of_the_local_engine(folder: Path) -> None:
     ours, local = engines(folder)
     expected, found = dict(local.loglikelihood(PAIRS)), dict(ours.loglikelihood(PAIRS))
     assert expected.keys() == found.keys()
-    for index, likelihood in expected.items():
-        assert likelihood.logprob == pytest.approx(found[index].logprob, abs=1e-4)
-        assert (likelihood.greedy, likelihood.tokens, likelihood.truncated) == (
+    for index, log_likelihood in expected.items():
+        assert log_likelihood.logprob == pytest.approx(found[index].logprob, abs=1e-4)
+        assert (log_likelihood.greedy, log_likelihood.tokens, log_likelihood.truncated) == (
             found[index].greedy,
             found[index].tokens,
             found[index].truncated,
@@ -168,7 +168,7 @@ def test_greedy_answers_are_those_of_the_local_engine(folder: Path) -> None:
         Prompt(content=(Message(role="user", content="Write two sentences about a tool."),)),
         Prompt(content="The quick brown fox jumps over the lazy dog " * 9),
     ]
-    sampling = Sampling(max_tokens=9)
+    sampling = SamplingParameters(max_tokens=9)
     expected, found = dict(local.generate(prompts, sampling)), dict(ours.generate(prompts, sampling))
     for index, answer in expected.items():
         assert (answer.text, answer.stopped, answer.prompt_tokens, answer.truncated) == (
@@ -184,9 +184,9 @@ def test_what_vllm_is_reported_of_sampling(folder: Path) -> None:
     """Each request has its own seed; greedy decoding has none; the checkpoint's repetition penalty counts."""
     ours, _ = engines(folder)
     prompts = [Prompt(content="a"), Prompt(content="a", draw=1)]
-    drawn = Sampling(max_tokens=3, temperature=0.7, top_p=0.9, top_k=5, stop=("\n", ""), seed=4)
+    drawn = SamplingParameters(max_tokens=3, temperature=0.7, top_p=0.9, top_k=5, stop=("\n", ""), seed=4)
     list(ours.generate(prompts, drawn))
-    list(ours.generate(prompts[:1], Sampling(max_tokens=3)))
+    list(ours.generate(prompts[:1], SamplingParameters(max_tokens=3)))
 
     (_, sampled), (_, greedy) = made[0].calls
     common = {"max_tokens": 3, "repetition_penalty": 1.25}
@@ -212,7 +212,7 @@ def test_requests_go_some_hundreds_at_a_time(folder: Path, monkeypatch: pytest.M
     """So that answers are kept before all are there."""
     ours, _ = engines(folder)
     monkeypatch.setattr("harness.engine.local.vllm.AT_ONCE", 2)
-    found = ours.generate([Prompt(content=letter) for letter in "abcde"], Sampling(max_tokens=1))
+    found = ours.generate([Prompt(content=letter) for letter in "abcde"], SamplingParameters(max_tokens=1))
     assert 0 == next(found)[0]
     assert 1 == len(made[0].calls)
     assert [1, 2, 3, 4] == [index for index, _ in found]
@@ -226,7 +226,7 @@ def test_an_answer_that_vllm_breaks_off(folder: Path, monkeypatch: pytest.Monkey
     output = SimpleNamespace(prompt_token_ids=[1], outputs=[aborted])
     monkeypatch.setattr(LLM, "generate", lambda *asked, **how: [output])
     with pytest.raises(EngineError, match="vLLM broke an answer off"):
-        list(ours.generate([Prompt(content="a")], Sampling(max_tokens=1)))
+        list(ours.generate([Prompt(content="a")], SamplingParameters(max_tokens=1)))
 
 
 def test_a_closed_engine(folder: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_closed_engine(folder: Path) -> None:
     ours, _ = engines(folder)
     ours.close()
     with pytest.raises(EngineError, match="the engine is closed"):
-        list(ours.generate([Prompt(content="a")], Sampling(max_tokens=1)))
+        list(ours.generate([Prompt(content="a")], SamplingParameters(max_tokens=1)))
 
 
 def test_what_vllm_cannot_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from harness.engine.opening import open_engine
 from harness.engine.services.endpoint import EndpointEngine
-from harness.records.answers import Message, Prompt, Sampling
+from harness.records.answers import Message, Prompt, SamplingParameters
 from harness.records.models import Endpoint, Local, Model
 from tests.tiny_models import SENTENCES, tiny_llama
 
 SERVE = "import sys; from transformers.cli.transformers import main; sys.argv[:1] = ['transformers']; main()"
-SAMPLING = Sampling(max_tokens=12)
+SAMPLING = SamplingParameters(max_tokens=12)
 
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(package) is None for package in ("fastapi", "uvicorn", "openai")),

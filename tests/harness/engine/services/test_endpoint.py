@@ -15,7 +15,7 @@ from harness.engine.services.prompt_logprobs_check import TEXTS
 from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records.answers import Likelihood, Message, Prompt, Response, Sampling
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Endpoint, Model, Traffic
 from harness.thoughts import OUT_OF_TOKENS
 from tests.harness.engine.services.test_rate_limits import FakeClock
@@ -34,8 +34,8 @@ from tests.serving import (
     tokens,
 )
 
-GREEDY = Sampling(max_tokens=20)
-DRAWN = Sampling(max_tokens=20, temperature=0.7, top_p=0.9, seed=3)
+GREEDY = SamplingParameters(max_tokens=20)
+DRAWN = SamplingParameters(max_tokens=20, temperature=0.7, top_p=0.9, seed=3)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def turn(text: str, draw: int = 0) -> Prompt:
     return Prompt(content=(Message(role="user", content=text),), draw=draw)
 
 
-def answers(asked: EndpointEngine, *texts: str, sampling: Sampling = GREEDY) -> dict[str, Response]:
+def answers(asked: EndpointEngine, *texts: str, sampling: SamplingParameters = GREEDY) -> dict[str, Response]:
     """Each text's answer, asked as a turn."""
     return {texts[at]: answer for at, answer in asked.generate([turn(text) for text in texts], sampling)}
 
@@ -121,7 +121,7 @@ def test_an_address_with_a_query(server: ModelServer) -> None:
 def test_every_draw_has_a_seed_of_its_own(server: ModelServer) -> None:
     """The same request has the same seed in any order; another draw, text or seed has another."""
 
-    def seeds(prompts: list[Prompt], sampling: Sampling = DRAWN) -> dict[Prompt, int]:
+    def seeds(prompts: list[Prompt], sampling: SamplingParameters = DRAWN) -> dict[Prompt, int]:
         begun = len(server.asked)
         asked = engine(server, traffic=Traffic(concurrency=1))
         list(asked.generate(prompts, sampling))
@@ -640,7 +640,7 @@ def test_an_echo_that_is_right(distorted: Callable[[Columns], Columns]) -> None:
     """Decimals that are cut and the noise of batches are no fault."""
     with ModelServer(echo=True, distorted=distorted) as server:
         [(_, found)] = engine(server).loglikelihood([("the sky is", " blue")])
-    assert isinstance(found, Likelihood)
+    assert isinstance(found, LogLikelihood)
     assert logprob_of("the sky is", " blue") == pytest.approx(found.logprob, abs=0.06)
 
 
@@ -684,7 +684,7 @@ def test_pairs_that_are_refused() -> None:
     faults = {"c d": status(400, "too long"), "e f": Fault(status=400, body=json.dumps(error).encode())}
     with ModelServer(echo=True, wrong=lambda asked: faults.get(asked.text, FINE)) as server:
         found = dict(engine(server).loglikelihood([("a", " b"), ("c", " d"), ("e", " f"), ("g", "h")]))
-    assert isinstance(found[0], Likelihood)
+    assert isinstance(found[0], LogLikelihood)
     assert ["400 too long", "no such talk"] == [
         answer.reason for answer in (found[1], found[2]) if isinstance(answer, Response)
     ]

@@ -15,7 +15,7 @@ from harness.engine.opening import check_model, identify_model, open_engine, tak
 from harness.engine.services.service_identity import identify_gemini
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
-from harness.records.answers import Message, Prompt, Response, Sampling
+from harness.records.answers import Message, Prompt, Response, SamplingParameters
 from harness.records.models import Gemini, Model, Traffic
 from harness.thoughts import OUT_OF_TOKENS
 from tests.harness.engine.services.test_rate_limits import FakeClock
@@ -25,7 +25,7 @@ pytest.importorskip("google.generativeai", reason="the extra `gemini` is not ins
 
 from harness.engine.services.gemini import GeminiEngine
 
-GREEDY = Sampling(max_tokens=20)
+GREEDY = SamplingParameters(max_tokens=20)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def turn(text: str, draw: int = 0) -> Prompt:
     return Prompt(content=(Message(role="user", content=text),), draw=draw)
 
 
-def answers(asked: GeminiEngine, *texts: str, sampling: Sampling = GREEDY) -> dict[str, Response]:
+def answers(asked: GeminiEngine, *texts: str, sampling: SamplingParameters = GREEDY) -> dict[str, Response]:
     """Each text's answer."""
     return {texts[at]: answer for at, answer in asked.generate([turn(text) for text in texts], sampling)}
 
@@ -64,7 +64,7 @@ def test_what_is_sent_and_what_comes_back(server: ModelServer) -> None:
             Message(role="user", content="say so now"),
         )
     )
-    sampling = Sampling(max_tokens=7, temperature=0.5, top_p=0.25, top_k=40, stop=("NOW", ""))
+    sampling = SamplingParameters(max_tokens=7, temperature=0.5, top_p=0.25, top_k=40, stop=("NOW", ""))
     [(_, answer)] = engine(server).generate([prompt], sampling)
 
     [asked] = server.asked
