@@ -1,13 +1,13 @@
 """From candidate to decision: train, evaluate and honestly compare aligned language models.
 
-The library face: the verbs of the command line as functions, so that a notebook does what the terminal does.
+These are the verbs of the command line as functions, so that a notebook does what the terminal does.
 
     import harness
     outcome = harness.compare(harness.open_project(), ["sft", "grpo_dpo"])
     outcome.verdicts[0].reason
 
 Importing this package is quick: a verb and what it needs are loaded when it is first named. Completion shows
-the verbs; the types that they take and give (`TYPES`) are attributes all the same.
+the verbs; the types that they take and return (`TYPES`) are attributes too.
 """
 
 from importlib import import_module

@@ -1,12 +1,12 @@
-"""How far what is unscored could move a mean: the worst and the best that can be said without it.
+"""Bounds of a mean with missing scores: its value if all of them were as low, and as high, as possible.
 
-A score that is missing could have been anything from 0 to 1. A score that sums up several parts of a row (a
-maximum over continuations) may rest on some of them only: its suite then says beside it, as scores of the
-metrics `NAME:least` and `NAME:most`, what it could have been with the others. Such scores belong to no run's
-metrics, so that nothing averages or compares them.
+A missing score could have been anything from 0 to 1. A score that sums up several parts of a row (a maximum
+over continuations) may rest on some of them only: its suite then adds two scores, of the metrics `NAME:least`
+and `NAME:most`, for what it could have been with all of them. Such scores belong to no run's metrics, so that
+nothing averages or compares them.
 
-A metric is bounded where it is a yes or no, a headline, or all its values lie within 0 and 1, the range that
-its interval is given too.
+Only some metrics have bounds: those that are yes or no, headlines, and those whose values all lie within 0
+and 1, the range that also limits their intervals.
 """
 
 from collections import defaultdict

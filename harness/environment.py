@@ -1,7 +1,7 @@
-"""What this installation and machine are, as a run records it.
+"""Records the installation and the machine of a run.
 
-Recorded so that two runs can be distinguished years later; never part of a run's identity, since the same
-model gives the same answers under another kernel. Reads package metadata only, and imports none of it.
+Two runs can then be distinguished years later. None of it is part of a run's identity, since the same model
+gives the same answers under another kernel. Package metadata is read, and nothing is imported.
 """
 
 import os

@@ -1,8 +1,7 @@
-"""Whether a model answers nearly as the baseline does: a difference that was not shown is then no surprise.
+"""Finds models whose answers nearly all equal the baseline's, which explains why no difference was shown.
 
-Two models of which nearly all answers are equal are nearly one: training changed little, an adapter was not
-applied, or one folder has two names. Answers are read side by side until enough of them differ, which with
-models that are two is soon.
+The usual reasons: training changed little, an adapter was not applied, or one folder has two names. Answers
+are read side by side until enough of them differ, which is soon for two models that really differ.
 """
 
 from collections.abc import Callable, Iterator

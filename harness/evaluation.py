@@ -1,9 +1,9 @@
-"""The one loop: a suite is asked of a model, and everything that comes back is kept.
+"""The evaluation loop: runs a suite on a model's engine, and keeps every answer and score.
 
-A run's id is the hash of what makes it that run, so the same question asked twice is one run: a finished
-one is found instead of asked, and a killed one goes on under the same id with the answers it has.
+A run's id is the hash of everything that identifies it, so the same evaluation requested twice is one run. A
+finished run is found in the store, and an interrupted one continues under its id with the answers it has.
 
-The caller opens the engine, and only where something is left to ask: this module imports no model library.
+The caller opens the engine, and only if something is left to ask: this module imports no model library.
 """
 
 import time

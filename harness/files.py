@@ -1,4 +1,4 @@
-"""Files that people write: text, JSON and CSV, read in one way, every fault named with its row.
+"""Reads text, JSON and CSV files that people write; every mistake is reported with its row.
 
 Text is UTF-8. A byte-order mark, which Excel and Windows put in front, is no part of it, and a file whose
 name ends in `.gz` is unpacked. JSON is taken strictly: a key that stands twice, an infinity, half of a

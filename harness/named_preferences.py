@@ -1,9 +1,9 @@
-"""Preferences out of the store, with the models' names: what raters said about the newest answers.
+"""Reads preferences from the store, with the models' names: those about each model's latest answers.
 
-A model's newest whole run of each set of prompts says how it is asked now, as in every report. What was said
-about a run that was asked otherwise is about other answers, and so is what was said about a prompt or a text
-that has changed since. A run of fewer prompts, or of more, takes nothing away: what was said about the same
-answers counts, and once. A blind test that is still sealed has no preferences in the store.
+A model's latest complete run of each set of prompts counts, as in every report. Preferences about a run with
+other settings concern other answers, and so do those about a prompt or an answer that has changed since. A
+run of more or fewer prompts changes nothing: preferences about the same answers count, once. A blind test
+that is still sealed has no preferences in the store.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

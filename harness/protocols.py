@@ -1,8 +1,8 @@
-"""The two protocols everything turns on: an Engine answers, a Suite asks.
+"""The two protocols at the centre: an `Engine` answers requests, and a `Suite` evaluates an engine.
 
-They stand on the second floor because both sides need them: a suite drives an engine, so that official
-frameworks, which insist on driving, can be suites too. Members are properties, because frozen dataclasses
-would not match plain attributes.
+They depend on the records only, so that engines and suites can both use them without importing each other. A
+suite drives the engine, not the reverse, so that frameworks that bring a loop of their own, such as lm-eval,
+can be suites too. Members are properties, because frozen dataclasses would not match plain attributes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

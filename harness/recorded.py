@@ -1,12 +1,12 @@
-"""An engine that remembers: known answers come from the store, new ones are kept as they arrive.
+"""Wraps an engine with the store: known answers are read from it, and new ones are kept as they arrive.
 
-Every answer is kept under the hash of the engine's fingerprint and the request with its sampling. So a
-killed run resumes where it stopped, a changed scorer re-scores without asking, and one model's answer can
-never be served for another's. An answer is committed before anybody sees it: no row can outlive its answers.
+Every answer is kept under the hash of the engine's fingerprint and the request with its sampling. So a killed
+run resumes where it stopped, a changed scorer re-scores without asking, and one model's answer can never be
+served for another's. An answer is committed before it is returned: every row's answers are in the store.
 
-An answer that a service refused is known too, and asked for again only where that is wanted.
+An answer that a service refused is known too, and asked for again only on request.
 
-It does not retry: engines do.
+Nothing is retried here: engines do that.
 """
 
 import threading

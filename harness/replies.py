@@ -1,4 +1,4 @@
-"""What a judge's reply says: the JSON objects that it holds, and the one verdict that it gives.
+"""Parses a judge's reply: finds the JSON objects in it, and the one verdict that it states.
 
 Models wrap what they were asked for: in a fence, in bold, after a sentence, behind `Verdict:`. All of that is
 read. A verdict counts where it is stated: in an object's `verdict`, between double brackets, behind a word

@@ -1,4 +1,4 @@
-"""What of a model's text is its answer, and what it thought before: the one place that decides.
+"""Decides which part of a model's text is its answer, and which part it thought before.
 
 A thought stands between tags at the beginning of a text (several in a row count), or in gpt-oss' channels, of
 which only `final` is the answer. A chat template can open the thought in the prompt; the text then holds the

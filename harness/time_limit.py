@@ -1,8 +1,8 @@
-"""An end for scoring that takes too long: a regular expression can take years on an answer of one line.
+"""A time limit for scoring: a regular expression can take years on an answer of one line.
 
-Python's `re` looks for signals while it searches, so that it can be ended, and patterns mean what they always
-meant; another library would read some of them otherwise. Signals reach the main thread alone: in another one
-there is no limit. What is counted is processor time, so that a busy machine ends nothing sooner.
+Python's `re` checks for signals while it searches, so it can be interrupted, and patterns keep their meaning;
+another library would read some of them differently. Signals reach the main thread only: in other threads
+there is no limit. Processor time is counted, so that a busy machine interrupts nothing sooner.
 """
 
 import signal

@@ -1,6 +1,6 @@
-"""What evaluation frameworks ask, in the terms of an engine, and the engine's answers to it.
+"""Converts the requests of evaluation frameworks into an engine's, and its answers back.
 
-All log-likelihoods of a call are asked of the engine at once, so that it can find what they share.
+All log-likelihoods of a call go to the engine at once, so that it can find what they share.
 """
 
 import contextlib

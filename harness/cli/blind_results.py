@@ -1,4 +1,4 @@
-"""How blind tests look in a terminal: what was made, what raters' votes show, and what was preferred."""
+"""Prints blind tests in a terminal: what was made, what raters' votes show, and what was preferred."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict

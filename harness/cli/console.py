@@ -1,9 +1,8 @@
-"""What the command line prints with: a console and texts on which other people's text does nothing.
+"""The console and text classes of the command line, which make untrusted text harmless.
 
-What comes from models, judges, raters and files may hold control characters, bidirectional overrides and
-characters that cannot be seen. They are written out (`harness.escape_controls`) wherever text is made or
-rendered, so that no caller has to think of it. Files of this package use these two instead of Rich's own, by
-test.
+Text from models, judges, raters and files may hold control characters, bidirectional overrides and invisible
+characters. They are escaped (`harness.escape_controls`) wherever text is made or rendered, so that no caller
+has to think of it. By test, modules of this package use these two classes instead of Rich's own.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,6 +1,6 @@
-"""How far a piece of work is, how fast it goes, and how long the rest takes.
+"""Estimates how far a piece of work is, how fast it goes, and how long the rest takes.
 
-The remaining time rests on what came lately: answers that the store knew come in a burst at the beginning,
+The remaining time is estimated from recent answers: those from the store come in a burst at the beginning,
 and say nothing about the others. Times are arguments: no clock is read here.
 """
 

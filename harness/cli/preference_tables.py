@@ -1,4 +1,4 @@
-"""How preferences look in a terminal."""
+"""Prints preferences in a terminal."""
 
 from collections.abc import Iterator
 from typing import Literal

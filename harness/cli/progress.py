@@ -1,9 +1,8 @@
-"""Progress with estimates, on standard error, for training and asking.
+"""Shows progress and remaining time of training and evaluation, on standard error.
 
-On a terminal it is a bar. Where nobody watches (a pipe, a batch job's log) it is a line whenever a piece is
-finished, and at least one in LINE_EVERY seconds, whether or not anything has come: a thread looks after
-that. The time between two things that happen is spent on the later one, so that all times add up to the
-whole.
+On a terminal it is a bar. Elsewhere (a pipe, a batch job's log) it is a line whenever a piece is finished,
+and at least one in LINE_EVERY seconds, whether or not anything has come: a thread writes those. The time
+between two events is attributed to the later one, so that all times add up to the whole.
 """
 
 import signal

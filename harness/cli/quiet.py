@@ -1,9 +1,7 @@
-"""Third parties kept quiet: their progress bars and banners, not their errors.
+"""Silences other libraries' progress bars and banners, but not their errors.
 
-Most of it must be in the environment before a library is first imported, so this runs before any verb is
-loaded. A value the user has set is left as it is.
-
-It does not silence warnings of this project.
+Most of the settings must be in the environment before a library is first imported, so this runs before any
+verb is loaded. A value the user has set is left as it is. Warnings of this project are not silenced.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Rating in a terminal: a ballot, a key, the next ballot.
 
-What models wrote is shown as text: no markup of it is read.
+Models' answers are shown as plain text: markup in them has no effect.
 """
 
 import secrets

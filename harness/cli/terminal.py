@@ -1,4 +1,4 @@
-"""How results look in a terminal: tables, verdicts, and the note that this is the toy world.
+"""Prints results in a terminal: tables, verdicts, and the note that this is the toy world.
 
 Everything that comes from a model or a file is printed as text, never read as markup, and made visible by the
 console.

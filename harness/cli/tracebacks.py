@@ -1,8 +1,8 @@
-"""What is kept of an exception that nothing expected: its traceback, in a file that a report can carry.
+"""Keeps the traceback of an unexpected exception in a file that can be attached to a bug report.
 
-It holds neither the values of variables nor the environment nor the command, in any of which a key can be;
-and where an exception's own words repeat the value of an environment variable that is named like a secret's,
-they show the name in its place.
+The file holds neither the values of variables nor the environment nor the command, any of which may contain a
+key. Where the exception's message repeats the value of an environment variable whose name suggests a secret,
+the name stands in its place.
 """
 
 import os

@@ -1,21 +1,22 @@
-"""The price of an alignment: how much was lost, and whether it is less than a margin named beforehand.
+"""Non-inferiority: whether a model's loss on a metric is smaller than a margin set beforehand.
 
-Of some metrics nobody asks "is it better?" but "how much was lost?". A metric with a margin is compared as
-ever, and decided a second time, by the interval of the difference and two corrected tests:
+For some metrics the question is not "is it better?" but "how much was lost?", the price of an alignment. A
+metric with a margin is compared like every other, and decided a second time, by the interval of the
+difference and two corrected tests:
 
 - **NOT WORSE** (non-inferior): the interval ends above -margin, and the one-sided p of a loss as large as the
   margin, after Holm's correction over all comparisons with a margin, is below (1 - level) / 2.
 - **WORSE**: a loss is shown (the interval lies below zero, and the two-sided test survives its own family's
   correction), and it is not shown to be smaller than the margin.
-- **UNDECIDED**: neither. It is reported how many samples would decide.
+- **UNDECIDED**: neither. The number of samples that would decide is reported.
 
 Each kind of claim has its own error rate: with a true loss of the margin or more anywhere, the chance of any
 false NOT WORSE is at most (1 - level) / 2; with no true loss anywhere, that of any false WORSE at most
-1 - level. A loss that is shown and smaller than the margin is NOT WORSE, and is named with its size.
+1 - level. A loss that is shown and smaller than the margin is NOT WORSE, and its size is reported.
 
 CONSORT (Piaggio et al. 2012, "Reporting of noninferiority and equivalence randomized trials", JAMA 308) calls
 inferior only what lies below -margin as a whole, and inconclusive a shown loss that crosses it. Here the
-latter is WORSE too, since the loss is shown, and the words say which of the two it is.
+latter is WORSE too, since the loss is shown, and the wording says which of the two it is.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Comparisons become verdicts: corrected within their families, decided, and said in words.
+"""Turns comparisons into verdicts: corrects them within their families, decides, and words the result.
 
 A comparison is refused where the runs differ in what makes them comparable, unless it is forced, and then it
 says so.

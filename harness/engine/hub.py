@@ -1,4 +1,4 @@
-"""From the `path` of a model to a folder or file on this machine: a local one, or one in the hub's cache."""
+"""Finds the folder or file on this machine that a model's `path` names, if need be in the hub's cache."""
 
 import re
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""An engine that is opened when it is first asked something: a judge that has nothing new to judge never is.
+"""Opens an engine at its first request, so that a judge with nothing new to judge is never loaded.
 
-Until then its identity says who it is. Wrapped by `harness.recorded`, it is opened only for requests whose
+Until then only its identity is known. Wrapped by `harness.recorded`, it is opened only for requests whose
 answers are not in the store.
 """
 

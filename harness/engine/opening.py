@@ -1,4 +1,4 @@
-"""From a Model to its Engine: the one place that looks at the kind of source.
+"""Opens the engine of a model: the only place that distinguishes the kinds of sources.
 
 Third parties add engines through the entry point group `harness.engines`: a callable that takes the model's
 settings and returns an Engine. A model library is imported only when a model that needs it is opened.

@@ -1,4 +1,4 @@
-"""Any engine, asked as its model's section says, with the thoughts of its answers separated from them.
+"""Wraps any engine: applies its model's chat settings, and separates thoughts from answers.
 
 With every engine, a suite, a judge and a rater get the answer alone, and the thought beside it
 (`harness.thoughts` decides which is which). A system prompt precedes every conversation, in one turn with the

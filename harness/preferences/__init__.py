@@ -1,1 +1,1 @@
-"""Preferences: what judges and humans said about pairs of answers, and what that comes to."""
+"""Preferences: what judges and humans chose between pairs of answers, and the analysis of it."""

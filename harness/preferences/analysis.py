@@ -1,9 +1,9 @@
-"""Preferences become an analysis: who is preferred, whether it could be chance, and whom to believe.
+"""Analyses preferences: which model is preferred, whether that could be chance, and how reliable raters are.
 
-Each pair of models and each rater is a result, and so are all humans together where there are several; of
-more than `FEW_PEOPLE`, a crowd, only they are. The sign tests of all results are one family for Holm's
-correction. BETTER and WORSE need what they need everywhere: an adjusted p below 1 - level, and an interval
-wholly on one side, here of one half.
+There is a result for each pair of models and each rater, and one for all humans together if there are
+several. With more than `FEW_PEOPLE` humans, there are no results for single ones. The sign tests of all
+results are one family for Holm's correction. BETTER and WORSE need what they need everywhere: an adjusted p
+below 1 - level, and an interval wholly on one side, here of one half.
 
 Judges and humans are treated alike.
 """

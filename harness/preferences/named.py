@@ -1,7 +1,6 @@
-"""What one rater prefers of two named models' answers, and what it comes to once every order is there.
+"""A preference with the models' names, and how those of both orders of a pair are combined.
 
-Humans and judges alike, and whether it was made here or elsewhere: everything that is known about who was
-preferred is this one noun on its way to a win rate.
+Judges' and humans' preferences have this one form, whether they were made here or elsewhere.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What raters' preferences come to: the nouns of the analysis, and each of them in a sentence."""
+"""The results of an analysis of preferences, as records, each with its sentence in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""The nouns, on four screens, with the standard library only.
+"""The records that all other packages exchange: models, answers, preferences and comparisons.
 
-All are frozen, so that they cannot change under their holder. Mappings inside them hold JSON values and are
+They are frozen dataclasses, and need the standard library only. Mappings inside them hold JSON values and are
 treated as read-only.
 """

@@ -1,8 +1,8 @@
 """Reads harness.toml: what the names of a project's models, pipelines and suites stand for.
 
 The file is data and is validated whole: every mistake is reported at once, each with its file, its key, and
-the nearest right name. The settings of stages and suites are handed in as pydantic models, because this floor
-knows no trainer and no suite.
+the nearest right name. The settings of stages and suites are passed in as pydantic models, because this
+package imports neither trainers nor suites.
 """
 
 from harness.registry.loading import load

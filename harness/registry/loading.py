@@ -1,4 +1,4 @@
-"""From the file to the Registry: sections are read one by one, then the names between them are checked."""
+"""Reads the file into a Registry: section by section, then the names that sections use of one another."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The mistakes of one file, gathered so that all are reported at once, and pydantic's in plain words."""
+"""Collects the mistakes of one file, so that all are reported at once, and words pydantic's plainly."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Answers under the hash of what was asked of whom, each beside its request, and long texts stored once."""
+"""Stores answers, each with its request, under the hash of model and request; long texts are stored once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future

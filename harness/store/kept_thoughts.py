@@ -1,8 +1,8 @@
-"""Step 0004: answers that were kept with their thoughts, before thoughts were set apart.
+"""Step 0004: separates thoughts from answers that were kept together with them.
 
-The rule is `harness.thoughts`', for a prompt that nobody knows any more. An answer that a suite's stop string
-cut within its thought, which now would not be, moves under a key that nobody asks for: it stays where runs
-show it, and is asked anew where it is wanted.
+The rule is `harness.thoughts`', applied without the prompt, which is no longer known. An answer that a stop
+string cut within its thought, which would not happen now, moves to a key that is never looked up: runs still
+show it, and it is asked anew where it is needed.
 
 Thoughts of local models that left no tags behind cannot be found in a text: these models have another
 fingerprint now (`THOUGHTS_VERSION` in `harness.engine.identity`), so such answers serve no new run.

@@ -1,10 +1,10 @@
-"""Taking a run out of the store, with what nothing else holds: its rows, scores, and its model's answers.
+"""Removes a run from the store, with what nothing else uses: its rows, scores, and its model's answers.
 
-Questions stay, for other runs ask them too. What judges replied stays: it was paid for, and is not asked
-again where the run is made again. An answer goes only if no other run and no preference names it, and no
+Questions stay, since other runs ask them too. Judges' replies stay: they were paid for, and are not asked
+again if the run is made again. An answer is removed only if no other run and no preference names it, and no
 unfinished run of the same model may be about to.
 
-A run that the sealed design of a blind test names must stay; that is for the caller to see to.
+A run that the sealed design of a blind test names must stay; the caller checks that.
 """
 
 from collections.abc import Collection, Iterator

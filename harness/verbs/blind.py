@@ -1,4 +1,4 @@
-"""The blind test's verbs: make one, open its ballot box, audit, unseal, and carry ballots elsewhere."""
+"""The verb `blind`: make a blind test, open its ballot box, audit, unseal, and export or import ballots."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

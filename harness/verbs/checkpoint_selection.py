@@ -1,6 +1,6 @@
-"""Where training meets suites: checkpoints are scored on a part of one, and that part is never reported on.
+"""Scores training checkpoints on a part of a suite, which is then left out of every report.
 
-Training cannot reach suites itself; it is given `score_part`.
+`trainers` does not import `suites`: it is passed `score_part`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The main job: runs become verdicts and a leaderboard, by asking what is missing or from the store alone."""
+"""The verbs `compare` and `report`: runs become verdicts and a leaderboard, with or without asking models."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
-"""The verb that looks after training mixes: which there are, and making one to be read by people.
+"""The verb `data`: list training mixes, or build one to be read by people.
 
-A training makes the mixes that it needs by itself; this verb makes one anew, whether it is kept or not, and
-says what became of every source's rows.
+Training builds the mixes that it needs by itself; this verb builds one anew, whether it is kept or not, and
+reports what became of every source's rows.
 """
 
 from dataclasses import dataclass

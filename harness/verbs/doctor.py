@@ -1,4 +1,4 @@
-"""The verb that looks for what would make a model's or pipeline's numbers false."""
+"""The verb `doctor`: find mistakes that would invalidate a model's or pipeline's results."""
 
 from collections.abc import Collection, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""The verb that asks: models answer what they have not answered of the suites, and what was kept is scored.
+"""The verb `eval`: models answer what is missing of the suites, and all answers are scored.
 
 What is already there is neither trained nor asked again, and then no model library is loaded.
 """

@@ -1,7 +1,8 @@
-"""What suites ask, for training data that must not hold it: here suites' texts are handed to the trainers.
+"""Collects the prompts of suites, so that training data can be kept free of them.
 
-Trainers never see a suite. For it, no classifier is trained or downloaded and no judge is asked: a suite is
-opened with nobody to judge. A `limit` does not count, since what is not asked today is asked tomorrow.
+`trainers` does not import `suites`: it is passed the prompts' texts from here. Suites are opened without a
+judge or classifier, so that nothing is trained, downloaded or judged for it. A suite's `limit` is ignored,
+since a later evaluation may ask more of its prompts.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The verb that has judges prefer: models answer the same prompts, and others say whose answer is better.
+"""The verb `judge`: models answer the same prompts, and judges say whose answers are better.
 
-Everything goes through the store: what was answered or judged is not asked again, and what a judge said is
-kept before it counts.
+Everything goes through the store: what was answered or judged is not asked again, and a judge's reply is
+stored before it counts.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
-"""What judging would take, before anybody is asked: calls, tokens and cost.
+"""Estimates what judging would take, before any model is asked: calls, tokens and cost.
 
-Prompts are made as they would be sent, from the answers that are kept. An answer that is missing is taken to
-be as long as the model's others are on average, or as its longest, where it has none. Tokens are guessed from
-characters. Nothing is trained, loaded or asked.
+Prompts are made as they would be sent, from the stored answers. A missing answer is taken to be as long as
+the model's others on average, or as its longest, where it has none. Tokens are estimated from characters.
+Nothing is trained, loaded or asked.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The verbs that only look: what is defined, trained and evaluated, and what single runs measured."""
+"""The verbs that only read: what is defined, trained and evaluated, and what single runs measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""The verb that says what judges and humans preferred, from the store or from a file.
+"""The verb `preferences`: what judges and humans preferred, from the store or from a file.
 
-It asks nobody and loads no model.
+No model is loaded or asked.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A project: a read configuration, and what its names stand for on this machine."""
+"""A project: its configuration, and what the names in it stand for on this machine."""
 
 import os
 import re

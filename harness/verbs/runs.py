@@ -1,4 +1,4 @@
-"""The runs that the store holds: listed, shown with their answers, and dropped."""
+"""The verb `runs`: list the runs in the store, show one with its answers, drop some."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

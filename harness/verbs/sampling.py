@@ -1,4 +1,4 @@
-"""The verb that shows what models answer to one prompt."""
+"""The verb `sample`: show models' answers to one prompt."""
 
 from collections.abc import Sequence
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""The verb that trains: a pipeline's missing stages are made, and every stage is recorded in the store."""
+"""The verb `train`: train a pipeline's missing stages, and record every stage in the store."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Whether the results store still holds what its hashes promise."""
+"""The verb `store verify`: whether everything in the results store matches its hash."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

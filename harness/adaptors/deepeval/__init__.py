@@ -1,7 +1,7 @@
-"""deepeval (4.3), whose metrics judge with any engine. Silent: no telemetry, no files.
+"""Support for deepeval (4.3): its metrics, with any engine as the judge. No telemetry, no files.
 
-Its settings are read when it is first imported, so they are made here, before that. Values the user has set
-are left as they are.
+deepeval reads its settings when it is first imported, so they are set here, before that. Values the user has
+set are left as they are.
 """
 
 import os

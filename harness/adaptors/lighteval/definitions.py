@@ -1,4 +1,4 @@
-"""Where lighteval keeps the definition of a task, found by name without importing all of them.
+"""Finds the definition of a lighteval task by name, without importing all of its modules.
 
 lighteval's own registry imports every module of tasks, and one of these downloads a pickle and loads it. So
 modules are searched as text, and only those that mention a task are imported.

@@ -1,7 +1,7 @@
-"""A document of lighteval as requests to an engine, and the engine's answers as lighteval's response.
+"""Converts a lighteval document into requests to an engine, and the answers into lighteval's response.
 
-Context and choice are put into tokens by the engine's rules, which are lm-eval's: together. lighteval's own
-model class does it apart; the two differ where a tokenizer joins letters across that boundary.
+Context and choice are put into tokens together, by the engine's rules, which are lm-eval's. lighteval's own
+model class encodes them separately; the two differ where a tokenizer joins letters across that boundary.
 """
 
 from collections.abc import Sequence

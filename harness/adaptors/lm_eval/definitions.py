@@ -1,4 +1,4 @@
-"""Where lm-eval keeps the definition of a task or of a group, found by name without reading all thousands."""
+"""Finds the definition of an lm-eval task or group by name, without reading its thousands of files."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""How lm-eval says that answers are drawn, as ours."""
+"""Converts lm-eval's generation settings into our `Sampling`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""From a local model's files to its weights on a device: what transformers and PEFT load, checked.
+"""Loads a local model's weights onto a device with transformers and PEFT, and checks what they loaded.
 
 Weights that are missing are an error, and never random. Embeddings get the rows that an adapter was trained
 with. What the libraries raise for files that they cannot use becomes one of our errors, which names the file.

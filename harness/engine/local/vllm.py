@@ -1,4 +1,4 @@
-"""The engine that runs a local model with vLLM, which wants a GPU. The only file that speaks vllm.
+"""The engine that runs a local model with vLLM, which needs a GPU. The only file that imports vllm.
 
 Written against the source of vllm 0.33.0 and tested against a stand-in for its two classes, `LLM` and
 `SamplingParams`. **It has not been run on a GPU here**, so neither speed nor agreement is claimed.

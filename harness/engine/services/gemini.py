@@ -1,4 +1,4 @@
-"""The engine that asks Google's Gemini interface. The only file that speaks google.generativeai (0.8.6).
+"""The engine that asks Google's Gemini interface. The only file that imports google.generativeai (0.8.6).
 
 Support for that library has ended, and it warns of that whenever it is imported; the warning is silenced here
 and nowhere else. Gemini can also be reached without an extra, as an `endpoint` model at its OpenAI-compatible

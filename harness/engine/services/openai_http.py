@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server over HTTP: one request, its body, and what its errors mean. Speaks httpx.
+"""An OpenAI-compatible server over HTTP: one request, its body, and what its errors mean. Imports httpx.
 
 These errors are `Retryable`: no connection, no answer in time, an answer that breaks off or is not what was
 asked for, and the statuses 408, 429, 500, 502, 503 and 504. 400, 413 and 422 may concern one request alone,
