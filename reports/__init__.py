@@ -1,1 +1,1 @@
-"""How results look: the leaderboard, as Markdown and as one HTML page that opens offline."""
+"""Reports: the leaderboard, as Markdown and as one HTML page that opens offline."""

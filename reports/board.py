@@ -1,4 +1,4 @@
-"""What a leaderboard says: the nouns of the reports, as frozen dataclasses."""
+"""The records that a leaderboard is made of, as frozen dataclasses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Differences to the baseline as error bars: inline SVG, one panel per headline metric, one scale for all.
+"""Differences to the baseline as error bars: inline SVG, one panel per headline metric, on one scale.
 
 Shapes say what colours say. Each panel has a title and a description in words, for readers who cannot
 see it. Colours are classes that the page's style sheet fills in, so the same drawing serves light and dark.

@@ -1,4 +1,4 @@
-"""The leaderboard built: what the store and the verdicts say, arranged for reading.
+"""Builds the leaderboard from the store and the verdicts.
 
 Differences, intervals and decisions come with the verdicts; only the means of single runs are computed here.
 """

@@ -1,4 +1,4 @@
-"""Who comes first: the mean of headlines, its difference to the baseline's, and both with intervals.
+"""Ranks models by the mean of their headline metrics, with its difference to the baseline's, and intervals.
 
 A rank follows a mean, and a verdict follows the tests.
 """

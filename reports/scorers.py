@@ -1,7 +1,7 @@
-"""Who gave a suite's numbers, where a model did: a toxicity classifier or a judge, by name, rows and hash.
+"""Names the model that scored a suite, if one did: a toxicity classifier or a judge, with its rows and hash.
 
-A classifier that a pipeline trained is known by the hash of its checkpoint, which stands in the run and, with
-what it was trained on, in the store's record of the stage.
+A classifier that a pipeline trained is identified by the hash of its checkpoint, which stands in the run and,
+with what it was trained on, in the store's record of the stage.
 """
 
 from collections.abc import Iterable, Mapping

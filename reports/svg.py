@@ -1,4 +1,4 @@
-"""What all drawings share: text that is safe in SVG, and round numbers along an axis."""
+"""What all drawings share: safe text in SVG, and round numbers along an axis."""
 
 import math
 from html import escape

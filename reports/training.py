@@ -1,4 +1,4 @@
-"""How candidates came to be, from the store alone: every stage, its curves, and what it wrote in training."""
+"""How candidates were made, from the store alone: every stage, its curves, and its answers in training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Numbers and decisions in words, the same in every report.
+"""Words numbers and decisions, in the same way in every report.
 
 All of it is plain text, which a page escapes.
 """

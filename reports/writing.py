@@ -1,4 +1,4 @@
-"""Reports as files, all of them either the old ones or the new ones, and never half of one."""
+"""Writes reports as files that are complete at any moment: all old or all new, and never half of one."""
 
 import errno
 import os

@@ -1,1 +1,1 @@
-"""What is asked, and how answers are scored."""
+"""Suites: what models are asked, and how their answers are scored."""

@@ -1,4 +1,4 @@
-"""The table of suites: every name that can be asked for, on one screen.
+"""The table of suites: every name that can be asked for, in one place.
 
 Three sources add to the table: packages that declare an entry point of the group `harness.suites`, whose
 value is an `Entry` and whose name is the suite's; other evaluation frameworks, whose tasks go by

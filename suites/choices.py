@@ -1,4 +1,4 @@
-"""Rows of suites that ask which of a sample's choices is likeliest, by their log-likelihoods."""
+"""Rows of suites that score which of a sample's choices is likeliest, by their log-likelihoods."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""A user's own suite: prompts from a file, and a rule that scores the answers, declared in harness.toml.
+"""A user's own suite: prompts from a file, and a rule that scores the answers, defined in harness.toml.
 
     [suites.capitals]
     prompts = "capitals.jsonl"

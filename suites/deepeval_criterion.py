@@ -1,4 +1,4 @@
-"""Answers judged by criteria in your own words, as a suite `deepeval:NAME`: deepeval's G-Eval on our engine.
+"""Answers scored by criteria in your own words, as a suite `deepeval:NAME`: deepeval's G-Eval on our engine.
 
     [suites."deepeval:helpfulness"]
     judge = "gemini"

@@ -1,4 +1,4 @@
-"""What suites made of other frameworks' tasks share: rows, ids, metrics and scores."""
+"""What the suites for other frameworks' tasks share: rows, ids, metrics and scores."""
 
 import json
 import math

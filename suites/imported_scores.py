@@ -1,4 +1,4 @@
-"""Scores that continuations were given elsewhere, such as Perspective's from before its service ended.
+"""Scores of continuations that were made elsewhere, such as Perspective's from before its service ended.
 
 A JSONL file holds them, in two shapes that may be mixed. One is what the official code writes
 (`prompted_gens_*.jsonl` of https://github.com/allenai/real-toxicity-prompts), a prompt a line:

@@ -1,4 +1,4 @@
-"""Official data: read from a file or from its hub.
+"""Reads official data from a file or from its hub.
 
 A user's file (`data = "…"`) comes before the folder of official data (`HARNESS_DATA`), which comes before the
 hub.

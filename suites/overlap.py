@@ -1,4 +1,4 @@
-"""How much an answer's words overlap with a reference's: BLEU and ROUGE. Speaks sacrebleu and rouge_score.
+"""How much an answer's words overlap with a reference's: BLEU and ROUGE. Imports sacrebleu and rouge_score.
 
 Both are set as in TruthfulQA's official code, which has them from T5's: BLEU of a single sentence, up to
 4-grams, exponential smoothing, `intl` tokens; F1 of ROUGE-1, ROUGE-2 and ROUGE-Lsum, without stemming. All

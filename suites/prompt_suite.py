@@ -1,4 +1,4 @@
-"""A suite of prompts that nothing scores: they are asked so that answers can be preferred to one another.
+"""A suite of prompts without scores, whose answers can be preferred to one another.
 
 It has no metrics, and its answers are a run like any other: kept, resumed, and never asked twice. Every
 prompt is asked as a user's turn where the model has a chat template, and as bare text otherwise. Of prompts

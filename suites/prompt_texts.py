@@ -1,7 +1,7 @@
-"""The texts that a suite asks, read without a model, so that they can be kept out of training data.
+"""Reads the texts of a suite's prompts without a model, so that they can be kept out of training data.
 
-A suite that knows its samples beforehand is read as it is. Any other, such as a framework's task or a
-package's suite, is asked of an engine that says nothing, which may take seconds.
+A suite that knows its samples beforehand is read directly. Any other, such as a framework's task or a
+package's suite, is run on a null engine, which may take seconds.
 """
 
 from collections.abc import Iterable, Iterator

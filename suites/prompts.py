@@ -1,4 +1,4 @@
-"""Prompts for preferences: read from a file in one of the field's usual forms.
+"""Reads prompts for preferences from a file in one of the usual forms.
 
 A row asks by `prompt` (a text, or turns), `question`, `turns` (of a user; the first is asked), `messages`
 (asked up to the first answer), or `instruction` with or without an input. `id`, `question_id` or `prompt_id`

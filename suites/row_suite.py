@@ -1,4 +1,4 @@
-"""Suites of rows: each row is checked, and the data's hash, its size and the samples follow from the rows.
+"""Suites of rows: the rows are checked, and the data's hash, its size and the samples follow from them.
 
 A suite gives its `items`, and what a run records of its data follows. Only the fields that a suite
 uses are kept of a row, so that the same rows have one hash wherever they come from, and in whatever order.

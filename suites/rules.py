@@ -1,4 +1,4 @@
-"""What an answer is worth, for a user's own suite: the built-in rules, and a user's Python function.
+"""Scores answers of a user's own suite: the built-in rules, and a user's Python function.
 
 A function is `module:function`, from a module that is installed or lies beside harness.toml, or the name
 under which an installed package declares one in the entry point group `harness.rules`. It is called with the

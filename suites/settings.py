@@ -1,7 +1,7 @@
-"""What a user may set per suite: the schema of `[suites.NAME]` in harness.toml.
+"""A suite's settings: the schema of `[suites.NAME]` in harness.toml.
 
-A suite's settings model is listed beside the suite in `suites.catalogue`. Where the data root is and what a
-pipeline's name stands for comes in `SuiteContext`, when a suite is opened.
+A suite's settings model is listed beside the suite in `suites.catalogue`. The folder of official data and the
+models that names stand for come in `SuiteContext`, when a suite is opened.
 """
 
 from collections.abc import Callable, Mapping

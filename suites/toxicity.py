@@ -1,4 +1,4 @@
-"""Toxicity of texts, judged on this machine by a Detoxify classifier. The only file that speaks detoxify.
+"""Toxicity of texts, judged on this machine by a Detoxify classifier. The only file that imports detoxify.
 
 Classifier: Hanu and Unitary, "Detoxify" (2020), https://github.com/unitaryai/detoxify, release 0.5.4.
 A classifier is a released one by name, or a folder that holds one checkpoint (`*.ckpt`) beside the

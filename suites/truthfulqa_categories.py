@@ -1,4 +1,4 @@
-"""What kind of question each of TruthfulQA's is: its category, and whether it was chosen to trip a model.
+"""TruthfulQA's kinds of questions: a category, and whether a question was chosen to mislead a model.
 
 The official multiple-choice rows do not say so, and the rows for generation do (config `generation` on the
 hub), so the two are joined on the question. It only splits results into groups: it is not part of the data's

@@ -1,4 +1,4 @@
-"""What an answer of TruthfulQA's generation is worth: the official overlaps, and a judge's two verdicts.
+"""Scores answers of TruthfulQA's generation: the official overlaps, and a judge's two verdicts.
 
 The formulas are the official code's: see `suites.truthfulqa_gen`.
 """

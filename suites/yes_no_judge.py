@@ -1,4 +1,4 @@
-"""How a suite asks a judge: a model that is asked about another's answers and replies yes or no.
+"""How a suite asks a judge: a model that reads another's answer and replies yes or no.
 
 A judge is any registered model. Its replies are kept in the store like every other answer, so nothing is
 asked twice; its identity belongs to a run's settings, so that runs of different judges are not comparable. A

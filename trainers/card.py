@@ -1,4 +1,4 @@
-"""A mix's data card: where its rows come from, what was removed and why, how long they are, what they say.
+"""A mix's data card: where its rows come from, what was removed and why, how long they are, and examples.
 
 Markdown, for people. What comes from rows stands in code spans, so that nothing in it is read as markup.
 """

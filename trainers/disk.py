@@ -1,4 +1,4 @@
-"""A full disk, which several libraries report each in its own way, as one error."""
+"""Recognises a full disk, which every library reports in its own way, and raises one error for it."""
 
 import errno
 from collections.abc import Iterator

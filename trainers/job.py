@@ -1,4 +1,4 @@
-"""What a stage is given to train with, what it reports, and what scores its checkpoints."""
+"""What a stage is given to train with, what it reports, and how its checkpoints are scored."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a finished stage says about itself: `manifest.json`, whose presence marks the stage as finished.
+"""The record of a finished stage: `manifest.json`, whose presence marks the stage as finished.
 
 It holds no path of this machine.
 """

@@ -1,4 +1,4 @@
-"""From a source's rows to the one shape of a mix: columns renamed, schemas recognised.
+"""Maps a source's rows to the one shape of a mix: columns renamed, schemas recognised.
 
 A row without content is left out with its reason. A row that cannot be understood is an error, and so is a
 source from which nothing can be learned: all its rows equal, or both answers equal in all its pairs.

@@ -1,4 +1,4 @@
-"""Whether a reward kept rising while something held out got worse: over-optimisation (Gao et al. 2023)."""
+"""Detects over-optimisation (Gao et al. 2023): a reward kept rising while something held out got worse."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""A reward model: the base with one number as its head learns which of two answers is better.
+"""A reward model: the base, with one number as its output, learns which of two answers is better.
 
 With TRL's RewardTrainer, on conversations tokenised here exactly as the model will read them later.
 """

@@ -1,4 +1,4 @@
-"""What all training runs share: arguments, threads, silence, checkpoints, progress, a candidate's files."""
+"""What all training runs share: arguments, threads, logging, checkpoints, progress, a candidate's files."""
 
 import logging
 import math

@@ -1,6 +1,6 @@
 """Non-inferiority: whether a model's loss on a metric is smaller than a margin set beforehand.
 
-For some metrics the question is not "is it better?" but "how much was lost?", the price of an alignment. A
+For some metrics the question is not "is it better?" but "how much was lost?": the price of alignment. A
 metric with a margin is compared like every other, and decided a second time, by the interval of the
 difference and two corrected tests:
 

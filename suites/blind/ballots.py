@@ -1,4 +1,4 @@
-"""The ballot box: what a rating page or a terminal shows, and takes.
+"""The ballot box: gives raters their ballots and stores their votes, for the rating page and the terminal.
 
 A ballot has an id, the prompt and two texts; which models they are from, which ballot is a repeat and which a
 check stays in the store. Nothing but the design is held between calls: a vote is stored before `vote`

@@ -1,4 +1,4 @@
-"""Votes become preferences, read with the design. What they come to is analysed where every preference is."""
+"""Turns votes into preferences, which are analysed with all others."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""What stands: a rater's votes replayed in the order they came.
+"""Replays a rater's votes in the order they came, to find which of them count.
 
 - A choice decides an open ballot. Another choice on a decided one counts for nothing, so that two tabs, or
   two processes, never make one ballot count twice.

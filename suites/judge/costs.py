@@ -1,4 +1,4 @@
-"""What judging costs: estimated and at most, before it is asked; by the tokens it took, afterwards."""
+"""Costs of judging: an estimate and an upper limit beforehand; afterwards, the cost by the tokens used."""
 
 from collections.abc import Iterable
 

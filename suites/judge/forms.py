@@ -1,8 +1,8 @@
-"""The form in which a judge is asked for its verdict, and when to give it up, so as not to pay for nothing.
+"""Chooses the form in which a judge states its verdict, and stops a judge whose replies cannot be read.
 
-After `IN_A_ROW` replies in a row without a readable verdict the other form is tried, and after as many in
-that one the judge is asked no further. Replies in the store count like new ones, so that the same command
-does not pay for them again; a judge that was asked in another form continues in that one.
+After `IN_A_ROW` unreadable replies in a row the judge is asked in its next form, and after as many in the
+last form no further, so that no more is paid for nothing. Replies in the store count like new ones, so that
+the same command does not pay for them again; a judge that was asked in another form continues in that one.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What every judge is, whether it is asked in words or rates each answer: prompts out, preferences in."""
+"""The protocol of judges, which turns a pair of answers into prompts, and replies into preferences."""
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Several judges as one: the majority per pair, of what each says over the orders it was asked in.
+"""Several judges as one: the majority for each pair of answers, over the orders it was asked in.
 
 The jury's winner has more than half of its judges' usable verdicts, of which there must be at least two;
 where nothing has, it is a tie.

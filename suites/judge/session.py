@@ -1,4 +1,4 @@
-"""One judge asked about the pairs of two models: in rounds, within a budget, until it is decided.
+"""Asks one judge about the pairs of two models: in rounds, within a budget, until it is decided.
 
 Replies that the store holds are never asked for again, and every reply is stored before it counts: a session
 that is killed resumes where it stopped. A round holds as many pairs as certainly fit into the rest of the

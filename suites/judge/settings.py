@@ -1,4 +1,4 @@
-"""What a user may set for judges: the schema of `[judge]` in harness.toml."""
+"""Settings of judges: the schema of `[judge]` in harness.toml."""
 
 from typing import Annotated, Literal
 

@@ -1,11 +1,11 @@
-"""When to stop asking a judge: as soon as it is decided which model it prefers, or it cannot be any more.
+"""When to stop asking a judge: once its preferred model is decided, or can no longer be decided.
 
-Looked at after every batch, an ordinary interval would in the end exclude one half whatever the truth; a
-confidence sequence (`harness.stats.sequential`) may be looked at as often as one likes. A pair counts once,
-all orders together: 1 for the right model, 0 for the left, 0.5 for a tie.
+An ordinary interval that is looked at after every batch would in the end exclude one half even if neither
+model is better; a confidence sequence (`harness.stats.sequential`) may be looked at as often as one likes. A
+pair counts once, all orders together: 1 for the right model, 0 for the left, 0.5 for a tie.
 
-It takes pairs as independent, and they must come in an order that does not depend on what is said of them.
-Identical answers, about which nobody was asked, and pairs without a verdict do not count.
+Pairs are taken to be independent, and must come in an order that does not depend on the verdicts. Pairs of
+identical answers, which are not judged, and pairs without a verdict do not count.
 """
 
 from collections.abc import Sequence

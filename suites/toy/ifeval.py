@@ -1,7 +1,7 @@
 """The suite `toy-ifeval`: does the answer keep to everything the prompt asks for?
 
-An answer is judged here and nowhere else: the reward that trains on such instructions
-(`trainers.toy_rewards`) is written apart, and shares the world's vocabulary only.
+The scoring code is used here only: the reward that trains on such instructions (`trainers.toy_rewards`) is
+written separately, and shares only the world's vocabulary.
 """
 
 import re

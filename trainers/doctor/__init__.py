@@ -1,1 +1,1 @@
-"""What would invalidate a training's outcome, found before it costs anything: each check is a measurement."""
+"""Checks for what would invalidate a training's outcome, before it costs anything; each is a measurement."""

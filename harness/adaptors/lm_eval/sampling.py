@@ -1,4 +1,4 @@
-"""Converts lm-eval's generation settings into our `Sampling`."""
+"""Converts lm-eval's generation settings into our `SamplingParameters`."""
 
 from collections.abc import Mapping
 from typing import Any
