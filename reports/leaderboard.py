@@ -16,7 +16,7 @@ from harness.preferences.results import HUMANS, Analysis
 from harness.records.answers import Metric, Row, Run, Sample, Score
 from harness.records.comparisons import Comparison, Verdict
 from harness.stats import mean_interval
-from harness.stats.plan import USUAL, AnalysisPlan
+from harness.stats.plan import DEFAULT_PLAN, AnalysisPlan
 from harness.store import CutAnswers, Store
 from reports.board import (
     Cell,
@@ -49,7 +49,7 @@ class Compared:
     """Of the other models against the baseline."""
     breakdowns: Sequence[Breakdown] = ()
     preferences: Analysis | None = None
-    plan: AnalysisPlan = USUAL
+    plan: AnalysisPlan = DEFAULT_PLAN
     left_out: LeftOut = NOTHING
     """Of every model, and the notes say it."""
 

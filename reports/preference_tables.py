@@ -8,7 +8,7 @@ from typing import TypeVar
 from harness.preferences.results import Analysis, GroupAgreement, RaterAgreement, RaterWinRate, Ratings
 from harness.stats.agreement import Agreement
 from harness.stats.length_control import LengthControlled
-from harness.stats.prediction_powered import Corrected
+from harness.stats.prediction_powered import CorrectedWinRate
 from harness.stats.preferences import Bias, WinRate
 from reports.board import ModelPreferences
 from reports.wording import MARKS, count, number, signed
@@ -171,7 +171,7 @@ def _corrected(analysis: Analysis) -> Table:
     )
 
 
-def _between(found: WinRate | Corrected | LengthControlled | Agreement | None) -> str:
+def _between(found: WinRate | CorrectedWinRate | LengthControlled | Agreement | None) -> str:
     if found is None or found.value is None or found.interval is None:
         return "–"
     if isinstance(found, WinRate | Agreement) and not found.shows_something:

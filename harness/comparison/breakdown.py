@@ -17,7 +17,7 @@ from harness.comparison.verdicts import compare_family
 from harness.records.answers import Metric, Observation
 from harness.records.comparisons import Comparison
 from harness.records.models import Json
-from harness.stats.plan import USUAL, AnalysisPlan
+from harness.stats.plan import DEFAULT_PLAN, AnalysisPlan
 
 Place = tuple[str, int]
 """One score of a metric: the sample's id, and the part."""
@@ -41,7 +41,7 @@ class Breakdown:
 def break_down(
     baseline: Sequence[ScoredRun],
     candidates: Mapping[str, Sequence[ScoredRun]],
-    plan: AnalysisPlan = USUAL,
+    plan: AnalysisPlan = DEFAULT_PLAN,
 ) -> list[Breakdown]:
     """Every split that the runs' metrics name and that parts their samples in two groups or more.
 

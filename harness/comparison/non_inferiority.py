@@ -28,10 +28,10 @@ from harness.records.answers import Metric
 from harness.records.comparisons import Comparison, Decision, MarginDecision, NonInferiority
 from harness.stats.clusters import Clusters
 from harness.stats.decisions import decide_non_inferiority
-from harness.stats.intervals import chance_above
+from harness.stats.intervals import one_sided_p
 from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan
-from harness.stats.power import needed_within
+from harness.stats.power import sample_size_for_margin
 
 PRICE = "price"
 """The family of comparisons that are made for their margin alone."""
@@ -39,7 +39,7 @@ PRICE = "price"
 
 def measured(
     differences: Clusters,
-    span: float,
+    range_width: float,
     metric: Metric,
     plan: AnalysisPlan,
     *,
@@ -52,13 +52,13 @@ def measured(
     if metric.margin is None:
         return None
     gains = differences if metric.higher_is_better else Clusters(-differences.sums, differences.sizes)
-    p = chance_above(gains, span, -metric.margin, resamples=plan.resamples, rng=rng)
+    p = one_sided_p(gains, range_width, -metric.margin, resamples=plan.resamples, rng=rng)
     return NonInferiority(
         margin=metric.margin,
         decision=MarginDecision.UNDECIDED,
         p=p,
         adjusted_p=p,
-        needed=needed_within(gains, span, metric.margin, level=plan.level),
+        needed=sample_size_for_margin(gains, range_width, metric.margin, level=plan.level),
     )
 
 

@@ -20,7 +20,7 @@ from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
 from harness.stats.paired import PairedTest, mcnemar, sign_flip
 from harness.stats.plan import AnalysisPlan
-from harness.stats.power import detectable
+from harness.stats.power import minimum_detectable_difference
 
 HEADLINE, EXPLORATORY = "headline", "exploratory"
 
@@ -121,7 +121,9 @@ def compare_metric(
         interval=estimate.interval,
         p=test.p,
         flips=flips,
-        detectable=detectable(differences, high - low, binary=metric.kind == "binary", level=plan.level),
+        detectable=minimum_detectable_difference(
+            differences, high - low, binary=metric.kind == "binary", level=plan.level
+        ),
         method=f"{test.method}; {estimate.method}",
         could_be=difference_bounds(metric, baseline.observations, candidate.observations),
         loss=loss,

@@ -19,7 +19,7 @@ from harness.pluralize import pluralize
 from harness.records.comparisons import Comparison, Decision, Verdict
 from harness.stats.decisions import decide_difference
 from harness.stats.multiplicity import holm
-from harness.stats.plan import USUAL, AnalysisPlan
+from harness.stats.plan import DEFAULT_PLAN, AnalysisPlan
 
 SHOWN = 0.001
 """The smallest difference that three decimals can show."""
@@ -28,7 +28,7 @@ SHOWN = 0.001
 def compare_all(
     baseline: Sequence[ScoredRun],
     candidates: Mapping[str, Sequence[ScoredRun]],
-    plan: AnalysisPlan = USUAL,
+    plan: AnalysisPlan = DEFAULT_PLAN,
 ) -> list[Verdict]:
     """Each candidate against the baseline: one run per suite on each side, and at least one of the baseline.
 
@@ -45,7 +45,7 @@ def compare_all(
 
 
 def compare_family(
-    pairs: Sequence[tuple[ScoredRun, ScoredRun]], family: str, plan: AnalysisPlan = USUAL
+    pairs: Sequence[tuple[ScoredRun, ScoredRun]], family: str, plan: AnalysisPlan = DEFAULT_PLAN
 ) -> list[Comparison]:
     """Pairs of a baseline's and a candidate's run of one metric, corrected together as a family of their own.
 

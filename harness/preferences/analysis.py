@@ -17,11 +17,11 @@ from harness.preferences.preference_set import overall
 from harness.preferences.ratings import ranked
 from harness.preferences.results import Analysis
 from harness.preferences.win_rates import decided, win_rates
-from harness.stats.plan import USUAL, AnalysisPlan
+from harness.stats.plan import DEFAULT_PLAN, AnalysisPlan
 
 
 def analyse(
-    preferences: Sequence[NamedPreference], plan: AnalysisPlan = USUAL, *, baseline: str | None = None
+    preferences: Sequence[NamedPreference], plan: AnalysisPlan = DEFAULT_PLAN, *, baseline: str | None = None
 ) -> Analysis:
     """Everything that these preferences come to; at least one of them.
 

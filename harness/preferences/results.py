@@ -9,7 +9,7 @@ from harness.records.comparisons import Decision
 from harness.stats.agreement import Agreement
 from harness.stats.bradley_terry import Rating
 from harness.stats.length_control import LengthControlled
-from harness.stats.prediction_powered import Corrected
+from harness.stats.prediction_powered import CorrectedWinRate
 from harness.stats.preferences import Bias, Consistency, SignTest, WinRate
 
 JURY = "jury:"
@@ -62,7 +62,7 @@ class RaterWinRate:
     """The share that the longer answer won; None: no length is known."""
     length_controlled: LengthControlled | None
     """The win rate if both answers had been equally long; None: no length is known."""
-    corrected: Corrected | None
+    corrected: CorrectedWinRate | None
     """A judge's win rate, corrected by what humans say of the same items; None: they share none."""
 
     @property

@@ -14,7 +14,7 @@ from harness.stats.decisions import decide_difference
 from harness.stats.length_control import LengthControlled, length_controlled
 from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan, Resampling
-from harness.stats.prediction_powered import Corrected, corrected_win_rate
+from harness.stats.prediction_powered import CorrectedWinRate, corrected_win_rate
 from harness.stats.preferences import (
     TIE,
     Bias,
@@ -159,7 +159,7 @@ def _longer_by(kept: Sequence[NamedPreference]) -> list[int]:
 
 def _corrected(
     kept: Sequence[NamedPreference], truth: Mapping[str, float], how: Resampling
-) -> Corrected | None:
+) -> CorrectedWinRate | None:
     human = [truth.get(each.item) for each in kept]
     if all(label is None for label in human):
         return None

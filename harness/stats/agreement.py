@@ -20,8 +20,8 @@ import numpy as np
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, few_differ
-from harness.stats.intervals import resamplings, t_reach, wilson
-from harness.stats.plan import RESAMPLING, Resampling
+from harness.stats.intervals import critical_t, resamplings, wilson
+from harness.stats.plan import DEFAULT_RESAMPLING, Resampling
 
 Label = Hashable
 
@@ -63,7 +63,7 @@ class Disagreements:
 def raw_agreement(
     ratings: Sequence[Sequence[Label | None]],
     clusters: Sequence[Hashable] | None = None,
-    how: Resampling = RESAMPLING,
+    how: Resampling = DEFAULT_RESAMPLING,
 ) -> Agreement:
     """The share of agreeing pairs of ratings of an item, averaged over items.
 
@@ -78,7 +78,7 @@ def cohen_kappa(
     first: Sequence[Label | None],
     second: Sequence[Label | None],
     clusters: Sequence[Hashable] | None = None,
-    how: Resampling = RESAMPLING,
+    how: Resampling = DEFAULT_RESAMPLING,
 ) -> Agreement:
     """Cohen's kappa of two raters' labels of the same items; items that one did not rate are left out."""
     pairs = list(zip(first, second, strict=True))
@@ -93,7 +93,7 @@ def cohen_kappa(
 def fleiss_kappa(
     ratings: Sequence[Sequence[Label | None]],
     clusters: Sequence[Hashable] | None = None,
-    how: Resampling = RESAMPLING,
+    how: Resampling = DEFAULT_RESAMPLING,
 ) -> Agreement:
     """Fleiss' kappa; `ratings` as in `raw_agreement`. Items that one rater rated count for chance only."""
     counts = _counts(ratings)
@@ -103,7 +103,7 @@ def fleiss_kappa(
 def krippendorff_alpha(
     ratings: Sequence[Sequence[Label | None]],
     clusters: Sequence[Hashable] | None = None,
-    how: Resampling = RESAMPLING,
+    how: Resampling = DEFAULT_RESAMPLING,
 ) -> Agreement:
     """Krippendorff's alpha for nominal labels; `ratings` as in `raw_agreement`."""
     counts = _counts(ratings)
@@ -193,7 +193,7 @@ def _half_width(items: Disagreements, value: float, error: float, how: Resamplin
         values, errors, expected = _coefficients(items, weights)
         defined = (errors > 1e-9) & (expected > 1e-9)
         t.append(np.where(defined, (values - value) / np.where(defined, errors, 1.0), np.inf))
-    return t_reach(np.concatenate(t), how.level) * error
+    return critical_t(np.concatenate(t), how.level) * error
 
 
 def _coefficients(items: Disagreements, weights: Floats) -> tuple[Floats, Floats, Floats]:

@@ -28,7 +28,7 @@ SCALE = 400 / log(10)
 MADE_UP = 1.0
 """Comparisons that the made-up ties weigh."""
 
-REFITTING = Resampling(resamples=1_000)
+RATING_RESAMPLING = Resampling(resamples=1_000)
 """Fewer, for each resample is fitted anew."""
 
 
@@ -49,7 +49,7 @@ def ratings(
     rights: Sequence[str],
     left_shares: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    how: Resampling = REFITTING,
+    how: Resampling = RATING_RESAMPLING,
 ) -> list[Rating]:
     """Ratings, best first. A comparison is two names, the left one's share of the win, and the prompt.
 

@@ -75,18 +75,18 @@ def by_cluster(values: Sequence[float] | Floats, clusters: Sequence[Hashable]) -
     )
 
 
-def few_differ(clusters: Clusters, span: float) -> bool:
+def few_differ(clusters: Clusters, range_width: float) -> bool:
     """Whether fewer than `FEW` clusters differ from the commonest one.
 
     Resampling so few repeats what was seen and cannot imagine what was not: where all differences are zero
-    it gives [0, 0], which claims certainty. `span` is the width of the scores' range; means nearer than
-    1e-12 of it are the same.
+    it gives [0, 0], which claims certainty. `range_width` is how wide the range of scores is; means nearer
+    than 1e-12 of it are the same.
     """
-    means = np.round(clusters.sums / clusters.sizes / span, 12)
+    means = np.round(clusters.sums / clusters.sizes / range_width, 12)
     return clusters.count - int(np.unique(means, return_counts=True)[1].max()) < FEW
 
 
-def as_flips(differences: Clusters, span: float) -> Flipped:
+def as_flips(differences: Clusters, range_width: float) -> Flipped:
     """Differences as if every change had been a whole one, from one end of the range to the other.
 
     Among variables within [-1, 1] of a given mean and mean absolute value, one with whole changes varies
@@ -94,7 +94,7 @@ def as_flips(differences: Clusters, span: float) -> Flipped:
     of largest ones that they would fill.
     """
     largest = float(differences.sizes.max())
-    whole = differences.sums / (largest * span)
+    whole = differences.sums / (largest * range_width)
     return Flipped(fsum(whole[whole > 0]), -fsum(whole[whole < 0]), fsum(differences.sizes) / largest)
 
 

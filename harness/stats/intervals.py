@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, as_flips, by_cluster, few_differ, value_range
-from harness.stats.plan import RESAMPLING, Resampling
+from harness.stats.plan import DEFAULT_RESAMPLING, Resampling
 
 CHUNK = 2**18
 """Resampling weights held at once: 2 MiB, which stay in a processor's cache."""
@@ -85,37 +85,37 @@ def tango(won: float, lost: float, n: float, level: float) -> Interval:
 
 
 def difference_interval(
-    differences: Clusters, span: float, *, level: float, resamples: int, rng: np.random.Generator
+    differences: Clusters, range_width: float, *, level: float, resamples: int, rng: np.random.Generator
 ) -> Estimate:
-    """The mean of paired differences, clustered. `span` is the width of the range of the scores compared.
+    """The mean of paired differences, clustered. `range_width` is how wide the range of scores is.
 
     Exchanging the two sides mirrors the interval exactly, and the order of the clusters changes nothing.
     """
     mean = differences.mean
-    if few_differ(differences, span):
-        flips = as_flips(differences, span)
+    if few_differ(differences, range_width):
+        flips = as_flips(differences, range_width)
         unit = tango(flips.won, flips.lost, flips.n, level)
-        scaled = Interval(low=unit.low * span, high=unit.high * span, level=level)
+        scaled = Interval(low=unit.low * range_width, high=unit.high * range_width, level=level)
         return Estimate(mean, scaled, "Tango score interval")
     half = _half_width(differences, level, resamples, rng)
-    interval = Interval(low=max(mean - half, -span), high=min(mean + half, span), level=level)
+    interval = Interval(low=max(mean - half, -range_width), high=min(mean + half, range_width), level=level)
     units = "samples" if differences.singles else "clusters"
     return Estimate(mean, interval, f"bootstrap-t over {differences.count} {units}, {resamples} resamples")
 
 
-def chance_above(
-    differences: Clusters, span: float, bound: float, *, resamples: int, rng: np.random.Generator
+def one_sided_p(
+    differences: Clusters, range_width: float, bound: float, *, resamples: int, rng: np.random.Generator
 ) -> float:
     """One-sided p: how surprising these differences are if their true mean is `bound` < 0 or less.
 
     `difference_interval` turned round: with a generator in the same state, p is below (1 - level) / 2 where
     that interval's lower end is above `bound`. Tango's score where few changed, else bootstrap-t. Never 0.
     """
-    if bound <= -span:
+    if bound <= -range_width:
         return sys.float_info.min  # scores have no room for such a loss
-    if few_differ(differences, span):
-        flips = as_flips(differences, span)
-        score = _tango_score(flips.won, flips.lost, flips.n, bound / span)
+    if few_differ(differences, range_width):
+        flips = as_flips(differences, range_width)
+        score = _tango_score(flips.won, flips.lost, flips.n, bound / range_width)
         return max(NormalDist().cdf(-score), sys.float_info.min)
     t = (differences.mean - bound) / differences.standard_error
     farther = (np.abs(_resampled_t(differences, resamples, rng)) >= abs(t)).sum()
@@ -127,7 +127,7 @@ def mean_interval(
     values: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
     kind: Literal["binary", "number"],
-    how: Resampling = RESAMPLING,
+    how: Resampling = DEFAULT_RESAMPLING,
 ) -> Interval:
     """The mean of one run's scores, for a leaderboard. `kind` is the metric's; at least one value.
 
@@ -136,16 +136,16 @@ def mean_interval(
     """
     grouped = by_cluster(values, clusters)
     low, high = value_range(values)
-    mean, span = grouped.mean, high - low
-    if (kind == "binary" and grouped.singles) or few_differ(grouped, span):
+    mean, range_width = grouped.mean, high - low
+    if (kind == "binary" and grouped.singles) or few_differ(grouped, range_width):
         units = float(grouped.sizes.sum() / grouped.sizes.max())
-        unit = wilson((mean - low) / span * units, units, how.level)
-        return Interval(low=low + unit.low * span, high=low + unit.high * span, level=how.level)
+        unit = wilson((mean - low) / range_width * units, units, how.level)
+        return Interval(low=low + unit.low * range_width, high=low + unit.high * range_width, level=how.level)
     half = _half_width(grouped, how.level, how.resamples, how.generator())
     return Interval(low=max(mean - half, low), high=min(mean + half, high), level=how.level)
 
 
-def t_reach(t: Floats, level: float) -> float:
+def critical_t(t: Floats, level: float) -> float:
     """How many standard errors the symmetric bootstrap-t reaches: the resampled quantile of |t|."""
     ordered = np.sort(np.abs(t))
     return float(ordered[min(ceil(level * (len(t) + 1)), len(t)) - 1])
@@ -186,7 +186,7 @@ def _tango_score(won: float, lost: float, n: float, difference: float) -> float:
 
 def _half_width(clusters: Clusters, level: float, resamples: int, rng: np.random.Generator) -> float:
     """The standard error times the resampled quantile of |t|."""
-    return t_reach(_resampled_t(clusters, resamples, rng), level) * clusters.standard_error
+    return critical_t(_resampled_t(clusters, resamples, rng), level) * clusters.standard_error
 
 
 def _resampled_t(clusters: Clusters, resamples: int, rng: np.random.Generator) -> Floats:

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats, by_cluster, few_differ
-from harness.stats.intervals import resamplings, t_reach, wilson
-from harness.stats.plan import REFITTING, Resampling
+from harness.stats.intervals import critical_t, resamplings, wilson
+from harness.stats.plan import REFIT_RESAMPLING, Resampling
 from harness.stats.preferences import as_shares
 
 RIDGE = 0.01
@@ -58,7 +58,7 @@ class LengthControlled:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class Judgements:
     """Judgements in the order of their clusters: shares, lengths within (-1, 1), and where clusters start."""
 
     shares: Floats
@@ -115,32 +115,32 @@ def length_controlled(
     values: Sequence[float] | Floats,
     longer_by: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    how: Resampling = REFITTING,
+    how: Resampling = REFIT_RESAMPLING,
 ) -> LengthControlled:
     """The length-controlled win rate of judgements in [0, 1], at least one, ties and fractions welcome.
 
     `longer_by` is the candidate's length less its opponent's, in any unit; `clusters` the prompt of each.
     """
     shares, differences = as_shares(values), np.asarray(longer_by, dtype=np.float64)
-    rows = _rows(shares, differences, clusters)
+    judgements = _judgements(shares, differences, clusters)
     raw, extrapolated = float(shares.mean()), bool((differences > 0).all() or (differences < 0).all())
-    reason = _unidentified(rows)
+    reason = _unidentified(judgements)
     if reason:
         return LengthControlled(
             value=None, interval=None, raw=raw, length_weight=None, extrapolated=extrapolated,
             method="none", reason=reason,
         )  # fmt: skip
-    ones = np.ones((1, len(rows.starts)))
-    beta, error = rows.fit(ones, np.zeros(2))
+    ones = np.ones((1, len(judgements.starts)))
+    beta, error = judgements.fit(ones, np.zeros(2))
     grouped = by_cluster(shares, clusters)
     if few_differ(grouped, 1.0):
         interval, method = (
-            _score_interval(rows, beta, float(grouped.sizes.max()), how.level),
+            _score_interval(judgements, beta, float(grouped.sizes.max()), how.level),
             "Wilson's, reduced",
         )
     else:
-        reach = _reach(rows, beta[0], how)
-        interval = _logit_interval(float(beta[0, 0]), reach * float(error[0]), how.level)
+        critical = _critical_t(judgements, beta[0], how)
+        interval = _logit_interval(float(beta[0, 0]), critical * float(error[0]), how.level)
         method = f"bootstrap-t over {grouped.count} clusters, {how.resamples} resamples"
     return LengthControlled(
         value=float(_logistic(beta[0, 0])),
@@ -152,41 +152,43 @@ def length_controlled(
     )
 
 
-def _rows(shares: Floats, differences: Floats, clusters: Sequence[Hashable]) -> Rows:
+def _judgements(shares: Floats, differences: Floats, clusters: Sequence[Hashable]) -> Judgements:
     numbers: dict[Hashable, int] = {}
     code = np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters], dtype=np.intp)
     order = np.argsort(code, kind="stable")
     scale = float(differences.std()) or float(np.abs(differences).max()) or 1.0
     starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    return Rows(shares[order], np.tanh(differences[order] / scale), code[order], starts)
+    return Judgements(shares[order], np.tanh(differences[order] / scale), code[order], starts)
 
 
-def _unidentified(rows: Rows) -> str | None:
+def _unidentified(judgements: Judgements) -> str | None:
     """Why merit cannot be separated from length, if it cannot."""
-    if not rows.lengths.any() or (rows.shares == 1).all() or (rows.shares == 0).all():
+    if not judgements.lengths.any() or (judgements.shares == 1).all() or (judgements.shares == 0).all():
         return None
-    if (rows.lengths == rows.lengths[0]).all():
+    if (judgements.lengths == judgements.lengths[0]).all():
         return "all answers differ in length by the same, so that merit cannot be separated from length"
-    if rows.separated(np.ones((1, len(rows.starts))))[0]:
+    if judgements.separated(np.ones((1, len(judgements.starts))))[0]:
         return "the difference in length alone tells who won, so that merit cannot be separated from it"
     return None
 
 
-def _score_interval(rows: Rows, beta: Floats, largest: float, level: float) -> Interval:
+def _score_interval(judgements: Judgements, beta: Floats, largest: float, level: float) -> Interval:
     """Wilson's for as many units as the lengths leave: estimating their weight costs information."""
-    _, _, a, b, c = (float(each[0]) for each in rows._slopes(beta, np.ones((1, len(rows.code)))))
-    units = len(rows.code) / largest * (1 - b * b / (a * c))
+    _, _, a, b, c = (float(each[0]) for each in judgements._slopes(beta, np.ones((1, len(judgements.code)))))
+    units = len(judgements.code) / largest * (1 - b * b / (a * c))
     return wilson(float(_logistic(beta[0, 0])) * units, units, level)
 
 
-def _reach(rows: Rows, beta: Floats, how: Resampling) -> float:
+def _critical_t(judgements: Judgements, beta: Floats, how: Resampling) -> float:
     t = []
-    for weights in resamplings(len(rows.starts), how.resamples, 4 * len(rows.code), how.generator()):
-        refitted, errors = rows.fit(weights, beta)
+    for weights in resamplings(
+        len(judgements.starts), how.resamples, 4 * len(judgements.code), how.generator()
+    ):
+        refitted, errors = judgements.fit(weights, beta)
         away = (refitted[:, 0] - beta[0]) / errors
-        unexplained = rows.lengths.any() and rows.separated(weights)
+        unexplained = judgements.lengths.any() and judgements.separated(weights)
         t.append(np.where(unexplained, np.inf, away))
-    return t_reach(np.concatenate(t), how.level)
+    return critical_t(np.concatenate(t), how.level)
 
 
 def _logit_interval(logit: float, half: float, level: float) -> Interval:

@@ -21,9 +21,9 @@ class Resampling:
         return np.random.default_rng(self.seed)
 
 
-RESAMPLING = Resampling()
+DEFAULT_RESAMPLING = Resampling()
 """What is done unless a plan says otherwise."""
-REFITTING = Resampling(resamples=2_000)
+REFIT_RESAMPLING = Resampling(resamples=2_000)
 """The same where each resample is a model that is fitted anew."""
 
 
@@ -59,5 +59,5 @@ class AnalysisPlan:
         return Resampling(level=self.level, resamples=self.resamples, seed=int.from_bytes(digest[:8]))
 
 
-USUAL = AnalysisPlan()
+DEFAULT_PLAN = AnalysisPlan()
 """What is done unless a project says otherwise."""

@@ -13,21 +13,23 @@ from harness.stats.intervals import HALVINGS, normal_quantile
 POWER = 0.8
 
 
-def detectable(differences: Clusters, span: float, *, binary: bool, level: float) -> float | None:
+def minimum_detectable_difference(
+    differences: Clusters, range_width: float, *, binary: bool, level: float
+) -> float | None:
     """The smallest true mean difference shown with 80 % power by as many clusters that vary like these.
 
     For numbers (z(level) + z(power)) × clustered standard error (Miller 2024, section 5); for single binary
     scores, and where too few clusters changed for their spread to be believed, by flips. None: not even
     a difference as large as the scores' range would have been shown.
     """
-    if (binary and differences.singles) or few_differ(differences, span):
-        flips = as_flips(differences, span)
-        by_flips = detectable_flips(flips.n, (flips.won + flips.lost) / flips.n, level=level)
-        return None if by_flips is None else by_flips * span
+    if (binary and differences.singles) or few_differ(differences, range_width):
+        flips = as_flips(differences, range_width)
+        by_flips = detectable_flip_difference(flips.n, (flips.won + flips.lost) / flips.n, level=level)
+        return None if by_flips is None else by_flips * range_width
     return (normal_quantile(level) + NormalDist().inv_cdf(POWER)) * differences.standard_error
 
 
-def detectable_flips(n: float, discordance: float, *, level: float) -> float | None:
+def detectable_flip_difference(n: float, discordance: float, *, level: float) -> float | None:
     """For `n` pairs of which the share `discordance` flips, the smallest difference shown with 80 % power.
 
     Solves √n δ = z(level) √ψ + z(power) √(ψ - δ²) for δ, ψ being the discordance (Miettinen 1968; Card et
@@ -45,7 +47,7 @@ def detectable_flips(n: float, discordance: float, *, level: float) -> float | N
     return min(max(by_variance, _one_way(pairs, needed)), 1.0)
 
 
-def needed_within(differences: Clusters, span: float, margin: float, *, level: float) -> int:
+def sample_size_for_margin(differences: Clusters, range_width: float, margin: float, *, level: float) -> int:
     """How many clusters that vary like these show, with 80 % power, that less than `margin` is lost.
 
     That is, that an interval of this level ends above -margin, if in truth nothing changed:
@@ -53,12 +55,12 @@ def needed_within(differences: Clusters, span: float, margin: float, *, level: f
     data"). Never fewer than it takes where no score changes at all, by Tango's interval.
     """
     test, power = normal_quantile(level), NormalDist().inv_cdf(POWER)
-    if few_differ(differences, span):
-        flips = as_flips(differences, span)
-        variance = (flips.won + flips.lost) / flips.n * span**2
+    if few_differ(differences, range_width):
+        flips = as_flips(differences, range_width)
+        variance = (flips.won + flips.lost) / flips.n * range_width**2
     else:
         variance = differences.standard_error**2 * differences.count
-    unchanged = test**2 * max(span - margin, 0.0) / margin
+    unchanged = test**2 * max(range_width - margin, 0.0) / margin
     return max(ceil((test + power) ** 2 * variance / margin**2), floor(unchanged) + 1)
 
 

@@ -27,8 +27,8 @@ import numpy as np
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, by_cluster
-from harness.stats.intervals import mean_interval, resamplings, t_reach
-from harness.stats.plan import REFITTING, Resampling
+from harness.stats.intervals import critical_t, mean_interval, resamplings
+from harness.stats.plan import REFIT_RESAMPLING, Resampling
 from harness.stats.preferences import as_shares
 
 FEWEST = 10
@@ -39,7 +39,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Corrected:
+class CorrectedWinRate:
     """A win rate by human labels with a judge's help, or why there is none."""
 
     value: float | None
@@ -59,8 +59,8 @@ def corrected_win_rate(
     human: Sequence[float | None],
     judge: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    how: Resampling = REFITTING,
-) -> Corrected:
+    how: Resampling = REFIT_RESAMPLING,
+) -> CorrectedWinRate:
     """People's and the judge's shares of the same items; people's are None where they have not judged.
 
     All are the candidate's shares of the win, in [0, 1]. Where there is no spread to weigh the judge by, its
@@ -91,7 +91,7 @@ def corrected_win_rate(
         drawn = far + far_error * rng.standard_normal(len(weights))
         values, errors, _ = sample.corrected(weights, drawn, far_error)
         t.append(np.where(errors > ROUNDING, (values - value) / np.maximum(errors, ROUNDING), np.inf))
-    half = t_reach(np.concatenate(t), how.level) * error
+    half = critical_t(np.concatenate(t), how.level) * error
     interval = Interval(low=max(value - half, 0.0), high=min(value + half, 1.0), level=how.level)
     return _corrected(min(max(value, 0.0), 1.0), interval, alone, weight, shared, further.count)
 
@@ -122,11 +122,13 @@ class _Shared:
 
 def _corrected(
     value: float, interval: Interval, human: Interval, weight: float, shared: int, judged: int
-) -> Corrected:
-    return Corrected(value=value, interval=interval, human=human, weight=weight, shared=shared, judged=judged)
+) -> CorrectedWinRate:
+    return CorrectedWinRate(
+        value=value, interval=interval, human=human, weight=weight, shared=shared, judged=judged
+    )
 
 
-def _none(reason: str, shared: int) -> Corrected:
-    return Corrected(
+def _none(reason: str, shared: int) -> CorrectedWinRate:
+    return CorrectedWinRate(
         value=None, interval=None, human=None, weight=None, shared=shared, judged=0, reason=reason
     )

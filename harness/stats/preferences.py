@@ -23,7 +23,7 @@ from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats, by_cluster
 from harness.stats.intervals import mean_interval, wilson
 from harness.stats.paired import mcnemar, sign_flip
-from harness.stats.plan import RESAMPLING, Resampling
+from harness.stats.plan import DEFAULT_RESAMPLING, Resampling
 
 TIE = 0.5
 
@@ -95,7 +95,7 @@ class Consistency:
 def win_rate(
     values: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    how: Resampling = RESAMPLING,
+    how: Resampling = DEFAULT_RESAMPLING,
 ) -> WinRate:
     """The mean judgement, with an interval over prompts: Wilson's or bootstrap-t, as for any mean.
 
@@ -148,7 +148,7 @@ def position_consistency(
     shown_first: Sequence[float] | Floats,
     shown_second: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    how: Resampling = RESAMPLING,
+    how: Resampling = DEFAULT_RESAMPLING,
 ) -> Consistency | None:
     """The share of pairs with the same verdict (won, tied, lost) in both orders (Zheng et al. 2023).
 
@@ -169,7 +169,7 @@ def length_bias(
     values: Sequence[float] | Floats,
     longer_by: Sequence[float] | Floats,
     clusters: Sequence[Hashable],
-    how: Resampling = RESAMPLING,
+    how: Resampling = DEFAULT_RESAMPLING,
 ) -> Bias | None:
     """The share of decided judgements won by the longer answer, and a sign-flip test over prompts.
 

@@ -28,7 +28,7 @@ from harness.preferences.analysis import analyse
 from harness.preferences.named import NamedPreference
 from harness.preferences.results import Analysis
 from harness.records.preferences import Preference, Study, Vote, Winner
-from harness.stats.plan import USUAL, AnalysisPlan
+from harness.stats.plan import DEFAULT_PLAN, AnalysisPlan
 from harness.stats.preferences import Bias, Share, share
 from harness.stats.raters import rater_figures
 from harness.turns import as_text
@@ -115,7 +115,7 @@ class Audit:
 
 
 def audit(
-    study: Study, design: Design, votes: Sequence[Vote], resolve: Resolve, plan: AnalysisPlan = USUAL
+    study: Study, design: Design, votes: Sequence[Vote], resolve: Resolve, plan: AnalysisPlan = DEFAULT_PLAN
 ) -> Audit:
     """What these votes show; by model only where the study is unsealed."""
     found = rater_states(design, votes)

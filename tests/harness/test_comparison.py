@@ -19,7 +19,7 @@ from harness.records.comparisons import Alike, Comparison, Decision, Flips
 from harness.records.models import Json
 from harness.stats.clusters import by_cluster
 from harness.stats.plan import AnalysisPlan
-from harness.stats.power import detectable
+from harness.stats.power import minimum_detectable_difference
 from tests.harness.compared import compared
 
 ACCURACY = Metric(name="accuracy", kind="binary", headline=True)
@@ -634,12 +634,14 @@ def test_what_could_have_been_shown_is_of_the_metrics_kind(metric: Metric):
     found = only(compared(scored("a", before, metric), scored("b", after, metric)))
     binary = metric.kind == "binary"
 
-    assert detectable(differences, 1.0, binary=binary, level=0.95) == found.detectable
-    assert detectable(differences, 1.0, binary=not binary, level=0.95) != found.detectable
+    assert minimum_detectable_difference(differences, 1.0, binary=binary, level=0.95) == found.detectable
+    assert minimum_detectable_difference(differences, 1.0, binary=not binary, level=0.95) != found.detectable
 
     few, same = [-1.0] * 38 + [1.0] * 2, [-1.0] * 40
     wide = only(compared(scored("a", same, SCORE), scored("b", few, SCORE)))
-    by_hand = detectable(by_cluster(np.array(few) - same, range(40)), 2.0, binary=False, level=0.95)
+    by_hand = minimum_detectable_difference(
+        by_cluster(np.array(few) - same, range(40)), 2.0, binary=False, level=0.95
+    )
     assert by_hand == wide.detectable
 
 

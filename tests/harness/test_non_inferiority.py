@@ -13,9 +13,9 @@ from harness.comparison.verdicts import compare_all
 from harness.records.answers import Metric, Observation, Run
 from harness.records.comparisons import Comparison, Decision, MarginDecision, NonInferiority, Verdict
 from harness.stats.clusters import Clusters
-from harness.stats.intervals import chance_above, difference_interval
+from harness.stats.intervals import difference_interval, one_sided_p
 from harness.stats.plan import AnalysisPlan
-from harness.stats.power import needed_within
+from harness.stats.power import sample_size_for_margin
 
 KEPT = Metric(name="kept", kind="binary", margin=0.05)
 ASKED = Metric(name="asked", kind="binary", headline=True)
@@ -139,21 +139,21 @@ def test_the_test_is_the_interval_turned_round(draws: list[float]) -> None:
         differences, 1.0, level=0.95, resamples=999, rng=np.random.default_rng(1)
     ).interval
     for bound, inside in ((found.low - 1e-6, True), (found.low + 1e-6, False)):
-        p = chance_above(differences, 1.0, bound, resamples=999, rng=np.random.default_rng(1))
+        p = one_sided_p(differences, 1.0, bound, resamples=999, rng=np.random.default_rng(1))
         assert inside == (p <= 0.025)
 
 
 def test_a_margin_wider_than_the_scores() -> None:
     """Scores within 0.005 of each other cannot lose 0.01: p is as small as can be, and never 0."""
     differences = Clusters(np.full(30, -0.004), np.ones(30))
-    p = chance_above(differences, 0.005, -0.01, resamples=9, rng=np.random.default_rng(0))
+    p = one_sided_p(differences, 0.005, -0.01, resamples=9, rng=np.random.default_rng(0))
 
     assert 0 < p < 1e-300
 
 
 def test_needed_without_a_change() -> None:
     """Where no score changed, just enough samples for Tango's z² / (n + z²) to be below the margin."""
-    needed = needed_within(Clusters(np.zeros(50), np.ones(50)), 1.0, 0.01, level=0.95)
+    needed = sample_size_for_margin(Clusters(np.zeros(50), np.ones(50)), 1.0, 0.01, level=0.95)
     few, enough = (
         difference_interval(
             Clusters(np.zeros(n), np.ones(n)), 1.0, level=0.95, resamples=9, rng=np.random.default_rng(0)
@@ -172,9 +172,9 @@ def test_needed_is_enough_four_times_in_five() -> None:
     def differences(n: int) -> Clusters:
         return Clusters(rng.choice([1.0, -1.0, 0.0], n, p=[0.05, 0.05, 0.9]), np.ones(n))
 
-    needed = needed_within(differences(20_000), 1.0, 0.03, level=0.95)
+    needed = sample_size_for_margin(differences(20_000), 1.0, 0.03, level=0.95)
     shown = [
-        chance_above(differences(needed), 1.0, -0.03, resamples=199, rng=rng) <= 0.025 for _ in range(300)
+        one_sided_p(differences(needed), 1.0, -0.03, resamples=199, rng=rng) <= 0.025 for _ in range(300)
     ]
 
     assert needed == pytest.approx((1.96 + 0.8416) ** 2 * 0.1 / 0.03**2, rel=0.03)

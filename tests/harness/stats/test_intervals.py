@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 from harness.records.comparisons import Interval
 from harness.stats import mean_interval
 from harness.stats.clusters import Clusters, by_cluster
-from harness.stats.intervals import Estimate, chance_above, difference_interval, tango, wilson
+from harness.stats.intervals import Estimate, difference_interval, one_sided_p, tango, wilson
 from harness.stats.plan import Resampling
 
 Z2 = 1.959963984540054**2
@@ -26,12 +26,12 @@ many_values = st.lists(
 )
 
 
-def estimate(sums: object, sizes: object = None, span: float = 1.0, resamples: int = 499) -> Estimate:
+def estimate(sums: object, sizes: object = None, range_width: float = 1.0, resamples: int = 499) -> Estimate:
     """The interval of seeded differences, given as clusters' sums; single ones where no sizes are given."""
     totals = np.asarray(sums, dtype=float)
     clusters = Clusters(totals, np.ones(len(totals)) if sizes is None else np.asarray(sizes, dtype=float))
     return difference_interval(
-        clusters, span, level=0.95, resamples=resamples, rng=np.random.default_rng(20261122)
+        clusters, range_width, level=0.95, resamples=resamples, rng=np.random.default_rng(20261122)
     )
 
 
@@ -112,7 +112,7 @@ def test_two_clusters_of_many_scores_are_two_units():
 
 def test_the_unit_of_scores_is_kept_where_nothing_varies():
     """No difference among 100 scores of 0 to 50: fifty times what it is for 0 to 1."""
-    unit, fifty = estimate([0.0] * 100), estimate([0.0] * 100, span=50.0)
+    unit, fifty = estimate([0.0] * 100), estimate([0.0] * 100, range_width=50.0)
 
     assert ends(fifty.interval) == pytest.approx(tuple(50 * end for end in ends(unit.interval)))
 
@@ -120,7 +120,7 @@ def test_the_unit_of_scores_is_kept_where_nothing_varies():
 def test_the_bootstrap_of_a_normal_sample_is_students_interval():
     """Symmetric bootstrap-t finds t's own quantile to within its Monte Carlo error."""
     values = np.random.default_rng(3).normal(0.1, 0.3, 60)
-    found = estimate(values, span=4.0, resamples=20_000)
+    found = estimate(values, range_width=4.0, resamples=20_000)
     half = scipy_stats.t.ppf(0.975, 59) * scipy_stats.sem(values)
 
     assert values.mean() == pytest.approx(found.value)
@@ -189,7 +189,7 @@ def test_order_changes_nothing(values: list[float], random: object):
 @given(st.one_of(few_values, many_values), st.sampled_from([0.125, 4.0, 1024.0]))
 def test_another_unit_scales_the_interval(values: list[float], scale: float):
     """Milliseconds for seconds: a thousand times the interval."""
-    one, scaled = estimate(values), estimate(np.array(values) * scale, span=scale)
+    one, scaled = estimate(values), estimate(np.array(values) * scale, range_width=scale)
 
     assert ends(scaled.interval) == pytest.approx(tuple(scale * end for end in ends(one.interval)), rel=1e-6)
 
@@ -242,9 +242,9 @@ def test_the_chance_of_a_larger_loss_mirrors() -> None:
     smallest p there is; beyond the scores' range nothing can be lost."""
     values = np.random.default_rng(3).normal(0.02, 0.3, 60)
 
-    def chance(of: np.ndarray, bound: float, span: float = 1.0, resamples: int = 99) -> float:
+    def chance(of: np.ndarray, bound: float, range_width: float = 1.0, resamples: int = 99) -> float:
         rng = np.random.default_rng(5)
-        return chance_above(by_cluster(of, range(60)), span, bound, resamples=resamples, rng=rng)
+        return one_sided_p(by_cluster(of, range(60)), range_width, bound, resamples=resamples, rng=rng)
 
     above, below = chance(values, -0.05), chance(-0.1 - values, -0.05)
     assert above < 0.5 < below
@@ -261,6 +261,6 @@ def test_the_chance_of_a_larger_loss_knows_no_unit() -> None:
     def chance(scale: float) -> float:
         clusters = by_cluster(np.array(few) * scale, range(60))
         rng = np.random.default_rng(5)
-        return chance_above(clusters, scale, -0.1 * scale, resamples=99, rng=rng)
+        return one_sided_p(clusters, scale, -0.1 * scale, resamples=99, rng=rng)
 
     assert pytest.approx(chance(1.0)) == chance(4.0)
