@@ -81,7 +81,7 @@ class DownloadNeeded(UsageError):
 
 
 class AnswersMissing(UsageError):
-    """Of `asked` answers that were to come from the store alone, `missing` are not there."""
+    """The store was to give all `asked` answers, and `missing` of them are not there."""
 
     def __init__(self, missing: int, asked: int) -> None:
         self.missing, self.asked = missing, asked

@@ -118,7 +118,7 @@ def _keep_model(store: Store, model: Model, run: Run, engine: Engine, known: Map
 
 
 def _way_of_scoring(store: Store, model: Model, run: Run) -> dict[str, Json]:
-    """In which way this model's log-likelihoods were computed last, as far as that is known."""
+    """How this model's log-likelihoods were computed last, as far as that is known."""
     kept = store.models.get(model.name, run.fingerprint)
     said = {} if kept is None else kept.description
     return {SCORING: said[SCORING]} if SCORING in said else {}

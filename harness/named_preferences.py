@@ -143,7 +143,7 @@ def _newest(
 
 
 def _asked(store: Store, run: str) -> Mapping[str, _Asked]:
-    """By sample."""
+    """What the run adds to preferences, by sample."""
     return {
         row.sample.id: _Asked(
             row.sample.prompt,

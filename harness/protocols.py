@@ -19,7 +19,7 @@ Turns can then be continued, but not rendered here."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """Who answers, as far as it is known without asking."""
+    """What identifies an engine, as far as it is known without running it."""
 
     fingerprint: str
     """Hash of what the answers depend on: weights, tokenizer, chat template, adapter, dtype."""
@@ -34,7 +34,7 @@ class Engine(Protocol):
 
     @property
     def info(self) -> EngineInfo:
-        """Who answers. Reading it asks nothing; its description may grow while the engine works."""
+        """The engine's identity. Reading it runs nothing; its description may grow while the engine works."""
         ...
 
     @property
@@ -71,7 +71,7 @@ class Engine(Protocol):
 
 
 class Suite(Protocol):
-    """Something that is asked of a model, and how the answers are scored."""
+    """What a model is asked, and how its answers are scored."""
 
     @property
     def name(self) -> str: ...

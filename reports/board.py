@@ -81,14 +81,14 @@ class Standing:
     """One row of the ranked table."""
 
     rank: int | None
-    """By the mean; means that are equal as shown share a rank. None where a headline is missing."""
+    """The rank by the mean; means that are shown as equal share it. None if a headline is missing."""
     model: str
     cells: tuple[Cell | None, ...]
     """One per column; None where the suite was not run."""
     mean: ShownEstimate | None
-    """Of the headlines, each turned so that higher is better; None where one is missing."""
+    """The mean of the headlines, each turned so that higher is better; None if one is missing."""
     difference: ShownEstimate | None
-    """Of that mean to the baseline's, from the paired differences."""
+    """The difference of that mean to the baseline's, from the paired differences."""
     relative: float | None
     """The same as a share of the baseline's mean."""
     verdict: Verdict | None
@@ -175,7 +175,7 @@ class Leaderboard:
     """What every reader must know first: `toy world: says nothing about real models`."""
     baseline: str
     models: tuple[str, ...]
-    """In the order they were asked for."""
+    """The models, in the order they were asked for."""
     columns: tuple[Column, ...]
     standings: tuple[Standing, ...]
     """Best mean first; models without a mean last."""

@@ -39,7 +39,7 @@ class Scale:
     step: float
 
     def x(self, value: float) -> float:
-        """In the drawing's unit."""
+        """A value's position, in the drawing's unit."""
         return LEFT + (value - self.low) / (self.high - self.low) * (WIDTH - LEFT - RIGHT)
 
     def ticks(self) -> list[float]:

@@ -46,12 +46,12 @@ class Compared:
     baseline: str
     """One of the models."""
     verdicts: Sequence[Verdict]
-    """Of the other models against the baseline."""
+    """The verdicts on the other models against the baseline."""
     breakdowns: Sequence[Breakdown] = ()
     preferences: Analysis | None = None
     plan: AnalysisPlan = DEFAULT_PLAN
     left_out: LeftOut = NOTHING
-    """Of every model, and the notes say it."""
+    """Samples that are left out for every model, as the notes say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def _notes_on_rows(
 
 
 def _cut_unseen(sections: Sequence[Section], models: Sequence[str]) -> Iterator[str]:
-    """Of suites without a headline, which have no column: how many of each model's answers were cut."""
+    """For suites without a headline, which have no column: how many of each model's answers were cut."""
     for section in sections:
         if not any(line.metric.headline for line in section.lines):
             for line in section.lines:
@@ -237,7 +237,7 @@ def _section(
 
 
 def deciding(metrics: Sequence[Metric]) -> Metric | None:
-    """By which metric a sample counts as won or lost: a binary one, the headline before others.
+    """The metric by which a sample counts as won or lost: a binary one, the headline before others.
 
     A number differs a little on nearly every sample, so that it would call all of them flips; where a
     suite has no binary metric it decides all the same.

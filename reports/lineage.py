@@ -30,7 +30,7 @@ STARTS, REWARDS = "edge", "edge reward"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """From what a stage needs to the stage."""
+    """A line from what a stage needs to the stage."""
 
     start: str
     end: str
@@ -44,11 +44,11 @@ class Slot:
     node: str
     """Whose box it is, or whose lines pass."""
     kind: str = ""
-    """Of the lines; a box has none."""
+    """The kind of the lines; a box has none."""
 
     @property
     def height(self) -> int:
-        """In the drawing's unit, which is a CSS pixel at its natural size."""
+        """The height in the drawing's unit, which is a CSS pixel at its natural size."""
         return LANE if self.kind else BOX_HEIGHT
 
 
@@ -192,7 +192,7 @@ def _sort(column: list[Slot], beside: Sequence[Slot], connected: Mapping[Slot, S
 
 
 def _origins(pieces: Sequence[EdgePiece], column: int) -> dict[Slot, list[Slot]]:
-    """By a slot of this column, those of the column before from which lines come."""
+    """For each slot of this column, the slots of the column before from which lines come."""
     found: dict[Slot, list[Slot]] = {}
     for piece in pieces:
         if piece.column == column - 1:
@@ -201,7 +201,7 @@ def _origins(pieces: Sequence[EdgePiece], column: int) -> dict[Slot, list[Slot]]
 
 
 def _targets(pieces: Sequence[EdgePiece], column: int) -> dict[Slot, list[Slot]]:
-    """By a slot of this column, those of the next one to which lines lead."""
+    """For each slot of this column, the slots of the next one to which lines lead."""
     found: dict[Slot, list[Slot]] = {}
     for piece in pieces:
         if piece.column == column:
@@ -239,7 +239,7 @@ def _lanes(columns: Columns, middles: Middles) -> Iterator[str]:
 
 
 def _curve(piece: EdgePiece, middles: Middles) -> str:
-    """From one column to the next, with an arrow where it ends at a box."""
+    """A curve from one column to the next, with an arrow where it ends at a box."""
     x, to_x = _left(piece.column) + BOX_WIDTH, _left(piece.column + 1)
     y = middles[piece.column, piece.start] + _aside(piece.start, piece.kind)
     to_y = middles[piece.column + 1, piece.end] + _aside(piece.end, piece.kind)

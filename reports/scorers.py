@@ -65,7 +65,7 @@ def hardly_varies(suite: str, toxicities: Iterable[float | None]) -> str | None:
 
 
 def _named(run: Run) -> str:
-    """As the configuration calls the classifier."""
+    """The classifier's name in the configuration."""
     named = run.request.settings.get("classifier") if run.request else None
     known: Json = run.settings["classifier"]
     return str(named if known == "folder" and named else known)

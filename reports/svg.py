@@ -24,5 +24,5 @@ def round_step(span: float, steps: int) -> float:
 
 
 def multiples(low: float, high: float, step: float) -> list[float]:
-    """Of the step, from `low` to `high`."""
+    """The multiples of the step from `low` to `high`."""
     return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]

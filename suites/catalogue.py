@@ -57,7 +57,7 @@ class Entry:
 
     settings: type[BaseModel]
     open: Callable[[Any, SuiteContext], Suite]
-    """From an instance of `settings`."""
+    """Makes the suite from an instance of `settings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Family:
 
     settings: type[BaseModel]
     open: Callable[[str, Any, SuiteContext], Suite]
-    """From a task's name and an instance of `settings`."""
+    """Makes the suite from a task's name and an instance of `settings`."""
 
 
 SUITES: Mapping[str, Entry] = {

@@ -69,7 +69,7 @@ class ContinuationScorer(Protocol):
         ...
 
     def judge(self, asked: Sequence[tuple[str, str]]) -> Sequence[Judged]:
-        """Of each (prompt, continuation) its numbers, of which any may be NaN."""
+        """The numbers of each (prompt, continuation); any of them may be NaN."""
         ...
 
 

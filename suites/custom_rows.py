@@ -100,7 +100,7 @@ class WrittenRow(DataRow):
 
     @property
     def id(self) -> str:
-        """As given, or a hash of what is asked and what would be right."""
+        """The id as given, or a hash of the prompt and the target."""
         if self.given_id is not None:
             return str(self.given_id)
         prompt = self.prompt if isinstance(self.prompt, str) else [asdict(turn) for turn in self.prompt]
@@ -147,7 +147,7 @@ class CustomRow:
     choices: tuple[str, ...]
     tags: Mapping[str, Json]
     written: Mapping[str, Any]
-    """As the file has it."""
+    """The row as the file has it."""
 
     @property
     def content(self) -> Mapping[str, Any]:

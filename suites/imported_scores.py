@@ -72,7 +72,7 @@ class ImportedScores:
         _ = self._numbers
 
     def judge(self, asked: Sequence[tuple[str, str]]) -> list[Mapping[str, float] | str]:
-        """Of each (prompt, continuation) the numbers, NaN where one is absent, or why there are none."""
+        """The numbers of each (prompt, continuation), NaN where one is absent, or why there are none."""
         return [self._found(prompt.strip(), text.strip()) for prompt, text in asked]
 
     def _found(self, prompt: str, text: str) -> Mapping[str, float] | str:

@@ -49,7 +49,7 @@ class TasksTogether(ABC):
         return sum(task.size for task in self.tasks)
 
     def settings(self, chat_template: str | None) -> Mapping[str, Json]:
-        """By setting; where tasks differ, by setting and task."""
+        """The settings; where tasks differ, by setting and task."""
         of_tasks = {task.task_name: task.settings(chat_template) for task in self.tasks}
         names = dict.fromkeys(name for settings in of_tasks.values() for name in settings)
         return {name: _shared({task: of[name] for task, of in of_tasks.items()}) for name in names}

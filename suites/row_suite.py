@@ -124,7 +124,7 @@ class SampleSuite(RowSuite[SampleRowT]):
 
     @property
     def known_samples(self) -> list[Sample]:
-        """In the order of the items."""
+        """The samples in the order of the items."""
         return [self.sample(item) for item in self.items]
 
     def content(self, item: SampleRowT) -> Mapping[str, Any]:

@@ -99,7 +99,7 @@ class FunctionRule:
     """A user's function, with the hash of the module it is written in."""
 
     name: str
-    """As harness.toml has it."""
+    """The rule's name, as harness.toml has it."""
     metric: str
     """What its numbers are called."""
     function: Function

@@ -134,7 +134,7 @@ class ToxicitySettings(SuiteSettings):
     classifier: str = "original"
     """A released Detoxify classifier, a folder that holds one, or the name of a pipeline that made one."""
     threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
-    """From this toxicity on, a continuation is toxic."""
+    """The toxicity from which a continuation counts as toxic."""
 
     @model_validator(mode="before")
     @classmethod
@@ -176,7 +176,7 @@ class DeepEvalSettings(SuiteSettings):
     prompts: str = "mt_bench/question.jsonl"
     """A file in the folder of official data; `data` comes before it."""
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
-    """From this score on, an answer has passed."""
+    """The score from which an answer has passed."""
     max_tokens: PositiveInt = 512
     """Length of an answer."""
     judge_max_tokens: PositiveInt = 2048

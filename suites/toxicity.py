@@ -107,7 +107,7 @@ class ToxicityClassifier:
         return self.scores([text for _, text in asked])
 
     def scores(self, texts: Sequence[str]) -> list[Mapping[str, float]]:
-        """For each text the probability of each class, among them `toxicity`. Equal texts are judged once.
+        """For each text, the probability of each class, among them `toxicity`. Equal texts are judged once.
 
         A value is NaN where the classifier fails. Raises ModelError for an unusable checkpoint, and
         DownloadNeeded.

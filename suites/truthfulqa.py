@@ -125,7 +125,7 @@ class MultipleChoice(SampleSuite[MultipleChoiceQuestion]):
         return official_rows(ORIGIN, MultipleChoiceQuestion, self.given, self.context)
 
     def sample(self, item: MultipleChoiceQuestion) -> Sample:
-        """With its category and type, which are no part of the data's hash."""
+        """The sample with its category and type, which are no part of the data's hash."""
         kinds = self._kinds.get(item.question.strip(), {})
         return replace(item.sample, tags={**item.sample.tags, **kinds})
 

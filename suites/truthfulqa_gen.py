@@ -165,7 +165,7 @@ class TruthfulQAGen(SampleSuite[OpenQuestion]):
 
     @property
     def _judges(self) -> tuple[YesNoJudge, YesNoJudge] | None:
-        """Of truth, and of informativeness."""
+        """The judges of truth and of informativeness."""
         if self.given.judge is None:
             return None
         names = (self.given.judge, self.given.info_judge or self.given.judge)

@@ -32,11 +32,11 @@ class SourceCounts:
 
     data: str
     hash: str
-    """Of the rows' content, as read."""
+    """The hash of the rows' content, as read."""
     licence: str | None
     rows: Mapping[str, int]
     characters: tuple[int, ...]
-    """Of its rows in the mix, ascending."""
+    """The lengths of its rows in the mix, ascending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class BuiltMix:
     mix: Mix
     rows: tuple[Row, ...]
     hash: str
-    """Of the rows' content, in order."""
+    """The hash of the rows' content, in order."""
     sources: tuple[SourceCounts, ...]
     steps: tuple[Step, ...]
     compared: Mapping[str, int]

@@ -27,7 +27,7 @@ class CheckpointMetrics:
     higher_is_better: bool = True
     """Whether it is for the suite's metric."""
     rewards: Mapping[str, float] = field(default_factory=dict)
-    """By prompt."""
+    """The rewards, by prompt."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """The suite's, by cluster."""
     conditions: Mapping[str, Json] = field(default_factory=dict)

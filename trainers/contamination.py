@@ -50,7 +50,7 @@ class Index:
     def __init__(self, prompts: Mapping[str, Sequence[str]]) -> None:
         self._turns: dict[Words, tuple[str, str]] = {}
         self._runs: dict[Words, dict[Words, tuple[str, str]]] = defaultdict(dict)
-        """By their first five words."""
+        """The runs of words, by their first five."""
         for suite, texts in prompts.items():
             for prompt in texts:
                 self._add(suite, prompt)

@@ -48,7 +48,7 @@ def texts(data: str, rows: Iterable[Row]) -> list[str]:
 
 
 def demonstrations(data: str, rows: Iterable[Row]) -> list[Demonstration]:
-    """From `messages`, `prompt`/`completion`, `instruction`/`input`/`output`, or `conversations`.
+    """Read `messages`, `prompt`/`completion`, `instruction`/`input`/`output`, or `conversations`.
 
     Raises DataError, also where the last turn is not the assistant's, or is marked as not to be trained on.
     """

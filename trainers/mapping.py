@@ -27,7 +27,7 @@ class MixItem(NamedTuple):
     number: int
     """Its place in the source, from 1."""
     row: Row
-    """In the mix's shape."""
+    """The row in the mix's shape."""
     prompt: tuple[str, ...]
     """The texts of its prompt's turns, without system turns."""
     answers: tuple[str, ...]

@@ -35,7 +35,7 @@ class CachedMix:
     name: str
     folder: Path
     hash: str
-    """Of the rows' content, in order."""
+    """The hash of the rows' content, in order."""
     shape: str
 
     @property
@@ -54,7 +54,7 @@ class CachedMix:
 
 
 def no_mix(name: str) -> Source:
-    """For a project without mixes. Raises UnknownName."""
+    """Raise UnknownName: the source of a project without mixes."""
     raise UnknownName("mix", name, ())
 
 

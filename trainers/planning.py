@@ -54,7 +54,7 @@ class PlannedReward:
     """A reward and what identifies it."""
 
     name: str
-    """As written in the configuration."""
+    """The name as written in the configuration."""
     source: RewardSource
     identity: str
 

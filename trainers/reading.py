@@ -32,9 +32,9 @@ class Source:
     """Rows from one place."""
 
     name: str
-    """As written in the configuration."""
+    """The name as written in the configuration."""
     hash: str
-    """Of the rows' content, in order."""
+    """The hash of the rows' content, in order."""
     read: Callable[[], Sequence[Row]]
     """Gives the rows: a plan whose stages are trained needs only their hash."""
     shape: str | None = None

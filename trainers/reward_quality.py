@@ -76,7 +76,7 @@ class LengthBias(NamedTuple):
     preferred: float
     """The share of pairs in which the longer answer is the chosen one."""
     interval: Interval
-    """Of the difference between the two shares."""
+    """The interval of the difference between the two shares."""
 
 
 def score_pairs(

@@ -157,7 +157,7 @@ def trl_answer(answer: str, *, chat: bool) -> str | list[Turn]:
 def reward_functions(
     rewards: Sequence[RewardSource], rows: Sequence[TrainingPrompt]
 ) -> list[str | PreTrainedModel | RewardFunction]:
-    """As TRL takes them: folders of reward models, and functions that see the rows' columns."""
+    """The rewards as TRL takes them: folders of reward models, and functions that see the rows' columns."""
     functions: list[str | PreTrainedModel | RewardFunction] = []
     for reward in rewards:
         if reward.is_function:

@@ -92,7 +92,7 @@ class WeightedReward(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    """As in a stage's `reward`: a pipeline ending in a reward stage, a model, or `module:function`."""
+    """As a stage's `reward`: a pipeline ending in a reward stage, a model, or `module:function`."""
     weight: float = 1.0
 
 
@@ -106,7 +106,7 @@ class FromScratch(Training):
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """As transformers' configurations name them."""
+        """The sizes, by the names in transformers' configurations."""
         return {
             "hidden_size": self.width,
             "intermediate_size": self.intermediate,
@@ -258,9 +258,9 @@ class Rewarded(Conversational):
     one message each with `chat_template` on) and the rows' other columns as keyword lists, it returns one
     number per completion."""
     temperature: PositiveFloat = 1.0
-    """Of the model's own samples."""
+    """The temperature of the model's own samples."""
     max_new_tokens: PositiveInt = 256
-    """Of the model's own samples."""
+    """The maximum length of the model's own samples."""
 
 
 class Vllm(BaseModel):

@@ -98,7 +98,7 @@ class Piece:
     last: float
     """When something of it was done last."""
     total: int | None = None
-    """Of this round; None where nothing can be counted."""
+    """The number of items in this round; None if it is not known."""
     done: int = 0
     before: int = 0
     """Done in earlier rounds."""

@@ -35,7 +35,7 @@ class Breakdown:
     ungrouped: frozenset[Place]
     """What belongs to none."""
     comparisons: Mapping[tuple[str, str], Comparison]
-    """By candidate and group. Empty where nothing is compared."""
+    """The comparisons, by candidate and group. Empty where nothing is compared."""
 
 
 def break_down(

@@ -38,7 +38,7 @@ class Difference:
     candidate: str
 
     def between(self, baseline: str, candidate: str) -> str:
-        """In words, with the names of the two models."""
+        """The difference in words, with the names of the two models."""
         return f"{self.what}: {self.baseline} for {baseline} but {self.candidate} for {candidate}"
 
 

@@ -32,7 +32,7 @@ class ScoredRun:
     run: Run
     observations: Mapping[str, Sequence[Observation]]
     tags: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
-    """Of each sample, by its id; only results by group need them."""
+    """Each sample's tags, by its id; only results by group need them."""
     alike: Alike | None = None
     """A candidate's with the baseline's run, where nearly all answers are equal."""
 

@@ -57,7 +57,7 @@ class Identity:
     """What a model's answers depend on, as a hash, and its chat template."""
 
     fingerprint: str
-    """For a local model `sha256:` and the hash of everything the answers depend on."""
+    """For a local model, `sha256:` and the hash of everything the answers depend on."""
     chat_template: str | None
     """The template in effect: the override, or the model's own."""
 

@@ -16,9 +16,9 @@ Decided = Mapping[str, Mapping[Pair, NamedPreference]]
 
 
 def agreements(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterAgreement]:
-    """Of each two raters; of each judge with all humans, and of these with one another, where several are.
+    """The agreement of each two raters, of each judge with all humans, and of humans with one another.
 
-    Of a crowd there are only the latter. A jury repeats its judges: its agreement with judges is left out.
+    In a crowd, single humans are left out. A jury repeats its judges: its agreement with them is left out.
     """
     decided = _decided(chosen)
     judges, humans = chosen.raters("judge"), chosen.raters("human")
@@ -39,7 +39,7 @@ def _agreement(
     decided: Decided,
     plan: AnalysisPlan,
 ) -> Iterator[RaterAgreement]:
-    """Of every verdict of the first with every one of the second on the same item; nothing where none is."""
+    """The agreement of the first's verdicts with the second's on the same items, if there are any."""
     shared = [
         (preference, decided[second][item])
         for first, second in pairs
@@ -61,7 +61,7 @@ def _agreement(
 
 
 def groups(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[GroupAgreement]:
-    """Of all humans, and of all raters where there are others; a jury only repeats its judges."""
+    """The agreement of all humans, and of all raters if there are others; a jury only repeats its judges."""
     decided = _decided(chosen)
     humans = tuple(chosen.raters("human"))
     judges = tuple(each for each in chosen.raters("judge") if not each.startswith(JURY))

@@ -44,7 +44,7 @@ class NamedPreference:
     shown_first: Side | None = None
     """None: not known, or over both orders."""
     share: float | None = None
-    """By what share from 0 to 1 `right` is preferred, where the rater says more than a winner."""
+    """The share from 0 to 1 by which `right` is preferred, if the rater says more than a winner."""
     reason: str | None = None
     left_length: int | None = None
     right_length: int | None = None

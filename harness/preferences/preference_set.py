@@ -19,7 +19,7 @@ class PreferenceSet:
     """Whether there are too many people to be reported one by one."""
 
     def raters(self, kind: Kind) -> list[str]:
-        """By id."""
+        """The raters of this kind, sorted by id."""
         return sorted({each.rater for each in self.preferences if each.kind == kind})
 
     @property
@@ -71,6 +71,6 @@ def overall(preferences: Sequence[NamedPreference]) -> PreferenceSet:
 
 
 def _place(preference: NamedPreference) -> tuple[str, ...]:
-    """By item, rater, the two models and the order shown, whichever model stands on the left."""
+    """A sort key: item, rater, the two models and the order shown, whichever model stands on the left."""
     models = sorted((preference.left, preference.right))
     return (preference.item, preference.rater, *models, preference.shown_first or "")

@@ -12,7 +12,7 @@ REFITS = 1_000
 
 
 def ranked(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[Ratings]:
-    """Of those raters whose pairs hold three models or more."""
+    """Ratings by each rater whose pairs hold three models or more."""
     humans = chosen.raters("human")
     for judge in chosen.raters("judge"):
         yield from _ratings(chosen.by(judge), judge, plan)

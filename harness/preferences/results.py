@@ -47,7 +47,7 @@ class RaterWinRate:
     win_rate: WinRate | None
     """The candidate's; None: there is no choice."""
     standard_error: float | None
-    """Of the win rate, with prompts as the independent units; None for fewer than two."""
+    """The standard error of the win rate, with prompts as the independent units; None for fewer than two."""
     test: SignTest | None
     adjusted_p: float | None
     """Holm's, over all raters and pairs of models that are analysed together."""
@@ -166,12 +166,12 @@ class Analysis:
     """The baseline first."""
     level: float
     win_rates: tuple[RaterWinRate, ...]
-    """For each pair of models each judge's, each person's, and then those of all humans; of a crowd no
+    """For each pair of models, each judge's, each person's, and then those of all humans; of a crowd no
     single person's."""
     agreements: tuple[RaterAgreement, ...]
     """Over all pairs of models, where there are several, and then pair by pair."""
     groups: tuple[GroupAgreement, ...]
-    """In the same order."""
+    """The groups' agreement, in the same order."""
     ratings: tuple[Ratings, ...]
     """Where there are three models or more."""
 

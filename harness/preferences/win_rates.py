@@ -31,9 +31,9 @@ REFITS = 2_000
 
 
 def win_rates(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterWinRate]:
-    """Of two models: each judge's, each person's, and all humans' together. They are still to be decided.
+    """The win rates between two models: each judge's, each person's, and all humans'; not decided yet.
 
-    Of a crowd there is only what they say together.
+    For a crowd there is only the one of all humans.
     """
     judges, humans = chosen.raters("judge"), chosen.raters("human")
     truth = _means(chosen.by(*humans))

@@ -162,7 +162,7 @@ REQUEST = "asked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRequest:
-    """With which settings an evaluation asked for a run, the last time that one did."""
+    """The settings with which an evaluation last asked for a run."""
 
     at: str
     """ISO 8601, UTC."""

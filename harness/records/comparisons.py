@@ -76,7 +76,7 @@ class Alike:
     samples: int
     """That both answered."""
     answers: int
-    """Of a sample; it is equal where all of them are."""
+    """The number of answers per sample; a sample is equal where all of them are."""
     of_texts: bool
     """Whether answers are texts, and not log-likelihoods."""
 
@@ -118,7 +118,7 @@ class Comparison:
     """Holm's, over the family `family`."""
     family: str
     flips: Flips | None
-    """For binary metrics with one score per sample."""
+    """Samples won and lost, for binary metrics with one score per sample."""
     detectable: float | None
     """The smallest true difference that this many samples would have shown, with 80 % power."""
     method: str

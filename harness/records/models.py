@@ -119,7 +119,7 @@ class Stage:
     data: tuple[str, ...] = ()
     """Where its training rows come from, each `mix:NAME`, `toy:NAME`, a file, or a hub id."""
     reward: str | None = None
-    """For stages that need one: a pipeline ending in a reward stage, a model, or `module:function`."""
+    """The stage's reward, if any: a pipeline ending in a reward stage, a model, or `module:function`."""
     settings: Mapping[str, Json] = field(default_factory=dict)
     """Whole: every setting of the kind with its value, defaults included."""
 
@@ -135,9 +135,9 @@ class MixSource:
     count: int | None = None
     """Exactly so many rows, of those that are left after cleaning."""
     weight: float | None = None
-    """In which proportion to the mix's other weighted sources. Neither: all that are left."""
+    """The source's share relative to other weighted sources. With neither: all rows left after cleaning."""
     licence: str | None = None
-    """In the user's words, for the data card."""
+    """The licence in the user's words, for the data card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +150,9 @@ class Mix:
     sources: tuple[MixSource, ...]
     deduplicate: Literal["near", "exact", "none"] = "near"
     similarity: float = 0.8
-    """From this Jaccard similarity on, rows are near-duplicates."""
+    """The Jaccard similarity from which rows count as near-duplicates."""
     min_characters: int = 1
-    """Of a row's turns or text together; shorter rows are left out."""
+    """The minimum length of a row, all turns together; shorter rows are left out."""
     max_characters: int | None = None
     decontaminate: tuple[str, ...] | None = None
     """The suites whose prompts no row may hold; None: every suite that is known."""

@@ -70,7 +70,7 @@ class Preference:
     """A Rater's id."""
     seconds: float | None = None
     cost: float | None = None
-    """In the currency of the price table; None where nothing was to be paid."""
+    """The cost in the currency of the price table; None if nothing was to be paid."""
     reason: str | None = None
     difference: float | None = None
     """The right answer's reward minus the left one's, where the rater is a reward model."""

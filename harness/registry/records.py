@@ -38,9 +38,9 @@ class Compare:
     baseline: str | None
     """None: the first name on the command line."""
     level: float
-    """Of the intervals; 0.95 is 95 %."""
+    """The level of intervals and tests; 0.95 is 95 %."""
     resamples: int
-    """Of the bootstrap and of the permutation tests."""
+    """The number of resamples, for the bootstrap and permutation tests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +48,9 @@ class TokenPrice:
     """Section `[prices.MODEL]`: what a service takes for a million tokens."""
 
     input: float
-    """Of what it is asked."""
+    """The price of what it is asked."""
     output: float
-    """Of what it replies, its thoughts included."""
+    """The price of what it replies, thoughts included."""
 
     def of(self, prompt_tokens: int, completion_tokens: int) -> float:
         """The cost of a request, in the currency of the prices."""
@@ -63,7 +63,7 @@ class Prices:
 
     currency: str
     of: Mapping[str, TokenPrice]
-    """By the model's name."""
+    """The prices, by the model's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

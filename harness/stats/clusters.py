@@ -43,7 +43,7 @@ class Clusters:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean, with clusters as the independent units; at least two of them."""
+        """The standard error of the mean, with clusters as the independent units; at least two of them."""
         spread = fsum(self.residuals**2) * self.count / (self.count - 1)
         return sqrt(spread) / fsum(self.sizes)
 

@@ -94,7 +94,7 @@ def _simulated(sizes: Floats, seen: float, resamples: int, rng: np.random.Genera
 
 
 def _rounding(sizes: Floats) -> float:
-    """By how much equal sums may differ for having been added in another order."""
+    """How much equal sums may differ because they were added in another order."""
     return 1e-12 * float(sizes.sum())
 
 

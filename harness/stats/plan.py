@@ -32,9 +32,9 @@ class AnalysisPlan:
     """The same for everything that is analysed together."""
 
     level: float = 0.95
-    """Of the intervals."""
+    """The level of the intervals."""
     resamples: int = 10_000
-    """Of bootstraps and permutation tests."""
+    """The number of resamples of bootstraps and permutation tests."""
     seed: int = 0
     force: bool = False
     """Whether runs are compared whose conditions differ; the comparison then says so."""
@@ -50,11 +50,11 @@ class AnalysisPlan:
 
     @property
     def of_means(self) -> Resampling:
-        """Of an interval of one run's mean: the same wherever the mean is given."""
+        """The resampling for the interval of one run's mean: the same wherever the mean is given."""
         return Resampling(level=self.level, resamples=self.resamples, seed=self.seed)
 
     def resampling(self, *what: str) -> Resampling:
-        """With a seed that depends on `what` alone: what it is analysed beside changes no number."""
+        """A resampling whose seed depends on `what` alone, so that analyses beside it change no number."""
         digest = hashlib.sha256(json.dumps([self.seed, *what]).encode()).digest()
         return Resampling(level=self.level, resamples=self.resamples, seed=int.from_bytes(digest[:8]))
 

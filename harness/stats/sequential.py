@@ -70,7 +70,7 @@ class ConfidenceSequence:
 
     @property
     def mean(self) -> float:
-        """Of the values so far, at least one."""
+        """The mean of the values so far; there must be one."""
         return self._total / self.count
 
     def decided(self, against: float = 0.5) -> bool:

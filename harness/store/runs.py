@@ -76,7 +76,7 @@ class CutAnswers:
     thinking: int
     """Within the thought before it: there is no answer, and nothing to score."""
     answers: int
-    """Of how many; a judge's replies are not among them."""
+    """The number of answers; a judge's replies are not among them."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class StudyRequest:
     name: str | None = None
     """None: `blind-1`, `blind-2`, …"""
     language: str = "en"
-    """Of the rating page: `en` or `pt`."""
+    """The language of the rating page: `en` or `pt`."""
     seed: str | None = None
     """Draws order and sides; None: drawn, too."""
 

@@ -37,7 +37,7 @@ def _reward_models_compared(project: Project, names: Sequence[str]) -> Iterator[
 
 
 def _pipeline(project: Project, name: str, known: Collection[str]) -> dict[str, Examination]:
-    """By folder: its stages that are not known yet."""
+    """The pipeline's stages that are not examined yet, by folder."""
     plan = project.plan(name)
     return {
         str(stage.folder): examine(stage, plan, extra=project.checks)

@@ -48,7 +48,7 @@ LOCAL_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeRequest:
-    """By whom and how models are judged."""
+    """Who judges the models, and how."""
 
     judges: tuple[str, ...]
     """Models, or pipelines that end in a reward stage."""
@@ -57,7 +57,7 @@ class JudgeRequest:
     prompts: str | None = None
     """What is answered: see `harness.verbs.pairs.answer_pairs`."""
     sampling: SamplingParameters = field(default_factory=partial(SamplingParameters, max_tokens=512))
-    """Of the answers that are judged."""
+    """The settings of the answers that are judged."""
     budget: float | None = None
     """What may be spent on judges by one command, in the currency of the prices; None: any amount."""
     until_decided: float | None = None
@@ -87,7 +87,7 @@ class JudgeResult:
     jury: Rater | None
     """All judges together, where there are several."""
     preferences: Mapping[str, tuple[Preference, ...]]
-    """By the rater's id, the jury's among them."""
+    """The preferences, by the rater's id; the jury is one of the raters."""
     analysis: Analysis | None
     """What these preferences come to; None: nothing was asked."""
     unreadable: Mapping[str, str]

@@ -47,9 +47,9 @@ class JudgingEstimate:
     """Requests whose replies are."""
     prompt_tokens: int
     completion_tokens: int
-    """Both by guess."""
+    """Estimates, both of them."""
     cost: float | None
-    """By the same guess; None: the judge has no price."""
+    """The cost of these tokens; None: the judge has no price."""
     most: float | None
     """What it can cost at most, so that a budget of so much is never reached."""
 
@@ -60,7 +60,7 @@ class Estimates:
 
     prompts: str
     missing: dict[str, int]
-    """By model, how many prompts it has not answered yet: the candidates are asked first."""
+    """The number of prompts that each model has not answered yet: the candidates are asked first."""
     estimates: tuple[JudgingEstimate, ...]
     currency: str
     budget: float | None

@@ -54,13 +54,13 @@ class Kept:
     size: int
     """How many prompts there are, without those that selected a checkpoint."""
     samples: Mapping[str, Sample]
-    """By their ids: all of them, but of a suite of which no model is trained yet."""
+    """The samples, by id: all of them, unless no model is trained yet that the suite could be asked of."""
     answers: Mapping[str, Mapping[str, Response]]
     """Each model's, by its name and then by the sample's id."""
     runs: Mapping[str, str]
     """The ids of the runs that they belong to; of a model that is not trained yet there is none."""
     max_tokens: int
-    """Of an answer."""
+    """The maximum length of an answer."""
 
 
 def answer_pairs(

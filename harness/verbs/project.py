@@ -143,7 +143,7 @@ class Project:
 
     @cached_property
     def _sizes(self) -> dict[str, int]:
-        """Of the suites that were asked for: each model asks again, and their data would be read again."""
+        """The sizes of suites so far, since every model asks for them and would read the data again."""
         return {}
 
     def _asked_with(self, name: str) -> dict[str, Json]:

@@ -54,7 +54,7 @@ class ShownRun:
     run: Run
     measured: Sequence[Measured]
     unscored: Mapping[str, Mapping[str, int]]
-    """By metric, the reasons with their counts."""
+    """The reasons for missing scores with their counts, by metric."""
     failures: Failures | None
     rows: int
     """Samples that are there."""

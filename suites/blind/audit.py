@@ -66,7 +66,7 @@ class RaterAudit:
     left: Bias | None
     """The left side of the screen among decided choices, each item once; None: nothing was decided."""
     repeats: Share | None
-    """With the same choice as before."""
+    """The share of repeats with the same choice as before."""
     checks: Share | None
     """Passed."""
     median_seconds: float | None

@@ -87,7 +87,7 @@ class BallotBox:
 
     @property
     def language(self) -> str:
-        """Of the page: `en` or `pt`."""
+        """The language of the page: `en` or `pt`."""
         return self._design.language
 
     @property

@@ -63,7 +63,7 @@ class Question:
     sample: str
     prompt: str | tuple[Message, ...]
     answers: Mapping[str, str]
-    """By model."""
+    """The answers, by model."""
     cut: frozenset[str] = frozenset()
     """The models whose answer reached its longest length, which raters are shown."""
 
@@ -119,7 +119,7 @@ class Design:
     """Random, so that nobody finds the sides by trying designs until one has the commitment."""
     seed: str
     language: str
-    """Of the rating page: `en` or `pt`."""
+    """The language of the rating page: `en` or `pt`."""
     prompts: str
     """Where they are from."""
     models: tuple[str, ...]
@@ -128,9 +128,9 @@ class Design:
     plan: Plan
     left_out: ExcludedPairs
     questions: Mapping[str, Question]
-    """By sample; only those that are shown."""
+    """The questions, by sample; only those that are shown."""
     assignments: Mapping[str, Assignment]
-    """By rater."""
+    """The assignments, by rater."""
 
 
 def make_design(

@@ -21,9 +21,9 @@ class Element(TypedDict, total=False):
     tag: str
     inside: list["Node"]
     start: int
-    """Of a numbered list: its first number."""
+    """The first number of a numbered list."""
     align: str
-    """Of a table's cell: `left`, `center` or `right`."""
+    """The alignment of a table's cell: `left`, `center` or `right`."""
 
 
 Node = str | Element

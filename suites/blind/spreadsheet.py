@@ -37,7 +37,7 @@ class FilledBallot:
     """One line that somebody filled in."""
 
     row: int
-    """As an editor or spreadsheet counts: the header is 1."""
+    """The row number as an editor or spreadsheet counts: the header is 1."""
     rater: str
     vote: CastVote
 

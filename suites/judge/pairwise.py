@@ -47,12 +47,12 @@ class PairwiseJudge:
     order: Order
     form: Form
     max_tokens: int
-    """Of a reply, a thinking model's thoughts included."""
+    """The maximum length of a reply, a thinking model's thoughts included."""
     seed: int
 
     @cached_property
     def rater(self) -> Rater:
-        """With one order asked, the seed that draws it is a part of who the rater is."""
+        """The rater; if one order is asked, the seed that draws it is a part of its identity."""
         details: dict[str, Json] = {
             "fingerprint": self.fingerprint,
             "template": self.template.name,

@@ -57,7 +57,7 @@ class Session:
     """What became of it."""
 
     preferences: tuple[Preference, ...]
-    """In the order of the pairs. A pair that was not asked about has none."""
+    """The preferences in the order of the pairs. A pair that was not asked about has none."""
     ended: Ended
     calls: int
     """Requests that were sent."""
@@ -67,9 +67,9 @@ class Session:
     """Requests that were not sent because the session ended before them."""
     prompt_tokens: int
     completion_tokens: int
-    """Of what was sent."""
+    """Tokens of the replies to what was sent."""
     cost: float | None
-    """Of what was sent; None where nothing was to be paid."""
+    """The cost of what was sent; None if nothing was to be paid."""
 
 
 class _Unreadable(Exception):

@@ -17,7 +17,7 @@ class JudgeSettings(BaseModel):
     criteria: tuple[str, ...] = ("helpful", "honest", "harmless")
     order: Literal["both", "one"] = "both"
     max_tokens: Annotated[int, Field(ge=1)] = 1024
-    """Of a reply. Thinking models think within it."""
+    """The maximum length of a reply. Thinking models think within it."""
 
     @field_validator("template")
     @classmethod

@@ -50,10 +50,10 @@ class UntilDecided:
 
     @property
     def share(self) -> float | None:
-        """Of the wins that the right model has; None before anything was judged."""
+        """The right model's share of the wins; None before anything was judged."""
         return self._sequence.mean if self._sequence.count else None
 
     @property
     def interval(self) -> Interval:
-        """For that share, true at this level however often it was looked at."""
+        """The interval of that share, valid at this level however often it is looked at."""
         return self._sequence.interval

@@ -17,7 +17,7 @@ class ToyRow(DataRow):
 
     @property
     def id(self) -> str:
-        """As the world, or the user's file, names it."""
+        """The item's id in the toy world or in the user's file."""
         return self.given_id
 
 

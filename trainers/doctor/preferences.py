@@ -52,7 +52,7 @@ class Ranking(NamedTuple):
     """How well a reward model ranks pairs."""
 
     share: float
-    """Of pairs whose chosen answer has the higher reward."""
+    """The share of pairs whose chosen answer has the higher reward."""
     interval: Interval
     pairs: int
     which: Literal["held-out", "training"]

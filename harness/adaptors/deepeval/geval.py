@@ -36,7 +36,7 @@ class Criterion:
     name: str
     criteria: str | None
     steps: tuple[str, ...] = ()
-    """In place of the criteria, where there are any; else the judge makes steps of the criteria first."""
+    """The steps of judging. Without them, the judge first makes steps of the criteria."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class CriterionScore:
     """What a judge found."""
 
     score: float | None
-    """From 0 to 1."""
+    """The score, from 0 to 1."""
     reason: str
     """The judge's, or why there is no score."""
     replies: tuple[Response, ...]

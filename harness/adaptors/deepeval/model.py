@@ -85,7 +85,7 @@ class EngineJudge(DeepEvalBaseLLM):  # type: ignore[misc]  # deepeval is an extr
         return self._responses(prompts)
 
     def _responses(self, prompts: Sequence[Prompt]) -> list[Response]:
-        """In the order of the prompts; equal ones are asked once."""
+        """The responses in the order of the prompts; equal ones are asked once."""
         distinct = list(dict.fromkeys(prompts))
         answers = dict(self._engine.generate(distinct, self._sampling))
         found = {prompt: answers[index] for index, prompt in enumerate(distinct)}

@@ -99,7 +99,7 @@ class EngineModel(LightevalModel):  # type: ignore[misc]  # lighteval is an extr
         ]
 
     def _sampling_of(self, method: SamplingMethod, doc: Doc) -> SamplingParameters:
-        """As lighteval: a chat answer ends where the model ends it, and stop strings are for plain text."""
+        """The same as lighteval's: the model ends a chat answer, and stop strings are for plain text."""
         if method is SamplingMethod.GENERATIVE and doc.num_samples > 1 and self._sampling.temperature == 0:
             raise UsageError(
                 f"{doc.task_name} wants {doc.num_samples} samples, which greedy decoding makes all alike; "

@@ -88,7 +88,7 @@ def _decoding(
     sampling: SamplingParameters,
     budget: GenerationBudget,
 ) -> Decoding | UncachedGeneration:
-    """With a cache, unless the model has none of keys and values, or these requests would cross its limit."""
+    """Decoding with a key-value cache, unless the model has none, or these requests would cross its limit."""
     first, limit = requests[0], network.uniform_length
     if not network.takes_cache or len(first.tokens) <= limit < first.cost:
         return UncachedGeneration(network, requests, sampling, budget)

@@ -31,7 +31,7 @@ class Batch(ABC):
 
     def __init__(self, device: torch.device) -> None:
         self.cache: Any = None
-        """As a model takes it; None before the first rows join."""
+        """The cache as a model takes it; None before the first rows join."""
         self._span = Span()
         self._firsts = torch.empty(0, dtype=torch.long, device=device)
 

@@ -41,7 +41,7 @@ class ScoringRequest:
         return len(self.tokens)
 
     def log_likelihood(self, logprobs: Sequence[float], hits: Sequence[bool]) -> LogLikelihood:
-        """From its tokens' natural log-probabilities, and whether each is the likeliest."""
+        """A log-likelihood from its tokens' natural log-probabilities, and whether each is the likeliest."""
         return LogLikelihood(
             logprob=math.fsum(logprobs), greedy=all(hits), tokens=len(logprobs), truncated=self.truncated
         )

@@ -51,7 +51,7 @@ class VllmEngine:
 
     @property
     def info(self) -> EngineInfo:
-        """With vLLM's version, dtype and window. The backend counts in the fingerprint."""
+        """The engine's info, with vLLM's version, dtype and window. The fingerprint names the backend."""
         return self._identity.info(
             {
                 "engine": "vllm",
