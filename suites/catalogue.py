@@ -86,7 +86,7 @@ FAMILIES: Mapping[str, Family] = {
     "lighteval": Family(LightevalSettings, LightevalSuite),
     "deepeval": Family(DeepEvalSettings, DeepEvalSuite),
 }
-"""By the prefix, before a colon, of the framework's tasks; deepeval's are the user's own criteria."""
+"""The frameworks by the prefix, before a colon, of their tasks; deepeval's are the user's own criteria."""
 
 
 GROUP = "harness.suites"

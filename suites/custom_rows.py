@@ -32,7 +32,7 @@ from suites.rules import CHOICE, TEXTUAL, known_rules
 
 Role = Literal["system", "user", "assistant"]
 FIELDS = ("id", "prompt", "target", "choices")
-"""Of a row; all others are tags."""
+"""The fields of a row; all others are tags."""
 
 
 class CustomSettings(BaseModel):

@@ -25,11 +25,11 @@ class CheckpointMetrics:
     """The mean over the clusters of samples that select."""
     suite_metric: str | None = None
     higher_is_better: bool = True
-    """Whether it is for the suite's metric."""
+    """Whether higher is better for the suite's metric."""
     rewards: Mapping[str, float] = field(default_factory=dict)
     """The rewards, by prompt."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """The suite's, by cluster."""
+    """The suite's scores, by cluster."""
     conditions: Mapping[str, Json] = field(default_factory=dict)
     """The suite's version, data and settings."""
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from trainers.mapping import MixItem, Removed, excerpt, removed
 
 SHINGLE = 5
-"""Words."""
+"""Words in a shingle."""
 PERMUTATIONS = 128
 CANDIDATE = 0.75
 """The hashes' threshold, as a share of the similarity: low, so that few candidates are missed."""

@@ -57,7 +57,7 @@ class Launch:
 
     launcher: Launcher
     processes: int
-    """On all machines together."""
+    """The number of processes, on all machines together."""
     config: Path | None = None
     machine: int = 0
     """The number of this machine among several. The first leads: it plans, locks and writes; others join."""

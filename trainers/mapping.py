@@ -121,7 +121,7 @@ def _check_learnable(data: str, items: Sequence[MixItem], left_out: Sequence[Rem
 
 
 def _text_item(place: int, data: str, number: int, row: Row) -> MixItem:
-    """With the other columns, which hold a classifier's labels."""
+    """An item with the row's other columns, which hold a classifier's labels."""
     content = text(data, number, row, "text")
     return _item(place, number, {"text": content, **_others(row)}, [], (content,))
 
@@ -144,7 +144,7 @@ def _preference_item(place: int, data: str, number: int, row: Row) -> MixItem:
 
 
 def _prompt_item(place: int, data: str, number: int, row: Row) -> MixItem:
-    """With the other columns, which reward functions may use."""
+    """An item with the row's other columns, which reward functions may use."""
     prompt, columns = training_prompt(data, number, row)
     return _item(place, number, {"prompt": prompt, **_others(columns)}, prompt, ())
 

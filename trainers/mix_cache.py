@@ -25,7 +25,7 @@ from trainers.jsonl import read_jsonl
 from trainers.reading import Row, Source, read
 
 FOLDER = "mixes"
-"""In the output folder."""
+"""The folder of mixes, in the output folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

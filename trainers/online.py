@@ -37,7 +37,7 @@ TRAINERS: Mapping[str, tuple[type[Any], type[Any]]] = {
     "grpo": (GRPOTrainer, GRPOConfig),
     "rloo": (RLOOTrainer, RLOOConfig),
 }
-"""By kind of stage."""
+"""TRL's trainers, by kind of stage."""
 
 
 def run(job: Job) -> Mapping[str, Json]:

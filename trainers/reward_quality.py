@@ -33,7 +33,7 @@ FILE = "held_out.jsonl"
 LEVEL = 0.95
 RESAMPLES = 10_000
 BINS = 5
-"""Of equal width, between a probability of one half and certainty."""
+"""The number of bins of equal width, between a probability of one half and certainty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

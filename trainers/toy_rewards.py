@@ -62,7 +62,7 @@ def _compliance(text: str, topic: str, constraints: Sequence[str]) -> float:
 
 
 def _on_topic(text: str, topic: str, allowed: set[str]) -> bool:
-    """Something of the topic, and no word that nobody asked for."""
+    """Something of the topic, and no word that was not asked for."""
     return bool(_listed(text, topic)) and set(words(text)) <= {*TOPICS[topic], *allowed}
 
 

@@ -18,7 +18,7 @@ from suites.blind.design import Design
 
 
 def standing_as_json(each: StudyProgress) -> dict[str, Any]:
-    """Where a blind test is, for machines."""
+    """A blind test's state, as JSON values."""
     return {
         "name": each.study.name,
         "created": each.study.created,
@@ -29,7 +29,7 @@ def standing_as_json(each: StudyProgress) -> dict[str, Any]:
 
 
 def made_as_json(design: Design, commitment: str) -> dict[str, Any]:
-    """Nothing that is sealed."""
+    """A new blind test as JSON values, without anything sealed."""
     return {
         "name": design.name,
         "commitment": commitment,

@@ -17,7 +17,7 @@ from harness.escape_controls import escape_controls
 
 
 class Text(rich.text.Text):
-    """Rich's text, with every unseen character shown. Rich itself drops some of them and passes others on."""
+    """Rich's text, with invisible characters escaped. Rich itself drops some of them and passes others on."""
 
     def __init__(self, text: str = "", *given: Any, **named: Any) -> None:
         super().__init__(escape_controls(text), *given, **named)
@@ -35,7 +35,7 @@ class Text(rich.text.Text):
 
 
 class Console(rich.console.Console):
-    """Rich's console, through which nothing unseen passes but its own colours and cursor movements."""
+    """Rich's console, which escapes all control characters but its own colours and cursor movements."""
 
     def render_str(self, text: str, **named: Any) -> rich.text.Text:
         """A string as text, before it is measured: tables stay straight."""

@@ -33,7 +33,7 @@ class Pace:
     _looks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def note(self, now: float, done: int) -> None:
-        """So much is done now."""
+        """Record how much is done now."""
         if now - self.begun < BURST:
             self._looks.clear()
         elif len(self._looks) > 1 and now - self._looks[-2][0] < APART:
@@ -53,7 +53,7 @@ class Pace:
         return self._looks[-1][1] if self._looks else 0
 
     def per_second(self, now: float) -> float | None:
-        """The pace; None where nothing came that could tell it. What is overdue makes it slower."""
+        """The pace; None if too little has come to estimate it. What is overdue makes it slower."""
         if not self.counted:
             return None
         first, last = self._looks[0][0], self._looks[-1][0]
@@ -62,7 +62,7 @@ class Pace:
         return self.counted / max(last - first + overdue, 1e-6)
 
     def remaining(self, now: float, left: int) -> float | None:
-        """Seconds for so many more; None where that is not known."""
+        """The seconds that so many more will take; None if that is not known."""
         pace = self.per_second(now)
         return None if pace is None else left / pace
 
@@ -101,9 +101,9 @@ class Piece:
     """The number of items in this round; None if it is not known."""
     done: int = 0
     before: int = 0
-    """Done in earlier rounds."""
+    """The number done in earlier rounds."""
     seconds: float = 0.0
-    """Spent on it and on nothing else."""
+    """The time spent on it and on nothing else."""
     detail: str = ""
     writing: Writing | None = None
 
@@ -119,14 +119,14 @@ class Piece:
         return self.done == self.total
 
     def advance(self, now: float, done: int, total: int) -> None:
-        """So much of a round is done; less than before is another round."""
+        """Record how much of a round is done; less than before begins another round."""
         if self.finished:
             self.before += self.done
         self.done, self.total, self.last = done, total, now
         self.pace.note(now, self.before + done)
 
     def write(self, now: float, written: int, left: int) -> None:
-        """So many tokens of a round are written."""
+        """Record how many tokens of a round are written."""
         if self.writing is None or written < self.writing.pace.done:
             self.writing = Writing(Pace(now), left)
         self.writing.pace.note(now, written)

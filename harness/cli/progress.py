@@ -38,7 +38,7 @@ STEPS = "steps"
 """What is counted in training."""
 FEWER_SAMPLES = "--limit N asks fewer samples"
 SHORTER_ANSWERS = f"{FEWER_SAMPLES}, and --max-tokens N writes shorter answers"
-"""By which options of a command an asking becomes shorter."""
+"""The options of a command that make an evaluation shorter."""
 
 
 class ProgressBars(Progress):
@@ -139,7 +139,7 @@ class ProgressBars(Progress):
             self.look()
 
     def _write(self, written: int, left: int) -> None:
-        """A local model has written so many tokens of what it was asked, and writes at most `left` more."""
+        """Record that a local model has written so many tokens, and writes at most `left` more."""
         with self._lock:
             piece, now = self._current, self._clock()
             if piece is None:
@@ -150,7 +150,7 @@ class ProgressBars(Progress):
             self.look()
 
     def _advance(self, what: str, unit: str, done: int, total: int, detail: str) -> None:
-        """Something of a piece was done."""
+        """Record that something of a piece was done."""
         now, before = self._clock(), self._current
         piece = self._turn_to(what, unit)
         if before is None or before.total is not None or self._loaded:  # else it was being loaded until now
@@ -177,7 +177,7 @@ class ProgressBars(Progress):
         self.look()
 
     def _turn_to(self, what: str, unit: str) -> Piece:
-        """The piece that is worked on from here."""
+        """Turn to the piece that is worked on from here."""
         if self._current is None or self._current.what != what:
             self._report_finished()
             self._let_go_of_loading()
@@ -203,7 +203,7 @@ class ProgressBars(Progress):
         self._unreported = False
 
     def _hint(self, now: float) -> None:
-        """Say once of a long asking how long it takes, and what would shorten it."""
+        """Say once, in a long evaluation, how long it takes, and what would shorten it."""
         piece = self._current
         if piece is None or piece.unit == STEPS or piece.what in self._hinted or not self._shorten:
             return

@@ -24,7 +24,7 @@ ENVIRONMENT = {
 
 
 def silence_third_parties() -> None:
-    """Set what the libraries read, and drop warnings that speak to developers rather than to users."""
+    """Set what the libraries read, and drop warnings meant for developers rather than users."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning)

@@ -96,7 +96,7 @@ def complain_of_failures(failed: Iterable[object]) -> None:
 
 
 def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
-    """What the leaderboard's tables say, for machines."""
+    """The leaderboard's tables, as JSON values."""
     board = outcome.board
     return {
         "baseline": board.baseline,

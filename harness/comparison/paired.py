@@ -34,7 +34,7 @@ class ScoredRun:
     tags: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """Each sample's tags, by its id; only results by group need them."""
     alike: Alike | None = None
-    """A candidate's with the baseline's run, where nearly all answers are equal."""
+    """How many of a candidate's answers equal the baseline's, if nearly all do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -
 
 
 def _alike(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """Each suite on which the candidate hardly is another model than the baseline."""
+    """The suites on which nearly all of the candidate's answers equal the baseline's."""
     found = {each.suite: each.alike for each in comparisons if each.alike is not None}
     yield from (alike.in_words(suite) for suite, alike in found.items())
 

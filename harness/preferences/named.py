@@ -13,16 +13,16 @@ from harness.records.preferences import Side, Winner
 Kind = Literal["judge", "human"]
 
 SHARES: Mapping[Winner, float] = {"left": 0.0, "tie": 0.5, "right": 1.0}
-"""Of the win, the share that the right side has."""
+"""The right side's share of the win."""
 OTHER = {"left": "right", "right": "left"}
 NO_REASON = "no reason given"
 IDENTICAL = "identical answers"
-"""The reason of a tie that nobody had to decide."""
+"""The reason of a tie between identical answers, which are not judged."""
 
 UNREADABLE, CUT, THINKING = "unreadable: ", "cut: ", "thinking: "
 """How the reason of a reply begins that was given, and from which no verdict can be read."""
 NO_ANSWER = "no answer to judge"
-"""How the reason begins where a candidate's answer is missing, so that nobody was asked."""
+"""How the reason begins if a candidate's answer is missing, so that the pair was not judged."""
 
 _Turned = TypeVar("_Turned", Side | None, Winner | None)
 
@@ -53,7 +53,7 @@ class NamedPreference:
 
     @property
     def identical(self) -> bool:
-        """Whether the answers were the same, so that nobody had to be asked: a tie of its own kind."""
+        """Whether the answers were the same and therefore not judged: a tie of its own kind."""
         return self.winner == "tie" and self.reason == IDENTICAL
 
     @property

@@ -24,7 +24,7 @@ class PreferenceSet:
 
     @property
     def people(self) -> list[str]:
-        """Those who are reported one by one: all, or nobody of a crowd."""
+        """The people who are reported one by one: all of them, or none of a crowd."""
         return [] if self.crowd else self.raters("human")
 
     @property
@@ -34,14 +34,14 @@ class PreferenceSet:
         return len(people) > 1 or (self.crowd and bool(people))
 
     def between(self, baseline: str, candidate: str) -> "PreferenceSet":
-        """Those about these two."""
+        """The preferences about these two."""
         about = (each for each in self.preferences if {each.left, each.right} == {baseline, candidate})
         return PreferenceSet(
             (baseline, candidate), tuple(each.facing(baseline) for each in about), self.crowd
         )
 
     def by(self, *raters: str) -> "PreferenceSet":
-        """Those of these raters alone."""
+        """The preferences of these raters alone."""
         return replace(self, preferences=tuple(each for each in self.preferences if each.rater in raters))
 
     def usable(self) -> Iterator[NamedPreference]:

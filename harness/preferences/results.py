@@ -45,7 +45,7 @@ class RaterWinRate:
     without_verdict: Mapping[str, int]
     """How many of them say nothing, by what they are: unreadable, cut, refused, …"""
     win_rate: WinRate | None
-    """The candidate's; None: there is no choice."""
+    """The candidate's win rate; None: there is no choice."""
     standard_error: float | None
     """The standard error of the win rate, with prompts as the independent units; None for fewer than two."""
     test: SignTest | None

@@ -59,7 +59,7 @@ class Response:
     truncated: int = 0
     """Tokens cut from the left of the prompt because it did not fit."""
     reason: str | None = None
-    """Why, where there is no answer."""
+    """Why there is no answer."""
     thought: str | None = None
     """What the model wrote before its answer, for people who read the report. None: it wrote none."""
     key: str = ""
@@ -167,9 +167,9 @@ class EvaluationRequest:
     at: str
     """ISO 8601, UTC."""
     settings: Mapping[str, Json]
-    """The suite's in the configuration, defaults included."""
+    """The suite's settings in the configuration, defaults included."""
     rows: int | None = None
-    """How many the suite has, where only the first were asked."""
+    """The number of rows that the suite has, if only the first were asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +181,7 @@ class Run:
     model: str
     """The model's or pipeline's name."""
     fingerprint: str
-    """The engine's: weights, tokenizer, chat template, adapter, dtype."""
+    """The engine's fingerprint: weights, tokenizer, chat template, adapter, dtype."""
     suite: str
     suite_version: str
     metrics: tuple[Metric, ...]
@@ -192,15 +192,15 @@ class Run:
     environment: Mapping[str, Json]
     """Package versions, hardware, device, and its EvaluationRequest. Not part of the identity."""
     size: int
-    """How many samples the run has when it is whole."""
+    """The number of samples that the run has when it is complete."""
     started: str
     """ISO 8601, UTC."""
     finished: str | None = None
-    """None: not whole yet."""
+    """None: not complete yet."""
 
     @property
     def request(self) -> EvaluationRequest | None:
-        """The last one; None for a run from before requests were recorded."""
+        """The last evaluation request; None for a run from before requests were recorded."""
         kept = self.environment.get(REQUEST)
         return EvaluationRequest(**cast(Any, kept)) if isinstance(kept, Mapping) else None
 

@@ -61,7 +61,7 @@ class NonInferiority:
     margin: float
     decision: MarginDecision
     p: float
-    """One-sided: of a loss as large as the margin or larger."""
+    """The one-sided p of a loss as large as the margin or larger."""
     adjusted_p: float | None
     """Holm's, over all comparisons with a margin."""
     needed: int
@@ -74,14 +74,14 @@ class Alike:
 
     equal: int
     samples: int
-    """That both answered."""
+    """The samples that both answered."""
     answers: int
     """The number of answers per sample; a sample is equal where all of them are."""
     of_texts: bool
     """Whether answers are texts, and not log-likelihoods."""
 
     def in_words(self, suite: str) -> str:
-        """The same as a clause."""
+        """The same in words, as a clause."""
         if self.of_texts and self.answers == 1:
             return f"{self.equal:,} of {self.samples:,} answers on {suite} equal the baseline's"
         what = "answers" if self.of_texts else "log-likelihoods"
@@ -128,9 +128,9 @@ class Comparison:
     could_be: tuple[float, float] | None = None
     """The lowest and highest difference, had every pair a score. None: all have, or no range is known."""
     loss: NonInferiority | None = None
-    """Where the metric has a margin and there are numbers."""
+    """The decision on the margin, if the metric has one and there are numbers."""
     alike: Alike | None = None
-    """Where nearly all answers equal the baseline's."""
+    """How many answers equal the baseline's, if nearly all do."""
 
     @property
     def depends_on_unscored(self) -> bool:

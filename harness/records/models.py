@@ -20,7 +20,7 @@ class Local:
     dtype: str = "auto"
     """`float32`, `bfloat16`, `float16`, or `auto`: the checkpoint's own."""
     backend: Literal["transformers", "vllm"] = "transformers"
-    """The library that runs it; vllm is an extra, and wants a GPU."""
+    """The library that runs it; vllm is an extra, and needs a GPU."""
     trust_remote_code: bool = False
     """Whether code that comes with the model may run."""
 
@@ -39,7 +39,7 @@ class Traffic:
     retries: int = 6
     """Further tries of a request that failed for a reason that may pass."""
     max_reply_megabytes: float = 32.0
-    """No more of one answer is read."""
+    """The most that is read of one answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class Model:
         return {name: value for name, value in values.items() if value not in (None, {})}
 
     def trained(self, name: str, folder: str) -> "Model":
-        """What was trained from it, in this folder, with its chat settings and the folder's template."""
+        """The model trained from it in this folder, with its chat settings and the folder's template."""
         return replace(self, name=name, source=Local(path=folder), chat_template=None)
 
 
@@ -121,7 +121,7 @@ class Stage:
     reward: str | None = None
     """The stage's reward, if any: a pipeline ending in a reward stage, a model, or `module:function`."""
     settings: Mapping[str, Json] = field(default_factory=dict)
-    """Whole: every setting of the kind with its value, defaults included."""
+    """Every setting of the kind with its value, defaults included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ class MixSource:
     columns: Mapping[str, str] = field(default_factory=dict)
     """What the source calls a column, by the schema's name for it."""
     count: int | None = None
-    """Exactly so many rows, of those that are left after cleaning."""
+    """The exact number of rows, from those that are left after cleaning."""
     weight: float | None = None
     """The source's share relative to other weighted sources. With neither: all rows left after cleaning."""
     licence: str | None = None
@@ -157,7 +157,7 @@ class Mix:
     decontaminate: tuple[str, ...] | None = None
     """The suites whose prompts no row may hold; None: every suite that is known."""
     seed: int = 0
-    """Which rows are drawn, and their order; not the project's seed, so that other trainings see the same."""
+    """Decides which rows are drawn, and their order; not the project's seed, so that all trainings share them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

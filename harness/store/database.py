@@ -125,7 +125,7 @@ class Database:
         return done
 
     def unused_bytes(self) -> int:
-        """What of a file holds nothing; 0 on a server, which sees to that itself."""
+        """The unused bytes of a file; 0 on a server, which reclaims space itself."""
         with self.reading() as connection:
             if connection.dialect.name != "sqlite":
                 return 0

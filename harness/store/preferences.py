@@ -36,7 +36,7 @@ class Preferences:
             insert_or_replace(connection, schema.preferences, [asdict(each) for each in preferences])
 
     def forget(self, rater: str, left_run: str, right_run: str) -> None:
-        """Take a rater's preferences between two runs back; the replies that they were read from stay."""
+        """Delete a rater's preferences between two runs; the replies that they were read from stay."""
         table = schema.preferences.c
         about = (table.rater == rater, table.left_run == left_run, table.right_run == right_run)
         with self.database.writing() as connection:

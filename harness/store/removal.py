@@ -96,11 +96,11 @@ class _Named:
     """The keys of the answers that a run's rows name."""
 
     own: frozenset[str]
-    """Its model's."""
+    """The answers of the run's model."""
     replies: frozenset[str]
-    """Others', which are judges'."""
+    """The replies of judges."""
     going: frozenset[str]
-    """Its model's that nothing else needs."""
+    """The answers of the run's model that nothing else needs."""
 
     @classmethod
     def of(cls, connection: Connection, run_id: str) -> "_Named":

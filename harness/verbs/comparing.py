@@ -39,9 +39,9 @@ class Outcome:
     board: Leaderboard
     files: tuple[Path, ...]
     failed: tuple[FailedAnswers, ...] = ()
-    """What a command that asks would ask again."""
+    """The answers that the same command would ask again."""
     refused: tuple[RefusedAnswers, ...] = ()
-    """What it would ask again only where that is wanted."""
+    """The answers that it would ask again only with `--ask-refused`."""
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -209,7 +209,7 @@ def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:
 def _with_alike(
     store: Store, scored: ScoredRun, baseline: Sequence[ScoredRun], reserved: LeftOut
 ) -> ScoredRun:
-    """A candidate's run that knows whether its answers are nearly those of the baseline."""
+    """A candidate's run, with how many of its answers equal the baseline's, if nearly all do."""
 
     def is_left_out(row: Row) -> bool:
         return reserved.holds(scored.run.suite, cluster_of(row.sample))

@@ -53,7 +53,7 @@ class JudgeRequest:
     judges: tuple[str, ...]
     """Models, or pipelines that end in a reward stage."""
     settings: JudgeSettings = field(default_factory=JudgeSettings)
-    """How those are asked that are asked in words."""
+    """The settings of the judges that are asked in words."""
     prompts: str | None = None
     """What is answered: see `harness.verbs.pairs.answer_pairs`."""
     sampling: SamplingParameters = field(default_factory=partial(SamplingParameters, max_tokens=512))
@@ -95,7 +95,7 @@ class JudgeResult:
     notes: tuple[str, ...]
     currency: str
     spent: float | None
-    """On judges, by this command; None where nothing is to be paid."""
+    """The cost of judges in this command; None if nothing is to be paid."""
     budget: float | None
 
     @property

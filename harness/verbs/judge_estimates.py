@@ -40,11 +40,11 @@ class JudgingEstimate:
     right: str
     pairs: int
     identical: int
-    """Pairs of equal answers, about which nobody is asked."""
+    """Pairs of equal answers, which are not judged."""
     calls: int
     """Requests to be sent, whose replies are not in the store."""
     recalled: int
-    """Requests whose replies are."""
+    """Requests whose replies are in the store."""
     prompt_tokens: int
     completion_tokens: int
     """Estimates, both of them."""

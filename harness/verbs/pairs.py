@@ -28,7 +28,7 @@ from suites.prompt_suite import PromptSuite
 from suites.prompts import OFFICIAL, hub_prompts, read_prompts
 
 TOY_PROMPTS = "toy-ifeval"
-"""Whose samples are asked in the toy world where no prompts are named."""
+"""The suite whose prompts are used in the toy world by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What models have answered to the same prompts so far, while nobody is asked."""
+    """The stored answers of models to the same prompts; no model is asked."""
 
     prompts: str
     size: int
@@ -113,7 +113,7 @@ def kept_answers(
     prompts: str | None = None,
     sampling: SamplingParameters,
 ) -> Kept:
-    """What `answer_pairs` would not have to ask. No candidate is trained and none is loaded.
+    """The answers that `answer_pairs` would find in the store. No candidate is trained and none is loaded.
 
     Raises as `answer_pairs` does.
     """

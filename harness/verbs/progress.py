@@ -5,7 +5,7 @@ from trainers.job import StageProgress
 
 
 class Progress:
-    """Where verbs report how far they are. This one shows nothing: what shows something overrides methods."""
+    """Receives the progress of verbs. This one shows nothing; subclasses override its methods."""
 
     def training(self, progress: StageProgress) -> None:
         """A stage has done another step."""

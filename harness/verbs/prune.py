@@ -82,7 +82,7 @@ def prune(project: Project, pruning: Pruning) -> list[Candidate]:
 
 
 def _lying(project: Project) -> Iterator[tuple[Path, str]]:
-    """Where models and adapters of the file lie, each with whose that is."""
+    """The places of the file's models and adapters, each with the reason to keep it."""
     for name, model in project.registry.models.items():
         if isinstance(model.source, Local):
             yield Path(model.source.path).resolve(), f"model {name!r} lies in it"

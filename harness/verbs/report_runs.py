@@ -20,7 +20,7 @@ from harness.verbs.project import Project
 from reports.conditions import samples
 
 REASONS = 3
-"""So many differences are named of a run that is left out."""
+"""The most differences that are named for a run that is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ class KeptRun:
     """The same as reports say it: of a suite asked in part, of how many these are the first."""
     started: str
     finished: str | None
-    """None: not whole yet."""
+    """None: not complete yet."""
     headlines: Mapping[str, float | None]
     """The mean of each headline metric, over what was scored."""
     unscored: int

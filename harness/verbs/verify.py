@@ -15,7 +15,7 @@ class Verified:
     checked: Mapping[str, int]
     """How many of what there are, by table."""
     complaints: tuple[str, ...]
-    """A line for each thing that is not as it should be."""
+    """A line for each fault."""
 
 
 def verify_store(project: Project) -> Verified:

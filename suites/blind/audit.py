@@ -42,7 +42,7 @@ Resolve = Callable[[Sequence[Preference]], Sequence[NamedPreference]]
 """What adds the models' names, lengths and clusters to preferences between runs."""
 
 READING = 100.0
-"""Characters a second."""
+"""The fastest reading, in characters a second."""
 MAX_HASTY = 0.2
 REPEATED = 0.7
 RARE = 0.05
@@ -68,7 +68,7 @@ class RaterAudit:
     repeats: Share | None
     """The share of repeats with the same choice as before."""
     checks: Share | None
-    """Passed."""
+    """The share of checks that were passed."""
     median_seconds: float | None
     hasty: Share | None
     """Choices that came too fast, among the timed ones."""
@@ -87,7 +87,7 @@ class Audit:
     models: tuple[str, ...]
     prompts: str
     identical: int
-    """Pairs that nobody was shown, for their answers are the same: ties, counted apart."""
+    """Pairs that were not shown because their answers are the same: ties, counted apart."""
     missing: Mapping[str, int]
     """Pairs without an answer, by reason."""
     raters: tuple[RaterAudit, ...]

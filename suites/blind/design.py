@@ -28,7 +28,7 @@ from suites.blind.checks import CHECKS, Check
 APART = 5
 """Ballots at least between an item and its repeat."""
 ID_BYTES, KEY_BYTES = 12, 24
-"""Of randomness in a ballot's id, and in the key of a rater's private link."""
+"""Bytes of randomness in a ballot's id, and in the key of a rater's private link."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class Design:
     language: str
     """The language of the rating page: `en` or `pt`."""
     prompts: str
-    """Where they are from."""
+    """Where the prompts are from."""
     models: tuple[str, ...]
     runs: Mapping[str, str]
     """The run of each model's answers."""

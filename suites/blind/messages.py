@@ -40,7 +40,7 @@ class VoteMessage(_PageMessage):
 
 
 class UndoMessage(_PageMessage):
-    """The wish to take the last vote back."""
+    """A request to take the last vote back."""
 
     token: Name
 

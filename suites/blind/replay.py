@@ -18,7 +18,7 @@ SKIPS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaterState:
-    """Where one rater is."""
+    """How far one rater is."""
 
     acts: tuple[Vote, ...]
     """Choices and skips that count and were not taken back, in their order."""

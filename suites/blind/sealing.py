@@ -19,7 +19,7 @@ from suites.blind.checks import Check
 from suites.blind.design import Assignment, Design, ExcludedPairs, Item, Plan, Question, SealedBallot
 
 FORM = 1
-"""Of the sealed JSON; a design of another form is another version's."""
+"""The version of the sealed JSON; a design of another form was made by another version."""
 
 
 def seal(design: Design) -> Study:

@@ -48,7 +48,7 @@ class ImportedVotes:
 
     new: int
     known: int
-    """Were read before."""
+    """Votes that were read before."""
     empty: int
     """Lines without a choice."""
 

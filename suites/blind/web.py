@@ -56,7 +56,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex",
 }
-"""Of every reply, refusals among them."""
+"""The headers of every reply, refusals included."""
 
 _PAGE = Path(__file__).parent / "page"
 _FILES = {

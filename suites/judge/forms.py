@@ -21,11 +21,11 @@ class ParseRecord:
 
     def __init__(self) -> None:
         self.was_read = False
-        """Whether any was."""
+        """Whether any reply was read."""
         self.in_a_row = 0
-        """How many of the last ones were not."""
+        """How many of the last replies were not read."""
         self.reason = ""
-        """Why the last one was not."""
+        """Why the last reply was not read."""
         self._was_sent = False
 
     def add(self, preferences: Iterable[Preference], *, sent: bool) -> None:

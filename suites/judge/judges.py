@@ -19,12 +19,12 @@ class Judge(Protocol):
 
     @property
     def name(self) -> str:
-        """The model's or pipeline's."""
+        """The name of the model or pipeline."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Its engine's."""
+        """The fingerprint of its engine."""
         ...
 
     @property
@@ -66,7 +66,7 @@ def rater_of(called: str, name: str, details: Mapping[str, Json]) -> Rater:
 
 
 def without_asking(judge: Judge, pair: Pair) -> Preference | None:
-    """What is known of a pair before anybody is asked: a tie of identical answers, or that one is missing.
+    """What is known of a pair before it is judged: a tie of identical answers, or that one is missing.
 
     None where there is something to prefer. A missing answer may come later: the preference stands where the
     judge's own will replace it.

@@ -44,7 +44,7 @@ class StoppingRule(Protocol):
         ...
 
     def learn(self, preferences: Sequence[Preference]) -> None:
-        """What one pair's preferences say."""
+        """Take in the preferences about one pair."""
         ...
 
     def verdict(self, left: int) -> Literal["decided", "undecidable"] | None:
@@ -54,7 +54,7 @@ class StoppingRule(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What became of it."""
+    """The outcome of a session."""
 
     preferences: tuple[Preference, ...]
     """The preferences in the order of the pairs. A pair that was not asked about has none."""

@@ -57,7 +57,7 @@ class InspectedStage:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The base's. Raises ModelError where there is none, or no chat template to render turns with."""
+        """The base's tokenizer. Raises ModelError without one, or without a chat template to render turns."""
         parent = self.stage.parent
         assert parent is not None
         return load_tokenizer(
