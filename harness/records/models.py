@@ -157,7 +157,7 @@ class Mix:
     decontaminate: tuple[str, ...] | None = None
     """The suites whose prompts no row may hold; None: every suite that is known."""
     seed: int = 0
-    """Decides which rows are drawn, and their order; not the project's seed, so that all trainings share them."""
+    """The seed of the draw and the order; not the project's, so that all trainings share the same rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
