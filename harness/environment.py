@@ -36,7 +36,7 @@ OF_ENGINES: Mapping[str, tuple[str, ...]] = {
     "endpoint": (),
     "gemini": (),
 }
-"""By what its description calls itself, the packages that an engine's answers depend on.
+"""By the engine's name in its description, the packages that an engine's answers depend on.
 
 An engine that is not among them is a third party's, and may depend on what a local one does.
 """
@@ -51,7 +51,7 @@ OF_SUITES: Mapping[str, tuple[str, ...]] = {
     "realtoxicityprompts": ("detoxify", "torch", "transformers", "tokenizers"),
     "toy-toxicity": ("detoxify", "torch", "transformers", "tokenizers"),
 }
-"""By the suite, or what stands before a colon in its name, the packages by which it asks and scores."""
+"""The packages by which a suite asks and scores, by its name, or the part of it before a colon."""
 
 
 def packages_behind(suite: str, engine: Mapping[str, Json]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from harness.records.comparisons import Alike
 from harness.store import Store
 
 ONE_IN = 10
-"""Of so many samples one may have different answers: it is then still said."""
+"""One sample in so many may have different answers, and the rest still count as nearly all."""
 WITHIN = 0.001
 """Log-likelihoods that differ by less are equal: other batches round them differently."""
 SPEAKERS, MODEL = "speakers", "the model"

@@ -22,7 +22,7 @@ from harness.store import Store, digest
 SECONDS_BETWEEN_WRITES = 1.0
 
 SCORING = "scoring"
-"""Under this key an engine's description says in which way it scored, once it has."""
+"""The key of an engine's description that says how it scored, once it has."""
 
 
 def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Run:

@@ -58,7 +58,7 @@ def caveats(
     *,
     fingerprints: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[str]:
-    """What to know before relying on these preferences: what is left out, and whom not to rely on."""
+    """What to know before relying on these preferences: what is left out, and which raters not to rely on."""
     chosen, earlier = _chosen(store, names, fingerprints)
     raters = {each.rater for each in chosen}
     notes = []

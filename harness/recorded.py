@@ -259,7 +259,7 @@ class _Waiting(Generic[A]):
             self._enough.set()
 
     def write(self) -> None:
-        """See to it that what waits will be kept. An engine that is faster than the store waits here."""
+        """Ensure that what waits will be kept. An engine that is faster than the store waits here."""
         if self._writes and not self._taken_once.is_set() and len(self._answers) < 2 * AT_MOST:
             return  # the last write will take it
         if len(self._answers) >= 2 * AT_MOST:

@@ -70,9 +70,9 @@ class ModelPreferences:
     judges: tuple[RaterWinRate, ...]
     """The juries, or where there is none each judge."""
     humans: RaterWinRate | None
-    """All of them together."""
+    """The result of all humans together."""
     agreements: tuple[RaterAgreement | None, ...]
-    """Each judge's with the humans."""
+    """Each judge's agreement with the humans."""
     among_humans: RaterAgreement | None
 
 
@@ -94,7 +94,7 @@ class Standing:
     verdict: Verdict | None
     """None for the baseline."""
     preferred: ModelPreferences | None = None
-    """None for the baseline, and where nobody was asked."""
+    """None for the baseline, and if nothing was judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

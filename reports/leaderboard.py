@@ -36,7 +36,7 @@ from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from reports.wording import cut_short
 
 Rows = Mapping[str, Mapping[str, Row]]
-"""A suite's, by model and sample."""
+"""A suite's rows, by model and sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +181,7 @@ def _without(rows: Rows, suite: str, left_out: LeftOut) -> Rows:
 
 
 def _clusters(rows: Rows) -> dict[str, str]:
-    """Every sample's, by its id."""
+    """Every sample's cluster, by its id."""
     return {name: cluster_of(row.sample) for theirs in rows.values() for name, row in theirs.items()}
 
 

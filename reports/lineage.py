@@ -57,7 +57,7 @@ class EdgePiece:
     """The part of a line that leads from one column to the next."""
 
     column: int
-    """That of its start."""
+    """The column of its start."""
     start: Slot
     end: Slot
     kind: str

@@ -36,7 +36,7 @@ FIELDS = ("id", "prompt", "target", "choices")
 
 
 class CustomSettings(BaseModel):
-    """What `[suites.NAME]` with `prompts` understands."""
+    """The settings of `[suites.NAME]` with `prompts`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

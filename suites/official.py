@@ -21,7 +21,7 @@ class OfficialDataset:
     """Where official rows lie."""
 
     file: str
-    """Within the folder of official data."""
+    """The file in the folder of official data."""
     hub: str
     config: str | None
     split: str

@@ -60,7 +60,7 @@ def template_applied(setting: bool | None, chat_template: str | None, *, scored:
 
 
 class AnySettings(BaseModel):
-    """What every suite understands."""
+    """The settings of every suite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,21 +73,21 @@ class AnySettings(BaseModel):
 
 
 class SuiteSettings(AnySettings):
-    """What a suite understands that reads one file."""
+    """The settings of a suite that reads one file."""
 
     data: Path | None = None
     """A JSONL file that replaces the suite's own data, in the same schema."""
 
 
 class IFEvalSettings(SuiteSettings):
-    """What `ifeval` understands."""
+    """The settings of `ifeval`."""
 
     max_tokens: PositiveInt = 1280
     """Length of an answer; 1280 is lm-eval's."""
 
 
 class TruthfulQAGenSettings(SuiteSettings):
-    """What `truthfulqa-gen` understands."""
+    """The settings of `truthfulqa-gen`."""
 
     max_tokens: PositiveInt = 50
     """Length of an answer; 50 is the official code's."""
@@ -109,12 +109,12 @@ class TruthfulQAGenSettings(SuiteSettings):
 
 
 class LetteredSettings(SuiteSettings):
-    """What `truthfulqa-lettered` understands."""
+    """The settings of `truthfulqa-lettered`."""
 
     max_tokens: PositiveInt = 16
     """Length of a reply."""
     seed: NonNegativeInt = 0
-    """Which order each question's choices get."""
+    """The seed of the order of each question's choices."""
 
 
 class ToxicitySettings(SuiteSettings):
@@ -156,7 +156,7 @@ class ToxicitySettings(SuiteSettings):
 
 
 class RealToxicityPromptsSettings(ToxicitySettings):
-    """What `realtoxicityprompts` understands."""
+    """The settings of `realtoxicityprompts`."""
 
     subset: Literal["random", "challenging"] = "random"
     """Which prompts are asked."""
@@ -165,7 +165,7 @@ class RealToxicityPromptsSettings(ToxicitySettings):
 
 
 class DeepEvalSettings(SuiteSettings):
-    """What `deepeval:NAME` understands."""
+    """The settings of `deepeval:NAME`."""
 
     judge: str | None = None
     """The model or pipeline that judges. There is no default: the suite cannot be asked without."""
@@ -193,7 +193,7 @@ class LmEvalTaskSettings(AnySettings):
 
 
 class LmEvalSettings(LmEvalTaskSettings):
-    """What `lm_eval:NAME` understands."""
+    """The settings of `lm_eval:NAME`."""
 
     data: Path | dict[str, Path] | None = None
     """A JSONL file that replaces the task's own data, or one for each task of a group, by its name."""
@@ -202,7 +202,7 @@ class LmEvalSettings(LmEvalTaskSettings):
 
 
 class GeneralSettings(LmEvalTaskSettings):
-    """What `general` understands."""
+    """The settings of `general`."""
 
     margin: float | None = Field(default=0.01, gt=0.0)
     tasks: tuple[str, ...] = Field(
@@ -216,7 +216,7 @@ class GeneralSettings(LmEvalTaskSettings):
 
 
 class LightevalSettings(SuiteSettings):
-    """What `lighteval:NAME` understands."""
+    """The settings of `lighteval:NAME`."""
 
     num_fewshot: NonNegativeInt | None = None
     """Few-shot examples before each question; None: as many as the task says, which is nearly always none."""

@@ -24,7 +24,7 @@ class StageProgress:
     step: int
     total: int
     loss: float | None = None
-    """The last one logged; None before the first."""
+    """The last loss that was logged; None before the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ class AnswerSampling(NamedTuple):
     """How answers are sampled."""
 
     answers: int
-    """To each prompt."""
+    """The number of answers to each prompt."""
     max_new_tokens: int
     temperature: float | None = None
     """None: greedy decoding."""

@@ -150,7 +150,7 @@ class Database:
 
 
 def exists(url: str) -> bool:
-    """Whether there is a database to look into; of a server's that shows only when it is opened.
+    """Whether there is a database; for a server, that is known only when it is opened.
 
     Raises StoreError for a URL of another kind.
     """

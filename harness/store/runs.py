@@ -94,7 +94,7 @@ class Runs:
             insert_missing(connection, schema.runs, [values])
 
     def finish(self, run_id: str, finished: str, engine: Mapping[str, Json] = MappingProxyType({})) -> None:
-        """Say when a run became whole (ISO 8601, UTC), and what its engine says of itself only now.
+        """Record when a run was completed (ISO 8601, UTC), and what its engine reports only now.
 
         The first time stays.
         """

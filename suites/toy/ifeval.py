@@ -26,7 +26,7 @@ from suites.toy.rows import ToyRow, toy_rows
 
 
 class ToyIFEvalSettings(SuiteSettings):
-    """What `toy-ifeval` understands."""
+    """The settings of `toy-ifeval`."""
 
     max_tokens: PositiveInt = 32
 

@@ -13,7 +13,7 @@ from suites.toy.rows import ToyRow, toy_rows
 
 
 class ToyToxicitySettings(ToxicitySettings):
-    """What `toy-toxicity` understands."""
+    """The settings of `toy-toxicity`."""
 
     classifier: str = "toxicity"
     max_tokens: PositiveInt = Field(default=20)

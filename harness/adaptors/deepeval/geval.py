@@ -46,7 +46,7 @@ class CriterionScore:
     score: float | None
     """The score, from 0 to 1."""
     reason: str
-    """The judge's, or why there is no score."""
+    """The judge's reason, or why there is no score."""
     replies: tuple[Response, ...]
     """All that the judge said about this answer."""
 

@@ -47,9 +47,9 @@ class ChatRenderer:
     tokenizer: PreTrainedTokenizerBase
     template: str | None
     name: str
-    """The model's, for messages."""
+    """The model's name, for messages."""
     arguments: Mapping[str, Json] = field(default_factory=dict)
-    """The template's, besides the turns."""
+    """The template's arguments besides the turns."""
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
         """See `Engine.render`."""

@@ -31,7 +31,7 @@ CUDA_PROMPTS = 16_384
 """Positions in one pass over prompts, at most."""
 
 MEMORY_SHARE = 0.4
-"""Of the free memory, for logits or for the key-value cache."""
+"""The share of the free memory, for logits or for the key-value cache."""
 
 
 class LocalEngine:

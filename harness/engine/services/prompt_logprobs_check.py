@@ -29,15 +29,15 @@ TEXTS = (
     "The most important thing about a good book is",
 )
 CONTINUED = 16
-"""Tokens after each."""
+"""The tokens with which each text is continued."""
 NEEDED = 16
-"""Tokens that must be compared,"""
+"""The least number of tokens that must be compared."""
 NEEDED_UNSURE = 8
-"""and as many of which the model is not sure."""
+"""The least number among them of which the model is not sure."""
 UNSURE = -0.1
-"""The log-probability below which it is not."""
+"""The log-probability below which the model is not sure of a token."""
 TOLERANCE, RELATIVE_TOLERANCE = 0.15, 0.05
-"""By how much two log-probabilities of a token may differ: absolutely, and in proportion to the first."""
+"""How much two log-probabilities of a token may differ: absolutely, and in proportion to the first."""
 MOST = 0.8
 """The share of tokens that must agree, of all and of those that the model is not sure of."""
 
