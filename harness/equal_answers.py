@@ -7,7 +7,7 @@ are read side by side until enough of them differ, which is soon for two models 
 from collections.abc import Callable, Iterator
 
 from harness.records.answers import LogLikelihood, Response, Row, Run
-from harness.records.comparisons import Alike
+from harness.records.comparisons import EqualAnswers
 from harness.store import Store
 
 ONE_IN = 10
@@ -20,7 +20,7 @@ SPEAKERS, MODEL = "speakers", "the model"
 
 def equal_answers(
     store: Store, baseline: Run, candidate: Run, *, left_out: Callable[[Row], bool] = lambda row: False
-) -> Alike | None:
+) -> EqualAnswers | None:
     """How many samples both runs answer alike; None where that is not nearly all, or they cannot be compared.
 
     A sample counts where all its texts, but for the white space around them, or all its log-likelihoods are
@@ -44,7 +44,7 @@ def equal_answers(
             return None
     if not equal or different * ONE_IN > equal + different:
         return None
-    return Alike(equal=equal, samples=equal + different, answers=answers, of_texts=has_texts)
+    return EqualAnswers(equal=equal, samples=equal + different, answers=answers, of_texts=has_texts)
 
 
 def _pairs(ours: Row, theirs: Row) -> Iterator[tuple[Response | LogLikelihood, Response | LogLikelihood]]:

@@ -158,7 +158,7 @@ def _price(comparison: Comparison) -> list[str]:
         "–" if comparison.difference is None else signed(comparison.difference),
         signed(comparison.interval) if comparison.interval else "–",
         f"{margin:g}",
-        "–" if comparison.loss is None else f"{comparison.loss.adjusted_p:.2g}",
+        "–" if comparison.non_inferiority is None else f"{comparison.non_inferiority.adjusted_p:.2g}",
         price(comparison),
     ]
 

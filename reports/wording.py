@@ -124,35 +124,35 @@ def evidence(comparison: Comparison) -> str:
 
 def price(comparison: Comparison) -> str:
     """The decision on what was lost, with what belongs to it."""
-    loss = comparison.loss
-    if loss is None:
+    result = comparison.non_inferiority
+    if result is None:
         return marked(comparison.decision)
-    return f"{PRICE_MARKS[loss.decision]} {loss.decision}{_price_aside(comparison, loss)}"
+    return f"{PRICE_MARKS[result.decision]} {result.decision}{_price_aside(comparison, result)}"
 
 
-def _price_aside(comparison: Comparison, loss: NonInferiority) -> str:
-    if loss.decision is MarginDecision.WORSE:
-        return ", by more than the margin" if at_best(comparison) < -loss.margin else ""
-    if loss.decision is MarginDecision.NOT_WORSE:
+def _price_aside(comparison: Comparison, result: NonInferiority) -> str:
+    if result.decision is MarginDecision.WORSE:
+        return ", by more than the margin" if at_best(comparison) < -result.margin else ""
+    if result.decision is MarginDecision.NOT_WORSE:
         return ", a loss below the margin is shown" if comparison.decision is Decision.WORSE else ""
-    if loss.needed > comparison.clusters:
-        return f": {pluralize(loss.needed, 'sample')} would decide, {count(comparison.clusters)} were asked"
-    return f": {pluralize(loss.needed, 'sample')} would have decided if nothing were lost"
+    if result.needed > comparison.clusters:
+        return f": {pluralize(result.needed, 'sample')} would decide, {count(comparison.clusters)} were asked"
+    return f": {pluralize(result.needed, 'sample')} would have decided if nothing were lost"
 
 
 def _asides(comparison: Comparison) -> list[str]:
     asides = []
     if comparison.flips is not None:
         asides.append(f"Won {count(comparison.flips.won)}, lost {count(comparison.flips.lost)}")
-    if comparison.decision is Decision.NO_DIFFERENCE and comparison.detectable is not None:
+    detectable = comparison.detectable_difference
+    if comparison.decision is Decision.NO_DIFFERENCE and detectable is not None:
         asides.append(
-            f"This many samples would have shown a difference of {number(comparison.detectable)} or more "
-            "(80 % power)"
+            f"This many samples would have shown a difference of {number(detectable)} or more (80 % power)"
         )
     if comparison.unscored:
         asides.append(f"{pluralize(comparison.unscored, 'score')} missing and left out")
-    if comparison.depends_on_unscored and comparison.could_be is not None:
-        least, most = map(signed, comparison.could_be)
+    if comparison.depends_on_unscored and comparison.difference_bounds is not None:
+        least, most = map(signed, comparison.difference_bounds)
         asides.append(f"With what is unscored the difference could be {least} to {most}")
     if comparison.unpaired:
         asides.append(f"{pluralize(comparison.unpaired, 'sample')} in one run only")

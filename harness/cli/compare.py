@@ -103,4 +103,5 @@ def exit_code(verdicts: Iterable[Verdict], fail_on: FailOn | None) -> int:
 
 def _costs(verdict: Verdict) -> bool:
     """Whether a price is WORSE, whatever the headlines say."""
-    return any(each.loss and each.loss.decision is MarginDecision.WORSE for each in verdict.comparisons)
+    results = (each.non_inferiority for each in verdict.comparisons)
+    return any(result is not None and result.decision is MarginDecision.WORSE for result in results)

@@ -19,7 +19,7 @@ inferior only what lies below -margin as a whole, and inconclusive a shown loss 
 latter is WORSE too, since the loss is shown, and the wording says which of the two it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +33,7 @@ from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan
 from harness.stats.power import sample_size_for_margin
 
-PRICE = "price"
+MARGIN_ONLY = "price"
 """The family of comparisons that are made for their margin alone."""
 
 
@@ -79,12 +79,9 @@ def decided(comparisons: Sequence[Comparison], alpha: float) -> list[Comparison]
 
     They must have been tested for a difference before: WORSE rests on that.
     """
-    with_loss = [each for each in comparisons if each.loss is not None]
-    adjusted = iter(holm([each.loss.p for each in with_loss if each.loss is not None]))
-    return [
-        each if each.loss is None else replace(each, loss=_decided(each, each.loss, next(adjusted), alpha))
-        for each in comparisons
-    ]
+    tested = [each.non_inferiority for each in comparisons if each.non_inferiority is not None]
+    adjusted = iter(holm([result.p for result in tested]))
+    return [_with_decision(each, adjusted, alpha) for each in comparisons]
 
 
 def at_best(comparison: Comparison) -> float:
@@ -99,9 +96,9 @@ def overall(comparisons: Sequence[Comparison]) -> Decision:
 
     A metric that cannot be compared leaves the whole open, as among headlines.
     """
-    losses = [each.loss for each in comparisons if each.metric.margin is not None]
-    decisions = {loss.decision for loss in losses if loss is not None}
-    if not losses or None in losses:
+    results = [each.non_inferiority for each in comparisons if each.metric.margin is not None]
+    decisions = {result.decision for result in results if result is not None}
+    if not results or None in results:
         return Decision.NOT_COMPARABLE
     if MarginDecision.WORSE in decisions:
         return Decision.WORSE
@@ -112,35 +109,37 @@ def clauses(comparisons: Sequence[Comparison]) -> list[str]:
     """The price in words, what is paid for sure first; nothing where no metric has a margin."""
     found: dict[str, list[Comparison]] = {}
     for each in comparisons:
-        if each.loss is not None:
-            found.setdefault(_opening(each, each.loss), []).append(each)
+        if each.non_inferiority is not None:
+            found.setdefault(_opening(each, each.non_inferiority), []).append(each)
+    shown = [opening for opening in LOSS_SHOWN if opening in found]
+    not_shown = [opening for opening in NO_LOSS_SHOWN if opening in found]
     return [
-        *(f"{opening} {', '.join(map(_in_words, found[opening]))}" for opening in PAID if opening in found),
-        *(f"{opening} {_names(found[opening])}" for opening in UNPAID if opening in found),
+        *(f"{opening} {', '.join(map(_in_words, found[opening]))}" for opening in shown),
+        *(f"{opening} {_names(found[opening])}" for opening in not_shown),
     ]
 
 
-PAID = ("at a price on", "at a price within the margin on")
+LOSS_SHOWN = ("at a price on", "at a price within the margin on")
 """How a clause begins that says how much was lost."""
-UNPAID = ("price undecided on", "no loss beyond the margin on")
+NO_LOSS_SHOWN = ("price undecided on", "no loss beyond the margin on")
 """How a clause begins that only names metrics."""
 
 
-def _opening(comparison: Comparison, loss: NonInferiority) -> str:
-    if loss.decision is MarginDecision.WORSE:
-        return PAID[0]
-    if loss.decision is MarginDecision.UNDECIDED:
-        return UNPAID[0]
-    return PAID[1] if comparison.decision is Decision.WORSE else UNPAID[1]
+def _opening(comparison: Comparison, result: NonInferiority) -> str:
+    if result.decision is MarginDecision.WORSE:
+        return LOSS_SHOWN[0]
+    if result.decision is MarginDecision.UNDECIDED:
+        return NO_LOSS_SHOWN[0]
+    return LOSS_SHOWN[1] if comparison.decision is Decision.WORSE else NO_LOSS_SHOWN[1]
 
 
 def _in_words(comparison: Comparison) -> str:
-    interval, loss = comparison.interval, comparison.loss
+    interval, result = comparison.interval, comparison.non_inferiority
     assert interval is not None
-    assert loss is not None
-    beyond = ", beyond the margin of" if at_best(comparison) < -loss.margin else ", margin"
+    assert result is not None
+    beyond = ", beyond the margin of" if at_best(comparison) < -result.margin else ", margin"
     size = f"{comparison.difference:+z.3f} {interval:+z.3f}"
-    return f"{comparison.suite} ({comparison.metric.name} {size}{beyond} {loss.margin:g})"
+    return f"{comparison.suite} ({comparison.metric.name} {size}{beyond} {result.margin:g})"
 
 
 def _names(comparisons: Sequence[Comparison]) -> str:
@@ -150,14 +149,19 @@ def _names(comparisons: Sequence[Comparison]) -> str:
     return ", ".join(f"{suite} ({', '.join(names)})" for suite, names in metrics.items())
 
 
-def _decided(comparison: Comparison, loss: NonInferiority, adjusted_p: float, alpha: float) -> NonInferiority:
+def _with_decision(comparison: Comparison, adjusted: Iterator[float], alpha: float) -> Comparison:
+    """The next adjusted p is this comparison's, where it has a margin."""
+    result = comparison.non_inferiority
+    if result is None:
+        return comparison
     assert comparison.interval is not None
+    adjusted_p = next(adjusted)
     decision = decide_non_inferiority(
         comparison.interval,
         adjusted_p,
         alpha,
-        margin=loss.margin,
+        margin=result.margin,
         difference=comparison.decision,
         higher_is_better=comparison.metric.higher_is_better,
     )
-    return replace(loss, adjusted_p=adjusted_p, decision=decision)
+    return replace(comparison, non_inferiority=replace(result, adjusted_p=adjusted_p, decision=decision))

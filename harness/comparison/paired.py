@@ -14,13 +14,13 @@ import numpy as np
 from harness.bounds import difference_bounds
 from harness.comparison import non_inferiority
 from harness.records.answers import Metric, Observation, Run
-from harness.records.comparisons import Alike, Comparison, Decision, Flips
+from harness.records.comparisons import Comparison, Decision, Flips
 from harness.records.models import Json
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
 from harness.stats.paired import PairedTest, mcnemar, sign_flip
 from harness.stats.plan import AnalysisPlan
-from harness.stats.power import minimum_detectable_difference
+from harness.stats.power import detectable_difference
 
 HEADLINE, EXPLORATORY = "headline", "exploratory"
 
@@ -33,7 +33,7 @@ class ScoredRun:
     observations: Mapping[str, Sequence[Observation]]
     tags: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """Each sample's tags, by its id; only results by group need them."""
-    alike: Alike | None = None
+    equal_answers: Alike | None = None
     """How many of a candidate's answers equal the baseline's, if nearly all do."""
 
 
@@ -72,7 +72,7 @@ def not_compared(
         adjusted_p=None,
         family=_family(metric),
         flips=None,
-        detectable=None,
+        detectable_difference=None,
         method="not compared",
         notes=tuple(notes),
     )
@@ -81,7 +81,7 @@ def not_compared(
 def _family(metric: Metric) -> str:
     if metric.headline:
         return HEADLINE
-    return EXPLORATORY if metric.margin is None else non_inferiority.PRICE
+    return EXPLORATORY if metric.margin is None else non_inferiority.MARGIN_ONLY
 
 
 def compare_metric(
@@ -101,13 +101,6 @@ def compare_metric(
     )
     flips = _flips(pairs) if metric.kind == "binary" and pairs.samples == len(pairs.clusters) else None
     test = _tested(differences, flips, plan, rng)
-    loss = non_inferiority.measured(
-        differences,
-        high - low,
-        metric,
-        plan,
-        rng=_generator(plan.seed, suite, metric.name, names),
-    )
     return replace(
         not_compared(*names, suite, metric, notes),
         n=pairs.samples,
@@ -121,13 +114,15 @@ def compare_metric(
         interval=estimate.interval,
         p=test.p,
         flips=flips,
-        detectable=minimum_detectable_difference(
+        detectable_difference=detectable_difference(
             differences, high - low, binary=metric.kind == "binary", level=plan.level
         ),
         method=f"{test.method}; {estimate.method}",
-        could_be=difference_bounds(metric, baseline.observations, candidate.observations),
-        loss=loss,
-        alike=candidate.alike,
+        difference_bounds=difference_bounds(metric, baseline.observations, candidate.observations),
+        non_inferiority=non_inferiority.measured(
+            differences, high - low, metric, plan, rng=_generator(plan.seed, suite, metric.name, names)
+        ),
+        equal_answers=candidate.equal_answers,
     )
 
 

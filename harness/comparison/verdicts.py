@@ -109,7 +109,7 @@ def _decided(comparison: Comparison, adjusted_p: float, plan: AnalysisPlan) -> C
 def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -> Verdict:
     headlines = [each for each in comparisons if each.metric.headline]
     prices = [] if headlines else [each for each in comparisons if each.metric.margin is not None]
-    incomparable = [each for each in prices if each.loss is None]
+    incomparable = [each for each in prices if each.non_inferiority is None]
     by_headlines = _overall({each.decision for each in headlines})
     reason = _reason([*headlines, *incomparable], non_inferiority.clauses(comparisons))
     return Verdict(
@@ -117,14 +117,14 @@ def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -
         baseline=baseline,
         decision=non_inferiority.overall(prices) if prices else by_headlines,
         comparisons=tuple(comparisons),
-        reason="; ".join([reason, *_alike(comparisons)]),
+        reason="; ".join([reason, *_nearly_equal(comparisons)]),
     )
 
 
 def _alike(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """The suites on which nearly all of the candidate's answers equal the baseline's."""
-    found = {each.suite: each.alike for each in comparisons if each.alike is not None}
-    yield from (alike.in_words(suite) for suite, alike in found.items())
+    found = {each.suite: each.equal_answers for each in comparisons if each.equal_answers is not None}
+    yield from (equal_answers.in_words(suite) for suite, equal_answers in found.items())
 
 
 def _overall(decisions: set[Decision]) -> Decision:
@@ -177,14 +177,15 @@ def _in_words(comparison: Comparison) -> str:
     assert interval is not None
     size = f"{comparison.difference:+z.3f} {interval:+z.3f}"
     found = f"{comparison.suite} ({comparison.metric.name} {size})"
-    if comparison.depends_on_unscored and comparison.could_be is not None:
-        least, most = comparison.could_be
+    if comparison.depends_on_unscored and comparison.difference_bounds is not None:
+        least, most = comparison.difference_bounds
         return f"{found}, though what is unscored could make it {least:+z.3f} to {most:+z.3f}"
     if comparison.decision != Decision.NO_DIFFERENCE:
         return found
-    if comparison.detectable is None:
+    detectable = comparison.detectable_difference
+    if detectable is None:
         return f"{found}: {_samples(comparison)} cannot show any"
-    least_shown = f"±{comparison.detectable:.3f}" if comparison.detectable >= SHOWN else f"less than ±{SHOWN}"
+    least_shown = f"±{detectable:.3f}" if detectable >= SHOWN else f"less than ±{SHOWN}"
     return f"{found}: {_samples(comparison)} would have shown {least_shown}"
 
 

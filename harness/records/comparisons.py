@@ -69,7 +69,7 @@ class NonInferiority:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alike:
+class EqualAnswers:
     """How many samples of a suite the candidate answered as the baseline did, where that is nearly all."""
 
     equal: int
@@ -119,24 +119,26 @@ class Comparison:
     family: str
     flips: Flips | None
     """Samples won and lost, for binary metrics with one score per sample."""
-    detectable: float | None
+    detectable_difference: float | None
     """The smallest true difference that this many samples would have shown, with 80 % power."""
     method: str
     """Test and interval, in words."""
     notes: tuple[str, ...] = ()
     """What a reader must know: a forced comparison, different chat templates, different packages."""
-    could_be: tuple[float, float] | None = None
+    difference_bounds: tuple[float, float] | None = None
     """The lowest and highest difference, had every pair a score. None: all have, or no range is known."""
     loss: NonInferiority | None = None
     """The decision on the margin, if the metric has one and there are numbers."""
-    alike: Alike | None = None
+    equal_answers: Alike | None = None
     """How many answers equal the baseline's, if nearly all do."""
 
     @property
     def depends_on_unscored(self) -> bool:
         """Whether a difference that is shown could be none, or its opposite, with what is unscored."""
-        shown = self.decision in (Decision.BETTER, Decision.WORSE)
-        return shown and self.could_be is not None and self.could_be[0] <= 0 <= self.could_be[1]
+        if self.difference_bounds is None or self.decision not in (Decision.BETTER, Decision.WORSE):
+            return False
+        lowest, highest = self.difference_bounds
+        return lowest <= 0 <= highest
 
     def sentence(self) -> str:
         """The verdict on this metric in one sentence."""

@@ -13,7 +13,7 @@ from harness.stats.intervals import HALVINGS, normal_quantile
 POWER = 0.8
 
 
-def minimum_detectable_difference(
+def detectable_difference(
     differences: Clusters, range_width: float, *, binary: bool, level: float
 ) -> float | None:
     """The smallest true mean difference shown with 80 % power by as many clusters that vary like these.

@@ -128,7 +128,7 @@ def _outcome(
     scored = {name: [_scored(store, run, reserved) for run in theirs] for name, theirs in runs.items()}
     baseline = next(iter(runs))
     candidates = {
-        name: [_with_alike(store, each, scored[baseline], reserved) for each in theirs]
+        name: [_with_equal_answers(store, each, scored[baseline], reserved) for each in theirs]
         for name, theirs in scored.items()
         if name != baseline
     }
@@ -206,7 +206,7 @@ def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:
     )
 
 
-def _with_alike(
+def _with_equal_answers(
     store: Store, scored: ScoredRun, baseline: Sequence[ScoredRun], reserved: LeftOut
 ) -> ScoredRun:
     """A candidate's run, with how many of its answers equal the baseline's, if nearly all do."""
@@ -217,7 +217,7 @@ def _with_alike(
     other = next((each.run for each in baseline if each.run.suite == scored.run.suite), None)
     if other is None:
         return scored
-    return replace(scored, alike=equal_answers(store, other, scored.run, left_out=is_left_out))
+    return replace(scored, equal_answers=equal_answers(store, other, scored.run, left_out=is_left_out))
 
 
 def _baseline_first(names: Sequence[str], baseline: str | None) -> list[str]:

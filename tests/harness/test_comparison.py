@@ -15,11 +15,11 @@ from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.environment import PACKAGES
 from harness.records.answers import Metric, Observation, Run
-from harness.records.comparisons import Alike, Comparison, Decision, Flips
+from harness.records.comparisons import Comparison, Decision, EqualAnswers, Flips
 from harness.records.models import Json
 from harness.stats.clusters import by_cluster
 from harness.stats.plan import AnalysisPlan
-from harness.stats.power import minimum_detectable_difference
+from harness.stats.power import detectable_difference
 from tests.harness.compared import compared
 
 ACCURACY = Metric(name="accuracy", kind="binary", headline=True)
@@ -466,7 +466,7 @@ def test_what_is_unscored_may_turn_a_verdict(unscored: int, turns: bool):
     assert Decision.BETTER == verdict.decision
     pairs = 40 + unscored
     expected = ((9 - unscored) / pairs, 9 / pairs) if unscored else None
-    assert expected == (comparison.could_be and pytest.approx(comparison.could_be))
+    assert expected == (comparison.difference_bounds and pytest.approx(comparison.difference_bounds))
     assert turns == comparison.depends_on_unscored
     assert turns == verdict.reason.endswith("though what is unscored could make it -0.058 to +0.173")
     assert turns == ("unscored" in verdict.reason)
@@ -634,24 +634,25 @@ def test_what_could_have_been_shown_is_of_the_metrics_kind(metric: Metric):
     found = only(compared(scored("a", before, metric), scored("b", after, metric)))
     binary = metric.kind == "binary"
 
-    assert minimum_detectable_difference(differences, 1.0, binary=binary, level=0.95) == found.detectable
-    assert minimum_detectable_difference(differences, 1.0, binary=not binary, level=0.95) != found.detectable
+    by_kind = detectable_difference(differences, 1.0, binary=binary, level=0.95)
+    by_other = detectable_difference(differences, 1.0, binary=not binary, level=0.95)
+    assert by_kind == found.detectable_difference != by_other
 
     few, same = [-1.0] * 38 + [1.0] * 2, [-1.0] * 40
     wide = only(compared(scored("a", same, SCORE), scored("b", few, SCORE)))
-    by_hand = minimum_detectable_difference(
+    by_hand = detectable_difference(
         by_cluster(np.array(few) - same, range(40)), 2.0, binary=False, level=0.95
     )
-    assert by_hand == wide.detectable
+    assert by_hand == wide.detectable_difference
 
 
 def test_a_candidate_that_hardly_differs_is_named_suite_by_suite():
     """What answers say of two models stands in the comparison and in the verdict."""
-    alike = Alike(equal=39, samples=40, answers=1, of_texts=True)
-    candidate = replace(scored("b", SAME), alike=alike)
+    alike = EqualAnswers(equal=39, samples=40, answers=1, of_texts=True)
+    candidate = replace(scored("b", SAME), equal_answers=alike)
     (verdict,) = compare_all([scored("a", SAME)], {"b": [candidate]})
 
-    assert alike == only(verdict.comparisons).alike
+    assert alike == only(verdict.comparisons).equal_answers
     assert verdict.reason.endswith(f"; {alike.in_words('quiz')}")
 
 

@@ -9,7 +9,7 @@ from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.equal_answers import equal_answers
 from harness.records.answers import LogLikelihood, Metric, Response, Row, Run, Sample, Score
-from harness.records.comparisons import Alike
+from harness.records.comparisons import EqualAnswers
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from harness.store.runs import Runs
@@ -96,7 +96,7 @@ def test_what_is_left_out_does_not_count(store: Store) -> None:
     base, tuned = keep(store, "base", says(*A40)), keep(store, "tuned", says("b", *A40[1:]))
     found = equal_answers(store, base, tuned, left_out=lambda row: row.sample.id == "q0")
 
-    assert Alike(equal=39, samples=39, answers=1, of_texts=True) == found
+    assert EqualAnswers(equal=39, samples=39, answers=1, of_texts=True) == found
 
 
 def test_reading_ends_where_enough_differ(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,12 +122,12 @@ def test_reading_ends_where_enough_differ(store: Store, monkeypatch: pytest.Monk
 def test_the_verdict_says_so_once(store: Store, answers: int, of_texts: bool, said: str) -> None:
     """After what was shown, and however many metrics the suite has."""
     metrics = (RIGHT, replace(RIGHT, name="other"))
-    alike = Alike(equal=39, samples=40, answers=answers, of_texts=of_texts)
+    alike = EqualAnswers(equal=39, samples=40, answers=answers, of_texts=of_texts)
     run = keep(store, "base", says(*A40))
     observed = store.runs.observations(run.id)
     scores = {"right": observed["right"], "other": observed["right"]}
     base, tuned = (
-        ScoredRun(run=replace(run, model=model, metrics=metrics), observations=scores, alike=alike)
+        ScoredRun(run=replace(run, model=model, metrics=metrics), observations=scores, equal_answers=alike)
         for model in ("base", "tuned")
     )
     [verdict] = compare_all([base], {"tuned": [tuned]}, AnalysisPlan(resamples=200))

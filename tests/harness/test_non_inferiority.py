@@ -7,7 +7,7 @@ from math import ceil
 import numpy as np
 import pytest
 
-from harness.comparison.non_inferiority import PRICE, with_margin
+from harness.comparison.non_inferiority import MARGIN_ONLY, with_margin
 from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.records.answers import Metric, Observation, Run
@@ -67,8 +67,8 @@ def verdict_on(metric: Metric, before: Sequence[float], after: Sequence[float]) 
 def only(verdict: Verdict) -> tuple[Comparison, NonInferiority]:
     """The one comparison and its loss."""
     (comparison,) = verdict.comparisons
-    assert comparison.loss is not None
-    return comparison, comparison.loss
+    assert comparison.non_inferiority is not None
+    return comparison, comparison.non_inferiority
 
 
 # ---------------------------------------------------------------- one decision
@@ -106,7 +106,7 @@ def test_a_metric_without_a_margin_has_no_price() -> None:
     """Nothing is added to what was compared before, and it stays in its family."""
     (comparison,) = verdict_on(replace(KEPT, margin=None), *flipped(100, 1, 5)).comparisons
 
-    assert (None, "exploratory") == (comparison.loss, comparison.family)
+    assert (None, "exploratory") == (comparison.non_inferiority, comparison.family)
 
 
 def test_the_margin_belongs_to_no_headline() -> None:
@@ -114,7 +114,7 @@ def test_the_margin_belongs_to_no_headline() -> None:
     data = flipped(1000, 10, 150)
     price, headline = verdict_on(KEPT, *data), verdict_on(replace(KEPT, headline=True), *data)
 
-    assert (PRICE, "headline") == (price.comparisons[0].family, headline.comparisons[0].family)
+    assert (MARGIN_ONLY, "headline") == (price.comparisons[0].family, headline.comparisons[0].family)
     assert (Decision.WORSE, Decision.WORSE) == (price.decision, headline.decision)
     assert {MarginDecision.WORSE} == {only(price)[1].decision, only(headline)[1].decision}
 
@@ -196,8 +196,9 @@ def test_false_claims_stay_as_rare_as_said() -> None:
         (verdict,) = compare_all(
             [scored("base", before)], {"tuned": [scored("tuned", after)]}, AnalysisPlan(resamples=199)
         )
+        results = (comparison.non_inferiority for comparison in verdict.comparisons)
         claimed += any(
-            c.loss is not None and c.loss.decision is MarginDecision.NOT_WORSE for c in verdict.comparisons
+            result is not None and result.decision is MarginDecision.NOT_WORSE for result in results
         )
 
     assert claimed / experiments <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / experiments)
@@ -290,7 +291,7 @@ def test_what_is_known_before_a_decision() -> None:
         [scored("base", {KEPT: before, second: others[0]})],
         {"tuned": [scored("tuned", {KEPT: after, second: others[1]})]},
     )
-    one, other = (each.loss for each in verdict.comparisons)
+    one, other = (each.non_inferiority for each in verdict.comparisons)
     assert one is not None
     assert other is not None
 

@@ -163,7 +163,7 @@ def comparison_of(model: str, suite: str, metric: Metric, before: float, after: 
         adjusted_p=0.0004 if shown else 0.31,
         family="headline" if metric.headline else "exploratory",
         flips=Flips(won=won, lost=changed - won, both_right=round(n * before), both_wrong=0),
-        detectable=half * 1.43,
+        detectable_difference=half * 1.43,
         method="McNemar, exact; bootstrap interval",
     )
 

@@ -1,5 +1,6 @@
 """General ability from the command line: asked, compared against a margin, and read against another later."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from harness.cli.compare import FailOn, exit_code
 from harness.comparison.verdicts import compare_all
-from harness.records.comparisons import Decision
+from harness.records.comparisons import Comparison, Decision
 from tests.harness.cli.test_cli import run
 from tests.harness.test_non_inferiority import ASKED, KEPT, flipped, scored
 from tests.suites.general_rows import GENERAL
@@ -62,6 +63,16 @@ def test_the_price_is_printed_and_written(project: Path, capsys: pytest.CaptureF
     assert "price undecided on general (piqa, winogrande)" in " ".join(shown.split())
     for name, title in (("leaderboard.md", "## The price of"), ("leaderboard.html", 'id="price"')):
         assert title in (project / "reports" / name).read_text("utf-8")
+
+
+def test_the_keys_of_a_comparison_stay(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scripts read them, whatever the fields of the record are called."""
+    assert 0 == run("compare", "one", "two", "--json")
+    (verdict,) = json.loads(capsys.readouterr().out)["verdicts"]
+    fields = {field.name for field in dataclasses.fields(Comparison)}
+    renamed = {"detectable_difference", "difference_bounds", "non_inferiority", "equal_answers"}
+    kept = {"detectable", "could_be", "loss", "alike"}
+    assert [fields - renamed | kept] * 2 == [each.keys() for each in verdict["comparisons"]]
 
 
 def test_another_margin_asks_nothing_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,8 @@ from scipy import stats as scipy_stats
 from harness.stats.clusters import Clusters, by_cluster
 from harness.stats.paired import mcnemar
 from harness.stats.power import (
+    detectable_difference,
     detectable_flip_difference,
-    minimum_detectable_difference,
     sample_size_for_margin,
 )
 
@@ -57,7 +57,7 @@ def test_numbers_are_shown_with_80_percent_power():
     """By simulation: a t-test of 100 clusters with a true difference of that size rejects 80 % of times."""
     rng = np.random.default_rng(7)
     observed = Clusters(rng.normal(0, 1, 100), np.ones(100))
-    difference = minimum_detectable_difference(observed, 8.0, binary=False, level=0.95)
+    difference = detectable_difference(observed, 8.0, binary=False, level=0.95)
     assert difference is not None
     spread = observed.standard_error * 10
     samples = rng.normal(difference, spread, (4000, 100))
@@ -69,9 +69,7 @@ def test_numbers_are_shown_with_80_percent_power():
 @pytest.mark.parametrize("binary", [True, False])
 def test_five_clusters_can_show_nothing(binary: bool):
     """Five flips one way give p = 1/16: no exact test of five clusters can reject."""
-    assert None is minimum_detectable_difference(
-        Clusters(np.ones(5), np.ones(5)), 1.0, binary=binary, level=0.95
-    )
+    assert None is detectable_difference(Clusters(np.ones(5), np.ones(5)), 1.0, binary=binary, level=0.95)
 
 
 @given(st.integers(6, 2000), st.floats(0, 1), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
@@ -95,10 +93,10 @@ def test_more_samples_show_less(n: int, discordance: float):
 def test_the_unit_of_numbers_is_kept():
     """No change at all in 100 scores of 0 to 50: a fifth of what would be the whole range."""
     same = Clusters(np.zeros(100), np.ones(100))
-    unit = minimum_detectable_difference(same, 1.0, binary=False, level=0.95)
+    unit = detectable_difference(same, 1.0, binary=False, level=0.95)
 
     assert unit is not None
-    assert 50 * unit == minimum_detectable_difference(same, 50.0, binary=False, level=0.95)
+    assert 50 * unit == detectable_difference(same, 50.0, binary=False, level=0.95)
 
 
 def test_what_is_needed_within_a_margin_by_hand() -> None:
@@ -123,4 +121,4 @@ def test_few_changes_are_counted_as_flips() -> None:
     by_flips = detectable_flip_difference(100, 0.03, level=0.95)
 
     assert by_flips is not None
-    assert pytest.approx(2 * by_flips) == minimum_detectable_difference(few, 2.0, binary=False, level=0.95)
+    assert pytest.approx(2 * by_flips) == detectable_difference(few, 2.0, binary=False, level=0.95)
