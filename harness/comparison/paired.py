@@ -14,7 +14,7 @@ import numpy as np
 from harness.bounds import difference_bounds
 from harness.comparison import non_inferiority
 from harness.records.answers import Metric, Observation, Run
-from harness.records.comparisons import Comparison, Decision, Flips
+from harness.records.comparisons import Comparison, Decision, EqualAnswers, Flips
 from harness.records.models import Json
 from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
@@ -33,7 +33,7 @@ class ScoredRun:
     observations: Mapping[str, Sequence[Observation]]
     tags: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """Each sample's tags, by its id; only results by group need them."""
-    equal_answers: Alike | None = None
+    equal_answers: EqualAnswers | None = None
     """How many of a candidate's answers equal the baseline's, if nearly all do."""
 
 

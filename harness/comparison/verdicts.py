@@ -121,10 +121,10 @@ def _verdict(baseline: str, candidate: str, comparisons: Sequence[Comparison]) -
     )
 
 
-def _alike(comparisons: Sequence[Comparison]) -> Iterator[str]:
+def _nearly_equal(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """The suites on which nearly all of the candidate's answers equal the baseline's."""
     found = {each.suite: each.equal_answers for each in comparisons if each.equal_answers is not None}
-    yield from (equal_answers.in_words(suite) for suite, equal_answers in found.items())
+    yield from (equal.in_words(suite) for suite, equal in found.items())
 
 
 def _overall(decisions: set[Decision]) -> Decision:

@@ -127,9 +127,9 @@ class Comparison:
     """What a reader must know: a forced comparison, different chat templates, different packages."""
     difference_bounds: tuple[float, float] | None = None
     """The lowest and highest difference, had every pair a score. None: all have, or no range is known."""
-    loss: NonInferiority | None = None
+    non_inferiority: NonInferiority | None = None
     """The decision on the margin, if the metric has one and there are numbers."""
-    equal_answers: Alike | None = None
+    equal_answers: EqualAnswers | None = None
     """How many answers equal the baseline's, if nearly all do."""
 
     @property
