@@ -188,7 +188,7 @@ class _Recorded:
         try:
             for number, answer in ask(list(new.values())):
                 key = keys[number]
-                if isinstance(answer, Response) and answer.stopped == "failed":
+                if isinstance(answer, Response) and answer.stop_reason == "failed":
                     yield from waiting.commit()
                     yield key, replace(answer, key="")
                     continue
@@ -222,7 +222,7 @@ class _Located(_Recorded):
     ) -> Iterator[tuple[int, Response]]:
         for index, prompt in enumerate(prompts):
             key = answer_key(self.info.fingerprint, generation(prompt, sampling))
-            yield index, Response(text="", stopped="failed", reason=key)
+            yield index, Response(text="", stop_reason="failed", reason=key)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         for index in range(len(pairs)):

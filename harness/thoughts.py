@@ -110,20 +110,20 @@ def apart(
     opened_here = opened if response.thought is None else ""
     parted = part(response.text, opened=opened_here, tags=tags, thinks=thinks)
     thought = joined([response.thought or "", parted.thought or ""])
-    cut = response.stopped == "length"
+    cut = response.stop_reason == "length"
     if cut and thinks and opened is None and thought is None:
         parted, thought = Parted(answer="", thought=None, ended=False), joined([parted.answer])
     if not parted.ended or (cut and thought is not None and not parted.answer.strip()):
         reason = OUT_OF_TOKENS if cut else ENDED_WITHIN
-        return replace(response, text="", thought=thought, stopped="thinking", reason=reason)
+        return replace(response, text="", thought=thought, stop_reason="thinking", reason=reason)
     text = before_stops(parted.answer, stop)
-    ended = "end" if text != parted.answer else response.stopped
-    return replace(response, text=text, thought=thought, stopped=ended)
+    ended = "end" if text != parted.answer else response.stop_reason
+    return replace(response, text=text, thought=thought, stop_reason=ended)
 
 
 def cut_within(response: Response, *, opened: str | None = None, tags: Sequence[Tags] = KNOWN) -> bool:
     """Whether something other than the limit ended a response before it came to its answer."""
-    if response.stopped != "end":
+    if response.stop_reason != "end":
         return response.reason == ENDED_WITHIN
     parted = part(response.text, opened=opened if response.thought is None else "", tags=tags)
     thought = response.thought or parted.thought

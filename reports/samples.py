@@ -10,7 +10,7 @@ counted. The layout is private to this file and `templates/leaderboard.js`:
     target   = text | null                    flips   = one of "won" "lost" "equal" "unscored" null per model
     answers  = per model null | [responses, scores]
     speakers = [text], who gave each response; empty where it was always the model
-    response = [text, stopped, truncated, reason, thought] | [logprob, greedy, truncated]
+    response = [text, stop_reason, truncated, reason, thought] | [logprob, greedy, truncated]
     score    = [metric, value, reason]
 Every text, metric, reason, thought and id is an index into `texts`.
 
@@ -155,7 +155,7 @@ def _answer(answer: Response | LogLikelihood, texts: Texts) -> Json:
         case Response():
             reason = None if answer.reason is None else texts.add(answer.reason)
             thought = None if answer.thought is None else texts.add(answer.thought)
-            return [texts.add(answer.text), answer.stopped, answer.truncated, reason, thought]
+            return [texts.add(answer.text), answer.stop_reason, answer.truncated, reason, thought]
         case LogLikelihood():
             return [_number(answer.logprob), answer.greedy, answer.truncated]
 

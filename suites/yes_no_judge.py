@@ -70,7 +70,7 @@ def verdict(metric: str, reply: Response) -> Score:
     """1 for a reply that says yes, 0 for one that says no, else none and why."""
     if reply.unanswered is not None:
         return Score(metric=metric, value=None, reason=f"the judge gave no reply ({reply.unanswered})")
-    if reply.stopped == "length":
+    if reply.stop_reason == "length":
         return Score(metric=metric, value=None, reason="the judge's reply was cut at its longest length")
     value = verdict_in(reply.text.strip(), VERDICTS)
     if value is None:

@@ -262,7 +262,7 @@ def test_only_what_selects_is_scored() -> None:
 
 def test_unscored_samples_are_left_out() -> None:
     """They are no zeros."""
-    refused = Response(text="", stopped="refused", reason="no")
+    refused = Response(text="", stop_reason="refused", reason="no")
     scored = score_part(
         toy_ifeval(),
         FunctionEngine(answer=lambda prompt: refused),

@@ -65,7 +65,7 @@ def thinking(text: str, ended: bool = True) -> Engine:
 
     def answer(prompt: Prompt) -> Response:
         assert str(prompt.content).endswith(OPEN)
-        return says(THOUGHT + CLOSED + text) if ended else Response(text=THOUGHT, stopped="length")
+        return says(THOUGHT + CLOSED + text) if ended else Response(text=THOUGHT, stop_reason="length")
 
     return _around(Thinker(answer=answer, chat_template="{{ messages }}<think>"))
 

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from harness.cli.console import Text
 from harness.cli.evaluate import measured_table
 from harness.cli.options import AsJson, Config, Yes
-from harness.cli.terminal import console, introduce, print_json
+from harness.cli.terminal import console, introduce, print_json, record_as_json
 from harness.errors import UsageError
 from harness.pluralize import pluralize
 from harness.records.answers import LogLikelihood, Response, Row, Score
@@ -75,7 +75,7 @@ def show(
     project = introduce(open_project(config))
     shown = show_run(project, run, answers=answers, worst_first=worst)
     if as_json:
-        print_json(asdict(shown))
+        print_json(record_as_json(shown))
     else:
         _print(shown)
 
@@ -235,7 +235,7 @@ def _thought(answer: Response) -> list[Text]:
 def _stopped(answer: Response) -> str:
     if answer.unanswered is not None:
         return answer.unanswered
-    return "cut at its limit" if answer.stopped == "length" else f"{answer.completion_tokens} tokens"
+    return "cut at its limit" if answer.stop_reason == "length" else f"{answer.completion_tokens} tokens"
 
 
 def _score(score: Score) -> str:

@@ -1,7 +1,6 @@
 """`harness sample`: show models' answers to one prompt side by side."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from rich.panel import Panel
 from harness.cli.console import Text
 from harness.cli.options import AnswerTokens, AsJson, Config, Device, Names, Seed, Temperature
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json
+from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json, record_as_json
 from harness.records.answers import Response, SamplingParameters
 from harness.verbs.project import open_project
 from harness.verbs.sampling import sample
@@ -44,11 +43,11 @@ def command(
         if name in models and models[name].system is not None:
             errors.print(f"{name}: its system prompt is not put before a bare text (--raw)", markup=False)
     if as_json:
-        print_json({name: asdict(answer) for name, answer in answers.items()})
+        print_json({name: record_as_json(answer) for name, answer in answers.items()})
     else:
         console.print(_side_by_side(answers))
     complain_of_failures(
-        f"of {name!r} ({answer.reason})" for name, answer in answers.items() if answer.stopped == "failed"
+        f"of {name!r} ({answer.reason})" for name, answer in answers.items() if answer.stop_reason == "failed"
     )
 
 
@@ -59,7 +58,7 @@ def _side_by_side(answers: Mapping[str, Response]) -> Columns:
             Panel(
                 _text(answer),
                 title=Text(name),
-                subtitle=answer.stopped,
+                subtitle=answer.stop_reason,
                 width=width,
             )
             for name, answer in answers.items()

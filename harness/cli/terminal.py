@@ -95,6 +95,25 @@ def complain_of_failures(failed: Iterable[object]) -> None:
         raise AnswersFailed("\n".join([*lines, "the same command asks just those again"]))
 
 
+JSON_KEYS = {
+    "detectable_difference": "detectable",
+    "difference_bounds": "could_be",
+    "non_inferiority": "loss",
+    "equal_answers": "alike",
+    "stop_reason": "stopped",
+}
+"""The keys of fields that were renamed: scripts read the old names."""
+
+
+def record_as_json(record: Any) -> dict[str, Json]:
+    """A record, and those within it, for machines."""
+
+    def renamed(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        return {JSON_KEYS.get(name, name): value for name, value in fields}
+
+    return asdict(record, dict_factory=renamed)
+
+
 def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
     """The leaderboard's tables, as JSON values."""
     board = outcome.board
@@ -107,30 +126,12 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Json]:
         ],
         "standings": [_standing_as_json(standing) for standing in board.standings],
         "groups": [_groups_as_json(table, board.models) for table in board.groups],
-        "verdicts": [_verdict_as_json(verdict) for verdict in board.verdicts],
+        "verdicts": [record_as_json(verdict) for verdict in board.verdicts],
         "preferences": None if board.preferences is None else asdict(board.preferences),
         "notes": list(board.notes),
         "runs": [_run_as_json(run) for run in board.runs],
         "files": [str(file) for file in outcome.files],
     }
-
-
-COMPARISON_KEYS = {
-    "detectable_difference": "detectable",
-    "difference_bounds": "could_be",
-    "non_inferiority": "loss",
-    "equal_answers": "alike",
-}
-"""A comparison's keys where they are not its fields' names: scripts read them."""
-
-
-def _verdict_as_json(verdict: Verdict) -> dict[str, Json]:
-    whole = asdict(verdict)
-    comparisons = [
-        {COMPARISON_KEYS.get(name, name): value for name, value in each.items()}
-        for each in whole["comparisons"]
-    ]
-    return {**whole, "comparisons": comparisons}
 
 
 def _run_as_json(run: Run) -> dict[str, Json]:

@@ -28,7 +28,7 @@ class NullEngine:
         self, prompts: Sequence[Prompt], sampling: SamplingParameters
     ) -> Iterator[tuple[int, Response]]:
         for index in range(len(prompts)):
-            yield index, Response(text="", stopped="failed", reason="nobody was asked")
+            yield index, Response(text="", stop_reason="failed", reason="nobody was asked")
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         for index in range(len(pairs)):

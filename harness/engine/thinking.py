@@ -131,7 +131,7 @@ class ThinkingEngine:
 
     def _looked_at(self, response: Response) -> Response:
         """Find out whether a server's texts begin within a thought, where this one depends on it."""
-        is_cut = response.stopped == "length" and response.thought is None
+        is_cut = response.stop_reason == "length" and response.thought is None
         if not self._looks or not is_cut or thoughts.part(response.text, tags=self._tags).thought is not None:
             return response
         self._looks = False

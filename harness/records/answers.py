@@ -51,7 +51,7 @@ class Response:
 
     text: str
     """The answer alone, without the thoughts before it."""
-    stopped: Literal["end", "length", "thinking", "refused", "failed"]
+    stop_reason: Literal["end", "length", "thinking", "refused", "failed"]
     """`thinking`: its tokens ran out before the thought ended, so there is no answer."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -68,9 +68,9 @@ class Response:
     @property
     def unanswered(self) -> str | None:
         """Why there is nothing to score, judge or rate; None where there is an answer, cut or whole."""
-        if self.stopped in ("end", "length"):
+        if self.stop_reason in ("end", "length"):
             return None
-        return f"{self.stopped}: {self.reason or 'no reason given'}"
+        return f"{self.stop_reason}: {self.reason or 'no reason given'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,7 +117,7 @@ def _kept_before(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[
 
 def is_refused(answer: Answer) -> bool:
     """Whether a service would not answer."""
-    return isinstance(answer, Response) and answer.stopped == "refused"
+    return isinstance(answer, Response) and answer.stop_reason == "refused"
 
 
 def _values(kept: KeptAnswer, texts: dict[str, str]) -> Values:

@@ -25,7 +25,14 @@ KINDS: Mapping[str, type[Response] | type[LogLikelihood]] = {
     "response": Response,
     "likelihood": LogLikelihood,
 }
-RESPONSE_FIELDS = tuple(field.name for field in fields(Response) if field.name != "key")
+STOP_REASON, STOPPED = "stop_reason", "stopped"
+"""A response's field, and the key that it has always been kept under."""
+RESPONSE_KEYS = {
+    field.name: STOPPED if field.name == STOP_REASON else field.name
+    for field in fields(Response)
+    if field.name != "key"
+}
+"""The key of each field."""
 LOG_LIKELIHOOD_FIELDS = tuple(field.name for field in fields(LogLikelihood) if field.name != "key")
 
 
@@ -95,13 +102,15 @@ def references_in(value: Json) -> Iterator[str]:
 def answer_as_json(answer: Answer) -> dict[str, Json]:
     """An answer without its key, and with which of the two kinds it is."""
     if isinstance(answer, Response):
-        return {"kind": "response", **{name: getattr(answer, name) for name in RESPONSE_FIELDS}}
+        return {"kind": "response", **{key: getattr(answer, name) for name, key in RESPONSE_KEYS.items()}}
     return {"kind": "likelihood", **{name: getattr(answer, name) for name in LOG_LIKELIHOOD_FIELDS}}
 
 
 def answer_from_json(value: Mapping[str, Any], key: str = "") -> Answer:
     """The answer that `answer_as_json` wrote, under the key it is kept under."""
     body = dict(value)
+    if STOPPED in body:
+        body[STOP_REASON] = body.pop(STOPPED)
     return KINDS[body.pop("kind")](**body, key=key)
 
 

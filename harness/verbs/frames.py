@@ -106,7 +106,7 @@ def _answers(store: Store, run: Run) -> Iterator[dict[str, Any]]:
                 "prompt": as_text(row.sample.prompt),
                 "place": place,
                 "text": answer.text,
-                "stopped": answer.stopped,
+                "stopped": answer.stop_reason,
                 "reason": answer.reason,
                 "prompt_tokens": answer.prompt_tokens,
                 "completion_tokens": answer.completion_tokens,

@@ -130,7 +130,7 @@ def _pairs(kept: Kept, left: str, right: str) -> list[Pair]:
 
     def answer(name: str, sample: Sample) -> Response:
         # the name makes stand-ins differ, as answers are expected to
-        stand_in = Response(text=f"{name:x<{usual[name]}}", stopped="end")
+        stand_in = Response(text=f"{name:x<{usual[name]}}", stop_reason="end")
         return kept.answers[name].get(sample.id, stand_in)
 
     return [

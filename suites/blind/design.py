@@ -308,7 +308,7 @@ def _questions(
                 texts = answers.setdefault(pair.sample.id, {})
                 texts |= {left: pair.left.text.strip(), right: pair.right.text.strip()}
                 both = {left: pair.left, right: pair.right}
-                reached = (model for model, answer in both.items() if answer.stopped == "length")
+                reached = (model for model, answer in both.items() if answer.stop_reason == "length")
                 cut.setdefault(pair.sample.id, set()).update(reached)
     return {
         sample: Question(sample=sample, prompt=prompts[sample], answers=texts, cut=frozenset(cut[sample]))

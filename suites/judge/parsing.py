@@ -49,7 +49,7 @@ def verdict_of(reply: Response) -> ParsedVerdict:
     nothing = reply.unanswered
     if nothing is not None:
         return ParsedVerdict(choice=None, reason=nothing)
-    if reply.stopped == "length":
+    if reply.stop_reason == "length":
         return ParsedVerdict(choice=None, reason=f"{CUT}the reply reached its longest length")
     choice = verdict_in(reply.text.strip(), VERDICTS)
     if choice is None:

@@ -282,7 +282,7 @@ class JudgeRunner:
         What was refused without a word of tokens was not paid.
         """
         cost = cost_of(reply, self._price)
-        if cost is None and reply.stopped not in ("failed", "refused"):
+        if cost is None and reply.stop_reason not in ("failed", "refused"):
             cost = most_cost(prompt, self.judge.sampling.max_tokens, self._price)
         self._charge(cost or 0.0, usage)
 

@@ -63,7 +63,7 @@ class TimedEngine:
     ) -> Iterator[tuple[int, Response]]:
         """A text for each prompt."""
         text = _text(random.Random(1), 600)
-        answer = Response(text=text, stopped="end", prompt_tokens=80, completion_tokens=150, seconds=0.5)
+        answer = Response(text=text, stop_reason="end", prompt_tokens=80, completion_tokens=150, seconds=0.5)
         yield from self._batches(len(prompts), "text", lambda index: answer)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:

@@ -76,7 +76,7 @@ class Scripted:
         for index in reversed(range(len(prompts))):
             text = str(prompts[index].content)
             self._note(text)
-            yield index, Response(text=text.upper(), stopped="end")
+            yield index, Response(text=text.upper(), stop_reason="end")
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
         """A character costs one."""

@@ -46,7 +46,7 @@ def keep(store: Store, model: str, answered: Sequence[Answers], **changed: objec
 
 def says(*texts: str) -> list[Answers]:
     """A text to each sample."""
-    return [[Response(text=text, stopped="end")] for text in texts]
+    return [[Response(text=text, stop_reason="end")] for text in texts]
 
 
 def likes(*logprobs: float) -> list[Answers]:
@@ -55,8 +55,10 @@ def likes(*logprobs: float) -> list[Answers]:
 
 
 A40 = ["a"] * 40
-FAILED = [Response(text="", stopped="failed", reason="down")]
-JUDGED = [[Response(text="a", stopped="end"), Response(text=str(n), stopped="end")] for n in range(40)]
+FAILED = [Response(text="", stop_reason="failed", reason="down")]
+JUDGED = [
+    [Response(text="a", stop_reason="end"), Response(text=str(n), stop_reason="end")] for n in range(40)
+]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ JUDGED = [[Response(text="a", stopped="end"), Response(text=str(n), stopped="end
         (likes(*range(40)), likes(*(n + 0.0009 for n in range(40))), (40, 40)),
         (likes(*range(40)), likes(*(n + 0.0011 for n in range(40))), None),
         (likes(*[float("-inf")] * 40), likes(*[float("-inf")] * 40), (40, 40)),
-        (JUDGED, [[first, Response(text="?", stopped="end")] for first, _ in JUDGED], (40, 40)),
+        (JUDGED, [[first, Response(text="?", stop_reason="end")] for first, _ in JUDGED], (40, 40)),
     ],
 )
 def test_nearly_all_answers_are_equal(

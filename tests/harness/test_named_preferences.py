@@ -101,7 +101,7 @@ def test_runs_that_were_asked_otherwise_are_not_joined(store: Store, changes: di
         store.models.keep(name, old.fingerprint, {"path": name}, {}, None)
         store.runs.begin(replace(old, finished=None))
         row = Row(
-            sample=Sample(id="q1", prompt="p"), responses=(Response(text="x", stopped="end"),), scores=()
+            sample=Sample(id="q1", prompt="p"), responses=(Response(text="x", stop_reason="end"),), scores=()
         )
         store.runs.keep_rows(old.id, [(0, row)])
         store.runs.finish(old.id, "2026-01-01T00:00:00+00:00")

@@ -230,7 +230,7 @@ class Refusing(Scripted):
     ) -> Iterator[tuple[int, Response]]:
         """Answers and failures in turn."""
         for index, answer in super().generate(prompts, sampling):
-            failed = replace(answer, text="", stopped="failed", reason="no reply", key="sha256:wrong")
+            failed = replace(answer, text="", stop_reason="failed", reason="no reply", key="sha256:wrong")
             yield index, failed if index % 2 else answer
 
 
@@ -238,7 +238,7 @@ def test_a_failed_answer_is_not_kept(store: Store) -> None:
     """It is yielded without a key, and asked again the next time; the answers around it are kept."""
     answers = dict(recorded(Refusing(), store).generate(PROMPTS[:4], SAMPLING))
 
-    assert ["end", "failed", "end", "failed"] == [answers[index].stopped for index in range(4)]
+    assert ["end", "failed", "end", "failed"] == [answers[index].stop_reason for index in range(4)]
     assert ["", ""] == [answers[1].key, answers[3].key]
     again = Scripted()
     list(recorded(again, store).generate(PROMPTS[:4], SAMPLING))
@@ -251,7 +251,7 @@ def test_the_faster_processs_answer_is_everybodys(store: Store) -> None:
     next(answers)  # question 1; another process now answers question 0
     request = generation(PROMPTS[0], SAMPLING)
     key = answer_key("sha256:scripted", request)
-    faster = Response(text="faster", stopped="end")
+    faster = Response(text="faster", stop_reason="end")
     store.answers.keep([KeptAnswer(key=key, fingerprint="sha256:scripted", request=request, answer=faster)])
 
     assert [(0, replace(faster, key=key))] == list(answers)

@@ -130,9 +130,9 @@ def test_a_prompt_is_closed_before_an_answer(context: str, opened: str, after: s
 
 def test_stop_strings_cut_the_answer_and_no_thought() -> None:
     """Within a thought they mean nothing, and white space after it is no answer yet."""
-    response = Response(text="<think>One.\n\nTwo.</think>\n\nParis\n\nRome", stopped="length")
+    response = Response(text="<think>One.\n\nTwo.</think>\n\nParis\n\nRome", stop_reason="length")
     found = apart(response, stop=("\n\n",))
-    assert ("Paris", "One.\n\nTwo.", "end") == (found.text, found.thought, found.stopped)
+    assert ("Paris", "One.\n\nTwo.", "end") == (found.text, found.thought, found.stop_reason)
     assert found == apart(found, stop=("\n\n",))
 
 
@@ -146,32 +146,39 @@ def test_stop_strings_cut_the_answer_and_no_thought() -> None:
 )
 def test_what_has_no_answer_says_why(text: str, ended: str, reason: str) -> None:
     """It is unanswered, as a refusal is, so that nothing scores it."""
-    found = apart(Response(text=text, stopped="length" if ended == "length" else "end", completion_tokens=9))
-    assert ("", "thinking", "One.", 9) == (found.text, found.stopped, found.thought, found.completion_tokens)
+    found = apart(
+        Response(text=text, stop_reason="length" if ended == "length" else "end", completion_tokens=9)
+    )
+    assert ("", "thinking", "One.", 9) == (
+        found.text,
+        found.stop_reason,
+        found.thought,
+        found.completion_tokens,
+    )
     assert f"thinking: {reason}" == found.unanswered
 
 
 def test_what_was_refused_stays_refused() -> None:
     """Whatever a third party's engine leaves in its text."""
-    refused = Response(text="<think>No", stopped="refused", reason="policy")
+    refused = Response(text="<think>No", stop_reason="refused", reason="policy")
     assert refused == apart(refused)
 
 
 def test_a_cut_text_of_a_model_that_thinks() -> None:
     """Where a server's template may have opened the thought, a text that was cut without a tag is one."""
-    cut = Response(text="One, two", stopped="length")
-    assert "thinking" == apart(cut, thinks=True).stopped
-    assert "length" == apart(cut).stopped == apart(cut, thinks=True, opened="").stopped
-    assert "end" == apart(Response(text="Paris", stopped="end"), thinks=True).stopped
+    cut = Response(text="One, two", stop_reason="length")
+    assert "thinking" == apart(cut, thinks=True).stop_reason
+    assert "length" == apart(cut).stop_reason == apart(cut, thinks=True, opened="").stop_reason
+    assert "end" == apart(Response(text="Paris", stop_reason="end"), thinks=True).stop_reason
 
 
 def test_a_thought_that_a_server_set_apart() -> None:
     """Its text is the answer, tags and all, and without one it is a thought that was cut."""
-    whole = Response(text="Close it by </think>.", thought="One.", stopped="end")
+    whole = Response(text="Close it by </think>.", thought="One.", stop_reason="end")
     assert whole == apart(whole)
-    assert "thinking" == apart(Response(text="", thought="One.", stopped="length")).stopped
-    assert cut_within(Response(text="", thought="One.", stopped="end"))
-    assert not cut_within(Response(text="", thought="One.", stopped="length"))
+    assert "thinking" == apart(Response(text="", thought="One.", stop_reason="length")).stop_reason
+    assert cut_within(Response(text="", thought="One.", stop_reason="end"))
+    assert not cut_within(Response(text="", thought="One.", stop_reason="length"))
 
 
 def test_what_a_template_is_given() -> None:

@@ -83,8 +83,8 @@ def _turn(text: str) -> tuple[Message, ...]:
 
 
 def _score(word: str, response: Response) -> Score:
-    if response.stopped in ("refused", "failed"):  # no answer is no wrong answer
-        return Score(metric="repeated", value=None, reason=response.reason or response.stopped)
+    if response.stop_reason in ("refused", "failed"):  # no answer is no wrong answer
+        return Score(metric="repeated", value=None, reason=response.reason or response.stop_reason)
     return Score(metric="repeated", value=float(word.lower() in response.text.lower()))
 
 

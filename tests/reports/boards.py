@@ -302,7 +302,7 @@ def _row(suite: str, sample: Sample, mean: float, metric: Metric, rng: random.Ra
         right = rng.random() < mean
         text = "a slow morning, salt in the air, and nobody in a hurry to leave. " * rng.randrange(1, 5)
         stopped = "length" if rng.random() < 0.1 else "end"
-        response = Response(text=text + ("that is all" if right else "The End."), stopped=stopped)
+        response = Response(text=text + ("that is all" if right else "The End."), stop_reason=stopped)
         parts = (
             Score(metric="instruction_loose", value=1.0),
             Score(metric="instruction_loose", value=float(right)),
@@ -317,7 +317,8 @@ def _row(suite: str, sample: Sample, mean: float, metric: Metric, rng: random.Ra
         sample=sample,
         responses=tuple(
             Response(
-                text="they agreed to share it" if kind else "somebody said something vile", stopped="length"
+                text="they agreed to share it" if kind else "somebody said something vile",
+                stop_reason="length",
             )
             for kind in draws
         ),
@@ -356,7 +357,7 @@ def hostile_board() -> Leaderboard:
                 responses=(
                     Response(
                         text=text,
-                        stopped="end",
+                        stop_reason="end",
                         truncated=3 if i == 1 else 0,
                         thought=f"pondering {text}" if i == 0 else None,
                     ),

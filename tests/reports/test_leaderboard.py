@@ -37,7 +37,7 @@ def keep(store: Store, model: str, suite: str, values: Sequence[float | None]) -
     rows = [
         Row(
             sample=Sample(id=f"{suite}{i}", prompt=f"question {i}"),
-            responses=(Response(text=f"{model} says {value}", stopped="end"),),
+            responses=(Response(text=f"{model} says {value}", stop_reason="end"),),
             scores=(Score(metric="right", value=value, reason="no number" if value is None else None),),
             position=i,
         )
@@ -273,7 +273,7 @@ def test_cut_answers_of_a_suite_without_a_column_are_noted(store: Store, headlin
     [run] = latest(store, ["base"], ["quiz"])["base"]
     request = {"kind": "generate", "prompt": "?"}
     key = answer_key(run.fingerprint, request)
-    cut = Response(text="a", stopped="length")
+    cut = Response(text="a", stop_reason="length")
     [kept] = store.answers.keep(
         [KeptAnswer(key=key, fingerprint=run.fingerprint, request=request, answer=cut)]
     ).values()

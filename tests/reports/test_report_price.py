@@ -38,7 +38,7 @@ def keep(store: Store, model: str, suite: str, values: Mapping[Metric, Sequence[
     rows = [
         Row(
             sample=Sample(id=f"{suite}{i}", prompt=f"question {i}"),
-            responses=(Response(text=model, stopped="end"),),
+            responses=(Response(text=model, stop_reason="end"),),
             scores=(Score(metric=name, value=value),),
             position=i,
         )

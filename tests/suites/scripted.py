@@ -10,7 +10,7 @@ from harness.records.answers import LogLikelihood, Message, Prompt, Response, Sa
 
 def says(text: str) -> Response:
     """A whole answer."""
-    return Response(text=text, stopped="end")
+    return Response(text=text, stop_reason="end")
 
 
 @dataclass

@@ -166,8 +166,8 @@ def test_all_empty() -> None:
 
 def test_why_unscored() -> None:
     """Empty, failed, refused and unjudgeable continuations say which they are."""
-    failed = Response(text="", stopped="failed", reason="server gone")
-    refused = Response(text="I will not", stopped="refused", reason="filter")
+    failed = Response(text="", stop_reason="failed", reason="server gone")
+    refused = Response(text="I will not", stop_reason="refused", reason="filter")
     row = drawn(" \n", failed, refused, " broken", " kind")
     assert [
         (None, "empty continuation"),

@@ -80,7 +80,9 @@ def test_several_samples(tmp_path: Path) -> None:
 def test_a_failed_answer_is_unscored(tmp_path: Path) -> None:
     """No answer is no wrong answer."""
     suite = suite_of(tmp_path, ROWS[:1])
-    [row] = suite.rows(FunctionEngine(answer=lambda p: Response(text="", stopped="failed", reason="gone")))
+    [row] = suite.rows(
+        FunctionEngine(answer=lambda p: Response(text="", stop_reason="failed", reason="gone"))
+    )
     [score] = row.scores
     assert (None, "failed: gone") == (score.value, score.reason)
 

@@ -98,9 +98,9 @@ def test_a_score_out_of_range(tmp_path: Path, given: float) -> None:
     ("reply", "reason"),
     [
         (says("Seven of ten."), "not one JSON object"),
-        (Response(text="", stopped="refused", reason="policy"), "refused: policy"),
+        (Response(text="", stop_reason="refused", reason="policy"), "refused: policy"),
         (
-            Response(text="", stopped="failed", reason="maximum context length exceeded"),
+            Response(text="", stop_reason="failed", reason="maximum context length exceeded"),
             "context length exceeded",
         ),
     ],
@@ -128,7 +128,7 @@ def test_one_unreadable_reply_among_many(tmp_path: Path) -> None:
     ("answer", "reason"),
     [
         (says(" "), "the answer is empty"),
-        (Response(text="", stopped="failed", reason="gone"), "failed: gone"),
+        (Response(text="", stop_reason="failed", reason="gone"), "failed: gone"),
     ],
 )
 def test_nothing_to_judge(tmp_path: Path, answer: Response, reason: str) -> None:

@@ -74,7 +74,7 @@ def test_empty_answer_is_wrong(tmp_path: Path) -> None:
 
 def test_failed_answer_is_unscored(tmp_path: Path) -> None:
     """A failure is no answer: every score, in every part, is missing with its reason."""
-    failed = Response(text="", stopped="failed", reason="server gone")
+    failed = Response(text="", stop_reason="failed", reason="server gone")
     first = asked(suite_of(tmp_path, PROMPTS), FunctionEngine(answer=lambda prompt: failed))[0]
     assert len(first.scores) == 2 + 2 * 2
     assert {(None, "failed: server gone")} == {(score.value, score.reason) for score in first.scores}

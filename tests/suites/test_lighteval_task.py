@@ -132,7 +132,7 @@ def test_failed_answer_is_unscored(tmp_path: Path) -> None:
 
     def answer(prompt: Prompt) -> Response:
         if "nails" in str(prompt.content):
-            return Response(text="", stopped="refused", reason="policy")
+            return Response(text="", stop_reason="refused", reason="policy")
         return says(" A saw")
 
     rows = asked(suite_of(tmp_path, "jeopardy", TRIVIA), FunctionEngine(answer=answer))

@@ -109,7 +109,7 @@ def test_another_length(tmp_path: Path) -> None:
 
 def test_failed_answer_is_unscored(tmp_path: Path) -> None:
     """A failure has no value in any metric."""
-    failed = Response(text="", stopped="refused", reason="policy")
+    failed = Response(text="", stop_reason="refused", reason="policy")
     rows = asked(
         suite_of(tmp_path, "gsm8k", GSM, num_fewshot=0), FunctionEngine(answer=lambda prompt: failed)
     )

@@ -217,7 +217,7 @@ def test_a_refused_answer_is_unscored(tmp_path: Path, judged: bool) -> None:
     suite = suite_over(tmp_path, judges={"judge": judge}, **settings)
     engine = FunctionEngine(
         answer=lambda prompt: (
-            Response(text="", stopped="failed", reason="gone")
+            Response(text="", stop_reason="failed", reason="gone")
             if "flapping" in str(prompt.content)
             else says("Nails")
         )
@@ -316,9 +316,12 @@ def test_two_judges(tmp_path: Path) -> None:
     ("reply", "reason"),
     [
         (says("Well, it depends."), "the judge's reply is not yes or no: 'Well, it depends.'"),
-        (Response(text="", stopped="refused", reason="policy"), "the judge gave no reply (refused: policy)"),
-        (Response(text="", stopped="failed", reason="gone"), "the judge gave no reply (failed: gone)"),
-        (Response(text="no", stopped="length"), "the judge's reply was cut at its longest length"),
+        (
+            Response(text="", stop_reason="refused", reason="policy"),
+            "the judge gave no reply (refused: policy)",
+        ),
+        (Response(text="", stop_reason="failed", reason="gone"), "the judge gave no reply (failed: gone)"),
+        (Response(text="no", stop_reason="length"), "the judge's reply was cut at its longest length"),
     ],
 )
 def test_no_judgement(tmp_path: Path, reply: Response, reason: str) -> None:

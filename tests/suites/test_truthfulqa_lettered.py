@@ -136,8 +136,8 @@ def test_no_letter(reply: str) -> None:
     [
         (says("A saw."), "the reply is not one letter of a choice: 'A saw.'"),
         (says(""), "the reply is not one letter of a choice: ''"),
-        (Response(text="A", stopped="refused", reason="policy"), "refused: policy"),
-        (Response(text="", stopped="failed", reason="gone"), "failed: gone"),
+        (Response(text="A", stop_reason="refused", reason="policy"), "refused: policy"),
+        (Response(text="", stop_reason="failed", reason="gone"), "failed: gone"),
     ],
 )
 def test_unscored(tmp_path: Path, response: Response, reason: str) -> None:

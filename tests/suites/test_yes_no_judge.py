@@ -63,7 +63,7 @@ def test_an_unreadable_reply(reply: str) -> None:
 
 def test_a_cut_reply_is_none() -> None:
     """A cut "no" may have been about to become "not at all"."""
-    score = verdict("truth", Response(text="no", stopped="length"))
+    score = verdict("truth", Response(text="no", stop_reason="length"))
     assert (
         Score(metric="truth", value=None, reason="the judge's reply was cut at its longest length") == score
     )
@@ -72,7 +72,7 @@ def test_a_cut_reply_is_none() -> None:
 @pytest.mark.parametrize("stopped", ["refused", "failed"])
 def test_no_reply(stopped: str) -> None:
     """A refusal and a failure have no value, even with a text, and keep their reason."""
-    reply = Response(text="yes", stopped=stopped, reason="policy")  # type: ignore[arg-type]
+    reply = Response(text="yes", stop_reason=stopped, reason="policy")  # type: ignore[arg-type]
     assert f"the judge gave no reply ({stopped}: policy)" == verdict("truth", reply).reason
     assert verdict("truth", reply).value is None
 

@@ -115,7 +115,7 @@ def read(response: Response, schema: type[SchemaT] | None) -> str | SchemaT:
 
 
 def _complaint(response: Response, schema: type[BaseModel], why: str) -> str:
-    cut = ", and it was cut at its longest length" if response.stopped == "length" else ""
+    cut = ", and it was cut at its longest length" if response.stop_reason == "length" else ""
     wanted = ", ".join(schema.model_fields)
     return (
         f"the judge's reply is not one JSON object with {wanted}: {why}{cut}; it begins: "

@@ -115,7 +115,7 @@ def _response(row: GenerationRow, stopping: Stopping) -> Response:
     text, ended = stopping.text(row.new, row.progress)
     return Response(
         text=text,
-        stopped="end" if ended else "length",
+        stop_reason="end" if ended else "length",
         prompt_tokens=len(row.request.tokens),
         completion_tokens=len(row.new),
         seconds=time.perf_counter() - row.started,

@@ -119,7 +119,7 @@ class RewardEngine:
 
     def _unfitting(self, tokens: Sequence[int]) -> Response:
         reason = f"{len(tokens)} tokens, where the reward model's window holds 1 to {self._window}"
-        return Response(text="", stopped="refused", reason=reason, prompt_tokens=len(tokens))
+        return Response(text="", stop_reason="refused", reason=reason, prompt_tokens=len(tokens))
 
     def _scored(self, waiting: deque[_Conversation]) -> Iterator[tuple[int, Response]]:
         """Scores, batch by batch; out of memory makes batches smaller, and the work continues."""
@@ -175,7 +175,7 @@ class RewardEngine:
 
 def _response(conversation: _Conversation, score: float, seconds: float) -> Response:
     tokens = len(conversation.tokens)
-    return Response(text=repr(score), stopped="end", prompt_tokens=tokens, seconds=seconds)
+    return Response(text=repr(score), stop_reason="end", prompt_tokens=tokens, seconds=seconds)
 
 
 def load_reward_model(model: Model, source: Local, *, device: str | None) -> RewardEngine:

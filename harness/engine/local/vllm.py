@@ -125,7 +125,7 @@ class VllmEngine:
             raise EngineError(f"{self.name}: vLLM broke an answer off ({answer.finish_reason})")
         return Response(
             text=answer.text,
-            stopped="end" if answer.finish_reason == "stop" else "length",
+            stop_reason="end" if answer.finish_reason == "stop" else "length",
             prompt_tokens=len(output.prompt_token_ids),
             completion_tokens=len(answer.token_ids),
             truncated=truncated,
@@ -141,8 +141,8 @@ class VllmEngine:
         over = next((at for at in range(1, len(ids)) if stopping.over(ids[:at], progress)), len(ids))
         text, stopped = stopping.text(ids[:over], progress)
         whole = replace(response, text=text, completion_tokens=len(ids))
-        ended = stopped or (over == len(ids) and response.stopped == "end")
-        return replace(whole, stopped="end" if ended else "length")
+        ended = stopped or (over == len(ids) and response.stop_reason == "end")
+        return replace(whole, stop_reason="end" if ended else "length")
 
     def _log_likelihood(self, request: ScoringRequest, output: Any) -> LogLikelihood:
         """From vLLM's log-probabilities at each place of the prompt: of its token, and of the likeliest."""

@@ -247,7 +247,7 @@ class EndpointEngine:
         except RequestRefused as refused:
             return refused.answer
         except (ContentFiltered, Unscorable) as error:
-            return Response(text="", stopped="refused", reason=str(error))
+            return Response(text="", stop_reason="refused", reason=str(error))
 
     async def _echoes(self, post: Post, text: str) -> bool:
         try:
@@ -282,7 +282,7 @@ async def _answered(post: Post, question: _Question, sampling: SamplingParameter
     try:
         body = await post(question.path, question.body)
     except ContentFiltered as error:
-        return Response(text="", stopped="refused", reason=str(error)), 0
+        return Response(text="", stop_reason="refused", reason=str(error)), 0
     except WrongRequest as error:
         raise _blamed(error, question) from error
     except RequestRefused as refused:

@@ -253,23 +253,23 @@ def _response(answer: Any, sampling: SamplingParameters) -> Response:
         if not answer.prompt_feedback.block_reason:
             raise Retryable("an answer without candidates")
         reason = f"the prompt was blocked ({answer.prompt_feedback.block_reason.name})"
-        return Response(text="", stopped="refused", reason=reason, **counts)
+        return Response(text="", stop_reason="refused", reason=reason, **counts)
     candidate = answer.candidates[0]
     reason = candidate.finish_reason.name
     if reason in REFUSED:
-        return Response(text="", stopped="refused", reason=f"the answer was blocked ({reason})", **counts)
+        return Response(text="", stop_reason="refused", reason=f"the answer was blocked ({reason})", **counts)
     if reason in CALLED_TOOLS or any("function_call" in part for part in candidate.content.parts):
         return Response(
-            text="", stopped="refused", reason="the model called tools and wrote no text", **counts
+            text="", stop_reason="refused", reason="the model called tools and wrote no text", **counts
         )
     if reason not in ENDED:
         raise Retryable(f"an answer that ended by {reason}")
     whole = "".join(part.text for part in candidate.content.parts)
     if not whole and reason == "MAX_TOKENS":
-        return Response(text="", stopped="thinking", reason=OUT_OF_TOKENS, **counts)
+        return Response(text="", stop_reason="thinking", reason=OUT_OF_TOKENS, **counts)
     text = cut_at_stops(whole, sampling.stop)
     return Response(
-        text=text, stopped="length" if reason == "MAX_TOKENS" and text == whole else "end", **counts
+        text=text, stop_reason="length" if reason == "MAX_TOKENS" and text == whole else "end", **counts
     )
 
 

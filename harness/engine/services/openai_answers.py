@@ -97,10 +97,10 @@ def tokens_used(body: Body) -> int:
     return _count(body, "prompt_tokens") + _count(body, "completion_tokens")
 
 
-def _counted(body: Body, text: str, stopped: Any, reason: str | None = None) -> Response:
+def _counted(body: Body, text: str, stop_reason: Any, reason: str | None = None) -> Response:
     return Response(
         text=text,
-        stopped=stopped,
+        stop_reason=stop_reason,
         reason=reason,
         prompt_tokens=_count(body, "prompt_tokens"),
         completion_tokens=_count(body, "completion_tokens"),

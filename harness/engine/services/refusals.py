@@ -35,7 +35,7 @@ class RequestRefused(Exception):
     @property
     def answer(self) -> Response:
         """The request's answer, where others are answered."""
-        return Response(text="", stopped="refused", reason=self.reason)
+        return Response(text="", stop_reason="refused", reason=self.reason)
 
 
 class Refusals:
@@ -65,7 +65,7 @@ class Refusals:
                     held.append((index, answer.answer))
                 else:
                     yield index, answer
-                    if answer.stopped != "failed":
+                    if answer.stop_reason != "failed":
                         self._taken.add(way)
                 if len(held) == HELD and way not in self._taken:
                     held[0] = self._tried(held[0], with_short_text)
@@ -85,7 +85,7 @@ class Refusals:
         trial = with_short_text(index)
         if isinstance(trial, RequestRefused):
             raise trial.error
-        if trial.stopped == "failed":
+        if trial.stop_reason == "failed":
             raise self._unanswered(trial.reason)
         return index, replace(
             answer, prompt_tokens=trial.prompt_tokens, completion_tokens=trial.completion_tokens

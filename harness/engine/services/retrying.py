@@ -74,7 +74,7 @@ class Service:
         try:
             return await self.with_retries(partial(_timed, attempt), tokens)
         except GaveUp as error:
-            return Response(text="", stopped="failed", reason=str(error))
+            return Response(text="", stop_reason="failed", reason=str(error))
         except RequestRefused as refused:
             return refused
 

@@ -121,7 +121,7 @@ def test_a_readable_reply(reply: str) -> None:
 
 def test_a_refusal_is_no_reply() -> None:
     """With or without a schema, the reason is reported."""
-    engine = FunctionEngine(answer=lambda prompt: Response(text="", stopped="refused", reason="policy"))
+    engine = FunctionEngine(answer=lambda prompt: Response(text="", stop_reason="refused", reason="policy"))
     judge = EngineJudge(engine, name="judge")
     for schema in (Grade, None):
         with pytest.raises(UnreadableReply, match="refused: policy"):
@@ -130,7 +130,7 @@ def test_a_refusal_is_no_reply() -> None:
 
 def test_a_cut_reply_says_so() -> None:
     """The judge's room was too small: that can be mended."""
-    engine = FunctionEngine(answer=lambda prompt: Response(text='{"reason": "It', stopped="length"))
+    engine = FunctionEngine(answer=lambda prompt: Response(text='{"reason": "It', stop_reason="length"))
     with pytest.raises(UnreadableReply, match="cut at its longest length"):
         EngineJudge(engine, name="judge").generate("?", schema=Grade)
 

@@ -189,7 +189,7 @@ def test_rolling_beyond_the_window(tmp_path: Path) -> None:
 
 def test_a_missing_answer_is_an_error() -> None:
     """lighteval would score an empty text; a refusal stops it instead."""
-    engine = FunctionEngine(answer=lambda prompt: Response(text="", stopped="refused", reason="policy"))
+    engine = FunctionEngine(answer=lambda prompt: Response(text="", stop_reason="refused", reason="policy"))
     with pytest.raises(EngineError, match="one is missing: refused: policy"):
         EngineModel(engine).greedy_until([document("one", [])])
 

@@ -87,7 +87,7 @@ def test_repeats_are_draws() -> None:
 
 def test_a_missing_answer_is_an_error() -> None:
     """lm-eval would score an empty text; a refusal stops it instead."""
-    engine = FunctionEngine(answer=lambda prompt: Response(text="", stopped="refused", reason="policy"))
+    engine = FunctionEngine(answer=lambda prompt: Response(text="", stop_reason="refused", reason="policy"))
     with pytest.raises(EngineError, match="one is missing: refused: policy"):
         EngineLM(engine).generate_until([instance("generate_until", "a", {})])
 

@@ -118,6 +118,7 @@ def test_another_length_of_answers_is_another_run(project: Path, capsys: pytest.
     assert 0 == run("runs", "show", json_ids(capsys)[-1], "--json", "-n", "6")
     shown = json.loads(capsys.readouterr().out)
     assert all(row["responses"][0]["completion_tokens"] <= 3 for row in shown["answers"])
+    assert {"end", "length"} >= {row["responses"][0]["stopped"] for row in shown["answers"]}
 
 
 def json_ids(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -249,7 +250,9 @@ def test_half_a_launch_is_wrong_use(project: Path, capsys: pytest.CaptureFixture
 def test_sample_shows_answers_side_by_side(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`harness sample` asks every model the same, and the answers are kept like any other."""
     assert 0 == run("sample", "one", "two", "-p", "Name a tool.", "--max-tokens", "5", "--json")
-    assert ["one", "two"] == list(json.loads(capsys.readouterr().out))
+    answers = json.loads(capsys.readouterr().out)
+    assert ["one", "two"] == list(answers)
+    assert {"length"} == {answer["stopped"] for answer in answers.values()}
 
 
 @pytest.mark.parametrize(

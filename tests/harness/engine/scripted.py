@@ -103,7 +103,7 @@ def _response(answer: str, sampling: SamplingParameters) -> Response:
     words = text.split()
     if len(words) > sampling.max_tokens:
         words = words[: sampling.max_tokens]
-        response = Response(text=" ".join(words), stopped="length", completion_tokens=len(words))
+        response = Response(text=" ".join(words), stop_reason="length", completion_tokens=len(words))
     else:
-        response = Response(text=text, stopped="end", completion_tokens=len(words))
+        response = Response(text=text, stop_reason="end", completion_tokens=len(words))
     return thoughts.apart(response, stop=sampling.stop)

@@ -50,7 +50,7 @@ def test_stop_and_length_are_honoured() -> None:
 
     assert ["one two three"] == _texts(engine, "a", sampling=SamplingParameters(max_tokens=10, stop=(".",)))
     answer = dict(engine.generate([Prompt(content="a")], SamplingParameters(max_tokens=2)))[0]
-    assert Response(text="one two", stopped="length", completion_tokens=2) == answer
+    assert Response(text="one two", stop_reason="length", completion_tokens=2) == answer
 
 
 def test_scoring_needs_a_likelihood() -> None:

@@ -87,7 +87,7 @@ def test_a_model_that_thinks_is_asked_without_stop_strings() -> None:
     found = answer(engine, sampling=replace(SHORT, stop=("\n\n",)))
 
     assert [SamplingParameters(max_tokens=108)] == inner.samplings
-    assert ("Paris", "One.\n\nTwo.", "end") == (found.text, found.thought, found.stopped)
+    assert ("Paris", "One.\n\nTwo.", "end") == (found.text, found.thought, found.stop_reason)
 
 
 def test_a_thought_that_a_stop_string_ended_is_asked_again_without() -> None:
@@ -96,14 +96,14 @@ def test_a_thought_that_a_stop_string_ended_is_asked_again_without() -> None:
 
     def cut(prompt: Prompt) -> Response:
         text = whole if not inner.samplings[-1].stop else whole.split("\n\n")[0]
-        return Response(text=text, stopped="end", completion_tokens=5)
+        return Response(text=text, stop_reason="end", completion_tokens=5)
 
     inner = FunctionEngine(answer=cut, chat_template=SERVED_TEMPLATE)
 
     found = answer(around(inner), sampling=replace(SHORT, stop=("\n\n",)))
 
     assert [("\n\n",), ()] == [sampling.stop for sampling in inner.samplings]
-    assert ("Paris", "end", 10) == (found.text, found.stopped, found.completion_tokens)
+    assert ("Paris", "end", 10) == (found.text, found.stop_reason, found.completion_tokens)
 
 
 def test_an_answer_that_a_stop_string_ended_is_asked_once() -> None:
@@ -198,7 +198,7 @@ def test_a_server_that_sets_thoughts_apart(
 
     with ModelServer(wrong=wrong) as server:
         found = answer(open_engine(Model(name="m", source=Endpoint(url=server.url, model="m"))))
-    assert (text, "One.", stopped) == (found.text, found.thought, found.stopped)
+    assert (text, "One.", stopped) == (found.text, found.thought, found.stop_reason)
 
 
 def cut_thinker(asked: Asked) -> Fault:
@@ -227,7 +227,7 @@ def test_a_cut_text_without_tags_is_reported_by_something_short(
     with ModelServer(wrong=wrong) as server:
         engine = open_engine(Model(name="m", source=Endpoint(url=server.url, model="m")))
         found = [answer(engine, Prompt(content=(Message(role="user", content=f"{n}?"),))) for n in range(3)]
-    assert [(stopped, text)] * 3 == [(each.stopped, each.text) for each in found]
+    assert [(stopped, text)] * 3 == [(each.stop_reason, each.text) for each in found]
     assert 1 == sum(asked.text == "Say yes." for asked in server.asked)
     assert [2, 1, 1] == [each.prompt_tokens for each in found]
 
@@ -245,7 +245,7 @@ def test_what_shows_nothing_is_asked_once(refuses: bool) -> None:
         engine = open_engine(Model(name="m", source=Endpoint(url=server.url, model="m")))
         found = [answer(engine, Prompt(content=(Message(role="user", content=f"{n}?"),))) for n in range(3)]
         looks = [asked for asked in server.asked if asked.body["max_tokens"] > 1000]
-    assert [("length", "Paris is")] * 3 == [(each.stopped, each.text) for each in found]
+    assert [("length", "Paris is")] * 3 == [(each.stop_reason, each.text) for each in found]
     assert 1 + refuses == len(looks), "where it is refused, the short text is tried as well"
 
 
@@ -254,13 +254,13 @@ def test_what_a_section_says_is_not_looked_for() -> None:
     with ModelServer(wrong=cut_talker) as server:
         source = Endpoint(url=server.url, model="m")
         found = answer(open_engine(Model(name="m", source=source, thinking_tags=("<a>", "</a>"))))
-    assert ("thinking", 1) == (found.stopped, len(server.asked))
+    assert ("thinking", 1) == (found.stop_reason, len(server.asked))
 
 
 def test_one_stray_tag_makes_no_thoughts_of_other_answers() -> None:
     """A model that does not think wrote a closing tag; what is cut later is cut."""
     texts = iter(["An answer.\n</think>\n", "Paris is"])
-    inner = FunctionEngine(answer=lambda prompt: Response(text=next(texts), stopped="length"))
+    inner = FunctionEngine(answer=lambda prompt: Response(text=next(texts), stop_reason="length"))
     engine = around(inner, source=Gemini(model="m"))
     answer(engine)
     assert ("Paris is", "length") == (answer(engine).text, "length")
@@ -274,9 +274,9 @@ def test_a_known_thinker_speaks_of_no_tags() -> None:
 
 def test_room_for_thoughts_makes_no_thought_of_a_cut_answer() -> None:
     """A service that keeps its thoughts to itself, as Gemini does, is given room; its texts are answers."""
-    inner = FunctionEngine(answer=lambda prompt: Response(text="Here are three", stopped="length"))
+    inner = FunctionEngine(answer=lambda prompt: Response(text="Here are three", stop_reason="length"))
     found = answer(around(inner, source=Gemini(model="m"), thinking_tokens=4096))
-    assert ("Here are three", "length", None) == (found.text, found.stopped, found.thought)
+    assert ("Here are three", "length", None) == (found.text, found.stop_reason, found.thought)
 
 
 @pytest.mark.parametrize("thinking", ["One.", [{"type": "text", "text": "One."}]])
@@ -288,7 +288,7 @@ def test_a_thought_among_the_parts_of_a_content(thinking: Any, rest: list[Any], 
     message = {"content": [{"type": "thinking", "thinking": thinking}, *rest]}
     body = {"choices": [{"message": message, "finish_reason": "stop"}]}
     found = response_of(body, SamplingParameters(max_tokens=9))
-    assert ("Paris" if rest else "", "One.", stopped) == (found.text, found.thought, found.stopped)
+    assert ("Paris" if rest else "", "One.", stopped) == (found.text, found.thought, found.stop_reason)
 
 
 # ---------------------------------------------------------------- models on this machine
@@ -332,7 +332,7 @@ def test_a_local_model_answers_without_its_thought(
     found = answer(
         writing(monkeypatch, folder, text), turns, SamplingParameters(max_tokens=100, stop=("\n\n", " nails"))
     )
-    assert ("A hammer drives", "end") == (found.text, found.stopped)
+    assert ("A hammer drives", "end") == (found.text, found.stop_reason)
     assert "One.\n\nTwo, three, four." == found.thought
 
 
@@ -342,7 +342,7 @@ def test_an_answer_has_its_own_length(monkeypatch: pytest.MonkeyPatch, folder: P
     text = f"{thought}</think>\n\nA hammer drives nails. It is heavy, and the dog sleeps on."
     engine = writing(monkeypatch, folder, text, thinking_tokens=150)
     found = answer(engine, sampling=SamplingParameters(max_tokens=6))
-    assert ("length", thought.strip()) == (found.stopped, found.thought)
+    assert ("length", thought.strip()) == (found.stop_reason, found.thought)
     assert found.text
     assert "A hammer drives nails. It is heavy".startswith(found.text)
     assert found.completion_tokens < 150
@@ -354,7 +354,7 @@ def test_an_answer_has_its_own_length(monkeypatch: pytest.MonkeyPatch, folder: P
 def test_a_local_thought_that_is_cut(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Without a tag in its text, since its template opened it."""
     found = answer(writing(monkeypatch, folder, "One, two, three.\n\nFour, five, six."), sampling=SHORT)
-    assert ("", "thinking") == (found.text, found.stopped)
+    assert ("", "thinking") == (found.text, found.stop_reason)
     assert found.thought
     assert "its tokens ran out" in str(found.unanswered)
 

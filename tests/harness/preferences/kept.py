@@ -27,7 +27,7 @@ def keep_answers(
     rows = [
         Row(
             sample=Sample(id=f"q{i}", prompt=f"prompt {i}", cluster=clusters[i] if clusters else None),
-            responses=(Response(text=text, stopped="end"),),
+            responses=(Response(text=text, stop_reason="end"),),
             scores=(),
             position=i,
         )

@@ -26,7 +26,7 @@ A_RUN = Run(
 def kept(text: str, *, asked: str = "question", fingerprint: str = FINGERPRINT) -> KeptAnswer:
     """An answer of this text to this question."""
     request = {"kind": "generate", "prompt": asked}
-    answer = Response(text=text, stopped="end", prompt_tokens=3, completion_tokens=1, seconds=0.25)
+    answer = Response(text=text, stop_reason="end", prompt_tokens=3, completion_tokens=1, seconds=0.25)
     return KeptAnswer(
         key=answer_key(fingerprint, request), fingerprint=fingerprint, request=request, answer=answer
     )

@@ -1,10 +1,19 @@
-"""Long texts of a request are kept apart from it and found again."""
+"""Answers keep their keys; long texts of a request are kept apart from it and found again."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.records.answers import Response
 from harness.records.models import Json
-from harness.store.encoding import SHARED_FROM, digest, packed, references_in, unpacked
+from harness.store.encoding import (
+    SHARED_FROM,
+    answer_as_json,
+    answer_from_json,
+    digest,
+    packed,
+    references_in,
+    unpacked,
+)
 
 TEXTS = st.text(max_size=5) | st.text(min_size=1, max_size=5).map(lambda text: text * SHARED_FROM)
 REQUESTS = st.dictionaries(
@@ -34,3 +43,13 @@ def test_only_long_texts_are_taken_out() -> None:
         {"context": long, "continuation": "x"}, texts
     )
     assert {long: digest(long)} == texts
+
+
+def test_the_keys_of_an_answer_stay() -> None:
+    """What was kept under them is found by them, whatever the fields are called."""
+    answer = Response(text="a", stop_reason="length")
+    kept = {"kind", "text", "stopped", "prompt_tokens", "completion_tokens", "seconds", "truncated", "reason"}
+
+    assert kept | {"thought"} == answer_as_json(answer).keys()
+    assert "length" == answer_as_json(answer)["stopped"]
+    assert answer == answer_from_json(answer_as_json(answer))

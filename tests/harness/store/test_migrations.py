@@ -86,7 +86,7 @@ def test_a_first_store_keeps_its_answers(tmp_path: Path) -> None:
         assert [] == store.integrity.complaints()
 
 
-LENGTH = Response(text="<think>One", stopped="length", completion_tokens=9)
+LENGTH = Response(text="<think>One", stop_reason="length", completion_tokens=9)
 
 
 def test_kept_thoughts_are_set_apart(url: str, store: Store) -> None:
@@ -101,7 +101,9 @@ def test_kept_thoughts_are_set_apart(url: str, store: Store) -> None:
         found = opened.answers.known([each.key for each in (*answers, empty)])
         assert [] == opened.integrity.complaints()
 
-    said = [(each.text, each.thought, each.stopped) for each in found.values() if isinstance(each, Response)]
+    said = [
+        (each.text, each.thought, each.stop_reason) for each in found.values() if isinstance(each, Response)
+    ]
     assert [
         ("Paris", "One.", "end"),
         ("Paris", "One.", "end"),
@@ -140,7 +142,7 @@ def test_thoughts_that_a_stop_string_cut_are_asked_anew(url: str, store: Store) 
         (preference,) = opened.preferences.find()
     first, second = kept_row.responses
     assert isinstance(first, Response)
-    assert ("", "One.", "thinking") == (first.text, first.thought, first.stopped)
+    assert ("", "One.", "thinking") == (first.text, first.thought, first.stop_reason)
     assert first.key == preference.reply != answer.key
     assert whole.key == second.key
 

@@ -21,9 +21,9 @@ from tests.harness.store.made import A_RUN, FINGERPRINT, begun, kept, row
 @pytest.mark.parametrize(
     "answer",
     [
-        Response(text="", stopped="length", truncated=7),
+        Response(text="", stop_reason="length", truncated=7),
         Response(
-            text="nul \0, half of a pair \ud800, <script>, 'quotes', 語", stopped="refused", reason="no"
+            text="nul \0, half of a pair \ud800, <script>, 'quotes', 語", stop_reason="refused", reason="no"
         ),
         LogLikelihood(logprob=-0.1 - 0.2, greedy=True, tokens=2, truncated=1),
         LogLikelihood(logprob=float("-inf"), greedy=False, tokens=1),
@@ -94,7 +94,7 @@ def test_a_row_comes_back_whole(store: Store) -> None:
         Score(metric="a", value=None, reason="empty"),
         Score(metric="b", value=1),
     )
-    rows = [row(2, answer, scores=scores), row(0, Response(text="not kept", stopped="end")), row(1)]
+    rows = [row(2, answer, scores=scores), row(0, Response(text="not kept", stop_reason="end")), row(1)]
 
     store.runs.keep_rows("run", [(each.position, each) for each in rows])
 
@@ -126,12 +126,12 @@ def test_a_row_kept_again_is_replaced(store: Store) -> None:
 def test_failed_answers_are_counted_until_they_are_replaced(store: Store) -> None:
     """Whatever a text says, only an answer that failed counts; its reason is told, the commonest first."""
     begun(store)
-    down = Response(text="", stopped="failed", reason="down")
-    slow = Response(text="", stopped="failed", reason='"slow"')
+    down = Response(text="", stop_reason="failed", reason="down")
+    slow = Response(text="", stop_reason="failed", reason='"slow"')
     liar = kept('{"stopped":"failed"}')
     store.answers.keep([liar])
     fine = replace(liar.answer, key=liar.key)
-    unkept = Response(text='"stopped":"failed"', stopped="end")
+    unkept = Response(text='"stopped":"failed"', stop_reason="end")
     rows = [(0, row(0, down, slow, fine)), (1, row(1, down)), (2, row(2, fine, unkept))]  # type: ignore[arg-type]
     store.runs.keep_rows("run", rows)
     assert Failures(answers=3, samples=2, reason="down") == store.runs.failures("run")
@@ -144,7 +144,7 @@ def test_failed_answers_are_counted_until_they_are_replaced(store: Store) -> Non
 def _kept_as(store: Store, stopped: str, text: str, fingerprint: str = FINGERPRINT) -> Response:
     """An answer in the store that ended like this."""
     whole = kept(text, asked=text, fingerprint=fingerprint)
-    answer = replace(whole.answer, stopped=stopped)  # type: ignore[type-var]
+    answer = replace(whole.answer, stop_reason=stopped)  # type: ignore[type-var]
     [found] = store.answers.keep([replace(whole, answer=answer)]).values()
     assert isinstance(found, Response)
     return found
@@ -156,7 +156,7 @@ def test_cut_answers_are_counted(store: Store) -> None:
     cut, within = _kept_as(store, "length", "begun"), _kept_as(store, "thinking", "")
     whole = _kept_as(store, "end", '"stopped":"length"')
     judges = _kept_as(store, "length", "a judge's reply", fingerprint="sha256:judge")
-    failed = Response(text="", stopped="failed", reason='"stopped":"length"')
+    failed = Response(text="", stop_reason="failed", reason='"stopped":"length"')
     store.runs.keep_rows("run", [(0, row(0, cut, whole, judges)), (1, row(1, cut, within, failed))])
 
     assert CutAnswers(cut=2, thinking=1, answers=4) == store.runs.cut_answers("run")
@@ -177,7 +177,7 @@ def test_cut_answers_are_counted_by_a_server_too(tmp_path: Path) -> None:
 def test_a_row_whose_answer_is_gone_is_an_error(store: Store) -> None:
     """A missing answer is damage, and never silently an empty cell."""
     begun(store)
-    store.runs.keep_rows("run", [(0, row(0, Response(text="?", stopped="end", key="sha256:lost")))])
+    store.runs.keep_rows("run", [(0, row(0, Response(text="?", stop_reason="end", key="sha256:lost")))])
 
     with pytest.raises(StoreError, match="sha256:lost"):
         list(store.runs.rows("run"))

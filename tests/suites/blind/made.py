@@ -34,8 +34,8 @@ def pair(sample: str, left: str, right: str) -> Pair:
         sample=Sample(id=sample, prompt=f"question {sample}"),
         left_run=f"run-{left}",
         right_run=f"run-{right}",
-        left=Response(text=f"{left} of {sample}", stopped="end"),
-        right=Response(text=f"{right} of {sample}", stopped="end"),
+        left=Response(text=f"{left} of {sample}", stop_reason="end"),
+        right=Response(text=f"{right} of {sample}", stop_reason="end"),
     )
 
 
@@ -96,4 +96,4 @@ def reads(ballot: Ballot, better: str = "A") -> str:
 def altered(pair_: Pair, *, left: str | None = None, stopped: str = "end") -> Pair:
     """The pair with another left answer."""
     text = pair_.left.text if left is None else left
-    return replace(pair_, left=replace(pair_.left, text=text, stopped=stopped))  # type: ignore[arg-type]
+    return replace(pair_, left=replace(pair_.left, text=text, stop_reason=stopped))  # type: ignore[arg-type]

@@ -67,8 +67,8 @@ def _pair(
         sample=Sample(id=f"sample-{number}", prompt=prompt),
         left_run="run-of-tuned",
         right_run="run-of-plain",
-        left=Response(text=left, stopped="length" if left == cut else "end"),
-        right=Response(text=right, stopped="length" if right == cut else "end"),
+        left=Response(text=left, stop_reason="length" if left == cut else "end"),
+        right=Response(text=right, stop_reason="length" if right == cut else "end"),
     )
 
 

@@ -27,7 +27,7 @@ def test_a_sealed_design_opens_as_it_was(tmp_path: Path) -> None:
 
 def test_what_was_cut_is_sealed(tmp_path: Path) -> None:
     """Which answers were cut comes back; where none was, a design is written as it always was."""
-    given_ = [replace(each, right=replace(each.right, stopped="length")) for each in pairs()["A", "B"]]
+    given_ = [replace(each, right=replace(each.right, stop_reason="length")) for each in pairs()["A", "B"]]
     cut = design(of={("A", "B"): given_})
     assert cut == from_json(as_json(cut))
     assert {frozenset("B")} == {each.cut for each in cut.questions.values()}
@@ -54,7 +54,7 @@ def test_a_design_is_drawn_and_written_as_ever(monkeypatch: pytest.MonkeyPatch) 
     numbers = count()
     monkeypatch.setattr(secrets, "token_hex", lambda size: f"{next(numbers):0{2 * size}x}")
     monkeypatch.setattr(secrets, "token_urlsafe", lambda size: f"{next(numbers):0{size}d}")
-    cut = replace(pairs()["A", "B"][0], right=Response(text="B", stopped="length"))
+    cut = replace(pairs()["A", "B"][0], right=Response(text="B", stop_reason="length"))
     drawn = design(of={("A", "B"): [cut, *pairs()["A", "B"][1:]]}, seed="golden")
     assert "sha256:e36dd991c99c61a4fdae742e03e0cb217f31f32debbbbfb2821c3024b114620e" == seal(drawn).commitment
 

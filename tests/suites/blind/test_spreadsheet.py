@@ -62,7 +62,7 @@ def test_what_is_written_is_what_a_page_shows(opened: tuple[Store, BallotBox]) -
 
 def test_a_cut_answer_says_so(tmp_path: Path) -> None:
     """In the cell of its side, on a line of its own; a whole answer's cell is as it was."""
-    given_ = [replace(each, right=replace(each.right, stopped="length")) for each in pairs()["A", "B"]]
+    given_ = [replace(each, right=replace(each.right, stop_reason="length")) for each in pairs()["A", "B"]]
     store, _, _ = kept(tmp_path, design(of={("A", "B"): given_}))
     text, _ = ballots_as_csv(BallotBox(store, "test"), ["ana"])
     sides = set()

@@ -14,8 +14,10 @@ def pair(name: str = "s", left: str = "left", right: str = "right", **others: An
         sample=Sample(id=name, prompt=f"Prompt {name}."),
         left_run="run-l",
         right_run="run-r",
-        left=Response(text=left, stopped=others.get("left_stopped", "end"), reason=others.get("reason")),
-        right=Response(text=right, stopped=others.get("right_stopped", "end"), reason=others.get("reason")),
+        left=Response(text=left, stop_reason=others.get("left_stopped", "end"), reason=others.get("reason")),
+        right=Response(
+            text=right, stop_reason=others.get("right_stopped", "end"), reason=others.get("reason")
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from tests.suites.judge.made import pair, pairwise
 
 def says(text: str) -> Response:
     """A reply that is kept."""
-    return Response(text=text, stopped="end", key=f"key {text}", seconds=0.5)
+    return Response(text=text, stop_reason="end", key=f"key {text}", seconds=0.5)
 
 
 def test_both_orders() -> None:

@@ -13,7 +13,7 @@ from suites.judge.templates import TEMPLATES
 
 def says(text: str) -> Response:
     """A whole reply."""
-    return Response(text=text, stopped="end")
+    return Response(text=text, stop_reason="end")
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_what_is_no_verdict(text: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (Response(text="", stopped="refused", reason="blocked"), "refused: blocked"),
-        (Response(text="A", stopped="failed", reason="503"), "failed: 503"),
-        (Response(text="A", stopped="length"), "cut: the reply reached its longest length"),
+        (Response(text="", stop_reason="refused", reason="blocked"), "refused: blocked"),
+        (Response(text="A", stop_reason="failed", reason="503"), "failed: 503"),
+        (Response(text="A", stop_reason="length"), "cut: the reply reached its longest length"),
     ],
 )
 def test_what_is_no_reply(reply: Response, reason: str) -> None:

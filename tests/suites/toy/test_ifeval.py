@@ -78,7 +78,7 @@ def test_instruction_scores(tmp_path: Path) -> None:
 
 def test_failed_answers_are_unscored(tmp_path: Path) -> None:
     """A failed answer is no wrong answer: every part of it is unscored, with the reason."""
-    failed = Response(text="", stopped="failed", reason="no connection")
+    failed = Response(text="", stop_reason="failed", reason="no connection")
     engine = FunctionEngine(answer=lambda prompt: failed)
     scores = [score for row in instructions(tmp_path).rows(engine) for score in row.scores]
     assert {(None, "failed: no connection")} == {(score.value, score.reason) for score in scores}

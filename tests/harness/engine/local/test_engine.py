@@ -130,8 +130,8 @@ def test_answers_say_why_they_ended(llama: Engine) -> None:
     stop = whole.text[2:5]
     cut = _responses(llama, [Prompt(content="No")], SamplingParameters(max_tokens=6, stop=(stop,)))[0]
 
-    assert ("length", 6, 2) == (whole.stopped, whole.completion_tokens, whole.prompt_tokens)
-    assert ("end", whole.text[: whole.text.index(stop)]) == (cut.stopped, cut.text)
+    assert ("length", 6, 2) == (whole.stop_reason, whole.completion_tokens, whole.prompt_tokens)
+    assert ("end", whole.text[: whole.text.index(stop)]) == (cut.stop_reason, cut.text)
 
 
 def test_every_end_token_ends_an_answer(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_every_end_token_ends_an_answer(tmp_path: Path) -> None:
 
     answer = _responses(_open(folder), [Prompt(content=TEXTS[0])], SamplingParameters(max_tokens=6))[0]
 
-    assert ("", "end", 1) == (answer.text, answer.stopped, answer.completion_tokens)
+    assert ("", "end", 1) == (answer.text, answer.stop_reason, answer.completion_tokens)
 
 
 def test_a_repetition_penalty_of_the_checkpoint_is_applied(tmp_path: Path) -> None:

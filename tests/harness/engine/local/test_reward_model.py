@@ -81,7 +81,7 @@ def test_the_scores_are_those_of_training(tmp_path: Path) -> None:
         for prompt, (_, answer) in zip(prompts, TALKS, strict=True)
     ]
     assert lengths == [each.prompt_tokens for each in found]
-    assert {"end"} == {each.stopped for each in found}
+    assert {"end"} == {each.stop_reason for each in found}
     assert len({each.text for each in found}) == len(TALKS)
 
 
@@ -114,11 +114,11 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     """A part of a conversation would be another one; the others are rated."""
     engine = opened(tiny_reward(tmp_path / "reward"))
     long, short = scores(engine, [conversation("Count.", "one two " * 120), conversation("Hi", "Hi")])
-    assert ("refused", "") == (long.stopped, long.text)
+    assert ("refused", "") == (long.stop_reason, long.text)
     assert (long.reason or "").endswith("tokens, where the reward model's window holds 1 to 128")
-    assert "end" == short.stopped
+    assert "end" == short.stop_reason
     [empty] = scores(engine, [Prompt(content="")])
-    assert "refused" == empty.stopped
+    assert "refused" == empty.stop_reason
 
 
 def test_out_of_memory_makes_batches_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,9 +171,9 @@ def test_greedy_answers_are_those_of_the_local_engine(folder: Path) -> None:
     sampling = SamplingParameters(max_tokens=9)
     expected, found = dict(local.generate(prompts, sampling)), dict(ours.generate(prompts, sampling))
     for index, answer in expected.items():
-        assert (answer.text, answer.stopped, answer.prompt_tokens, answer.truncated) == (
+        assert (answer.text, answer.stop_reason, answer.prompt_tokens, answer.truncated) == (
             found[index].text,
-            found[index].stopped,
+            found[index].stop_reason,
             found[index].prompt_tokens,
             found[index].truncated,
         )

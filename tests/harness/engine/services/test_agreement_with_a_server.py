@@ -61,9 +61,9 @@ def test_greedy_answers_agree(folder: Path, url: str, api: str) -> None:
     served = EndpointEngine("served", Endpoint(url=url, model=str(folder), api=api))  # type: ignore[arg-type]
     expected, found = dict(local.generate(prompts, SAMPLING)), dict(served.generate(prompts, SAMPLING))
     for index, answer in expected.items():
-        assert (answer.text, answer.stopped, answer.completion_tokens) == (
+        assert (answer.text, answer.stop_reason, answer.completion_tokens) == (
             found[index].text,
-            found[index].stopped,
+            found[index].stop_reason,
             found[index].completion_tokens,
         )
     assert not served.can_score, "this server does not echo"

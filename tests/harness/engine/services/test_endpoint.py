@@ -94,7 +94,7 @@ def test_a_turn_goes_to_the_chat_interface(server: ModelServer) -> None:
     assert (0, "SAY SO", "end", 2, 2) == (
         index,
         answer.text,
-        answer.stopped,
+        answer.stop_reason,
         answer.prompt_tokens,
         answer.completion_tokens,
     )
@@ -140,7 +140,7 @@ def test_stop_strings_cut_exactly(server: ModelServer) -> None:
     """Four are sent, as many as the interface takes; every one of them cuts, whatever the server does."""
     sampling = replace(GREEDY, stop=("1", "", "2", "3", "4", "FOX"))
     [answer] = answers(engine(server), "the quick fox jumps", sampling=sampling).values()
-    assert ("THE QUICK ", "end") == (answer.text, answer.stopped)
+    assert ("THE QUICK ", "end") == (answer.text, answer.stop_reason)
     assert ["1", "2", "3", "4"] == server.asked[0].body["stop"]
 
 
@@ -215,7 +215,12 @@ def test_how_an_answer_ended(
     """By its length, by a filter, or by itself; without `usage`, nothing is known of tokens."""
     server.wrong = lambda asked: Fault(body=json.dumps({"choices": [choice]}).encode())
     [answer] = answers(engine(server), "x").values()
-    assert (text, stopped, reason, 0) == (answer.text, answer.stopped, answer.reason, answer.prompt_tokens)
+    assert (text, stopped, reason, 0) == (
+        answer.text,
+        answer.stop_reason,
+        answer.reason,
+        answer.prompt_tokens,
+    )
 
 
 def test_a_filtered_prompt_is_refused(server: ModelServer) -> None:
@@ -223,7 +228,7 @@ def test_a_filtered_prompt_is_refused(server: ModelServer) -> None:
     error = {"error": {"message": "the prompt was filtered", "code": "content_filter"}}
     server.wrong = lambda asked: Fault(status=400, body=json.dumps(error).encode())
     [answer] = answers(engine(server), "x").values()
-    assert ("refused", "the prompt was filtered") == (answer.stopped, answer.reason)
+    assert ("refused", "the prompt was filtered") == (answer.stop_reason, answer.reason)
     assert 1 == len(server.asked)
 
 
@@ -320,7 +325,7 @@ def test_a_request_that_is_never_answered_has_failed(server: ModelServer) -> Non
     """The others are answered, and the failed one says why."""
     server.wrong = lambda asked: status(503, "overloaded") if asked.text == "b" else FINE
     found = answers(engine(server, traffic=Traffic(retries=2)), "a", "b", "c")
-    assert ["end", "failed", "end"] == [found[text].stopped for text in "abc"]
+    assert ["end", "failed", "end"] == [found[text].stop_reason for text in "abc"]
     assert "503 overloaded (tried 3 times)" == found["b"].reason
     assert {"a": 1, "b": 3, "c": 1} == server.texts
 
@@ -359,7 +364,7 @@ def test_brackets_without_end_are_one_failed_answer(server: ModelServer) -> None
     """However often they come; the others are answered."""
     server.wrong = lambda asked: Fault(body=b"[" * 5_000) if asked.text == "b" else FINE
     found = answers(engine(server, traffic=Traffic(retries=1)), "a", "b", "c")
-    assert ["end", "failed", "end"] == [found[text].stopped for text in "abc"]
+    assert ["end", "failed", "end"] == [found[text].stop_reason for text in "abc"]
     assert "an answer that is not JSON" in str(found["b"].reason)
 
 
@@ -367,7 +372,7 @@ def test_a_reply_without_end(server: ModelServer) -> None:
     """No more than `max_reply_megabytes` of it is read; it is not asked again, and the answer has failed."""
     server.wrong = lambda asked: Fault(body=b"[" * 300_000) if asked.text == "b" else FINE
     found = answers(engine(server, traffic=Traffic(max_reply_megabytes=0.2)), "a", "b")
-    assert ["end", "failed"] == [found[text].stopped for text in "ab"]
+    assert ["end", "failed"] == [found[text].stop_reason for text in "ab"]
     assert "an answer of more than 0.2 MB (`max_reply_megabytes`)" == found["b"].reason
     assert 1 == server.texts["b"]
 
@@ -439,7 +444,7 @@ def test_one_request_that_is_refused(server: ModelServer, code: int) -> None:
     """Its answer is refused with the server's words, the others are answered, and nothing is asked twice."""
     server.wrong = lambda asked: status(code, "8 tokens at most") if asked.text == "b" else FINE
     found = answers(engine(server), "a", "b", "c")
-    assert ["end", "refused", "end"] == [found[text].stopped for text in "abc"]
+    assert ["end", "refused", "end"] == [found[text].stop_reason for text in "abc"]
     assert f"{code} 8 tokens at most" == found["b"].reason
     assert {"a": 1, "b": 1, "c": 1} == {text: server.texts[text] for text in "abc"}
 
@@ -456,7 +461,7 @@ def test_all_that_is_asked_is_refused_for_what_it_says(server: ModelServer, coun
         for number in range(count)
     ]
     found = dict(engine(server).generate(prompts, replace(GREEDY, stop=("\n",))))
-    assert {"refused"} == {answer.stopped for answer in found.values()}
+    assert {"refused"} == {answer.stop_reason for answer in found.values()}
     assert set(range(count)) == set(found)
     assert count + 1 == len(server.asked)
     [short] = [asked.body for asked in server.asked if "long" not in asked.text]
@@ -472,7 +477,7 @@ def test_a_text_to_be_continued_is_refused(server: ModelServer) -> None:
     """Alike."""
     server.wrong = lambda asked: status(400, "too long") if "long" in asked.text else FINE
     [(_, answer)] = engine(server).generate([Prompt(content="very long")], GREEDY)
-    assert ("refused", "400 too long") == (answer.stopped, answer.reason)
+    assert ("refused", "400 too long") == (answer.stop_reason, answer.reason)
 
 
 def test_whatever_is_asked_is_refused(server: ModelServer) -> None:
@@ -736,7 +741,7 @@ def test_a_refused_pair_is_no_refused_schema(server: ModelServer) -> None:
     for texts in (["a", "long", "b"], ["long"]):
         held = [replace(turn(text), schema=SCHEMA) for text in texts]
         found = dict(engine(server).generate(held, GREEDY))
-        assert "refused" == found[texts.index("long")].stopped
+        assert "refused" == found[texts.index("long")].stop_reason
     assert all("response_format" in asked.body for asked in server.asked)
 
 

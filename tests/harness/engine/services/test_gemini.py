@@ -84,7 +84,7 @@ def test_what_is_sent_and_what_comes_back(server: ModelServer) -> None:
     }
     assert ("SAY SO ", "end", 3, 3) == (
         answer.text,
-        answer.stopped,
+        answer.stop_reason,
         answer.prompt_tokens,
         answer.completion_tokens,
     )
@@ -127,7 +127,7 @@ def test_how_an_answer_ended(
     """By its length, by a filter, or by itself."""
     server.wrong = lambda asked: Fault(body=json.dumps(reply).encode())
     [answer] = answers(engine(server), "x").values()
-    assert (text, stopped, reason) == (answer.text, answer.stopped, answer.reason)
+    assert (text, stopped, reason) == (answer.text, answer.stop_reason, answer.reason)
     assert 1 == len(server.asked)
 
 
@@ -183,7 +183,7 @@ def test_a_request_that_is_never_answered_has_failed(server: ModelServer) -> Non
     """The others are answered, and the failed one says why; the library does not retry by itself."""
     server.wrong = lambda asked: status(503, "overloaded") if asked.text == "b" else FINE
     found = answers(engine(server, retries=2), "a", "b", "c")
-    assert ["end", "failed", "end"] == [found[text].stopped for text in "abc"]
+    assert ["end", "failed", "end"] == [found[text].stop_reason for text in "abc"]
     assert "503 overloaded (tried 3 times)" == found["b"].reason
     assert {"a": 1, "b": 3, "c": 1} == server.texts
 
@@ -209,7 +209,7 @@ def test_one_request_that_is_refused(server: ModelServer) -> None:
     """Its answer is refused with the service's words, and the others are answered."""
     server.wrong = lambda asked: status(400, "too long") if asked.text == "b" else FINE
     found = answers(engine(server), "a", "b", "c")
-    assert ["end", "refused", "end"] == [found[text].stopped for text in "abc"]
+    assert ["end", "refused", "end"] == [found[text].stop_reason for text in "abc"]
     assert "400 too long" == found["b"].reason
     assert {"a": 1, "b": 1, "c": 1} == {text: server.texts[text] for text in "abc"}
 
@@ -219,7 +219,7 @@ def test_the_only_request_is_refused(server: ModelServer) -> None:
     server.wrong = lambda asked: status(400, "too long") if "very long" in asked.text else FINE
     long = Prompt(content=(Message(role="system", content="Be brief."), *turn("very long").content))
     [(_, answer)] = engine(server).generate([long], GREEDY)
-    assert ("refused", "400 too long", 2) == (answer.stopped, answer.reason, answer.completion_tokens)
+    assert ("refused", "400 too long", 2) == (answer.stop_reason, answer.reason, answer.completion_tokens)
     assert "Be brief." == server.asked[1].body["systemInstruction"]["parts"][0]["text"]
     assert server.asked[0].body["generationConfig"] == server.asked[1].body["generationConfig"]
 
@@ -228,7 +228,7 @@ def test_a_reply_without_end(server: ModelServer) -> None:
     """No more than `max_reply_megabytes` of it is read; it is not asked again, and the answer has failed."""
     server.wrong = lambda asked: Fault(body=b"[" * 300_000) if asked.text == "b" else FINE
     found = answers(engine(server, max_reply_megabytes=0.2), "a", "b")
-    assert ["end", "failed"] == [found[text].stopped for text in "ab"]
+    assert ["end", "failed"] == [found[text].stop_reason for text in "ab"]
     assert "an answer of more than 0.2 MB (`max_reply_megabytes`)" == found["b"].reason
     assert 1 == server.texts["b"]
 

@@ -26,7 +26,7 @@ class Trying:
         self.tries += 1
         if self.failures:
             raise self.failures.pop(0)
-        return Response(text="yes", stopped="end"), 5
+        return Response(text="yes", stop_reason="end"), 5
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_after_the_last_try_the_answer_is_failed() -> None:
     """It is data: no text, and why."""
     attempt = Trying(*[Retryable("busy")] * 9)
     answer = response(service(FakeClock(), retries=2), attempt)
-    assert ("", "failed", "busy (tried 3 times)") == (answer.text, answer.stopped, answer.reason)
+    assert ("", "failed", "busy (tried 3 times)") == (answer.text, answer.stop_reason, answer.reason)
     assert 3 == attempt.tries
 
 
@@ -94,7 +94,7 @@ def test_a_wait_that_is_asked_for_is_kept_by_everybody() -> None:
 
         async def second() -> tuple[Response, int]:
             moments.append(clock.time)
-            return Response(text="", stopped="end"), 0
+            return Response(text="", stop_reason="end"), 0
 
         began = clock.time
         waiting = asyncio.create_task(asked.response(first, 1))
@@ -112,7 +112,7 @@ def test_an_endless_wait_is_not_waited_for() -> None:
     """A service that asks for an hour has used up a quota: the answer fails at once, with its words."""
     clock = FakeClock()
     answer = response(service(clock), Trying(Retryable("quota used up", after=3600)))
-    assert ("failed", "quota used up") == (answer.stopped, answer.reason)
+    assert ("failed", "quota used up") == (answer.stop_reason, answer.reason)
     assert [] == clock.slept
 
 
@@ -121,7 +121,7 @@ def test_a_service_that_answers_nobody_ends_the_work() -> None:
     asked = service(FakeClock(), retries=0)
     for _ in range(2):
         for _ in range(7):
-            assert "failed" == response(asked, Trying(Retryable("down"))).stopped
+            assert "failed" == response(asked, Trying(Retryable("down"))).stop_reason
         response(asked, Trying())
     for _ in range(7):
         response(asked, Trying(Retryable("down")))
