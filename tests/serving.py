@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Condition, Thread
 from typing import Any, Self
 
 Json = dict[str, Any]
@@ -102,12 +102,11 @@ class ModelServer:
         self.distorted = distorted
         self.asked: list[Asked] = []
         """Every request, in the order of arrival."""
-        self.answered: Counter[str] = Counter()
-        """How often each request was answered whole, by its body's canonical JSON."""
+        self._answered: Counter[str] = Counter()
         self._tries: Counter[str] = Counter()
         self.most_at_once = 0
         self._at_once = 0
-        self._lock = Lock()
+        self._lock = Condition()
         self._http: ThreadingHTTPServer | None = None
         self.port = 0
 
@@ -151,6 +150,16 @@ class ModelServer:
         """Whether it listens."""
         return self._http is not None
 
+    @property
+    def answered(self) -> Counter[str]:
+        """How often each request was answered whole, by its body's canonical JSON.
+
+        Waits until nothing is served: a client has its answer before the server has counted it.
+        """
+        with self._lock:
+            assert self._lock.wait_for(lambda: self._at_once == 0, timeout=10)
+            return self._answered
+
     @contextmanager
     def serving(
         self, path: str, body: Json, headers: Mapping[str, str], query: str = ""
@@ -171,10 +180,11 @@ class ModelServer:
             yield asked, fault
             if fault.answers:
                 with self._lock:
-                    self.answered[canonical] += 1
+                    self._answered[canonical] += 1
         finally:
             with self._lock:
                 self._at_once -= 1
+                self._lock.notify_all()
 
     def reply(self, asked: Asked) -> tuple[int, Json]:
         """Status and JSON of an answer that nothing is wrong with."""
