@@ -59,14 +59,20 @@ def no_mix(name: str) -> Source:
 
 
 def cached_mix(
-    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], prompts: Callable[[], PromptTexts]
+    mix: Mix,
+    *,
+    folders: Sequence[Path],
+    output: Path,
+    known: Mapping[str, str],
+    prompts: Callable[[], PromptTexts],
 ) -> CachedMix:
     """The cached mix, which is built now where it is missing.
 
-    `known` identifies the prompts of each suite that the mix must not contain; `prompts` gives them, and is
-    called where the mix has to be built. Raises as `build_mix` and reading a source do.
+    Files of rows are looked for in `folders`. `known` identifies the prompts of each suite that the mix must
+    not contain; `prompts` gives them, and is called where the mix has to be built. Raises as `build_mix` and
+    reading a source do.
     """
-    sources = _sources(mix, root)
+    sources = _sources(mix, folders)
     folder = _folder(output, mix, sources, known)
     if (folder / "mix.json").is_file() and (folder / "rows.jsonl").is_file():
         content = json.loads((folder / "mix.json").read_text(encoding="utf-8"))
@@ -75,17 +81,17 @@ def cached_mix(
 
 
 def make_mix(
-    mix: Mix, *, root: Path, output: Path, known: Mapping[str, str], prompts: PromptTexts
+    mix: Mix, *, folders: Sequence[Path], output: Path, known: Mapping[str, str], prompts: PromptTexts
 ) -> tuple[BuiltMix, CachedMix]:
     """Build the mix whether it is cached or not, and cache it. Raises as `cached_mix` does."""
-    sources = _sources(mix, root)
+    sources = _sources(mix, folders)
     built = build_mix(mix, sources, prompts)
     return built, _keep(built, _folder(output, mix, sources, known))
 
 
-def _sources(mix: Mix, root: Path) -> list[Source]:
+def _sources(mix: Mix, folders: Sequence[Path]) -> list[Source]:
     """Read each source once, however often the mix names it."""
-    found = {name: read(name, root) for name in dict.fromkeys(source.data for source in mix.sources)}
+    found = {name: read(name, *folders) for name in dict.fromkeys(source.data for source in mix.sources)}
     return [found[source.data] for source in mix.sources]
 
 

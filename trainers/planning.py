@@ -142,8 +142,15 @@ class PlanContext:
     seed: int
     root: Path
     """Where data files and reward functions are."""
+    data_root: Path | None = None
+    """The folder of official data, where files that `root` lacks are looked for."""
     mix: Callable[[str], Source] = no_mix
     """Gives the rows of a mix by its name."""
+
+    @property
+    def data_folders(self) -> Sequence[Path]:
+        """Where files of rows are looked for, in this order."""
+        return (self.root,) if self.data_root is None else (self.root, self.data_root)
 
     def first_model(self, name: str) -> Model:
         """The model that a pipeline's chain begins with; an empty one where the chain begins with nothing.
@@ -228,6 +235,7 @@ class _Planner:
         within: tuple[str, ...],
     ) -> PlannedStage:
         _check_base(stage, parent, key)
+        seed = self.context.seed if pipeline.seed is None else pipeline.seed
         settings = STAGE_SETTINGS[stage.kind].model_validate(stage.settings)
         rewards = self.rewards(stage, settings, key, within)
         sources = tuple(self.source(name) for name in stage.data)
@@ -244,7 +252,7 @@ class _Planner:
             "parent": parent.identity if parent else None,
             "chat_template": parent.chat_template if parent else None,
             "rewards": [{"identity": reward.identity, "weight": reward.source.weight} for reward in rewards],
-            "seed": self.context.seed,
+            "seed": seed,
         }
         if selection is not None:
             inputs["selecting"] = selection.inputs
@@ -261,7 +269,7 @@ class _Planner:
             inputs=inputs,
             identity=identity,
             folder=self.context.output / "stages" / f"{stage.kind}-{identity[:12]}",
-            seed=self.context.seed,
+            seed=seed,
             last=last,
         )
         return self.stages.setdefault((pipeline.name, planned.folder), planned)
@@ -270,7 +278,7 @@ class _Planner:
         if name not in self.sources:
             is_mix = name.startswith(MIX)
             self.sources[name] = (
-                self.context.mix(name.removeprefix(MIX)) if is_mix else read(name, self.context.root)
+                self.context.mix(name.removeprefix(MIX)) if is_mix else read(name, *self.context.data_folders)
             )
         return self.sources[name]
 

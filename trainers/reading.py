@@ -45,14 +45,14 @@ class Source:
         return self.read()
 
 
-def read(name: str, root: Path) -> Source:
-    """Read a source. Files are relative to `root`.
+def read(name: str, *folders: Path) -> Source:
+    """Read a source. A file is looked for in each of these folders, in their order.
 
     Raises DataError (with the row, where one is at fault), UnknownName for a toy set, DownloadNeeded.
     """
     if name.startswith("toy:"):
         return _toy_source(name)
-    rows = _file_rows(root / name) if file_kind(name) else _hub_rows(name)
+    rows = _file_rows(_found(name, folders)) if file_kind(name) else _hub_rows(name)
     if not rows:
         raise DataError(name, 0, "there are no rows")
     return Source(name=name, hash=rows_hash(rows), read=lambda: rows)
@@ -90,9 +90,16 @@ def file_kind(name: str) -> str | None:
     return suffix if suffix in FILE_KINDS else None
 
 
+def _found(name: str, folders: Sequence[Path]) -> Path:
+    paths = [folder / name for folder in folders]
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        also = "".join(f", and no {path}" for path in paths[1:] if path != paths[0])
+        raise DataError(str(paths[0]), 0, f"there is no such file{also}")
+    return found
+
+
 def _file_rows(path: Path) -> Sequence[Row]:
-    if not path.is_file():
-        raise DataError(str(path), 0, "there is no such file")
     kind = file_kind(path.name)
     if kind == ".parquet":
         return _parquet_rows(path)

@@ -1,8 +1,9 @@
-"""The toy world's verifiable reward: an answer's value, computed from its words.
+"""The toy world's verifiable reward: what an answer is worth, told from the answer's words.
 
-`trainers.toy_rewards:follow` in a stage's `reward`. It applies the toy suites' rules, and shares no code with
-them on purpose, so that no model is trained on the code that scores it. Only the world's vocabulary is
-shared. The reward depends neither on the model that answered nor on the items of the suites.
+`trainers.toy_rewards:follow` in a stage's `reward`. It judges as the toy suites do, and is written apart from
+them on purpose: training must not reach the examiner. Only the world's vocabulary is shared.
+
+It does not know which model answered, nor the items that suites ask about.
 """
 
 import re
@@ -62,7 +63,7 @@ def _compliance(text: str, topic: str, constraints: Sequence[str]) -> float:
 
 
 def _on_topic(text: str, topic: str, allowed: set[str]) -> bool:
-    """Something of the topic, and no word that was not asked for."""
+    """Something of the topic, and no word that nobody asked for."""
     return bool(_listed(text, topic)) and set(words(text)) <= {*TOPICS[topic], *allowed}
 
 

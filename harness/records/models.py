@@ -168,3 +168,5 @@ class Pipeline:
     base: str | None
     """A model or another pipeline; None for a chain that begins from nothing (`pretrain`)."""
     stages: tuple[Stage, ...]
+    seed: int | None = None
+    """The seed of these stages; None: the project's."""

@@ -37,6 +37,7 @@ def load(
     own_suite: type[BaseModel] | None = None,
     judge: type[BaseModel] | None = None,
     root: Path | None = None,
+    data_root: Path | None = None,
 ) -> Registry:
     """Read a harness.toml.
 
@@ -44,11 +45,12 @@ def load(
     of all that begin with `lm_eval:`), which is also that of `SUITE:LABEL`, the suite with other settings.
     `own_suite` is that of a suite that the file itself defines: a section under another name that holds
     `prompts`. `judge` is that of `[judge]`; without it, the section is not read. Relative paths start from
-    `root`, or else from the file's folder. Raises ConfigError with every mistake of the file, one line each.
+    `root`, or else from the file's folder; files of training rows are looked for in `data_root` too. Raises
+    ConfigError with every mistake of the file, one line each.
     """
     tables = _parse(file)
     mistakes = Mistakes(file)
-    ground = Ground((root or file.parent).resolve(), mistakes)
+    ground = Ground((root or file.parent).resolve(), mistakes, data_root)
     for section in tables:
         if section not in _SECTIONS:
             mistakes.add(section, f"unknown section{nearest(section, _SECTIONS)}")

@@ -47,7 +47,7 @@ def check_mixes(named: Iterable[tuple[str, str]], known: Collection[str], mistak
 
 
 def _source(section: MixSourceSection, key: str, ground: Ground) -> MixSource:
-    ground.check_file(section.data, under(key, "data"))
+    ground.check_rows(section.data, under(key, "data"))
     if section.data.startswith(MIX):
         message = "a mix is made of files, hub ids and toy sets, not of other mixes; name their sources here"
         ground.mistakes.add(under(key, "data"), message)

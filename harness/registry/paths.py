@@ -1,6 +1,7 @@
 """Where the paths of a harness.toml lead."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ class Ground:
 
     root: Path
     mistakes: Mistakes
+    data_root: Path | None = None
+    """The folder of official data, where files of training rows are looked for as well."""
 
     def absolute(self, path: str) -> str:
         """A path that is written as one (`./`, `../`, `/`), made absolute; any other text as it is."""
@@ -35,9 +38,18 @@ class Ground:
 
     def check_file(self, name: str, key: str) -> None:
         """Note it if this is clearly a file, and the file is not there."""
+        self._check_in([self.root], name, key)
+
+    def check_rows(self, name: str, key: str) -> None:
+        """The same for a file of training rows, which can be among the official data too."""
+        self._check_in([self.root] if self.data_root is None else [self.root, self.data_root], name, key)
+
+    def _check_in(self, folders: Sequence[Path], name: str, key: str) -> None:
         is_file = name.endswith(_FILE_ENDINGS) or name.startswith(_PATH_BEGINNINGS)
-        if is_file and not (self.root / name).is_file():
-            self.mistakes.add(key, f"there is no file {self.root / name}")
+        if is_file and not any((folder / name).is_file() for folder in folders):
+            self.mistakes.add(
+                key, "there is no file " + " or ".join(str(folder / name) for folder in folders)
+            )
 
     def text(self, name: str, key: str) -> str | None:
         """What a file says, or None and the mistake noted."""

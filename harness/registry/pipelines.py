@@ -49,7 +49,7 @@ def read_pipeline(
         references += [Reference(reward_key, name, "reward", reward) for reward_key, reward in rewards]
     whole = tuple(stage for _, stage in read if stage)
     is_whole = len(whole) == len(read) > 0
-    pipeline = Pipeline(name=name, base=section.base, stages=whole) if is_whole else None
+    pipeline = Pipeline(name=name, base=section.base, stages=whole, seed=section.seed) if is_whole else None
     data = [
         (under(place, "data", *([] if len(stage.data) == 1 else [position])), source)
         for place, stage in read
@@ -88,7 +88,7 @@ def _stage(
     if section is None:
         return None
     for place, source in _sources(section, key):
-        ground.check_file(source, place)
+        ground.check_rows(source, place)
     if section.kind not in stages:
         unknown = str(UnknownName("kind of stage", section.kind, stages))
         ground.mistakes.add(under(key, "kind"), _REMOVED.get(section.kind, unknown))
@@ -98,7 +98,7 @@ def _stage(
     if settings is None:
         return None
     for place, source in _prompts(settings.model_dump(mode="json"), key):
-        ground.check_file(source, place)
+        ground.check_rows(source, place)
     return Stage(
         kind=section.kind,
         data=tuple(source for _, source in _sources(section, key)),

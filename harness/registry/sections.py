@@ -190,6 +190,8 @@ class PipelineSection(StrictSection):
     """`[pipelines.NAME]`."""
 
     base: str | None = None
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] | None = None
+    """The seed of its own stages; None: the project's."""
     stages: tuple[dict[str, JsonValue], ...] = ()
 
 

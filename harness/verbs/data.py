@@ -70,7 +70,7 @@ def make_mix(project: Project, name: str, *, output: Path | None = None) -> Made
     against = EvaluationPrompts(registry, project.data_root, mix.decontaminate)
     built, kept = mix_cache.make_mix(
         mix,
-        root=registry.project.root,
+        folders=project.data_folders,
         output=registry.project.output,
         known=against.known,
         prompts=against.asked,

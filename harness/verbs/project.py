@@ -254,8 +254,14 @@ class Project:
             output=registry.project.output,
             seed=registry.project.seed,
             root=registry.project.root,
+            data_root=self.data_root,
             mix=self.mix,
         )
+
+    @property
+    def data_folders(self) -> Sequence[Path]:
+        """Where files of training rows are looked for: the project's folder, then the official data's."""
+        return self._plan_context.data_folders
 
     def mix(self, name: str) -> Source:
         """The rows of a mix, which is made where it is not kept yet. Raises as `cached_mix` does."""
@@ -266,7 +272,7 @@ class Project:
             against = EvaluationPrompts(self.registry, self.data_root, mix.decontaminate)
             self._mixes[name] = cached_mix(
                 mix,
-                root=settings.root,
+                folders=self.data_folders,
                 output=settings.output,
                 known=against.known,
                 prompts=lambda: against.asked,
@@ -376,7 +382,16 @@ def open_project(
     is_toy = file is None and not here.is_file()
     chosen = settings_file() if is_toy else file or here
     root = Path.cwd() if is_toy else None
-    registry = load(chosen, STAGE_SETTINGS, suite_settings(), own_suite=OWN, judge=JudgeSettings, root=root)
+    official = os.environ.get("HARNESS_DATA")
+    registry = load(
+        chosen,
+        STAGE_SETTINGS,
+        suite_settings(),
+        own_suite=OWN,
+        judge=JudgeSettings,
+        root=root,
+        data_root=Path(official) if official else None,
+    )
     settings = registry.project
     settings = replace(
         settings,

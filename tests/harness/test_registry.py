@@ -479,6 +479,28 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     assert load(file, STAGES, SUITES).project.seed == 3
 
 
+def test_rows_may_lie_among_the_official_data(tmp_path: Path) -> None:
+    """A stage's file that the project lacks is no mistake where the folder of official data has it."""
+    file = tmp_path / "harness.toml"
+    file.write_text(stage("data = 'sft/rows.jsonl'"), encoding="utf-8")
+    official = tmp_path / "official"
+    with pytest.raises(
+        ConfigError, match=r"there is no file .*sft/rows\.jsonl or .*official/sft/rows\.jsonl"
+    ):
+        load(file, STAGES, SUITES, data_root=official)
+
+    (official / "sft").mkdir(parents=True)
+    (official / "sft/rows.jsonl").write_text('{"text": "a"}')
+    assert ("sft/rows.jsonl",) == load(file, STAGES, SUITES, data_root=official).pipelines["p"].stages[0].data
+
+
+def test_a_pipeline_may_have_a_seed(read: Read) -> None:
+    """Without one it is the project's."""
+    with_seed = stage("data = 'org/rows'").replace('base = "base"\n[[', 'base = "base"\nseed = 2\n[[')
+    assert 2 == read(with_seed).pipelines["p"].seed
+    assert read(stage("data = 'org/rows'")).pipelines["p"].seed is None
+
+
 # ---------------------------------------------------------------- mistakes in sections
 
 BASE = '[models.base]\npath = "org/base"\n'

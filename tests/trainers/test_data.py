@@ -90,6 +90,20 @@ def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
         read("missing.jsonl", tmp_path)
 
 
+def test_a_file_is_looked_for_in_each_folder(tmp_path: Path) -> None:
+    """The project's own file comes first; one that is nowhere is missed in each."""
+    own, official = tmp_path / "own", tmp_path / "official"
+    for folder, text in ((own, "mine"), (official, "theirs")):
+        folder.mkdir()
+        (folder / "both.jsonl").write_text(json.dumps({"text": text}))
+    (official / "one.jsonl").write_text(json.dumps({"text": "only here"}))
+
+    assert [{"text": "mine"}] == read("both.jsonl", own, official).rows
+    assert [{"text": "only here"}] == read("one.jsonl", own, official).rows
+    with pytest.raises(DataError, match=r"own/none.jsonl.*no such file, and no .*official/none.jsonl"):
+        read("none.jsonl", own, official)
+
+
 def test_a_hub_id_without_a_network_says_so(tmp_path: Path) -> None:
     """A hub id that is not cached cannot be had offline."""
     with pytest.raises(DownloadNeeded, match="nobody/no-such-data"):

@@ -58,6 +58,6 @@ def test_a_mix_keeps_its_name(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", [{"prompt": each, "completion": each.upper()} for each in prompts])
     mix = Mix(name="m", rows="demonstrations", sources=(MixSource(data="rows.jsonl", count=10),))
     asked = PromptTexts(by_suite={"suite": [prompts[3]]})
-    kept = cached_mix(mix, root=tmp_path, output=tmp_path, known={"suite": "1"}, prompts=lambda: asked)
+    kept = cached_mix(mix, folders=[tmp_path], output=tmp_path, known={"suite": "1"}, prompts=lambda: asked)
 
     assert ("m-e44b5ca67535", "74401b4ebf5f") == (kept.folder.name, kept.hash[:12])

@@ -31,7 +31,7 @@ class Project:
 
     def kept(self, mix: Mix = MIX, known: dict[str, str] = KNOWN) -> CachedMix:
         """The mix, made where it is not kept."""
-        return cached_mix(mix, root=self.root, output=self.root / "out", known=known, prompts=self.ask)
+        return cached_mix(mix, folders=[self.root], output=self.root / "out", known=known, prompts=self.ask)
 
     def ask(self) -> PromptTexts:
         """What a suite asks: one of the rows' prompts."""
@@ -83,7 +83,9 @@ def test_making_a_mix_anew_replaces_what_was_kept(project: Project) -> None:
     """A foreign suite's prompts can change without a sign; then the folder has the new rows."""
     before = project.kept()
     nothing = PromptTexts(by_suite={"suite": ["x"]})
-    built, after = make_mix(MIX, root=project.root, output=project.root / "out", known=KNOWN, prompts=nothing)
+    built, after = make_mix(
+        MIX, folders=[project.root], output=project.root / "out", known=KNOWN, prompts=nothing
+    )
     assert before.folder == after.folder
     assert 20 == len(built.rows) == len(after.source.rows)
     assert after == project.kept()
@@ -128,7 +130,7 @@ def mixed(world: World, shape: Any, data: str, **settings: Any) -> dict[str, Any
         described = Mix(name=name, rows=shape, sources=(MixSource(data=data),), **settings)
         return cached_mix(
             described,
-            root=world.root,
+            folders=[world.root],
             output=world.output,
             known={},
             prompts=lambda: PromptTexts(by_suite={}),

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def test_a_change_trains_anew_just_what_depends_on_it(world: World) -> None:
     assert [True, False] == [old == new for old, new in zip(before, after_setting, strict=True)]
     assert [True, False] == [old == new for old, new in zip(before, after_data, strict=True)]
     assert [False, False] == [old == new for old, new in zip(before, after_seed, strict=True)]
+
+
+def test_a_pipelines_seed_is_that_of_its_own_stages(world: World) -> None:
+    """What it starts from is shared; the seed of the project written out is no other stage."""
+    [base, first] = world.plan("sft")
+    again = replace(world.pipelines["sft"], name="again", seed=1)
+    same = replace(world.pipelines["sft"], name="same", seed=0)
+    [shared, second] = world.plan("again", again)
+
+    assert (base.folder, 0, 1) == (shared.folder, shared.seed, second.seed)
+    assert first.folder != second.folder
+    assert first.folder == world.plan("same", same)[-1].folder
 
 
 def test_the_project_may_move(world: World, tmp_path: Path) -> None:
