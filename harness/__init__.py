@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from harness.verbs.judge import JudgeResult as JudgeResult
     from harness.verbs.judge import judge as judge
     from harness.verbs.judge_estimates import estimate_judging as estimate_judging
-    from harness.verbs.overview import means as means
     from harness.verbs.overview import overview as overview
+    from harness.verbs.overview import summarise_runs as summarise_runs
     from harness.verbs.preferences import analyse_preferences as analyse_preferences
     from harness.verbs.preferences import analyse_preferences_file as analyse_preferences_file
     from harness.verbs.project import Project as Project
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from harness.verbs.runs import list_runs as list_runs
     from harness.verbs.runs import plan_drops as plan_drops
     from harness.verbs.runs import show_run as show_run
-    from harness.verbs.sampling import sample as sample
+    from harness.verbs.sampling import sample_answers as sample_answers
     from harness.verbs.training import plan_training as plan_training
     from harness.verbs.training import train as train
     from harness.verbs.verify import verify_store as verify_store
@@ -74,12 +74,12 @@ VERBS = {
     "harness.verbs.frames": ("answers_frame", "preferences_frame", "runs_frame", "scores_frame"),
     "harness.verbs.judge": ("judge",),
     "harness.verbs.judge_estimates": ("estimate_judging",),
-    "harness.verbs.overview": ("means", "overview"),
+    "harness.verbs.overview": ("overview", "summarise_runs"),
     "harness.verbs.preferences": ("analyse_preferences", "analyse_preferences_file"),
     "harness.verbs.project": ("open_project",),
     "harness.verbs.prune": ("plan_pruning", "prune"),
     "harness.verbs.runs": ("drop_runs", "list_runs", "plan_drops", "show_run"),
-    "harness.verbs.sampling": ("sample",),
+    "harness.verbs.sampling": ("sample_answers",),
     "harness.verbs.training": ("plan_training", "train"),
     "harness.verbs.verify": ("verify_store",),
 }

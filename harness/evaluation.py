@@ -16,7 +16,7 @@ from harness.environment import environment
 from harness.errors import AnswersMissing, UsageError, WorkFailed
 from harness.protocols import Engine, Suite
 from harness.records.answers import LogLikelihood, Metric, Row, Run
-from harness.records.models import Json, Model
+from harness.records.models import Json, Model, Source
 from harness.store import Store, digest
 
 SECONDS_BETWEEN_WRITES = 1.0
@@ -114,7 +114,13 @@ def _keep_model(store: Store, model: Model, run: Run, engine: Engine, known: Map
     """Keep what the engine says, and of its way of scoring what was known where it has not scored."""
     info = engine.info
     description = {**known, **info.description}
-    store.models.keep(model.name, run.fingerprint, asdict(model.source), description, info.chat_template)
+    source = _source_as_json(model.source)
+    store.models.keep(model.name, run.fingerprint, source, description, info.chat_template)
+
+
+def _source_as_json(source: Source) -> dict[str, Json]:
+    """A source under the keys of earlier stores, in which its limits are its `traffic`."""
+    return {"traffic" if name == "limits" else name: value for name, value in asdict(source).items()}
 
 
 def _way_of_scoring(store: Store, model: Model, run: Run) -> dict[str, Json]:

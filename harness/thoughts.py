@@ -58,8 +58,8 @@ ENDED_WITHIN = "it ended within its thought"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parted:
-    """A text taken apart."""
+class ThoughtAndAnswer:
+    """A model's text, split in two."""
 
     answer: str
     thought: str | None
@@ -68,9 +68,9 @@ class Parted:
     """Whether the thought is over; where it is not, there is no answer."""
 
 
-def part(
+def split_thought(
     text: str, *, opened: str | None = None, tags: Sequence[Tags] = KNOWN, thinks: bool = False
-) -> Parted:
+) -> ThoughtAndAnswer:
     """A text's thought and its answer, which without a thought is the text as it is.
 
     `opened` is what the prompt left open before it, as `left_open` says: empty where that is nothing. None:
@@ -86,13 +86,13 @@ def part(
         thought, closing, rest = rest.lstrip()[len(tag.opening) :].partition(tag.closing)
         thoughts.append(thought)
         if not closing:
-            return Parted(answer="", thought=joined(thoughts), ended=False)
+            return ThoughtAndAnswer(answer="", thought=joined(thoughts), ended=False)
     if not thoughts:
-        return Parted(answer=text, thought=None)
-    return Parted(answer=rest.lstrip(), thought=joined(thoughts))
+        return ThoughtAndAnswer(answer=text, thought=None)
+    return ThoughtAndAnswer(answer=rest.lstrip(), thought=joined(thoughts))
 
 
-def apart(
+def separate_thought(
     response: Response,
     *,
     opened: str | None = None,
@@ -108,11 +108,11 @@ def apart(
     if response.unanswered is not None:
         return response
     opened_here = opened if response.thought is None else ""
-    parted = part(response.text, opened=opened_here, tags=tags, thinks=thinks)
+    parted = split_thought(response.text, opened=opened_here, tags=tags, thinks=thinks)
     thought = joined([response.thought or "", parted.thought or ""])
     cut = response.stop_reason == "length"
     if cut and thinks and opened is None and thought is None:
-        parted, thought = Parted(answer="", thought=None, ended=False), joined([parted.answer])
+        parted, thought = ThoughtAndAnswer(answer="", thought=None, ended=False), joined([parted.answer])
     if not parted.ended or (cut and thought is not None and not parted.answer.strip()):
         reason = OUT_OF_TOKENS if cut else ENDED_WITHIN
         return replace(response, text="", thought=thought, stop_reason="thinking", reason=reason)
@@ -125,7 +125,7 @@ def cut_within(response: Response, *, opened: str | None = None, tags: Sequence[
     """Whether something other than the limit ended a response before it came to its answer."""
     if response.stop_reason != "end":
         return response.reason == ENDED_WITHIN
-    parted = part(response.text, opened=opened if response.thought is None else "", tags=tags)
+    parted = split_thought(response.text, opened=opened if response.thought is None else "", tags=tags)
     thought = response.thought or parted.thought
     return not parted.ended or (thought is not None and not parted.answer.strip())
 
@@ -144,7 +144,7 @@ def before_stops(text: str, stop: Sequence[str]) -> str:
 
 def cut_at_stops(text: str, stop: Sequence[str]) -> str:
     """The same where the text is an answer alone; one that holds a thought stays whole, to be set apart."""
-    return before_stops(text, stop) if part(text).answer == text else text
+    return before_stops(text, stop) if split_thought(text).answer == text else text
 
 
 def left_open(context: str, tags: Sequence[Tags] = KNOWN) -> str:
@@ -222,8 +222,8 @@ def _speaks_of_it(before: str, after: str) -> bool:
     return _QUOTED.search(before) is not None and not begins_line and not ends_line
 
 
-def _by_channel(text: str) -> Parted:
+def _by_channel(text: str) -> ThoughtAndAnswer:
     messages = [(found[1], found[2]) for found in _MESSAGES.finditer(text)]
     answers = [content for channel, content in messages if channel == "final"]
     thoughts = [content for channel, content in messages if channel != "final"]
-    return Parted(answer="\n\n".join(answers), thought=joined(thoughts), ended=bool(answers))
+    return ThoughtAndAnswer(answer="\n\n".join(answers), thought=joined(thoughts), ended=bool(answers))

@@ -23,8 +23,8 @@ CALLS = ("tool_calls", "function_call")
 TURN = '{"role": "user", "content": "…"}'
 
 
-class Said(NamedTuple):
-    """A turn."""
+class Turn(NamedTuple):
+    """A turn of a conversation as it was written: unlike a Message, it may be a tool's."""
 
     role: str
     """One of ROLES."""
@@ -43,7 +43,7 @@ def role_of(turn: object) -> str:
     return str(role)
 
 
-def read_turn(turn: object) -> Said:
+def read_turn(turn: object) -> Turn:
     """A turn. Raises ValueError, which says what of it cannot be read."""
     role = role_of(turn)
     assert isinstance(turn, Mapping)
@@ -51,7 +51,7 @@ def read_turn(turn: object) -> Said:
         if turn.get(key):
             raise ValueError(f"the {role}'s turn has `{key}`, and a call is not read; write it as text")
     content = _either(turn, "content", "value")
-    return Said(role, content if isinstance(content, str) else _joined(role, content))
+    return Turn(role, content if isinstance(content, str) else _joined(role, content))
 
 
 def turns_or_text(prompt: str | tuple[Message, ...], *, chat: bool) -> str | tuple[Message, ...]:

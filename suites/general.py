@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.protocols import Engine
 from harness.records.answers import Metric, Row
-from suites.lm_eval_group import TasksTogether, group_metrics, opened, versions_of
+from suites.lm_eval_group import MultiTaskSuite, group_metrics, opened, versions_of
 from suites.lm_eval_task import LmEvalSuite
 from suites.settings import GeneralSettings, LmEvalSettings, SuiteContext
 
@@ -47,7 +47,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class General(TasksTogether):
+class General(MultiTaskSuite):
     """The suite `general`."""
 
     given: GeneralSettings

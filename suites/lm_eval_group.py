@@ -32,7 +32,7 @@ AT_MOST_NAMED = 8
 """Tasks that a version names one by one."""
 
 
-class TasksTogether(ABC):
+class MultiTaskSuite(ABC):
     """A suite of several tasks, which are asked in one go."""
 
     @property
@@ -107,7 +107,7 @@ def _shared(values: Mapping[str, Json]) -> Json:
 
 
 @dataclass(frozen=True)
-class LmEvalGroup(TasksTogether):
+class LmEvalGroup(MultiTaskSuite):
     """The suite `lm_eval:GROUP`."""
 
     group: "TaskGroup"

@@ -20,7 +20,7 @@ from harness.cli.terminal import (
 from harness.comparison.comparability import unused_system
 from harness.errors import UsageError
 from harness.verbs.evaluating import evaluate, failed_answers, length_notes, refused_answers
-from harness.verbs.overview import Measured, classifier_notes, left_out_notes, means
+from harness.verbs.overview import MetricSummary, classifier_notes, left_out_notes, summarise_runs
 from harness.verbs.project import open_project
 from reports.conditions import limits
 from reports.wording import could_be, cut_short, number
@@ -69,7 +69,7 @@ def command(
     with ProgressBars(shorten=SHORTER_ANSWERS) as progress:
         runs = evaluate(project, names, suites=suites or (), rescore=rescore, progress=progress)
     asked = [run for theirs in runs.values() for run in theirs]
-    measured = means(project, asked)
+    measured = summarise_runs(project, asked)
     if as_json:
         print_json([asdict(line) for line in measured])
     else:
@@ -85,7 +85,7 @@ def command(
     complain_of_failures(failed_answers(project, asked))
 
 
-def measured_table(measured: Sequence[Measured]) -> Table:
+def measured_table(measured: Sequence[MetricSummary]) -> Table:
     """Every metric of some runs, with its interval."""
     table = Table("model", "suite", Column("metric", no_wrap=True))
     for heading in ("value", "interval", "n", "unscored"):

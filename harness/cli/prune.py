@@ -12,7 +12,7 @@ from harness.cli.console import Text
 from harness.cli.options import AsJson, Config, Seed, Yes
 from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.project import open_project
-from harness.verbs.prune import Candidate, Pruning, plan_pruning, prune
+from harness.verbs.prune import ConsideredStage, Pruning, plan_pruning, prune
 
 
 def command(
@@ -73,7 +73,7 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _as_json(pruning: Pruning, *, done: bool, gone: list[Candidate]) -> dict[str, object]:
+def _as_json(pruning: Pruning, *, done: bool, gone: list[ConsideredStage]) -> dict[str, object]:
     return {
         "done": done,
         "size": pruning.size,

@@ -13,7 +13,7 @@ from harness.cli.progress import ProgressBars
 from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json, record_as_json
 from harness.records.answers import Response, SamplingParameters
 from harness.verbs.project import open_project
-from harness.verbs.sampling import sample
+from harness.verbs.sampling import sample_answers
 
 
 def command(
@@ -37,7 +37,7 @@ def command(
     project = introduce(open_project(config, seed=seed, device=device))
     sampling = SamplingParameters(max_tokens=max_tokens, temperature=temperature, seed=seed or 0)
     with ProgressBars() as progress:
-        answers = sample(project, names, prompt, sampling, chat=chat, progress=progress)
+        answers = sample_answers(project, names, prompt, sampling, chat=chat, progress=progress)
     models = project.registry.models
     for name in names if chat is False else ():
         if name in models and models[name].system is not None:

@@ -121,7 +121,7 @@ class ThinkingEngine:
                 yield which[place], response
 
     def _apart(self, response: Response, asked: _Asked, sampling: SamplingParameters) -> Response:
-        return thoughts.apart(
+        return thoughts.separate_thought(
             response,
             opened=asked.opened,
             tags=self._tags,
@@ -132,7 +132,9 @@ class ThinkingEngine:
     def _looked_at(self, response: Response) -> Response:
         """Find out whether a server's texts begin within a thought, where this one depends on it."""
         is_cut = response.stop_reason == "length" and response.thought is None
-        if not self._looks or not is_cut or thoughts.part(response.text, tags=self._tags).thought is not None:
+        if not self._looks or not is_cut:
+            return response
+        if thoughts.split_thought(response.text, tags=self._tags).thought is not None:
             return response
         self._looks = False
         short = self._asked(Prompt(content=SHORT)).prompt

@@ -26,8 +26,8 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
-    """How a service is asked: how much at once, how fast, how patiently. Changes no answer."""
+class RequestLimits:
+    """How much a service is asked at once, how fast and how patiently. No answer depends on it."""
 
     concurrency: int = 16
     """Requests on their way at once."""
@@ -52,7 +52,7 @@ class Endpoint:
     """`chat`: it takes turns, and the server applies the chat template; `completions`: text only."""
     key_env: str | None = None
     """The environment variable that holds the key; the key itself is never in a file."""
-    traffic: Traffic = Traffic()
+    limits: RequestLimits = RequestLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Gemini:
     key_env: str = "GEMINI_API_KEY"
     url: str | None = None
     """Another address of the interface, such as a proxy's; None: Google's own."""
-    traffic: Traffic = Traffic()
+    limits: RequestLimits = RequestLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from harness.registry.mistakes import Mistakes, Table, expected, under
 from harness.registry.mixes import check_mixes, read_mix
 from harness.registry.models import read_model
 from harness.registry.names import Names
-from harness.registry.paths import Ground
+from harness.registry.paths import PathResolver
 from harness.registry.pipelines import ReadPipeline, read_pipeline, selecting_suites
 from harness.registry.records import Compare, Prices, ProjectSettings, Registry, TokenPrice
 from harness.registry.sections import CompareSection, CurrencySection, PriceSection, ProjectSection
@@ -50,17 +50,17 @@ def load(
     """
     tables = _parse(file)
     mistakes = Mistakes(file)
-    ground = Ground((root or file.parent).resolve(), mistakes, data_root)
+    paths = PathResolver((root or file.parent).resolve(), mistakes, data_root)
     for section in tables:
         if section not in _SECTIONS:
             mistakes.add(section, f"unknown section{nearest(section, _SECTIONS)}")
-    project = _project(file, _table(tables, "project", mistakes), ground)
-    models = _read(tables, "models", ground, read_model)
-    read = _read(tables, "pipelines", ground, partial(read_pipeline, stages=stages))
+    project = _project(file, _table(tables, "project", mistakes), paths)
+    models = _read(tables, "models", paths, read_model)
+    read = _read(tables, "pipelines", paths, partial(read_pipeline, stages=stages))
     sections = _named(tables, "suites", mistakes)
-    named = Suites(with_own(suites, sections, own_suite), sections, ground)
+    named = Suites(with_own(suites, sections, own_suite), sections, paths)
     settings = named.read()
-    mixes = _read(tables, "data", ground, read_mix)
+    mixes = _read(tables, "data", paths, read_mix)
     names = Names(models, {name: each.pipeline for name, each in read.items()}, mistakes, mixes)
     names.check_definitions()
     _check_pipelines(list(read.values()), named, settings, names)
@@ -155,24 +155,24 @@ def _named(tables: Table, section: str, mistakes: Mistakes) -> dict[str, Table]:
 
 
 def _read(
-    tables: Table, section: str, ground: Ground, read: Callable[[str, Table, Ground], T]
+    tables: Table, section: str, paths: PathResolver, read: Callable[[str, Table, PathResolver], T]
 ) -> dict[str, T]:
     """What `read` makes of every table `[SECTION.NAME]`, by name."""
-    named = _named(tables, section, ground.mistakes)
-    return {name: read(name, table, ground) for name, table in named.items()}
+    named = _named(tables, section, paths.mistakes)
+    return {name: read(name, table, paths) for name, table in named.items()}
 
 
 # ---------------------------------------------------------------- sections
 
 
-def _project(file: Path, table: Table, ground: Ground) -> ProjectSettings:
-    section = ground.mistakes.read(ProjectSection, table, "project") or ProjectSection()
+def _project(file: Path, table: Table, paths: PathResolver) -> ProjectSettings:
+    section = paths.mistakes.read(ProjectSection, table, "project") or ProjectSection()
     return ProjectSettings(
         file=file,
-        root=ground.root,
-        store=ground.database(section.store),
-        output=ground.root / section.output,
-        reports=ground.root / section.reports,
+        root=paths.root,
+        store=paths.database(section.store),
+        output=paths.root / section.output,
+        reports=paths.root / section.reports,
         seed=section.seed,
         label=section.label,
     )

@@ -5,24 +5,24 @@ from collections.abc import Collection, Iterable, Sequence
 from harness.errors import UnknownName
 from harness.records.models import Mix, MixSource
 from harness.registry.mistakes import Mistakes, Table, under
-from harness.registry.paths import Ground
+from harness.registry.paths import PathResolver
 from harness.registry.sections import MixSection, MixSourceSection
 
 MIX = "mix:"
 """How a stage's data name a mix."""
 
 
-def read_mix(name: str, table: Table, ground: Ground) -> Mix | None:
+def read_mix(name: str, table: Table, paths: PathResolver) -> Mix | None:
     """The mix, or None and its mistakes noted. Whether its suites are known is checked apart from it."""
     key = under("data", name)
-    section = ground.mistakes.read(MixSection, table, key)
+    section = paths.mistakes.read(MixSection, table, key)
     if section is None:
         return None
     if not section.sources:
-        ground.mistakes.add(under(key, "sources"), f"a mix needs a source: [[{key}.sources]]")
+        paths.mistakes.add(under(key, "sources"), f"a mix needs a source: [[{key}.sources]]")
         return None
     sources = [
-        _source(source, under(key, "sources", position), ground)
+        _source(source, under(key, "sources", position), paths)
         for position, source in enumerate(section.sources)
     ]
     return Mix(
@@ -46,11 +46,11 @@ def check_mixes(named: Iterable[tuple[str, str]], known: Collection[str], mistak
             mistakes.add(key, str(UnknownName("mix", name, known)))
 
 
-def _source(section: MixSourceSection, key: str, ground: Ground) -> MixSource:
-    ground.check_rows(section.data, under(key, "data"))
+def _source(section: MixSourceSection, key: str, paths: PathResolver) -> MixSource:
+    paths.check_rows(section.data, under(key, "data"))
     if section.data.startswith(MIX):
         message = "a mix is made of files, hub ids and toy sets, not of other mixes; name their sources here"
-        ground.mistakes.add(under(key, "data"), message)
+        paths.mistakes.add(under(key, "data"), message)
     return MixSource(
         data=section.data,
         columns={str(ours): theirs for ours, theirs in section.columns.items()},

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.errors import nearest
 from harness.records.models import Endpoint, Gemini, Local, Model, Plugin, Source
 from harness.registry.mistakes import Mistakes, Table, under
-from harness.registry.paths import Ground
+from harness.registry.paths import PathResolver
 from harness.registry.sections import (
     MODEL_SECTIONS,
     AskedSection,
@@ -21,42 +21,42 @@ OF_TURNS = ("system", *OF_TEMPLATES)
 """Settings that mean something where a model is asked in turns."""
 
 
-def read_model(name: str, table: Table, ground: Ground) -> Model | None:
+def read_model(name: str, table: Table, paths: PathResolver) -> Model | None:
     """The model, or None and its mistakes noted."""
     key = under("models", name)
     kinds = [kind for kind in MODEL_SECTIONS if kind in table]
     if len(kinds) != 1:
-        _no_single_kind(key, table, kinds, ground.mistakes)
+        _no_single_kind(key, table, kinds, paths.mistakes)
         return None
-    match ground.mistakes.read(MODEL_SECTIONS[kinds[0]], table, key):
+    match paths.mistakes.read(MODEL_SECTIONS[kinds[0]], table, key):
         case LocalSection() as local:
-            return _local(name, local, key, ground)
+            return _local(name, local, key, paths)
         case EndpointSection(endpoint=url, model=served, api=api, key_env=key_env) as section:
-            endpoint = Endpoint(url=url, model=served, api=api, key_env=key_env, traffic=section.traffic)
+            endpoint = Endpoint(url=url, model=served, api=api, key_env=key_env, limits=section.limits)
             if api == "completions":
-                _refuse(section, OF_TURNS, key, 'takes no turns (`api = "completions"`)', ground.mistakes)
+                _refuse(section, OF_TURNS, key, 'takes no turns (`api = "completions"`)', paths.mistakes)
             return _model(name, endpoint, section)
         case GeminiSection(gemini=served, key_env=key_env, url=url) as section:
-            gemini = Gemini(model=served, key_env=key_env, url=url, traffic=section.traffic)
-            _refuse(section, OF_TEMPLATES, key, "is Gemini's, whose interface lacks it", ground.mistakes)
+            gemini = Gemini(model=served, key_env=key_env, url=url, limits=section.limits)
+            _refuse(section, OF_TEMPLATES, key, "is Gemini's, whose interface lacks it", paths.mistakes)
             return _model(name, gemini, section)
         case PluginSection(engine=engine, settings=settings) as section:
-            _refuse(section, OF_TEMPLATES, key, "has its own engine: put it into `settings`", ground.mistakes)
+            _refuse(section, OF_TEMPLATES, key, "has its own engine: put it into `settings`", paths.mistakes)
             return _model(name, Plugin(engine=engine, settings=settings), section)
     return None
 
 
-def _local(name: str, section: LocalSection, key: str, ground: Ground) -> Model:
+def _local(name: str, section: LocalSection, key: str, paths: PathResolver) -> Model:
     source = Local(
-        path=ground.folder_or_hub(section.path),
+        path=paths.folder_or_hub(section.path),
         revision=section.revision,
-        adapter=None if section.adapter is None else ground.folder_or_hub(section.adapter),
+        adapter=None if section.adapter is None else paths.folder_or_hub(section.adapter),
         dtype=section.dtype,
         backend=section.backend,
         trust_remote_code=section.trust_remote_code,
     )
     file = section.chat_template
-    template = None if file is None else ground.text(file, under(key, "chat_template"))
+    template = None if file is None else paths.text(file, under(key, "chat_template"))
     return _model(name, source, section, template)
 
 

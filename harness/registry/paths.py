@@ -14,8 +14,8 @@ _PATH_BEGINNINGS = ("./", "../", "/")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """The folder that relative paths start from, and where their mistakes are noted."""
+class PathResolver:
+    """Resolves the paths of a harness.toml against its folder, and notes their mistakes."""
 
     root: Path
     mistakes: Mistakes

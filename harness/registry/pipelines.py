@@ -9,7 +9,7 @@ from harness.errors import UnknownName
 from harness.records.models import Json, Pipeline, Stage
 from harness.registry.mistakes import Table, under
 from harness.registry.names import Reference
-from harness.registry.paths import Ground
+from harness.registry.paths import PathResolver
 from harness.registry.sections import PipelineSection, StageSection
 
 _WITHOUT_BASE = ("pretrain", "toxicity")
@@ -28,17 +28,17 @@ class ReadPipeline(NamedTuple):
 
 
 def read_pipeline(
-    name: str, table: Table, ground: Ground, stages: Mapping[str, type[BaseModel]]
+    name: str, table: Table, paths: PathResolver, stages: Mapping[str, type[BaseModel]]
 ) -> ReadPipeline:
     """The pipeline, its mistakes noted."""
     key = under("pipelines", name)
-    section = ground.mistakes.read(PipelineSection, table, key)
+    section = paths.mistakes.read(PipelineSection, table, key)
     if section is None:
         return ReadPipeline(None)
-    _check_start(section, key, stages, ground)
+    _check_start(section, key, stages, paths)
     places = [under(key, "stages", position) for position in range(len(section.stages))]
     read = [
-        (place, _stage(stage, place, stages, ground))
+        (place, _stage(stage, place, stages, paths))
         for place, stage in zip(places, section.stages, strict=True)
     ]
     references = []
@@ -69,36 +69,36 @@ def selecting_suites(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
 
 
 def _check_start(
-    section: PipelineSection, key: str, stages: Mapping[str, type[BaseModel]], ground: Ground
+    section: PipelineSection, key: str, stages: Mapping[str, type[BaseModel]], paths: PathResolver
 ) -> None:
     if not section.stages:
-        ground.mistakes.add(under(key, "stages"), f"a pipeline needs a stage: [[{key}.stages]]")
+        paths.mistakes.add(under(key, "stages"), f"a pipeline needs a stage: [[{key}.stages]]")
         return
     first = section.stages[0].get("kind")
     if section.base is None and first in stages and first not in _WITHOUT_BASE:
         message = f"a pipeline whose first stage is {first!r} needs a model or pipeline as its base"
-        ground.mistakes.add(under(key, "base"), message)
+        paths.mistakes.add(under(key, "base"), message)
 
 
 def _stage(
-    table: Mapping[str, JsonValue], key: str, stages: Mapping[str, type[BaseModel]], ground: Ground
+    table: Mapping[str, JsonValue], key: str, stages: Mapping[str, type[BaseModel]], paths: PathResolver
 ) -> Stage | None:
     own = {field: value for field, value in table.items() if field in StageSection.model_fields}
-    section = ground.mistakes.read(StageSection, own, key)
+    section = paths.mistakes.read(StageSection, own, key)
     if section is None:
         return None
     for place, source in _sources(section, key):
-        ground.check_rows(source, place)
+        paths.check_rows(source, place)
     if section.kind not in stages:
         unknown = str(UnknownName("kind of stage", section.kind, stages))
-        ground.mistakes.add(under(key, "kind"), _REMOVED.get(section.kind, unknown))
+        paths.mistakes.add(under(key, "kind"), _REMOVED.get(section.kind, unknown))
         return None
     rest = {field: value for field, value in table.items() if field not in own}
-    settings = ground.mistakes.read(stages[section.kind], rest, key, also=StageSection.model_fields)
+    settings = paths.mistakes.read(stages[section.kind], rest, key, also=StageSection.model_fields)
     if settings is None:
         return None
     for place, source in _prompts(settings.model_dump(mode="json"), key):
-        ground.check_rows(source, place)
+        paths.check_rows(source, place)
     return Stage(
         kind=section.kind,
         data=tuple(source for _, source in _sources(section, key)),

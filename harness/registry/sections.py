@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from harness.records.models import Traffic
+from harness.records.models import RequestLimits
 
 LARGEST_SEED = 2**32 - 1
 """NumPy, which training draws with, takes none above it."""
@@ -140,17 +140,17 @@ class LocalSection(AskedSection):
 class ServiceSection(AskedSection):
     """The settings of every model behind a service."""
 
-    concurrency: Annotated[int, Field(ge=1, le=1000)] = Traffic().concurrency
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = RequestLimits().concurrency
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
-    timeout: Annotated[float, Field(gt=0)] = Traffic().timeout
-    retries: Annotated[int, Field(ge=0, le=100)] = Traffic().retries
-    max_reply_megabytes: Annotated[float, Field(gt=0)] = Traffic().max_reply_megabytes
+    timeout: Annotated[float, Field(gt=0)] = RequestLimits().timeout
+    retries: Annotated[int, Field(ge=0, le=100)] = RequestLimits().retries
+    max_reply_megabytes: Annotated[float, Field(gt=0)] = RequestLimits().max_reply_megabytes
 
     @property
-    def traffic(self) -> Traffic:
+    def limits(self) -> RequestLimits:
         """The same as a record."""
-        return Traffic(**self.model_dump(include={field.name for field in fields(Traffic)}))
+        return RequestLimits(**self.model_dump(include={field.name for field in fields(RequestLimits)}))
 
 
 class EndpointSection(ServiceSection):

@@ -12,7 +12,7 @@ from harness.errors import UnknownName
 from harness.records.models import Json
 from harness.registry.mistakes import Table, under
 from harness.registry.names import Names, Reference
-from harness.registry.paths import Ground
+from harness.registry.paths import PathResolver
 
 _DEFINING = "prompts"
 """The key that makes a section `[suites.NAME]` define a suite and not only set one up."""
@@ -32,7 +32,7 @@ class Suites:
 
     schemas: Schemas
     sections: Mapping[str, Table]
-    ground: Ground
+    paths: PathResolver
 
     def read(self) -> dict[str, Mapping[str, Json]]:
         """The settings of each section, with paths made absolute: a suite does not know the file's folder."""
@@ -42,20 +42,20 @@ class Suites:
         """Note it if no suite has this name, or if it is a label without a section."""
         if self._schema(suite, key) and labelled(suite, self.schemas) and suite not in self.sections:
             section = under("suites", suite)
-            self.ground.mistakes.add(key, f"a label needs a section with its settings, [{section}]")
+            self.paths.mistakes.add(key, f"a label needs a section with its settings, [{section}]")
 
     def _settings(self, name: str, table: Table) -> Mapping[str, Json]:
         key = under("suites", name)
         schema = self._schema(name, key)
-        settings = schema and self.ground.mistakes.read(schema, table, key)
+        settings = schema and self.paths.mistakes.read(schema, table, key)
         if not isinstance(settings, BaseModel):
             return {}
         values: dict[str, Json] = settings.model_dump(mode="json")
         for field in _files(type(settings)):
-            values[field] = _absolute_files(values[field], under(key, field), self.ground)
+            values[field] = _absolute_files(values[field], under(key, field), self.paths)
         patterns = {field for field, value in settings if isinstance(value, re.Pattern)}  # never paths
         return {
-            field: self.ground.absolute(value) if isinstance(value, str) and field not in patterns else value
+            field: self.paths.absolute(value) if isinstance(value, str) and field not in patterns else value
             for field, value in values.items()
         }
 
@@ -65,7 +65,7 @@ class Suites:
         family = self.schemas.get(f"{prefix}{_FAMILY}") if colon else None
         schema = self.schemas.get(name) or family or self.schemas.get(labelled(name, self.schemas) or "")
         if schema is None:
-            self.ground.mistakes.add(key, str(UnknownName("suite", name, self.schemas)))
+            self.paths.mistakes.add(key, str(UnknownName("suite", name, self.schemas)))
         return schema
 
 
@@ -109,10 +109,10 @@ def _files(schema: type[BaseModel]) -> list[str]:
     ]
 
 
-def _absolute_files(given: Json, key: str, ground: Ground) -> Json:
+def _absolute_files(given: Json, key: str, paths: PathResolver) -> Json:
     if isinstance(given, str):
-        ground.check_file(given, key)
-        return str(ground.root / given)
+        paths.check_file(given, key)
+        return str(paths.root / given)
     if isinstance(given, Mapping):
-        return {name: _absolute_files(file, under(key, name), ground) for name, file in given.items()}
+        return {name: _absolute_files(file, under(key, name), paths) for name, file in given.items()}
     return given

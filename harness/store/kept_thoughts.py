@@ -50,8 +50,8 @@ def set_apart(connection: Connection) -> None:
 def _parted(answer: Response) -> Response:
     """As it would be kept now. Of an empty text that was cut, all tokens went into thinking."""
     if answer.text == "" and answer.stop_reason == "length":
-        return thoughts.apart(answer, thinks=True)
-    return thoughts.apart(answer)
+        return thoughts.separate_thought(answer, thinks=True)
+    return thoughts.separate_thought(answer)
 
 
 def _suspected(connection: Connection) -> Sequence[Any]:

@@ -256,7 +256,7 @@ def judge_of(
 
 def _at_once(model: Model) -> int:
     source = model.source
-    return source.traffic.concurrency if isinstance(source, Endpoint | Gemini) else LOCAL_AT_ONCE
+    return source.limits.concurrency if isinstance(source, Endpoint | Gemini) else LOCAL_AT_ONCE
 
 
 def _runner(

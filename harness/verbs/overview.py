@@ -20,7 +20,7 @@ from trainers import manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MetricSummary:
     """One metric of one run."""
 
     model: str
@@ -40,7 +40,7 @@ class Measured:
     """The answers that were cut at their limit; None where none was, and where that says nothing."""
 
 
-def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
+def summarise_runs(project: Project, runs: Sequence[Run]) -> list[MetricSummary]:
     """Every metric of these runs: its mean over what was scored, with its interval.
 
     Samples that selected a checkpoint of one of these models are left out for all.
@@ -57,7 +57,7 @@ def means(project: Project, runs: Sequence[Run]) -> list[Measured]:
 
 
 def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
-    """What a reader of their `means` must know of each suite a part of which selected a checkpoint."""
+    """What a reader of their numbers must know of each suite a part of which selected a checkpoint."""
     with project.store() as store:
         reserved = left_out(project.registry, store, (run.model for run in runs))
         clusters: dict[str, dict[str, str]] = {}
@@ -69,7 +69,7 @@ def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
 
 
 def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:
-    """What a reader of their `means` must know of classifiers: which they are, and that one hardly varies."""
+    """What a reader of their numbers must know of classifiers: which they are, and that one hardly varies."""
     notes = []
     with project.store() as store:
         for suite in dict.fromkeys(run.suite for run in runs):
@@ -90,7 +90,7 @@ def _measured(
     observations: Mapping[str, Sequence[Observation]],
     cut: CutAnswers | None,
     project: Project,
-) -> Measured:
+) -> MetricSummary:
     observed = observations.get(metric.name, ())
     scored = [(o.value, o.cluster) for o in observed if o.value is not None]
     values = [value for value, _ in scored]
@@ -98,7 +98,7 @@ def _measured(
     if scored:
         clusters = [cluster for _, cluster in scored]
         interval = mean_interval(values, clusters, metric.kind, project.analysis_plan().of_means)
-    return Measured(
+    return MetricSummary(
         model=run.model,
         suite=run.suite,
         metric=metric.name,

@@ -17,7 +17,7 @@ from trainers.pruning import StageFolder, links_to, remove_folder, stage_folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class ConsideredStage:
     """A folder of a stage, and why it goes or stays."""
 
     folder: StageFolder
@@ -29,13 +29,13 @@ class Candidate:
 class Pruning:
     """What there is to remove, and what is kept."""
 
-    stages: Sequence[Candidate]
+    stages: Sequence[ConsideredStage]
     store: str
     store_size: int
     """Unused bytes in the store's file."""
 
     @property
-    def going(self) -> list[Candidate]:
+    def going(self) -> list[ConsideredStage]:
         """The folders that go."""
         return [stage for stage in self.stages if stage.goes]
 
@@ -58,13 +58,13 @@ def plan_pruning(project: Project, *, unused: bool = False) -> Pruning:
         with store:
             size, name = store.database.unused_bytes(), store.name
     return Pruning(
-        stages=[_judged(stage, needed, lying, unused=unused) for stage in stages],
+        stages=[_considered(stage, needed, lying, unused=unused) for stage in stages],
         store=name,
         store_size=size,
     )
 
 
-def prune(project: Project, pruning: Pruning) -> list[Candidate]:
+def prune(project: Project, pruning: Pruning) -> list[ConsideredStage]:
     """Remove what goes, with the links that lead there; what a process has taken up meanwhile stays.
 
     Returns the folders that are gone. Raises UsageError for one that cannot be removed, DiskFull where the
@@ -105,20 +105,20 @@ def _needed(project: Project) -> Iterator[tuple[Path, str]]:
             yield stage.folder.resolve(), f"pipeline {name!r} needs it"
 
 
-def _judged(
+def _considered(
     stage: StageFolder, needed: Mapping[Path, str], lying: Mapping[Path, str], *, unused: bool
-) -> Candidate:
+) -> ConsideredStage:
     of = stage.folder.with_name(stage.stage).resolve()
     if stage.in_use:
-        return Candidate(folder=stage, goes=False, why="is being trained now")
+        return ConsideredStage(folder=stage, goes=False, why="is being trained now")
     for place, whose in lying.items():
         if place.is_relative_to(stage.folder.resolve()):
-            return Candidate(folder=stage, goes=False, why=whose)
+            return ConsideredStage(folder=stage, goes=False, why=whose)
     if stage.finished:
         why = needed.get(of, "trained with another seed, other settings or from another file")
-        return Candidate(folder=stage, goes=unused and of not in needed, why=why)
+        return ConsideredStage(folder=stage, goes=unused and of not in needed, why=why)
     if of.exists():
-        return Candidate(folder=stage, goes=True, why="left over: the stage is finished")
+        return ConsideredStage(folder=stage, goes=True, why="left over: the stage is finished")
     if of in needed:
-        return Candidate(folder=stage, goes=False, why=f"{needed[of]}: training goes on with it")
-    return Candidate(folder=stage, goes=True, why="interrupted, and no pipeline would go on with it")
+        return ConsideredStage(folder=stage, goes=False, why=f"{needed[of]}: training goes on with it")
+    return ConsideredStage(folder=stage, goes=True, why="interrupted, and no pipeline would go on with it")

@@ -11,7 +11,7 @@ from harness.records.answers import Metric, Observation, Row, Run
 from harness.records.models import Json
 from harness.store import Failures, Removal, Store
 from harness.verbs.checkpoint_selection import left_out
-from harness.verbs.overview import Measured, means
+from harness.verbs.overview import MetricSummary, summarise_runs
 from harness.verbs.project import Project
 from reports.conditions import samples
 from suites.catalogue import settings_of
@@ -52,7 +52,7 @@ class ShownRun:
     """A run with its conditions, its numbers and some of its answers."""
 
     run: Run
-    measured: Sequence[Measured]
+    measured: Sequence[MetricSummary]
     unscored: Mapping[str, Mapping[str, int]]
     """The reasons for missing scores with their counts, by metric."""
     failures: Failures | None
@@ -89,10 +89,12 @@ def show_run(project: Project, named: str, *, answers: int = 0, worst_first: boo
     """
     with project.existing_store() as store:
         run = _found(store, named)
-        rows = sorted(store.runs.rows(run.id), key=_worth(run)) if worst_first else store.runs.rows(run.id)
+        rows = store.runs.rows(run.id)
+        if worst_first:
+            rows = iter(sorted(rows, key=_worst_first(run)))
         return ShownRun(
             run=run,
-            measured=means(project, [run]),
+            measured=summarise_runs(project, [run]),
             unscored=store.runs.unscored(run.id),
             failures=store.runs.failures(run.id),
             rows=store.runs.count_rows(run.id),
@@ -203,11 +205,11 @@ def _defaults(suite: str) -> dict[str, Json]:
 # ---------------------------------------------------------------- which answers come first
 
 
-def _worth(run: Run) -> Any:
+def _worst_first(run: Run) -> Any:
     """What rows are sorted by for the worst to come first: unscored, then the headline, then their order."""
     metric = _first_metric(run.metrics)
 
-    def worth(row: Row) -> tuple[bool, float, int]:
+    def place_of(row: Row) -> tuple[bool, float, int]:
         if metric is None:
             return (True, 0.0, row.position)
         values = [score.value for score in row.scores if score.metric == metric.name]
@@ -217,7 +219,7 @@ def _worth(run: Run) -> Any:
         mean = fmean(scored)
         return (True, mean if metric.higher_is_better else -mean, row.position)
 
-    return worth
+    return place_of
 
 
 def _first_metric(metrics: Sequence[Metric]) -> Metric | None:

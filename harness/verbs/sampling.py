@@ -11,7 +11,7 @@ from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 
 
-def sample(
+def sample_answers(
     project: Project,
     names: Sequence[str],
     prompt: str,

@@ -9,7 +9,7 @@ from harness.evaluation import evaluate, plan_run
 from harness.protocols import Engine, EngineInfo
 from harness.recorded import recorded
 from harness.records.answers import Metric, Prompt, Row, Sample, SamplingParameters, Score
-from harness.records.models import Json, Local, Model
+from harness.records.models import Endpoint, Json, Local, Model
 from harness.store import Store
 from tests.harness.engine.scripted import ScriptedEngine
 
@@ -94,3 +94,16 @@ def test_a_run_says_in_which_way_its_log_likelihoods_were_computed() -> None:
 
     assert {"engine": "scripted", "scoring": "shared prefixes"} == scored == again
     assert {"engine": "scripted"} == written
+
+
+def test_a_kept_source_has_the_keys_of_earlier_stores() -> None:
+    """What a store holds of a model reads the same, whatever the record's fields are called."""
+    served = Model(name="served", source=Endpoint(url="https://x/v1", model="m"))
+    suite = Writing((Metric(name="right", kind="binary"),))
+    with Store.open("sqlite://") as store:
+        run = plan_run(served, IDENTITY, suite, seed=0)
+        evaluate(run, served, suite, recorded(ScriptedEngine(["b"]), store), store)
+        kept = store.models.get("served", run.fingerprint)
+
+    assert kept is not None
+    assert {"url", "model", "api", "key_env", "traffic"} == kept.source.keys()

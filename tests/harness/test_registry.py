@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import ConfigError, UnknownName
-from harness.records.models import Endpoint, Gemini, Local, Model, Pipeline, Plugin, Stage, Traffic
+from harness.records.models import Endpoint, Gemini, Local, Model, Pipeline, Plugin, RequestLimits, Stage
 from harness.registry import Compare, Prices, ProjectSettings, Registry, TokenPrice, load
 
 
@@ -195,7 +195,7 @@ def test_the_four_kinds_of_model(read: Read, tmp_path: Path) -> None:
 
 def test_how_services_are_asked(read: Read) -> None:
     """Interface, limits and patience of a model behind a service; the defaults are the records' own."""
-    traffic = """
+    limits = """
         concurrency = 2
         requests_per_minute = 30
         tokens_per_minute = 1000
@@ -207,20 +207,22 @@ def test_how_services_are_asked(read: Read) -> None:
         endpoint = "https://x/v1"
         model = "m"
         api = "completions"
-        {traffic}
+        {limits}
         [models.judge]
         gemini = "g"
         url = "http://proxy"
-        {traffic}
+        {limits}
         [models.fast]
         path = "a/b"
         backend = "vllm"
     """)
-    asked = Traffic(concurrency=2, requests_per_minute=30, tokens_per_minute=1000, timeout=5.0, retries=0)
+    asked = RequestLimits(
+        concurrency=2, requests_per_minute=30, tokens_per_minute=1000, timeout=5.0, retries=0
+    )
     sources = [model.source for model in registry.models.values()]
     assert sources == [
-        Endpoint(url="https://x/v1", model="m", api="completions", traffic=asked),
-        Gemini(model="g", url="http://proxy", traffic=asked),
+        Endpoint(url="https://x/v1", model="m", api="completions", limits=asked),
+        Gemini(model="g", url="http://proxy", limits=asked),
         Local(path="a/b", backend="vllm"),
     ]
 

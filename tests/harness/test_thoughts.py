@@ -9,11 +9,11 @@ from harness.thoughts import (
     KNOWN,
     OUT_OF_TOKENS,
     Tags,
-    apart,
     closed,
     cut_within,
     left_open,
-    part,
+    separate_thought,
+    split_thought,
     tags_of,
     template_arguments,
 )
@@ -55,7 +55,7 @@ def test_the_answer_stands_after_the_thoughts(
     text: str, opened: str | None, answer: str, thought: str | None
 ) -> None:
     """Thoughts that begin a text, or that its prompt opened, are none of it, however they are marked."""
-    parted = part(text, opened=opened)
+    parted = split_thought(text, opened=opened)
     assert (answer, thought, True) == (parted.answer, parted.thought, parted.ended)
 
 
@@ -71,7 +71,7 @@ def test_the_answer_stands_after_the_thoughts(
 )
 def test_a_thought_that_never_ended_leaves_no_answer(text: str, opened: str) -> None:
     """Nothing of it is an answer, and all of it is kept as thought."""
-    parted = part(text, opened=opened)
+    parted = split_thought(text, opened=opened)
     assert ("", False) == (parted.answer, parted.ended)
     assert parted.thought
 
@@ -93,7 +93,7 @@ def test_a_thought_that_never_ended_leaves_no_answer(text: str, opened: str) -> 
 )
 def test_an_answer_without_a_thought_is_the_text(text: str, opened: str | None) -> None:
     """White space and all, also where it speaks of tags."""
-    parted = part(text, opened=opened)
+    parted = split_thought(text, opened=opened)
     assert (text, None, True) == (parted.answer, parted.thought, parted.ended)
 
 
@@ -101,8 +101,8 @@ def test_a_section_names_other_tags() -> None:
     """They count beside the known ones."""
     model = Model(name="m", source=Local(path="p"), thinking_tags=("<reflect>", "</reflect>"))
     tags = tags_of(model)
-    assert "Paris" == part("<reflect>A?</reflect>Paris", tags=tags).answer
-    assert "Paris" == part("<think>A?</think>Paris", tags=tags).answer
+    assert "Paris" == split_thought("<reflect>A?</reflect>Paris", tags=tags).answer
+    assert "Paris" == split_thought("<think>A?</think>Paris", tags=tags).answer
     assert "<reflect>" == left_open("user: hi\n<reflect>\n", tags)
     assert (Tags("<reflect>", "</reflect>"), *KNOWN) == tags
 
@@ -131,9 +131,9 @@ def test_a_prompt_is_closed_before_an_answer(context: str, opened: str, after: s
 def test_stop_strings_cut_the_answer_and_no_thought() -> None:
     """Within a thought they mean nothing, and white space after it is no answer yet."""
     response = Response(text="<think>One.\n\nTwo.</think>\n\nParis\n\nRome", stop_reason="length")
-    found = apart(response, stop=("\n\n",))
+    found = separate_thought(response, stop=("\n\n",))
     assert ("Paris", "One.\n\nTwo.", "end") == (found.text, found.thought, found.stop_reason)
-    assert found == apart(found, stop=("\n\n",))
+    assert found == separate_thought(found, stop=("\n\n",))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_stop_strings_cut_the_answer_and_no_thought() -> None:
 )
 def test_what_has_no_answer_says_why(text: str, ended: str, reason: str) -> None:
     """It is unanswered, as a refusal is, so that nothing scores it."""
-    found = apart(
+    found = separate_thought(
         Response(text=text, stop_reason="length" if ended == "length" else "end", completion_tokens=9)
     )
     assert ("", "thinking", "One.", 9) == (
@@ -161,22 +161,23 @@ def test_what_has_no_answer_says_why(text: str, ended: str, reason: str) -> None
 def test_what_was_refused_stays_refused() -> None:
     """Whatever a third party's engine leaves in its text."""
     refused = Response(text="<think>No", stop_reason="refused", reason="policy")
-    assert refused == apart(refused)
+    assert refused == separate_thought(refused)
 
 
 def test_a_cut_text_of_a_model_that_thinks() -> None:
     """Where a server's template may have opened the thought, a text that was cut without a tag is one."""
     cut = Response(text="One, two", stop_reason="length")
-    assert "thinking" == apart(cut, thinks=True).stop_reason
-    assert "length" == apart(cut).stop_reason == apart(cut, thinks=True, opened="").stop_reason
-    assert "end" == apart(Response(text="Paris", stop_reason="end"), thinks=True).stop_reason
+    assert "thinking" == separate_thought(cut, thinks=True).stop_reason
+    assert "length" == separate_thought(cut).stop_reason
+    assert "length" == separate_thought(cut, thinks=True, opened="").stop_reason
+    assert "end" == separate_thought(Response(text="Paris", stop_reason="end"), thinks=True).stop_reason
 
 
 def test_a_thought_that_a_server_set_apart() -> None:
     """Its text is the answer, tags and all, and without one it is a thought that was cut."""
     whole = Response(text="Close it by </think>.", thought="One.", stop_reason="end")
-    assert whole == apart(whole)
-    assert "thinking" == apart(Response(text="", thought="One.", stop_reason="length")).stop_reason
+    assert whole == separate_thought(whole)
+    assert "thinking" == separate_thought(Response(text="", thought="One.", stop_reason="length")).stop_reason
     assert cut_within(Response(text="", thought="One.", stop_reason="end"))
     assert not cut_within(Response(text="", thought="One.", stop_reason="length"))
 

@@ -130,7 +130,7 @@ class StoppingAfterThought(Stopping):
 
     def _answers(self, new: Sequence[int], progress: AnswerProgress) -> bool:
         text = self._tokens.decode(new)
-        parted = thoughts.part(text, opened=progress.opened, tags=self._tags)
+        parted = thoughts.split_thought(text, opened=progress.opened, tags=self._tags)
         progress.within = not parted.ended
         if not parted.ended or not parted.answer.strip():
             return False

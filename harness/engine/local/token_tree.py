@@ -33,7 +33,7 @@ class Scorable(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tree:
+class TokenTree:
     """Requests as one tree of tokens in preorder. Arrays over nodes have one entry per distinct prefix."""
 
     tokens: Integers
@@ -83,7 +83,7 @@ class Tree:
         return self.by_node[first:after]
 
 
-def grow(requests: Sequence[Scorable]) -> Tree:
+def grow(requests: Sequence[Scorable]) -> TokenTree:
     """The tree of these requests; each has at least one token, and no more targets than tokens."""
     keys = [np.asarray(request.tokens, dtype=">u4") for request in requests]
     packed = [key.tobytes() for key in keys]  # big-endian: bytes sort as their tokens do
@@ -92,7 +92,7 @@ def grow(requests: Sequence[Scorable]) -> Tree:
     nodes = [growing.add(keys[place], len(requests[place].continuation)) for place in order]
     tokens, depth, end = growing.finished()
     at = np.concatenate([*nodes, np.empty(0, np.int64)])
-    return Tree(
+    return TokenTree(
         tokens=tokens,
         depth=depth,
         end=end,

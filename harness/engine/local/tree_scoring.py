@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicLayer
 
 from harness.engine.local.attention import tree_mask, windows
 from harness.engine.local.network import Network, is_out_of_memory
-from harness.engine.local.token_tree import Integers, Tree, grow
+from harness.engine.local.token_tree import Integers, TokenTree, grow
 from harness.engine.local.tokens import ScoringRequest
 from harness.records.answers import LogLikelihood
 
@@ -86,7 +86,7 @@ class _Found:
 class _Walk:
     """A walk of a tree through a model: the next node, and what is cached."""
 
-    def __init__(self, network: Network, tree: Tree) -> None:
+    def __init__(self, network: Network, tree: TokenTree) -> None:
         self.place = 0
         """The node that comes next."""
         self._network = network

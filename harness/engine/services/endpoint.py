@@ -79,7 +79,7 @@ class EndpointEngine:
         self._source = source
         self._template_arguments = template_arguments or {}
         self._server = Server(name, source)
-        self._service = Service(name, self._server.url, source.traffic, clock)
+        self._service = Service(name, self._server.url, source.limits, clock)
         self._refusals = Refusals(self._service.unanswered)
         self._can_score: bool | None = None
         self._echo_doubt: str | None = None
@@ -94,7 +94,7 @@ class EndpointEngine:
                 "url": self._server.url,
                 "model": source.model,
                 "api": source.api,
-                "concurrency": source.traffic.concurrency,
+                "concurrency": source.limits.concurrency,
             }
         )
 
@@ -168,7 +168,7 @@ class EndpointEngine:
             async with self._server.connected() as post:
                 yield partial(ask, post)
 
-        return ask_concurrently(opened, requests, self._source.traffic.concurrency)
+        return ask_concurrently(opened, requests, self._source.limits.concurrency)
 
     def _question(self, prompt: Prompt, sampling: SamplingParameters) -> _Question:
         if isinstance(prompt.content, str):

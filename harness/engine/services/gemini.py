@@ -43,7 +43,7 @@ from harness.engine.services.service_identity import identify_gemini, key_of
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import EngineInfo
 from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
-from harness.records.models import Gemini, Traffic
+from harness.records.models import Gemini, RequestLimits
 from harness.thoughts import OUT_OF_TOKENS, cut_at_stops
 
 with warnings.catch_warnings():
@@ -74,7 +74,7 @@ class GeminiEngine:
         self.name = name
         self._source = source
         self._where = source.url or ADDRESS
-        self._service = Service(name, self._where, source.traffic, clock)
+        self._service = Service(name, self._where, source.limits, clock)
         self._refusals = Refusals(self._service.unanswered)
         options = client_options.ClientOptions(api_endpoint=source.url)
         self._key = str(key_of(name, source.key_env))
@@ -82,7 +82,7 @@ class GeminiEngine:
         self._client = get_default_generative_client()  # this engine's own: `configure` forgets the last one
         # replies are read by the transport's session, which has no public name
         session: Any = self._client.transport._session  # type: ignore[attr-defined]  # not declared there
-        session.hooks["response"].append(partial(_capped, source.traffic))
+        session.hooks["response"].append(partial(_capped, source.limits))
         # threads beyond its pool's size make urllib3 speak of connections that it does not keep
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
@@ -93,7 +93,7 @@ class GeminiEngine:
                 "engine": "gemini",
                 "url": self._where,
                 "model": self._source.model,
-                "concurrency": self._source.traffic.concurrency,
+                "concurrency": self._source.limits.concurrency,
             }
         )
 
@@ -124,7 +124,7 @@ class GeminiEngine:
             return answer
 
         way = (sampling, frozenset(prompt.schema for prompt in prompts))
-        answers = ask_concurrently(opened, requests, self._source.traffic.concurrency)
+        answers = ask_concurrently(opened, requests, self._source.limits.concurrency)
         return self._refusals.resolved(answers, with_short_text, way)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
@@ -161,7 +161,7 @@ class GeminiEngine:
         )
 
     async def _answered(self, request: Any, sampling: SamplingParameters) -> tuple[Response, int]:
-        timeout = self._source.traffic.timeout
+        timeout = self._source.limits.timeout
         call = partial(self._client.generate_content, request, retry=None, timeout=timeout)
         try:
             async with asyncio.timeout(timeout):
@@ -315,9 +315,9 @@ class _Capped:
         return getattr(self._raw, name)
 
 
-def _capped(traffic: Traffic, response: Any, *arguments: Any, **named: Any) -> None:
+def _capped(limits: RequestLimits, response: Any, *arguments: Any, **named: Any) -> None:
     """Limit how much is read of a reply whose headers have come."""
-    response.raw = _Capped(response.raw, traffic.max_reply_megabytes)
+    response.raw = _Capped(response.raw, limits.max_reply_megabytes)
 
 
 async def _in_a_thread(call: Callable[[], A]) -> A:

@@ -104,13 +104,13 @@ class Server:
 
     async def _sent(self, client: httpx.AsyncClient, path: str, body: Body) -> _Reply:
         try:
-            async with asyncio.timeout(self._source.traffic.timeout):
+            async with asyncio.timeout(self._source.limits.timeout):
                 # ASCII JSON, because half of a surrogate pair, which texts may hold, is no UTF-8
                 content = json.dumps(body)
                 async with client.stream("POST", self._address(path), content=content) as response:
                     return await self._received(response)
         except TimeoutError as error:
-            raise Retryable(f"no answer within {self._source.traffic.timeout:g} seconds") from error
+            raise Retryable(f"no answer within {self._source.limits.timeout:g} seconds") from error
         except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError) as error:
             raise Retryable(f"no connection, or it broke off: {_words(error)}") from error
         except httpx.DecodingError as error:
@@ -127,7 +127,7 @@ class Server:
 
     async def _received(self, response: httpx.Response) -> _Reply:
         """The whole reply, up to the limit in megabytes."""
-        most = self._source.traffic.max_reply_megabytes
+        most = self._source.limits.max_reply_megabytes
         content = bytearray()
         async for chunk in response.aiter_bytes():
             content += chunk

@@ -17,7 +17,7 @@ from harness.engine.services.rate_limits import Clock, RateLimits, RealClock
 from harness.engine.services.refusals import RequestRefused
 from harness.errors import EngineError
 from harness.records.answers import Response
-from harness.records.models import Traffic
+from harness.records.models import RequestLimits
 
 A = TypeVar("A")
 Attempt = Callable[[], Awaitable[tuple[A, int]]]
@@ -54,16 +54,16 @@ class Service:
     `name` is the model's, `where` the address that messages show.
     """
 
-    def __init__(self, name: str, where: str, traffic: Traffic, clock: Clock | None = None) -> None:
+    def __init__(self, name: str, where: str, limits: RequestLimits, clock: Clock | None = None) -> None:
         self.name, self.where = name, where
-        self._retries = traffic.retries
+        self._retries = limits.retries
         self._clock = clock or RealClock()
         self._limits = RateLimits(
             self._clock,
-            requests_per_minute=traffic.requests_per_minute,
-            tokens_per_minute=traffic.tokens_per_minute,
+            requests_per_minute=limits.requests_per_minute,
+            tokens_per_minute=limits.tokens_per_minute,
         )
-        self._most_failures = max(8, 2 * traffic.concurrency)
+        self._most_failures = max(8, 2 * limits.concurrency)
         self._failures = 0
 
     async def response(self, attempt: Attempt[Response], tokens: int) -> Response | RequestRefused:

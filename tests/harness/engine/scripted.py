@@ -106,4 +106,4 @@ def _response(answer: str, sampling: SamplingParameters) -> Response:
         response = Response(text=" ".join(words), stop_reason="length", completion_tokens=len(words))
     else:
         response = Response(text=text, stop_reason="end", completion_tokens=len(words))
-    return thoughts.apart(response, stop=sampling.stop)
+    return thoughts.separate_thought(response, stop=sampling.stop)

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.local.token_tree import Tree, grow
+from harness.engine.local.token_tree import TokenTree, grow
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ def _prefixes(requests: Sequence[Asked]) -> set[tuple[int, ...]]:
     return {request.tokens[:length] for request in requests for length in range(1, len(request.tokens) + 1)}
 
 
-def _ancestors(tree: Tree, node: int) -> list[int]:
+def _ancestors(tree: TokenTree, node: int) -> list[int]:
     return [before for before in range(node + 1) if node < tree.end[before]]
 
 
-def _text(tree: Tree, node: int) -> tuple[int, ...]:
+def _text(tree: TokenTree, node: int) -> tuple[int, ...]:
     return tuple(int(tree.tokens[at]) for at in _ancestors(tree, node))
 
 

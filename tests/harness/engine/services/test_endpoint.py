@@ -16,7 +16,7 @@ from harness.engine.services.service_identity import identify_endpoint
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
-from harness.records.models import Endpoint, Model, Traffic
+from harness.records.models import Endpoint, Model, RequestLimits
 from harness.thoughts import OUT_OF_TOKENS
 from tests.harness.engine.services.test_rate_limits import FakeClock
 from tests.serving import (
@@ -47,8 +47,8 @@ def server() -> Iterator[ModelServer]:
 
 def engine(server: ModelServer, *, clock: FakeClock | None = None, **source: Any) -> EndpointEngine:
     """An engine for the server that does not really wait between tries."""
-    traffic = source.pop("traffic", Traffic(concurrency=4))
-    endpoint = Endpoint(url=server.url, model="m", traffic=traffic)
+    limits = source.pop("limits", RequestLimits(concurrency=4))
+    endpoint = Endpoint(url=server.url, model="m", limits=limits)
     return EndpointEngine("served", replace(endpoint, **source), clock=clock or FakeClock())
 
 
@@ -123,7 +123,7 @@ def test_every_draw_has_a_seed_of_its_own(server: ModelServer) -> None:
 
     def seeds(prompts: list[Prompt], sampling: SamplingParameters = DRAWN) -> dict[Prompt, int]:
         begun = len(server.asked)
-        asked = engine(server, traffic=Traffic(concurrency=1))
+        asked = engine(server, limits=RequestLimits(concurrency=1))
         list(asked.generate(prompts, sampling))
         return {prompt: sent.body["seed"] for prompt, sent in zip(prompts, server.asked[begun:], strict=True)}
 
@@ -303,7 +303,7 @@ MENDING: dict[str, Callable[[Asked], Fault]] = {
 def test_what_may_mend_is_tried_again(server: ModelServer, what: str) -> None:
     """Every request fails twice: none is lost, and none is asked again after its answer came."""
     server.wrong = lambda asked: MENDING[what](asked) if asked.tries < 2 else FINE
-    asked = engine(server, traffic=Traffic(concurrency=4, timeout=0.3 if "time" in what else 10))
+    asked = engine(server, limits=RequestLimits(concurrency=4, timeout=0.3 if "time" in what else 10))
 
     found = answers(asked, "a", "b", "c")
 
@@ -324,7 +324,7 @@ def test_a_wait_that_is_asked_for(server: ModelServer) -> None:
 def test_a_request_that_is_never_answered_has_failed(server: ModelServer) -> None:
     """The others are answered, and the failed one says why."""
     server.wrong = lambda asked: status(503, "overloaded") if asked.text == "b" else FINE
-    found = answers(engine(server, traffic=Traffic(retries=2)), "a", "b", "c")
+    found = answers(engine(server, limits=RequestLimits(retries=2)), "a", "b", "c")
     assert ["end", "failed", "end"] == [found[text].stop_reason for text in "abc"]
     assert "503 overloaded (tried 3 times)" == found["b"].reason
     assert {"a": 1, "b": 3, "c": 1} == server.texts
@@ -346,7 +346,9 @@ def test_a_server_that_dies_and_comes_back(server: ModelServer) -> None:
         return FINE
 
     server.wrong = dies
-    found = answers(engine(server, clock=Reviving(), traffic=Traffic(concurrency=3, retries=20)), *"abcdefgh")
+    found = answers(
+        engine(server, clock=Reviving(), limits=RequestLimits(concurrency=3, retries=20)), *"abcdefgh"
+    )
     assert {letter: letter.upper() for letter in "abcdefgh"} == {
         text: answer.text for text, answer in found.items()
     }
@@ -357,13 +359,13 @@ def test_a_server_that_is_not_there(server: ModelServer) -> None:
     """Ends the work, which can be resumed, and does not make data of every question."""
     server.stop()
     with pytest.raises(EngineError, match=r"has answered none of the last \d+ requests \(no connection"):
-        answers(engine(server, traffic=Traffic(concurrency=2, retries=1)), *map(str, range(50)))
+        answers(engine(server, limits=RequestLimits(concurrency=2, retries=1)), *map(str, range(50)))
 
 
 def test_brackets_without_end_are_one_failed_answer(server: ModelServer) -> None:
     """However often they come; the others are answered."""
     server.wrong = lambda asked: Fault(body=b"[" * 5_000) if asked.text == "b" else FINE
-    found = answers(engine(server, traffic=Traffic(retries=1)), "a", "b", "c")
+    found = answers(engine(server, limits=RequestLimits(retries=1)), "a", "b", "c")
     assert ["end", "failed", "end"] == [found[text].stop_reason for text in "abc"]
     assert "an answer that is not JSON" in str(found["b"].reason)
 
@@ -371,7 +373,7 @@ def test_brackets_without_end_are_one_failed_answer(server: ModelServer) -> None
 def test_a_reply_without_end(server: ModelServer) -> None:
     """No more than `max_reply_megabytes` of it is read; it is not asked again, and the answer has failed."""
     server.wrong = lambda asked: Fault(body=b"[" * 300_000) if asked.text == "b" else FINE
-    found = answers(engine(server, traffic=Traffic(max_reply_megabytes=0.2)), "a", "b")
+    found = answers(engine(server, limits=RequestLimits(max_reply_megabytes=0.2)), "a", "b")
     assert ["end", "failed"] == [found[text].stop_reason for text in "ab"]
     assert "an answer of more than 0.2 MB (`max_reply_megabytes`)" == found["b"].reason
     assert 1 == server.texts["b"]
@@ -381,7 +383,7 @@ def test_a_small_reply_that_grows_when_it_is_unpacked(server: ModelServer) -> No
     """What is counted is what it takes here."""
     packed = gzip.compress(b"[" * 3_000_000)
     server.wrong = lambda asked: Fault(body=packed, headers={"Content-Encoding": "gzip"})
-    [answer] = answers(engine(server, traffic=Traffic(max_reply_megabytes=1)), "a").values()
+    [answer] = answers(engine(server, limits=RequestLimits(max_reply_megabytes=1)), "a").values()
     assert "an answer of more than 1 MB (`max_reply_megabytes`)" == answer.reason
 
 
@@ -494,14 +496,14 @@ def test_failed_answers_vouch_for_nothing(server: ModelServer) -> None:
     """Only an answer shows that requests are taken."""
     server.wrong = lambda asked: status(503 if asked.text == "a" else 400)
     with pytest.raises(ModelError, match="refuses every request"):
-        answers(engine(server, traffic=Traffic(retries=0)), "a", "b")
+        answers(engine(server, limits=RequestLimits(retries=0)), "a", "b")
 
 
 def test_a_short_text_that_is_never_answered(server: ModelServer) -> None:
     """Then it is not known whether all is refused: nothing is kept, and the work can be resumed."""
     server.wrong = lambda asked: status(400 if "long" in asked.text else 503)
     with pytest.raises(EngineError, match="did not answer: 503 not now"):
-        answers(engine(server, traffic=Traffic(retries=1)), "long")
+        answers(engine(server, limits=RequestLimits(retries=1)), "long")
 
 
 # ---------------------------------------------------------------- what must be mended
@@ -579,9 +581,9 @@ def test_a_key_that_is_not_there(value: str | None, problem: str, monkeypatch: p
 
 
 def test_what_identifies_a_served_model() -> None:
-    """Address, name and interface, and neither key nor traffic; nothing is reached to find out."""
+    """Address, name and interface, and neither key nor limits; nothing is reached to find out."""
     source = Endpoint(url="http://nobody.invalid/v1", model="m")
-    same = replace(source, url="http://nobody.invalid/v1/", key_env="K", traffic=Traffic(retries=1))
+    same = replace(source, url="http://nobody.invalid/v1/", key_env="K", limits=RequestLimits(retries=1))
     others = [
         replace(source, url="http://x/v1"),
         replace(source, model="n"),
@@ -702,7 +704,7 @@ def test_a_pair_that_is_never_answered_ends_the_work() -> None:
     with ModelServer(echo=True) as server:
         server.wrong = lambda asked: status(500) if asked.text == "a b" else FINE
         found = []
-        scoring = engine(server, traffic=Traffic(concurrency=3, retries=1)).loglikelihood(
+        scoring = engine(server, limits=RequestLimits(concurrency=3, retries=1)).loglikelihood(
             [("a", " b"), ("c", " d"), ("e", " f")]
         )
         with pytest.raises(EngineError, match=r"did not answer: 500 not now \(tried 2 times\)"):
@@ -713,8 +715,8 @@ def test_a_pair_that_is_never_answered_ends_the_work() -> None:
 def test_limits_are_kept(server: ModelServer) -> None:
     """Requests per minute, counted by the clock: 10 requests at 60 a minute take 9 seconds."""
     clock = FakeClock()
-    traffic = Traffic(concurrency=1, requests_per_minute=60)
-    answers(engine(server, clock=clock, traffic=traffic), *map(str, range(10)))
+    limits = RequestLimits(concurrency=1, requests_per_minute=60)
+    answers(engine(server, clock=clock, limits=limits), *map(str, range(10)))
     assert 9 == pytest.approx(sum(clock.slept))
 
 

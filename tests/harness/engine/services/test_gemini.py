@@ -16,7 +16,7 @@ from harness.engine.services.service_identity import identify_gemini
 from harness.errors import EngineError, ModelError, SchemaRefused, UsageError
 from harness.protocols import SERVED_TEMPLATE
 from harness.records.answers import Message, Prompt, Response, SamplingParameters
-from harness.records.models import Gemini, Model, Traffic
+from harness.records.models import Gemini, Model, RequestLimits
 from harness.thoughts import OUT_OF_TOKENS
 from tests.harness.engine.services.test_rate_limits import FakeClock
 from tests.serving import FINE, Asked, Fault, ModelServer, status
@@ -36,11 +36,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
         yield serving
 
 
-def engine(server: ModelServer, *, clock: FakeClock | None = None, **traffic: Any) -> GeminiEngine:
+def engine(server: ModelServer, *, clock: FakeClock | None = None, **limits: Any) -> GeminiEngine:
     """An engine for the service that does not really wait between tries."""
-    asked = Traffic(**{"concurrency": 4, **traffic})
+    asked = RequestLimits(**{"concurrency": 4, **limits})
     return GeminiEngine(
-        "judge", Gemini(model="g", url=server.address, traffic=asked), clock=clock or FakeClock()
+        "judge", Gemini(model="g", url=server.address, limits=asked), clock=clock or FakeClock()
     )
 
 
@@ -301,9 +301,9 @@ def test_two_models_keep_their_own_keys(server: ModelServer, monkeypatch: pytest
 
 
 def test_what_identifies_it(server: ModelServer) -> None:
-    """Address and name, and neither key nor traffic."""
+    """Address and name, and neither key nor limits."""
     source = Gemini(model="g")
-    same = replace(source, key_env="K", traffic=Traffic(retries=1))
+    same = replace(source, key_env="K", limits=RequestLimits(retries=1))
     others = [replace(source, model="h"), replace(source, url="http://x")]
     assert 3 == len({identify_gemini(each).fingerprint for each in (source, *others)})
     assert identify_gemini(source) == identify_gemini(same) == identify_model(Model(name="j", source=source))

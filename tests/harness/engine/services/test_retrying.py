@@ -11,7 +11,7 @@ from harness.engine.services.retry_after import retry_after
 from harness.engine.services.retrying import GaveUp, Retryable, Service
 from harness.errors import EngineError, ModelError
 from harness.records.answers import Response
-from harness.records.models import Traffic
+from harness.records.models import RequestLimits
 from tests.harness.engine.services.test_rate_limits import FakeClock
 
 
@@ -35,9 +35,9 @@ def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying.random, "uniform", lambda low, high: high)  # type: ignore[attr-defined]  # patched here
 
 
-def service(clock: FakeClock, **traffic: int) -> Service:
+def service(clock: FakeClock, **limits: int) -> Service:
     """A service, asked by a clock that stands still."""
-    return Service("m", "http://x", Traffic(**{"concurrency": 1, **traffic}), clock)
+    return Service("m", "http://x", RequestLimits(**{"concurrency": 1, **limits}), clock)
 
 
 def response(asked: Service, attempt: Trying) -> Response:
