@@ -33,8 +33,8 @@ class CheckpointMetrics:
     conditions: Mapping[str, Json] = field(default_factory=dict)
     """The suite's version, data and settings."""
 
-    def worth(self, by: str) -> float | None:
-        """A metric as a number of which more is better; None where it was not measured."""
+    def criterion(self, by: str) -> float | None:
+        """What checkpoints are chosen by, as a number of which more is better; None if not measured."""
         if by == "loss":
             return None if self.loss is None else -self.loss
         if by == "suite" and self.suite is not None and not self.higher_is_better:
@@ -44,7 +44,7 @@ class CheckpointMetrics:
 
 def best_of(found: Sequence[CheckpointMetrics], by: str) -> CheckpointMetrics:
     """The best checkpoint, of equal ones the earliest. Raises TrainingError where none has a value."""
-    scored = [(worth, each) for each in found if (worth := each.worth(by)) is not None]
+    scored = [(value, each) for each in found if (value := each.criterion(by)) is not None]
     if not scored:
         raise TrainingError(f"select: none of the {len(found)} checkpoints has a {by} to be chosen by")
     return max(scored, key=lambda each: (each[0], -each[1].step))[1]

@@ -112,8 +112,8 @@ def _rewards(job: Job, select: CheckpointSelection, folder: Path) -> dict[str, f
         chat=chat,
         seed=select.seed,
     )
-    worth = total_rewards(job.selection.rewards, list(prompts.values()), answers, chat=chat)
-    return {key: only for key, [only] in zip(prompts, worth, strict=True)}
+    rewards = total_rewards(job.selection.rewards, list(prompts.values()), answers, chat=chat)
+    return {key: only for key, [only] in zip(prompts, rewards, strict=True)}
 
 
 def selection_prompts(

@@ -106,8 +106,8 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
             seed=job.seed,
             on_progress=job.on_progress,
         )
-        worth = total_rewards(job.rewards, prompts, answers, chat=settings.chat_template)
-        ranked = [best_and_worst(*row) for row in zip(prompts, answers, worth, strict=True)]
+        rewards = total_rewards(job.rewards, prompts, answers, chat=settings.chat_template)
+        ranked = [best_and_worst(*row) for row in zip(prompts, answers, rewards, strict=True)]
         write_jsonl(kept, (pair._asdict() for pair in ranked if pair is not None))
     sampled = [PreferencePair(**each) for each in read_jsonl(kept)]
     if not sampled:
@@ -118,11 +118,11 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
 
 
 def best_and_worst(
-    prompt: TrainingPrompt, answers: Sequence[str], worth: Sequence[float]
+    prompt: TrainingPrompt, answers: Sequence[str], rewards: Sequence[float]
 ) -> PreferencePair | None:
     """The pair of one prompt; None where all answers are worth the same."""
-    best = max(range(len(answers)), key=lambda place: worth[place])
-    worst = min(range(len(answers)), key=lambda place: worth[place])
-    if worth[best] == worth[worst]:
+    best = max(range(len(answers)), key=lambda place: rewards[place])
+    worst = min(range(len(answers)), key=lambda place: rewards[place])
+    if rewards[best] == rewards[worst]:
         return None
     return PreferencePair(prompt.prompt, answers[best], answers[worst])

@@ -24,8 +24,8 @@ CHARACTERS_PER_TOKEN = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """One stage of a plan."""
+class StageForecast:
+    """What training one stage of a plan would take."""
 
     pipeline: str
     """The pipeline that defines it."""
@@ -42,7 +42,7 @@ class Forecast:
     """Read over all epochs, and generated; an estimated upper bound."""
 
 
-def forecast(plans: Mapping[str, Sequence[PlannedStage]], output: Path) -> list[Forecast]:
+def forecast(plans: Mapping[str, Sequence[PlannedStage]], output: Path) -> list[StageForecast]:
     """Every stage of these plans once, in the order of training; `plans` is by requested pipeline."""
     stages: dict[Path, PlannedStage] = {}
     sharing: dict[Path, list[str]] = {}
@@ -51,7 +51,7 @@ def forecast(plans: Mapping[str, Sequence[PlannedStage]], output: Path) -> list[
             stages.setdefault(stage.folder, stage)
             sharing.setdefault(stage.folder, []).append(name)
     return [
-        Forecast(
+        StageForecast(
             pipeline=stage.pipeline,
             needed_by=tuple(dict.fromkeys(sharing[folder])),
             kind=stage.kind,

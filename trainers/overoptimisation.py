@@ -27,7 +27,7 @@ def over_optimised(found: Sequence[CheckpointMetrics]) -> Iterator[str]:
     top = best_of(found, "reward")
     level = 1 - (1 - LEVEL) / (len(found) - 1)
     for by, name in (("loss", "the held-out loss"), ("suite", found[0].suite_metric)):
-        if any(each.worth(by) is None for each in found):
+        if any(each.criterion(by) is None for each in found):
             continue
         peak = best_of(found, by)
         rises = peak.step < top.step and _interval(peak.rewards, top.rewards, level)[0] > 0

@@ -61,10 +61,20 @@ class CalibrationBin(NamedTuple):
     low: float
     high: float
     pairs: int
-    said: float
+    confidence: float
     """The mean probability it gives the answer it prefers."""
-    was: float
+    accuracy: float
     """The share of pairs in which that answer is the chosen one."""
+
+    def as_json(self) -> dict[str, Json]:
+        """As manifests have it, in which confidence is `said` and accuracy `was`."""
+        return {
+            "low": self.low,
+            "high": self.high,
+            "pairs": self.pairs,
+            "said": self.confidence,
+            "was": self.accuracy,
+        }
 
 
 class LengthBias(NamedTuple):
@@ -116,7 +126,7 @@ def figures(found: Sequence[ScoredPair]) -> dict[str, Json]:
         "accuracy": share,
         "accuracy_interval": [interval.low, interval.high],
         "calibration_error": calibration_error(table),
-        "calibration": [dict(each._asdict()) for each in table],
+        "calibration": [each.as_json() for each in table],
         "lengths": None
         if biased is None
         else {**biased._asdict(), "interval": [biased.interval.low, biased.interval.high]},
@@ -139,14 +149,14 @@ def calibration(found: Sequence[ScoredPair]) -> list[CalibrationBin]:
     for low, high in pairwise(edges):
         within = [one for one in sure if low <= one[0] < high or one[0] == high == 1.0]
         if within:
-            said, was = (fsum(side) / len(within) for side in zip(*within, strict=True))
-            table.append(CalibrationBin(round(low, 10), round(high, 10), len(within), said, was))
+            confidence, right = (fsum(side) / len(within) for side in zip(*within, strict=True))
+            table.append(CalibrationBin(round(low, 10), round(high, 10), len(within), confidence, right))
     return table
 
 
 def calibration_error(table: Sequence[CalibrationBin]) -> float:
     """The expected calibration error: the mean distance of probability and share, weighted by pairs."""
-    apart = fsum(each.pairs * abs(each.said - each.was) for each in table)
+    apart = fsum(each.pairs * abs(each.confidence - each.accuracy) for each in table)
     return apart / sum(each.pairs for each in table)
 
 

@@ -13,7 +13,7 @@ from harness.cli.progress import ProgressBars
 from harness.cli.terminal import console, introduce, print_json
 from harness.verbs.project import open_project
 from harness.verbs.training import plan_training, train
-from trainers.forecast import Forecast
+from trainers.forecast import StageForecast
 from trainers.launcher import read_launch
 
 
@@ -60,7 +60,7 @@ def command(
         console.print(f"{name}: {folder}", markup=False)
 
 
-def _show(stages: Sequence[Forecast], as_json: bool) -> None:
+def _show(stages: Sequence[StageForecast], as_json: bool) -> None:
     if as_json:
         print_json([{**asdict(stage), "folder": str(stage.folder)} for stage in stages])
         return

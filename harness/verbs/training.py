@@ -10,7 +10,7 @@ from harness.store import KeptStage, Store
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from reports.training import NAMED
-from trainers.forecast import Forecast, forecast
+from trainers.forecast import StageForecast, forecast
 from trainers.planning import PlannedStage
 
 
@@ -29,7 +29,7 @@ def train(project: Project, names: Sequence[str], *, progress: Progress | None =
     return candidates
 
 
-def plan_training(project: Project, names: Sequence[str]) -> list[Forecast]:
+def plan_training(project: Project, names: Sequence[str]) -> list[StageForecast]:
     """What `train` would do for these pipelines, each stage once, in the order of training."""
     for name in names:
         if name not in project.registry.pipelines:

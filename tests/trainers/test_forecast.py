@@ -2,10 +2,10 @@
 
 from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, stage
-from trainers.forecast import Forecast, forecast
+from trainers.forecast import StageForecast, forecast
 
 
-def reported(world: World, *names: str, **added: object) -> dict[str, Forecast]:
+def reported(world: World, *names: str, **added: object) -> dict[str, StageForecast]:
     """The forecast for these pipelines of the world, by kind of stage."""
     plans = {name: world.plan(name, added.get(name)) for name in names}  # type: ignore[arg-type]
     return {line.kind: line for line in forecast(plans, world.output)}

@@ -125,7 +125,7 @@ def test_calibration_errors_are_weighted_by_pairs() -> None:
     unsure = [seen("u", 0, 0)] * 2
     table = calibration([*sure, *unsure, seen("w", 0, 100)])
     assert [(0.5, 0.6, 2), (0.9, 1.0, 2)] == [each[:3] for each in table]
-    assert pytest.approx(0.25) == calibration_error(table)  # the last bin: said 1, was 1/2, half of all
+    assert pytest.approx(0.25) == calibration_error(table)  # the last bin: sure, half right, half of all
 
 
 def test_length_that_is_taken_for_quality() -> None:
@@ -151,6 +151,8 @@ def test_figures_are_json() -> None:
     reported = figures([seen("a", 1, 0), seen("b", 0, 1)])
     assert reported == json.loads(json.dumps(reported, allow_nan=False))
     assert reported["lengths"] is None
+    [only] = calibration([seen("a", 1, 0)])
+    assert {"low", "high", "pairs", "said", "was"} == only.as_json().keys()
 
 
 # ---------------------------------------------------------------- two reward models

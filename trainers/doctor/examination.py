@@ -8,7 +8,7 @@ from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.doctor.inspected_stage import Check, InspectedStage, no_tokenizer
 from trainers.doctor.loss import ends, left_out, other_turns, padding, shown
 from trainers.doctor.post_training_checks import (
-    held_out_ranking,
+    held_out_accuracy,
     length_rewarded,
     nothing_learned,
     over_optimised,
@@ -17,7 +17,7 @@ from trainers.doctor.preferences import (
     equal_answers,
     length_preferred,
     no_better_than_chance,
-    training_ranking,
+    training_accuracy,
 )
 from trainers.doctor.ranges import epochs, few_checkpoints, learning_rate, no_penalty
 from trainers.doctor.templates import (
@@ -87,7 +87,7 @@ def examine(
         raise DataError(", ".join(source.name for source in stage.sources), 0, "there are no usable rows")
     findings += [finding for check in WITH_BASE for finding in check(inspected)]
     measured: dict[str, str] = {}
-    if (held_out := held_out_ranking(stage)) is not None:
+    if (held_out := held_out_accuracy(stage)) is not None:
         measured[stage.folder.name] = str(held_out)
     if deep:
         for folder in inspected.reward_models:
@@ -104,10 +104,10 @@ def _reward_model(
     theirs = next((stage for stage in plan if stage.folder == folder), None)
     if theirs is None:
         return [], {}
-    held_out = held_out_ranking(theirs)
+    held_out = held_out_accuracy(theirs)
     if held_out is not None:  # its findings belong to the stage that made it
         return [], {folder.name: str(held_out)}
     pairs = InspectedStage(theirs).preferences
-    ranking = training_ranking(folder, pairs, chat=inspected.settings.chat_template)
-    findings = no_better_than_chance(f"{inspected.key}.reward", ranking, f"{folder.name} {ranking}")
-    return list(findings), {folder.name: str(ranking)}
+    accuracy = training_accuracy(folder, pairs, chat=inspected.settings.chat_template)
+    findings = no_better_than_chance(f"{inspected.key}.reward", accuracy, f"{folder.name} {accuracy}")
+    return list(findings), {folder.name: str(accuracy)}

@@ -6,7 +6,7 @@ from typing import Any
 from harness.records.comparisons import Interval
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
-from trainers.doctor.preferences import Ranking, no_better_than_chance
+from trainers.doctor.preferences import PairwiseAccuracy, no_better_than_chance
 from trainers.planning import PlannedStage
 from trainers.reward_quality import LEVEL
 
@@ -46,18 +46,20 @@ def length_rewarded(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 def nothing_learned(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A reward model that ranks held-out pairs no better than chance."""
-    ranking = held_out_ranking(inspected.stage)
-    if ranking is not None:
-        yield from no_better_than_chance(inspected.key, ranking, str(ranking))
+    accuracy = held_out_accuracy(inspected.stage)
+    if accuracy is not None:
+        yield from no_better_than_chance(inspected.key, accuracy, str(accuracy))
 
 
-def held_out_ranking(stage: PlannedStage) -> Ranking | None:
+def held_out_accuracy(stage: PlannedStage) -> PairwiseAccuracy | None:
     """How well a finished reward model ranks the pairs that it held out; None where it held out none."""
     found = metrics(stage).get("held_out")
     if found is None:
         return None
     low, high = found["accuracy_interval"]
-    return Ranking(found["accuracy"], Interval(low=low, high=high, level=LEVEL), found["pairs"], "held-out")
+    return PairwiseAccuracy(
+        found["accuracy"], Interval(low=low, high=high, level=LEVEL), found["pairs"], "held-out"
+    )
 
 
 def metrics(stage: PlannedStage) -> dict[str, Any]:

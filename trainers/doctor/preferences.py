@@ -48,7 +48,7 @@ def length_preferred(inspected: InspectedStage) -> Iterator[DoctorFinding]:
         )
 
 
-class Ranking(NamedTuple):
+class PairwiseAccuracy(NamedTuple):
     """How well a reward model ranks pairs."""
 
     share: float
@@ -61,15 +61,15 @@ class Ranking(NamedTuple):
         return f"ranks {self.share:.0%} {self.interval:.0%} of {self.pairs} {self.which} pairs right"
 
 
-def training_ranking(folder: Path, pairs: Sequence[PreferencePair], *, chat: bool) -> Ranking:
+def training_accuracy(folder: Path, pairs: Sequence[PreferencePair], *, chat: bool) -> PairwiseAccuracy:
     """How well the model in a folder ranks these pairs, which it was trained on."""
     found = score_pairs(pairs, *judge_pairs(str(folder), pairs, chat=chat))
-    return Ranking(*accuracy(found), len(found), "training")
+    return PairwiseAccuracy(*accuracy(found), len(found), "training")
 
 
-def no_better_than_chance(where: str, ranking: Ranking, evidence: str) -> Iterator[DoctorFinding]:
+def no_better_than_chance(where: str, found: PairwiseAccuracy, evidence: str) -> Iterator[DoctorFinding]:
     """A reward model that cannot distinguish chosen from rejected answers."""
-    if ranking.interval.low <= 0.5:
+    if found.interval.low <= 0.5:
         yield DoctorFinding(
             check="reward model no better than chance",
             severity="error",

@@ -12,7 +12,7 @@ from trainers.doctor.inspected_stage import InspectedStage
 from trainers.settings import Online
 
 
-class Usual(NamedTuple):
+class TypicalSettings(NamedTuple):
     """What is usual for a model of a billion parameters, trained without an adapter."""
 
     lowest_rate: float
@@ -20,12 +20,12 @@ class Usual(NamedTuple):
     most_epochs: int | None
 
 
-USUAL: Mapping[str, Usual] = {
-    "sft": Usual(1e-6, 1e-4, 5),
-    "reward": Usual(1e-6, 1e-4, 3),
-    "dpo": Usual(5e-8, 1e-5, 3),
-    "grpo": Usual(1e-7, 2e-5, None),
-    "rloo": Usual(1e-7, 2e-5, None),
+TYPICAL_SETTINGS: Mapping[str, TypicalSettings] = {
+    "sft": TypicalSettings(1e-6, 1e-4, 5),
+    "reward": TypicalSettings(1e-6, 1e-4, 3),
+    "dpo": TypicalSettings(5e-8, 1e-5, 3),
+    "grpo": TypicalSettings(1e-7, 2e-5, None),
+    "rloo": TypicalSettings(1e-7, 2e-5, None),
 }
 """What TRL's examples and papers use on models of 0.5 to 8 billion parameters, widened on both sides."""
 BILLION = 1e9
@@ -37,11 +37,11 @@ SEVERAL = 2
 
 def learning_rate(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A learning rate far from the usual for the kind of stage and the size of the model."""
-    usual, rate = USUAL[inspected.stage.kind], inspected.settings.learning_rate
+    typical, rate = TYPICAL_SETTINGS[inspected.stage.kind], inspected.settings.learning_rate
     assert inspected.stage.parent is not None
     size = parameters(inspected.stage.parent.folder)
-    highest = usual.highest_rate * max(1.0, (BILLION / size) ** 0.5)  # small models need higher ones
-    lowest = usual.lowest_rate
+    highest = typical.highest_rate * max(1.0, (BILLION / size) ** 0.5)  # small models need higher ones
+    lowest = typical.lowest_rate
     if inspected.settings.adapter is not None:
         highest, lowest = highest * ADAPTERS_MORE, lowest * ADAPTERS_MORE
     if not lowest <= rate <= highest:
@@ -76,7 +76,8 @@ def epochs(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
     Fine where the checkpoint is selected by something held out.
     """
-    most, wanted = USUAL[inspected.stage.kind].most_epochs, getattr(inspected.settings, "epochs", None)
+    most = TYPICAL_SETTINGS[inspected.stage.kind].most_epochs
+    wanted = getattr(inspected.settings, "epochs", None)
     select = inspected.settings.select
     if select is not None and select.by != "reward":
         return
@@ -94,13 +95,13 @@ def epochs(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 def no_penalty(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A policy that nothing keeps near its base."""
     if isinstance(inspected.settings, Online) and inspected.settings.beta == 0:
-        usual = type(inspected.settings).model_fields["beta"].default
+        default = type(inspected.settings).model_fields["beta"].default
         yield DoctorFinding(
             check="no KL penalty",
             severity="warning",
             where=f"{inspected.key}.beta",
             evidence="beta is 0: nothing holds the policy near its base, and no KL is logged",
-            fix=f"beta = {usual}",
+            fix=f"beta = {default}",
         )
 
 
