@@ -7,7 +7,7 @@ from harness.engine.local.network import Network
 from harness.engine.local.padded_scoring import PaddedBudget, score_padded
 from harness.engine.local.tokens import ScoringRequest
 from harness.engine.local.tree_scoring import PassBudget, score_tree
-from harness.engine.local.trial_results import TrialResults
+from harness.engine.local.trial_results import PrefixSharingTrials
 from harness.records.answers import LogLikelihood
 from harness.records.models import Json
 
@@ -35,7 +35,7 @@ class LogLikelihoodScorer:
         self._network = network
         self._passes = PassBudget(tokens=tokens, scored=max(1, min(tokens, positions)))
         self._padded = PaddedBudget(positions=max(1, min(CPU_PADDED if cpu else CUDA_PADDED, positions)))
-        self._trials = TrialResults(network)
+        self._trials = PrefixSharingTrials(network)
         self._ways: set[str] = set()
         """The ways in which requests were scored so far."""
 

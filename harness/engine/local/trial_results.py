@@ -36,7 +36,7 @@ class _Known:
     fault: str | None = None
 
 
-class TrialResults:
+class PrefixSharingTrials:
     """Whether a network's requests may share prefixes."""
 
     def __init__(self, network: Network) -> None:
