@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -14,9 +15,15 @@ import pytest
 
 from harness.engine import identity
 from harness.engine.identity import LocalIdentity, as_asked, identify
-from harness.engine.model_files import labels_of, stated_ends, weight_files
+from harness.engine.model_files import (
+    configuration,
+    labels_of,
+    named_templates,
+    stated_ends,
+    weight_files,
+)
 from harness.errors import DataError, DownloadNeeded, ModelError, UsageError
-from harness.records.models import Gemini, Local, Model
+from harness.records.models import Gemini, Json, Local, Model
 from tests.tiny_models import CHAT_TEMPLATE, tiny_adapter, tiny_llama
 from trainers.tokens import load_tokenizer
 
@@ -191,10 +198,20 @@ def test_weights_with_something_behind_them_are_refused(folder: Path) -> None:
 
 def test_an_adapter_named_as_a_model_is_explained(original: Path, tmp_path: Path) -> None:
     """An adapter's folder is no model, and the message says where it belongs."""
-    with pytest.raises(ModelError, match="name it as `adapter`"):
+    with pytest.raises(ModelError, match="; it holds an adapter: name it as `adapter`, beside its base$"):
         _identify(tiny_adapter(tmp_path / "adapter", original))
     with pytest.raises(ModelError, match=r"no adapter_config\.json"):
         _identify(original, adapter=str(original))
+
+
+def test_a_folder_of_gguf_files_says_which_to_name(tmp_path: Path) -> None:
+    """The first of them by name; an empty folder has nothing to name."""
+    with pytest.raises(ModelError, match=r"so it is not a model folder$"):
+        configuration(tmp_path)
+    for name in ("b.gguf", "a.gguf"):
+        (tmp_path / name).touch()
+    with pytest.raises(ModelError, match=r'it holds GGUF files: name one of them \(path = ".*/a\.gguf"\)$'):
+        configuration(tmp_path)
 
 
 @pytest.mark.parametrize("path", ["/nowhere/at/all", "./missing", "../missing", "~/missing-model", "a/b/c"])
@@ -290,6 +307,76 @@ def test_what_few_models_have_changes_no_others_fingerprint(
     assert {} == alone.described == adapted.described
 
 
+def _appends(model: Path, adapter: Path) -> dict[str, Any]:
+    (model / "tokenizer_config.json").write_text('{"add_eos_token": true}')
+    return {}
+
+
+def _reads_the_clock(model: Path, adapter: Path) -> dict[str, Any]:
+    return {"template": "{{ strftime_now('%Y') }}"}
+
+
+def _thinks(model: Path, adapter: Path) -> dict[str, Any]:
+    return {"template": "<think>{{ messages }}"}
+
+
+def _speaks_portuguese(model: Path, adapter: Path) -> dict[str, Any]:
+    return {"template": "olá {{ messages }}"}
+
+
+def _runs_elsewhere(model: Path, adapter: Path) -> dict[str, Any]:
+    return {"backend": "vllm"}
+
+
+def _runs_code(model: Path, adapter: Path) -> dict[str, Any]:
+    (model / "modeling.py").write_text("pass")
+    return {"trust_remote_code": True}
+
+
+def _has_an_adapter(model: Path, adapter: Path) -> dict[str, Any]:
+    """Where its base stood, and a second copy of its weights, say nothing."""
+    (adapter / "adapter_config.json").write_text('{"r": 2, "base_model_name_or_path": "/somewhere"}')
+    (adapter / "adapter_model.bin").write_bytes(b"older")
+    return {"adapter": str(adapter)}
+
+
+def _has_an_old_adapter(model: Path, adapter: Path) -> dict[str, Any]:
+    (adapter / "adapter_model.safetensors").unlink()
+    (adapter / "adapter_model.bin").write_bytes(b"older")
+    return {"adapter": str(adapter)}
+
+
+@pytest.mark.parametrize(
+    ("made", "fingerprint"),
+    [
+        (_appends, "b54dbe93fe6a59d340871a04ad837c8db492b9b924313bbd9c63551e851e85e1"),
+        (_reads_the_clock, "19d8d5db59fd4ed6396da5fa33a57c8bb2ec8a622e8812eac530a27484fcf52b"),
+        (_thinks, "590486a682f5911a224ef2182eac319ca9ce23219768a75b14ee5a1e01ad1621"),
+        (_speaks_portuguese, "f1e85d29727d9b11109ba1f4799dcd93f69e182c6804e995afab87efa0ff527a"),
+        (_runs_elsewhere, "973e37e78661eba492022454814c4da28524fede5dc821ff1dea2bd698a34319"),
+        (_runs_code, "4c137c1a9220379a7556a925f482e65f2134823922330d177a73b6673929df64"),
+        (_has_an_adapter, "29224b0635eee0eaa091719deb1cbdb4b99e8585358049039c63aefc7de3a9fe"),
+        (_has_an_old_adapter, "501c90767cbc31d9a5717bfbfadbb14b6b4a8b13a8d4e1752323ca27b53c2e52"),
+    ],
+)
+def test_rare_parts_keep_their_fingerprints(
+    by_hand: Path, monkeypatch: pytest.MonkeyPatch, made: Callable[[Path, Path], Any], fingerprint: str
+) -> None:
+    """What a store holds of such models is found again; engine and thoughts are those of some version."""
+    monkeypatch.setattr(identity, "ENGINE_VERSION", 2)
+    monkeypatch.setattr(identity, "THOUGHTS_VERSION", 1)
+    source = made(by_hand, Path(f"{by_hand}-adapter"))
+    assert f"sha256:{fingerprint}" == _identify(by_hand, **source).fingerprint
+
+
+def test_an_adapter_without_weights_is_refused(by_hand: Path) -> None:
+    """The message names the file that is missing."""
+    adapter = Path(f"{by_hand}-adapter")
+    (adapter / "adapter_model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no adapter weights in it \(adapter_model\.safetensors\)$"):
+        _identify(by_hand, adapter=str(adapter))
+
+
 def test_an_adapters_own_tokenizer_and_template_stand_for_the_bases(by_hand: Path) -> None:
     """Each counts by itself; what is no different from the base's changes nothing."""
     adapter = by_hand.with_name("by-hand-adapter")
@@ -333,9 +420,16 @@ def test_a_tokenizer_that_may_append_is_another_model_than_it_was(
     assert now != before
 
 
-def test_a_tokenizer_that_only_begins_texts_stays_what_it_is(by_hand: Path) -> None:
+@pytest.mark.parametrize(
+    "processor",
+    [
+        {"type": "TemplateProcessing", "single": [{"SpecialToken": {}}, {"Sequence": {}}]},
+        {"type": "TemplateProcessing", "single": []},
+        {"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "ByteLevel", "single": "odd"}]},
+    ],
+)
+def test_a_tokenizer_that_only_begins_texts_stays_what_it_is(by_hand: Path, processor: Json) -> None:
     """BOS in front of every text is as it was."""
-    processor = {"type": "TemplateProcessing", "single": [{"SpecialToken": {}}, {"Sequence": {}}]}
     (by_hand / "tokenizer.json").write_text(json.dumps({"post_processor": processor}))
     before = _identify(by_hand).fingerprint
     with pytest.MonkeyPatch.context() as patch:
@@ -372,6 +466,27 @@ def test_named_templates_without_a_default_are_refused(by_hand: Path, as_files: 
     assert "mine" == _identify(by_hand, template="mine").chat_template
     (by_hand / "chat_template.jinja").write_text("the default")
     assert "the default" == _identify(by_hand).chat_template
+
+
+def test_a_named_default_is_no_other_template(by_hand: Path) -> None:
+    """Of templates in a list, the one called default is the model's own, and the rest stand beside it."""
+    listed = [{"name": name, "template": name.upper()} for name in ("tool_use", "default")]
+    (by_hand / "tokenizer_config.json").write_text(json.dumps({"chat_template": listed}))
+    assert ("tool_use",) == named_templates(by_hand)
+    assert "DEFAULT" == _identify(by_hand).chat_template
+
+
+def test_the_order_of_template_arguments_says_nothing(by_hand: Path) -> None:
+    """A section whose keys stand in another order asks the same model."""
+    plain = Model(name="m", source=Local(path=str(by_hand)))
+    found = identify(plain)
+    arguments: dict[str, Json] = {"effort": "low", "dates": True}
+    first, second = (
+        as_asked(found, replace(plain, template_arguments=each))
+        for each in (arguments, dict(reversed(arguments.items())))
+    )
+    assert first.fingerprint == second.fingerprint
+    assert first.fingerprint != found.fingerprint
 
 
 def test_how_a_model_is_asked_is_a_part_of_its_identity(

@@ -13,6 +13,7 @@ from harness.errors import StoreError, UsageError
 from harness.records.answers import Message, Response
 from harness.store import canonical, digest
 from suites.blind.ballots import BallotBox
+from suites.blind.design import Item
 from suites.blind.sealing import as_json, from_json, open_design, seal
 from tests.suites.blind.made import design, kept, pairs
 
@@ -32,6 +33,17 @@ def test_what_was_cut_is_sealed(tmp_path: Path) -> None:
     assert cut == from_json(as_json(cut))
     assert {frozenset("B")} == {each.cut for each in cut.questions.values()}
     assert not any("cut" in each for each in as_json(design())["questions"])  # type: ignore[union-attr, operator]
+
+
+def test_what_was_left_out_is_sealed() -> None:
+    """Pairs of equal answers come back with their models, in a study as in its JSON."""
+    given = list(pairs()["A", "B"])
+    given[3] = replace(given[3], left=given[3].right)
+    made = design(of={("A", "B"): given})
+
+    assert (Item(sample="s3", left="A", right="B"),) == made.left_out.identical
+    assert [["s3", "A", "B"]] == as_json(made)["left_out"]["identical"]  # type: ignore[index, call-overload]
+    assert made == from_json(as_json(made))
 
 
 def test_turns_are_sealed_too() -> None:
@@ -80,7 +92,10 @@ def test_a_design_that_was_changed_in_the_store_is_refused(tmp_path: Path) -> No
     """One exchanged side, and no ballot box opens."""
     store, _, _ = kept(tmp_path)
     exchanged(tmp_path)
-    with pytest.raises(StoreError, match="was CHANGED in the store after it was sealed"):
+    with pytest.raises(
+        StoreError,
+        match=r"was CHANGED in the store after it was sealed.*Restore the store from a copy made before$",
+    ):
         BallotBox(store, "test")
 
 
@@ -94,7 +109,10 @@ def test_who_changes_the_commitment_too_is_found_out_by_the_printed_one(tmp_path
     engine.dispose()
     [changed] = store.studies.find()
     open_design(changed)
-    with pytest.raises(UsageError, match="and not sha256:"):
+    with pytest.raises(
+        UsageError,
+        match=r"and not sha256:\w+: it is another test, or both its design and its commitment were CHANGED",
+    ):
         open_design(changed, study.commitment)
 
 
