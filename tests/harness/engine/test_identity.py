@@ -184,7 +184,7 @@ def test_cut_off_weights_are_refused(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
 
-    with pytest.raises(ModelError, match="cut off"):
+    with pytest.raises(ModelError, match=r"where its header announces [0-9]+: it is cut off$"):
         _identify(folder)
 
 
@@ -198,7 +198,7 @@ def test_weights_with_something_behind_them_are_refused(folder: Path) -> None:
 
 def test_an_adapter_named_as_a_model_is_explained(original: Path, tmp_path: Path) -> None:
     """An adapter's folder is no model, and the message says where it belongs."""
-    with pytest.raises(ModelError, match="; it holds an adapter: name it as `adapter`, beside its base$"):
+    with pytest.raises(ModelError, match=r"; it holds an adapter: name it as `adapter`, beside its base$"):
         _identify(tiny_adapter(tmp_path / "adapter", original))
     with pytest.raises(ModelError, match=r"no adapter_config\.json"):
         _identify(original, adapter=str(original))
@@ -307,6 +307,73 @@ def test_what_few_models_have_changes_no_others_fingerprint(
     assert {} == alone.described == adapted.described
 
 
+@pytest.mark.parametrize(
+    ("config", "dtype"),
+    [
+        ({"torch_dtype": "float16"}, "float16"),
+        ({"dtype": "bfloat16", "torch_dtype": "float16"}, "bfloat16"),
+        ({"text_config": {"dtype": "bfloat16"}}, "bfloat16"),
+        ({"dtype": "float16", "text_config": {"dtype": "bfloat16"}}, "float16"),
+        ({"dtype": None, "text_config": {"torch_dtype": "bfloat16"}}, "bfloat16"),
+        ({"text_config": "none"}, "float32"),
+        ({"dtype": "float8_e4m3fn"}, "float32"),
+    ],
+)
+def test_where_a_number_format_is_stated(by_hand: Path, config: dict[str, Json], dtype: str) -> None:
+    """By either name, for the model or its text part; one that is not run here is float32."""
+    (by_hand / "config.json").write_text(json.dumps(config))
+    assert dtype == _identify(by_hand).dtype
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "settings", "thinks"),
+    [
+        ("special_tokens_map.json", "{}", {}, False),
+        ("special_tokens_map.json", "{}", {"thinking": True}, True),
+        ("special_tokens_map.json", "{}", {"thinking_tokens": 5}, True),
+        ("special_tokens_map.json", "{}", {"thinking_tags": ("<a>", "</a>")}, True),
+        ("added_tokens.json", '{"<think>": 5}', {}, True),
+        ("tokenizer_config.json", '{"added_tokens_decoder": {"5": {"content": "<think>"}}}', {}, True),
+        ("merges.txt", "<think>", {}, False),
+        ("vocab.json", b'"\xff", "<think>": 5', {}, True),
+    ],
+)
+def test_what_shows_that_a_model_thinks(
+    by_hand: Path, name: str, content: str | bytes, settings: dict[str, Any], thinks: bool
+) -> None:
+    """A thought's tag among the tokens, or the model's own section; merges are pieces of other words."""
+    (by_hand / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert thinks == identify(Model(name="m", source=Local(path=str(by_hand)), **settings)).thinks
+
+
+def test_a_template_that_is_no_text_is_none(by_hand: Path) -> None:
+    """As transformers has it."""
+    (by_hand / "tokenizer_config.json").write_text('{"chat_template": 3}')
+    assert _identify(by_hand).chat_template is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (struct.pack("<Q", 9) + b"{}      ", "not a safetensors file, or cut off in its header$"),
+        (struct.pack("<Q", 8) + b"{x      ", r"its header cannot be read \(.*line 1 column 2"),
+        (struct.pack("<Q", 22) + b'{"__metadata__": {}}  ', "no tensor in it$"),
+    ],
+)
+def test_damaged_headers_are_named(by_hand: Path, content: bytes, message: str) -> None:
+    """What is wrong with a weights file, and where."""
+    (by_hand / "model.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=rf"by-hand/model\.safetensors: .*{message}"):
+        weight_files(by_hand)
+
+
+def _has_a_tiktoken(model: Path, adapter: Path) -> dict[str, Any]:
+    (model / "tokenizer.json").unlink()
+    (model / "words.tiktoken").write_text("a 1")
+    (model / "tokenizer_config.json").write_text('{"added": "<s>", "chat_template": "{{ messages }}"}')
+    return {}
+
+
 def _appends(model: Path, adapter: Path) -> dict[str, Any]:
     (model / "tokenizer_config.json").write_text('{"add_eos_token": true}')
     return {}
@@ -349,6 +416,7 @@ def _has_an_old_adapter(model: Path, adapter: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("made", "fingerprint"),
     [
+        (_has_a_tiktoken, "73e617fabd32e2322b076af81628513e307c113ca7262d778c208cc67fe53a8c"),
         (_appends, "b54dbe93fe6a59d340871a04ad837c8db492b9b924313bbd9c63551e851e85e1"),
         (_reads_the_clock, "19d8d5db59fd4ed6396da5fa33a57c8bb2ec8a622e8812eac530a27484fcf52b"),
         (_thinks, "590486a682f5911a224ef2182eac319ca9ce23219768a75b14ee5a1e01ad1621"),
@@ -456,12 +524,16 @@ def test_named_templates_without_a_default_are_refused(by_hand: Path, as_files: 
     if as_files:
         (by_hand / "tokenizer_config.json").write_text("{}")
         (by_hand / "additional_chat_templates").mkdir()
-        (by_hand / "additional_chat_templates/rag.jinja").write_text("documents")
+        for name in ("tool", "rag"):
+            (by_hand / f"additional_chat_templates/{name}.jinja").write_text("documents")
     else:
-        named = {"chat_template": [{"name": "rag", "template": "documents"}]}
+        named = {"chat_template": [{"name": name, "template": "documents"} for name in ("rag", "tool")]}
         (by_hand / "tokenizer_config.json").write_text(json.dumps(named))
 
-    with pytest.raises(ModelError, match="chat templates named rag, and none without a name; write the one"):
+    with pytest.raises(
+        ModelError,
+        match=r"named rag, tool, and none without a name; write .* \(`chat_template = \"FILE\"` in",
+    ):
         _identify(by_hand)
     assert "mine" == _identify(by_hand, template="mine").chat_template
     (by_hand / "chat_template.jinja").write_text("the default")
