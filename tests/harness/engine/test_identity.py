@@ -152,6 +152,20 @@ def test_shards_are_found_through_their_index(folder: Path) -> None:
     assert [folder / shards["a"], folder / shards["b"]] == weight_files(folder)
 
 
+def test_pickled_weights_are_found_where_there_are_no_others(by_hand: Path) -> None:
+    """Whole, or by the index of their shards, which must name them."""
+    (by_hand / "model.safetensors").unlink()
+    index = by_hand / "pytorch_model.bin.index.json"
+    index.write_text("{}")
+    with pytest.raises(ModelError, match=r"index\.json: no 'weight_map' in it; the file is damaged$"):
+        weight_files(by_hand)
+    index.write_text('{"weight_map": {"a": "pytorch_model-1.bin"}}')
+    (by_hand / "pytorch_model-1.bin").write_bytes(b"pickle")
+    assert [by_hand / "pytorch_model-1.bin"] == weight_files(by_hand)
+    (by_hand / "pytorch_model.bin").write_bytes(b"pickle")
+    assert [by_hand / "pytorch_model.bin"] == weight_files(by_hand)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -192,7 +206,7 @@ def test_weights_with_something_behind_them_are_refused(folder: Path) -> None:
     """A file that is too long is damaged too, and not called cut off."""
     with (folder / "model.safetensors").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(ModelError, match="something stands behind its last tensor"):
+    with pytest.raises(ModelError, match=r": something stands behind its last tensor$"):
         weight_files(folder)
 
 
