@@ -111,6 +111,12 @@ def test_intervals_are_percentiles_of_refitted_resamples() -> None:
         assert level == interval.level
 
 
+def test_who_met_once_have_met() -> None:
+    """One game, won: half a made-up win stands against one and a half."""
+    found = by_name(ratings(["a"], ["b"], [1.0], [0], Resampling(resamples=9)))
+    assert pytest.approx(200 * log10(1.5 / 0.5), abs=0.01) == found["a"].value
+
+
 def test_what_a_caller_leaves_out() -> None:
     """95 %, a thousand resamples, seed 0."""
     data = ["a", "a", "b"] * 3, ["b", "c", "c"] * 3, [1.0, 0.0, 0.5] * 3, range(9)

@@ -129,6 +129,18 @@ def test_p_is_a_chance_above_zero(sums: np.ndarray):
     assert 0 < p_of(sums) <= 1
 
 
+@pytest.mark.parametrize("held", [1, 40 * 699])
+def test_how_many_numbers_are_held_at_once_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    """As many exchanges are counted in one piece as in many, the last of which is shorter."""
+    sums = np.random.default_rng(2).normal(0.1, 1.0, 40)
+    expected = sign_flip(sums, resamples=1000, rng=np.random.default_rng(1)).p
+    monkeypatch.setattr("harness.stats.paired.CHUNK", held)
+    found = sign_flip(sums, resamples=1000, rng=np.random.default_rng(1)).p
+    assert pytest.approx(expected, abs=0.06) == found
+
+
 def test_random_exchanges_count_what_is_as_extreme() -> None:
     """One large difference among rounding errors: every exchange is as extreme, so p is 1; of unequal ones
     p is the share of exchanges that a second draw from the same generator counts."""

@@ -1,5 +1,7 @@
 """The corrected win rate: unbiased whatever the judge, and better than people alone with a good one."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -94,12 +96,37 @@ def test_without_spread_people_alone_say_everything(
     assert 0 <= found.human.low < found.human.high <= 1
 
 
-def test_the_correction_by_hand() -> None:
-    """The weight is the covariance over the judge's variance, both of means of clusters of unequal sizes."""
+def coarse(people: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """A judge that says what people say, or prefers the candidate."""
+    return np.where(draw.random(len(people)) < 0.7, people, 1.0)
+
+
+def faint(people: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """One that leans where people lean, by a twentieth of how far: its lean counts twenty-fold."""
+    return 0.5 + (people - 0.5) / 20
+
+
+def dim(people: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """One whose shares hardly differ, and a little more by chance than by what people say."""
+    return 0.5 + (people - 0.5) / 50 + draw.normal(0, 0.04, len(people))
+
+
+@pytest.mark.parametrize(
+    ("judge_of", "followed"), [(coarse, (0.2, 0.8)), (faint, (1, 1)), (dim, (0.05, 0.9))]
+)
+def test_the_correction_by_hand(
+    monkeypatch: pytest.MonkeyPatch,
+    judge_of: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+    followed: tuple[float, float],
+) -> None:
+    """The weight is the covariance over the judge's variance, both of means of clusters of unequal sizes.
+
+    Where critical t is 1, the interval is the standard error on either side."""
+    monkeypatch.setattr("harness.stats.prediction_powered.critical_t", lambda t, level: 1.0)
     draw = np.random.default_rng(11)
     clusters = np.repeat(np.arange(60), draw.integers(1, 4, 60))
     people = (draw.random(len(clusters)) < 0.6).astype(float)
-    judge = np.where(draw.random(len(clusters)) < 0.7, people, 1.0)
+    judge = judge_of(people, draw)
     both = clusters < 25
 
     found = corrected_win_rate(
@@ -117,8 +144,12 @@ def test_the_correction_by_hand() -> None:
         return np.asarray(sums / mask.sum() * np.sqrt(count / (count - 1)))
 
     ours, theirs, far = by_item(people, both), by_item(judge, both), by_item(judge, ~both)
-    weight = (ours @ theirs) / (theirs @ theirs + far @ far)
-    assert 0 < weight < 1
+    weight = min((ours @ theirs) / (theirs @ theirs + far @ far), 1.0)
+    assert followed[0] <= weight <= followed[1]
     assert pytest.approx(weight) == found.weight
     expected = people[both].mean() + weight * (judge[~both].mean() - judge[both].mean())
     assert pytest.approx(expected) == found.value
+    error = np.sqrt(((ours - weight * theirs) ** 2).sum() + weight**2 * (far @ far))
+    assert found.interval is not None
+    assert (expected - error, expected + error) == pytest.approx((found.interval.low, found.interval.high))
+    assert (25, 35) == (found.shared, found.judged)
