@@ -13,13 +13,13 @@ from pathlib import Path
 from shutil import rmtree
 from typing import cast
 
-from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from transformers import PreTrainedModel, Trainer
 
 from harness.errors import DataError, TrainingError
 from harness.records.models import Json
 from trainers import checkpoint_metrics
 from trainers.checkpoint_metrics import CheckpointMetrics, best_of
+from trainers.checkpoints import kept_checkpoints
 from trainers.data import TrainingPrompt, training_prompts
 from trainers.holdout import prompt_key
 from trainers.job import Job
@@ -28,7 +28,7 @@ from trainers.rewards import total_rewards
 from trainers.sample_answers import AnswerSampling, sample_answers
 from trainers.settings import CheckpointSelection, Conversational
 from trainers.tokens import load_tokenizer
-from trainers.training import checkpoints
+from trainers.training import load_weights
 
 SCORED = "scored"
 """The folder, within the stage's, that holds a checkpoint while it is measured."""
@@ -53,19 +53,19 @@ def select_checkpoint(job: Job, trainer: Trainer, save: Save | None = None) -> d
         if "eval_loss" in entry
     }
     found = checkpoint_metrics.read(job.folder)
-    steps = checkpoints(job.folder / "checkpoints")
+    steps = kept_checkpoints(job.folder)
     for place, (step, folder) in enumerate(steps.items()):
         if step not in found:
             measured = CheckpointMetrics(step=step, loss=losses.get(step) if select.holdout else None)
             if save is not None and (select.reward is not None or select.suite is not None):
-                _load_weights(model, folder)
+                load_weights(model, folder)
                 measured = _answered(job, select, model, save, measured)
             found[step] = measured
             checkpoint_metrics.write(job.folder, found.values())
         job.on_progress(place + 1, len(steps), None)
     ordered = [found[step] for step in steps]
     best = best_of(ordered, select.by)
-    _load_weights(model, steps[best.step])
+    load_weights(model, steps[best.step])
     return {"selected": _report(ordered, best, select)}
 
 
@@ -128,15 +128,6 @@ def selection_prompts(
     if not found:
         raise DataError(source, 0, "there are no prompts to select by")
     return dict(sorted(found.items())[: select.count])
-
-
-def _load_weights(model: PreTrainedModel, checkpoint: Path) -> None:
-    """Load a checkpoint's weights into the model, or into the adapter on it."""
-    if isinstance(model, PeftModel):
-        set_peft_model_state_dict(model, load_peft_weights(str(checkpoint)))
-        return
-    then = type(model).from_pretrained(checkpoint, dtype=model.dtype)
-    model.load_state_dict(then.state_dict())
 
 
 def _report(

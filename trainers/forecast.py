@@ -7,15 +7,15 @@ turn out not to fit, or not to make a pair, count too, so both are upper bounds.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from harness.records.models import Json
 from trainers import manifest
+from trainers.checkpoints import stopped
 from trainers.planning import PlannedStage
-from trainers.settings import Dpo, Online
+from trainers.settings import Dpo, EpochTraining, Online
 
 SAMPLED = 200
 """Rows whose tokens are counted, spread evenly over all."""
@@ -70,7 +70,7 @@ def _why(stage: PlannedStage, output: Path) -> str:
     if stage.done:
         return "trained already"
     if stage.partial.is_dir():
-        return "interrupted: goes on from its last whole checkpoint"
+        return f"interrupted {stopped(stage.partial)}"
     before = next((old for old in _earlier(output / stage.pipeline) if old["kind"] == stage.kind), None)
     if before is None:
         return "new"
@@ -113,16 +113,13 @@ def _rows(stage: PlannedStage) -> int:
     return sum(len(source.rows) for source in stage.sources)
 
 
-def _epochs(stage: PlannedStage) -> int:
-    return int(getattr(stage.settings, "epochs", 1))
-
-
 def _steps(stage: PlannedStage) -> int | None:
     if isinstance(stage.settings, Online):
         return stage.settings.steps
+    assert isinstance(stage.settings, EpochTraining)
     if stage.kind == "pretrain":
-        return None
-    return ceil(_rows(stage) / stage.settings.rows_per_step) * _epochs(stage)
+        return stage.settings.steps
+    return stage.settings.steps_over(_rows(stage))
 
 
 def _tokens(stage: PlannedStage) -> int:
@@ -131,10 +128,12 @@ def _tokens(stage: PlannedStage) -> int:
     each = _tokens_per_row(stage)
     if isinstance(settings, Online):
         return round(settings.steps * settings.rows_per_step * (each + settings.max_new_tokens))
+    assert isinstance(settings, EpochTraining)
+    epochs = settings.epochs_over(_rows(stage))
     if isinstance(settings, Dpo) and settings.on_policy:
         sampled = settings.on_policy * (each + settings.max_new_tokens)
-        return round(_rows(stage) * (sampled + 2 * (each + settings.max_new_tokens) * settings.epochs))
-    return round(_rows(stage) * each * _epochs(stage))
+        return round(_rows(stage) * (sampled + 2 * (each + settings.max_new_tokens) * epochs))
+    return round(_rows(stage) * each * epochs)
 
 
 def _tokens_per_row(stage: PlannedStage) -> float:

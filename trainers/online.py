@@ -77,10 +77,8 @@ def arguments(job: Job) -> dict[str, Any]:
     return {
         **common_arguments(job),
         **_vllm_arguments(settings),
-        "logging_steps": 1,  # a step is long, and its reward and KL are worth watching
         "save_strategy": "steps",
         "save_steps": settings.checkpoint_steps,
-        "max_steps": settings.steps,
         "num_generations": settings.generations,
         "max_completion_length": settings.max_new_tokens,
         "temperature": settings.temperature,

@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.errors import TrainingError, UsageError
 from harness.records.models import Json
 from trainers import manifest
+from trainers.checkpoints import REACHED, link_weights
 from trainers.disk import FULL, raising_disk_full
 from trainers.job import Job, SelectionInputs, StageProgress, SuiteScorer
 from trainers.launcher import Launch, check_division, join_workers, run_workers
@@ -108,6 +109,8 @@ def _train(
         stage.partial.mkdir(exist_ok=True)
         job = _job(stage, on_progress, score)
         metrics = run(job) if launch is None else run_workers(job, launch)
+        link_weights(stage.partial)
+        (stage.partial / REACHED).unlink(missing_ok=True)
         _write_manifest(stage, started, metrics, 1 if launch is None else launch.processes)
         stage.partial.rename(stage.folder)
 

@@ -43,7 +43,7 @@ def run(job: Job) -> Mapping[str, Json]:
     model = LlamaForCausalLM(architecture(tokenizer, settings))  # type: ignore[no-untyped-call]  # not annotated there
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(**common_arguments(job), num_train_epochs=settings.epochs),
+        args=TrainingArguments(**common_arguments(job)),
         train_dataset=Dataset.from_list([{"input_ids": block, "labels": block} for block in blocks]),
         data_collator=default_data_collator,
         processing_class=tokenizer,

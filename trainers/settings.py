@@ -4,10 +4,13 @@
 key is an error. Defaults suit a model of about a billion parameters; the toy world's recipes set their own.
 """
 
+import json
+import re
 from collections.abc import Mapping
+from math import ceil
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 from harness.errors import ConfigError
 from harness.records.models import Json
@@ -17,12 +20,50 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Part = Annotated[float, Field(gt=0, lt=1)]
 
-REPORTING_ONLY = ("report_to", "completions_every")
-"""Settings that change how a training is reported, and not its outcome."""
-LATER = ("adapter", "select", "holdout", "vllm")
-"""Settings that stages did not always have; None: not used."""
+REPORTING_ONLY = ("report_to", "completions_every", "logging_steps", "save_every")
+"""Settings that change how a training is reported and resumed, and not its outcome."""
+LATER = ("adapter", "select", "holdout", "vllm", "steps", "epochs")
+"""Settings that stages did not always have, or that another one can replace; None: not used."""
 OF_THE_MACHINE = {"url", "memory"}
 """Settings of vLLM that say where it runs, not what it does."""
+
+SECONDS = {"s": 1, "min": 60, "h": 3600}
+"""The units in which `save_every` says a time."""
+_TIME = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h)")
+
+
+def _whole_if_it_can_be(epochs: float) -> float:
+    """2.0 epochs are 2: the same stage must have one identity."""
+    return int(epochs) if epochs == int(epochs) else epochs
+
+
+Epochs = Annotated[
+    PositiveFloat,
+    Field(allow_inf_nan=False),
+    AfterValidator(_whole_if_it_can_be),
+    PlainSerializer(
+        lambda epochs: epochs
+    ),  # else whole ones would be written as 3.0, which hashes differently
+]
+
+
+def _interval(value: int | str) -> int | str:
+    if (seconds_of(value) or 0) <= 0 if isinstance(value, str) else value < 1:
+        raise ValueError(
+            f'expected a number of steps (50) or a time ("10 min", "30 s", "2 h"), got {json.dumps(value)}'
+        )
+    return value
+
+
+Interval = Annotated[int | str, AfterValidator(_interval)]
+"""Steps, or a time."""
+
+
+def seconds_of(time: str) -> float | None:
+    """The seconds of a time such as `10 min`; None where it is no time."""
+    match = _TIME.fullmatch(time)
+    return None if match is None else float(match[1]) * SECONDS[match[2]]
+
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -59,6 +100,30 @@ class Training(BaseModel):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Services that also receive the training's log; the store keeps it in any case."""
+    logging_steps: PositiveInt | None = None
+    """Steps between logged values, which are means over them. None: as many as give a curve of
+    `trainers.training.POINTS` points, and at most 10; 1 for stages that sample answers."""
+    save_every: Interval = "10 min"
+    """How often a checkpoint is written, besides those at the ends of epochs or every `checkpoint_steps`.
+
+    A time ("10 min", "30 s", "2 h"): when that much has passed since the last one. Such a checkpoint is for
+    resuming only: it is never selected, and is deleted once there is a newer one. A number of steps: a
+    checkpoint every so many, which is kept like the others."""
+
+    @property
+    def save_seconds(self) -> float | None:
+        """Seconds after which a checkpoint is written for resuming; None where steps are counted instead."""
+        return seconds_of(self.save_every) if isinstance(self.save_every, str) else None
+
+    @property
+    def keep_every(self) -> int | None:
+        """Steps between checkpoints that are kept; None: those at the ends of epochs are."""
+        return None if isinstance(self.save_every, str) else self.save_every
+
+    @property
+    def selects(self) -> bool:
+        """Whether the best checkpoint becomes the candidate."""
+        return False
 
     @property
     def rows_per_step(self) -> int:
@@ -96,7 +161,49 @@ class WeightedReward(BaseModel):
     weight: float = 1.0
 
 
-class FromScratch(Training):
+def usual_epochs(epochs: int) -> Any:
+    """A default that is in force unless `steps` are given."""
+    return Field(default_factory=lambda given: None if given.get("steps") else epochs)
+
+
+class EpochTraining(Training):
+    """Settings of stages that go through their rows in epochs."""
+
+    steps: PositiveInt | None = None
+    """Optimiser steps, instead of `epochs`."""
+    epochs: Epochs | None = usual_epochs(1)
+    """How often every row is read; 0.5 trains on half of the rows."""
+
+    def steps_over(self, rows: int) -> int:
+        """Optimiser steps on so many rows."""
+        return self.steps or ceil(self._steps_of_epoch(rows) * (self.epochs or 0))
+
+    def epochs_over(self, rows: int) -> float:
+        """How often each of so many rows is read, on average."""
+        return self.epochs or (self.steps or 0) / self._steps_of_epoch(rows)
+
+    def checkpoints_over(self, rows: int) -> int:
+        """Checkpoints that are kept of a training on so many rows."""
+        steps, epoch = self.steps_over(rows), self._steps_of_epoch(rows)
+        every = self.keep_every or epoch
+        return len({*range(every, steps, every), *range(epoch, steps, epoch), steps})
+
+    def _steps_of_epoch(self, rows: int) -> int:
+        return ceil(rows / self.rows_per_step)
+
+    def identifying(self) -> dict[str, Json]:
+        """As for every stage; how many steps lie between checkpoints counts where one of them is selected."""
+        values = super().identifying()
+        return {**values, "save_every": self.save_every} if self.selects and self.keep_every else values
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("`steps` and `epochs` both say how long to train: keep one of them")
+        return self
+
+
+class FromScratch(EpochTraining):
     """The size of a model that starts from nothing."""
 
     layers: PositiveInt = 2
@@ -118,7 +225,6 @@ class FromScratch(Training):
 class Pretrain(FromScratch):
     """A tokenizer and a Llama-like model from scratch. Rows: `text`."""
 
-    epochs: PositiveInt = 1
     learning_rate: PositiveFloat = 3e-3
     max_length: PositiveInt = 256
     """Tokens per training block; documents are joined and cut into blocks."""
@@ -216,24 +322,27 @@ class Conversational(Training):
     never to end."""
 
     @property
+    def selects(self) -> bool:
+        return self.select is not None
+
+    @property
     def share_for_loss(self) -> float | None:
         """The share of prompts that is held out for the loss of checkpoints."""
         return None if self.select is None else self.select.holdout
 
 
-class Sft(Conversational):
+class Sft(Conversational, EpochTraining):
     """Supervised fine-tuning on the final answer. Rows: `messages`, `conversations`, `prompt`/`completion`,
     or `instruction`/`input`/`output`."""
 
-    epochs: PositiveInt = 3
+    epochs: Epochs | None = usual_epochs(3)
 
 
-class Reward(Conversational):
+class Reward(Conversational, EpochTraining):
     """A reward model: the base with one number as its head.
 
     Rows: `chosen`/`rejected`, each an answer to `prompt` or a whole conversation."""
 
-    epochs: PositiveInt = 1
     learning_rate: PositiveFloat = 1e-5
     holdout: Part | None = None
     """The share of prompts whose pairs are held out of training, to measure accuracy, calibration and length
@@ -288,6 +397,11 @@ class Vllm(BaseModel):
         return self
 
 
+def _steps_of_save_every(given: dict[str, Any]) -> int:
+    every = given.get("save_every")
+    return every if isinstance(every, int) else 20
+
+
 class Online(Rewarded):
     """Settings of stages that learn from new answers. Rows: `prompt`, or `messages` up to a user's turn.
 
@@ -305,12 +419,21 @@ class Online(Rewarded):
     warmup: Share = 0.0
     beta: Annotated[float, Field(ge=0)]
     """Weight of the KL penalty towards the base; 0 switches it off, a known mistake."""
-    checkpoint_steps: PositiveInt = 20
-    """Steps between checkpoints."""
+    checkpoint_steps: PositiveInt = Field(default_factory=_steps_of_save_every)
+    """Steps between checkpoints that are kept; `save_every`, where that is a number of steps."""
     completions_every: PositiveInt = 10
     """Steps between those of which some answers are kept, for the report."""
     vllm: Vllm | None = None
     """Sample answers with vLLM. None: with the policy itself, through transformers."""
+
+    @model_validator(mode="after")
+    def _one_interval(self) -> Self:
+        if isinstance(self.save_every, int) and self.save_every != self.checkpoint_steps:
+            raise ValueError(
+                "`save_every` and `checkpoint_steps` both say after how many steps a checkpoint is written: "
+                "keep one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _selected_by_answers(self) -> Self:
@@ -319,6 +442,10 @@ class Online(Rewarded):
                 "`select.holdout`: a loss on fresh answers says nothing about them; name a reward"
             )
         return self
+
+    @property
+    def keep_every(self) -> int:
+        return self.checkpoint_steps
 
     @property
     def rows_per_step(self) -> int:
@@ -342,10 +469,9 @@ class Rloo(Online):
     beta: Annotated[float, Field(ge=0)] = 0.05
 
 
-class Dpo(Rewarded):
+class Dpo(Rewarded, EpochTraining):
     """Direct preference optimisation. Rows: as for `reward`; with `on_policy`, as for `grpo`."""
 
-    epochs: PositiveInt = 1
     learning_rate: PositiveFloat = 5e-7
     beta: PositiveFloat = 0.1
     """How strongly the policy is kept near its base."""
@@ -375,7 +501,7 @@ class ToxicityTraining(FromScratch):
     """A small BERT classifier from scratch, in Detoxify's checkpoint format. Rows: `text` and, under the name
     of each class, a number from 0 to 1."""
 
-    epochs: PositiveInt = 3
+    epochs: Epochs | None = usual_epochs(3)
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = 1e-3
     classes: Annotated[tuple[str, ...], Field(min_length=1)] = ("toxicity",)

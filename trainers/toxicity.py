@@ -47,7 +47,7 @@ def run(job: Job) -> Mapping[str, Json]:
     encoded = tokenizer(corpus, truncation=True)
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(**common_arguments(job), num_train_epochs=settings.epochs),
+        args=TrainingArguments(**common_arguments(job)),
         train_dataset=Dataset.from_dict({"input_ids": encoded["input_ids"], "labels": labels}),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,

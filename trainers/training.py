@@ -8,14 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
-from shutil import rmtree
 from typing import Any, cast
 
 import datasets
 import torch
 import transformers
-from accelerate import PartialState
-from peft import PeftModel, get_peft_model
+from peft import PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
 from transformers import (
     AutoConfig,
     PreTrainedModel,
@@ -27,6 +25,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer import TRAINER_STATE_NAME
 
 from harness.engine.local.loading import pickles, refused
 from harness.engine.local.network import SMALL, threads
@@ -34,26 +33,25 @@ from harness.errors import ModelError, TrainingError, UsageError
 from harness.records.models import Json
 from trainers import history
 from trainers.adapters import merge_adapter
+from trainers.checkpointing import Checkpointing
+from trainers.checkpoints import (
+    COMPLETE,
+    FOLDER,
+    delete_incomplete,
+    delete_what_resuming_needs,
+    last_checkpoint,
+    record_step,
+)
 from trainers.job import Job
-from trainers.settings import Dpo, Reward, Sft
+from trainers.settings import Dpo, EpochTraining, Online, Reward, Sft, Training
 
-COMPLETE = "complete"
-"""Written into a checkpoint's folder once all of it is there; says how the weights were sharded."""
 SHARDING = ("FSDP", "DEEPSPEED")
 """How accelerate names the ways in which no process has all weights."""
-RESUME_ONLY = (
-    "optimizer*",
-    "scheduler.pt",
-    "rng_state*.pth",
-    "training_args.bin",
-    "pytorch_model_fsdp.bin",  # FSDP's own copy of the model, beside the usual one
-    "global_step*",  # DeepSpeed's
-    "latest",
-)
-"""Files and folders of a checkpoint that only resuming the training needs."""
 SERVICES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
 """Each service needs one of its libraries installed."""
 
+POINTS = 50
+"""Logged points of a training of up to 500 steps; of a longer one every 10th step is logged."""
 LOSSES = {"loss": "loss", "eval_loss": "held-out loss"}
 """Losses that are checked, by their names in the log, and what messages call them."""
 
@@ -68,7 +66,7 @@ def common_arguments(job: Job) -> dict[str, Any]:
     rows = settings.rows_per_step // job.processes
     micro_batch = settings.micro_batch or rows
     return {
-        "output_dir": str(job.folder / "checkpoints"),
+        "output_dir": str(job.folder / FOLDER),
         "seed": job.seed,
         "data_seed": job.seed,
         "per_device_train_batch_size": micro_batch,
@@ -81,13 +79,22 @@ def common_arguments(job: Job) -> dict[str, Any]:
         "bf16": cuda,
         "gradient_checkpointing": cuda,
         "dataloader_pin_memory": cuda,
+        **_length(settings),
         "save_strategy": "epoch",
-        "logging_steps": 10,
+        "logging_steps": settings.logging_steps or 1,
         "logging_nan_inf_filter": False,  # else a NaN loss is logged as the last good one
         "report_to": _services(settings.report_to),
         "run_name": job.folder.name,
         "disable_tqdm": True,
     }
+
+
+def _length(settings: Training) -> dict[str, Any]:
+    """How long a stage is trained, as the trainer takes it."""
+    if isinstance(settings, EpochTraining) and settings.epochs is not None:
+        return {"num_train_epochs": settings.epochs}
+    assert isinstance(settings, EpochTraining | Online)
+    return {"max_steps": settings.steps}
 
 
 def epoch_arguments(job: Job) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def epoch_arguments(job: Job) -> dict[str, Any]:
     Rows are never cut. Where some are held out for the loss, it is computed at each checkpoint.
     """
     assert isinstance(job.settings, Sft | Reward | Dpo)
-    arguments = {**common_arguments(job), "num_train_epochs": job.settings.epochs, "max_length": None}
+    arguments = {**common_arguments(job), "max_length": None}
     if job.settings.share_for_loss is None:
         return arguments
     return arguments | {
@@ -128,27 +135,52 @@ def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]
     if not is_finite(model):
         raise ModelError(f"{job.base}: its weights hold NaN or infinity; nothing can be trained from them")
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(TrainingMonitor(job, sharding(trainer)))
+    trainer.add_callback(TrainingMonitor(job))
+    trainer.add_callback(Checkpointing(job, sharding(trainer)))
     if sharding(trainer) == "DEEPSPEED":
         check_gathering(trainer.accelerator.state.deepspeed_plugin.deepspeed_config)
-    checkpoint = last_checkpoint(job.folder / "checkpoints")
+    if job.is_main:
+        delete_incomplete(job.folder)
+    checkpoint = last_checkpoint(job.folder)
     if checkpoint is not None:
         _check_sharding(checkpoint, trainer)
-    with limited_threads(model):
-        try:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"{job.kind}: the GPU's memory is too small; set `micro_batch` below "
-                f"{trainer.args.per_device_train_batch_size}, or lower `max_length`"
-            ) from error
-    model = gather_model(trainer)
+    if checkpoint is not None and (state := _whole_training(checkpoint, trainer)) is not None:
+        trainer.state = state
+        if job.is_main:
+            load_weights(model, checkpoint)
+    else:
+        with limited_threads(model):
+            try:
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            except torch.OutOfMemoryError as error:
+                raise TrainingError(
+                    f"{job.kind}: the GPU's memory is too small; set `micro_batch` below "
+                    f"{trainer.args.per_device_train_batch_size}, or lower `max_length`"
+                ) from error
+        model = gather_model(trainer)
     if job.is_main:
         check_weights(job, model)
         history.write(job.folder, trainer.state.log_history)
-        for complete in (job.folder / "checkpoints").glob(f"checkpoint-*/{COMPLETE}"):
-            delete_optimizer_state(complete.parent)
+        delete_what_resuming_needs(job.folder)
     return model, {"steps": trainer.state.global_step, **last_logged(trainer.state)}
+
+
+def _whole_training(checkpoint: Path, trainer: Trainer) -> TrainerState | None:
+    """The trainer's state at a checkpoint of the last step: resumed there, the trainer would do one more.
+
+    None for another checkpoint, and with DeepSpeed, which alone can load what it wrote.
+    """
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    return state if state.global_step == state.max_steps and sharding(trainer) != "DEEPSPEED" else None
+
+
+def load_weights(model: PreTrainedModel, checkpoint: Path) -> None:
+    """Load a checkpoint's weights into the model, or into the adapter on it."""
+    if isinstance(model, PeftModel):
+        set_peft_model_state_dict(model, load_peft_weights(str(checkpoint)))
+        return
+    then = type(model).from_pretrained(checkpoint, dtype=model.dtype)
+    model.load_state_dict(then.state_dict())
 
 
 def sharding(trainer: Trainer) -> str:
@@ -216,20 +248,29 @@ def save_model(job: Job, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
 
 
 class TrainingMonitor(TrainerCallback):
-    """Reports progress, stops at a loss that is not finite, and marks complete checkpoints."""
+    """Reports progress, and stops at a loss that is not finite."""
 
-    def __init__(self, job: Job, sharded_by: str) -> None:
-        """Monitor this job; `sharded_by` is how its weights are sharded."""
+    def __init__(self, job: Job) -> None:
+        """Monitor this job."""
         self.job = job
-        self.sharded_by = sharded_by
         self.loss: float | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Log as often as a curve needs, now that the number of steps is known."""
+        settings = self.job.settings
+        if settings.logging_steps is None and isinstance(settings, EpochTraining):
+            state.logging_steps = min(10, math.ceil(state.max_steps / POINTS))
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Report, and have the last step logged even where few are."""
+        """Report and record the step, and have the last one logged even where few are."""
         if state.global_step == state.max_steps:
             control.should_log = True
+        if self.job.is_main:
+            record_step(self.job.folder, state.global_step, state.max_steps)
         self.job.on_progress(state.global_step, state.max_steps, self.loss)
 
     def on_log(
@@ -249,39 +290,6 @@ class TrainingMonitor(TrainerCallback):
                     f"lower `learning_rate` than {self.job.settings.learning_rate}"
                 )
         self.loss = (logs or {}).get("loss", self.loss)
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        """Mark the checkpoint complete; of earlier ones only the model is still needed."""
-        PartialState().wait_for_everyone()  # each process writes a part
-        if not self.job.is_main:
-            return
-        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        (folder / COMPLETE).write_text(self.sharded_by)
-        for other in folder.parent.glob("checkpoint-*"):
-            if other != folder:
-                delete_optimizer_state(other)
-
-
-def checkpoints(folder: Path) -> dict[int, Path]:
-    """The complete checkpoints by step, in ascending order."""
-    whole = [mark.parent for mark in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return dict(sorted((int(path.name.removeprefix("checkpoint-")), path) for path in whole))
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The latest complete checkpoint."""
-    return next(reversed(checkpoints(folder).values()), None)
-
-
-def delete_optimizer_state(checkpoint: Path) -> None:
-    """Keep a checkpoint's model, and delete what only resuming needs, which is three times as large."""
-    for path in (path for name in RESUME_ONLY for path in checkpoint.glob(name)):
-        if path.is_dir():
-            rmtree(path)
-        else:
-            path.unlink()
 
 
 def check_weights(job: Job, model: torch.nn.Module) -> None:

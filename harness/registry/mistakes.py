@@ -100,6 +100,8 @@ def _mistakes(
     """What pydantic found, one message per place."""
     found: dict[Place, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
+        if details["type"] == "default_factory_not_called":  # since another key, which is reported, is wrong
+            continue
         found.setdefault(_place(details, table), []).append(details)
     return [
         (place, _message(details, schema, place, also))

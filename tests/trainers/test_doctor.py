@@ -169,11 +169,23 @@ def test_many_epochs_of_which_one_is_chosen(
     assert expected == graver(found(world, asked))
 
 
-def test_a_choice_of_one(world: World) -> None:
-    """One epoch leaves one checkpoint."""
-    asked = stage("dpo", "pairs.jsonl", epochs=1, select={"by": "loss", "holdout": 0.1}, **DPO)
+def test_steps_come_to_epochs(world: World) -> None:
+    """48 rows in batches of 16 are read 16 times in 48 steps, whichever of the two is given."""
+    finding = found(world, stage("sft", "sft.jsonl", steps=48, learning_rate=5e-3))["many epochs"]
+
+    assert "16 passes" in finding.evidence
+    assert finding.where.endswith(".steps")
+
+
+@pytest.mark.parametrize(("settings", "key"), [({"epochs": 1}, "epochs"), ({"steps": 2}, "steps")])
+def test_a_choice_of_one(world: World, settings: dict[str, Any], key: str) -> None:
+    """One epoch leaves one checkpoint, unless some are kept within it."""
+    select = {"by": "loss", "holdout": 0.1}
+    asked = stage("dpo", "pairs.jsonl", select=select, **settings, **DPO)
+    kept = stage("dpo", "pairs.jsonl", select=select, save_every=1, **settings, **DPO)
     finding = found(world, asked)["no checkpoints to choose from"]
-    assert "pipelines.inspected.stages[0].epochs" == finding.where
+    assert f"pipelines.inspected.stages[0].{key}" == finding.where
+    assert "no checkpoints to choose from" not in found(world, kept)
 
 
 # ---------------------------------------------------------------- and their like

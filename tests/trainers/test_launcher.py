@@ -20,12 +20,13 @@ from tests.processes import Started
 from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
 from trainers import completions, history
+from trainers.checkpoints import COMPLETE
 from trainers.job import Job, RewardSource, StageProgress
 from trainers.launcher import FOLDER, Launch, check_division, read_launch, run_workers, write_job
 from trainers.planning import PlannedStage
 from trainers.reading import read
 from trainers.settings import STAGE_SETTINGS
-from trainers.training import COMPLETE, check_gathering
+from trainers.training import check_gathering
 
 pytestmark = pytest.mark.xdist_group("launching")
 

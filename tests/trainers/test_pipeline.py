@@ -19,9 +19,9 @@ from harness.errors import ConfigError, DataError, DiskFull, ModelError, Unknown
 from harness.records.models import Json, Local, Model, Pipeline, Stage
 from tests.processes import Started
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
+from trainers.checkpoints import COMPLETE, last_checkpoint
 from trainers.job import Job, StageProgress
 from trainers.planning import PlannedStage
-from trainers.training import COMPLETE, last_checkpoint
 
 CASE = "tests.trainers.rewarding:case"
 GRPO: dict[str, Any] = {"steps": 4, "prompts_per_step": 4, "generations": 4, "max_new_tokens": 8}
@@ -318,7 +318,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(world: World, tmp_pa
     whole = run_alone(world, interrupted, origin, tmp_path / "whole")
     with pytest.raises(Interrupted):
         run_alone(world, interrupted, origin, tmp_path / "parts", on_progress=at_step(stop))
-    assert last_checkpoint(tmp_path / "parts" / "checkpoints") is not None
+    assert last_checkpoint(tmp_path / "parts") is not None
     steps: list[int] = []
     run_alone(world, interrupted, origin, tmp_path / "parts", on_progress=lambda step, *_: steps.append(step))
     assert 1 < steps[0] <= stop
@@ -349,20 +349,29 @@ def _killed_within_an_epoch(root: Path, added: Pipeline) -> None:
 def test_a_checkpoint_cut_off_while_written_is_passed_over(tmp_path: Path) -> None:
     """Only one that was marked when all of it was there is gone on from, and the latest by number."""
     for name, whole in (("checkpoint-9", True), ("checkpoint-10", True), ("checkpoint-11", False)):
-        (tmp_path / name).mkdir()
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
         if whole:
-            (tmp_path / name / COMPLETE).touch()
-    assert tmp_path / "checkpoint-10" == last_checkpoint(tmp_path)
+            (tmp_path / "checkpoints" / name / COMPLETE).touch()
+    assert tmp_path / "checkpoints" / "checkpoint-10" == last_checkpoint(tmp_path)
 
 
+ENDED: dict[str, tuple[str, Stage]] = {
+    "whole epochs": ("base", SFT),
+    "half an epoch": ("base", stage("sft", "sft.jsonl", epochs=0.5, batch_size=4, learning_rate=5e-3)),
+    "steps": ("sft", stage("grpo", "prompts.jsonl", CASE, checkpoint_steps=2, learning_rate=1e-3, **GRPO)),
+}
+
+
+@pytest.mark.parametrize("length", list(ENDED))
 def test_a_training_killed_after_its_last_step_only_writes_the_candidate(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, length: str
 ) -> None:
-    """A checkpoint of the last step is the outcome; no step is made twice."""
-    origin = str(world.produce("base"))
-    whole = run_alone(world, SFT, origin, tmp_path / "whole")
+    """A checkpoint of the last step is the outcome; no step is made twice, and none is added."""
+    base, ended = ENDED[length]
+    origin = str(world.produce(base))
+    whole = run_alone(world, ended, origin, tmp_path / "whole")
     shutil.copytree(whole / "checkpoints", tmp_path / "late" / "checkpoints")
     steps: list[int] = []
-    run_alone(world, SFT, origin, tmp_path / "late", on_progress=lambda step, *_: steps.append(step))
+    run_alone(world, ended, origin, tmp_path / "late", on_progress=lambda step, *_: steps.append(step))
     assert [] == steps
     assert same(whole, tmp_path / "late")

@@ -1,5 +1,6 @@
 """What stages can be set to, and that a plan stays light."""
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trainers.settings import STAGE_SETTINGS, Grpo
+from trainers.settings import STAGE_SETTINGS, Grpo, Sft
 from trainers.stages import STAGES, stage_kind
 
 
@@ -40,6 +41,11 @@ def test_unknown_keys_are_refused_and_defaults_are_valid(kind: str) -> None:
         ("dpo", {"loss": ["sigmoid", "sft"], "loss_weights": [1.0]}, "one weight per loss"),
         ("dpo", {"on_policy": 1}, "at least 2 answers"),
         ("sft", {"learning_rate": 0}, "greater than 0"),
+        ("sft", {"epochs": 2, "steps": 40}, "`steps` and `epochs` both say how long"),
+        ("grpo", {"save_every": 50, "checkpoint_steps": 20}, "`save_every` and `checkpoint_steps` both say"),
+        ("sft", {"save_every": "10 minutes"}, 'a number of steps .50. or a time .*, got "10 minutes"'),
+        ("sft", {"save_every": "0 s"}, 'a time .*, got "0 s"'),
+        ("sft", {"save_every": 0}, "a time .*, got 0"),
         ("grpo", {"vllm": {"mode": "server"}}, "needs the server's `url`"),
         ("grpo", {"vllm": {"mode": "server", "url": "http://a", "memory": 0.5}}, "are the server.s own"),
         ("rloo", {"vllm": {"mode": "colocate", "url": "http://a"}}, 'for mode = "server"'),
@@ -74,6 +80,71 @@ def test_where_vllm_runs_is_no_part_of_a_stage() -> None:
     here, there = (identifying(mode="server", url=url) for url in ("http://a", "http://b"))
     assert here == there
     assert identifying(mode="colocate") == identifying(mode="colocate", memory=0.5) != here
+
+
+def test_steps_stand_for_epochs() -> None:
+    """Either says how long a stage is trained; whole epochs are the same stage however they are written."""
+    counted = Sft.model_validate({"steps": 40})
+
+    assert (40, None) == (counted.steps, counted.epochs)
+    assert counted == Sft.model_validate(counted.model_dump(mode="json"))
+    assert {"steps"} == counted.identifying().keys() - Sft().identifying().keys()
+    assert json.dumps(Sft().identifying()) == json.dumps(Sft.model_validate({"epochs": 3.0}).identifying())
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "steps", "epochs", "checkpoints"),
+    [
+        ({"epochs": 3}, 40, 9, 3, 3),
+        ({"epochs": 0.5}, 40, 2, 0.5, 1),
+        ({"epochs": 1.5}, 40, 5, 1.5, 2),
+        ({"steps": 6}, 40, 6, 2, 2),
+        ({"steps": 5, "save_every": 2}, 400, 5, 0.2, 3),
+        ({"epochs": 2, "save_every": 2}, 40, 6, 2, 4),
+    ],
+)
+def test_what_a_length_comes_to(
+    settings: dict[str, Any], rows: int, steps: int, epochs: float, checkpoints: int
+) -> None:
+    """In batches of 16, the last of an epoch being what is left."""
+    asked = Sft.model_validate(settings)
+
+    assert (steps, epochs) == (asked.steps_over(rows), asked.epochs_over(rows))
+    assert checkpoints == asked.checkpoints_over(rows)
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("sft", None), ("grpo", 20)])
+def test_when_a_stage_is_saved_and_logged_is_no_part_of_it(kind: str, kept: int | None) -> None:
+    """Nor is it trained again where that changes; by default it is saved at least every ten minutes."""
+    usual = STAGE_SETTINGS[kind]()
+    other = STAGE_SETTINGS[kind].model_validate({"save_every": "30 s", "logging_steps": 3})
+
+    assert (600.0, kept) == (usual.save_seconds, usual.keep_every)
+    assert (30.0, kept) == (other.save_seconds, other.keep_every)
+    assert usual.identifying() == other.identifying()
+
+
+def test_steps_between_checkpoints_count_where_one_is_selected() -> None:
+    """Since the candidate can be one of them; a checkpoint that time asked for cannot be selected."""
+    select = {"by": "loss", "holdout": 0.1}
+    identities = [
+        Sft.model_validate(settings).identifying()
+        for settings in (
+            {"save_every": 50},
+            {},
+            {"save_every": 50, "select": select},
+            {"select": select},
+            {"save_every": "1 h", "select": select},
+        )
+    ]
+    assert identities[0] == identities[1]
+    assert identities[2] != identities[3] == identities[4]
+
+
+def test_steps_between_checkpoints_have_one_name_in_a_stage_that_samples() -> None:
+    """`save_every = 50` is `checkpoint_steps = 50`, which has always been a part of what the stage is."""
+    assert (None, 50) == ((asked := Grpo.model_validate({"save_every": 50})).save_seconds, asked.keep_every)
+    assert Grpo.model_validate({"checkpoint_steps": 50}).identifying() == asked.identifying()
 
 
 def test_a_plan_imports_no_model_library() -> None:

@@ -64,6 +64,11 @@ class InspectedStage:
             str(parent.folder), parent.chat_template, needs_template=self.settings.chat_template
         )
 
+    @property
+    def row_count(self) -> int:
+        """All rows of its data."""
+        return sum(len(source.rows) for source in self.stage.sources)
+
     @cached_property
     def rows(self) -> Sequence[ReadRow]:
         """Some of its rows, tokenised as the stage itself does. Raises DataError and ModelError."""

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from safetensors import safe_open
 
 from harness.engine.model_files import weight_files
+from harness.pluralize import pluralize
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
-from trainers.settings import Online
+from trainers.settings import EpochTraining, Online
 
 
 class TypicalSettings(NamedTuple):
@@ -76,17 +77,18 @@ def epochs(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
     Fine where the checkpoint is selected by something held out.
     """
-    most = TYPICAL_SETTINGS[inspected.stage.kind].most_epochs
-    wanted = getattr(inspected.settings, "epochs", None)
-    select = inspected.settings.select
-    if select is not None and select.by != "reward":
+    most, settings = TYPICAL_SETTINGS[inspected.stage.kind].most_epochs, inspected.settings
+    if settings.select is not None and settings.select.by != "reward":
         return
-    if most is not None and wanted is not None and wanted > most:
+    if most is None or not isinstance(settings, EpochTraining):
+        return
+    wanted = settings.epochs_over(inspected.row_count)
+    if wanted > most:
         yield DoctorFinding(
             check="many epochs",
             severity="warning",
-            where=f"{inspected.key}.epochs",
-            evidence=f"{wanted} passes over the same rows, where {most} are usual; validation loss rises "
+            where=f"{inspected.key}.{'epochs' if settings.steps is None else 'steps'}",
+            evidence=f"{wanted:.3g} passes over the same rows, where {most} are usual; validation loss rises "
             "long before, and reward models have been seen to prefer the overfitted checkpoints",
             fix=f'epochs = {most}, or select = {{ by = "loss", holdout = 0.1 }}',
         )
@@ -108,14 +110,16 @@ def no_penalty(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 def few_checkpoints(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A training that leaves too few checkpoints to choose from."""
     settings = inspected.settings
-    if settings.select is not None and getattr(settings, "epochs", SEVERAL) < SEVERAL:
-        yield DoctorFinding(
-            check="no checkpoints to choose from",
-            severity="warning",
-            where=f"{inspected.key}.epochs",
-            evidence="1 epoch leaves 1 checkpoint, and `select` has no choice",
-            fix=f"epochs = {SEVERAL}, or leave `select` out",
-        )
+    if settings.select is not None and isinstance(settings, EpochTraining):
+        steps = settings.steps_over(inspected.row_count)
+        if settings.checkpoints_over(inspected.row_count) < SEVERAL:
+            yield DoctorFinding(
+                check="no checkpoints to choose from",
+                severity="warning",
+                where=f"{inspected.key}.{'epochs' if settings.steps is None else 'steps'}",
+                evidence=f"{pluralize(steps, 'step')} make 1 checkpoint, and `select` has no choice",
+                fix=f"save_every = {max(1, steps // 5)}, epochs = {SEVERAL}, or leave `select` out",
+            )
     if isinstance(settings, Online) and settings.steps // settings.checkpoint_steps < SEVERAL:
         kept = max(1, settings.steps // settings.checkpoint_steps)
         yield DoctorFinding(
