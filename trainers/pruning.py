@@ -1,8 +1,9 @@
-"""The contents of the folder of stages, and removing what is no longer needed.
+"""The contents of the folders of stages and of bases, and removing what is no longer needed.
 
-KIND-HASH            a finished stage
-KIND-HASH.partial    one in training, or interrupted
-KIND-HASH.lock       held by the process that trains it; it stays, since another may be waiting for it
+stages/KIND-HASH            a finished stage
+stages/KIND-HASH.partial    one in training, or interrupted
+stages/KIND-HASH.lock       held by the process that trains it; it stays, since another may be waiting for it
+bases/HASH.partial          what a stage starts from, being written, or interrupted
 """
 
 import fcntl
@@ -25,7 +26,7 @@ class StageFolder:
     folder: Path
     finished: bool
     size: int
-    """Bytes on the disk."""
+    """Bytes on the disk; files that share their content by a hard link count once."""
     changed: float
     """When something in it last changed, in seconds since 1970."""
     in_use: bool
@@ -43,6 +44,11 @@ def stage_folders(stages: Path) -> list[StageFolder]:
         return []
     folders = (folder for folder in stages.iterdir() if folder.is_dir() and not folder.is_symlink())
     return [_inspect(folder) for folder in sorted(folders) if _is_stage(folder)]
+
+
+def unfinished_bases(bases: Path) -> list[StageFolder]:
+    """What stages were to start from and was not written to its end, sorted by name."""
+    return [_inspect(folder) for folder in sorted(bases.glob(f"*{PARTIAL}")) if folder.is_dir()]
 
 
 def remove_folder(each: StageFolder) -> bool:
@@ -75,7 +81,8 @@ def _is_stage(folder: Path) -> bool:
 
 def _inspect(folder: Path) -> StageFolder:
     """Where no process is training it, this one holds its lock for a moment."""
-    files = [path.lstat() for path in folder.rglob("*")] or [folder.lstat()]
+    files = list({(file.st_dev, file.st_ino): file for file in map(Path.lstat, folder.rglob("*"))}.values())
+    files = files or [folder.lstat()]
     with _lock(folder) as locked:
         return StageFolder(
             folder=folder,

@@ -30,8 +30,8 @@ def command(
 ) -> None:
     """Show what can be removed from the disk; with --yes, remove it.
 
-    That is interrupted stages that no pipeline would continue, and unused space in the store's file. Stages
-    that a pipeline needs, or that another process is training, stay.
+    That is interrupted stages that no pipeline would continue, bases that were not written to their end, and
+    unused space in the store's file. Stages that a pipeline needs, or that another process is training, stay.
     """
     project = introduce(open_project(config, seed=seed))
     pruning = plan_pruning(project, unused=unused)

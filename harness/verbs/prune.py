@@ -1,4 +1,5 @@
-"""What takes up disk space and is no longer needed: partial and unused stages, unused space in the store.
+"""What takes up disk space and is no longer needed: partial and unused stages, partial bases, unused space in
+the store.
 
 A partial stage is needed while a pipeline of today's file would go on with it. A finished one is needed while
 a pipeline consists of it, or a model of the file lies in it; others were trained with another seed, other
@@ -13,12 +14,13 @@ from harness.errors import HarnessError, UsageError
 from harness.records.models import Local
 from harness.registry.names import STAGES_FOLDER
 from harness.verbs.project import Project
-from trainers.pruning import StageFolder, links_to, remove_folder, stage_folders
+from trainers.planning import BASES
+from trainers.pruning import StageFolder, links_to, remove_folder, stage_folders, unfinished_bases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsideredStage:
-    """A folder of a stage, and why it goes or stays."""
+    """A folder of a stage or base, and why it goes or stays."""
 
     folder: StageFolder
     goes: bool
@@ -52,13 +54,17 @@ def plan_pruning(project: Project, *, unused: bool = False) -> Pruning:
     be planned: which stages it needs is then not known.
     """
     needed, lying = dict(_needed(project)), dict(_lying(project))
-    stages = stage_folders(project.registry.project.output / STAGES_FOLDER)
+    output = project.registry.project.output
+    stages = stage_folders(output / STAGES_FOLDER)
     size, name = 0, project.registry.project.store
     if store := project.store_if_any():
         with store:
             size, name = store.database.unused_bytes(), store.name
     return Pruning(
-        stages=[_considered(stage, needed, lying, unused=unused) for stage in stages],
+        stages=[
+            *(_considered(stage, needed, lying, unused=unused) for stage in stages),
+            *map(_considered_base, unfinished_bases(output / BASES)),
+        ],
         store=name,
         store_size=size,
     )
@@ -103,6 +109,13 @@ def _needed(project: Project) -> Iterator[tuple[Path, str]]:
             ) from error
         for stage in planned:
             yield stage.folder.resolve(), f"pipeline {name!r} needs it"
+
+
+def _considered_base(base: StageFolder) -> ConsideredStage:
+    """A base that was not written to its end: nothing goes on with it."""
+    if base.in_use:
+        return ConsideredStage(folder=base, goes=False, why="is being written now")
+    return ConsideredStage(folder=base, goes=True, why="interrupted; a stage that needs it writes all of it again")
 
 
 def _considered(

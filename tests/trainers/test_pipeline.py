@@ -215,6 +215,33 @@ def test_there_is_a_checkpoint_for_every_epoch(world: World) -> None:
     assert not list(checkpoints.rglob("optimizer.pt"))
 
 
+@pytest.mark.parametrize("adapter", [None, {"rank": 4}])
+def test_the_last_checkpoint_is_the_candidate_on_the_disk_too(world: World, adapter: Json) -> None:
+    """A full stage's weights are one file under two names; an adapter's checkpoint holds other weights."""
+    asked = stage("sft", "sft.jsonl", epochs=2, learning_rate=6e-3, adapter=adapter)
+    folder = world.produce("linked", pipeline("linked", "base", asked))
+    files = [folder, *(folder / "checkpoints").glob("checkpoint-*")]
+    nodes = [file.stat().st_ino for each in files for file in each.glob("*.safetensors")]
+
+    assert len(nodes) - len(set(nodes)) == (1 if adapter is None else 0)
+    assert not list(folder.rglob("*.link"))
+
+
+def test_a_file_system_without_links_keeps_both_files(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stage is finished all the same."""
+
+    def no_links(*given: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("trainers.checkpoints.os.link", no_links)
+    added = pipeline("unlinked", "base", stage("sft", "sft.jsonl", epochs=1, learning_rate=6e-3))
+    folder = world.produce("unlinked", added)
+    weights = [folder / "model.safetensors", *(folder / "checkpoints").rglob("model.safetensors")]
+
+    assert 2 == len({file.stat().st_ino for file in weights})
+    assert 1 == len({file.read_bytes() for file in weights})
+
+
 def test_progress_is_reported_by_stage(world: World) -> None:
     """Step by step, with the pipeline that is being made, the total and the last loss."""
     seen: list[StageProgress] = []

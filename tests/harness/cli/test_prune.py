@@ -99,6 +99,32 @@ def test_an_orphaned_partial_stage_goes(working: Working) -> None:
     assert kept.is_dir()
 
 
+def test_a_base_that_was_not_written_to_its_end_goes(working: Working) -> None:
+    """Nothing goes on with it, and a stage that needs it writes it again; one that is being written stays."""
+    output = working.folder / "candidates"
+    for name in ("aaaaaaaaaaaa.partial", "bbbbbbbbbbbb.partial", "cccccccccccc"):
+        (output / "bases" / name).mkdir(parents=True)
+        (output / "bases" / name / "model.safetensors").write_bytes(b"x" * 65536)
+    with (output / "bases" / "bbbbbbbbbbbb.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert {
+            "aaaaaaaaaaaa.partial": (True, "interrupted; a stage that needs it writes all of it again"),
+            "bbbbbbbbbbbb.partial": (False, "is being written now"),
+        } == whys(working, "--yes")
+    assert ["bbbbbbbbbbbb.lock", "bbbbbbbbbbbb.partial", "cccccccccccc"] == sorted(
+        path.name for path in (output / "bases").iterdir()
+    )
+
+
+def test_what_is_linked_counts_once(working: Working) -> None:
+    """A checkpoint that shares its weights' file with the candidate frees nothing of its own."""
+    orphan = stage(working, "sft-aaaaaaaaaaaa.partial")
+    (orphan / "model.safetensors").hardlink_to(orphan / "checkpoint-1" / "weights")
+    [listed] = json.loads(working.run("prune", "--json")[1])["stages"]
+
+    assert 65536 <= listed["size"] < 2 * 65536
+
+
 def test_what_is_in_training_stays(working: Working) -> None:
     """A process that holds a stage's lock is at it, also where it took it up after the list was made."""
     orphan = stage(working, "sft-aaaaaaaaaaaa.partial")
