@@ -3,13 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.records.models import Json, Model
 from trainers.settings import CheckpointSelection, Training
 
-OnProgress = Callable[[int, int, float | None], None]
-"""Called with the number of steps done, the number of all steps, and the last loss."""
+
+class OnProgress(Protocol):
+    """Called with the number of steps done, the number of all steps, the last loss, and the tokens trained on
+    until it was logged."""
+
+    def __call__(self, step: int, total: int, loss: float | None, tokens: int | None = None, /) -> None: ...
+
 
 Rows = Sequence[Mapping[str, Any]]
 """Training rows as read: JSON values by column."""
@@ -25,6 +30,10 @@ class StageProgress:
     total: int
     loss: float | None = None
     """The last loss that was logged; None before the first."""
+    tokens: int | None = None
+    """Tokens trained on when that was logged; None where nobody counts them."""
+    folder: Path | None = None
+    """Where it is trained; None in tests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +91,7 @@ class Job:
     settings: Training
     seed: int
     selection: SelectionInputs = field(default=SelectionInputs())
-    on_progress: OnProgress = field(default=lambda step, total, loss: None)
+    on_progress: OnProgress = field(default=lambda step, total, loss, tokens=None: None)
     processes: int = 1
     """How many processes train this stage together, each on its part of every step's rows."""
     is_main: bool = True

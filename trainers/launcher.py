@@ -160,7 +160,7 @@ def join_workers(training: Path, launch: Launch, is_done: Callable[[], bool]) ->
             return
         sleep(POLL_SECONDS)
     own = Path(mkdtemp(prefix="harness-launch-"))
-    _run(launch, folder, own, lambda step, total, loss: None)
+    _run(launch, folder, own, lambda step, total, loss, tokens=None: None)
     rmtree(own)
 
 
@@ -213,8 +213,8 @@ def _watch(started: "Popen[bytes]", progress: TextIO, on_progress: OnProgress) -
     while runs:
         sleep(POLL_SECONDS)
         runs = started.poll() is None  # looked at first, so that its last lines are read
-        for step, total, loss in _new_lines(progress):
-            on_progress(step, total, loss)
+        for reported in _new_lines(progress):
+            on_progress(*reported)
 
 
 def _new_lines(file: TextIO) -> Iterator[Any]:

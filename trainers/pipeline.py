@@ -7,7 +7,7 @@ OUTPUT/PIPELINE                    a link to the pipeline's last stage
 """
 
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from os import getpid
@@ -31,6 +31,8 @@ def produce(
     context: PlanContext,
     name: str,
     *,
+    on_plan: Callable[[Sequence[PlannedStage]], None] = lambda stages: None,
+    on_resume: Callable[[PlannedStage], None] = lambda stage: None,
     on_progress: OnStageProgress = lambda progress: None,
     before: Callable[[PlannedStage], None] = lambda stage: None,
     score: SuiteScorer | None = None,
@@ -38,6 +40,7 @@ def produce(
 ) -> Path:
     """Train what is missing, and return the folder of the pipeline's candidate.
 
+    `on_plan` is called with all stages where any is missing, `on_resume` with one that was stopped part-way.
     `before` is called with each stage before it is trained, once all it depends on exists. `score` runs the
     suites that stages select by. `launch`: train in the processes it describes, instead of in this one.
 
@@ -48,6 +51,8 @@ def produce(
     for stage in stages:
         if launch is not None and not stage.done:
             _check_launch(stage, launch)
+    if not all(stage.done for stage in stages):
+        on_plan(stages)
     leads = launch is None or launch.machine == 0
     for stage in stages:
         if launch is not None and not leads:
@@ -57,7 +62,7 @@ def produce(
             if stage.parent is not None:
                 _write_base(stage.parent)
             before(stage)
-            _train(stage, on_progress, score, launch)
+            _train(stage, on_resume, on_progress, score, launch)
         if stage.last and leads:
             _link(context.output / stage.pipeline, stage.folder)
     return stages[-1].folder
@@ -94,6 +99,7 @@ def _check_launch(stage: PlannedStage, launch: Launch) -> None:
 
 def _train(
     stage: PlannedStage,
+    on_resume: Callable[[PlannedStage], None],
     on_progress: OnStageProgress,
     score: SuiteScorer | None,
     launch: Launch | None,
@@ -106,6 +112,8 @@ def _train(
         if stage.done:  # trained by the process that held the lock
             return
         started = datetime.now(UTC)
+        if stage.partial.is_dir():
+            on_resume(stage)
         stage.partial.mkdir(exist_ok=True)
         job = _job(stage, on_progress, score)
         metrics = run(job) if launch is None else run_workers(job, launch)
@@ -127,9 +135,17 @@ def _join(stage: PlannedStage, launch: Launch) -> None:
 
 
 def _job(stage: PlannedStage, on_progress: OnStageProgress, score: SuiteScorer | None) -> Job:
-    def report(step: int, total: int, loss: float | None) -> None:
+    def report(step: int, total: int, loss: float | None, tokens: int | None = None) -> None:
         on_progress(
-            StageProgress(pipeline=stage.pipeline, stage=stage.kind, step=step, total=total, loss=loss)
+            StageProgress(
+                pipeline=stage.pipeline,
+                stage=stage.kind,
+                step=step,
+                total=total,
+                loss=loss,
+                tokens=tokens,
+                folder=stage.partial,
+            )
         )
 
     return Job(

@@ -26,7 +26,7 @@ from trainers.data import texts
 from trainers.job import Job
 from trainers.policy import save_policy
 from trainers.settings import Pretrain
-from trainers.training import common_arguments, train
+from trainers.training import plain_arguments, train
 
 BEGIN, END, PADDING = "<|begin|>", "<|end|>", "<|pad|>"
 
@@ -43,7 +43,7 @@ def run(job: Job) -> Mapping[str, Json]:
     model = LlamaForCausalLM(architecture(tokenizer, settings))  # type: ignore[no-untyped-call]  # not annotated there
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(**common_arguments(job)),
+        args=TrainingArguments(**plain_arguments(job)),
         train_dataset=Dataset.from_list([{"input_ids": block, "labels": block} for block in blocks]),
         data_collator=default_data_collator,
         processing_class=tokenizer,

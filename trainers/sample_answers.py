@@ -34,7 +34,7 @@ def sample_answers(
     *,
     chat: bool,
     seed: int,
-    on_progress: OnProgress = lambda step, total, loss: None,
+    on_progress: OnProgress = lambda step, total, loss, tokens=None: None,
 ) -> list[list[str]]:
     """The answers to every prompt of the model in `folder`; the same seed gives the same answers."""
     set_seed(seed)

@@ -29,7 +29,7 @@ from trainers.data import texts
 from trainers.job import Job
 from trainers.reading import Row
 from trainers.settings import ToxicityTraining
-from trainers.training import common_arguments, save_model, train
+from trainers.training import plain_arguments, save_model, train
 
 CHECKPOINT = "detoxify.ckpt"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -47,7 +47,7 @@ def run(job: Job) -> Mapping[str, Json]:
     encoded = tokenizer(corpus, truncation=True)
     trainer = Trainer(
         model=model,
-        args=TrainingArguments(**common_arguments(job)),
+        args=TrainingArguments(**plain_arguments(job)),
         train_dataset=Dataset.from_dict({"input_ids": encoded["input_ids"], "labels": labels}),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,

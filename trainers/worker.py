@@ -69,13 +69,14 @@ def restore_on_cpu() -> None:
 
 
 def reporter(folder: Path, is_main: bool) -> OnProgress:
-    """Write every step to a file, for the process that monitors."""
+    """Let the main process write every step to a file, for the process that monitors."""
 
-    def report(step: int, total: int, loss: float | None) -> None:
-        with (folder / PROGRESS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps([step, total, loss]) + "\n")
+    def report(step: int, total: int, loss: float | None, tokens: int | None = None) -> None:
+        if is_main:
+            with (folder / PROGRESS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps([step, total, loss, tokens]) + "\n")
 
-    return report if is_main else lambda step, total, loss: None
+    return report
 
 
 if __name__ == "__main__":

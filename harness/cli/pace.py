@@ -106,6 +106,11 @@ class Piece:
     """The time spent on it and on nothing else."""
     detail: str = ""
     writing: Writing | None = None
+    reading: Pace | None = None
+    """Tokens that were trained on."""
+    read_per_second: float | None = None
+    later: float | None = None
+    """Seconds for what is planned after it; None where that is not known, or nothing is."""
 
     @property
     def title(self) -> str:
@@ -131,6 +136,26 @@ class Piece:
             self.writing = Writing(Pace(now), left)
         self.writing.pace.note(now, written)
         self.writing.left = left
+
+    def read(self, now: float, tokens: int) -> None:
+        """So many tokens were trained on; it is logged once in several steps."""
+        if self.reading is None:
+            self.reading = Pace(now)
+        if tokens != self.reading.done:
+            self.reading.note(now, tokens)
+            self.read_per_second = self.reading.per_second(now)
+
+    @property
+    def tokens_read(self) -> list[str]:
+        """The pace of training in tokens; nothing where it is not known."""
+        return _pace(self.read_per_second, "tokens ")
+
+    def whole_plan(self, now: float) -> list[str]:
+        """How much longer everything planned takes; nothing where that is not known."""
+        remaining = self.remaining(now)
+        if remaining is None or self.later is None:
+            return []
+        return [f"about {duration(remaining.seconds + self.later)} for the whole plan"]
 
     def remaining(self, now: float) -> TimeLeft | None:
         """How much longer its round takes; None where that is not known.
@@ -159,9 +184,11 @@ class Piece:
             parts += _pace(self.writing.pace.per_second(now), "tokens ")
         else:
             parts += _pace(self.pace.per_second(now), "")
+        parts += self.tokens_read
         remaining = self.remaining(now)
         if remaining is not None:
             parts.append(f"{remaining} left")
+        parts += self.whole_plan(now)
         if self.total is not None and now - self.last >= SILENT:
             parts.append(f"none for {duration(now - self.last)}")
         if self.detail:

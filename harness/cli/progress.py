@@ -8,7 +8,7 @@ between two events is attributed to the later one, so that all times add up to t
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn
@@ -16,10 +16,13 @@ from rich.progress import Progress as Bars
 
 from harness.cli.console import Text
 from harness.cli.pace import Pace, Piece, clock_time, duration
+from harness.cli.plan_pace import PlanPace
 from harness.cli.terminal import errors, print_findings
 from harness.engine.steps import watching_steps
 from harness.verbs.progress import Progress
+from trainers.checkpoints import Stopped, stopped
 from trainers.doctor.findings import Examination
+from trainers.forecast import StageForecast
 from trainers.job import StageProgress
 
 LINE_EVERY = 25.0
@@ -68,6 +71,9 @@ class ProgressBars(Progress):
         self._unreported = False
         """Whether the current piece was finished and no line has said so."""
         self._hinted: set[str] = set()
+        self._plan = PlanPace()
+        self._trained: StageProgress | None = None
+        """The last that was reported of a training."""
         self._counted_until = self._last_line = self._began = clock()
         self._lock = threading.RLock()
         self._over = threading.Event()
@@ -88,16 +94,32 @@ class ProgressBars(Progress):
         self._looking.join()
         self._progress.stop()
         self._report_finished()
-        if error is not None and self._current and self._current.total and not self._current.finished:
+        if error is None or self._current is None:
+            return
+        folder = self._trained.folder if self._trained and self._current.unit == STEPS else None
+        if folder is not None and folder.is_dir():
+            self._line(f"{self._current.what}: stopped {stopped(folder)}", on_terminal=True)
+        elif self._current.total and not self._current.finished:
             each = self._current
             self._line(f"{each.what}: stopped at {each.done} of {each.total} {each.unit}")
 
-    def training(self, progress: StageProgress) -> None:
-        """Show a stage's steps and its last loss."""
-        detail = "" if progress.loss is None else f"loss {progress.loss:.3f}"
-        what = f"train {progress.pipeline} · {progress.stage}"
+    def planned(self, stages: Sequence[StageForecast]) -> None:
+        """Know what is still to come after the stage in training."""
+        self._plan.add(stages)
+
+    def resuming(self, pipeline: str, stage: str, stopped: Stopped) -> None:
+        """Say which steps are done again."""
         with self._lock:
-            self._advance(what, STEPS, progress.step, progress.total, detail)
+            self._report_finished()
+            self._line(f"{_title(pipeline, stage)}: interrupted {stopped}", on_terminal=True)
+
+    def training(self, progress: StageProgress) -> None:
+        """Show a stage's steps, its last loss, its pace, and when all that is planned is done."""
+        self._trained = progress
+        detail = "" if progress.loss is None else f"loss {progress.loss:.3f}"
+        with self._lock:
+            what = _title(progress.pipeline, progress.stage)
+            self._advance(what, STEPS, progress.step, progress.total, detail, progress)
 
     def examined(self, examination: Examination) -> None:
         """Say what would make a training's outcome false; notes are for `harness doctor`."""
@@ -149,7 +171,9 @@ class ProgressBars(Progress):
             piece.write(now, written, left)
             self.look()
 
-    def _advance(self, what: str, unit: str, done: int, total: int, detail: str) -> None:
+    def _advance(
+        self, what: str, unit: str, done: int, total: int, detail: str, trained: StageProgress | None = None
+    ) -> None:
         """Record that something of a piece was done."""
         now, before = self._clock(), self._current
         piece = self._turn_to(what, unit)
@@ -162,13 +186,17 @@ class ProgressBars(Progress):
         self._counted_until = now
         piece.advance(now, done, total)
         piece.detail = detail
+        if trained is not None and trained.tokens is not None and trained.folder is not None:
+            piece.read(now, trained.tokens)
+            pace = piece.pace.per_second(now)
+            piece.later = self._plan.seconds_after(trained.folder.stem, total, pace)
         self._unreported = piece.finished
         remaining = piece.remaining(now)
         self._progress.update(
             self._tasks[what],
             completed=done,
             total=total,
-            detail=detail or unit,
+            detail=", ".join([detail or unit, *piece.tokens_read, *piece.whole_plan(now)]),
             seconds=piece.seconds,
             remaining=None if remaining is None else remaining.seconds,
             now=now,
@@ -233,6 +261,10 @@ class ProgressBars(Progress):
             return 0.0 if fields["finished"] else None
         since = self._clock() - float(fields["now"])
         return max(0.0, float(fields["remaining"]) - since)
+
+
+def _title(pipeline: str, stage: str) -> str:
+    return f"train {pipeline} · {stage}"
 
 
 class _Seconds(ProgressColumn):

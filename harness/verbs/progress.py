@@ -1,11 +1,21 @@
 """How far the work is: what verbs report while they train and ask."""
 
+from collections.abc import Sequence
+
+from trainers.checkpoints import Stopped
 from trainers.doctor.findings import Examination
+from trainers.forecast import StageForecast
 from trainers.job import StageProgress
 
 
 class Progress:
     """Receives the progress of verbs. This one shows nothing; subclasses override its methods."""
+
+    def planned(self, stages: Sequence[StageForecast]) -> None:
+        """These stages are needed, and those that are missing are about to be trained."""
+
+    def resuming(self, pipeline: str, stage: str, stopped: Stopped) -> None:
+        """A stage that was stopped there is taken up again."""
 
     def training(self, progress: StageProgress) -> None:
         """A stage has done another step."""

@@ -34,7 +34,9 @@ from suites.catalogue import (
     whole_settings,
 )
 from suites.judge.settings import JudgeSettings
+from trainers.checkpoints import stopped
 from trainers.contamination import Index
+from trainers.forecast import forecast
 from trainers.job import SuiteScore
 from trainers.launcher import Launch
 from trainers.mix_cache import cached_mix
@@ -285,9 +287,14 @@ class Project:
         return {}
 
     def train(self, name: str, progress: Progress) -> Path:
+        def planned(stages: Sequence[PlannedStage]) -> None:
+            progress.planned(forecast({name: stages}, self.registry.project.output))
+
         return produce(
             self._plan_context,
             name,
+            on_plan=planned,
+            on_resume=lambda stage: progress.resuming(stage.pipeline, stage.kind, stopped(stage.partial)),
             on_progress=progress.training,
             before=partial(self._examine, progress),
             score=partial(self._score, progress),

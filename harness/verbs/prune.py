@@ -115,7 +115,9 @@ def _considered_base(base: StageFolder) -> ConsideredStage:
     """A base that was not written to its end: nothing goes on with it."""
     if base.in_use:
         return ConsideredStage(folder=base, goes=False, why="is being written now")
-    return ConsideredStage(folder=base, goes=True, why="interrupted; a stage that needs it writes all of it again")
+    return ConsideredStage(
+        folder=base, goes=True, why="interrupted; a stage that needs it writes all of it again"
+    )
 
 
 def _considered(

@@ -16,14 +16,12 @@ from trainers.planning import PlannedStage
 
 def train(project: Project, names: Sequence[str], *, progress: Progress | None = None) -> dict[str, Path]:
     """Produce what is missing of these pipelines, and return every candidate's folder."""
-    for name in names:
-        if name not in project.registry.pipelines:
-            raise UnknownName("pipeline", name, project.registry.pipelines)
-    project.check(names)
+    progress = progress or Progress()
+    progress.planned(plan_training(project, names))
     candidates = {}
     with project.store() as store:
         for name in names:
-            candidates[name] = project.train(name, progress or Progress())
+            candidates[name] = project.train(name, progress)
             if project.launch is None or project.launch.machine == 0:
                 keep_stages(project, name, store)
     return candidates

@@ -20,7 +20,7 @@ from harness.records.models import Json, Local, Model, Pipeline, Stage
 from tests.processes import Started
 from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
 from trainers.checkpoints import COMPLETE, last_checkpoint
-from trainers.job import Job, StageProgress
+from trainers.job import Job, OnProgress, StageProgress
 from trainers.planning import PlannedStage
 
 CASE = "tests.trainers.rewarding:case"
@@ -310,10 +310,10 @@ class Interrupted(BaseException):
     """Like Ctrl-C, at a chosen step."""
 
 
-def at_step(stop: int) -> Callable[[int, int, float | None], None]:
+def at_step(stop: int) -> OnProgress:
     """A progress report that interrupts."""
 
-    def report(step: int, total: int, loss: float | None) -> None:
+    def report(step: int, total: int, loss: float | None, tokens: int | None = None) -> None:
         if step == stop and total != 48:  # 48 prompts are drawn for, before there are steps
             raise Interrupted
 

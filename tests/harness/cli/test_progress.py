@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from queue import Queue
 
 import pytest
@@ -17,7 +18,9 @@ from harness.cli import progress
 from harness.cli.pace import Pace, clock_time, duration
 from harness.cli.progress import FEWER_SAMPLES, ProgressBars
 from harness.engine.steps import Steps, watching_steps
+from trainers.checkpoints import COMPLETE, record_step, stopped
 from trainers.doctor.findings import DoctorFinding, Examination
+from trainers.forecast import StageForecast
 from trainers.job import StageProgress
 
 
@@ -136,6 +139,70 @@ def test_training_says_its_steps(watched: Watched) -> None:
         watched.bars.training(StageProgress(pipeline="sft", stage="sft", step=step, total=20, loss=1.5))
         watched.wait(5)
     assert ["train sft · sft: 6 of 20 steps, 12.0 a minute, about 70 s left, loss 1.500"] == watched.lines()
+
+
+def missing(kind: str, tokens: int) -> StageForecast:
+    """A stage that is to be trained."""
+    return StageForecast(
+        pipeline=kind,
+        needed_by=(kind,),
+        kind=kind,
+        folder=Path(f"stages/{kind}-1"),
+        done=False,
+        why="new",
+        rows=10,
+        steps=20,
+        tokens=tokens,
+    )
+
+
+def trained(kind: str, step: int, loss: float, tokens: int) -> StageProgress:
+    """A step of such a stage."""
+    folder = Path(f"stages/{kind}-1.partial")
+    return StageProgress(
+        pipeline=kind, stage=kind, step=step, total=20, loss=loss, tokens=tokens, folder=folder
+    )
+
+
+def test_training_says_when_the_whole_plan_is_done(watched: Watched) -> None:
+    """From the forecast of what waits and the measured pace of each kind: 20 steps of 5 s are 1000 tokens of
+    the forecast, so the other 3000 take 300 s, and the same kind again is as fast as it was."""
+    watched.bars.planned([missing("sft", 1000), missing("dpo", 3000)])
+    for step in range(1, 8):
+        watched.bars.training(trained("sft", step, 1.5, 60 * step))
+        watched.wait(5)
+    assert [
+        "train sft · sft: 6 of 20 steps, 12.0 a minute, 12.0 tokens a second, about 70 s left, about 6 min "
+        "for the whole plan, loss 1.500"
+    ] == watched.lines()
+    watched.bars.training(trained("sft", 20, 1.5, 1200))
+    for step in range(1, 8):
+        watched.bars.training(trained("dpo", step, 0.7, 90 * step))
+        watched.wait(5)
+    *_, last = watched.lines()
+    assert last.startswith(
+        "train dpo · dpo: 6 of 20 steps, 12.0 a minute, 18.0 tokens a second, about 70 s left"
+    )
+    assert "whole plan" not in last
+
+
+def test_a_stopped_training_says_what_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By what lies on the disk, since a checkpoint may have been written after the last report."""
+    folder = tmp_path / "sft-1.partial"
+    (folder / "checkpoints" / "checkpoint-30").mkdir(parents=True)
+    (folder / "checkpoints" / "checkpoint-30" / COMPLETE).touch()
+    record_step(folder, 37, 120)
+    bars = ProgressBars()
+    bars.__enter__()
+    bars.training(StageProgress(pipeline="sft", stage="sft", step=37, total=120, folder=folder))
+    bars.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    with ProgressBars() as bars:
+        bars.resuming("sft", "sft", stopped(folder))
+
+    lost = "after step 37 of 120; the last checkpoint is at step 30: 7 steps are repeated"
+    assert [f"train sft · sft: stopped {lost}", f"train sft · sft: interrupted {lost}"] == (
+        capsys.readouterr().err.splitlines()
+    )
 
 
 def test_lines_stand_in_the_order_of_what_happened(watched: Watched) -> None:
