@@ -7,6 +7,7 @@ package imports neither trainers nor suites.
 
 from harness.registry.loading import load
 from harness.registry.mixes import MIX
+from harness.registry.pipelines import Renamed
 from harness.registry.records import Compare, Prices, ProjectSettings, Registry, TokenPrice
 from harness.registry.suites import JUDGES, labelled
 
@@ -17,6 +18,7 @@ __all__ = [
     "Prices",
     "ProjectSettings",
     "Registry",
+    "Renamed",
     "TokenPrice",
     "labelled",
     "load",

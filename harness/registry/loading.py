@@ -18,7 +18,7 @@ from harness.registry.mixes import check_mixes, read_mix
 from harness.registry.models import read_model
 from harness.registry.names import Names
 from harness.registry.paths import PathResolver
-from harness.registry.pipelines import ReadPipeline, read_pipeline, selecting_suites
+from harness.registry.pipelines import ReadPipeline, Rename, as_written, read_pipeline, selecting_suites
 from harness.registry.records import Compare, Prices, ProjectSettings, Registry, TokenPrice
 from harness.registry.sections import CompareSection, CurrencySection, PriceSection, ProjectSection
 from harness.registry.suites import Settings, Suites, check_judges, judging, with_own
@@ -36,6 +36,7 @@ def load(
     *,
     own_suite: type[BaseModel] | None = None,
     judge: type[BaseModel] | None = None,
+    rename: Rename = as_written,
     root: Path | None = None,
     data_root: Path | None = None,
 ) -> Registry:
@@ -44,7 +45,8 @@ def load(
     `stages` gives the model of each kind of stage's settings, `suites` that of each suite's (`lm_eval:NAME`:
     of all that begin with `lm_eval:`), which is also that of `SUITE:LABEL`, the suite with other settings.
     `own_suite` is that of a suite that the file itself defines: a section under another name that holds
-    `prompts`. `judge` is that of `[judge]`; without it, the section is not read. Relative paths start from
+    `prompts`. `judge` is that of `[judge]`; without it, the section is not read. `rename` gives a stage's
+    settings under our names where the file has another library's. Relative paths start from
     `root`, or else from the file's folder; files of training rows are looked for in `data_root` too. Raises
     ConfigError with every mistake of the file, one line each.
     """
@@ -56,7 +58,7 @@ def load(
             mistakes.add(section, f"unknown section{nearest(section, _SECTIONS)}")
     project = _project(file, _table(tables, "project", mistakes), paths)
     models = _read(tables, "models", paths, read_model)
-    read = _read(tables, "pipelines", paths, partial(read_pipeline, stages=stages))
+    read = _read(tables, "pipelines", paths, partial(read_pipeline, stages=stages, rename=rename))
     sections = _named(tables, "suites", mistakes)
     named = Suites(with_own(suites, sections, own_suite), sections, paths)
     settings = named.read()

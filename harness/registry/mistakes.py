@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -54,16 +55,25 @@ class Mistakes:
         lines = [message, *(str(ConfigError(self._file, *other)) for other in others)]
         raise ConfigError(self._file, key, "\n".join(lines))
 
-    def read(self, schema: type[M], table: Table, key: str, also: Collection[str] = ()) -> M | None:
+    def read(
+        self,
+        schema: type[M],
+        table: Table,
+        key: str,
+        also: Collection[str] = (),
+        written: Mapping[str, str] = MappingProxyType({}),
+    ) -> M | None:
         """The table as `schema` has it, or None and its mistakes noted.
 
-        `also` are keys that may stand in the same table of the file and are not part of `table`.
+        `also` are keys that may stand in the same table of the file and are not part of `table`. `written`
+        are the keys that stand in the file where `table` has others.
         """
         try:
             # As JSON, so that strict reading takes a list for a tuple and text for a path, but not "3" for 3.
             return schema.model_validate_json(json.dumps(table, default=str), strict=True)
         except ValidationError as error:
-            for place, message in _mistakes(error, schema, table, also):
+            for (*place,), message in _mistakes(error, schema, table, also):
+                place[:1] = [written.get(str(name), name) for name in place[:1]]
                 self.add(under(key, *place), message)
             return None
 

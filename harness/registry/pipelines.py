@@ -1,6 +1,6 @@
 """Reads `[pipelines.NAME]` and its stages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from pydantic import BaseModel, JsonValue
@@ -18,6 +18,25 @@ _REMOVED = {"ppo": "TRL has removed PPO; `rloo` and `grpo` take the same rewards
 """Kinds of stage that users know from elsewhere and that are no more."""
 
 
+class Renamed(NamedTuple):
+    """A stage's settings under the names that they have here."""
+
+    settings: Table
+    written: Mapping[str, str]
+    """The key that stands in the file, by ours."""
+    mistakes: tuple[tuple[str, str], ...] = ()
+    """Keys that stand in the file and mean nothing here, each with what to do."""
+
+
+Rename = Callable[[str, Table], Renamed]
+"""Takes the kind of a stage and its settings as the file has them."""
+
+
+def as_written(kind: str, table: Table) -> Renamed:
+    """The settings as they are."""
+    return Renamed(table, {})
+
+
 class ReadPipeline(NamedTuple):
     """A pipeline, or None where it has mistakes, and what it refers to."""
 
@@ -28,7 +47,11 @@ class ReadPipeline(NamedTuple):
 
 
 def read_pipeline(
-    name: str, table: Table, paths: PathResolver, stages: Mapping[str, type[BaseModel]]
+    name: str,
+    table: Table,
+    paths: PathResolver,
+    stages: Mapping[str, type[BaseModel]],
+    rename: Rename,
 ) -> ReadPipeline:
     """The pipeline, its mistakes noted."""
     key = under("pipelines", name)
@@ -38,7 +61,7 @@ def read_pipeline(
     _check_start(section, key, stages, paths)
     places = [under(key, "stages", position) for position in range(len(section.stages))]
     read = [
-        (place, _stage(stage, place, stages, paths))
+        (place, _stage(stage, place, stages, rename, paths))
         for place, stage in zip(places, section.stages, strict=True)
     ]
     references = []
@@ -81,7 +104,11 @@ def _check_start(
 
 
 def _stage(
-    table: Mapping[str, JsonValue], key: str, stages: Mapping[str, type[BaseModel]], paths: PathResolver
+    table: Mapping[str, JsonValue],
+    key: str,
+    stages: Mapping[str, type[BaseModel]],
+    rename: Rename,
+    paths: PathResolver,
 ) -> Stage | None:
     own = {field: value for field, value in table.items() if field in StageSection.model_fields}
     section = paths.mistakes.read(StageSection, own, key)
@@ -94,7 +121,16 @@ def _stage(
         paths.mistakes.add(under(key, "kind"), _REMOVED.get(section.kind, unknown))
         return None
     rest = {field: value for field, value in table.items() if field not in own}
-    settings = paths.mistakes.read(stages[section.kind], rest, key, also=StageSection.model_fields)
+    renamed = rename(section.kind, rest)
+    for field, message in renamed.mistakes:
+        paths.mistakes.add(under(key, field), message)
+    settings = paths.mistakes.read(
+        stages[section.kind],
+        renamed.settings,
+        key,
+        also=StageSection.model_fields,
+        written=renamed.written,
+    )
     if settings is None:
         return None
     for place, source in _prompts(settings.model_dump(mode="json"), key):

@@ -45,6 +45,7 @@ from trainers.planning import PlanContext, PlannedStage, plan
 from trainers.reading import Source
 from trainers.settings import STAGE_SETTINGS, CheckpointSelection, Conversational
 from trainers.stages import stage_kind
+from trainers.trl_names import in_our_names
 
 if TYPE_CHECKING:
     from trainers.doctor.inspected_stage import Check
@@ -396,6 +397,7 @@ def open_project(
         suite_settings(),
         own_suite=OWN,
         judge=JudgeSettings,
+        rename=in_our_names,
         root=root,
         data_root=Path(official) if official else None,
     )
