@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from math import ceil
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -306,12 +306,22 @@ class CheckpointSelection(BaseModel):
 class Conversational(Training):
     """Settings of every stage that learns from conversations."""
 
+    adapter_rate: ClassVar[float]
+    """The learning rate of an adapter where none is given: ten times that of the whole model.
+
+    TRL's documentation has both rates for SFT, DPO and GRPO ("PEFT Integration", section "Learning Rate
+    Considerations"), its scripts for SFT and DPO (`trl/scripts/sft.py`, `dpo.py`), and its example
+    `reward_modeling.py` for reward models. The factor is that of Schulman et al. 2025, "LoRA Without Regret"
+    (Thinking Machines), where it holds for supervised and reinforcement learning and for every rank. RLOO is
+    published with GRPO's rates.
+    """
+
     select: CheckpointSelection | None = None
     """Make the best checkpoint the candidate. None: the last one is."""
 
     adapter: Adapter | None = None
     """Train an adapter. The candidate is the base with the adapter merged into it; the adapter itself is
-    saved beside it, in the folder `adapter`. Adapters need a learning rate about ten times as high."""
+    saved beside it, in the folder `adapter`. Where `learning_rate` is not given, it is `adapter_rate`."""
 
     chat_template: bool = True
     """Whether prompts are rendered as turns with the model's template. False: raw text, turns joined by a
@@ -320,6 +330,12 @@ class Conversational(Training):
     max_length: PositiveInt = 1024
     """Tokens. Longer rows, and prompts of online stages, are left out and counted: a cut answer teaches
     never to end."""
+
+    @model_validator(mode="after")
+    def _rate_of_an_adapter(self) -> Self:
+        if self.adapter is not None and "learning_rate" not in self.model_fields_set:
+            object.__setattr__(self, "learning_rate", self.adapter_rate)  # frozen for others only
+        return self
 
     @property
     def selects(self) -> bool:
@@ -335,6 +351,8 @@ class Sft(Conversational, EpochTraining):
     """Supervised fine-tuning on the final answer. Rows: `messages`, `conversations`, `prompt`/`completion`,
     or `instruction`/`input`/`output`."""
 
+    adapter_rate = 2e-4
+
     epochs: Epochs | None = usual_epochs(3)
 
 
@@ -342,6 +360,8 @@ class Reward(Conversational, EpochTraining):
     """A reward model: the base with one number as its head.
 
     Rows: `chosen`/`rejected`, each an answer to `prompt` or a whole conversation."""
+
+    adapter_rate = 1e-4
 
     learning_rate: PositiveFloat = 1e-5
     holdout: Part | None = None
@@ -407,6 +427,8 @@ class Online(Rewarded):
 
     Other columns reach the reward functions."""
 
+    adapter_rate = 1e-5
+
     steps: PositiveInt = 200
     prompts_per_step: Annotated[int, Field(ge=2)] = 8
     """Distinct prompts; a step on a single prompt would follow its noise."""
@@ -471,6 +493,8 @@ class Rloo(Online):
 
 class Dpo(Rewarded, EpochTraining):
     """Direct preference optimisation. Rows: as for `reward`; with `on_policy`, as for `grpo`."""
+
+    adapter_rate = 5e-6
 
     learning_rate: PositiveFloat = 5e-7
     beta: PositiveFloat = 0.1

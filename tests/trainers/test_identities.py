@@ -44,6 +44,7 @@ def test_a_stage_that_selects_keeps_its_name(tmp_path: Path) -> None:
         "toy:grpo",
         select={"by": "reward", "reward": reward, "prompts": "toy:grpo", "suite": "toy-ifeval"},
         adapter={"rank": 4},
+        learning_rate=1e-6,
         rewards=[{"name": reward}, {"name": "reward", "weight": 0.5}],
         vllm={"mode": "server", "url": "http://localhost:8000"},
     )

@@ -66,6 +66,31 @@ def test_known_mistakes_are_not_the_default() -> None:
     assert settings.chat_template
 
 
+@pytest.mark.parametrize(
+    ("kind", "whole", "adapted"),
+    [
+        ("sft", 2e-5, 2e-4),
+        ("reward", 1e-5, 1e-4),
+        ("dpo", 5e-7, 5e-6),
+        ("grpo", 1e-6, 1e-5),
+        ("rloo", 1e-6, 1e-5),
+    ],
+)
+def test_an_adapter_has_a_learning_rate_of_its_own(kind: str, whole: float, adapted: float) -> None:
+    """Ten times that of the whole model, unless a rate is given; plan and identity see the number."""
+    settings = STAGE_SETTINGS[kind]
+    with_adapter = settings.model_validate_json('{"adapter": {"targets": ["q_proj"]}}', strict=True)
+    given = settings.model_validate({"adapter": {}, "learning_rate": whole})
+
+    assert (whole, adapted, whole) == (
+        settings().learning_rate,
+        with_adapter.learning_rate,
+        given.learning_rate,
+    )
+    assert adapted == with_adapter.identifying()["learning_rate"]
+    assert with_adapter == settings.model_validate(with_adapter.model_dump(mode="json"))
+
+
 def test_what_came_later_changes_no_stage_that_has_none() -> None:
     """A stage that was trained before vLLM could be asked for is still the same stage."""
     assert "vllm" not in Grpo().identifying()

@@ -14,46 +14,67 @@ from trainers.settings import EpochTraining, Online
 
 
 class TypicalSettings(NamedTuple):
-    """What is usual for a model of a billion parameters, trained without an adapter."""
+    """What is usual for a kind of stage."""
 
     lowest_rate: float
+    """Of a whole model."""
+    border: float
+    """The highest rate of a whole model, and the lowest of an adapter."""
     highest_rate: float
+    """Of an adapter."""
     most_epochs: int | None
 
 
 TYPICAL_SETTINGS: Mapping[str, TypicalSettings] = {
-    "sft": TypicalSettings(1e-6, 1e-4, 5),
-    "reward": TypicalSettings(1e-6, 1e-4, 3),
-    "dpo": TypicalSettings(5e-8, 1e-5, 3),
-    "grpo": TypicalSettings(1e-7, 2e-5, None),
-    "rloo": TypicalSettings(1e-7, 2e-5, None),
+    "sft": TypicalSettings(1e-6, 1e-4, 2e-3, 5),
+    "reward": TypicalSettings(1e-6, 5e-5, 1e-3, 3),
+    "dpo": TypicalSettings(5e-8, 3e-6, 1e-4, 3),
+    "grpo": TypicalSettings(1e-7, 5e-6, 2e-4, None),
+    "rloo": TypicalSettings(1e-7, 5e-6, 2e-4, None),
 }
-"""What TRL's examples and papers use on models of 0.5 to 8 billion parameters, widened on both sides."""
-BILLION = 1e9
-ADAPTERS_MORE = 10
-"""How much higher the rate of an adapter may be ("LoRA Without Regret", Thinking Machines, 2025)."""
+"""Rates that are published for models of 0.1 to 8 billion parameters, widened on both sides.
+
+Each border lies between TRL's rates for a whole model and for an adapter of it, which are ten times as high
+(`trainers.settings.Conversational.adapter_rate` has the sources): 2e-5 and 2e-4 for SFT, 1e-5 and 1e-4 for
+reward models, 5e-7 and 5e-6 for DPO, 1e-6 and 1e-5 for GRPO. Higher than TRL's are, inside: DPO on whole
+models with 1e-6 (SmolLM2, alignment-handbook); GRPO on adapters with 5e-5 (TRL's guide to "LoRA Without
+Regret"); SFT on adapters with 5e-4 × (2000 / hidden size)^0.78, which is 1.3e-3 for 135M (Thinking Machines'
+`tinker_cookbook`, for Llamas). Outside is one that was found: SFT on whole models of 135M and 360M with 1e-3
+(SmolLM2, over half a million rows).
+"""
+SMALLEST = 1e8
+"""Parameters of the smallest published models. Whole models that are smaller may have any rate up to the
+highest, which grows with the root of how much smaller they are; that the toy world needs."""
 SEVERAL = 2
 """Checkpoints that a selection needs."""
 
 
 def learning_rate(inspected: InspectedStage) -> Iterator[DoctorFinding]:
-    """A learning rate far from the usual for the kind of stage and the size of the model."""
-    typical, rate = TYPICAL_SETTINGS[inspected.stage.kind], inspected.settings.learning_rate
+    """A learning rate far from the usual, such as a whole model's for an adapter, which then hardly moves."""
+    rate = inspected.settings.learning_rate
     assert inspected.stage.parent is not None
     size = parameters(inspected.stage.parent.folder)
-    highest = typical.highest_rate * max(1.0, (BILLION / size) ** 0.5)  # small models need higher ones
-    lowest = typical.lowest_rate
-    if inspected.settings.adapter is not None:
-        highest, lowest = highest * ADAPTERS_MORE, lowest * ADAPTERS_MORE
+    has_adapter = inspected.settings.adapter is not None
+    lowest, highest = typical_rates(inspected.stage.kind, size, has_adapter=has_adapter)
     if not lowest <= rate <= highest:
         yield DoctorFinding(
             check="learning rate far outside the usual",
             severity="warning",
             where=f"{inspected.key}.learning_rate",
             evidence=f"{rate:g}, where a {inspected.stage.kind} stage on {size / 1e6:,.1f} million "
-            f"parameters usually has {lowest:.1g} to {highest:.1g}",
+            f"parameters {'with' if has_adapter else 'without'} an adapter usually has {lowest:.1g} to "
+            f"{highest:.1g}",
             fix=f"learning_rate = {highest / 3 if rate > highest else lowest * 3:.0e}",
         )
+
+
+def typical_rates(kind: str, size: int, *, has_adapter: bool) -> tuple[float, float]:
+    """The lowest and the highest usual learning rate of a stage on so many parameters."""
+    typical = TYPICAL_SETTINGS[kind]
+    highest = typical.highest_rate * max(1.0, (SMALLEST / size) ** 0.5)
+    if has_adapter:
+        return typical.border, highest
+    return typical.lowest_rate, typical.border if size >= SMALLEST else highest
 
 
 def parameters(folder: Path) -> int:
