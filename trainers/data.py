@@ -40,6 +40,8 @@ class TrainingPrompt(NamedTuple):
 
     prompt: list[Turn]
     columns: Row
+    number: int
+    """The row's place in the data, from 1."""
 
 
 def texts(data: str, rows: Iterable[Row]) -> list[str]:
@@ -115,7 +117,8 @@ def training_prompt(data: str, number: int, row: Row) -> TrainingPrompt:
         prompt = prompt[:-1]
     if not prompt:
         raise DataError(data, number, "there is no turn before the answer")
-    return TrainingPrompt(prompt, {name: value for name, value in row.items() if name not in CONVERSATIONS})
+    columns = {name: value for name, value in row.items() if name not in CONVERSATIONS}
+    return TrainingPrompt(prompt, columns, number)
 
 
 def _present(row: Row) -> Row:

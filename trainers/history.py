@@ -1,18 +1,19 @@
 """How a training went: the metrics it logged, step by step, kept in the stage's folder."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.records.models import Json
-from trainers.completions import KEEPING
 from trainers.jsonl import read_jsonl, write_jsonl
+from trainers.reward_signal import LAST
 
 FILE = "history.jsonl"
 AT_MOST = 500
 """Points kept of a training; of a longer one every n-th, and the last."""
 NOT_METRICS = (
-    *("train_", "total_flos", "profiling/", "epoch", f"rewards/{KEEPING}/"),
+    *("train_", "total_flos", "profiling/", "epoch", f"rewards/{LAST}/"),
     *("eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_num_tokens"),
 )
 """Prefixes of logged names that describe the machine, repeat the step or say nothing."""
@@ -44,5 +45,6 @@ def thinned(points: Sequence[Point]) -> Sequence[Point]:
 
 
 def is_metric(name: str, value: object) -> bool:
-    """Whether a logged value is a metric of the training."""
-    return name != "step" and isinstance(value, int | float) and not name.startswith(NOT_METRICS)
+    """Whether a logged value is a metric of the training; NaN and infinity are none."""
+    is_number = isinstance(value, int | float) and isfinite(value)
+    return name != "step" and is_number and not name.startswith(NOT_METRICS)

@@ -10,10 +10,24 @@ from trainers.settings import CheckpointSelection, Training
 
 
 class OnProgress(Protocol):
-    """Called with the number of steps done, the number of all steps, the last loss, and the tokens trained on
-    until it was logged."""
+    """Called with the number of steps done, the number of all steps, the last loss, the tokens trained on
+    until it was logged, and how many steps so far were without signal (`trainers.reward_signal`)."""
 
-    def __call__(self, step: int, total: int, loss: float | None, tokens: int | None = None, /) -> None: ...
+    def __call__(
+        self,
+        step: int,
+        total: int,
+        loss: float | None,
+        tokens: int | None = None,
+        without_signal: int = 0,
+        /,
+    ) -> None: ...
+
+
+def unreported(
+    step: int, total: int, loss: float | None, tokens: int | None = None, without_signal: int = 0
+) -> None:
+    """Report no progress."""
 
 
 Rows = Sequence[Mapping[str, Any]]
@@ -34,6 +48,8 @@ class StageProgress:
     """Tokens trained on when that was logged; None where nobody counts them."""
     folder: Path | None = None
     """Where it is trained; None in tests."""
+    without_signal: int = 0
+    """Steps so far in which no answer was rewarded more than another to its prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +59,11 @@ class RewardSource:
     source: str
     weight: float = 1.0
     is_function: bool = False
+
+    @property
+    def name(self) -> str:
+        """What files and messages call it; of a model's folder only the last part."""
+        return self.source if self.is_function else Path(self.source).name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +112,7 @@ class Job:
     settings: Training
     seed: int
     selection: SelectionInputs = field(default=SelectionInputs())
-    on_progress: OnProgress = field(default=lambda step, total, loss, tokens=None: None)
+    on_progress: OnProgress = unreported
     processes: int = 1
     """How many processes train this stage together, each on its part of every step's rows."""
     is_main: bool = True

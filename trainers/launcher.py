@@ -33,7 +33,7 @@ from yaml import YAMLError
 from harness import errors
 from harness.errors import ConfigError, HarnessError, TrainingError, UsageError
 from harness.records.models import Json
-from trainers.job import Job, OnProgress, RewardSource
+from trainers.job import Job, OnProgress, RewardSource, unreported
 from trainers.settings import STAGE_SETTINGS, Online, Training, wrong_setting
 
 Launcher = Literal["torchrun", "accelerate"]
@@ -160,7 +160,7 @@ def join_workers(training: Path, launch: Launch, is_done: Callable[[], bool]) ->
             return
         sleep(POLL_SECONDS)
     own = Path(mkdtemp(prefix="harness-launch-"))
-    _run(launch, folder, own, lambda step, total, loss, tokens=None: None)
+    _run(launch, folder, own, unreported)
     rmtree(own)
 
 

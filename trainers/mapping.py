@@ -145,7 +145,7 @@ def _preference_item(place: int, data: str, number: int, row: Row) -> MixItem:
 
 def _prompt_item(place: int, data: str, number: int, row: Row) -> MixItem:
     """An item with the row's other columns, which reward functions may use."""
-    prompt, columns = training_prompt(data, number, row)
+    prompt, columns, _ = training_prompt(data, number, row)
     return _item(place, number, {"prompt": prompt, **_others(columns)}, prompt, ())
 
 

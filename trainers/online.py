@@ -8,12 +8,12 @@ TRL leaves some choices open, which are fixed here: a KL penalty towards the bas
 step, the chat template applied to every prompt, and prompts of bounded length.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, cast
 
-from accelerate.utils import gather_object
 from datasets import Dataset
 from requests import ConnectionError as Unreachable
 from trl.trainer.grpo_config import GRPOConfig
@@ -24,11 +24,11 @@ from trl.trainer.rloo_trainer import RLOOTrainer
 from harness.errors import DataError, UsageError
 from harness.records.models import Json
 from trainers.adapters import adapter_arguments
-from trainers.completions import CompletionLog
 from trainers.data import training_prompts
 from trainers.job import Job
 from trainers.policy import train_policy
-from trainers.rewards import reward_functions, trl_prompt
+from trainers.reward_watch import RewardWatch
+from trainers.rewards import trl_prompt
 from trainers.settings import Online
 from trainers.tokens import load_tokenizer, prompt_ids
 from trainers.training import common_arguments
@@ -58,17 +58,25 @@ def run(job: Job) -> Mapping[str, Json]:
             f"prompts_per_step = {settings.prompts_per_step}",
         )
     rows = [{"prompt": trl_prompt(each.prompt, chat=chat), "row": row} for row, each in enumerate(fitting)]
+    watch = RewardWatch(job, fitting)
+    job = replace(job, on_progress=watch.reporting(job.on_progress))
     with _server_reached(settings):
         trainer = trainer_class(
             model=base,
-            reward_funcs=_reward_functions(job, reward_functions(job.rewards, fitting)),
+            reward_funcs=watch.functions,
             args=config_class(**arguments(job)),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             **adapter_arguments(job),
         )
-    metrics = train_policy(job, trainer, tokenizer, chat=chat)
-    return {"rows": len(fitting), "rows_too_long": len(every) - len(fitting), **metrics}
+    watch.listen(trainer)
+    metrics = train_policy(job, trainer, tokenizer, chat=chat, check=watch.check_signal)
+    return {
+        "rows": len(fitting),
+        "rows_too_long": len(every) - len(fitting),
+        "steps_without_signal": watch.steps_without_signal,
+        **metrics,
+    }
 
 
 def arguments(job: Job) -> dict[str, Any]:
@@ -116,10 +124,3 @@ def _server_reached(settings: Online) -> Iterator[None]:
         raise UsageError(
             f"{url}: no vLLM server answers ({error}); start one with `vllm serve`, as TRL documents it"
         ) from error
-
-
-def _reward_functions(job: Job, rewards: Sequence[Any]) -> list[Any]:
-    """The rewards, and a last function that rewards nothing and keeps answers."""
-    every = cast(Online, job.settings).completions_every
-    keeper = CompletionLog(job.folder, every, gathered=gather_object, writes=job.is_main)
-    return [*(keeper.watched(each) if callable(each) else each for each in rewards), keeper.keep_completions]

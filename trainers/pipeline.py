@@ -135,7 +135,9 @@ def _join(stage: PlannedStage, launch: Launch) -> None:
 
 
 def _job(stage: PlannedStage, on_progress: OnStageProgress, score: SuiteScorer | None) -> Job:
-    def report(step: int, total: int, loss: float | None, tokens: int | None = None) -> None:
+    def report(
+        step: int, total: int, loss: float | None, tokens: int | None = None, without_signal: int = 0
+    ) -> None:
         on_progress(
             StageProgress(
                 pipeline=stage.pipeline,
@@ -145,6 +147,7 @@ def _job(stage: PlannedStage, on_progress: OnStageProgress, score: SuiteScorer |
                 loss=loss,
                 tokens=tokens,
                 folder=stage.partial,
+                without_signal=without_signal,
             )
         )
 

@@ -1,5 +1,6 @@
 """A model that generates: trained, its best checkpoint chosen, and written so that its answers end."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +16,20 @@ from trainers.training import save_model, train
 
 
 def train_policy(
-    job: Job, trainer: Trainer, tokenizer: PreTrainedTokenizerBase, *, chat: bool
+    job: Job,
+    trainer: Trainer,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    chat: bool,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[str, Json]:
     """Train a model that generates, choose its checkpoint, write the candidate, and return the metrics.
 
-    Raises TrainingError, ModelError, DataError, UsageError.
+    `check` is called when it is trained, and may raise. Raises TrainingError, ModelError, DataError,
+    UsageError.
     """
     model, metrics = train(job, trainer)
+    check()
     save = partial(save_policy, tokenizer=tokenizer, chat=chat)
     metrics |= select_checkpoint(job, trainer, save)
     save(job, model)

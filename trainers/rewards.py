@@ -7,18 +7,23 @@ per completion.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from math import isfinite
 from typing import Any, SupportsFloat
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from harness.errors import ModelError, TrainingError
+from harness.escape_controls import shortened
 from harness.user_modules import RAISED, load_function
+from trainers.completions import answer_text
 from trainers.data import PreferencePair, TrainingPrompt, Turn
 from trainers.job import RewardSource
 from trainers.tokens import judged_ids, raw_text
 
 RewardFunction = Callable[..., list[float | None]]
+SHOWN = 100
+"""Characters of a prompt or an answer in a message."""
 BATCH = 64
 """Answers that a reward model reads in one batch."""
 
@@ -42,7 +47,8 @@ def with_columns(function: RewardFunction, rows: Sequence[TrainingPrompt]) -> Re
     """The function, with the rows' columns looked up by the row number that TRL's data set carries.
 
     So columns reach it as they were read: a table with one type per column would change or reject them. What
-    it raises becomes a TrainingError, and so does a result that is not one number per completion.
+    it raises becomes a TrainingError, and so does a result that is not one finite number, or None, for each
+    completion.
     """
     names = sorted({name for each in rows for name in each.columns})
 
@@ -64,7 +70,9 @@ def with_columns(function: RewardFunction, rows: Sequence[TrainingPrompt]) -> Re
                 f"{len(completions)} completions, and gave {given!r:.100}; correct it, and the same command "
                 "resumes"
             )
-        return given
+        values = [None if each is None else float(each) for each in given]
+        check_finite(f"function {function.__name__!r}", values, [rows[number] for number in row], completions)
+        return values
 
     return called
 
@@ -75,6 +83,25 @@ def _rewards(given: object, count: int) -> bool:
         return False
     each = list(given)
     return len(each) == count and all(one is None or isinstance(one, SupportsFloat) for one in each)
+
+
+def check_finite(
+    reward: str,
+    values: Sequence[float | None],
+    prompts: Sequence[TrainingPrompt],
+    completions: Sequence[Any],
+) -> None:
+    """Raise TrainingError for a reward that is NaN or infinite; `reward` says whose it is.
+
+    TRL would count NaN as None, and learn from infinity.
+    """
+    for value, prompt, completion in zip(values, prompts, completions, strict=True):
+        if value is not None and not isfinite(value):
+            raise TrainingError(
+                f"reward {reward} gave {value} for an answer to row {prompt.number}: "
+                f"{shortened(answer_text(completion), SHOWN)!r}; a reward is a finite number, or None for "
+                "none; correct it, and the same command resumes"
+            )
 
 
 def total_rewards(
@@ -93,6 +120,7 @@ def total_rewards(
             values = _by_function(_loaded(reward), rows, flat, chat=chat)
         else:
             values = judge(reward.source, [rows[n].prompt for n, _ in flat], [a for _, a in flat], chat=chat)
+            check_finite(f"model {reward.source!r}", values, [rows[n] for n, _ in flat], [a for _, a in flat])
         for place, value in enumerate(values):
             if value is None:
                 raise TrainingError(f"reward {reward.source!r} gave no number for {flat[place][1]!r}")
@@ -138,10 +166,20 @@ def judge(
 def judge_pairs(
     folder: str, pairs: Sequence[PreferencePair], *, chat: bool
 ) -> tuple[list[float], list[float]]:
-    """A reward model's rewards of the chosen and of the rejected answers. Raises as `judge` does."""
+    """A reward model's rewards of the chosen and of the rejected answers.
+
+    Raises as `judge` does, and ModelError for a reward that is NaN or infinite.
+    """
     prompts = [pair.prompt for pair in pairs]
     chosen = judge(folder, prompts, [pair.chosen for pair in pairs], chat=chat)
-    return chosen, judge(folder, prompts, [pair.rejected for pair in pairs], chat=chat)
+    rejected = judge(folder, prompts, [pair.rejected for pair in pairs], chat=chat)
+    for pair, *values in zip(pairs, chosen, rejected, strict=True):
+        if not all(map(isfinite, values)):
+            raise ModelError(
+                f"{folder} gives {values[0]} and {values[1]} for the answers to "
+                f"{shortened(raw_text(pair.prompt), SHOWN)!r}, where a reward is a finite number"
+            )
+    return chosen, rejected
 
 
 def trl_prompt(prompt: Sequence[Turn], *, chat: bool) -> str | list[Turn]:

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase, set_seed
 
 from trainers.data import Turn
-from trainers.job import OnProgress
+from trainers.job import OnProgress, unreported
 from trainers.tokens import end_tokens, prompt_ids
 from trainers.training import limited_threads
 
@@ -34,7 +34,7 @@ def sample_answers(
     *,
     chat: bool,
     seed: int,
-    on_progress: OnProgress = lambda step, total, loss, tokens=None: None,
+    on_progress: OnProgress = unreported,
 ) -> list[list[str]]:
     """The answers to every prompt of the model in `folder`; the same seed gives the same answers."""
     set_seed(seed)

@@ -71,10 +71,12 @@ def restore_on_cpu() -> None:
 def reporter(folder: Path, is_main: bool) -> OnProgress:
     """Let the main process write every step to a file, for the process that monitors."""
 
-    def report(step: int, total: int, loss: float | None, tokens: int | None = None) -> None:
+    def report(
+        step: int, total: int, loss: float | None, tokens: int | None = None, without_signal: int = 0
+    ) -> None:
         if is_main:
             with (folder / PROGRESS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps([step, total, loss, tokens]) + "\n")
+                file.write(json.dumps([step, total, loss, tokens, without_signal]) + "\n")
 
     return report
 

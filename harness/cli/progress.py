@@ -19,6 +19,7 @@ from harness.cli.pace import Pace, Piece, clock_time, duration
 from harness.cli.plan_pace import PlanPace
 from harness.cli.terminal import errors, print_findings
 from harness.engine.steps import watching_steps
+from harness.pluralize import pluralize
 from harness.verbs.progress import Progress
 from trainers.checkpoints import Stopped, stopped
 from trainers.doctor.findings import Examination
@@ -114,12 +115,17 @@ class ProgressBars(Progress):
             self._line(f"{_title(pipeline, stage)}: interrupted {stopped}", on_terminal=True)
 
     def training(self, progress: StageProgress) -> None:
-        """Show a stage's steps, its last loss, its pace, and when all that is planned is done."""
+        """Show a stage's steps, its last loss, its pace, and when all that is planned is done.
+
+        Steps without signal are shown where there are some: they gave it nothing to learn from.
+        """
         self._trained = progress
-        detail = "" if progress.loss is None else f"loss {progress.loss:.3f}"
+        details = [] if progress.loss is None else [f"loss {progress.loss:.3f}"]
+        if progress.without_signal:
+            details.append(f"{pluralize(progress.without_signal, 'step')} without signal")
         with self._lock:
             what = _title(progress.pipeline, progress.stage)
-            self._advance(what, STEPS, progress.step, progress.total, detail, progress)
+            self._advance(what, STEPS, progress.step, progress.total, ", ".join(details), progress)
 
     def examined(self, examination: Examination) -> None:
         """Say what would make a training's outcome false; notes are for `harness doctor`."""

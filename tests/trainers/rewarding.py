@@ -26,3 +26,15 @@ def indifferent(completions: list[Any], **others: Any) -> list[float]:
 def silent(completions: list[Any], **others: Any) -> list[None]:
     """No answer is worth anything known."""
     return [None] * len(completions)
+
+
+def late(completions: list[Any], trainer_state: Any, **others: Any) -> list[float | None]:
+    """All answers are worth the same in the first step, nothing in the second, and then something."""
+    if trainer_state.global_step < 2:
+        return [1.0 if trainer_state.global_step == 0 else None] * len(completions)
+    return [float(place) for place in range(len(completions))]
+
+
+def no_number(completions: list[Any], **others: Any) -> list[float]:
+    """The last answer's worth is not a number."""
+    return [*map(float, range(len(completions) - 1)), float("nan")]

@@ -313,7 +313,9 @@ class Interrupted(BaseException):
 def at_step(stop: int) -> OnProgress:
     """A progress report that interrupts."""
 
-    def report(step: int, total: int, loss: float | None, tokens: int | None = None) -> None:
+    def report(
+        step: int, total: int, loss: float | None, tokens: int | None = None, without_signal: int = 0
+    ) -> None:
         if step == stop and total != 48:  # 48 prompts are drawn for, before there are steps
             raise Interrupted
 

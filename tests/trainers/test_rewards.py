@@ -10,7 +10,7 @@ from harness.errors import TrainingError
 from trainers.data import TrainingPrompt
 from trainers.rewards import with_columns
 
-QUESTIONS = [TrainingPrompt([{"role": "user", "content": "a"}], {"answer": "x"})]
+QUESTIONS = [TrainingPrompt([{"role": "user", "content": "a"}], {"answer": "x"}, 1)]
 
 
 def called(function: Callable[..., Any]) -> Any:

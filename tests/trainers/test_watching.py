@@ -62,13 +62,9 @@ def test_answers_are_kept_every_so_many_steps(world: World, kind: str) -> None:
 
 def test_a_step_that_is_done_again_keeps_its_first_answers(tmp_path: Path) -> None:
     """A training that goes on from a checkpoint repeats the steps after it."""
-
-    class State:
-        global_step = 0
-
     keeper = completions.CompletionLog(tmp_path, 1)
     for answer in ("first", "again"):
-        keeper.keep_completions(prompts=["a"], completions=[answer], trainer_state=State)
+        keeper.keep(0, prompts=["a"], completions=[answer], rewards={})
 
     assert ["first"] == [line["completion"] for line in completions.read(tmp_path)]
 

@@ -141,6 +141,17 @@ def test_training_says_its_steps(watched: Watched) -> None:
     assert ["train sft · sft: 6 of 20 steps, 12.0 a minute, about 70 s left, loss 1.500"] == watched.lines()
 
 
+def test_training_says_how_many_steps_taught_nothing(watched: Watched) -> None:
+    """From the first such step on, in a log's lines as in a terminal."""
+    for step, without in ((1, 0), (2, 1), (3, 2)):
+        watched.bars.training(
+            StageProgress(pipeline="p", stage="grpo", step=step, total=9, loss=0.5, without_signal=without)
+        )
+        watched.wait(30)
+    details = [line.rpartition("loss ")[2] for line in watched.lines() if "loss" in line]
+    assert ["0.500", "0.500, 1 step without signal", "0.500, 2 steps without signal"] == details
+
+
 def missing(kind: str, tokens: int) -> StageForecast:
     """A stage that is to be trained."""
     return StageForecast(
