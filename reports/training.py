@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.movement import movement, training_warnings
 from harness.pluralize import pluralize
 from harness.store import KeptStage, Store
 from reports.wording import toml
@@ -53,7 +54,7 @@ class TrainedStage:
     """What it was made from and with, in words."""
     curves: tuple[Curve, ...]
     warnings: tuple[str, ...]
-    """What the choice among its checkpoints showed that a reader must know."""
+    """What its training showed that a reader must know."""
     completions: tuple[Mapping[str, Any], ...]
     """Answers of the policy in training: step, prompt, completion, rewards."""
     scores: tuple[str, ...] = ()
@@ -113,9 +114,15 @@ def _trained(
         rewards=tuple(each["identity"] for each in manifest["rewards"] if each["identity"] in known),
         facts=dict(_facts(manifest)),
         curves=(*_curves(manifest.get("history", ())), *_selection(manifest.get("selection", ()))),
-        warnings=tuple((manifest["metrics"].get("selected") or {}).get("over_optimised", ())),
+        warnings=tuple(_warnings(manifest["metrics"])),
         completions=tuple(manifest.get("completions", ())),
     )
+
+
+def _warnings(metrics: Mapping[str, Any]) -> Iterator[str]:
+    yield from training_warnings(metrics)
+    for description in (metrics.get("selected") or {}).get("over_optimised", ()):
+        yield f"over-optimised? {description}"
 
 
 def _folder(stage: KeptStage) -> str:
@@ -135,7 +142,10 @@ def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _selected(manifest["metrics"].get("selected"))
     yield from _held_out(manifest["metrics"].get("held_out"))
     if (steps := manifest["metrics"].get("steps")) is not None:
-        yield "steps", f"{steps:,}"
+        without = manifest["metrics"].get("steps_without_signal")
+        yield "steps", f"{steps:,}" + (f", {without:,} without signal" if without else "")
+    if (moved := movement(manifest["metrics"])) is not None:
+        yield "moved", str(moved)
     yield "seconds", f"{manifest['seconds']:,}"
     yield "seed", str(manifest["inputs"]["seed"])
 

@@ -4,6 +4,7 @@ A stage's module, with its heavy libraries, is imported only when the stage runs
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib import import_module
 from os import environ
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from harness.errors import UnknownName
 from harness.records.models import Json
 from trainers.job import Job
+from trainers.settings import Conversational
 
 
 class StageKind(NamedTuple):
@@ -44,14 +46,21 @@ def stage_kind(name: str) -> StageKind:
 
 
 def run(job: Job) -> Mapping[str, Json]:
-    """Train a stage, and return its metrics. Raises TrainingError, DataError, ModelError, DiskFull."""
+    """Train a stage, measure how far it moved from its base, and return its metrics.
+
+    Raises TrainingError, DataError, ModelError, DiskFull.
+    """
     environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports every training otherwise
     # its threads do not survive a data loader's fork
     environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from harness.engine.local.chat import fixed_clock  # noqa: PLC0415 - brings transformers, and a plan needs the table alone
+    from trainers.measure_movement import measure_movement  # noqa: PLC0415 - the same
     from trainers.training import quiet, tensors_only  # noqa: PLC0415 - the same
 
     module, _, function = stage_kind(job.kind).run.partition(":")
     train: Callable[[Job], Mapping[str, Json]] = getattr(import_module(module), function)
     with quiet(), fixed_clock(), tensors_only(job.base):
-        return train(job)
+        metrics = train(job)
+        if not isinstance(job.settings, Conversational) or not job.is_main:
+            return metrics
+        return {**metrics, "moved": asdict(measure_movement(job, metrics))}

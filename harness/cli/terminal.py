@@ -82,10 +82,10 @@ def print_outcome(outcome: Outcome) -> None:
         console.print(f"written: {escape(str(file))}")
 
 
-def print_notes(notes: Iterable[object]) -> None:
-    """What a reader must know of the results above."""
+def print_notes(notes: Iterable[object], *, where: Console = console) -> None:
+    """What a reader must know of the results."""
     for note in notes:
-        console.print(Text(f"note: {note}", style="yellow"))
+        where.print(Text(f"note: {note}", style="yellow"))
 
 
 def complain_of_failures(failed: Iterable[object]) -> None:

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from harness.cli.options import AsJson, Config, Seed
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import console, introduce, print_json
+from harness.cli.terminal import console, errors, introduce, print_json, print_notes
 from harness.verbs.project import open_project
-from harness.verbs.training import plan_training, train
+from harness.verbs.training import plan_training, train, training_notes
 from trainers.forecast import StageForecast
 from trainers.launcher import read_launch
 
@@ -53,6 +53,7 @@ def command(
         return
     with ProgressBars() as progress:
         candidates = train(project, names, progress=progress)
+    print_notes(training_notes(project, names), where=errors)
     if as_json:
         print_json({name: str(folder) for name, folder in candidates.items()})
         return

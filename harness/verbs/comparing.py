@@ -133,6 +133,7 @@ def _outcome(
         if name != baseline
     }
     said, known = _preferences(project, store, runs)
+    trained = trained_stages(store, list(runs), _classifiers(store, runs))
     board = build(
         store,
         _with_judged(store, runs) if said else runs,
@@ -145,7 +146,12 @@ def _outcome(
             left_out=reserved,
         ),
         Heading(
-            notes=[*notes, *limits(every), *known],
+            notes=[
+                *notes,
+                *limits(every),
+                *known,
+                *(f"{stage.name}: {warning}" for stage in trained for warning in stage.warnings),
+            ],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             label=project.registry.project.label,
         ),
@@ -155,7 +161,7 @@ def _outcome(
         files=write(
             board,
             folder or project.registry.project.reports,
-            trained=trained_stages(store, list(runs), _classifiers(store, runs)),
+            trained=trained,
         ),
         failed=failed_of(store, every),
         refused=refused_of(store, every),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.errors import UnknownName
+from harness.movement import training_warnings
 from harness.records.models import Json
 from harness.store import KeptStage, Store
 from harness.verbs.progress import Progress
@@ -25,6 +26,16 @@ def train(project: Project, names: Sequence[str], *, progress: Progress | None =
             if project.launch is None or project.launch.machine == 0:
                 keep_stages(project, name, store)
     return candidates
+
+
+def training_notes(project: Project, names: Sequence[str]) -> list[str]:
+    """What is to be known of the finished stages of these pipelines, each stage once."""
+    stages = {stage.folder: stage for name in names for stage in project.plan(name) if stage.done}
+    return [
+        f"{stage.pipeline} · {stage.kind}: {warning}"
+        for stage in stages.values()
+        for warning in training_warnings(stage.manifest["metrics"])
+    ]
 
 
 def plan_training(project: Project, names: Sequence[str]) -> list[StageForecast]:

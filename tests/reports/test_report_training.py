@@ -141,6 +141,31 @@ def test_the_choice_of_a_checkpoint_is_told() -> None:
     assert "Over-optimised? &lt;up&gt;." in render_training(stages, created="2026-01-01", label=None)
 
 
+def test_what_moved_is_told() -> None:
+    """A line for every stage in which it was measured, and a warning for one that did nothing."""
+    moved = {"weights": 1e-6, "tensors": 9, "tensors_left_out": 0, "kl": 9e-8, "margin": None, "seconds": 1.0}
+    metrics = {
+        "sft-sft": {"moved": {**moved, "prompts": 32, "answers_changed": 30}},
+        "grpo-grpo": {
+            "moved": {**moved, "prompts": 32, "answers_changed": 1},
+            "steps_without_signal": 15,
+        },
+    }
+    with Store.open("sqlite://") as opened:
+        for position, (name, measured) in enumerate(metrics.items()):
+            opened.stages.keep(kept("grpo", name, position, None, metrics=measured))
+        sft, grpo = trained_stages(opened, ["grpo"])
+        page = render_training([sft, grpo], created="2026-01-01", label=None)
+
+    assert "30 of 32 greedy answers changed; weights changed by 0.0001 %; KL 9e-08" == sft.facts["moved"]
+    assert ("20", "20, 15 without signal") == (sft.facts["steps"], grpo.facts["steps"])
+    nothing = "his stage moved almost nothing: 1 of 32 greedy answers changed; weights changed by 0.0001 %"
+    assert () == sft.warnings
+    assert (f"t{nothing}; KL 9e-08", "rewards gave no signal in 15 of 20 steps") == grpo.warnings
+    assert f"T{nothing}; KL 9e-08." in page
+    assert "Rewards gave no signal in 15 of 20 steps." in page
+
+
 def test_held_out_pairs_are_told() -> None:
     """Accuracy, calibration and length bias of a reward model, in words."""
     held_out = {

@@ -24,7 +24,9 @@ from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage, ReadRow
 from trainers.doctor.loss import ends, padding_in
 from trainers.doctor.models import examine_model
+from trainers.doctor.ranges import SMALLEST, TYPICAL_SETTINGS, typical_rates
 from trainers.planning import PlannedStage, plan
+from trainers.settings import STAGE_SETTINGS
 
 RIGHT: dict[str, Stage] = {
     "sft": stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3),
@@ -50,6 +52,13 @@ def found(
     """What the doctor finds in this stage, by the check."""
     stages = planned(world, asked, base, models)
     return {finding.check: finding for finding in examine(stages[-1], stages).findings}
+
+
+def found_after(world: World, name: str, asked: Stage) -> dict[str, DoctorFinding]:
+    """What the doctor finds in this stage when it is trained."""
+    trained = pipeline(name, "sft", asked)
+    world.produce(name, trained)
+    return {finding.check: finding for finding in examine(world.plan(name, trained)[-1]).findings}
 
 
 def graver(findings: Mapping[str, DoctorFinding]) -> set[str]:
@@ -253,6 +262,71 @@ def test_a_learning_rate_far_outside_the_usual(world: World, rate: float, kind: 
 
     assert "pipelines.inspected.stages[0].learning_rate" == finding.where
     assert finding.fix.startswith("learning_rate = ")
+
+
+@pytest.mark.parametrize("kind", list(TYPICAL_SETTINGS))
+def test_adapters_and_whole_models_have_ranges_of_their_own(kind: str) -> None:
+    """Each default is within its own range and outside the other's, from the smallest published model on."""
+    settings = STAGE_SETTINGS[kind]
+    defaults = (settings().learning_rate, settings.model_validate({"adapter": {}}).learning_rate)
+    for size in (int(SMALLEST), 135_000_000, 8_000_000_000):
+        whole, adapter = (typical_rates(kind, size, has_adapter=each) for each in (False, True))
+        assert whole[0] < defaults[0] < whole[1] <= adapter[0] < defaults[1] < adapter[1]
+
+
+@pytest.mark.parametrize(
+    ("rate", "adapter", "is_found"),
+    [
+        (2e-5, ADAPTER, True),
+        (2e-4, None, True),
+        (2e-5, None, False),
+        (None, None, False),
+        (None, ADAPTER, False),
+    ],
+)
+def test_a_rate_of_the_other_kind_is_found(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    rate: float | None,
+    adapter: dict[str, Any] | None,
+    is_found: bool,
+) -> None:
+    """A whole model's with an adapter, and the other way round; the defaults are right."""
+    monkeypatch.setattr("trainers.doctor.ranges.parameters", lambda folder: 135_000_000)
+    given = {"learning_rate": rate, "adapter": adapter}
+    asked = stage(
+        "sft", "sft.jsonl", epochs=2, **{name: each for name, each in given.items() if each is not None}
+    )
+    finding = found(world, asked).get("learning rate far outside the usual")
+
+    assert is_found == (finding is not None)
+    if finding is not None:
+        with_or_without = "with" if adapter else "without"
+        assert f"on 135.0 million parameters {with_or_without} an adapter usually has" in finding.evidence
+
+
+def test_a_stage_that_moved_almost_nothing(world: World) -> None:
+    """Once it is trained, with its evidence; a stage that moved is quiet."""
+    finding = found_after(world, "idle", stage("sft", "sft.jsonl", epochs=2, learning_rate=1e-9))[
+        "moved almost nothing"
+    ]
+    assert ("warning", "pipelines.idle.stages[0].learning_rate") == (finding.severity, finding.where)
+    assert "0 of 32 greedy answers changed; weights changed by " in finding.evidence
+    assert "learning_rate = 1e-06, or more steps" == finding.fix
+    assert set() == graver(found_after(world, "moving", RIGHT["sft"]))
+
+
+@pytest.mark.parametrize(("steps", "is_found"), [(3, True), (4, False)])
+def test_rewards_without_signal(world: World, steps: int, is_found: bool) -> None:
+    """In more than half of the steps, here the first two, no answer was better than another."""
+    late = {**GRPO, "steps": steps, "checkpoint_steps": 1, "learning_rate": 1e-2}
+    asked = stage("grpo", "prompts.jsonl", "tests.trainers.rewarding:late", **late)
+    finding = found_after(world, f"late_{steps}", asked).get("rewards without signal")
+
+    assert is_found == (finding is not None)
+    if finding is not None:
+        assert "in 2 of 3 steps no answer was better than another to its prompt" == finding.evidence
+        assert f"pipelines.late_{steps}.stages[0].reward" == finding.where
 
 
 def test_rows_that_are_left_out(world: World) -> None:

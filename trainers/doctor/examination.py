@@ -10,8 +10,10 @@ from trainers.doctor.loss import ends, left_out, other_turns, padding, shown
 from trainers.doctor.post_training_checks import (
     held_out_accuracy,
     length_rewarded,
+    moved_almost_nothing,
     nothing_learned,
     over_optimised,
+    rewards_without_signal,
 )
 from trainers.doctor.preferences import (
     equal_answers,
@@ -35,6 +37,8 @@ WITHOUT_BASE: tuple[Check, ...] = (
     few_checkpoints,
     equal_answers,
     length_preferred,
+    moved_almost_nothing,
+    rewards_without_signal,
     over_optimised,
     length_rewarded,
     nothing_learned,

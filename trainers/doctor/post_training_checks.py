@@ -1,14 +1,50 @@
-"""Checks of a finished training: over-optimised rewards, length taken for quality, nothing learned."""
+"""Checks of a finished training: nothing moved, rewards without signal or over-optimised, nothing learned."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from harness.movement import MOST_WITHOUT_SIGNAL, movement
 from harness.records.comparisons import Interval
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
 from trainers.doctor.preferences import PairwiseAccuracy, no_better_than_chance
+from trainers.doctor.ranges import parameters, typical_rates
 from trainers.planning import PlannedStage
 from trainers.reward_quality import LEVEL
+
+
+def moved_almost_nothing(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """A candidate that answers like the model that its stage started from."""
+    moved = movement(metrics(inspected.stage))
+    if moved is None or not moved.is_almost_nothing:
+        return
+    rate, size = inspected.settings.learning_rate, parameters(inspected.stage.folder)
+    lowest, highest = typical_rates(
+        inspected.stage.kind, size, has_adapter=inspected.settings.adapter is not None
+    )
+    higher = min(max(3 * rate, lowest), highest)
+    yield DoctorFinding(
+        check="moved almost nothing",
+        severity="warning",
+        where=f"{inspected.key}.learning_rate",
+        evidence=f"{moved}, with a learning rate of {rate:g} where {lowest:.1g} to {highest:.1g} are usual",
+        fix=f"learning_rate = {higher:.0e}, or more steps" if higher > rate else "more steps, or other data",
+    )
+
+
+def rewards_without_signal(inspected: InspectedStage) -> Iterator[DoctorFinding]:
+    """Most steps of a training had nothing to learn from."""
+    found = metrics(inspected.stage)
+    without, steps = found.get("steps_without_signal", 0), found.get("steps", 0)
+    if without > MOST_WITHOUT_SIGNAL * steps:
+        yield DoctorFinding(
+            check="rewards without signal",
+            severity="warning",
+            where=f"{inspected.key}.{'reward' if inspected.stage.stage.reward else 'rewards'}",
+            evidence=f"in {without:,} of {steps:,} steps no answer was better than another to its prompt",
+            fix="take rewards that tell answers apart and prompts that are not all won or all lost, or raise "
+            "`temperature` or `generations`",
+        )
 
 
 def over_optimised(inspected: InspectedStage) -> Iterator[DoctorFinding]:
