@@ -2,12 +2,15 @@
 
     OUTPUT/bases/HASH/    the model, its weights unpacked or its adapter merged, with the tokenizer it is
                           used with; named by the hash of what it is made from, and made once
+    OUTPUT/bases/HASH.tokenizer/    its tokenizer alone, for plans and checks before that
 
 Trainers are given a folder, so that all of them, and their reference models, read the same weights.
 """
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from shutil import rmtree
 from typing import cast
 
@@ -34,8 +37,28 @@ def write_base(origin: StageOrigin) -> None:
     whole = cast(PreTrainedModel, loaded.merge_and_unload() if isinstance(loaded, PeftModel) else loaded)
     whole.to(dtype=getattr(torch, identity.dtype))  # type: ignore[call-arg]  # its wrapper hides self from mypy
     tokenizer.chat_template = identity.chat_template
-    unfinished = origin.folder.with_name(f"{origin.folder.name}.partial")
+    with _appearing_whole(origin.folder) as unfinished:
+        whole.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
+
+
+def write_tokenizer(origin: StageOrigin, folder: Path) -> None:
+    """Write the tokenizer of what `origin` is made from, without its weights. Raises as loading it does."""
+    model = origin.written_from
+    assert model is not None
+    identity = identify(model)
+    with nullcontext() if identity.gguf is None else read_once():
+        tokenizer = load_tokenizer(cast(Local, model.source), identity, name=model.name)
+    tokenizer.chat_template = identity.chat_template
+    with _appearing_whole(folder) as unfinished:
+        tokenizer.save_pretrained(unfinished)
+
+
+@contextmanager
+def _appearing_whole(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `folder` once it is whole."""
+    unfinished = folder.with_name(f"{folder.name}.partial")
     rmtree(unfinished, ignore_errors=True)
-    whole.save_pretrained(unfinished)
-    tokenizer.save_pretrained(unfinished)
-    unfinished.rename(origin.folder)
+    unfinished.mkdir(parents=True)
+    yield unfinished
+    unfinished.rename(folder)

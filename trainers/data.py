@@ -44,6 +44,13 @@ class TrainingPrompt(NamedTuple):
     """The row's place in the data, from 1."""
 
 
+def answers_of(row: Demonstration | PreferencePair | TrainingPrompt) -> tuple[str, ...]:
+    """The answers that a row gives, the better one first; none where it is a prompt alone."""
+    if isinstance(row, Demonstration):
+        return (row.answer,)
+    return (row.chosen, row.rejected) if isinstance(row, PreferencePair) else ()
+
+
 def texts(data: str, rows: Iterable[Row]) -> list[str]:
     """The column `text`. Raises DataError."""
     return [text(data, number, row, "text") for number, row in enumerate(rows, start=1)]

@@ -5,6 +5,7 @@ the data, or are sampled from the base and ranked by reward (`on_policy`); these
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from time import sleep
 from typing import cast
 
@@ -22,11 +23,13 @@ from trainers.job import Job
 from trainers.jsonl import read_jsonl, write_jsonl
 from trainers.policy import train_policy
 from trainers.rewards import total_rewards, trl_answer, trl_prompt
-from trainers.sample_answers import AnswerSampling, sample_answers
+from trainers.sample_answers import AnswerSampling, SamplingCount, sample_answers
 from trainers.settings import Dpo
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 from trainers.training import epoch_arguments
 
+SAMPLED = "sampled.jsonl"
+"""Beside the pairs: how much was sampled for them."""
 POLL_SECONDS = 0.2
 """Seconds between checks whether the main process has sampled the pairs."""
 
@@ -37,6 +40,7 @@ def run(job: Job) -> Mapping[str, Json]:
     base, chat = str(job.base), settings.chat_template
     tokenizer = load_tokenizer(base, job.chat_template, needs_template=chat)
     preferred = sampled_pairs(job, settings, tokenizer) if settings.on_policy else pairs(job.data, job.rows)
+    sampled = read_jsonl(job.folder / SAMPLED)
     loss_rows, learned = fitting(
         job.data,
         held_out(job.data, preferred, settings.share_for_loss, seed=job.seed),
@@ -57,6 +61,8 @@ def run(job: Job) -> Mapping[str, Json]:
         **adapter_arguments(job),
     )
     metrics = train_policy(job, trainer, tokenizer, chat=chat)
+    for count in sampled:
+        metrics |= {"sampled": count, "tokens": metrics["tokens"] + count["read"] + count["written"]}
     return {
         "rows": len(learned),
         "rows_held_out": len(loss_rows),
@@ -96,7 +102,7 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
     while not job.is_main and not kept.exists():
         sleep(POLL_SECONDS)
     if not kept.exists():
-        prompts = training_prompts(job.data, job.rows)
+        prompts, count = training_prompts(job.data, job.rows), SamplingCount()
         answers = sample_answers(
             str(job.base),
             tokenizer,
@@ -105,7 +111,9 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
             chat=settings.chat_template,
             seed=job.seed,
             on_progress=job.on_progress,
+            count=count,
         )
+        write_jsonl(job.folder / SAMPLED, [asdict(count)])
         rewards = total_rewards(job.rewards, prompts, answers, chat=settings.chat_template)
         ranked = [best_and_worst(*row) for row in zip(prompts, answers, rewards, strict=True)]
         write_jsonl(kept, (pair._asdict() for pair in ranked if pair is not None))

@@ -1,26 +1,25 @@
 """What training would do: which stages are reused, which are trained, why, and how much work that is.
 
-Steps follow from the configuration and the rows; tokens are estimated from a sample of the rows. Rows that
-turn out not to fit, or not to make a pair, count too, so both are upper bounds. No model library is loaded.
+Tokens are counted on rows as the stage tokenises them, disk follows from the size of the base, and time from
+earlier stages on this machine. Finished stages show what was. What nothing tells is None, and no model
+library is loaded.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from tokenizers import Tokenizer
+from typing import NamedTuple
 
 from harness.records.models import Json
 from trainers import manifest
 from trainers.checkpoints import stopped
+from trainers.disk_needs import bytes_within, disk_needs
+from trainers.earlier_stages import EarlierStages, is_resumed
 from trainers.planning import PlannedStage
-from trainers.settings import Dpo, EpochTraining, Online
-
-SAMPLED = 200
-"""Rows whose tokens are counted, spread evenly over all."""
-CHARACTERS_PER_TOKEN = 4.0
-"""Assumed where there is no tokenizer yet: usual for English and vocabularies of 30,000 and more."""
+from trainers.settings import Conversational
+from trainers.sizes import model_size
+from trainers.work import Basis, estimate_work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +38,31 @@ class StageForecast:
     steps: int | None
     """Optimiser steps, at most; None where they depend on how text is cut into blocks."""
     tokens: int
-    """Read over all epochs, and generated; an estimated upper bound."""
+    """Read over all epochs, both answers of a pair with their prompt, and written."""
+    tokens_basis: Basis
+    disk: int | None
+    """Bytes of the candidate and of the checkpoints kept; None where what it starts from has no size yet."""
+    disk_peak: int | None
+    """Bytes while it is trained, optimiser state included, at most; of a finished stage as `disk`."""
+    seconds: float | None
+    """None where no stage like it was trained on this machine."""
+    seconds_basis: Basis | None
 
 
-def forecast(plans: Mapping[str, Sequence[PlannedStage]], output: Path) -> list[StageForecast]:
-    """Every stage of these plans once, in the order of training; `plans` is by requested pipeline."""
+def forecast(
+    plans: Mapping[str, Sequence[PlannedStage]], output: Path, processes: int = 1
+) -> list[StageForecast]:
+    """Every stage of these plans once, in the order of training; `plans` is by requested pipeline.
+
+    `processes` is how many train a stage together. Raises DataError and ModelError, as training does.
+    """
     stages: dict[Path, PlannedStage] = {}
     sharing: dict[Path, list[str]] = {}
     for name, plan in plans.items():
         for stage in plan:
             stages.setdefault(stage.folder, stage)
             sharing.setdefault(stage.folder, []).append(name)
+    earlier = EarlierStages(output)
     return [
         StageForecast(
             pipeline=stage.pipeline,
@@ -58,12 +71,65 @@ def forecast(plans: Mapping[str, Sequence[PlannedStage]], output: Path) -> list[
             folder=folder,
             done=stage.done,
             why=_why(stage, output),
-            rows=_rows(stage),
-            steps=_steps(stage),
-            tokens=_tokens(stage),
+            **(_what_was(stage) if stage.done else _what_will_be(stage, earlier, processes))._asdict(),
         )
         for folder, stage in stages.items()
     ]
+
+
+class _Amounts(NamedTuple):
+    """How much there is to do, under the names of `StageForecast`."""
+
+    rows: int
+    steps: int | None
+    tokens: int
+    tokens_basis: Basis
+    disk: int | None
+    disk_peak: int | None
+    seconds: float | None
+    seconds_basis: Basis | None
+
+
+def _what_was(stage: PlannedStage) -> _Amounts:
+    content = stage.manifest
+    metrics, size = content["metrics"], bytes_within(stage.folder)
+    is_counted = "pace" in metrics  # else it was trained before tokens were counted
+    work = None if is_counted else estimate_work(stage, None, None)
+    return _Amounts(
+        rows=sum(source["rows"] for source in content["data"]),
+        steps=metrics.get("steps"),
+        tokens=metrics["tokens"] if work is None else work.tokens,
+        tokens_basis="measured" if work is None else work.basis,
+        disk=size,
+        disk_peak=size,
+        seconds=content["seconds"],
+        seconds_basis="last run" if is_counted and is_resumed(content) else "measured",
+    )
+
+
+def _what_will_be(stage: PlannedStage, earlier: EarlierStages, processes: int) -> _Amounts:
+    origin = None if stage.parent is None else stage.parent.known
+    size = None if origin is None else model_size(origin)
+    parameters = None if size is None else size.parameters
+    work = estimate_work(
+        stage, earlier.answer_tokens(stage, parameters), earlier.share_paired(stage, parameters)
+    )
+    seconds = earlier.seconds(stage, parameters, work, processes)
+    disk, peak = None, None
+    if size is not None and isinstance(stage.settings, Conversational):
+        saved_after = stage.settings.save_seconds
+        is_long = saved_after is not None and (seconds is None or seconds > saved_after)
+        disk, peak = disk_needs(stage.kind, stage.settings, size, work.rows, is_long=is_long)
+    return _Amounts(
+        rows=sum(len(source.rows) for source in stage.sources),
+        steps=work.steps,
+        tokens=work.tokens,
+        tokens_basis=work.basis,
+        disk=disk,
+        disk_peak=peak,
+        seconds=None if seconds is None else round(seconds, 1),
+        seconds_basis=None if seconds is None else "as before",
+    )
 
 
 def _why(stage: PlannedStage, output: Path) -> str:
@@ -107,51 +173,3 @@ def _changes(before: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[st
 
 def _shown(value: Json) -> str:
     return "none" if value is None else json.dumps(value)
-
-
-def _rows(stage: PlannedStage) -> int:
-    return sum(len(source.rows) for source in stage.sources)
-
-
-def _steps(stage: PlannedStage) -> int | None:
-    if isinstance(stage.settings, Online):
-        return stage.settings.steps
-    assert isinstance(stage.settings, EpochTraining)
-    if stage.kind == "pretrain":
-        return stage.settings.steps
-    return stage.settings.steps_over(_rows(stage))
-
-
-def _tokens(stage: PlannedStage) -> int:
-    """Every text is read once an epoch; sampled answers are counted at their maximum length."""
-    settings = stage.settings
-    each = _tokens_per_row(stage)
-    if isinstance(settings, Online):
-        return round(settings.steps * settings.rows_per_step * (each + settings.max_new_tokens))
-    assert isinstance(settings, EpochTraining)
-    epochs = settings.epochs_over(_rows(stage))
-    if isinstance(settings, Dpo) and settings.on_policy:
-        sampled = settings.on_policy * (each + settings.max_new_tokens)
-        return round(_rows(stage) * (sampled + 2 * (each + settings.max_new_tokens) * epochs))
-    return round(_rows(stage) * each * epochs)
-
-
-def _tokens_per_row(stage: PlannedStage) -> float:
-    rows = [row for source in stage.sources for row in source.rows]
-    some = rows[:: max(1, len(rows) // SAMPLED)]
-    texts = [" ".join(_texts(row)) for row in some]
-    file = None if stage.parent is None else stage.parent.folder / "tokenizer.json"
-    if file is None or not file.is_file():
-        return sum(map(len, texts)) / len(texts) / CHARACTERS_PER_TOKEN
-    tokenizer = Tokenizer.from_file(str(file))
-    return sum(len(encoded.ids) for encoded in tokenizer.encode_batch(texts)) / len(texts)
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text in a row except the roles of turns."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from (text for name, part in value.items() if name != "role" for text in _texts(part))
-    elif isinstance(value, list | tuple):
-        yield from (text for part in value for text in _texts(part))

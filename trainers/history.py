@@ -13,7 +13,7 @@ FILE = "history.jsonl"
 AT_MOST = 500
 """Points kept of a training; of a longer one every n-th, and the last."""
 NOT_METRICS = (
-    *("train_", "total_flos", "profiling/", "epoch", f"rewards/{LAST}/"),
+    *("train_", "total_flos", "profiling/", "epoch", "num_input_tokens_seen", f"rewards/{LAST}/"),
     *("eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_num_tokens"),
 )
 """Prefixes of logged names that describe the machine, repeat the step or say nothing."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.records.models import Json
+from trainers.machine import machine
 
 FILE = "manifest.json"
 PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerate", "numpy")
@@ -34,6 +35,7 @@ def write(folder: Path, made: Mapping[str, Json], started: datetime) -> None:
     content = {
         **made,
         "packages": package_versions(),
+        "machine": machine(),
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "seconds": round((finished - started).total_seconds(), 1),

@@ -8,10 +8,11 @@ TRL leaves some choices open, which are fixed here: a KL penalty towards the bas
 step, the chat template applied to every prompt, and prompts of bounded length.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
+from statistics import fmean
 from typing import Any, cast
 
 from datasets import Dataset
@@ -38,6 +39,8 @@ TRAINERS: Mapping[str, tuple[type[Any], type[Any]]] = {
     "rloo": (RLOOTrainer, RLOOConfig),
 }
 """TRL's trainers, by kind of stage."""
+LENGTH = "completions/mean_length"
+"""The name, in TRL's log, of the mean length of a step's answers."""
 
 
 def run(job: Job) -> Mapping[str, Json]:
@@ -75,8 +78,14 @@ def run(job: Job) -> Mapping[str, Json]:
         "rows": len(fitting),
         "rows_too_long": len(every) - len(fitting),
         "steps_without_signal": watch.steps_without_signal,
+        "answer_tokens": answer_tokens(trainer.state.log_history),
         **metrics,
     }
+
+
+def answer_tokens(logged: Sequence[Mapping[str, Any]]) -> float:
+    """The mean length of the answers that were written in training."""
+    return round(fmean(entry[LENGTH] for entry in logged if LENGTH in entry), 2)
 
 
 def arguments(job: Job) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from trainers.job import Job, SelectionInputs, StageProgress, SuiteScorer
 from trainers.launcher import Launch, check_division, join_workers, run_workers
 from trainers.planning import PlanContext, PlannedSelection, PlannedStage, StageOrigin, plan
 from trainers.settings import Conversational, wrong_setting
+from trainers.sizes import model_size
 from trainers.stages import run
 
 OnStageProgress = Callable[[StageProgress], None]
@@ -192,6 +193,7 @@ def _write_manifest(
             for reward in stage.rewards
         ],
         "metrics": metrics,
+        "base_parameters": None if stage.parent is None else model_size(stage.parent).parameters,
         "processes": processes,  # which changes only the order in which numbers are added
     }
     manifest.write(stage.partial, made, started)

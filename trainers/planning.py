@@ -47,6 +47,18 @@ class StageOrigin:
     """Replaces the folder's own."""
     written_from: Model | None = None
     """What the folder is made from when it is first needed (`trainers.bases`); None: it exists."""
+    before: "StageOrigin | None" = None
+    """What a stage starts from, where this is the stage's candidate."""
+
+    @property
+    def known(self) -> "StageOrigin | None":
+        """This one if it exists, or the nearest one before it that does; None: the chain begins with nothing.
+
+        Stages keep the tokenizer, the chat template and the size of what they start from.
+        """
+        if self.written_from is not None or (self.folder / "config.json").is_file():
+            return self
+        return None if self.before is None else self.before.known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +69,8 @@ class PlannedReward:
     """The name as written in the configuration."""
     source: RewardSource
     identity: str
+    stage: "PlannedStage | None" = None
+    """The stage that makes the reward model; None where that is not trained here, or is a function."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +102,8 @@ class PlannedStage:
     key: str
     """Where it stands in the configuration: `pipelines.NAME.stages[0]`."""
     stage: Stage
+    number: int
+    """The place among its pipeline's stages, from 1."""
     settings: Training
     parent: StageOrigin | None
     sources: tuple[Source, ...]
@@ -105,6 +121,17 @@ class PlannedStage:
     @property
     def kind(self) -> str:
         return self.stage.kind
+
+    @property
+    def name(self) -> str:
+        """`PIPELINE · KIND`, with the stage's number where the pipeline has several."""
+        is_only = self.last and self.number == 1
+        return f"{self.pipeline} · {self.kind}{'' if is_only else f' (stage {self.number})'}"
+
+    @property
+    def origin(self) -> StageOrigin:
+        """What a stage that follows starts from."""
+        return StageOrigin(folder=self.folder, identity=self.identity, before=self.parent)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -194,11 +221,8 @@ class _Planner:
         origin = None if pipeline.base is None else self.base(pipeline.base, name, (*within, name))
         last: PlannedStage | None = None
         for number, stage in enumerate(pipeline.stages):
-            key = f"pipelines.{name}.stages[{number}]"
-            last = self.stage(
-                pipeline, stage, origin, key, number == len(pipeline.stages) - 1, (*within, name)
-            )
-            origin = StageOrigin(folder=last.folder, identity=last.identity)
+            last = self.stage(pipeline, stage, origin, number, (*within, name))
+            origin = last.origin
         if last is None:
             raise wrong_setting(f"pipelines.{name}.stages", "a pipeline needs at least one stage")
         return last
@@ -211,7 +235,7 @@ class _Planner:
                     f"pipelines.{pipeline}.base",
                     f"{name!r} ends in a {last.kind} stage, which no stage can start from",
                 )
-            return StageOrigin(folder=last.folder, identity=last.identity)
+            return last.origin
         return self.model(name)
 
     def model(self, name: str) -> StageOrigin:
@@ -230,10 +254,10 @@ class _Planner:
         pipeline: Pipeline,
         stage: Stage,
         parent: StageOrigin | None,
-        key: str,
-        last: bool,
+        number: int,
         within: tuple[str, ...],
     ) -> PlannedStage:
+        key = f"pipelines.{pipeline.name}.stages[{number}]"
         _check_base(stage, parent, key)
         seed = self.context.seed if pipeline.seed is None else pipeline.seed
         settings = STAGE_SETTINGS[stage.kind].model_validate(stage.settings)
@@ -261,6 +285,7 @@ class _Planner:
             pipeline=pipeline.name,
             key=key,
             stage=stage,
+            number=number + 1,
             settings=settings,
             parent=parent,
             sources=sources,
@@ -270,7 +295,7 @@ class _Planner:
             identity=identity,
             folder=self.context.output / "stages" / f"{stage.kind}-{identity[:12]}",
             seed=seed,
-            last=last,
+            last=number == len(pipeline.stages) - 1,
         )
         return self.stages.setdefault((pipeline.name, planned.folder), planned)
 
@@ -317,12 +342,13 @@ class _Planner:
         if name not in self.context.pipelines and name not in self.context.models:
             known = [*self.context.pipelines, *self.context.models]
             raise UnknownName("reward (a pipeline, a model or module:function)", name, known)
+        made = None
         if name in self.context.pipelines:
-            last = self.pipeline(name, within)
-            if last.kind != "reward":
-                found = f"{name!r} ends in a {last.kind} stage, not in a reward stage"
+            made = self.pipeline(name, within)
+            if made.kind != "reward":
+                found = f"{name!r} ends in a {made.kind} stage, not in a reward stage"
                 raise wrong_setting(f"{key}.reward", found)
-            origin = StageOrigin(folder=last.folder, identity=last.identity)
+            origin = made.origin
         else:
             origin = self.model(name)
             if origin.written_from is not None:
@@ -331,7 +357,7 @@ class _Planner:
                     "into its base, or take its weights as safetensors, and name that folder"
                 )
         source = RewardSource(source=str(origin.folder), weight=weight)
-        return PlannedReward(name=name, source=source, identity=origin.identity)
+        return PlannedReward(name=name, source=source, identity=origin.identity, stage=made)
 
 
 def _check_base(stage: Stage, parent: StageOrigin | None, key: str) -> None:

@@ -1,6 +1,8 @@
 """Answers sampled from a model in training: for pairs of its own answers, and to reward its checkpoints."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
 from typing import NamedTuple
 
 import torch
@@ -25,6 +27,17 @@ class AnswerSampling(NamedTuple):
     """None: greedy decoding."""
 
 
+@dataclass(slots=True)
+class SamplingCount:
+    """How much was sampled: tokens read and written, and the seconds that it took."""
+
+    answers: int = 0
+    read: int = 0
+    """Tokens of prompts, once for each answer."""
+    written: int = 0
+    seconds: float = 0.0
+
+
 @torch.inference_mode()
 def sample_answers(
     folder: str,
@@ -35,8 +48,12 @@ def sample_answers(
     chat: bool,
     seed: int,
     on_progress: OnProgress = unreported,
+    count: SamplingCount | None = None,
 ) -> list[list[str]]:
-    """The answers to every prompt of the model in `folder`; the same seed gives the same answers."""
+    """The answers to every prompt of the model in `folder`; the same seed gives the same answers.
+
+    `count` is added to.
+    """
     set_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = AutoModelForCausalLM.from_pretrained(folder, device_map=device)
@@ -49,6 +66,8 @@ def sample_answers(
     )
     together = max(1, ANSWERS_PER_BATCH // how.answers)
     answers: list[list[str]] = []
+    count = SamplingCount() if count is None else count
+    began = monotonic()
     with limited_threads(model):
         for start in range(0, len(prompts), together):
             rows = [prompt_ids(tokenizer, prompt, chat=chat) for prompt in prompts[start : start + together]]
@@ -56,10 +75,21 @@ def sample_answers(
             whole = model.generate(  # type: ignore[misc]  # transformers types its self with a protocol
                 **batch, generation_config=sampling
             )
-            texts = tokenizer.batch_decode(whole[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+            written = whole[:, batch["input_ids"].shape[1] :]
+            count.answers += len(written)
+            count.read += how.answers * sum(map(len, rows))
+            count.written += written_tokens(written, sampling.eos_token_id)
+            count.seconds = monotonic() - began
+            texts = tokenizer.batch_decode(written, skip_special_tokens=True)
             answers += [texts[place : place + how.answers] for place in range(0, len(texts), how.answers)]
             on_progress(len(answers), len(prompts), None)
     return answers
+
+
+def written_tokens(answers: torch.Tensor, ends: Sequence[int]) -> int:
+    """The tokens of answers up to their end tokens; what pads the shorter ones was not written."""
+    is_end = torch.isin(answers, torch.tensor(ends, device=answers.device)).long()
+    return int((is_end.cumsum(dim=1) - is_end == 0).sum())
 
 
 def _decoding(temperature: float | None) -> dict[str, object]:

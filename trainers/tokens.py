@@ -6,9 +6,9 @@ template marks what the assistant says, and no token spans the border between pr
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from harness.engine.local.chat import ChatRenderer
 from harness.engine.local.tokens import appended
@@ -16,14 +16,20 @@ from harness.errors import ModelError
 from harness.records.answers import Message
 from trainers.data import Demonstration, Turn
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 IGNORED = -100
 """The label that PyTorch's loss ignores."""
 
 
 def load_tokenizer(
     folder: str, chat_template: str | None, *, needs_template: bool
-) -> PreTrainedTokenizerBase:
+) -> "PreTrainedTokenizerBase":
     """The tokenizer of a model's folder, with padding. Raises ModelError."""
+    # imported here because it brings torch, and a plan counts tokens without it (`trainers.plain_tokenizer`)
+    from transformers import AutoTokenizer  # noqa: PLC0415
+
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
@@ -47,7 +53,7 @@ def load_tokenizer(
     return tokenizer
 
 
-def _leave_ends_off(tokenizer: PreTrainedTokenizerBase) -> None:
+def _leave_ends_off(tokenizer: "PreTrainedTokenizerBase") -> None:
     """Keep a tokenizer from appending anything to a text: trainers encode prompts that will be continued."""
     added = appended(tokenizer)
     if not added or not tokenizer.is_fast:
@@ -66,7 +72,7 @@ def raw_text(prompt: Sequence[Turn]) -> str:
     return "\n\n".join(turn["content"] for turn in prompt)
 
 
-def rendered(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer: str) -> tuple[str, str]:
+def rendered(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[Turn], answer: str) -> tuple[str, str]:
     """The text that a model is given, and the text it should then write, end of turn included.
 
     Raises ModelError where the template renders a prompt differently once it is answered.
@@ -81,7 +87,7 @@ def rendered(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer:
     return opened, whole[len(opened) :]
 
 
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], *, chat: bool) -> list[int]:
+def prompt_ids(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[Turn], *, chat: bool) -> list[int]:
     """What the model reads before it answers."""
     if chat:
         return _ids(tokenizer, _render(tokenizer, prompt, open_turn=True), special=False)
@@ -89,7 +95,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], *, ch
 
 
 def answer_ids(
-    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer: str, *, chat: bool
+    tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[Turn], answer: str, *, chat: bool
 ) -> list[int]:
     """What the model should write: the answer and the token that ends it, and nothing else."""
     text = rendered(tokenizer, prompt, answer)[1] if chat else answer
@@ -101,7 +107,7 @@ def answer_ids(
 
 
 def labelled(
-    tokenizer: PreTrainedTokenizerBase, example: Demonstration, *, chat: bool
+    tokenizer: "PreTrainedTokenizerBase", example: Demonstration, *, chat: bool
 ) -> dict[str, list[int]]:
     """`input_ids` of prompt and answer, and `labels` that ignore the prompt."""
     prompt = prompt_ids(tokenizer, example.prompt, chat=chat)
@@ -110,14 +116,14 @@ def labelled(
 
 
 def judged_ids(
-    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Turn], answer: str, *, chat: bool
+    tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[Turn], answer: str, *, chat: bool
 ) -> list[int]:
     """What a reward model reads: the whole conversation, without further tokens, as in TRL's GRPO."""
     text = "".join(rendered(tokenizer, prompt, answer)) if chat else raw_text(prompt) + answer
     return _ids(tokenizer, text, special=False)
 
 
-def end_tokens(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> list[int]:
+def end_tokens(tokenizer: "PreTrainedTokenizerBase", *, chat: bool) -> list[int]:
     """The tokens that end an answer: the tokenizer's own, and the template's end of turn."""
     ends = [int(tokenizer.eos_token_id)]
     if chat:
@@ -126,7 +132,7 @@ def end_tokens(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> list[int]:
     return ends
 
 
-def last_special(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> int | None:
+def last_special(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> int | None:
     """The place of an answer's end token: the last special one, where only white space follows it."""
     special = set(tokenizer.all_special_ids) | {
         number for number, token in tokenizer.added_tokens_decoder.items() if token.special
@@ -137,7 +143,7 @@ def last_special(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> int 
     return found[-1]
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_turn: bool) -> str:
+def _render(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Turn], *, open_turn: bool) -> str:
     """Turns rendered by the template. Raises ModelError where it is broken or rejects them."""
     chat = ChatRenderer(tokenizer, tokenizer.chat_template, tokenizer.name_or_path)
     messages = [Message(role=turn["role"], content=turn["content"]) for turn in turns]  # type: ignore[arg-type]  # a tool's, too
@@ -150,7 +156,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, open_t
     return text
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:
+def _ids(tokenizer: "PreTrainedTokenizerBase", text: str, *, special: bool) -> list[int]:
     """Token ids. `special`: with what the tokenizer puts in front, but nothing at the end of the text."""
     ids: list[int] = tokenizer(text, add_special_tokens=special)["input_ids"]
     added = appended(tokenizer) if special else []

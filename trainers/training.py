@@ -44,6 +44,7 @@ from trainers.checkpoints import (
 )
 from trainers.job import Job
 from trainers.settings import Dpo, EpochTraining, Online, Reward, Sft, Training
+from trainers.training_pace import TrainingPace
 
 SHARDING = ("FSDP", "DEEPSPEED")
 """How accelerate names the ways in which no process has all weights."""
@@ -92,7 +93,10 @@ def common_arguments(job: Job) -> dict[str, Any]:
 
 
 def plain_arguments(job: Job) -> dict[str, Any]:
-    """What stages without a trainer of TRL's pass to transformers' own, which counts tokens when asked to."""
+    """What stages whose rows the trainer reads as they are pass to it: it counts their tokens.
+
+    The count is kept in checkpoints, so that a kill loses none; that of TRL's trainers begins anew.
+    """
     return {**common_arguments(job), "include_num_input_tokens_seen": "non_padding"}
 
 
@@ -110,7 +114,7 @@ def epoch_arguments(job: Job) -> dict[str, Any]:
     Rows are never cut. Where some are held out for the loss, it is computed at each checkpoint.
     """
     assert isinstance(job.settings, Sft | Reward | Dpo)
-    arguments = {**common_arguments(job), "max_length": None}
+    arguments = {**plain_arguments(job), "max_length": None}
     if job.settings.share_for_loss is None:
         return arguments
     return arguments | {
@@ -144,6 +148,8 @@ def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(TrainingMonitor(job))
     trainer.add_callback(Checkpointing(job, sharding(trainer)))
+    pace = TrainingPace()
+    trainer.add_callback(pace)
     if sharding(trainer) == "DEEPSPEED":
         check_gathering(trainer.accelerator.state.deepspeed_plugin.deepspeed_config)
     if job.is_main:
@@ -169,7 +175,12 @@ def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]
         check_weights(job, model)
         history.write(job.folder, trainer.state.log_history)
         delete_what_resuming_needs(job.folder)
-    return model, {"steps": trainer.state.global_step, **last_logged(trainer.state)}
+    done: dict[str, Json] = {
+        "steps": trainer.state.global_step,
+        "tokens": int(trainer.state.num_input_tokens_seen),
+        "pace": pace.measured,
+    }
+    return model, {**done, **last_logged(trainer.state)}
 
 
 def _whole_training(checkpoint: Path, trainer: Trainer) -> TrainerState | None:

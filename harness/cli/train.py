@@ -1,19 +1,17 @@
 """`harness train`: train pipelines, stage by stage."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from harness.cli.options import AsJson, Config, Seed
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import console, errors, introduce, print_json, print_notes
+from harness.cli.training_plan import print_plan
 from harness.verbs.project import open_project
-from harness.verbs.training import plan_training, train, training_notes
-from trainers.forecast import StageForecast
+from harness.verbs.training import free_space, plan_training, train, training_notes
 from trainers.launcher import read_launch
 
 
@@ -49,7 +47,11 @@ def command(
     launched = read_launch(launch, processes=processes, config=launch_config)
     project = introduce(open_project(config, seed=seed, strict=strict, launch=launched))
     if plan:
-        _show(plan_training(project, names), as_json)
+        stages = plan_training(project, names)
+        if as_json:
+            print_json([{**asdict(stage), "folder": str(stage.folder)} for stage in stages])
+        else:
+            print_plan(stages, free_space(project))
         return
     with ProgressBars() as progress:
         candidates = train(project, names, progress=progress)
@@ -59,29 +61,3 @@ def command(
         return
     for name, folder in candidates.items():
         console.print(f"{name}: {folder}", markup=False)
-
-
-def _show(stages: Sequence[StageForecast], as_json: bool) -> None:
-    if as_json:
-        print_json([{**asdict(stage), "folder": str(stage.folder)} for stage in stages])
-        return
-    table = Table("pipeline", "stage", "needed by", "", "why")
-    for heading in ("rows", "steps", "tokens"):
-        table.add_column(heading, justify="right")
-    for stage in stages:
-        table.add_row(
-            stage.pipeline,
-            stage.folder.name,
-            ", ".join(stage.needed_by),
-            "reused" if stage.done else "train",
-            stage.why,
-            f"{stage.rows:,}",
-            "–" if stage.steps is None else f"{stage.steps:,}",
-            f"{stage.tokens:,}",
-        )
-    console.print(table)
-    trained = [stage for stage in stages if not stage.done]
-    console.print(
-        f"{len(trained)} of {len(stages)} stages to train, about {sum(stage.tokens for stage in trained):,} "
-        "tokens; steps and tokens are upper bounds, tokens estimated from a sample of the rows"
-    )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from math import prod
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -45,6 +46,8 @@ class GgufHeader:
     """The numbers of its special tokens, by transformers' names."""
     formats: tuple[str, ...]
     """Number formats of its tensors, such as Q4_1, those of most tensors first."""
+    shapes: Mapping[str, tuple[int, ...]]
+    """The lengths of its tensors in all dimensions, by name."""
 
     @property
     def dtype(self) -> str:
@@ -115,6 +118,7 @@ def _parsed(file: Path, reader: "_Reader") -> GgufHeader:
         chat_template=template if isinstance(template, str) else None,
         special_tokens={name: number for name, number in numbers.items() if isinstance(number, int)},
         formats=formats,
+        shapes={tensor.name: tensor.shape for tensor in places},
     )
 
 
@@ -160,22 +164,25 @@ class _Reader:
             self.value(kind)
 
     def tensor(self) -> "_Tensor":
-        self.text()
-        [dimensions] = self.numbers("I")
-        size = 1
-        for length in self.numbers(f"{dimensions}Q"):
-            size *= length
+        name, [dimensions] = self.text(), self.numbers("I")
+        shape = self.numbers(f"{dimensions}Q")
         kind, offset = self.numbers("IQ")
-        return _Tensor(size, kind, offset)
+        return _Tensor(name, shape, kind, offset)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """Number of values, format, and offset in bytes among the weights."""
+    """Name, lengths in all dimensions, format, and offset in bytes among the weights."""
 
-    size: int
+    name: str
+    shape: tuple[int, ...]
     kind: int
     offset: int
+
+    @property
+    def size(self) -> int:
+        """The number of values."""
+        return prod(self.shape)
 
 
 def _checked(file: Path, tensors: list[_Tensor], at: int, alignment: _Value, size: int) -> tuple[str, ...]:

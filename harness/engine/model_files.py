@@ -168,6 +168,13 @@ def checked_files(files: list[Path]) -> list[Path]:
     return files
 
 
+def tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """The lengths of a safetensors file's tensors in all dimensions, by name."""
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+
+
 def _check_safetensors(file: Path) -> None:
     """Compare the size with what the header announces (https://github.com/huggingface/safetensors#format)."""
     size = file.stat().st_size

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import disk_usage
 
 from harness.errors import UnknownName
 from harness.movement import training_warnings
@@ -44,7 +45,14 @@ def plan_training(project: Project, names: Sequence[str]) -> list[StageForecast]
         if name not in project.registry.pipelines:
             raise UnknownName("pipeline", name, project.registry.pipelines)
     plans = {name: project.plan(name) for name in names}
-    return forecast(plans, project.registry.project.output)
+    processes = 1 if project.launch is None else project.launch.processes
+    return forecast(plans, project.registry.project.output, processes)
+
+
+def free_space(project: Project) -> int:
+    """Free bytes on the disk that candidates are written to."""
+    output = project.registry.project.output.absolute()
+    return disk_usage(next(folder for folder in (output, *output.parents) if folder.is_dir())).free
 
 
 def _base_model(project: Project, stage: PlannedStage, trained: Collection[Path]) -> str | None:

@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerBase
-from transformers.utils import chat_template_utils
 
 from harness.engine.hub import first_line
 from harness.engine.identity import FIXED_DATE
 from harness.errors import ModelError
 from harness.records.answers import Message, Prompt
 from harness.records.models import Json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 BY_TEMPLATES = (
     TemplateError,
@@ -44,7 +45,7 @@ class ChatRenderer:
     Its methods raise ModelError where there is no template, or where it refuses the turns.
     """
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: "PreTrainedTokenizerBase"
     template: str | None
     name: str
     """The model's name, for messages."""
@@ -110,6 +111,9 @@ def fixed_clock() -> Iterator[None]:
 
     It is for TRL's trainers, which render turns themselves and take no function for it.
     """
+    # imported here because a plan renders turns without it
+    from transformers.utils import chat_template_utils  # noqa: PLC0415
+
     templates: Any = chat_template_utils
     before = templates.datetime
     templates.datetime = _FixedClock

@@ -12,13 +12,14 @@ An empty context is the BOS token (EOS where there is none). What does not fit i
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, cast
 
 from harness.engine.rules import spaces_moved
 from harness.errors import EngineError
 from harness.records.answers import LogLikelihood
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SOME_TEXT = "a"
 """Any text would do."""
@@ -47,7 +48,7 @@ class ScoringRequest:
         )
 
 
-def appended(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def appended(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """What a tokenizer appends to every text, found by encoding one with and without special tokens."""
     bare = cast(list[int], tokenizer(SOME_TEXT, add_special_tokens=False)["input_ids"])
     whole = cast(list[int], tokenizer(SOME_TEXT)["input_ids"])
@@ -64,7 +65,7 @@ class Tokens:
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, max_length: int, *, visible: Collection[str] = ()
+        self, tokenizer: "PreTrainedTokenizerBase", max_length: int, *, visible: Collection[str] = ()
     ) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
@@ -161,7 +162,7 @@ class Tokens:
         )
 
 
-def _unseen(tokenizer: PreTrainedTokenizerBase, visible: Collection[str]) -> frozenset[int] | None:
+def _unseen(tokenizer: "PreTrainedTokenizerBase", visible: Collection[str]) -> frozenset[int] | None:
     """The special tokens to leave out of decoded texts; None where `visible` names none."""
     added = tokenizer.added_tokens_decoder
     special = {token for token, each in added.items() if each.special} | set(tokenizer.all_special_ids)

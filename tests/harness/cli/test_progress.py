@@ -164,6 +164,11 @@ def missing(kind: str, tokens: int) -> StageForecast:
         rows=10,
         steps=20,
         tokens=tokens,
+        tokens_basis="counted",
+        disk=None,
+        disk_peak=None,
+        seconds=None,
+        seconds_basis=None,
     )
 
 

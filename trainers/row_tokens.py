@@ -1,0 +1,58 @@
+"""How many tokens a stage reads of its rows, counted as the stage itself tokenises them.
+
+A pair is read as two conversations, each with the prompt. Rows longer than `max_length` are left out.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from trainers.data import (
+    Demonstration,
+    PreferencePair,
+    TrainingPrompt,
+    demonstrations,
+    pairs,
+    training_prompts,
+)
+from trainers.job import Rows
+from trainers.settings import Conversational, Dpo, Reward, Sft
+from trainers.tokens import answer_ids, judged_ids, prompt_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LearnedRow = Demonstration | PreferencePair | TrainingPrompt
+
+
+class RowTokens(NamedTuple):
+    """The tokens of one row."""
+
+    read: int
+    """In one pass over the row."""
+    longest: int
+    """Of its longest sequence, which `max_length` limits."""
+
+
+def learned_rows(settings: Conversational, data: str, rows: Rows) -> Sequence[LearnedRow]:
+    """Rows in the shape that a stage with these settings learns from. Raises DataError."""
+    if isinstance(settings, Sft):
+        return demonstrations(data, rows)
+    if isinstance(settings, Reward) or (isinstance(settings, Dpo) and not settings.on_policy):
+        return pairs(data, rows)
+    return training_prompts(data, rows)
+
+
+def row_tokens(tokenizer: "PreTrainedTokenizerBase", row: LearnedRow, settings: Conversational) -> RowTokens:
+    """The tokens of one row; of a prompt without those of answers to it. Raises ModelError."""
+    chat = settings.chat_template
+    if isinstance(row, PreferencePair) and isinstance(settings, Reward):
+        sides = [
+            len(judged_ids(tokenizer, row.prompt, answer, chat=chat)) for answer in (row.chosen, row.rejected)
+        ]
+        return RowTokens(sum(sides), max(sides))
+    prompt = len(prompt_ids(tokenizer, row.prompt, chat=chat))
+    if isinstance(row, TrainingPrompt):
+        return RowTokens(prompt, prompt)
+    answers = (row.answer,) if isinstance(row, Demonstration) else (row.chosen, row.rejected)
+    lengths = [prompt + len(answer_ids(tokenizer, row.prompt, answer, chat=chat)) for answer in answers]
+    return RowTokens(sum(lengths), max(lengths))
