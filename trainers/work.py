@@ -72,8 +72,8 @@ def estimate_work(stage: PlannedStage, answer_tokens: float | None, share_paired
         return Work(learned=learned, rows=rows, steps=settings.steps, basis=basis)
     assert isinstance(settings, Dpo)
     pairs = rows * (1.0 if share_paired is None else share_paired) * (1 - (settings.share_for_loss or 0.0))
-    learned = _of_rows(settings, round(pairs), 2 * tokens, basis=basis)
-    return replace(learned, sampled=rows * settings.on_policy * tokens)
+    of_pairs = _of_rows(settings, round(pairs), 2 * tokens, basis=basis)
+    return replace(of_pairs, sampled=rows * settings.on_policy * tokens)
 
 
 def _of_rows(settings: Training, rows: int, tokens: float, *, basis: Basis) -> Work:

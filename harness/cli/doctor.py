@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.console import Text
-from harness.cli.options import AsJson, Config, Names, Seed
+from harness.cli.options import AsJson, Config, Seed
 from harness.cli.terminal import console, introduce, print_findings, print_json
 from harness.escape_controls import escape_controls
 from harness.verbs.doctor import diagnose
@@ -15,10 +15,18 @@ from trainers.doctor.findings import Examination
 
 SHOWN = 400
 """Characters of a piece of a row that are shown."""
+MARGIN = len("rejected, learned")
+"""Characters before each line of a row."""
 
 
 def command(
-    names: Names,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Models, pipelines or model folders; `harness list` shows the names. Default: everything in "
+            "the settings file."
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 for warnings too, not only for errors.")
     ] = False,
@@ -28,10 +36,10 @@ def command(
 ) -> None:
     """Find mistakes that would invalidate results, and show which tokens the loss covers. Trains nothing.
 
-    Exits with 1 if an error is found.
+    Reward models are run on some of their pairs, which takes a while. Exits with 1 if an error is found.
     """
     project = introduce(open_project(config, seed=seed))
-    examined = diagnose(project, names)
+    examined = diagnose(project, names or ())
     if as_json:
         print_json([asdict(each) for each in examined])
     else:
@@ -42,7 +50,7 @@ def command(
 
 
 def show(examined: Examination) -> None:
-    """One stage or model: its first row with what is learned in green, then what was found."""
+    """One stage or model: its first row, with what is learned marked and in green, then what was found."""
     console.print(Text(examined.name, style="bold"))
     if examined.shown:
         console.print(_row(examined))
@@ -56,9 +64,14 @@ def show(examined: Examination) -> None:
 
 
 def _row(examined: Examination) -> Text:
-    row = Text("  ")
+    """The parts of a row below one another, each line behind its part's name and whether it is learned."""
+    row = Text()
     for piece in examined.shown:
-        text = escape_controls(piece.text).replace("\n", "⏎\n  ")
+        text = escape_controls(piece.text)
         text = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-        row.append(text, style="black on green" if piece.learned else "dim")
+        margin = f"{piece.part}{', learned' if piece.learned else ''}"
+        for line in text.replace("\n", "⏎\n").split("\n"):
+            row.append("\n" if row else "").append(f"  {margin:{MARGIN}} │ ")
+            row.append(line, style="black on green" if piece.learned else "dim")
+            margin = ""
     return row

@@ -13,21 +13,22 @@ from trainers.doctor.models import examine_model
 from trainers.training import quiet
 
 
-def diagnose(project: Project, names: Sequence[str]) -> list[Examination]:
-    """Every stage of the pipelines, each once, and every model, of these names.
+def diagnose(project: Project, names: Sequence[str] = ()) -> list[Examination]:
+    """Every stage of the pipelines, each once, and every model, of these names; of all where none is named.
 
     Of several pipelines that end in reward stages, each is compared with the first one, too.
 
-    Raises UnknownName, DataError, and UsageError for a model that has no files to look at.
+    Raises UnknownName and DataError, and for a model that is named UsageError if it has no files to look at.
     """
     found: dict[str, Examination] = {}
+    pipelines, models = project.registry.pipelines, project.registry.models
     with quiet():
-        for name in dict.fromkeys(names):
-            if name in project.registry.pipelines:
+        for name in dict.fromkeys(names or [*pipelines, *models]):
+            if name in pipelines:
                 found |= _pipeline(project, name, found)
             else:
-                found[name] = _model(project, name)
-        return [*found.values(), *_reward_models_compared(project, names)]
+                found[name] = _model(project, name) if names else _model_if_any(project, name)
+        return [*found.values(), *_reward_models_compared(project, names or list(pipelines))]
 
 
 def _reward_models_compared(project: Project, names: Sequence[str]) -> Iterator[Examination]:
@@ -40,10 +41,18 @@ def _pipeline(project: Project, name: str, known: Collection[str]) -> dict[str, 
     """The pipeline's stages that are not examined yet, by folder."""
     plan = project.plan(name)
     return {
-        str(stage.folder): examine(stage, plan, extra=project.checks)
+        str(stage.folder): examine(stage, extra=project.checks, accuracies=project.accuracies)
         for stage in plan
         if str(stage.folder) not in known
     }
+
+
+def _model_if_any(project: Project, name: str) -> Examination:
+    """A model that nobody asked for by its name may be a service, or not be on this machine."""
+    try:
+        return _model(project, name)
+    except UsageError as error:
+        return Examination(name=name, findings=(), left_out=(str(error),))
 
 
 def _model(project: Project, name: str) -> Examination:

@@ -48,6 +48,7 @@ from trainers.stages import stage_kind
 from trainers.trl_names import in_our_names
 
 if TYPE_CHECKING:
+    from trainers.doctor.examination import KnownAccuracies
     from trainers.doctor.inspected_stage import Check
 
 CONFIGURATION = "harness.toml"
@@ -303,6 +304,11 @@ class Project:
         )
 
     @cached_property
+    def accuracies(self) -> "KnownAccuracies":
+        """What reward models were found to have learned: each is run once, for all stages that use it."""
+        return {}
+
+    @cached_property
     def checks(self) -> "tuple[Check, ...]":
         """The doctor's check against what the compared suites ask; none where their data cannot be read."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
@@ -340,14 +346,17 @@ class Project:
         """Look at a stage that is about to be trained. Raises UsageError where it is to be strict."""
         # imported here because TRL takes seconds to load, and what is trained already needs none of it
         from trainers.doctor.examination import examine  # noqa: PLC0415
+        from trainers.training import quiet  # noqa: PLC0415
 
         self._check_selection(progress, stage)
-        examination = examine(stage, extra=self.checks, deep=False)
+        with quiet():
+            examination = examine(stage, extra=self.checks, accuracies=self.accuracies)
         progress.examined(examination)
-        if self.strict and any(finding.severity != "note" for finding in examination.findings):
+        grave = [finding.check for finding in examination.findings if finding.severity != "note"]
+        if self.strict and grave:
             raise UsageError(
-                f"{stage.key} was not trained: `--strict` stops at what the doctor found in it; fix it, or "
-                "leave --strict out"
+                f"{stage.key} was not trained: `--strict` stops at what the doctor found in it "
+                f"({', '.join(grave)}); fix it, or leave --strict out"
             )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,20 @@ from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_stages import CASE, DPO, GRPO
 from tests.trainers.world import World, pipeline, stage, write_rows
 from trainers.contamination import Index
+from trainers.doctor import examination
 from trainers.doctor.contaminated import contamination_check
 from trainers.doctor.examination import examine
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage, ReadRow
 from trainers.doctor.loss import ends, padding_in
 from trainers.doctor.models import examine_model
+from trainers.doctor.preferences import PairwiseAccuracy, no_better_than_chance, training_accuracy
 from trainers.doctor.ranges import SMALLEST, TYPICAL_SETTINGS, typical_rates
+from trainers.pipeline import produce
 from trainers.planning import PlannedStage, plan
+from trainers.reward_quality import ScoredPair, accuracy
 from trainers.settings import STAGE_SETTINGS
+from trainers.sizes import ModelSize
 
 RIGHT: dict[str, Stage] = {
     "sft": stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3),
@@ -51,7 +56,7 @@ def found(
 ) -> dict[str, DoctorFinding]:
     """What the doctor finds in this stage, by the check."""
     stages = planned(world, asked, base, models)
-    return {finding.check: finding for finding in examine(stages[-1], stages).findings}
+    return {finding.check: finding for finding in examine(stages[-1]).findings}
 
 
 def found_after(world: World, name: str, asked: Stage) -> dict[str, DoctorFinding]:
@@ -292,7 +297,8 @@ def test_a_rate_of_the_other_kind_is_found(
     is_found: bool,
 ) -> None:
     """A whole model's with an adapter, and the other way round; the defaults are right."""
-    monkeypatch.setattr("trainers.doctor.ranges.parameters", lambda folder: 135_000_000)
+    size = ModelSize(parameters=135_000_000, dtype="float32", other_files=0, shapes={})
+    monkeypatch.setattr(InspectedStage, "size", size)
     given = {"learning_rate": rate, "adapter": adapter}
     asked = stage(
         "sft", "sft.jsonl", epochs=2, **{name: each for name, each in given.items() if each is not None}
@@ -355,7 +361,7 @@ def test_a_reward_model_no_better_than_chance(world: World) -> None:
     judging = pipeline("blind_reward", "base", stage("reward", "pairs.jsonl", epochs=1))
     learning = pipeline("inspected", "sft", stage("grpo", "prompts.jsonl", "blind_reward", **GRPO))
     stages = plan(world.context(judging, learning), "inspected")
-    findings = {finding.check: finding for finding in examine(stages[-1], stages).findings}
+    findings = {finding.check: finding for finding in examine(stages[-1]).findings}
 
     assert "50% [31%, 69%] of 48 training pairs" in findings["reward model no better than chance"].evidence
 
@@ -363,7 +369,7 @@ def test_a_reward_model_no_better_than_chance(world: World) -> None:
 def test_a_good_reward_model_is_measured(world: World) -> None:
     """How well it ranks stands in the examination although there is nothing to find."""
     stages = planned(world, RIGHT["grpo"])
-    [reported] = (examine(stages[-1], stages).measured or {}).values()
+    [reported] = (examine(stages[-1]).measured or {}).values()
 
     assert "of 48 training pairs right" in reported
 
@@ -417,14 +423,124 @@ def test_too_few_checkpoints(world: World) -> None:
     assert "checkpoint_steps = 40" == found(world, asked)["no checkpoints to choose from"].fix
 
 
-def test_what_cannot_be_looked_at_yet_is_said(world: World) -> None:
-    """A stage whose base is not trained yet is examined as far as its settings and rows go."""
-    fresh = pipeline("fresh", "base", stage("sft", "sft.jsonl", epochs=1, learning_rate=1.5e-4))
-    asked = pipeline("inspected", "fresh", stage("grpo", "prompts.jsonl", CASE, **GRPO, beta=0))
-    examined = examine(plan(world.context(fresh, asked), "inspected")[-1])
+def test_a_stage_is_looked_at_before_its_parent_is_trained(world: World) -> None:
+    """With the tokenizer and template that the parent will have, which are those of its own base."""
+    doubling = changed(world, "{{ bos_token }}" + template_of(world))
+    fresh = pipeline("fresh", "other", stage("sft", "sft.jsonl", epochs=1, learning_rate=1.5e-4))
+    asked = pipeline("inspected", "fresh", stage("grpo", "prompts.jsonl", "judge", **GRPO, beta=0))
+    judge = pipeline("judge", "base", stage("reward", "pairs.jsonl", learning_rate=1.6e-4))
+    [*_, last] = plan(world.context(fresh, asked, judge, models=doubling), "inspected")
+    examined = examine(last)
 
-    assert {"no KL penalty"} <= {finding.check for finding in examined.findings}
-    assert ["what it starts from is not trained yet: its tokens cannot be looked at"] == list(
+    assert {"no KL penalty", "beginning of sequence doubled"} <= {each.check for each in examined.findings}
+    assert "<|user|>" in examined.shown[0].text
+    assert ("reward model 'judge' is not trained yet: what it has learned shows once it is",) == tuple(
+        examined.left_out
+    )
+
+
+def test_without_a_tokenizer_it_is_said_who_makes_it(world: World, tmp_path: Path) -> None:
+    """A chain that begins with nothing has none before its first stage is trained."""
+    asked = pipeline("inspected", "base", stage("sft", "sft.jsonl", epochs=16))
+    stages = plan(world.context(asked, output=tmp_path), "inspected")
+    base, sft = (examine(each) for each in stages)
+
+    assert ["many epochs"] == [each.check for each in sft.findings]
+    assert "the `pretrain` stage that its chain begins with makes the tokenizer, and is not trained" in str(
+        sft.left_out
+    )
+    assert "learns from plain text" in str(base.left_out)
+
+
+def test_a_gguf_file_is_looked_at_before_it_is_unpacked(world: World, tmp_path: Path) -> None:
+    """What is shown is what is shown afterwards; no weights are written for it."""
+    file = tiny_gguf(tmp_path / "tiny.gguf", tiny_llama(tmp_path / "m", bos=False))
+    context = world.context(
+        pipeline("inspected", "tiny", RIGHT["sft"]), models={"tiny": _model("tiny", file)}, output=tmp_path
+    )
+    before = examine(plan(context, "inspected")[-1])
+    [kept] = (tmp_path / "bases").iterdir()
+    produce(context, "inspected")
+
+    assert kept.name.endswith(".tokenizer")
+    assert examine(plan(context, "inspected")[-1]).shown == before.shown != ()
+
+
+def test_stages_have_names_of_their_own(world: World) -> None:
+    """Two of one kind in a pipeline are told apart."""
+    twice = pipeline("twice", "base", RIGHT["sft"], stage("sft", "sft.jsonl", epochs=1))
+
+    assert ["base · pretrain", "twice · sft (stage 1)", "twice · sft (stage 2)"] == [
+        examine(each).name for each in world.plan("twice", twice)
+    ]
+
+
+def test_two_pairs_tell_nothing(world: World) -> None:
+    """A reward model that is wrong on both of two pairs may be good: a note, which `--strict` passes."""
+    rows = [
+        {"prompt": f"Name {animal}", "chosen": animal, "rejected": animal.upper()}
+        for animal in ("cat", "cow")
+    ]
+    write_rows(world.root / "two.jsonl", rows)
+    judge = pipeline("two", "base", stage("reward", "two.jsonl", learning_rate=1e-12))
+    asked = pipeline("inspected", "sft", stage("grpo", "prompts.jsonl", "two", **GRPO))
+    produce(world.context(judge), "two")
+    examined = examine(plan(world.context(judge, asked), "inspected")[-1])
+    [finding] = [each for each in examined.findings if "reward model" in each.check]
+
+    assert "note" == finding.severity
+    assert "reward model 'two' ranks" in finding.evidence
+    assert "cannot be told from 2 pairs" in finding.evidence
+
+
+@pytest.mark.parametrize(
+    ("right", "pairs", "severity"),
+    [(0, 2, "note"), (2, 2, "note"), (3, 5, "note"), (24, 48, "error"), (0, 8, "error"), (8, 8, None)],
+)
+def test_chance_is_an_error_where_the_pairs_could_tell(right: int, pairs: int, severity: str | None) -> None:
+    """By the width of the interval; a model that is reliably wrong is no better than chance either."""
+    share, interval = accuracy([_scored(number, number < right) for number in range(pairs)])
+    found = list(no_better_than_chance("key", PairwiseAccuracy(share, interval, pairs, "held-out"), "judge"))
+
+    assert ([severity] if severity else []) == [finding.severity for finding in found]
+
+
+def _scored(number: int, right: bool) -> ScoredPair:
+    return ScoredPair(
+        pair=str(number), prompt=str(number), chosen=float(right), rejected=0.5, longer_by=number
+    )
+
+
+def test_a_reward_model_that_chooses_checkpoints_is_looked_at(world: World) -> None:
+    """It decides what the candidate is, as those that the stage learns from do."""
+    select = {"by": "reward", "reward": "reward", "prompts": "prompts.jsonl"}
+    asked = stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3, select=select)
+
+    assert "of 48 training pairs right" in str(examine(planned(world, asked)[-1]).measured)
+
+
+def test_a_reward_model_is_run_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many stages learn from it."""
+    ran: list[int] = []
+
+    def spy(folder: Path, pairs: Sequence[Any], **others: Any) -> PairwiseAccuracy:
+        ran.append(len(pairs))
+        return training_accuracy(folder, pairs, **others)
+
+    monkeypatch.setattr(examination, "training_accuracy", spy)
+    known: dict[tuple[Path, bool], PairwiseAccuracy] = {}
+    for kind in ("grpo", "rloo"):
+        examine(planned(world, stage(kind, "prompts.jsonl", "reward", **GRPO))[-1], accuracies=known)
+
+    assert [48] == ran
+
+
+def test_a_reward_model_from_elsewhere_cannot_be_tried(world: World) -> None:
+    """Nobody knows which pairs it learned; that is said, and not passed over."""
+    models = {"judge": _model("judge", world.produce("reward"))}
+    examined = examine(planned(world, stage("grpo", "prompts.jsonl", "judge", **GRPO), models=models)[-1])
+
+    assert ("reward model 'judge' was not trained here: no pairs are known to try it on",) == tuple(
         examined.left_out
     )
 
@@ -434,8 +550,22 @@ def test_what_is_in_the_loss_is_shown(world: World) -> None:
     asked, learned = examine(planned(world, RIGHT["sft"])[-1]).shown
 
     assert (False, True) == (asked.learned, learned.learned)
+    assert ("prompt", "answer") == (asked.part, learned.part)
     assert asked.text.endswith("<|assistant|>")
     assert learned.text.endswith("<|end|>")
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("reward", ["prompt", "chosen", "rejected"]),
+        ("dpo", ["prompt", "chosen", "rejected"]),
+        ("grpo", ["prompt"]),
+    ],
+)
+def test_the_parts_of_what_is_shown_are_named(world: World, kind: str, parts: Sequence[str]) -> None:
+    """Which answer of a pair is which does not show by itself."""
+    assert parts == [piece.part for piece in examine(planned(world, RIGHT[kind])[-1]).shown]
 
 
 # ---------------------------------------------------------------- models from elsewhere

@@ -224,8 +224,8 @@ def test_the_doctor_uses_held_out_pairs_where_there_are_some(world: World) -> No
     holding = pipeline("holding", "base", TOLD)
     learning = pipeline("inspected", "sft", stage("grpo", "prompts.jsonl", "holding", **GRPO))
     stages = plan(world.context(holding, learning), "inspected")
-    [reported] = (examine(stages[-1], stages).measured or {}).values()
-    [own] = [examine(each, stages).measured or {} for each in stages if each.kind == "reward"]
+    [reported] = (examine(stages[-1]).measured or {}).values()
+    [own] = [examine(each).measured or {} for each in stages if each.kind == "reward"]
 
     assert "held-out pairs right" in reported
     assert [reported] == list(own.values())

@@ -1,6 +1,6 @@
 """The examination of a stage: every check that can be made with what exists so far."""
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
 from harness.errors import DataError
@@ -16,6 +16,7 @@ from trainers.doctor.post_training_checks import (
     rewards_without_signal,
 )
 from trainers.doctor.preferences import (
+    PairwiseAccuracy,
     equal_answers,
     length_preferred,
     no_better_than_chance,
@@ -28,9 +29,11 @@ from trainers.doctor.templates import (
     markers,
     reward_reads_otherwise,
 )
-from trainers.planning import PlannedStage
+from trainers.planning import PlannedReward, PlannedStage
 from trainers.settings import Conversational
 
+KnownAccuracies = MutableMapping[tuple[Path, bool], PairwiseAccuracy]
+"""How well reward models rank pairs, by their folders, and whether they read them as turns."""
 WITHOUT_BASE: tuple[Check, ...] = (
     epochs,
     no_penalty,
@@ -44,6 +47,10 @@ WITHOUT_BASE: tuple[Check, ...] = (
     nothing_learned,
 )
 """Checks that need only settings and rows, or what a finished stage reports about itself."""
+NO_TOKENIZER = (
+    "which tokens it learns cannot be looked at yet: the `pretrain` stage that its chain begins with makes "
+    "the tokenizer, and is not trained"
+)
 WITH_BASE: tuple[Check, ...] = (
     learning_rate,
     other_turns,
@@ -59,22 +66,23 @@ WITH_BASE: tuple[Check, ...] = (
 
 
 def examine(
-    stage: PlannedStage, plan: Sequence[PlannedStage] = (), *, extra: Sequence[Check] = (), deep: bool = True
+    stage: PlannedStage,
+    *,
+    extra: Sequence[Check] = (),
+    accuracies: KnownAccuracies | None = None,
 ) -> Examination:
-    """Everything that can be said about a stage now. `plan` holds the stages of its reward models.
+    """Everything that can be said about a stage now. Raises DataError.
 
-    `extra` are the caller's own checks. `deep`: reward models are loaded and run. Raises DataError.
+    `extra` are the caller's own checks. Reward models that it learns from are run on their own pairs, unless
+    `accuracies` knows how well they rank them; what is found is added to it.
     """
-    name = f"{stage.pipeline} · {stage.kind}"
     if not isinstance(stage.settings, Conversational):
-        return Examination(name=name, findings=())
+        nothing = f"a {stage.kind} stage learns from plain text: it has no turns or pairs to look at"
+        return Examination(name=stage.name, findings=(), left_out=(nothing,))
     inspected = InspectedStage(stage)
     findings = [finding for check in (*WITHOUT_BASE, *extra) for finding in check(inspected)]
-    if not inspected.has_base:
-        waiting = "what it starts from is not trained yet: its tokens cannot be looked at"
-        if stage.parent is not None and stage.parent.written_from is not None:
-            waiting = "its base is unpacked for the first training: its tokens cannot be looked at before"
-        return Examination(name=name, findings=tuple(findings), left_out=(waiting,))
+    if inspected.base is None:
+        return Examination(name=stage.name, findings=tuple(findings), left_out=(NO_TOKENIZER,))
     missing = no_tokenizer(inspected)
     if missing is not None:
         findings.append(
@@ -86,32 +94,44 @@ def examine(
                 fix="chat_template = false",
             )
         )
-        return Examination(name=name, findings=tuple(findings))
+        return Examination(name=stage.name, findings=tuple(findings))
     if not inspected.rows:
         raise DataError(", ".join(source.name for source in stage.sources), 0, "there are no usable rows")
     findings += [finding for check in WITH_BASE for finding in check(inspected)]
     measured: dict[str, str] = {}
+    left_out: list[str] = []
     if (held_out := held_out_accuracy(stage)) is not None:
         measured[stage.folder.name] = str(held_out)
-    if deep:
-        for folder in inspected.reward_models:
-            found, figures = _reward_model(inspected, folder, plan)
-            findings += found
-            measured |= figures
-    return Examination(name=name, findings=tuple(findings), shown=shown(inspected), measured=measured)
+    for reward in inspected.reward_models:
+        accuracy = _accuracy(inspected, reward, {} if accuracies is None else accuracies)
+        if isinstance(accuracy, str):
+            left_out.append(accuracy)
+            continue
+        measured[Path(reward.source.source).name] = str(accuracy)
+        key = "reward" if reward in stage.rewards else "select.reward"
+        findings += no_better_than_chance(f"{inspected.key}.{key}", accuracy, reward.name)
+    return Examination(
+        name=stage.name,
+        findings=tuple(findings),
+        shown=shown(inspected),
+        measured=measured,
+        left_out=left_out,
+    )
 
 
-def _reward_model(
-    inspected: InspectedStage, folder: Path, plan: Sequence[PlannedStage]
-) -> tuple[list[DoctorFinding], dict[str, str]]:
-    """How well a reward model that was trained here ranks its pairs: findings, and figures by folder."""
-    theirs = next((stage for stage in plan if stage.folder == folder), None)
-    if theirs is None:
-        return [], {}
-    held_out = held_out_accuracy(theirs)
-    if held_out is not None:  # its findings belong to the stage that made it
-        return [], {folder.name: str(held_out)}
-    pairs = InspectedStage(theirs).preferences
-    accuracy = training_accuracy(folder, pairs, chat=inspected.settings.chat_template)
-    findings = no_better_than_chance(f"{inspected.key}.reward", accuracy, f"{folder.name} {accuracy}")
-    return list(findings), {folder.name: str(accuracy)}
+def _accuracy(
+    inspected: InspectedStage, reward: PlannedReward, known: KnownAccuracies
+) -> PairwiseAccuracy | str:
+    """How well a reward model ranks pairs: those it held out, or else its own; or why that cannot be seen."""
+    made = reward.stage
+    if made is None:
+        return f"reward model {reward.name!r} was not trained here: no pairs are known to try it on"
+    if not made.done:
+        return f"reward model {reward.name!r} is not trained yet: what it has learned shows once it is"
+    shown_as = made.folder, inspected.settings.chat_template
+    if shown_as not in known:
+        pairs = InspectedStage(made).preferences
+        known[shown_as] = held_out_accuracy(made) or training_accuracy(
+            made.folder, pairs, chat=inspected.settings.chat_template
+        )
+    return known[shown_as]

@@ -27,6 +27,7 @@ class RowPiece:
 
     text: str
     learned: bool
+    part: Literal["prompt", "answer", "chosen", "rejected"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

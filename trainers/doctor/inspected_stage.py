@@ -3,23 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from harness.errors import ModelError
-from trainers.data import (
-    Demonstration,
-    PreferencePair,
-    TrainingPrompt,
-    Turn,
-    demonstrations,
-    pairs,
-    training_prompts,
-)
+from trainers.data import PreferencePair, Turn, answers_of
 from trainers.doctor.findings import DoctorFinding
-from trainers.planning import PlannedStage
-from trainers.settings import Conversational, Dpo, Reward, Sft
+from trainers.planning import PlannedReward, PlannedStage, StageOrigin
+from trainers.row_tokens import learned_rows
+from trainers.settings import Conversational
+from trainers.sizes import ModelSize, model_size
+from trainers.tokenizer_files import tokenizer_files
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 
 SAMPLED = 200
@@ -51,17 +45,26 @@ class InspectedStage:
         self.settings: Conversational = stage.settings
 
     @property
-    def has_base(self) -> bool:
-        """Whether what it starts from exists yet."""
-        return self.stage.parent is not None and (self.stage.parent.folder / "config.json").is_file()
+    def base(self) -> StageOrigin | None:
+        """What it starts from, or the nearest model before that exists; None where there is none yet.
+
+        Its tokenizer, chat template and size are those that the stage will be given.
+        """
+        return None if self.stage.parent is None else self.stage.parent.known
+
+    @cached_property
+    def size(self) -> ModelSize:
+        """How large its base is. Raises ModelError."""
+        assert self.base is not None
+        return model_size(self.base)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base's tokenizer. Raises ModelError without one, or without a chat template to render turns."""
-        parent = self.stage.parent
-        assert parent is not None
+        assert self.base is not None
+        files = tokenizer_files(self.base)
         return load_tokenizer(
-            str(parent.folder), parent.chat_template, needs_template=self.settings.chat_template
+            str(files.folder), files.chat_template, needs_template=self.settings.chat_template
         )
 
     @property
@@ -88,36 +91,23 @@ class InspectedStage:
         every = [row for source in self.stage.sources for row in source.rows]
         some = every[:: -(-len(every) // SAMPLED)]
         data = ", ".join(source.name for source in self.stage.sources)
-        read: Sequence[Demonstration | PreferencePair | TrainingPrompt]
-        if isinstance(self.settings, Sft):
-            read = demonstrations(data, some)
-        elif isinstance(self.settings, Reward) or (
-            isinstance(self.settings, Dpo) and not self.settings.on_policy
-        ):
-            read = pairs(data, some)
-        else:
-            read = training_prompts(data, some)
-        return [(row.prompt, _answers(row)) for row in read]
+        return [(row.prompt, answers_of(row)) for row in learned_rows(self.settings, data, some)]
 
     @cached_property
     def preferences(self) -> Sequence[PreferencePair]:
         return [PreferencePair(prompt, *answers) for prompt, answers in self.texts if len(answers) == 2]
 
     @property
-    def reward_models(self) -> Sequence[Path]:
-        """Folders of the reward models it learns from, as far as they exist."""
-        folders = [Path(each.source.source) for each in self.stage.rewards if not each.source.is_function]
-        return [folder for folder in folders if (folder / "config.json").is_file()]
+    def reward_models(self) -> Sequence[PlannedReward]:
+        """Those that it learns from, and the one that chooses among its checkpoints."""
+        chooses = None if self.stage.selection is None else self.stage.selection.reward
+        named = [*self.stage.rewards, *([] if chooses is None else [chooses])]
+        models = {each.source.source: each for each in named if not each.source.is_function}
+        return list(models.values())
 
 
 Check = Callable[[InspectedStage], Iterator[DoctorFinding]]
 """Looks for one thing that may be wrong with a stage."""
-
-
-def _answers(row: Demonstration | PreferencePair | TrainingPrompt) -> tuple[str, ...]:
-    if isinstance(row, Demonstration):
-        return (row.answer,)
-    return (row.chosen, row.rejected) if isinstance(row, PreferencePair) else ()
 
 
 def no_tokenizer(inspected: InspectedStage) -> str | None:

@@ -1,7 +1,7 @@
 """Which tokens the loss covers: turns of others, padding, answers that never end, rows that are left out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -117,11 +117,20 @@ def left_out(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 def shown(inspected: InspectedStage) -> tuple[RowPiece, ...]:
     """The first row, and which of it is learned."""
     row = inspected.rows[0]
-    pieces = [RowPiece(text=str(inspected.tokenizer.decode(list(row.prompt_ids))), learned=False)]
-    pieces += [
-        RowPiece(text=str(inspected.tokenizer.decode(list(each))), learned=True) for each in row.learned
-    ]
-    return tuple(pieces)
+
+    def text(ids: Sequence[int]) -> str:
+        return str(inspected.tokenizer.decode(list(ids)))
+
+    parts: Sequence[Literal["answer", "chosen", "rejected"]] = (
+        ("chosen", "rejected") if len(row.learned) == 2 else ("answer",)
+    )
+    return (
+        RowPiece(text=text(row.prompt_ids), learned=False, part="prompt"),
+        *(
+            RowPiece(text=text(ids), learned=True, part=part)
+            for part, ids in zip(parts, row.learned, strict=False)  # a prompt alone has no answer
+        ),
+    )
 
 
 def _of(found: Sequence[object], inspected: InspectedStage) -> str:

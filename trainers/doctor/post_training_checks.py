@@ -8,9 +8,10 @@ from harness.records.comparisons import Interval
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
 from trainers.doctor.preferences import PairwiseAccuracy, no_better_than_chance
-from trainers.doctor.ranges import parameters, typical_rates
+from trainers.doctor.ranges import typical_rates
 from trainers.planning import PlannedStage
 from trainers.reward_quality import LEVEL
+from trainers.sizes import model_size
 
 
 def moved_almost_nothing(inspected: InspectedStage) -> Iterator[DoctorFinding]:
@@ -18,7 +19,7 @@ def moved_almost_nothing(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     moved = movement(metrics(inspected.stage))
     if moved is None or not moved.is_almost_nothing:
         return
-    rate, size = inspected.settings.learning_rate, parameters(inspected.stage.folder)
+    rate, size = inspected.settings.learning_rate, model_size(inspected.stage.origin).parameters
     lowest, highest = typical_rates(
         inspected.stage.kind, size, has_adapter=inspected.settings.adapter is not None
     )
@@ -84,7 +85,7 @@ def nothing_learned(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A reward model that ranks held-out pairs no better than chance."""
     accuracy = held_out_accuracy(inspected.stage)
     if accuracy is not None:
-        yield from no_better_than_chance(inspected.key, accuracy, str(accuracy))
+        yield from no_better_than_chance(inspected.key, accuracy, inspected.stage.pipeline)
 
 
 def held_out_accuracy(stage: PlannedStage) -> PairwiseAccuracy | None:

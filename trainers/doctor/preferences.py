@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from harness.pluralize import pluralize
 from harness.records.comparisons import Interval
 from trainers.data import PreferencePair
 from trainers.doctor.findings import DoctorFinding
@@ -48,6 +49,12 @@ def length_preferred(inspected: InspectedStage) -> Iterator[DoctorFinding]:
         )
 
 
+RANKED = 100
+"""Pairs that a reward model is tried on, at most: with six of ten right it is told from chance."""
+WIDE = 0.5
+"""The width of an interval that tells nothing: around three of four pairs right it still reaches one half."""
+
+
 class PairwiseAccuracy(NamedTuple):
     """How well a reward model ranks pairs."""
 
@@ -57,23 +64,44 @@ class PairwiseAccuracy(NamedTuple):
     pairs: int
     which: Literal["held-out", "training"]
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether a usable model could not be told from chance on so few pairs."""
+        return self.interval.high - self.interval.low >= WIDE
+
     def __str__(self) -> str:
-        return f"ranks {self.share:.0%} {self.interval:.0%} of {self.pairs} {self.which} pairs right"
+        pairs = pluralize(self.pairs, f"{self.which} pair")
+        return f"ranks {self.share:.0%} {self.interval:.0%} of {pairs} right, where chance is 50%"
 
 
 def training_accuracy(folder: Path, pairs: Sequence[PreferencePair], *, chat: bool) -> PairwiseAccuracy:
-    """How well the model in a folder ranks these pairs, which it was trained on."""
-    found = score_pairs(pairs, *judge_pairs(str(folder), pairs, chat=chat))
+    """How well the model in a folder ranks some of these pairs, which it was trained on."""
+    some = pairs[:: -(-len(pairs) // RANKED)]
+    found = score_pairs(some, *judge_pairs(str(folder), some, chat=chat))
     return PairwiseAccuracy(*accuracy(found), len(found), "training")
 
 
-def no_better_than_chance(where: str, found: PairwiseAccuracy, evidence: str) -> Iterator[DoctorFinding]:
-    """A reward model that cannot distinguish chosen from rejected answers."""
-    if found.interval.low <= 0.5:
+def no_better_than_chance(where: str, found: PairwiseAccuracy, name: str) -> Iterator[DoctorFinding]:
+    """A reward model that cannot distinguish chosen from rejected answers, or where that cannot be told."""
+    if found.interval.low > 0.5:
+        return
+    if found.is_wide:
+        pairs = pluralize(found.pairs, "pair")
         yield DoctorFinding(
-            check="reward model no better than chance",
-            severity="error",
+            check="too few pairs to judge a reward model",
+            severity="note",
             where=where,
-            evidence=evidence,
-            fix="train it longer or on other pairs, or hold out more, before a policy learns from it",
+            evidence=f"reward model {name!r} {found}; whether it is better than that cannot be told from "
+            f"{pairs}",
+            fix="hold out more pairs (`holdout` in its stage, and more data)"
+            if found.which == "held-out"
+            else "train it on more pairs",
         )
+        return
+    yield DoctorFinding(
+        check="reward model no better than chance",
+        severity="error",
+        where=where,
+        evidence=f"reward model {name!r} {found}",
+        fix="train it longer or on other pairs, or hold out more, before a policy learns from it",
+    )

@@ -1,12 +1,8 @@
 """Settings far outside the usual for their kind of stage; the ranges are rules of thumb, with sources."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import safe_open
-
-from harness.engine.model_files import weight_files
 from harness.pluralize import pluralize
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
@@ -52,8 +48,7 @@ SEVERAL = 2
 def learning_rate(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A learning rate far from the usual, such as a whole model's for an adapter, which then hardly moves."""
     rate = inspected.settings.learning_rate
-    assert inspected.stage.parent is not None
-    size = parameters(inspected.stage.parent.folder)
+    size = inspected.size.parameters
     has_adapter = inspected.settings.adapter is not None
     lowest, highest = typical_rates(inspected.stage.kind, size, has_adapter=has_adapter)
     if not lowest <= rate <= highest:
@@ -75,22 +70,6 @@ def typical_rates(kind: str, size: int, *, has_adapter: bool) -> tuple[float, fl
     if has_adapter:
         return typical.border, highest
     return typical.lowest_rate, typical.border if size >= SMALLEST else highest
-
-
-def parameters(folder: Path) -> int:
-    """How many parameters a model has."""
-    files = [file for file in weight_files(folder) if file.suffix == ".safetensors"]
-    if not files:  # an old checkpoint, which is a pickle: its size in float16
-        return sum(file.stat().st_size for file in weight_files(folder)) // 2
-    total = 0
-    for file in files:
-        with safe_open(file, framework="pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 - not a mapping, and there is no other way
-                size = 1
-                for length in weights.get_slice(name).get_shape():
-                    size *= length
-                total += size
-    return total
 
 
 def epochs(inspected: InspectedStage) -> Iterator[DoctorFinding]:

@@ -1,6 +1,7 @@
 """Whether a model is trained on prompts as an evaluation renders them: the chat template, and its tokens."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -10,7 +11,9 @@ from harness.records.answers import Message
 from trainers.data import Turn
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
+from trainers.planning import PlannedReward
 from trainers.settings import Reward
+from trainers.tokenizer_files import tokenizer_files
 from trainers.tokens import raw_text
 
 MARKER = "{% generation %}"
@@ -68,17 +71,30 @@ def doubled_beginning(inspected: InspectedStage) -> Iterator[DoctorFinding]:
 
 def reward_reads_otherwise(inspected: InspectedStage) -> Iterator[DoctorFinding]:
     """A reward model with another chat template: it judges texts in a format it was not trained on."""
-    for folder in inspected.reward_models:
-        ours, theirs = inspected.tokenizer.chat_template, AutoTokenizer.from_pretrained(folder).chat_template
+    for reward in inspected.reward_models:
+        ours, theirs = inspected.tokenizer.chat_template, _template(reward)
         if theirs is not None and theirs != ours:
             yield DoctorFinding(
                 check="reward model has another chat template",
                 severity="warning",
                 where=f"{inspected.key}.reward",
-                evidence=f"{folder.name}: {_first_difference(str(ours), theirs)}",
+                evidence=f"the templates of the policy and of reward model {reward.name!r} differ: "
+                f"{_first_difference(str(ours), theirs)}",
                 fix="train the reward model from the policy's base, or give both the same `chat_template`; "
                 "with its own it is shown answers as it was trained to read them",
             )
+
+
+def _template(reward: PlannedReward) -> str | None:
+    """The chat template of a reward model, or the one it will have."""
+    folder, origin = Path(reward.source.source), None if reward.stage is None else reward.stage.origin.known
+    if origin is not None:
+        files = tokenizer_files(origin)
+        folder, template = files.folder, files.chat_template
+        if template is not None:
+            return template
+    own: str | None = AutoTokenizer.from_pretrained(folder).chat_template
+    return own
 
 
 def markers(inspected: InspectedStage) -> Iterator[DoctorFinding]:
@@ -89,8 +105,9 @@ def markers(inspected: InspectedStage) -> Iterator[DoctorFinding]:
             check="no generation markers",
             severity="note",
             where=f"{inspected.key}.chat_template",
-            evidence=f"the template has no {MARKER}; here only final answers are learned, whatever it marks",
-            fix="add the markers for tools that rely on them, such as TRL's `assistant_only_loss`",
+            evidence=f"the model's chat template has no {MARKER} around what the assistant says; training "
+            "here learns final answers alone, with or without it",
+            fix="nothing here; other tools need it, such as TRL's `assistant_only_loss`",
         )
 
 
