@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
-from harness.stats.intervals import wilson
-from harness.stats.length_control import length_controlled
+from harness.stats.intervals import critical_t, resamplings, wilson
+from harness.stats.length_control import RIDGE, length_controlled
 from harness.stats.plan import Resampling
+
+EXACTLY = {"xatol": 1e-9, "fatol": 1e-12, "maxiter": 2000}
+"""Where Nelder and Mead's search stops."""
 
 
 def simulated(
@@ -116,3 +120,87 @@ def test_few_losses_leave_the_units_that_lengths_do_not_use_up() -> None:
         found.interval.low,
         found.interval.high,
     )
+
+
+def fitted(shares: np.ndarray, lengths: np.ndarray, each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Merit and weight that maximise the penalised likelihood of weighted judgements, and the information."""
+    columns = np.column_stack([np.ones(len(lengths)), lengths])
+
+    def loss(beta: np.ndarray) -> float:
+        logit = columns @ beta
+        gained = each * (shares * logit - np.logaddexp(0, logit))
+        return float(RIDGE / 2 * (beta @ beta) - gained.sum())
+
+    beta = np.asarray(minimize(loss, np.zeros(2), method="Nelder-Mead", options=EXACTLY).x)
+    chance = 1 / (1 + np.exp(-columns @ beta))
+    information = (columns * (each * chance * (1 - chance))[:, None]).T @ columns + RIDGE * np.eye(2)
+    return beta, information
+
+
+def error_of(
+    beta: np.ndarray,
+    information: np.ndarray,
+    weights: np.ndarray,
+    by_prompt: list[tuple[np.ndarray, np.ndarray]],
+) -> float:
+    """The sandwich's standard error of the merit: prompts' scores, squared, between two inverses."""
+    meat = np.zeros((2, 2))
+    for weight, (shares, lengths) in zip(weights, by_prompt, strict=True):
+        columns = np.column_stack([np.ones(len(lengths)), lengths])
+        score = (shares - 1 / (1 + np.exp(-columns @ beta))) @ columns
+        meat += weight * np.outer(score, score)
+    inverse = np.linalg.inv(information)
+    count = len(by_prompt)
+    return float(np.sqrt((inverse @ meat @ inverse)[0, 0] * count / (count - 1)))
+
+
+def told_by_length(shares: np.ndarray, lengths: np.ndarray) -> bool:
+    """Whether all that won something are at least as long as all that lost something, or at most."""
+    won, lost = lengths[shares > 0], lengths[shares < 1]
+    if not len(won) or not len(lost):
+        return True
+    return bool(max(won) <= min(lost) or max(lost) <= min(won))
+
+
+@pytest.mark.parametrize("level", [0.7, 0.98])
+def test_the_interval_by_hand(level: float) -> None:
+    """Prompts of unequal sizes, resampled, refitted one by one with another optimiser; a resample that length
+    alone explains is infinitely far off, so that at a high level the interval says nothing."""
+    draw = np.random.default_rng(5)
+    prompts = np.repeat(np.arange(20), draw.integers(1, 4, 20))
+    wins, differences = simulated(0.0, 3.0, len(prompts), draw)
+    wins[0] = 0.5
+    how = Resampling(level=level, resamples=39, seed=3)
+    found = length_controlled(wins, differences, prompts.tolist(), how)
+
+    lengths = np.tanh(differences / differences.std())
+    by_prompt = [(wins[prompts == prompt], lengths[prompts == prompt]) for prompt in range(20)]
+    beta, information = fitted(wins, lengths, np.ones(len(wins)))
+    ts = []
+    for weights in np.concatenate(list(resamplings(20, 39, 4 * len(wins), np.random.default_rng(3)))):
+        each = weights[prompts]
+        again, known = fitted(wins, lengths, each)
+        if told_by_length(wins[each > 0], lengths[each > 0]):
+            ts.append(np.inf)
+        else:
+            ts.append((again[0] - beta[0]) / error_of(again, known, weights, by_prompt))
+    half = critical_t(np.array(ts), level) * error_of(beta, information, np.ones(20), by_prompt)
+
+    assert 0 < sum(np.isinf(ts)) < 10
+    assert np.isinf(half) == (level > 0.9)
+    assert found.interval is not None
+    assert beta[1] == pytest.approx(found.length_weight, abs=1e-4)
+    ends = [0.5 * (1 + np.tanh((beta[0] + away) / 2)) for away in (0, -half, half)]
+    assert ends == pytest.approx([found.value, found.interval.low, found.interval.high], abs=1e-4)
+    assert (level, "bootstrap-t over 20 clusters, 39 resamples") == (found.interval.level, found.method)
+
+
+def test_a_rate_that_is_not_found_says_what_was_seen() -> None:
+    """The raw rate stands, and whether one side was always longer; 0 is no longer."""
+    told = length_controlled([1.0] * 20 + [0.0] * 20, [3.0] * 20 + [2.0] * 20, range(40))
+    level = length_controlled([1.0] * 20 + [0.0] * 20, [3.0] * 20 + [0.0] * 20, range(40))
+    shorter = length_controlled([1.0] * 20 + [0.0] * 20, [-0.3] * 20 + [-0.2] * 20, range(40))
+
+    assert (0.5, True, "none") == (told.raw, told.extrapolated, told.method)
+    assert (0.5, False) == (level.raw, level.extrapolated)
+    assert shorter.extrapolated
