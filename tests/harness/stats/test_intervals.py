@@ -102,6 +102,13 @@ def test_what_was_never_seen_to_vary_is_not_certain(sums: list[float]):
     assert Z2 / (len(sums) + Z2) <= found.interval.high - found.interval.low
 
 
+@pytest.mark.parametrize(("sizes", "units"), [(None, "samples"), ([2.0] * 60, "clusters")])
+def test_an_interval_says_what_was_resampled(sizes: list[float] | None, units: str) -> None:
+    """Samples, or clusters where they hold several; and its level."""
+    found = estimate(np.random.default_rng(1).normal(size=60), sizes)
+    assert (f"bootstrap-t over 60 {units}, 499 resamples", 0.95) == (found.method, found.interval.level)
+
+
 def test_two_clusters_of_many_scores_are_two_units():
     """50 scores from two prompts say as little as two scores."""
     many, two = estimate([5.0, 10.0], sizes=[25.0, 25.0]), estimate([0.2, 0.4])

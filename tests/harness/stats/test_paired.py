@@ -129,6 +129,21 @@ def test_p_is_a_chance_above_zero(sums: np.ndarray):
     assert 0 < p_of(sums) <= 1
 
 
+@pytest.mark.parametrize(
+    ("sums", "method"),
+    [
+        (np.zeros(3), "sign-flip permutation test, exact"),
+        (np.arange(1.0, 30), "sign-flip permutation test, exact"),
+        (np.full(20, 0.1), "sign-flip permutation test, exact"),
+        (np.full(21, 0.1), "sign-flip permutation test, 99 random exchanges"),
+        (np.full(600, 1e6), "sign-flip permutation test, 99 random exchanges"),
+    ],
+)
+def test_a_p_says_how_it_was_found(sums: np.ndarray, method: str) -> None:
+    """Whole numbers are counted while that is quick, others up to 20, and exchanges are drawn beyond."""
+    assert method == sign_flip(sums, resamples=99, rng=generator()).method
+
+
 @pytest.mark.parametrize("held", [1, 40 * 699])
 def test_how_many_numbers_are_held_at_once_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, held: int

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from harness.stats.intervals import mean_interval
 from harness.stats.plan import Resampling
 from harness.stats.prediction_powered import FEWEST, corrected_win_rate
 
@@ -75,9 +76,15 @@ def test_too_few_labels_give_no_number() -> None:
     few = corrected_win_rate([1.0] * 5 + [None] * 50, [1.0] * 55, range(55))
     alone = corrected_win_rate([1.0] * 20, [1.0] * 20, range(20))
 
-    assert (None, None) == (few.value, alone.value)
-    assert f"at least {FEWEST}" in str(few.reason)
-    assert "nothing but" in str(alone.reason)
+    helpless = corrected_win_rate([1.0] * 20 + [None] * 9, [1.0] * 29, range(29))
+    enough = corrected_win_rate([0.0, 1.0] * 5 + [None] * 10, [0.0, 1.0] * 10, range(20))
+
+    assert (None, None, None) == (few.value, alone.value, helpless.value)
+    assert f"people judged 5 of the judge's items, and at least {FEWEST} are needed" == few.reason
+    assert "the judge has judged nothing but what people have" == alone.reason
+    assert "only 9 items were judged by the judge alone: too few to help" == helpless.reason
+    assert [(5, 0), (20, 0), (20, 0)] == [(each.shared, each.judged) for each in (few, alone, helpless)]
+    assert (10, 10, None) == (enough.shared, enough.judged, enough.reason)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +100,7 @@ def test_without_spread_people_alone_say_everything(
     assert (sum(people) / 20, 0.0) == (found.value, found.weight)
     assert found.human is not None
     assert found.human == found.interval
+    assert (20, 100) == (found.shared, found.judged)
     assert 0 <= found.human.low < found.human.high <= 1
 
 
@@ -153,3 +161,6 @@ def test_the_correction_by_hand(
     assert found.interval is not None
     assert (expected - error, expected + error) == pytest.approx((found.interval.low, found.interval.high))
     assert (25, 35) == (found.shared, found.judged)
+    labels, prompts = people[both].tolist(), clusters[both].tolist()
+    how = Resampling(resamples=19, seed=np.random.default_rng(0))
+    assert mean_interval(labels, prompts, "number", how) == found.human
