@@ -37,16 +37,18 @@ Save = Callable[[Job, PreTrainedModel], None]
 """Writes the model as a candidate into the job's folder."""
 
 
-def select_checkpoint(job: Job, trainer: Trainer, save: Save | None = None) -> dict[str, Json]:
-    """Measure every checkpoint, give the trainer's model the weights of the best, and return what to report.
+def select_checkpoint(
+    job: Job, model: PreTrainedModel, trainer: Trainer, save: Save | None = None
+) -> dict[str, Json]:
+    """Measure every checkpoint, give the trained model the weights of the best, and return what to report.
 
-    Nothing happens where the settings have no `select`. Metrics are kept as they come, so that an interrupted
+    Nothing happens where the settings have no `select`. Of several processes, only the main one measures: it
+    has the whole model, and writes the candidate. Metrics are kept as they come, so that an interrupted
     selection resumes. `save` is needed for metrics of answers. Raises TrainingError, DataError.
     """
     select = cast(Conversational, job.settings).select
-    if select is None:
+    if select is None or not job.is_main:
         return {}
-    model = cast(PreTrainedModel, trainer.model)
     losses = {
         int(entry["step"]): float(entry["eval_loss"])
         for entry in trainer.state.log_history

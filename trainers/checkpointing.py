@@ -23,10 +23,19 @@ from trainers.job import Job
 class Checkpointing(TrainerCallback):
     """Writes the checkpoints that `save_every` asks for, and marks every one that is complete."""
 
-    def __init__(self, job: Job, sharded_by: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Write checkpoints of this job; `sharded_by` is how its weights are sharded."""
+    def __init__(
+        self,
+        job: Job,
+        sharded_by: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        evaluate: Callable[[], None] | None = None,
+    ) -> None:
+        """Write checkpoints of this job; `sharded_by` is how its weights are sharded. `evaluate` logs the
+        held-out loss of one that is kept, where the trainer does not."""
         self.job = job
         self.sharded_by = sharded_by
+        self.evaluate = evaluate
         self.clock = clock
         self.saved_at = clock()
         self.for_resuming: int | None = None
@@ -52,9 +61,16 @@ class Checkpointing(TrainerCallback):
         if every is not None and state.global_step % every == 0:
             control.should_save = True
             control.should_evaluate = args.eval_strategy != "no"
+            self._evaluate()
         elif self._is_due():
             control.should_save = True
             self.for_resuming = state.global_step
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Evaluate before the checkpoint of the epoch is written, which keeps what was logged."""
+        self._evaluate()
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -68,6 +84,10 @@ class Checkpointing(TrainerCallback):
                 sharded_by=self.sharded_by,
                 for_resuming=self.for_resuming == state.global_step,
             )
+
+    def _evaluate(self) -> None:
+        if self.evaluate is not None:
+            self.evaluate()
 
     def _is_due(self) -> bool:
         """Whether enough time has passed since the last checkpoint; the main process's clock decides."""

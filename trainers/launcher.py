@@ -5,6 +5,7 @@ configuration, decides how the work is distributed (DDP, FSDP, DeepSpeed). The p
 folder beside the checkpoints and report through it, so that other machines see it too.
 
     FOLDER/job.json, rows.pickle     what to train, and on what
+    FOLDER/selection.pickle          what checkpoints are selected by
     FOLDER/progress.jsonl            steps, as they are done
     FOLDER/outcome.json              the metrics, once the candidate is written
     FOLDER/log.txt                   what the launcher and the processes print
@@ -20,7 +21,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
@@ -33,14 +34,16 @@ from yaml import YAMLError
 from harness import errors
 from harness.errors import ConfigError, HarnessError, TrainingError, UsageError
 from harness.records.models import Json
-from trainers.job import Job, OnProgress, RewardSource, unreported
+from trainers.asked_scores import answer, asking
+from trainers.job import Job, OnProgress, RewardSource, SuiteScorer, unreported
 from trainers.settings import STAGE_SETTINGS, Online, Training, wrong_setting
 
 Launcher = Literal["torchrun", "accelerate"]
 
 FOLDER = "launch"
 """In the folder of a stage in training."""
-JOB, ROWS, PROGRESS, OUTCOME, LOG = "job.json", "rows.pickle", "progress.jsonl", "outcome.json", "log.txt"
+JOB, ROWS, SELECTION = "job.json", "rows.pickle", "selection.pickle"
+PROGRESS, OUTCOME, LOG = "progress.jsonl", "outcome.json", "log.txt"
 POLL_SECONDS = 0.1
 """Seconds between checks of what the processes have done."""
 GRACE_SECONDS = 5.0
@@ -141,7 +144,7 @@ def run_workers(job: Job, launch: Launch) -> Mapping[str, Json]:
     folder.mkdir()
     write_job(job, launch.processes, folder)
     try:
-        _run(launch, folder, folder, job.on_progress)
+        _run(launch, folder, folder, job.on_progress, job.selection.score)
     finally:
         (folder / JOB).unlink()  # other machines wait for the next
     metrics: Mapping[str, Json] = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
@@ -164,8 +167,13 @@ def join_workers(training: Path, launch: Launch, is_done: Callable[[], bool]) ->
     rmtree(own)
 
 
-def _run(launch: Launch, folder: Path, own: Path, on_progress: OnProgress) -> None:
-    """Start this machine's processes and wait for them; what they print goes into its `own` folder."""
+def _run(
+    launch: Launch, folder: Path, own: Path, on_progress: OnProgress, score: SuiteScorer | None = None
+) -> None:
+    """Start this machine's processes and wait for them; what they print goes into its `own` folder.
+
+    `score` runs the suites that they select checkpoints by.
+    """
     with (
         _contact() as contact,
         (own / LOG).open("wb") as log,
@@ -180,7 +188,9 @@ def _run(launch: Launch, folder: Path, own: Path, on_progress: OnProgress) -> No
             start_new_session=True,  # Ctrl-C reaches this process, which then ends the others
         )
         try:
-            _watch(started, progress, on_progress)
+            for _ in _watching(started, progress, on_progress):
+                if score is not None:
+                    answer(folder, score)
         finally:
             _end(started)
         if started.returncode != 0:
@@ -207,7 +217,8 @@ def end_with(contact: Path) -> None:
     os._exit(ENDED)
 
 
-def _watch(started: "Popen[bytes]", progress: TextIO, on_progress: OnProgress) -> None:
+def _watching(started: "Popen[bytes]", progress: TextIO, on_progress: OnProgress) -> Iterator[None]:
+    """Report progress until the launcher has ended; gives the turn after every look."""
     progress.seek(0)
     runs = True
     while runs:
@@ -215,6 +226,7 @@ def _watch(started: "Popen[bytes]", progress: TextIO, on_progress: OnProgress) -
         runs = started.poll() is None  # looked at first, so that its last lines are read
         for reported in _new_lines(progress):
             on_progress(*reported)
+        yield
 
 
 def _new_lines(file: TextIO) -> Iterator[Any]:
@@ -244,6 +256,8 @@ def write_job(job: Job, processes: int, folder: Path) -> None:
     """Write what `read_job` reads. Rows are pickled, so that a table's dates and numbers keep their types."""
     with (folder / ROWS).open("wb") as file:
         pickle.dump(list(job.rows), file)
+    with (folder / SELECTION).open("wb") as file:
+        pickle.dump(replace(job.selection, prompts=list(job.selection.prompts), score=None), file)
     content = {
         "kind": job.kind,
         "folder": str(job.folder),
@@ -263,9 +277,17 @@ def read_job(folder: Path) -> Job:
     content = json.loads((folder / JOB).read_text(encoding="utf-8"))
     with (folder / ROWS).open("rb") as file:
         rows = pickle.load(file)
+    with (folder / SELECTION).open("rb") as file:
+        selection = replace(pickle.load(file), score=asking(folder))
     settings = STAGE_SETTINGS[content["kind"]].model_validate(content["settings"])
     rewards = tuple(RewardSource(**reward) for reward in content["rewards"])
-    restored = {"folder": Path(content["folder"]), "rows": rows, "settings": settings, "rewards": rewards}
+    restored = {
+        "folder": Path(content["folder"]),
+        "rows": rows,
+        "settings": settings,
+        "rewards": rewards,
+        "selection": selection,
+    }
     return Job(**{**content, **restored})
 
 

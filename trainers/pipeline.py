@@ -21,7 +21,7 @@ from trainers.disk import FULL, raising_disk_full
 from trainers.job import Job, SelectionInputs, StageProgress, SuiteScorer
 from trainers.launcher import Launch, check_division, join_workers, run_workers
 from trainers.planning import PlanContext, PlannedSelection, PlannedStage, StageOrigin, plan
-from trainers.settings import Conversational, wrong_setting
+from trainers.settings import Conversational
 from trainers.sizes import model_size
 from trainers.stages import run
 
@@ -91,11 +91,6 @@ def _check_scorer(stage: PlannedStage, score: SuiteScorer | None) -> None:
 def _check_launch(stage: PlannedStage, launch: Launch) -> None:
     """Raise ConfigError for a stage that cannot be trained in several processes as configured."""
     check_division(stage.settings, stage.key, launch.processes)
-    if isinstance(stage.settings, Conversational) and stage.settings.select:
-        raise wrong_setting(
-            f"{stage.key}.select",
-            "checkpoints are chosen in one process: leave --launch out for this stage, or `select`",
-        )
 
 
 def _train(

@@ -31,7 +31,7 @@ def train_policy(
     model, metrics = train(job, trainer)
     check()
     save = partial(save_policy, tokenizer=tokenizer, chat=chat)
-    metrics |= select_checkpoint(job, trainer, save)
+    metrics |= select_checkpoint(job, model, trainer, save)
     save(job, model)
     return metrics
 

@@ -64,9 +64,9 @@ def run(job: Job) -> Mapping[str, Json]:
         **adapter_arguments(job, judges=True),
     )
     model, metrics = train(job, trainer)
-    metrics |= select_checkpoint(job, trainer)
+    metrics |= select_checkpoint(job, model, trainer)
     save_model(job, model, tokenizer)
-    if test_pairs:
+    if test_pairs and job.is_main:
         metrics["held_out"] = _held_out_quality(job, [row.pair for row in test_pairs], chat=chat)
     return {
         "rows": len(learned),

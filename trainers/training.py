@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import UnpicklingError
@@ -42,6 +43,7 @@ from trainers.checkpoints import (
     last_checkpoint,
     record_step,
 )
+from trainers.held_out_loss import log_held_out_loss
 from trainers.job import Job
 from trainers.settings import Dpo, EpochTraining, Online, Reward, Sft, Training
 from trainers.training_pace import TrainingPace
@@ -118,7 +120,7 @@ def epoch_arguments(job: Job) -> dict[str, Any]:
     if job.settings.share_for_loss is None:
         return arguments
     return arguments | {
-        "eval_strategy": "epoch",
+        "eval_strategy": "epoch" if job.processes == 1 else "no",  # `held_out_loss` is for several
         "per_device_eval_batch_size": job.settings.micro_batch or job.settings.rows_per_step,
         "prediction_loss_only": True,
     }
@@ -147,10 +149,17 @@ def train(job: Job, trainer: Trainer) -> tuple[PreTrainedModel, dict[str, Json]]
         raise ModelError(f"{job.base}: its weights hold NaN or infinity; nothing can be trained from them")
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(TrainingMonitor(job))
-    trainer.add_callback(Checkpointing(job, sharding(trainer)))
+    evaluates = job.processes > 1 and trainer.eval_dataset is not None
+    evaluate = partial(log_held_out_loss, trainer) if evaluates else None
+    trainer.add_callback(Checkpointing(job, sharding(trainer), evaluate=evaluate))
     pace = TrainingPace()
     trainer.add_callback(pace)
     if sharding(trainer) == "DEEPSPEED":
+        if job.settings.selects:
+            raise UsageError(
+                f"{job.kind}: `select` was not tried with DeepSpeed; launch the stage with FSDP, or leave "
+                "`select` out"
+            )
         check_gathering(trainer.accelerator.state.deepspeed_plugin.deepspeed_config)
     if job.is_main:
         delete_incomplete(job.folder)

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from time import sleep
 from traceback import format_exc
 
 import torch
@@ -19,7 +20,7 @@ from accelerate import PartialState
 from harness.errors import HarnessError, UsageError
 from trainers.disk import raising_disk_full
 from trainers.job import Job, OnProgress
-from trainers.launcher import OUTCOME, PROGRESS, end_with, read_job, write_error
+from trainers.launcher import OUTCOME, POLL_SECONDS, PROGRESS, end_with, read_job, write_error
 from trainers.stages import run
 
 
@@ -38,6 +39,8 @@ def main(folder: Path, contact: Path) -> None:
             )
             if state.is_main_process:
                 (folder / OUTCOME).write_text(json.dumps(metrics), encoding="utf-8")
+            while not (folder / OUTCOME).exists():  # the main process may still measure checkpoints
+                sleep(POLL_SECONDS)
     except HarnessError as error:
         write_error(contact, error, format_exc())
         sys.exit(error.exit_code)

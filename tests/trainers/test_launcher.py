@@ -8,36 +8,55 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from harness.errors import ConfigError, DataError, DiskFull, TrainingError, UsageError
-from harness.records.models import Pipeline
+from harness.records.models import Local, Model, Pipeline
 from tests.processes import Started
+from tests.trainers.test_checkpoint_selection import BY_LOSS, BY_REWARD
 from tests.trainers.test_stages import CASE, GRPO
 from tests.trainers.world import World, pipeline, run_alone, stage, weights
-from trainers import completions, history
+from trainers import checkpoint_metrics, completions, history
+from trainers.checkpoint_metrics import best_of
 from trainers.checkpoints import COMPLETE
-from trainers.job import Job, RewardSource, StageProgress
+from trainers.job import Job, RewardSource, SelectionInputs, StageProgress, SuiteScore
 from trainers.launcher import FOLDER, Launch, check_division, read_launch, run_workers, write_job
 from trainers.planning import PlannedStage
 from trainers.reading import read
-from trainers.settings import STAGE_SETTINGS
+from trainers.settings import STAGE_SETTINGS, CheckpointSelection
 from trainers.training import check_gathering
 
 pytestmark = pytest.mark.xdist_group("launching")
 
 TWO = Launch(launcher="torchrun", processes=2)
+CHOOSING: dict[str, Any] = {
+    "epochs": 3,
+    "learning_rate": 0.12,
+    "schedule": "constant",
+    "batch_size": 20,
+    "micro_batch": 5,
+    "save_every": 3,
+    "select": {**BY_REWARD, "by": "loss", "holdout": 0.18},
+}
+"""8 of 48 rows are held out, in batches of 5; two steps are an epoch, and the best is not the last."""
 STAGES = {
     "sft": ("base", stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3)),
-    "reward": ("base", stage("reward", "pairs.jsonl", epochs=2, learning_rate=5e-3, micro_batch=4)),
+    "reward": (
+        "base",
+        stage("reward", "pairs.jsonl", epochs=2, learning_rate=5e-3, micro_batch=4, holdout=0.33),
+    ),
     "dpo": ("sft", stage("dpo", "pairs.jsonl", epochs=2, learning_rate=5e-4)),
     "drawn": ("sft", stage("dpo", "prompts.jsonl", CASE, on_policy=2, max_new_tokens=8)),
     "grpo": ("sft", stage("grpo", "prompts.jsonl", CASE, **GRPO, completions_every=1)),
     "fsdp": ("base", stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3)),
+    "chosen": ("base", stage("sft", "sft.jsonl", **CHOOSING)),
+    "fsdp_chosen": ("base", stage("sft", "sft.jsonl", **CHOOSING)),
     "fsdp_adapter": ("base", stage("sft", "sft.jsonl", learning_rate=5e-2, adapter={"rank": 4, "alpha": 8})),
 }
 
@@ -56,7 +75,14 @@ def job_of(world: World, kind: str, folder: Path) -> Job:
         rewards=(RewardSource(source=asked.reward, is_function=True),) if asked.reward else (),
         settings=STAGE_SETTINGS[asked.kind].model_validate(asked.settings),
         seed=0,
+        selection=selection_inputs(world),
     )
+
+
+def selection_inputs(world: World) -> SelectionInputs:
+    """What the stages above that select are given for it."""
+    reward = RewardSource(source=CASE, is_function=True)
+    return SelectionInputs(rewards=(reward,), prompts=read("prompts.jsonl", world.root).rows)
 
 
 # ---------------------------------------------------------------- the outcome
@@ -94,7 +120,13 @@ def outcomes(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     assert done.returncode == 0, done.stderr
     return {
         kind: Outcome(
-            alone=run_alone(world, asked, str(world.produce(base)), root / f"{kind}-one"),
+            alone=run_alone(
+                world,
+                asked,
+                str(world.produce(base)),
+                root / f"{kind}-one",
+                selection=selection_inputs(world),
+            ),
             together=root / f"{kind}-two",
         )
         for kind, (base, asked) in STAGES.items()
@@ -114,6 +146,28 @@ def test_two_processes_learn_what_one_does(outcomes: dict[str, Outcome], kind: s
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
     assert one.keys() == two.keys()
     assert 2e-6 > max(float((one[name] - two[name]).abs().max()) for name in one)
+
+
+@TRAINED_BY_TWO
+@pytest.mark.parametrize("kind", ["chosen", "fsdp_chosen"])
+def test_two_processes_choose_as_one_does(outcomes: dict[str, Outcome], kind: str) -> None:
+    """Every checkpoint has the held-out loss and the rewards that one process measures, and the best one's
+    weights are the candidate's."""
+    alone, together = outcomes[kind].alone, outcomes[kind].together
+    one, two = (checkpoint_metrics.read(folder) for folder in (alone, together))
+    best = best_of(list(two.values()), "loss").step
+    chosen = load_file(together / "checkpoints" / f"checkpoint-{best}" / "model.safetensors")
+
+    assert [2, 3, 4, 6] == list(one) == list(two)
+    assert [each.loss for each in one.values()] == pytest.approx(
+        [each.loss for each in two.values()], abs=1e-5
+    )
+    assert [each.rewards for each in one.values()] == [each.rewards for each in two.values()]
+    assert best == best_of(list(one.values()), "loss").step < 6
+    assert all(torch.equal(chosen[name], weight) for name, weight in weights(together).items())
+    assert 2e-5 > max(
+        float((weight - weights(together)[name]).abs().max()) for name, weight in weights(alone).items()
+    )
 
 
 @TRAINED_BY_TWO
@@ -170,9 +224,11 @@ def test_the_main_process_alone_writes(outcomes: dict[str, Outcome]) -> None:
         steps = [
             step for step, total, *_ in map(json.loads, progress) if total != 48
         ]  # 48 prompts are drawn for
+        measured = steps[6:] if kind.endswith("chosen") else []
 
         assert names[0] == names[1]
-        assert list(range(1, len(steps) + 1)) == steps
+        assert list(range(1, len(steps) - len(measured) + 1)) == steps[: len(steps) - len(measured)]
+        assert list(range(1, len(measured) + 1)) == measured
 
 
 # ---------------------------------------------------------------- kills
@@ -188,9 +244,10 @@ def _killed(root: Path, added: Pipeline) -> None:
 
 def test_a_killed_training_ends_all_and_goes_on(world: World, tmp_path: Path) -> None:
     """`kill -9` of the one that watches: the others end by themselves, and the same command goes on with two,
-    from the last whole checkpoint, to the outcome of an uninterrupted run. An epoch has 3 steps, and the
-    processes do some more before they are ended."""
-    killed = pipeline("killed_two", "base", stage("sft", "sft.jsonl", epochs=12, learning_rate=2e-3))
+    from the last whole checkpoint, to the outcome of an uninterrupted run. Time makes one due at every step,
+    and the processes do some more steps before they are ended."""
+    asked = stage("sft", "sft.jsonl", epochs=12, learning_rate=2e-3, save_every="0.001 s")
+    killed = pipeline("killed_two", "base", asked)
     world.produce("base")
     assert -signal.SIGKILL == Started(_killed, world.root, killed, folder=Path.cwd()).wait()
     planned = world.plan("killed_two", killed)[-1]
@@ -312,7 +369,7 @@ def test_a_full_disk_is_reported_from_elsewhere(tmp_path: Path) -> None:
     """The reason does not lie on the disk that is full."""
     with pytest.raises(DiskFull, match="the disk is full"):
         run_workers(small_job(tmp_path), scripted(FULL))
-    assert {"log.txt", "progress.jsonl", "rows.pickle"} == {
+    assert {"log.txt", "progress.jsonl", "rows.pickle", "selection.pickle"} == {
         path.name for path in (tmp_path / FOLDER).iterdir()
     }
 
@@ -328,6 +385,55 @@ def test_another_failure_is_reported_with_its_last_lines(tmp_path: Path) -> None
         )
     assert "log.txt" in str(raised.value)
     assert "line 20\n" not in str(raised.value)
+
+
+ASKING = """
+import json, sys
+from pathlib import Path
+from trainers.launcher import read_job
+folder = Path(sys.argv[1])
+job = read_job(folder)
+scores = [
+    job.selection.score(job.selection.base.trained("candidate", path), job.settings.select)
+    for path in ("first", "second")
+]
+(folder / "outcome.json").write_text(json.dumps({"scores": [score.values["a"] for score in scores]}))
+"""
+
+
+def by_suite(tmp_path: Path) -> Job:
+    """A job whose checkpoints a suite selects."""
+    settings = STAGE_SETTINGS["sft"].model_validate({"select": {"by": "suite", "suite": "manners"}})
+    base = Model(name="base", source=Local(path="base"), system="Be brief.")
+    return replace(small_job(tmp_path), settings=settings, selection=SelectionInputs(base=base))
+
+
+def test_suites_run_in_the_process_that_launched(tmp_path: Path) -> None:
+    """The others ask it for the score of each candidate, which is asked as the chain's first model is."""
+    seen: list[tuple[str, str | None]] = []
+
+    def score(candidate: Model, select: CheckpointSelection) -> SuiteScore:
+        assert isinstance(candidate.source, Local)
+        seen.append((candidate.source.path, candidate.system))
+        return SuiteScore(metric="rude", higher_is_better=False, values={"a": float(len(seen))})
+
+    job = by_suite(tmp_path)
+    job = replace(job, selection=replace(job.selection, score=score))
+
+    assert {"scores": [1.0, 2.0]} == run_workers(job, scripted(ASKING))
+    assert [("first", "Be brief."), ("second", "Be brief.")] == seen
+
+
+def test_a_suite_that_cannot_run_is_reported_as_raised(tmp_path: Path) -> None:
+    """And the process that waits for its score is ended."""
+
+    def score(candidate: Model, select: CheckpointSelection) -> SuiteScore:
+        raise UsageError("manners: its data are gone")
+
+    job = by_suite(tmp_path)
+    with pytest.raises(UsageError, match="its data are gone"):
+        run_workers(replace(job, selection=replace(job.selection, score=score)), scripted(ASKING))
+    assert not running(str(tmp_path))
 
 
 WORKING = """
@@ -511,8 +617,11 @@ def test_what_does_not_divide_is_refused_before_anything_is_trained(world: World
     assert not world.plan("late", late)[-2].partial.exists()
 
 
-def test_checkpoints_are_chosen_in_one_process(world: World) -> None:
-    """A stage that selects is refused before anything starts, and not trained without a choice."""
-    choosing = stage("sft", "sft.jsonl", epochs=2, select={"by": "loss", "holdout": 0.2})
-    with pytest.raises(ConfigError, match=r"stages\[0\].select"):
-        world.produce("choosing", pipeline("choosing", "base", choosing), launch=TWO)
+def test_deepspeed_chooses_no_checkpoint(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That was never tried, and is said before hours of training."""
+    monkeypatch.setattr("trainers.training.sharding", lambda trainer: "DEEPSPEED")
+    choosing = stage("sft", "sft.jsonl", epochs=2, select=BY_LOSS)
+    with pytest.raises(UsageError, match="`select` was not tried with DeepSpeed"):
+        run_alone(world, choosing, str(world.produce("base")), tmp_path / "choosing")
