@@ -10,8 +10,8 @@ from trainers.settings import CheckpointSelection, Training
 
 
 class OnProgress(Protocol):
-    """Called with the number of steps done, the number of all steps, the last loss, the tokens trained on
-    until it was logged, and how many steps so far were without signal (`trainers.reward_signal`)."""
+    """Called with the number of steps done, the number of all steps, the last loss, the tokens trained on so
+    far, and how many steps so far were without signal (`trainers.reward_signal`)."""
 
     def __call__(
         self,
@@ -45,7 +45,7 @@ class StageProgress:
     loss: float | None = None
     """The last loss that was logged; None before the first."""
     tokens: int | None = None
-    """Tokens trained on when that was logged; None where nobody counts them."""
+    """Tokens trained on so far; None while something else than steps is counted."""
     folder: Path | None = None
     """Where it is trained; None in tests."""
     without_signal: int = 0

@@ -53,8 +53,6 @@ SHARDING = ("FSDP", "DEEPSPEED")
 SERVICES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
 """Each service needs one of its libraries installed."""
 
-TOKENS = ("num_tokens", "num_input_tokens_seen")
-"""The number of tokens trained on, as TRL's trainers and transformers' own call it in the log."""
 POINTS = 50
 """Logged points of a training of up to 500 steps; of a longer one every 10th step is logged."""
 LOSSES = {"loss": "loss", "eval_loss": "held-out loss"}
@@ -281,7 +279,6 @@ class TrainingMonitor(TrainerCallback):
         """Monitor this job."""
         self.job = job
         self.loss: float | None = None
-        self.tokens: int | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -299,7 +296,8 @@ class TrainingMonitor(TrainerCallback):
             control.should_log = True
         if self.job.is_main:
             record_step(self.job.folder, state.global_step, state.max_steps)
-        self.job.on_progress(state.global_step, state.max_steps, self.loss, self.tokens)
+        tokens = int(state.num_input_tokens_seen)
+        self.job.on_progress(state.global_step, state.max_steps, self.loss, tokens)
 
     def on_log(
         self,
@@ -309,7 +307,7 @@ class TrainingMonitor(TrainerCallback):
         logs: Mapping[str, float] | None = None,
         **kwargs: object,
     ) -> None:
-        """Remember the loss and the tokens. Raises TrainingError for a loss that is not finite."""
+        """Remember the loss. Raises TrainingError for one that is not finite."""
         for name, called in LOSSES.items():
             loss = (logs or {}).get(name)
             if loss is not None and not math.isfinite(loss):
@@ -318,8 +316,6 @@ class TrainingMonitor(TrainerCallback):
                     f"lower `learning_rate` than {self.job.settings.learning_rate}"
                 )
         self.loss = (logs or {}).get("loss", self.loss)
-        tokens = [int(value) for name, value in (logs or {}).items() if name in TOKENS]
-        self.tokens = max(tokens, default=self.tokens)
 
 
 def check_weights(job: Job, model: torch.nn.Module) -> None:

@@ -138,12 +138,11 @@ class Piece:
         self.writing.left = left
 
     def read(self, now: float, tokens: int) -> None:
-        """So many tokens were trained on; it is logged once in several steps."""
+        """So many tokens were trained on, many of them in a step: their pace is that of the last step."""
         if self.reading is None:
             self.reading = Pace(now)
-        if tokens != self.reading.done:
-            self.reading.note(now, tokens)
-            self.read_per_second = self.reading.per_second(now)
+        self.reading.note(now, tokens)
+        self.read_per_second = self.reading.per_second(now)
 
     @property
     def tokens_read(self) -> list[str]:

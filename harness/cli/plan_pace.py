@@ -1,8 +1,8 @@
 """How long those stages of a plan take that come after the one in training.
 
 Their tokens are forecast. How many of those a second trains is measured, for each kind of stage by itself,
-since answers are written more slowly than texts are read; a kind that was not trained yet is taken to have
-the pace of the stage in training.
+since answers are written more slowly than texts are read. For a kind that is not measured yet its forecast of
+time stands, or, where there is none, the pace of the stage in training.
 """
 
 from collections.abc import Iterable
@@ -33,4 +33,9 @@ class PlanPace:
         if self._current is None or per_second is None:
             return None
         pace = self._paces[self._current.kind] = self._current.tokens / steps * per_second
-        return sum(each.tokens / self._paces.get(each.kind, pace) for each in self._waiting.values()) or None
+        return sum(self._seconds(each, pace) for each in self._waiting.values()) or None
+
+    def _seconds(self, stage: StageForecast, pace: float) -> float:
+        if stage.kind in self._paces or stage.seconds is None:
+            return stage.tokens / self._paces.get(stage.kind, pace)
+        return stage.seconds

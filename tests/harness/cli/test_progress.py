@@ -152,7 +152,7 @@ def test_training_says_how_many_steps_taught_nothing(watched: Watched) -> None:
     assert ["0.500", "0.500, 1 step without signal", "0.500, 2 steps without signal"] == details
 
 
-def missing(kind: str, tokens: int) -> StageForecast:
+def missing(kind: str, tokens: int, seconds: float | None = None) -> StageForecast:
     """A stage that is to be trained."""
     return StageForecast(
         pipeline=kind,
@@ -167,7 +167,7 @@ def missing(kind: str, tokens: int) -> StageForecast:
         tokens_basis="counted",
         disk=None,
         disk_peak=None,
-        seconds=None,
+        seconds=seconds,
         seconds_basis=None,
     )
 
@@ -181,14 +181,14 @@ def trained(kind: str, step: int, loss: float, tokens: int) -> StageProgress:
 
 
 def test_training_says_when_the_whole_plan_is_done(watched: Watched) -> None:
-    """From the forecast of what waits and the measured pace of each kind: 20 steps of 5 s are 1000 tokens of
-    the forecast, so the other 3000 take 300 s, and the same kind again is as fast as it was."""
-    watched.bars.planned([missing("sft", 1000), missing("dpo", 3000)])
+    """From the forecasts of what waits: 20 steps of 5 s are 1000 tokens of a forecast, so at this pace 3000
+    others take 300 s, and what has a forecast of its time takes that."""
+    watched.bars.planned([missing("sft", 1000), missing("dpo", 3000), missing("reward", 1000, 60.0)])
     for step in range(1, 8):
         watched.bars.training(trained("sft", step, 1.5, 60 * step))
         watched.wait(5)
     assert [
-        "train sft · sft: 6 of 20 steps, 12.0 a minute, 12.0 tokens a second, about 70 s left, about 6 min "
+        "train sft · sft: 6 of 20 steps, 12.0 a minute, 12.0 tokens a second, about 70 s left, about 7 min "
         "for the whole plan, loss 1.500"
     ] == watched.lines()
     watched.bars.training(trained("sft", 20, 1.5, 1200))
@@ -196,9 +196,14 @@ def test_training_says_when_the_whole_plan_is_done(watched: Watched) -> None:
         watched.bars.training(trained("dpo", step, 0.7, 90 * step))
         watched.wait(5)
     *_, last = watched.lines()
-    assert last.startswith(
-        "train dpo · dpo: 6 of 20 steps, 12.0 a minute, 18.0 tokens a second, about 70 s left"
+    assert last == (
+        "train dpo · dpo: 6 of 20 steps, 12.0 a minute, 18.0 tokens a second, about 70 s left, about 2 min "
+        "for the whole plan, loss 0.700"
     )
+    watched.bars.training(trained("dpo", 20, 0.7, 1800))
+    watched.bars.training(trained("reward", 1, 0.7, 100))
+    watched.wait(30)
+    *_, last = watched.lines()
     assert "whole plan" not in last
 
 
