@@ -169,6 +169,7 @@ def test_a_stage_reads_no_clock(llama: Path, tmp_path: Path, monkeypatch: pytest
         rewards=(),
         settings=STAGE_SETTINGS["sft"].model_validate({}),
         seed=0,
+        is_main=False,  # which would measure a candidate
     )
 
     assert {"now": "2024-07-26T00:00:00"} == run(job)
