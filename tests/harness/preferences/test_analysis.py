@@ -12,8 +12,10 @@ from harness.preferences.analysis import analyse
 from harness.preferences.named import IDENTICAL, NamedPreference
 from harness.preferences.results import HUMANS
 from harness.records.comparisons import Decision
+from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
 from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan
+from harness.stats.preferences import win_rate
 from reports import preference_tables
 from tests.harness.preferences.simulated import asked_in_both_orders, coins, finding_of, only_of, said
 
@@ -269,6 +271,42 @@ def test_agreement_by_hand() -> None:
     # bia: 6 right and 4 left, ana: 5 and 5, so that chance agrees in half
     assert pytest.approx((0.7 - 0.5) / 0.5) == kappa.value
     assert "ana and bia agree on 0.700" in found.agreements[0].sentence()
+
+
+def test_intervals_are_over_prompts_and_named_seeds() -> None:
+    """Several preferences on one prompt are one unit of every interval; its seed comes from the project's and
+    the names of models and raters, so that an analysis beside it changes nothing."""
+    draw = np.random.default_rng(3)
+    ana, bia, cleo = (
+        [
+            replace(each, cluster=f"prompt {place // 2}")
+            for place, each in enumerate(
+                sorted(said(draw.choice([R, L, T], 40).tolist(), rater), key=lambda each: each.item)
+            )
+        ]
+        for rater in ("ana", "bia", "cleo")
+    )
+    plan = AnalysisPlan(level=0.9, resamples=99, seed=5)
+    found = analyse([*ana, *bia, *cleo], plan)
+
+    labels = [[each.verdict for each in row] for row in zip(ana, bia, cleo, strict=True)]
+    prompts = [each.unit for each in ana]
+    two = [row[:2] for row in labels]
+    [pair] = [each for each in found.agreements if {each.first, each.second} == {"ana", "bia"}]
+    how = plan.resampling("sft", "dpo", "ana", "bia")
+    assert raw_agreement(two, prompts, how) == pair.raw
+    assert cohen_kappa(*zip(*two, strict=True), prompts, how) == pair.kappa
+    [group] = found.groups
+    how = plan.resampling("sft", "dpo", "ana", "bia", "cleo")
+    assert (
+        raw_agreement(labels, prompts, how),
+        fleiss_kappa(labels, prompts, how),
+        krippendorff_alpha(labels, prompts, how),
+    ) == (group.raw, group.fleiss, group.alpha)
+    assert (("sft", "dpo"), ("ana", "bia", "cleo")) == (group.models, group.raters)
+    [alone] = [each for each in found.win_rates if each.rater == "ana"]
+    values = [each.value for each in ana if each.value is not None]
+    assert win_rate(values, prompts, plan.resampling("sft", "dpo", "ana")) == alone.win_rate
 
 
 def test_agreement_is_on_shared_usable_different_answers() -> None:
