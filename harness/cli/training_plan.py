@@ -22,9 +22,9 @@ UNKNOWN = "–"
 
 def print_plan(stages: Sequence[StageForecast], free: int) -> None:
     """Print the stages, and the whole of those that will be trained, with `free` bytes on the disk."""
-    table = Table("pipeline", "stage", "needed by", "", "why")
+    table = Table("pipeline", "stage", "needed by", "", "why", padding=(0, 0))
     for heading in ("rows", "steps", "tokens", "disk", "time"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)  # a number that is cut is another number
     for stage in stages:
         table.add_row(
             Text(stage.pipeline),

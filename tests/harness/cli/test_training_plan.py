@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.cli.terminal import console
 from harness.cli.training_plan import print_plan
 from trainers.forecast import StageForecast
@@ -66,3 +68,14 @@ def test_marks_are_explained_where_they_stand() -> None:
     assert "≤ at most: answers may be shorter" in marked
     assert "> since it was interrupted" in marked
     assert not {"≤", "~", "?", ">"} & set(bare)
+
+
+def test_no_number_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal of 80 columns names go over lines, and numbers stay whole."""
+    monkeypatch.setattr(console, "width", 80)
+    shown = printed(
+        line("reward", pipeline="grpo_dpo_mix", needed_by=("sft", "grpo_dpo_mix"), rows=12_345, steps=1_234,
+             tokens=123_456_789, tokens_basis="at most", disk=545_100_000, seconds=7_260.0)
+    )  # fmt: skip
+    for number in ("12,345", "1,234", "≤123,456,789", "545.1 MB", "~2 h 1 min"):
+        assert number in shown
