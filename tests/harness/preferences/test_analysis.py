@@ -13,9 +13,11 @@ from harness.preferences.named import IDENTICAL, NamedPreference
 from harness.preferences.results import HUMANS
 from harness.records.comparisons import Decision
 from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
+from harness.stats.bradley_terry import ratings
+from harness.stats.length_control import length_controlled
 from harness.stats.multiplicity import holm
 from harness.stats.plan import AnalysisPlan
-from harness.stats.preferences import win_rate
+from harness.stats.preferences import length_bias, position_bias, position_consistency, win_rate
 from reports import preference_tables
 from tests.harness.preferences.simulated import asked_in_both_orders, coins, finding_of, only_of, said
 
@@ -307,6 +309,65 @@ def test_intervals_are_over_prompts_and_named_seeds() -> None:
     [alone] = [each for each in found.win_rates if each.rater == "ana"]
     values = [each.value for each in ana if each.value is not None]
     assert win_rate(values, prompts, plan.resampling("sft", "dpo", "ana")) == alone.win_rate
+
+
+def test_what_goes_with_a_win_rate_has_its_seed_too() -> None:
+    """Length, orders and the win rate at equal length; what is refitted has 2,000 resamples at most."""
+    draw = np.random.default_rng(8)
+    in_orders = [
+        replace(each, winner=str(draw.choice([R, L])), cluster=f"prompt {place // 4}", right_length=length)
+        for place, (each, length) in enumerate(
+            zip(
+                asked_in_both_orders("gpt", lambda truth, first: truth, [True] * 40, [True] * 40),
+                draw.integers(60, 150, 80).tolist(),
+                strict=True,
+            )
+        )
+    ]
+    in_orders.sort(key=lambda each: each.item)
+    plan = AnalysisPlan(level=0.9, resamples=3_000, seed=5)
+    found = finding_of(in_orders, plan=plan)
+    how = plan.resampling("sft", "dpo", "gpt")
+    refitted = replace(how, resamples=2_000)
+
+    of = {first: [each for each in in_orders if each.shown_first == first] for first in (R, L)}
+    shares = [[float(each.winner == R) for each in of[first]] for first in (R, L)]
+    assert found.consistency == position_consistency(*shares, [each.unit for each in of[R]], how)
+    values = [sum(pair) / 2 for pair in zip(*shares, strict=True)]
+    longer, prompts = [each.longer_by or 0 for each in of[L]], [each.unit for each in of[L]]
+    assert found.length == length_bias(values, longer, prompts, how)
+    assert found.length_controlled == length_controlled(values, longer, prompts, refitted)
+    kept = [each.winner == each.shown_first for each in in_orders]
+    assert found.position == position_bias(sum(kept), len(kept) - sum(kept), level=0.9)
+
+
+def test_ratings_are_by_rater_and_pooled() -> None:
+    """Each judge's, and all people's together, with seeds of their names and at most 1,000 resamples."""
+    plan = AnalysisPlan(resamples=1_500, seed=5)
+    duels = [("a", "b", R), ("b", "c", L), ("a", "c", R), ("a", "b", L), ("b", "c", R)]
+    games = {
+        rater: [
+            NamedPreference(item=f"q{place}", left=left, right=right, rater=rater, kind=kind, winner=winner)
+            for place, (left, right, winner) in enumerate(duels[start:] + duels[:start])
+        ]
+        for start, (rater, kind) in enumerate([("gpt", "judge"), ("ana", "human"), ("bia", "human")])
+    }
+    found = {each.rater: each.ratings for each in analyse([*chain(*games.values())], plan).ratings}
+
+    assert {"gpt", HUMANS} == set(found)
+    alone = {each.rater: each.ratings for each in analyse(games["ana"], plan).ratings}
+    assert {"ana"} == set(alone)
+    for rater, rated in (("gpt", found["gpt"]), ("ana", alone["ana"])):
+        theirs = sorted(games[rater], key=lambda each: each.item)
+        how = replace(plan.resampling(rater), resamples=1_000)
+        expected = ratings(
+            [each.left for each in theirs],
+            [each.right for each in theirs],
+            [float(each.winner == L) for each in theirs],
+            [each.unit for each in theirs],
+            how,
+        )
+        assert tuple(expected) == rated
 
 
 def test_agreement_is_on_shared_usable_different_answers() -> None:
