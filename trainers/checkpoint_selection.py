@@ -110,9 +110,8 @@ def _rewards(job: Job, select: CheckpointSelection, folder: Path) -> dict[str, f
         str(folder),
         tokenizer,
         [each.prompt for each in prompts.values()],
-        AnswerSampling(1, select.max_new_tokens),
+        AnswerSampling(1, select.max_new_tokens, seed=select.seed),
         chat=chat,
-        seed=select.seed,
     )
     rewards = total_rewards(job.selection.rewards, list(prompts.values()), answers, chat=chat)
     return {key: only for key, [only] in zip(prompts, rewards, strict=True)}

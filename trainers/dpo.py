@@ -30,6 +30,8 @@ from trainers.training import epoch_arguments
 
 SAMPLED = "sampled.jsonl"
 """Beside the pairs: how much was sampled for them."""
+SAMPLING = "sampling.pt"
+"""What was sampled so far, until there are pairs."""
 POLL_SECONDS = 0.2
 """Seconds between checks whether the main process has sampled the pairs."""
 
@@ -107,16 +109,18 @@ def sampled_pairs(job: Job, settings: Dpo, tokenizer: PreTrainedTokenizerBase) -
             str(job.base),
             tokenizer,
             [each.prompt for each in prompts],
-            AnswerSampling(settings.on_policy, settings.max_new_tokens, settings.temperature),
+            AnswerSampling(settings.on_policy, settings.max_new_tokens, settings.temperature, job.seed),
             chat=settings.chat_template,
-            seed=job.seed,
             on_progress=job.on_progress,
             count=count,
+            kept=job.folder / SAMPLING,
         )
         write_jsonl(job.folder / SAMPLED, [asdict(count)])
         rewards = total_rewards(job.rewards, prompts, answers, chat=settings.chat_template)
         ranked = [best_and_worst(*row) for row in zip(prompts, answers, rewards, strict=True)]
         write_jsonl(kept, (pair._asdict() for pair in ranked if pair is not None))
+    if job.is_main:
+        (job.folder / SAMPLING).unlink(missing_ok=True)
     sampled = [PreferencePair(**each) for each in read_jsonl(kept)]
     if not sampled:
         raise TrainingError(

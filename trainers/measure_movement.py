@@ -104,10 +104,9 @@ def _answers(job: Job, settings: Sft | Rewarded) -> tuple[int, int]:
         gc.collect()  # a trainer refers to itself
         torch.cuda.empty_cache()
     try:
+        greedy = AnswerSampling(1, new_tokens, seed=job.seed)
         before, after = (
-            sample_answers(
-                folder, tokenizer, prompts, AnswerSampling(1, new_tokens), chat=chat, seed=job.seed
-            )
+            sample_answers(folder, tokenizer, prompts, greedy, chat=chat)
             for folder in (str(job.base), str(job.folder))
         )
     except torch.OutOfMemoryError:

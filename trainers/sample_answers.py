@@ -1,7 +1,8 @@
 """Answers sampled from a model in training: for pairs of its own answers, and to reward its checkpoints."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ class AnswerSampling(NamedTuple):
     max_new_tokens: int
     temperature: float | None = None
     """None: greedy decoding."""
+    seed: int = 0
+    """The same seed gives the same answers."""
 
 
 @dataclass(slots=True)
@@ -46,15 +49,15 @@ def sample_answers(
     how: AnswerSampling,
     *,
     chat: bool,
-    seed: int,
     on_progress: OnProgress = unreported,
     count: SamplingCount | None = None,
+    kept: Path | None = None,
 ) -> list[list[str]]:
-    """The answers to every prompt of the model in `folder`; the same seed gives the same answers.
+    """The answers to every prompt of the model in `folder`.
 
-    `count` is added to.
+    `count` is added to. In the file `kept` is what was sampled so far, so that a stop costs one batch.
     """
-    set_seed(seed)
+    set_seed(how.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = AutoModelForCausalLM.from_pretrained(folder, device_map=device)
     sampling = GenerationConfig(  # type: ignore[no-untyped-call]  # not annotated there
@@ -65,11 +68,11 @@ def sample_answers(
         pad_token_id=tokenizer.pad_token_id,
     )
     together = max(1, ANSWERS_PER_BATCH // how.answers)
-    answers: list[list[str]] = []
     count = SamplingCount() if count is None else count
-    began = monotonic()
+    answers = [] if kept is None else _resumed(kept, count)
+    began = monotonic() - count.seconds
     with limited_threads(model):
-        for start in range(0, len(prompts), together):
+        for start in range(len(answers), len(prompts), together):
             rows = [prompt_ids(tokenizer, prompt, chat=chat) for prompt in prompts[start : start + together]]
             batch = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt").to(device)
             whole = model.generate(  # type: ignore[misc]  # transformers types its self with a protocol
@@ -82,7 +85,31 @@ def sample_answers(
             count.seconds = monotonic() - began
             texts = tokenizer.batch_decode(written, skip_special_tokens=True)
             answers += [texts[place : place + how.answers] for place in range(0, len(texts), how.answers)]
+            if kept is not None:
+                _keep(kept, answers, count)
             on_progress(len(answers), len(prompts), None)
+    return answers
+
+
+def _keep(file: Path, answers: Sequence[Sequence[str]], count: SamplingCount) -> None:
+    """Write what was sampled, and the state of the random numbers after it. A kill leaves a whole file."""
+    states = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    new = file.with_suffix(".new")
+    torch.save({"answers": answers, "count": asdict(count), "random": states}, new)
+    new.replace(file)
+
+
+def _resumed(file: Path, count: SamplingCount) -> list[list[str]]:
+    """What was sampled before a stop; random numbers go on from there."""
+    if not file.exists():
+        return []
+    content = torch.load(file, weights_only=True)
+    for name, value in content["count"].items():
+        setattr(count, name, value)
+    own, *of_gpus = content["random"]
+    torch.set_rng_state(own)
+    torch.cuda.set_rng_state_all(of_gpus)
+    answers: list[list[str]] = content["answers"]
     return answers
 
 

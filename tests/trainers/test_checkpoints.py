@@ -1,5 +1,6 @@
 """What a kill can cost: when checkpoints are written, which stay, and that training resumes exactly there."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -102,9 +103,39 @@ def test_a_later_epoch_goes_on_with_its_own_rows(world: World, tmp_path: Path, k
     with pytest.raises(Interrupted):
         run_alone(world, asked, origin, parts, on_progress=at_step(6))
     assert 5 == stopped(parts).saved
+    half = _written(parts, 99)
     run_alone(world, asked, origin, parts)
 
     assert same(whole, parts)
+    assert not half.exists()
+
+
+def test_sampling_goes_on_with_the_answers_that_are_there(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after 32 of 48 prompts, a stage that learns from its base's own answers samples the rest, and
+    its pairs are those of an uninterrupted one."""
+    monkeypatch.setattr("trainers.sample_answers.ANSWERS_PER_BATCH", 32)
+    asked = stage("dpo", "prompts.jsonl", CASE, on_policy=2, max_new_tokens=8, steps=1)
+    origin, parts, seen = str(world.produce("sft")), tmp_path / "parts", []
+
+    def stop(step: int, total: int, *others: object) -> None:
+        if (step, total) == (32, 48):
+            raise Interrupted
+
+    whole = run_alone(world, asked, origin, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run_alone(world, asked, origin, parts, on_progress=stop)
+    run_alone(world, asked, origin, parts, on_progress=lambda step, *_: seen.append(step))
+    pairs, counted = (
+        [(folder / name).read_text() for folder in (whole, parts)]
+        for name in ("pairs.jsonl", "sampled.jsonl")
+    )
+
+    assert [48, 1] == seen
+    assert pairs[0] == pairs[1]
+    assert {**json.loads(counted[0]), "seconds": None} == {**json.loads(counted[1]), "seconds": None}
+    assert not list(parts.glob("sampling.*"))
 
 
 @pytest.mark.parametrize(
