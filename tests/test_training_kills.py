@@ -60,6 +60,7 @@ checkpoint_steps = 3
 kind = "dpo"
 data = ["pairs.jsonl"]
 epochs = 4
+save_every = "0.1 s"
 [[pipelines.grpo_dpo.stages]]
 kind = "sft"
 data = ["sft.jsonl"]
