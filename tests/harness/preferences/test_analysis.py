@@ -297,7 +297,8 @@ def test_intervals_are_over_prompts_and_named_seeds() -> None:
     [pair] = [each for each in found.agreements if {each.first, each.second} == {"ana", "bia"}]
     how = plan.resampling("sft", "dpo", "ana", "bia")
     assert raw_agreement(two, prompts, how) == pair.raw
-    assert cohen_kappa(*zip(*two, strict=True), prompts, how) == pair.kappa
+    first, second = zip(*two, strict=True)
+    assert cohen_kappa(first, second, prompts, how) == pair.kappa
     [group] = found.groups
     how = plan.resampling("sft", "dpo", "ana", "bia", "cleo")
     assert (
@@ -331,9 +332,9 @@ def test_what_goes_with_a_win_rate_has_its_seed_too() -> None:
     refitted = replace(how, resamples=2_000)
 
     of = {first: [each for each in in_orders if each.shown_first == first] for first in (R, L)}
-    shares = [[float(each.winner == R) for each in of[first]] for first in (R, L)]
-    assert found.consistency == position_consistency(*shares, [each.unit for each in of[R]], how)
-    values = [sum(pair) / 2 for pair in zip(*shares, strict=True)]
+    right, left = ([float(each.winner == R) for each in of[first]] for first in (R, L))
+    assert found.consistency == position_consistency(right, left, [each.unit for each in of[R]], how)
+    values = [sum(pair) / 2 for pair in zip(right, left, strict=True)]
     longer, prompts = [each.longer_by or 0 for each in of[L]], [each.unit for each in of[L]]
     assert found.length == length_bias(values, longer, prompts, how)
     assert found.length_controlled == length_controlled(values, longer, prompts, refitted)
