@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from itertools import pairwise
 from math import exp, fsum
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ import numpy as np
 from harness.records.comparisons import Interval
 from harness.records.models import Json
 from harness.stats import mean_interval
+from harness.stats.calibration import CalibrationBin, calibration_error, reliability
 from harness.stats.clusters import by_cluster
 from harness.stats.intervals import Estimate, difference_interval
 from harness.stats.paired import sign_flip
@@ -53,28 +53,6 @@ class ScoredPair:
     def right(self) -> float:
         """1 where the chosen answer has the higher reward, one half where both have the same, else 0."""
         return 0.5 if self.chosen == self.rejected else float(self.chosen > self.rejected)
-
-
-class CalibrationBin(NamedTuple):
-    """Pairs of which a reward model is about equally confident."""
-
-    low: float
-    high: float
-    pairs: int
-    confidence: float
-    """The mean probability it gives the answer it prefers."""
-    accuracy: float
-    """The share of pairs in which that answer is the chosen one."""
-
-    def as_json(self) -> dict[str, Json]:
-        """As manifests have it, in which confidence is `said` and accuracy `was`."""
-        return {
-            "low": self.low,
-            "high": self.high,
-            "pairs": self.pairs,
-            "said": self.confidence,
-            "was": self.accuracy,
-        }
 
 
 class LengthBias(NamedTuple):
@@ -126,7 +104,16 @@ def figures(found: Sequence[ScoredPair]) -> dict[str, Json]:
         "accuracy": share,
         "accuracy_interval": [interval.low, interval.high],
         "calibration_error": calibration_error(table),
-        "calibration": [each.as_json() for each in table],
+        "calibration": [
+            {
+                "low": each.low,
+                "high": each.high,
+                "pairs": each.cases,
+                "said": each.predicted,
+                "was": each.observed,
+            }
+            for each in table
+        ],
         "lengths": None
         if biased is None
         else {**biased._asdict(), "interval": [biased.interval.low, biased.interval.high]},
@@ -142,22 +129,9 @@ def accuracy(found: Sequence[ScoredPair]) -> tuple[float, Interval]:
 
 
 def calibration(found: Sequence[ScoredPair]) -> list[CalibrationBin]:
-    """The reliability table, without empty bins, for the answer of the higher reward in each pair."""
-    sure = [(_logistic(abs(each.chosen - each.rejected)), each.right) for each in found]
-    edges = [0.5 + place * 0.5 / BINS for place in range(BINS + 1)]
-    table = []
-    for low, high in pairwise(edges):
-        within = [one for one in sure if low <= one[0] < high or one[0] == high == 1.0]
-        if within:
-            confidence, right = (fsum(side) / len(within) for side in zip(*within, strict=True))
-            table.append(CalibrationBin(round(low, 10), round(high, 10), len(within), confidence, right))
-    return table
-
-
-def calibration_error(table: Sequence[CalibrationBin]) -> float:
-    """The expected calibration error: the mean distance of probability and share, weighted by pairs."""
-    apart = fsum(each.pairs * abs(each.confidence - each.accuracy) for each in table)
-    return apart / sum(each.pairs for each in table)
+    """The reliability table for the answer of the higher reward in each pair: is it the chosen one?"""
+    confidence = [_logistic(abs(each.chosen - each.rejected)) for each in found]
+    return reliability(confidence, [each.right for each in found], BINS, low=0.5)
 
 
 def lengths(found: Sequence[ScoredPair]) -> LengthBias | None:
