@@ -32,7 +32,7 @@ from reports.board import (
     SideBySide,
 )
 from reports.ranking import rank
-from reports.scorers import CLASSIFIED, hardly_varies, scorer
+from reports.scorers import CLASSIFIED, classifier_notes, hardly_varies, scorer
 from reports.wording import cut_short
 
 Rows = Mapping[str, Mapping[str, Row]]
@@ -77,7 +77,7 @@ def build(
     suites = dict.fromkeys(run.suite for run in every if run.metrics)
     rows = {suite: _rows(store, suite, runs) for suite in suites}
     cut = {run.id: store.runs.cut_answers(run.id) for run in every}
-    scorers = {suite: _scorer(store, [run for run in every if run.suite == suite]) for suite in suites}
+    scorers = {suite: _scorer(store, _of(suite, every)) for suite in suites}
     sections = tuple(
         _section(suite, runs, _without(found, suite, compared.left_out), compared, cut)
         for suite, found in rows.items()
@@ -85,6 +85,7 @@ def build(
     notes = [
         *heading.notes,
         *_notes_on_rows(rows, compared.left_out, scorers),
+        *(note for suite in suites for note in classifier_notes(store, suite, _of(suite, every))),
         *_cut_unseen(sections, models),
         *_notes_on_comparisons(compared.verdicts),
     ]
@@ -183,6 +184,10 @@ def _without(rows: Rows, suite: str, left_out: LeftOut) -> Rows:
 def _clusters(rows: Rows) -> dict[str, str]:
     """Every sample's cluster, by its id."""
     return {name: cluster_of(row.sample) for theirs in rows.values() for name, row in theirs.items()}
+
+
+def _of(suite: str, runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.suite == suite]
 
 
 def _scorer(store: Store, runs: Sequence[Run]) -> str | None:

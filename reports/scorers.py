@@ -1,10 +1,10 @@
 """Names the model that scored a suite, if one did: a toxicity classifier or a judge, with its rows and hash.
 
 A classifier that a pipeline trained is identified by the hash of its checkpoint, which stands in the run and,
-with what it was trained on, in the store's record of the stage.
+with what it was trained on and how good it is, in the store's record of the stage.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import pstdev
 from typing import Any
 
@@ -12,6 +12,7 @@ from harness.pluralize import pluralize
 from harness.records.answers import Run
 from harness.records.models import Json
 from harness.store import KeptStage, Store
+from reports import classifiers
 from reports.conditions import short
 from reports.wording import count, number
 
@@ -41,7 +42,15 @@ def scorer(store: Store, run: Run) -> str | None:
         return f"{_named(run)}, {short(str(settings['sha256']))}"
     manifest: Mapping[str, Any] = trained.manifest
     rows = sum(each["rows"] for each in manifest["data"])
-    return f"{trained.pipeline}, {pluralize(rows, 'row')}, {short(str(settings['sha256']))}"
+    worth = classifiers.in_a_word(manifest)
+    return f"{trained.pipeline}, {pluralize(rows, 'row')}, {worth}, {short(str(settings['sha256']))}"
+
+
+def classifier_notes(store: Store, suite: str, runs: Iterable[Run]) -> Iterator[str]:
+    """How good the classifiers of a suite's runs are that were trained here, each once."""
+    trained = [stage for run in runs if (stage := classifier_stage(store, run)) is not None]
+    for stage in {each.identity: each for each in trained}.values():
+        yield classifiers.note(suite, stage.pipeline, stage.manifest)
 
 
 def classifier_stage(store: Store, run: Run) -> KeptStage | None:

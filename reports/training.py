@@ -7,6 +7,7 @@ from typing import Any
 from harness.movement import movement, training_warnings
 from harness.pluralize import pluralize
 from harness.store import KeptStage, Store
+from reports import classifiers
 from reports.wording import toml
 
 NAMED = "named"
@@ -121,6 +122,7 @@ def _trained(
 
 def _warnings(metrics: Mapping[str, Any]) -> Iterator[str]:
     yield from training_warnings(metrics)
+    yield from classifiers.warnings(metrics.get(classifiers.HELD_OUT))
     for description in (metrics.get("selected") or {}).get("over_optimised", ()):
         yield f"over-optimised? {description}"
 
@@ -141,6 +143,7 @@ def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "settings", ", ".join(f"{name} = {toml(value)}" for name, value in settings.items() if value)
     yield from _selected(manifest["metrics"].get("selected"))
     yield from _held_out(manifest["metrics"].get("held_out"))
+    yield from classifiers.facts(manifest["metrics"].get(classifiers.HELD_OUT))
     if (steps := manifest["metrics"].get("steps")) is not None:
         without = manifest["metrics"].get("steps_without_signal")
         yield "steps", f"{steps:,}" + (f", {without:,} without signal" if without else "")

@@ -1,11 +1,11 @@
-"""The shapes that training rows can have: texts, demonstrations, pairs of answers, and prompts.
+"""The shapes that training rows can have: texts, scored ones, demonstrations, pairs of answers, and prompts.
 
 Turns are read as in `harness.turns`, ShareGPT's `conversations` included. A column that is null counts as
 missing: tables write null where a row lacks one.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from harness.errors import DataError
@@ -17,6 +17,8 @@ Turn = dict[str, str]
 
 CONVERSATIONS = ("prompt", "messages", "conversations")
 """The columns that can hold a prompt's turns."""
+EXCERPT = ("prompt", "continuation")
+"""The two texts of a row of RealToxicityPrompts."""
 TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):[ \t]?")
 
 
@@ -44,6 +46,21 @@ class TrainingPrompt(NamedTuple):
     """The row's place in the data, from 1."""
 
 
+class ScoredText(NamedTuple):
+    """A text, and how much it is of each class."""
+
+    text: str
+    scores: tuple[float | None, ...]
+    """From 0 to 1, in the order of the classes; None where there is none."""
+    group: str | None
+    """Texts of one group are not independent of one another."""
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it has a score at all."""
+        return any(score is not None for score in self.scores)
+
+
 def answers_of(row: Demonstration | PreferencePair | TrainingPrompt) -> tuple[str, ...]:
     """The answers that a row gives, the better one first; none where it is a prompt alone."""
     if isinstance(row, Demonstration):
@@ -54,6 +71,18 @@ def answers_of(row: Demonstration | PreferencePair | TrainingPrompt) -> tuple[st
 def texts(data: str, rows: Iterable[Row]) -> list[str]:
     """The column `text`. Raises DataError."""
     return [text(data, number, row, "text") for number, row in enumerate(rows, start=1)]
+
+
+def scored_texts(data: str, rows: Iterable[Row], classes: Sequence[str]) -> list[ScoredText]:
+    """From `text` beside a number for each class, or RealToxicityPrompts' `prompt` and `continuation`.
+
+    Raises DataError, also for a class of which no text has a number.
+    """
+    found = [each for number, row in enumerate(rows, start=1) for each in _scored(data, number, row, classes)]
+    for place, name in enumerate(classes):
+        if all(each.scores[place] is None for each in found):
+            raise DataError(data, 0, f"no text has a number for the class `{name}`")
+    return found
 
 
 def demonstrations(data: str, rows: Iterable[Row]) -> list[Demonstration]:
@@ -98,6 +127,32 @@ def demonstration(data: str, number: int, row: Row) -> Demonstration:
         return _learned(data, number, row["conversations"])
     needed = "`messages`, `conversations`, `prompt` and `completion`, or `instruction` and `output`"
     raise _missing(data, number, row, needed)
+
+
+def _scored(data: str, number: int, row: Row, classes: Sequence[str]) -> Iterator[ScoredText]:
+    """The text of a row, or both of a row of RealToxicityPrompts, which are a group."""
+    parts = [row[part] for part in EXCERPT if isinstance(row.get(part), Mapping)]
+    if row.get("text") is None and parts:
+        for part in parts:
+            yield ScoredText(
+                text(data, number, part, "text"), _scores(data, number, part, classes), f"row {number}"
+            )
+        return
+    group = row.get("group")
+    yield ScoredText(
+        text(data, number, row, "text"),
+        _scores(data, number, row, classes),
+        None if group is None else str(group),
+    )
+
+
+def _scores(data: str, number: int, row: Row, classes: Sequence[str]) -> tuple[float | None, ...]:
+    """Raises DataError for what is not a number from 0 to 1."""
+    scores = tuple(row.get(name) for name in classes)
+    for name, score in zip(classes, scores, strict=True):
+        if score is not None and not (isinstance(score, int | float) and 0 <= score <= 1):
+            raise DataError(data, number, f"column `{name}` must be a number from 0 to 1, not {score!r}")
+    return tuple(None if score is None else float(score) for score in scores)
 
 
 def pair(data: str, number: int, row: Row) -> PreferencePair | None:

@@ -27,6 +27,7 @@ from trainers.settings import (
     STAGE_SETTINGS,
     Conversational,
     Rewarded,
+    ToxicityTraining,
     Training,
     learned_shapes,
     wrong_setting,
@@ -260,7 +261,7 @@ class _Planner:
         key = f"pipelines.{pipeline.name}.stages[{number}]"
         _check_base(stage, parent, key)
         seed = self.context.seed if pipeline.seed is None else pipeline.seed
-        settings = STAGE_SETTINGS[stage.kind].model_validate(stage.settings)
+        settings = _with_defaults(STAGE_SETTINGS[stage.kind].model_validate(stage.settings), parent, key)
         rewards = self.rewards(stage, settings, key, within)
         sources = tuple(self.source(name) for name in stage.data)
         if not sources:
@@ -362,11 +363,23 @@ class _Planner:
 
 def _check_base(stage: Stage, parent: StageOrigin | None, key: str) -> None:
     """Raise ConfigError for a stage that lacks a base to start from, or has one that it cannot use."""
-    needs_base = stage_kind(stage.kind).needs_base
-    if needs_base and parent is None:
+    kind = stage_kind(stage.kind)
+    if kind.needs_base and parent is None:
         raise wrong_setting(key, f"a {stage.kind} stage needs a base to start from")
-    if not needs_base and parent is not None:
+    if not kind.takes_base and parent is not None:
         raise wrong_setting(key, f"a {stage.kind} stage starts from nothing, and must come first")
+
+
+def _with_defaults(settings: Training, parent: StageOrigin | None, key: str) -> Training:
+    """The settings with defaults that depend on what the stage starts from.
+
+    Raises ConfigError for the size of a classifier whose base has its own.
+    """
+    if not isinstance(settings, ToxicityTraining):
+        return settings
+    if parent is not None and settings.sizes:
+        raise wrong_setting(f"{key}.{next(iter(settings.sizes))}", "the base has its own; leave it out")
+    return settings.starting(from_base=parent is not None)
 
 
 def _check_shape(kind: str, settings: Training, source: Source, key: str) -> None:

@@ -22,7 +22,10 @@ Part = Annotated[float, Field(gt=0, lt=1)]
 
 REPORTING_ONLY = ("report_to", "completions_every", "logging_steps", "save_every")
 """Settings that change how a training is reported and resumed, and not its outcome."""
-LATER = ("adapter", "select", "holdout", "vllm", "steps", "epochs")
+LATER = (
+    *("adapter", "select", "holdout", "vllm", "steps", "epochs"),
+    *("layers", "width", "heads", "intermediate", "vocabulary"),  # which a classifier from a base has not
+)
 """Settings that stages did not always have, or that another one can replace; None: not used."""
 OF_THE_MACHINE = {"url", "memory"}
 """Settings of vLLM that say where it runs, not what it does."""
@@ -521,18 +524,57 @@ class Dpo(Rewarded, EpochTraining):
         return self
 
 
-class ToxicityTraining(FromScratch):
-    """A small BERT classifier from scratch, in Detoxify's checkpoint format. Rows: `text` and, under the name
-    of each class, a number from 0 to 1."""
+class ToxicityTraining(EpochTraining):
+    """A toxicity classifier in Detoxify's checkpoint format, from a base (an encoder such as BERT, RoBERTa or
+    MiniLM) or a small BERT from nothing.
+
+    Rows: `text` and, under the name of each class, a number from 0 to 1, or null; rows with the same `group`
+    are held out together. Or RealToxicityPrompts' own rows: a prompt and a continuation, each with scores."""
 
     epochs: Epochs | None = usual_epochs(3)
     batch_size: PositiveInt = 32
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat | None = None  # type: ignore[assignment]  # a number once it is planned
+    """None: 1e-4 from a base, 1e-3 from nothing."""
     classes: Annotated[tuple[str, ...], Field(min_length=1)] = ("toxicity",)
-    vocabulary: Annotated[int, Field(ge=300)] = 2000
-    intermediate: PositiveInt = 128
+    holdout: Share = 0.1
+    """The share of texts that is held out of training, to measure on. Equal texts, and texts of one group,
+    stay together."""
     max_length: PositiveInt = 512
-    """Tokens of a text that are read."""
+    """Tokens of a text that are read, at most as many as the base can read."""
+    layers: PositiveInt | None = None
+    """This and the next four are of a classifier from nothing; None: 2."""
+    width: PositiveInt | None = None
+    """None: 64."""
+    heads: PositiveInt | None = None
+    """None: 4."""
+    intermediate: PositiveInt | None = None
+    """None: 128."""
+    vocabulary: Annotated[int, Field(ge=300)] | None = None
+    """Tokens, special ones included; None: 2000."""
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """The sizes that are given, by their names here."""
+        given = {name: getattr(self, name) for name in FROM_NOTHING if name != "learning_rate"}
+        return {name: size for name, size in given.items() if size is not None}
+
+    def starting(self, *, from_base: bool) -> Self:
+        """The settings with the defaults of what the classifier starts from."""
+        usual = FROM_BASE if from_base else FROM_NOTHING
+        missing = {name: value for name, value in usual.items() if getattr(self, name) is None}
+        return self.model_copy(update=missing)
+
+
+FROM_BASE = {"learning_rate": 1e-4}
+FROM_NOTHING = {
+    "learning_rate": 1e-3,
+    "layers": 2,
+    "width": 64,
+    "heads": 4,
+    "intermediate": 128,
+    "vocabulary": 2000,
+}
+"""Defaults of a toxicity classifier, by what it starts from."""
 
 
 STAGE_SETTINGS: Mapping[str, type[Training]] = {

@@ -23,18 +23,19 @@ class StageKind(NamedTuple):
     version: int
     """Goes up when the same inputs would give another candidate: earlier stages are then trained again."""
     needs_base: bool = True
+    takes_base: bool = True
     can_follow: bool = True
     """Whether another stage can start from this one's candidate."""
 
 
 STAGES: Mapping[str, StageKind] = {
-    "pretrain": StageKind("trainers.pretrain:run", 1, needs_base=False),
+    "pretrain": StageKind("trainers.pretrain:run", 1, needs_base=False, takes_base=False),
     "sft": StageKind("trainers.sft:run", 1),
     "reward": StageKind("trainers.reward:run", 1, can_follow=False),
     "grpo": StageKind("trainers.online:run", 1),
     "rloo": StageKind("trainers.online:run", 1),
     "dpo": StageKind("trainers.dpo:run", 1),
-    "toxicity": StageKind("trainers.toxicity:run", 1, needs_base=False, can_follow=False),
+    "toxicity": StageKind("trainers.toxicity:run", 2, needs_base=False, can_follow=False),
 }
 
 

@@ -10,12 +10,23 @@ from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal, cast
 
-from trainers.data import answers_of
-from trainers.holdout import held_out
+from tokenizers import Tokenizer
+
+from trainers.data import answers_of, scored_texts
+from trainers.holdout import held_out, held_out_texts
 from trainers.plain_tokenizer import FILE, PlainTokenizer
 from trainers.planning import PlannedStage
 from trainers.row_tokens import LearnedRow, RowTokens, learned_rows, row_tokens
-from trainers.settings import Conversational, Dpo, EpochTraining, Online, Reward, Rewarded, Training
+from trainers.settings import (
+    Conversational,
+    Dpo,
+    EpochTraining,
+    Online,
+    Reward,
+    Rewarded,
+    ToxicityTraining,
+    Training,
+)
 from trainers.tokenizer_files import tokenizer_files
 
 if TYPE_CHECKING:
@@ -57,6 +68,8 @@ def estimate_work(stage: PlannedStage, answer_tokens: float | None, share_paired
     None where there is none. Raises DataError and ModelError.
     """
     settings = stage.settings
+    if isinstance(settings, ToxicityTraining):
+        return _of_scored_texts(stage, settings)
     if not isinstance(settings, Conversational):
         return _of_texts(stage)
     tokenizer = _tokenizer(stage)
@@ -124,9 +137,27 @@ def _guess(row: LearnedRow) -> RowTokens:
 
 
 def _of_texts(stage: PlannedStage) -> Work:
-    """The work of a stage that learns from plain texts, and makes its own tokenizer."""
+    """The work of `pretrain`, which learns from plain texts, and makes its own tokenizer."""
     texts = [str(row.get("text", "")) for source in stage.sources for row in source.rows]
     tokens = sum(map(len, texts)) / len(texts) / CHARACTERS_PER_TOKEN
     work = _of_rows(stage.settings, len(texts), tokens, basis="guessed")
     assert isinstance(stage.settings, EpochTraining)
-    return replace(work, steps=stage.settings.steps) if stage.kind == "pretrain" else work
+    return replace(work, steps=stage.settings.steps)
+
+
+def _of_scored_texts(stage: PlannedStage, settings: ToxicityTraining) -> Work:
+    """The work of a classifier, on the texts that it does not hold out."""
+    data = ", ".join(source.name for source in stage.sources)
+    every = scored_texts(data, [row for source in stage.sources for row in source.rows], settings.classes)
+    labelled = [each for each in every if each.is_labelled]
+    _, learned = held_out_texts(data, labelled, settings.holdout, seed=stage.seed)
+    some = [each.text for each in learned[:: max(1, len(learned) // SAMPLED)]]
+    origin = None if stage.parent is None else stage.parent.known
+    file = None if origin is None else tokenizer_files(origin).folder / FILE
+    if file is None or not file.is_file():
+        return _of_rows(settings, len(learned), fmean(map(len, some)) / CHARACTERS_PER_TOKEN, basis="guessed")
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    lengths = [min(len(encoded.ids), settings.max_length) for encoded in tokenizer.encode_batch(some)]
+    return _of_rows(settings, len(learned), fmean(lengths), basis="counted")

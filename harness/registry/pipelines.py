@@ -13,7 +13,7 @@ from harness.registry.paths import PathResolver
 from harness.registry.sections import PipelineSection, StageSection
 
 _WITHOUT_BASE = ("pretrain", "toxicity")
-"""Kinds of stage that start from nothing."""
+"""Kinds of stage that can start from nothing."""
 _REMOVED = {"ppo": "TRL has removed PPO; `rloo` and `grpo` take the same rewards"}
 """Kinds of stage that users know from elsewhere and that are no more."""
 

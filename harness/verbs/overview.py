@@ -14,6 +14,7 @@ from harness.stats import mean_interval
 from harness.store import CutAnswers
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.project import Project
+from reports import scorers
 from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from suites.catalogue import known_suites
 from trainers import manifest
@@ -79,6 +80,7 @@ def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:
                 seen = [each for run in asked for each in store.runs.observations(run.id).get(CLASSIFIED, ())]
                 notes += [
                     f"{suite}: scored by {' or '.join(named)}",
+                    *scorers.classifier_notes(store, suite, asked),
                     hardly_varies(suite, (o.value for o in seen)),
                 ]
     return [note for note in notes if note is not None]

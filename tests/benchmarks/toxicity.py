@@ -29,7 +29,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from harness.files import json_lines
 from suites.toxicity import ToxicityClassifier
-from trainers.toxicity import vocabulary
+from trainers.small_bert import vocabulary
 
 CLASSES = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
 Scores = list[Mapping[str, float]]
@@ -40,7 +40,7 @@ def classifier_of(folder: Path, texts: Sequence[str]) -> ToxicityClassifier:
     backend = BertTokenizer().backend_tokenizer
     normal = map(backend.normalizer.normalize_str, texts)
     words = Counter(w for text in normal for w, _ in backend.pre_tokenizer.pre_tokenize_str(text))
-    pieces = vocabulary(words, 30_522)
+    pieces = vocabulary(words)[:30_522]
     BertTokenizer(vocab={p: i for i, p in enumerate(pieces)}, model_max_length=512).save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(num_labels=len(CLASSES))  # type: ignore[call-arg]  # its keyword arguments are untyped

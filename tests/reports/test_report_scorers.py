@@ -39,7 +39,10 @@ def scored_by(asked: str | None = None, **settings: Json) -> Run:
 @pytest.mark.parametrize(
     ("run", "name"),
     [
-        (scored_by(scorer="detoxify", classifier="folder", sha256=HASH), "mild, 1,234 rows, 5b760ec48aa4"),
+        (
+            scored_by(scorer="detoxify", classifier="folder", sha256=HASH),
+            "mild, 1,234 rows, not measured, 5b760ec48aa4",
+        ),
         (scored_by(scorer="detoxify", classifier="original", sha256="c" * 64), "original, cccccccccccc"),
         (
             scored_by("./mine", scorer="detoxify", classifier="folder", sha256="c" * 64),

@@ -18,7 +18,7 @@ import trainers.pipeline
 from harness.errors import ConfigError, DataError, DiskFull, ModelError, UnknownName, UsageError
 from harness.records.models import Json, Local, Model, Pipeline, Stage
 from tests.processes import Started
-from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
+from tests.trainers.world import CLASSIFIER, World, pipeline, run_alone, same, stage, write_rows
 from trainers.checkpoints import COMPLETE, last_checkpoint
 from trainers.job import Job, OnProgress, StageProgress
 from trainers.planning import PlannedStage
@@ -335,7 +335,7 @@ RESUMED: dict[str, tuple[str | None, Stage, int]] = {
         stage("dpo", "prompts.jsonl", CASE, on_policy=2, epochs=3, max_new_tokens=8, batch_size=8),
         8,
     ),
-    "toxicity": (None, stage("toxicity", "toxic.jsonl", epochs=3, vocabulary=300, batch_size=16), 5),
+    "toxicity": (None, CLASSIFIER, 14),
 }
 
 

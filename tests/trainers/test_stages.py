@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import requests
 import torch
-from detoxify import Detoxify
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.rloo_config import RLOOConfig
@@ -16,7 +15,7 @@ from trl.trainer.rloo_config import RLOOConfig
 from harness.errors import DataError, ModelError, TrainingError, UsageError
 from harness.records.models import Local, Model, Stage
 from tests.trainers import rewarding
-from tests.trainers.world import World, pipeline, run_alone, same, stage, write_rows
+from tests.trainers.world import CLASSIFIER, World, pipeline, run_alone, same, stage, write_rows
 from trainers import online, policy
 from trainers.job import Job
 from trainers.settings import Grpo
@@ -237,33 +236,6 @@ def test_a_reward_that_tells_nothing_apart_is_an_error(world: World) -> None:
             world.produce(name, own)
 
 
-# ---------------------------------------------------------------- the toxicity classifier
-
-
-def test_detoxify_reads_the_classifier(world: World, tmp_path: Path) -> None:
-    """The folder's checkpoint, once it knows its folder, is a Detoxify model with the declared classes."""
-    folder = world.produce(
-        "toxic",
-        pipeline(
-            "toxic", None, stage("toxicity", "toxic.jsonl", epochs=8, vocabulary=300, width=32, batch_size=8)
-        ),
-    )
-    content = torch.load(folder / "detoxify.ckpt", weights_only=True)
-    content["config"]["arch"]["args"]["model_type"] = str(folder)
-    torch.save(content, tmp_path / "moved.ckpt")
-    detoxify = Detoxify(checkpoint=str(tmp_path / "moved.ckpt"), huggingface_config_path=str(folder))
-    scores = detoxify.predict(["red cat", "RED CAT"])
-    assert ["toxicity"] == list(scores)
-    assert all(0 <= value <= 1 for value in scores["toxicity"])
-
-
-def test_a_class_without_a_number_is_an_error(world: World) -> None:
-    """Every class needs a number from 0 to 1 in every row."""
-    kind = stage("toxicity", "toxic.jsonl", classes=["toxicity", "threat"], vocabulary=300)
-    with pytest.raises(DataError, match="row 1: column `threat` must be a number from 0 to 1, not None"):
-        world.produce("toxic_less", pipeline("toxic_less", None, kind))
-
-
 # ---------------------------------------------------------------- all of them
 
 
@@ -274,7 +246,7 @@ SHORT: dict[str, tuple[str | None, Stage]] = {
     "grpo": ("sft", stage("grpo", "prompts.jsonl", CASE, **GRPO)),
     "rloo": ("sft", stage("rloo", "prompts.jsonl", CASE, **GRPO)),
     "dpo": ("sft", stage("dpo", "prompts.jsonl", CASE, on_policy=2, **DPO)),
-    "toxicity": (None, stage("toxicity", "toxic.jsonl", epochs=1, vocabulary=300)),
+    "toxicity": (None, CLASSIFIER),
 }
 
 

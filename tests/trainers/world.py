@@ -13,7 +13,7 @@ from trainers.job import Job, RewardSource
 from trainers.pipeline import produce
 from trainers.planning import PlanContext, PlannedStage, plan
 from trainers.reading import read
-from trainers.settings import STAGE_SETTINGS
+from trainers.settings import STAGE_SETTINGS, ToxicityTraining
 from trainers.stages import run
 
 THINGS = ("hammer", "saw", "drill", "apple", "pear", "plum", "red", "blue", "green", "cat", "dog", "cow")
@@ -36,6 +36,11 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
 
 
+def beastly(text: str) -> int:
+    """Whether an animal is in a text."""
+    return int(any(animal in text.lower() for animal in ("cat", "dog", "cow")))
+
+
 def stage(kind: str, data: str, reward: str | None = None, **settings: Json) -> Stage:
     """A stage with one source."""
     return Stage(kind=kind, data=(data,), reward=reward, settings=settings)
@@ -44,6 +49,19 @@ def stage(kind: str, data: str, reward: str | None = None, **settings: Json) -> 
 def pipeline(name: str, base: str | None, *stages: Stage) -> Pipeline:
     """A pipeline, shortly."""
     return Pipeline(name=name, base=base, stages=stages)
+
+
+CLASSIFIER = stage(
+    "toxicity",
+    "toxic.jsonl",
+    layers=1,
+    width=32,
+    vocabulary=300,
+    epochs=12,
+    batch_size=8,
+    learning_rate=5e-3,
+)
+"""From nothing, with enough steps to learn which texts have an animal in them."""
 
 
 class World:
@@ -65,7 +83,7 @@ class World:
         pairs = [{"prompt": task[0], "chosen": task[1], "rejected": task[2]} for task in tasks]
         write_rows(root / "pairs.jsonl", pairs)
         write_rows(root / "prompts.jsonl", [{"prompt": task[0], "upper": task[3]} for task in tasks])
-        write_rows(root / "toxic.jsonl", [{"text": task[1], "toxicity": int(task[3])} for task in tasks])
+        write_rows(root / "toxic.jsonl", [{"text": task[1], "toxicity": beastly(task[1])} for task in tasks])
         self.pipelines = {
             entry.name: entry
             for entry in (
@@ -96,6 +114,9 @@ def run_alone(
 ) -> Path:
     """Train a stage outside any pipeline, with its one source and a function as reward."""
     folder.mkdir(exist_ok=True)
+    settings = STAGE_SETTINGS[alone.kind].model_validate(alone.settings)
+    if isinstance(settings, ToxicityTraining):
+        settings = settings.starting(from_base=origin is not None)
     reward = RewardSource(source=alone.reward, is_function=True) if alone.reward else None
     run(
         Job(
@@ -106,7 +127,7 @@ def run_alone(
             data=alone.data[0],
             rows=read(alone.data[0], world.root).rows,
             rewards=(reward,) if reward else (),
-            settings=STAGE_SETTINGS[alone.kind].model_validate(alone.settings),
+            settings=settings,
             seed=seed,
             **job,
         )

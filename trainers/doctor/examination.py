@@ -4,6 +4,7 @@ from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
 from harness.errors import DataError
+from trainers.doctor.classifiers import examine_classifier
 from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.doctor.inspected_stage import Check, InspectedStage, no_tokenizer
 from trainers.doctor.loss import ends, left_out, other_turns, padding, shown
@@ -30,7 +31,7 @@ from trainers.doctor.templates import (
     reward_reads_otherwise,
 )
 from trainers.planning import PlannedReward, PlannedStage
-from trainers.settings import Conversational
+from trainers.settings import Conversational, ToxicityTraining
 
 KnownAccuracies = MutableMapping[tuple[Path, bool], PairwiseAccuracy]
 """How well reward models rank pairs, by their folders, and whether they read them as turns."""
@@ -76,6 +77,8 @@ def examine(
     `extra` are the caller's own checks. Reward models that it learns from are run on their own pairs, unless
     `accuracies` knows how well they rank them; what is found is added to it.
     """
+    if isinstance(stage.settings, ToxicityTraining):
+        return examine_classifier(stage)
     if not isinstance(stage.settings, Conversational):
         nothing = f"a {stage.kind} stage learns from plain text: it has no turns or pairs to look at"
         return Examination(name=stage.name, findings=(), left_out=(nothing,))
