@@ -10,6 +10,7 @@ from trainers.data import (
     Demonstration,
     PreferencePair,
     TrainingPrompt,
+    answers_of,
     demonstrations,
     pairs,
     training_prompts,
@@ -44,15 +45,11 @@ def learned_rows(settings: Conversational, data: str, rows: Rows) -> Sequence[Le
 
 def row_tokens(tokenizer: "PreTrainedTokenizerBase", row: LearnedRow, settings: Conversational) -> RowTokens:
     """The tokens of one row; of a prompt without those of answers to it. Raises ModelError."""
-    chat = settings.chat_template
-    if isinstance(row, PreferencePair) and isinstance(settings, Reward):
-        sides = [
-            len(judged_ids(tokenizer, row.prompt, answer, chat=chat)) for answer in (row.chosen, row.rejected)
-        ]
-        return RowTokens(sum(sides), max(sides))
+    chat, answers = settings.chat_template, answers_of(row)
+    whole = [len(judged_ids(tokenizer, row.prompt, answer, chat=chat)) for answer in answers]
+    if isinstance(settings, Reward):
+        return RowTokens(sum(whole), max(whole))
     prompt = len(prompt_ids(tokenizer, row.prompt, chat=chat))
-    if isinstance(row, TrainingPrompt):
-        return RowTokens(prompt, prompt)
-    answers = (row.answer,) if isinstance(row, Demonstration) else (row.chosen, row.rejected)
-    lengths = [prompt + len(answer_ids(tokenizer, row.prompt, answer, chat=chat)) for answer in answers]
-    return RowTokens(sum(lengths), max(lengths))
+    ended = [prompt + len(answer_ids(tokenizer, row.prompt, answer, chat=chat)) for answer in answers]
+    read = whole if isinstance(settings, Dpo) and chat else ended  # TRL renders what follows an end, too
+    return RowTokens(sum(read) if answers else prompt, max(ended, default=prompt))

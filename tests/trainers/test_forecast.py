@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from harness.records.models import Local, Model, Stage
 from tests.tiny_models import tiny_gguf, tiny_llama
 from tests.trainers.test_stages import CASE, DPO, GRPO
+from tests.trainers.test_tokens import TRAILING
 from tests.trainers.world import THINGS, TINY, World, pipeline, stage, write_rows
 from trainers.bases import write_base
 from trainers.disk_needs import bytes_within, disk_needs
@@ -93,6 +94,7 @@ LONG = [
         stage("dpo", "pairs.jsonl", epochs=2),
         stage("dpo", "long.jsonl", max_length=60),
         stage("dpo", "pairs.jsonl", batch_size=20, epochs=2),
+        stage("dpo", "pairs.jsonl", chat_template=False),
     ],
 )
 def test_tokens_are_those_that_training_reads(world: World, asked: Stage) -> None:
@@ -103,6 +105,19 @@ def test_tokens_are_those_that_training_reads(world: World, asked: Stage) -> Non
     assert ("counted", "measured") == (before.tokens_basis, after.tokens_basis)
     assert before.tokens == after.tokens > 0
     assert before.steps == after.steps
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [stage("sft", "sft.jsonl", epochs=1), stage("reward", "pairs.jsonl"), stage("dpo", "pairs.jsonl")],
+)
+def test_what_follows_an_end_counts_where_it_is_read(world: World, asked: Stage) -> None:
+    """ChatML has a line break there: DPO and reward models read it, and SFT does not."""
+    source = Local(path=str(world.produce("sft")))
+    models = {"trailing": Model(name="trailing", source=source, chat_template=TRAILING)}
+    before, after = before_and_after(world, "trailing", asked, models=models)
+
+    assert before.tokens == after.tokens
 
 
 @pytest.mark.parametrize("length", [{"steps": 4}, {"epochs": 0.5}, {"epochs": 2.5, "batch_size": 10}])

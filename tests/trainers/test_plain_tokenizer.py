@@ -23,6 +23,8 @@ JINJA = {
     "{{ m.content | tojson }}\n{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}",
     "date": "{{ strftime_now('%d %b %Y') }}{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}"
     "{{ eos_token }}\n    {% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}",
+    "lines": "{% for m in messages %}\n  {% if m.role %}\n{{ m.role }}: {{ m.content }}\n  {% endif %}\n"
+    "{% endfor %}\n{% if add_generation_prompt %}\nassistant: {% endif %}",
     "tools": "{%- if tools %}{{ tools[0] }}{%- endif -%}{%- set ns = namespace(n=0) -%}"
     "{%- for m in messages -%}{%- set ns.n = ns.n + 1 -%}{{ ns.n }}:{{ m.role ~ m.content }}|{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ ns.n + 1 }}:assistant{%- endif -%}",
