@@ -21,6 +21,9 @@ from trainers.settings import Conversational
 from trainers.sizes import model_size
 from trainers.work import Basis, estimate_work
 
+NEW = "new"
+"""Why a stage is trained that nothing was trained for before."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageForecast:
@@ -139,9 +142,9 @@ def _why(stage: PlannedStage, output: Path) -> str:
         return f"interrupted {stopped(stage.partial)}"
     before = next((old for old in _earlier(output / stage.pipeline) if old["kind"] == stage.kind), None)
     if before is None:
-        return "new"
+        return NEW
     changed = list(_changes(before, stage.inputs))
-    return f"changed since it was trained: {', '.join(changed)}" if changed else "new"
+    return f"changed since it was trained: {', '.join(changed)}" if changed else NEW
 
 
 def _earlier(link: Path) -> Iterator[Mapping[str, Json]]:

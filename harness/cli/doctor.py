@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from harness.cli.console import Text
 from harness.cli.options import AsJson, Config, Seed
@@ -15,8 +16,6 @@ from trainers.doctor.findings import Examination
 
 SHOWN = 400
 """Characters of a piece of a row that are shown."""
-MARGIN = len("rejected, learned")
-"""Characters before each line of a row."""
 
 
 def command(
@@ -63,15 +62,15 @@ def show(examined: Examination) -> None:
         console.print(Text("  nothing found", style="green"))
 
 
-def _row(examined: Examination) -> Text:
-    """The parts of a row below one another, each line behind its part's name and whether it is learned."""
-    row = Text()
+def _row(examined: Examination) -> Table:
+    """The parts of a row below one another, each beside its name and whether it is learned."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for piece in examined.shown:
         text = escape_controls(piece.text)
         text = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-        margin = f"{piece.part}{', learned' if piece.learned else ''}"
-        for line in text.replace("\n", "⏎\n").split("\n"):
-            row.append("\n" if row else "").append(f"  {margin:{MARGIN}} │ ")
-            row.append(line, style="black on green" if piece.learned else "dim")
-            margin = ""
-    return row
+        style = "black on green" if piece.learned else "dim"
+        named = f"  {piece.part}{', learned' if piece.learned else ''}:"
+        table.add_row(named, Text(text.replace("\n", "⏎\n"), style=style))
+    return table

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE
 from rich.filesize import decimal
 from rich.table import Table
 
 from harness.cli.console import Text
 from harness.cli.pace import duration
 from harness.cli.terminal import console
-from trainers.forecast import StageForecast
+from trainers.forecast import NEW, StageForecast
 
 MARKS = {
     "as before": ("~", "as earlier stages like it came to"),
@@ -22,16 +23,21 @@ UNKNOWN = "–"
 
 def print_plan(stages: Sequence[StageForecast], free: int) -> None:
     """Print the stages, and the whole of those that will be trained, with `free` bytes on the disk."""
-    table = Table("pipeline", "stage", "needed by", "", "why", padding=(0, 0))
+    shared = len({name for stage in stages for name in stage.needed_by}) > 1
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("pipeline", overflow="fold")
+    table.add_column("stage", no_wrap=True)
+    if shared:
+        table.add_column("needed by", overflow="fold")
+    table.add_column("", no_wrap=True)
     for heading in ("rows", "steps", "tokens", "disk", "time"):
         table.add_column(heading, justify="right", no_wrap=True)  # a number that is cut is another number
     for stage in stages:
         table.add_row(
             Text(stage.pipeline),
-            stage.folder.name,
-            Text(", ".join(stage.needed_by)),
+            stage.kind,
+            *([Text(", ".join(stage.needed_by))] if shared else []),
             "reused" if stage.done else "train",
-            Text(stage.why),
             f"{stage.rows:,}",
             UNKNOWN if stage.steps is None else f"{stage.steps:,}",
             f"{_mark(stage.tokens_basis)}{stage.tokens:,}",
@@ -39,6 +45,9 @@ def print_plan(stages: Sequence[StageForecast], free: int) -> None:
             UNKNOWN if stage.seconds is None else f"{_mark(stage.seconds_basis)}{duration(stage.seconds)}",
         )
     console.print(table)
+    for stage in stages:
+        if not stage.done and stage.why != NEW:
+            console.print(Text(f"{stage.pipeline} · {stage.kind}: {stage.why}"), soft_wrap=True)
     bases = {basis for stage in stages for basis in (stage.tokens_basis, stage.seconds_basis)}
     legend = [f"{mark} {meaning}" for basis, (mark, meaning) in MARKS.items() if basis in bases]
     if legend:

@@ -110,7 +110,7 @@ def test_without_names_everything_is_looked_at(project: Project) -> None:
 
 
 def test_what_is_learned_shows_without_colour() -> None:
-    """In a pipe, or with NO_COLOR: every line stands behind its part's name, and whether it is learned."""
+    """In a pipe, or with NO_COLOR: every part stands beside its name, and whether it is learned."""
     pieces = (
         RowPiece(text="<|user|>Name\na cat", learned=False, part="prompt"),
         RowPiece(text="cat<|end|>", learned=True, part="chosen"),
@@ -121,9 +121,9 @@ def test_what_is_learned_shows_without_colour() -> None:
 
     assert [
         "dpo · dpo",
-        "  prompt            │ <|user|>Name⏎",
-        "                    │ a cat",
-        "  chosen, learned   │ cat<|end|>",
-        "  rejected, learned │ dog<|end|>",
+        "  prompt:            <|user|>Name⏎",
+        "                     a cat",
+        "  chosen, learned:   cat<|end|>",
+        "  rejected, learned: dog<|end|>",
         "  nothing found",
     ] == [line.rstrip() for line in captured.get().splitlines()]

@@ -50,6 +50,15 @@ def test_the_whole_is_what_is_to_be_trained() -> None:
     assert "4.0 MB are free, which is too little" in printed(line("reward"), free=4_000_000)
 
 
+def test_why_a_stage_is_trained_again_is_said() -> None:
+    """Whole, however narrow the terminal is; of what is new there is nothing to say."""
+    changed = "changed since it was trained: epochs 1 → 3, its data, the chat template, its rewards, the seed"
+    shown = printed(line("sft"), line("dpo", why=changed))
+
+    assert f"p · dpo: {changed}" in shown
+    assert "p · sft:" not in shown
+
+
 def test_what_is_not_known_is_said() -> None:
     """A time that nothing tells is not invented, nor is a size."""
     some, none = printed(line("sft"), line("grpo", **UNKNOWN)), printed(line("grpo", **UNKNOWN))
