@@ -589,7 +589,8 @@ def test_an_appending_tokenizer_and_a_disputed_end_are_found(tmp_path: Path) -> 
     assert {"tokenizer appends to every text", "tokenizer and configuration end texts differently"} == set(
         findings
     )
-    assert "every text ends with '<eos>' (1)" in findings["tokenizer appends to every text"].evidence
+    appending = findings["tokenizer appends to every text"]
+    assert "the tokenizer ends every text with '<eos>' (1)" in appending.evidence
     disputed = findings["tokenizer and configuration end texts differently"]
     assert f"end of text is '<eos>' (1), and the model's '<end>' ({end})" in disputed.evidence
     assert '"eos_token": "<end>"' == disputed.fix

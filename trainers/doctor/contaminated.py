@@ -7,7 +7,7 @@ are not found (see `trainers.contamination`).
 
 from collections.abc import Iterator, Sequence
 
-from trainers.contamination import Index, Overlap
+from trainers.contamination import RUN, Index, Overlap
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import Check, InspectedStage
 from trainers.duplicates import words
@@ -28,7 +28,8 @@ def contamination_check(index: Index) -> Check:
                 severity="error" if whole else "note",
                 where=f"{inspected.key}.data",
                 evidence=f"of {len(texts)} rows looked at {len(whole)} hold a whole prompt of {suites}, and "
-                f"{len(found) - len(whole)} a part of one, such as “{' '.join(example.split())[:120]}”",
+                f"{len(found) - len(whole)} share {RUN} words in a row with one, such as "
+                f"“{' '.join(example.split())[:120]}”",
                 fix="train on a mix (`[data.NAME]`), which leaves such rows out",
             )
 

@@ -65,7 +65,7 @@ def template(model: ExaminedModel) -> Iterator[DoctorFinding]:
             check="chat template missing",
             severity="warning",
             where=str(model.place),
-            evidence="the tokenizer has none: suites prompt the model with plain text",
+            evidence="the tokenizer has no chat template: suites prompt the model with plain text",
             fix="give the model one (`chat_template` in harness.toml), unless it is a base model",
         )
 
@@ -123,8 +123,8 @@ def appends(model: ExaminedModel) -> Iterator[DoctorFinding]:
             check="tokenizer appends to every text",
             severity="warning",
             where=str(model.identity.tokenizer / "tokenizer_config.json"),
-            evidence=f"every text ends with {' '.join(map(model.named, added))}: left off here in training "
-            "and evaluation, and other tools (lm-eval) ask with it and score it",
+            evidence=f"the tokenizer ends every text with {' '.join(map(model.named, added))}: left off "
+            "here in training and evaluation, and other tools (lm-eval) ask with it and score it",
             fix='"add_eos_token": false, or take it out of `post_processor` in tokenizer.json',
         )
 
@@ -136,8 +136,8 @@ def clock(model: ExaminedModel) -> Iterator[DoctorFinding]:
             check="chat template reads the clock",
             severity="note",
             where=str(model.identity.tokenizer),
-            evidence=f"it calls `strftime_now`, which says {model.identity.date} here on every day, in "
-            "training and evaluation; other tools render today's date",
+            evidence=f"the chat template calls `strftime_now`, which says {model.identity.date} here on "
+            "every day, in training and evaluation; other tools render today's date",
             fix="nothing; or write the date that you want into a template (`chat_template` in harness.toml)",
         )
 
@@ -150,7 +150,8 @@ def adapters_own(model: ExaminedModel) -> Iterator[DoctorFinding]:
         check="the adapter's tokenizer is used",
         severity="note",
         where=str(model.identity.tokenizer),
-        evidence=f"it has a tokenizer of its own, of {len(model.tokenizer)} tokens; the base's is not read",
+        evidence=f"the adapter has a tokenizer of its own, of {len(model.tokenizer)} tokens; the base's is "
+        "not read",
         fix="nothing, if the adapter was trained with it",
     )
     missing = missing_rows(model.source, model.identity, model.tokenizer)
