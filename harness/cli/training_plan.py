@@ -78,7 +78,7 @@ def _disk(trained: Sequence[StageForecast], free: int) -> str:
         stays += stage.disk or 0
     unknown = [stage.kind for stage in trained if stage.disk is None]
     if len(unknown) == len(trained):
-        return f"disk: not known before there is a model to start from; {decimal(free)} are free"
+        return f"disk: not known for {_named(unknown)}; {decimal(free)} are free"
     without = f", without {_named(unknown)}" if unknown else ""
     needed = f"{decimal(stays)}, at most {decimal(peak)} meanwhile{without}"
     return f"disk: {needed}; {decimal(free)} are free{', which is too little' if peak > free else ''}"

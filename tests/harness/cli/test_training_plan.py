@@ -66,7 +66,7 @@ def test_what_is_not_known_is_said() -> None:
     assert "time: about 30 s, and not known for grpo: no stage like it was trained on this machine" in some
     assert "disk: 2.0 MB, at most 5.0 MB meanwhile, without grpo" in some
     assert "time: not known for grpo" in none
-    assert "disk: not known before there is a model to start from" in none
+    assert "disk: not known for grpo; 1.0 GB are free" in none
 
 
 def test_marks_are_explained_where_they_stand() -> None:
