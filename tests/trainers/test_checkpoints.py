@@ -300,7 +300,7 @@ def test_a_training_ends_within_an_epoch(world: World, tmp_path: Path, settings:
 
 STEPS: dict[str, tuple[str | None, Stage]] = {
     "pretrain": (None, stage("pretrain", "text.jsonl", layers=1, width=16, heads=2, max_length=32)),
-    "toxicity": (None, stage("toxicity", "toxic.jsonl", vocabulary=300, batch_size=16)),
+    "toxicity": (None, stage("toxicity", "toxic.jsonl", vocabulary=300, batch_size=4, learning_rate=1e-2)),
     "reward": ("base", stage("reward", "pairs.jsonl")),
     "dpo": ("base", stage("dpo", "pairs.jsonl")),
 }

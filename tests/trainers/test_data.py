@@ -196,7 +196,7 @@ def test_conversations_that_differ_earlier_are_no_pair() -> None:
 def test_questions_keep_the_other_columns() -> None:
     """What a row knows besides its prompt is for the reward functions."""
     row: dict[str, Any] = {"messages": [USER, ANSWER], "topic": {"name": "greeting"}}
-    assert [([USER], {"topic": {"name": "greeting"}})] == training_prompts("rows", [row])
+    assert [([USER], {"topic": {"name": "greeting"}}, 1)] == training_prompts("rows", [row])
 
 
 def test_turns_of_tools_and_developers_are_kept_in_their_places() -> None:
@@ -215,7 +215,7 @@ def test_turns_of_tools_and_developers_are_kept_in_their_places() -> None:
 def test_questions_have_no_conversation_among_their_columns() -> None:
     """Null columns stay, since a reward function may want their name."""
     row = {"conversations": [{"from": "human", "value": "Hi"}], "prompt": None, "answer": None}
-    assert [([USER], {"answer": None})] == training_prompts("rows", [row])
+    assert [([USER], {"answer": None}, 1)] == training_prompts("rows", [row])
 
 
 @pytest.mark.parametrize(
