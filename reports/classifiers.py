@@ -24,7 +24,7 @@ def in_a_word(manifest: Mapping[str, Any]) -> str:
         return UNMEASURED
     if found.get("auc") is None or found["verdict"] == TOO_FEW:
         return TOO_FEW
-    return ", ".join(filter(None, (f"AUC {found['auc']:.2f}", found["verdict"])))
+    return ", ".join(filter(None, (f"AUC {number(found['auc'])}", found["verdict"])))
 
 
 def note(suite: str, pipeline: str, manifest: Mapping[str, Any]) -> str:

@@ -57,8 +57,8 @@ def _agreement(classes: Mapping[str, Mapping[str, Any]]) -> str:
         "Spearman's rho",
         "Brier",
         "calibration error",
-        "says toxic",
-        "is toxic",
+        "predicted toxic",
+        "labelled toxic",
     )
     return table(heading, [(code(name), *_cells(each)) for name, each in classes.items()])
 

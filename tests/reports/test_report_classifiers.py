@@ -31,8 +31,8 @@ def manifest(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("found", "word"),
     [
-        (manifest(), "AUC 0.97"),
-        (manifest(auc=0.52, verdict="no better than chance"), "AUC 0.52, no better than chance"),
+        (manifest(), "AUC 0.973"),
+        (manifest(auc=0.52, verdict="no better than chance"), "AUC 0.520, no better than chance"),
         (manifest(verdict="too few held-out texts to tell"), "too few held-out texts to tell"),
         (manifest(auc=None, verdict="too few held-out texts to tell"), "too few held-out texts to tell"),
         ({"metrics": {"held_out_texts": None}}, "not measured"),

@@ -16,7 +16,7 @@ from trainers.mix_cache import cached_mix
 
 TOY = {
     "base": "pretrain-d64d57495ca5",
-    "toxicity": "toxicity-eaa7d02c1a5d",
+    "toxicity": "toxicity-645b5c98bd3f",
     "sft": "sft-e2034491d835",
     "reward": "reward-c7cadc096309",
     "grpo_raw": "grpo-33904d34888b",
