@@ -18,10 +18,16 @@ from trainers.launcher import read_launch
 def command(
     names: Annotated[list[str], typer.Argument(help="Pipelines; `harness list` shows them.")],
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show what would be trained or reused, and why; train nothing.")
+        bool,
+        typer.Option(
+            "--plan", help="Show what would be trained or reused, with tokens, disk and time; train nothing."
+        ),
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Do not train a stage in which `harness doctor` finds an error.")
+        bool,
+        typer.Option(
+            "--strict", help="Stop at a stage in which `harness doctor` finds an error or a warning."
+        ),
     ] = False,
     launch: Annotated[
         str | None,
