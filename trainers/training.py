@@ -254,7 +254,8 @@ def gather_model(trainer: Trainer) -> PreTrainedModel:
         again = get_peft_model(empty, model.peft_config["default"]) if isinstance(model, PeftModel) else empty
     again.load_state_dict(weights, strict=False, assign=True)
     empty.tie_weights()
-    empty.generation_config = inner.generation_config
+    if inner.can_generate():
+        empty.generation_config = inner.generation_config
     return cast(PreTrainedModel, again)
 
 

@@ -45,6 +45,7 @@ CHOOSING: dict[str, Any] = {
     "select": {**BY_REWARD, "by": "loss", "holdout": 0.18},
 }
 """8 of 48 rows are held out, in batches of 5; two steps are an epoch, and the best is not the last."""
+CLASSIFIED = stage("toxicity", "toxic.jsonl", epochs=4, batch_size=8, learning_rate=5e-3, holdout=0.16)
 STAGES = {
     "sft": ("base", stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3)),
     "reward": (
@@ -54,9 +55,11 @@ STAGES = {
     "dpo": ("sft", stage("dpo", "pairs.jsonl", epochs=2, learning_rate=5e-4)),
     "drawn": ("sft", stage("dpo", "prompts.jsonl", CASE, on_policy=2, max_new_tokens=8)),
     "grpo": ("sft", stage("grpo", "prompts.jsonl", CASE, **GRPO, completions_every=1)),
+    "toxicity": ("base", CLASSIFIED),
     "fsdp": ("base", stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3)),
     "chosen": ("base", stage("sft", "sft.jsonl", **CHOOSING)),
     "fsdp_chosen": ("base", stage("sft", "sft.jsonl", **CHOOSING)),
+    "fsdp_toxicity": ("base", CLASSIFIED),
     "fsdp_adapter": ("base", stage("sft", "sft.jsonl", learning_rate=5e-2, adapter={"rank": 4, "alpha": 8})),
 }
 
@@ -134,7 +137,9 @@ def outcomes(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 @TRAINED_BY_TWO
-@pytest.mark.parametrize("kind", ["sft", "reward", "dpo", "fsdp", "fsdp_adapter"])
+@pytest.mark.parametrize(
+    "kind", ["sft", "reward", "dpo", "toxicity", "fsdp", "fsdp_toxicity", "fsdp_adapter"]
+)
 def test_two_processes_learn_what_one_does(outcomes: dict[str, Outcome], kind: str) -> None:
     """The same rows in every step: losses and weights differ by the order in which numbers are added.
 
