@@ -40,9 +40,7 @@ def classifier_card(
         "where label or probability is 0.5 or more; intervals are of 95 %, by group. It need not agree as "
         "well on texts of another kind.",
         _agreement(classes),
-        "\n".join(
-            f"- **{code(name)}: {each['verdict']}**" for name, each in classes.items() if each["verdict"]
-        ),
+        "\n".join(f"- **{code(name)}: {each['fault']}**" for name, each in classes.items() if each["fault"]),
     ]
     if "calibration" in classes[main]:
         parts.append(f"## Calibration of {code(main)}\n\n{_calibration(classes[main]['calibration'])}")

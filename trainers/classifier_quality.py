@@ -108,7 +108,7 @@ def _figures_of_class(found: Sequence[JudgedText], place: int) -> dict[str, Json
         if (label := each.labels[place]) is not None
     ]
     if not labelled:
-        return {"texts": 0, "toxic": 0, "verdict": TOO_FEW}
+        return {"texts": 0, "toxic": 0, "fault": TOO_FEW}
     predicted, labels, groups = (list(column) for column in zip(*labelled, strict=True))
     toxic = [label >= TOXIC for label in labels]
     called = [value >= TOXIC for value in predicted]
@@ -144,7 +144,7 @@ def _figures_of_class(found: Sequence[JudgedText], place: int) -> dict[str, Json
         **_described("toxic_difference", excess),
         "predicted_spread": spreads[0],
         "labelled_spread": spreads[1],
-        "verdict": _verdict(groups, toxic, area, alike=spreads[0] < HARDLY * spreads[1]),
+        "fault": _fault(groups, toxic, area, alike=spreads[0] < HARDLY * spreads[1]),
     }
 
 
@@ -154,9 +154,7 @@ def _described(name: str, estimate: Estimate | None) -> Mapping[str, Json]:
     return {name: estimate.value, f"{name}_interval": [estimate.interval.low, estimate.interval.high]}
 
 
-def _verdict(
-    groups: Sequence[str], toxic: Sequence[bool], area: Estimate | None, *, alike: bool
-) -> str | None:
+def _fault(groups: Sequence[str], toxic: Sequence[bool], area: Estimate | None, *, alike: bool) -> str | None:
     """What is wrong with a class; None: nothing. `alike`: predictions are nearly the same for all texts."""
     kinds = set(zip(groups, toxic, strict=True))
     rarer = min(sum(kind for _, kind in kinds), sum(not kind for _, kind in kinds))

@@ -17,13 +17,13 @@ GOOD: dict[str, Any] = {
     "calibration": [{"low": 0.0, "high": 0.1, "texts": 100, "predicted": 0.05, "labelled": 0.06}],
     "predicted_toxic": 0.285,
     "labelled_toxic": 0.3,
-    "verdict": None,
+    "fault": None,
 }
 
 
 def manifest(**changed: Any) -> dict[str, Any]:
     """A finished stage's, with two classes, of which a test changes the first."""
-    threat = {"texts": 0, "toxic": 0, "verdict": "too few held-out texts to tell"}
+    threat = {"texts": 0, "toxic": 0, "fault": "too few held-out texts to tell"}
     classes = {"toxicity": {**GOOD, **changed}, "threat": threat}
     return {"metrics": {"held_out_texts": {"texts": 200, "main": "toxicity", "classes": classes}}}
 
@@ -32,9 +32,9 @@ def manifest(**changed: Any) -> dict[str, Any]:
     ("found", "word"),
     [
         (manifest(), "AUC 0.973"),
-        (manifest(auc=0.52, verdict="no better than chance"), "AUC 0.520, no better than chance"),
-        (manifest(verdict="too few held-out texts to tell"), "too few held-out texts to tell"),
-        (manifest(auc=None, verdict="too few held-out texts to tell"), "too few held-out texts to tell"),
+        (manifest(auc=0.52, fault="no better than chance"), "AUC 0.520, no better than chance"),
+        (manifest(fault="too few held-out texts to tell"), "too few held-out texts to tell"),
+        (manifest(auc=None, fault="too few held-out texts to tell"), "too few held-out texts to tell"),
         ({"metrics": {"held_out_texts": None}}, "not measured"),
         ({"metrics": {}}, "not measured"),
     ],
@@ -52,7 +52,7 @@ def test_a_note_on_a_classifier() -> None:
         == note("toxic", "mild", manifest())
     )
     assert "training: no better than chance; AUC" in note(
-        "toxic", "mild", manifest(verdict="no better than chance")
+        "toxic", "mild", manifest(fault="no better than chance")
     )
     assert "nobody knows how good its numbers are" in note("toxic", "mild", {"metrics": {}})
 
@@ -71,7 +71,7 @@ def test_facts_of_a_classifier() -> None:
 
 def test_warnings_of_a_classifier() -> None:
     """Each class with which something is wrong."""
-    bad = manifest(verdict="no better than chance")["metrics"]["held_out_texts"]
+    bad = manifest(fault="no better than chance")["metrics"]["held_out_texts"]
     assert ["toxicity: no better than chance", "threat: too few held-out texts to tell"] == list(
         warnings(bad)
     )

@@ -392,11 +392,11 @@ def test_figures_by_hand() -> None:
 def test_a_text_without_a_label_is_no_part_of_a_class() -> None:
     """The others are; a class of which no held-out text has a label cannot be judged."""
     assert 3 == figures_of(judged([0.1, 0.2, 0.3, 0.4], [0.0, None, 1.0, 0.5]))["texts"]
-    assert {"texts": 0, "toxic": 0, "verdict": TOO_FEW} == figures_of(judged([0.1], [None]))
+    assert {"texts": 0, "toxic": 0, "fault": TOO_FEW} == figures_of(judged([0.1], [None]))
 
 
 @pytest.mark.parametrize(
-    ("said", "was", "verdict"),
+    ("said", "was", "fault"),
     [
         ([0.2, 0.3, 0.7, 0.8] * 10, [0.1, 0.2, 0.6, 0.9] * 10, None),
         ([0.2, 0.8, 0.7, 0.3] * 10, [0.1, 0.2, 0.6, 0.9] * 10, NO_BETTER),
@@ -407,15 +407,15 @@ def test_a_text_without_a_label_is_no_part_of_a_class() -> None:
         ([0.2, 0.4] * 20, [0.1, 0.2] * 20, TOO_FEW),
     ],
 )
-def test_what_is_said_of_a_class(said: list[float], was: list[float | None], verdict: str | None) -> None:
+def test_what_is_said_of_a_class(said: list[float], was: list[float | None], fault: str | None) -> None:
     """Learned; in no order, or the wrong one; the base rate; and too few texts, or none of them toxic."""
-    assert verdict == figures_of(judged(said, was))["verdict"]
+    assert fault == figures_of(judged(said, was))["fault"]
 
 
 def test_texts_of_one_group_are_not_several() -> None:
     """Forty texts of five groups are too few; of twenty, they are enough."""
     said, was = [0.2, 0.3, 0.7, 0.8] * 10, [0.1, 0.2, 0.6, 0.9] * 10
-    assert [TOO_FEW, None] == [figures_of(judged(said, [*was], each))["verdict"] for each in (8, 2)]
+    assert [TOO_FEW, None] == [figures_of(judged(said, [*was], each))["fault"] for each in (8, 2)]
 
 
 # ---------------------------------------------------------------- what the doctor says
@@ -424,20 +424,20 @@ def test_texts_of_one_group_are_not_several() -> None:
 @pytest.mark.parametrize(
     ("settings", "changed", "expected"),
     [
-        ({}, {"verdict": None, "toxic_difference_interval": [-0.1, 0.1]}, []),
+        ({}, {"fault": None, "toxic_difference_interval": [-0.1, 0.1]}, []),
         (
             {},
-            {"verdict": None, "toxic_difference_interval": [0.01, 0.2]},
+            {"fault": None, "toxic_difference_interval": [0.01, 0.2]},
             [("classifier calls too many texts toxic", "note")],
         ),
         (
             {},
-            {"verdict": None, "toxic_difference_interval": [-0.2, -0.01]},
+            {"fault": None, "toxic_difference_interval": [-0.2, -0.01]},
             [("classifier calls too few texts toxic", "note")],
         ),
-        ({}, {"verdict": NO_BETTER}, [("classifier has learned nothing", "error")]),
-        ({}, {"verdict": ALIKE}, [("classifier has learned nothing", "error")]),
-        ({}, {"verdict": TOO_FEW}, [("classifier cannot be judged", "warning")]),
+        ({}, {"fault": NO_BETTER}, [("classifier has learned nothing", "error")]),
+        ({}, {"fault": ALIKE}, [("classifier has learned nothing", "error")]),
+        ({}, {"fault": TOO_FEW}, [("classifier cannot be judged", "warning")]),
         ({"holdout": 0}, {}, [("classifier is not measured", "warning")]),
     ],
 )
@@ -456,7 +456,7 @@ def test_the_doctor_examines_a_classifier(
 
     assert expected == [(each.check, each.severity) for each in examination.findings]
     assert bool(settings) != ("AUC" in str(examination.measured))
-    if changed == {"verdict": TOO_FEW}:
+    if changed == {"fault": TOO_FEW}:
         assert "cannot be told from 5 held-out texts, 1 of them toxic" in examination.findings[0].evidence
 
 
@@ -472,8 +472,8 @@ def test_another_class_that_is_not_learned_is_a_warning(world: World) -> None:
     file = world.produce("toxic", asked) / "manifest.json"
     content = json.loads(file.read_text())
     classes = content["metrics"]["held_out_texts"]["classes"]
-    classes["threat"] = {**classes["toxicity"], "verdict": NO_BETTER}
-    classes["toxicity"] |= {"verdict": None, "toxic_difference_interval": [-0.1, 0.1]}
+    classes["threat"] = {**classes["toxicity"], "fault": NO_BETTER}
+    classes["toxicity"] |= {"fault": None, "toxic_difference_interval": [-0.1, 0.1]}
     file.write_text(json.dumps(content))
     [finding] = examine(world.plan("toxic", asked)[-1]).findings
     assert ("warning", True) == (finding.severity, "`threat` is no better than chance" in finding.evidence)
