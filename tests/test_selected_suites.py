@@ -89,6 +89,20 @@ def test_a_candidate_is_asked_like_what_it_was_trained_from(project: Working) ->
     assert [["<aside>", "</aside>"]] * 2 == asked
 
 
+def test_a_candidate_is_asked_in_its_pipelines_number_format(project: Working) -> None:
+    """It is the stage's candidate all the same, as it was trained and kept."""
+    file = project.folder / "narrow.toml"
+    narrow = CONFIGURATION.replace('base = "one"', 'base = "one"\ndtype = "bfloat16"')
+    file.write_text(f'[project]\nstore = "sqlite:///narrow.db"\n{narrow}')
+    code, out, err = project.run("eval", "picked", "--suite", "mine", "--limit", "2", "--config", str(file))
+    assert 0 == code, err + out
+    with Store.open(f"sqlite:///{project.folder}/narrow.db") as store:
+        run = store.runs.latest("picked", "mine")
+    assert run is not None
+    assert "bfloat16" == run.environment["engine"]["dtype"]
+    assert Local(path="kept", dtype="bfloat16") == open_project(file).trained("picked", Path("kept")).source
+
+
 def test_the_base_that_is_no_stage_is_a_box(project: Working) -> None:
     """The page of training draws the model that the chain begins with, and where the stage starts."""
     code, _, err = project.run("compare", "one", "picked", "--suite", "mine")

@@ -16,7 +16,7 @@ from typing import cast
 from transformers import PreTrainedModel, Trainer
 
 from harness.errors import DataError, TrainingError
-from harness.records.models import Json
+from harness.records.models import Json, Local
 from trainers import checkpoint_metrics
 from trainers.checkpoint_metrics import CheckpointMetrics, best_of
 from trainers.checkpoints import kept_checkpoints
@@ -84,7 +84,7 @@ def _answered(
     if select.suite is not None:
         assert job.selection.score is not None
         assert job.selection.base is not None
-        scored = job.selection.score(job.selection.base.trained(folder.name, str(folder)), select)
+        scored = job.selection.score(job.selection.base.trained(folder.name, Local(path=str(folder))), select)
         if not scored.values:
             raise TrainingError(
                 f"select: {select.suite} gave step {so_far.step} no score on any of the samples that select"

@@ -105,9 +105,9 @@ class Model:
         values = {name: getattr(self, name) for name in CHAT_SETTINGS}
         return {name: value for name, value in values.items() if value not in (None, {})}
 
-    def trained(self, name: str, folder: str) -> "Model":
-        """The model trained from it in this folder, with its chat settings and the folder's template."""
-        return replace(self, name=name, source=Local(path=folder), chat_template=None)
+    def trained(self, name: str, source: Local) -> "Model":
+        """The model trained from it, with its chat settings and the template of the source."""
+        return replace(self, name=name, source=source, chat_template=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,3 +170,5 @@ class Pipeline:
     stages: tuple[Stage, ...]
     seed: int | None = None
     """The seed of these stages; None: the project's."""
+    dtype: str = "auto"
+    """The number format that its candidate is asked in; it is trained and kept in its base's."""

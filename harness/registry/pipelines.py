@@ -72,7 +72,11 @@ def read_pipeline(
         references += [Reference(reward_key, name, "reward", reward) for reward_key, reward in rewards]
     whole = tuple(stage for _, stage in read if stage)
     is_whole = len(whole) == len(read) > 0
-    pipeline = Pipeline(name=name, base=section.base, stages=whole, seed=section.seed) if is_whole else None
+    pipeline = (
+        Pipeline(name=name, base=section.base, stages=whole, seed=section.seed, dtype=section.dtype)
+        if is_whole
+        else None
+    )
     data = [
         (under(place, "data", *([] if len(stage.data) == 1 else [position])), source)
         for place, stage in read

@@ -96,6 +96,7 @@ def _pair_of_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Variable = Annotated[str, AfterValidator(_variable)]
+NumberFormat = Literal["auto", "float32", "bfloat16", "float16"]
 Address = Annotated[str, AfterValidator(_web_address)]
 
 
@@ -131,7 +132,7 @@ class LocalSection(AskedSection):
     path: str
     revision: str | None = None
     adapter: str | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: NumberFormat = "auto"
     backend: Literal["transformers", "vllm"] = "transformers"
     chat_template: str | None = None
     trust_remote_code: bool = False
@@ -192,6 +193,7 @@ class PipelineSection(StrictSection):
     base: str | None = None
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] | None = None
     """The seed of its own stages; None: the project's."""
+    dtype: NumberFormat = "auto"
     stages: tuple[dict[str, JsonValue], ...] = ()
 
 

@@ -214,10 +214,11 @@ class Project:
 
     def trained(self, name: str, folder: Path) -> Model:
         """What a pipeline ended in. What writes answers is asked like the model that its chain began with."""
-        pipelines = self.registry.pipelines
-        if not stage_kind(pipelines[name].stages[-1].kind).can_follow:
-            return Model(name=name, source=Local(path=str(folder)))
-        return self._plan_context.first_model(name).trained(name, str(folder))
+        pipeline = self.registry.pipelines[name]
+        source = Local(path=str(folder), dtype=pipeline.dtype)
+        if not stage_kind(pipeline.stages[-1].kind).can_follow:
+            return Model(name=name, source=source)
+        return self._plan_context.first_model(name).trained(name, source)
 
     def chat_settings(self, name: str) -> Mapping[str, Json]:
         """How a model of this name is asked, as far as a section says; nothing is opened or trained."""

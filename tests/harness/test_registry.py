@@ -503,6 +503,13 @@ def test_a_pipeline_may_have_a_seed(read: Read) -> None:
     assert read(stage("data = 'org/rows'")).pipelines["p"].seed is None
 
 
+def test_a_pipelines_candidate_may_have_a_number_format(read: Read) -> None:
+    """Without one it is asked in its own."""
+    narrow = stage("data = 'org/rows'").replace('base = "base"\n[[', 'base = "base"\ndtype = "bfloat16"\n[[')
+    assert "bfloat16" == read(narrow).pipelines["p"].dtype
+    assert "auto" == read(stage("data = 'org/rows'")).pipelines["p"].dtype
+
+
 # ---------------------------------------------------------------- mistakes in sections
 
 BASE = '[models.base]\npath = "org/base"\n'

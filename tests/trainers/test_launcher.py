@@ -395,11 +395,12 @@ def test_another_failure_is_reported_with_its_last_lines(tmp_path: Path) -> None
 ASKING = """
 import json, sys
 from pathlib import Path
+from harness.records.models import Local
 from trainers.launcher import read_job
 folder = Path(sys.argv[1])
 job = read_job(folder)
 scores = [
-    job.selection.score(job.selection.base.trained("candidate", path), job.settings.select)
+    job.selection.score(job.selection.base.trained("candidate", Local(path=path)), job.settings.select)
     for path in ("first", "second")
 ]
 (folder / "outcome.json").write_text(json.dumps({"scores": [score.values["a"] for score in scores]}))

@@ -16,6 +16,7 @@ from harness.engine.local.loading import load
 from harness.engine.local.network import Network, window_of
 from harness.engine.local.scorer import LogLikelihoodScorer
 from harness.engine.local.tokens import Tokens
+from harness.engine.local.widening import NARROW
 from harness.engine.rules import request_seed
 from harness.protocols import EngineInfo
 from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
@@ -23,8 +24,9 @@ from harness.records.models import Json, Local, Model
 from harness.thoughts import left_open, marks, tags_of, template_arguments
 
 CPU_ROWS = 64
+NARROW_CPU_ROWS = 128
 MANY_ROWS = 256
-"""Prompts continued at once, at most: on a CPU, which fewer keep busy, and elsewhere."""
+"""Prompts continued at once, at most: on a CPU, which fewer keep busy in float32, and elsewhere."""
 
 CPU_PROMPTS = 1_024
 CUDA_PROMPTS = 16_384
@@ -53,7 +55,7 @@ class LocalEngine:
         cpu = network.device.type == "cpu"
         self._scorer = LogLikelihoodScorer(network, memory)
         self._generating = GenerationBudget(
-            rows=CPU_ROWS if cpu and not network.small else MANY_ROWS,
+            rows=_rows(network),
             positions=memory // network.cache_bytes(),
             prompts=CPU_PROMPTS if cpu else CUDA_PROMPTS,
         )
@@ -107,6 +109,12 @@ class LocalEngine:
 
     def close(self) -> None:
         self._network.close()
+
+
+def _rows(network: Network) -> int:
+    if network.device.type != "cpu" or network.small:
+        return MANY_ROWS
+    return NARROW_CPU_ROWS if network.dtype in NARROW else CPU_ROWS
 
 
 def open_local(model: Model, source: Local, *, device: str | None) -> LocalEngine:

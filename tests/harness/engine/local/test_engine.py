@@ -13,6 +13,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
+from harness.engine.local import network
 from harness.engine.local.engine import LocalEngine
 from harness.engine.local.network import Network
 from harness.engine.opening import open_engine
@@ -422,6 +423,17 @@ def test_a_run_can_record_the_engine(llama: Engine) -> None:
     assert {"parameters", "attention", "architecture", "pass_tokens", "pass_scored", "batch_rows"} < set(
         described
     )
+
+
+def test_more_rows_keep_a_processor_busy_in_a_narrow_format(
+    llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small model's rows are as many in any format."""
+    formats = ("float32", "bfloat16")
+    small = [_open(llama_folder, dtype=dtype).info.description["batch_rows"] for dtype in formats]
+    monkeypatch.setattr(network, "SMALL", 0)
+    large = [_open(llama_folder, dtype=dtype).info.description["batch_rows"] for dtype in formats]
+    assert ([256, 256], [64, 128]) == (small, large)
 
 
 def test_threads_are_left_as_they_were(llama: Engine) -> None:
