@@ -70,7 +70,7 @@ def _rater_win_rate(
         candidate=candidate,
         rater=rater,
         kind=kind,
-        decision=Decision.NO_DIFFERENCE if kept else Decision.NOT_COMPARABLE,
+        decision=Decision.NOT_COMPARABLE,  # until all are corrected together
         n=len(kept),
         identical=identical,
         with_identical=fmean([*values, *[TIE] * identical]) if kept else None,

@@ -77,7 +77,6 @@ def spearman(
     value = float((one * other).mean() / scale)
     spread = (one**2 + 2 * _shift(one, one)) / width + (other**2 + 2 * _shift(other, other)) / height
     influence = (one * other + _shift(one, other) + _shift(other, one)) / scale - value / 2 * spread
-    influence -= influence.mean()
     unit = _interval((1 + value) / 2, influence / 2, clusters, len(set(clusters)), level)
     return Estimate(value, Interval(low=2 * unit.low - 1, high=2 * unit.high - 1, level=level), METHOD)
 

@@ -20,6 +20,7 @@ from harness.engine.model_files import (
     labels_of,
     named_templates,
     stated_ends,
+    tensor_shapes,
     weight_files,
 )
 from harness.errors import DataError, DownloadNeeded, ModelError, UsageError
@@ -379,6 +380,20 @@ def test_damaged_headers_are_named(by_hand: Path, content: bytes, message: str) 
     (by_hand / "model.safetensors").write_bytes(content)
     with pytest.raises(ModelError, match=rf"by-hand/model\.safetensors: .*{message}"):
         weight_files(by_hand)
+
+
+def test_shapes_are_read_from_the_header_alone(tmp_path: Path) -> None:
+    """A header as long as its first eight bytes say, and tensors that are not there."""
+    header = json.dumps(
+        {
+            "__metadata__": {"format": "pt"},
+            "a": {"dtype": "F32", "shape": [2, 300], "data_offsets": [0, 2400]},
+            "b": {"dtype": "F32", "shape": [], "data_offsets": [2400, 2404]},
+        }
+    ).ljust(300)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(struct.pack("<Q", 300) + header.encode() + b"\xff")
+    assert {"a": (2, 300), "b": ()} == tensor_shapes(file)
 
 
 def _has_a_tiktoken(model: Path, adapter: Path) -> dict[str, Any]:

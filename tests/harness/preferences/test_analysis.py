@@ -40,6 +40,7 @@ def test_a_win_rate_by_hand() -> None:
 def test_the_standard_error_by_hand() -> None:
     """1, 1, 0, 0 have a standard deviation of sqrt(1/3), and a standard error of sqrt(1/12)."""
     assert pytest.approx((1 / 12) ** 0.5) == finding_of(said([R, R, L, L])).standard_error
+    assert pytest.approx(0.5) == finding_of(said([R, L])).standard_error
     assert finding_of(said([R])).standard_error is None
 
 
@@ -218,6 +219,23 @@ def test_an_unbiased_judge_is_not_accused() -> None:
     assert result.length.p > 0.05
 
 
+def test_a_tie_is_nobodys_side() -> None:
+    """Of a tie in the second order, a win of the first and one of the second, two verdicts count."""
+    asked = [
+        NamedPreference(
+            item=item, left="sft", right="dpo", rater="gpt", kind="judge", winner=winner, shown_first=first
+        )
+        for item, first, winner in [("a", L, L), ("a", R, "tie"), ("b", L, R), ("b", R, "tie")]
+    ]
+    found = finding_of(asked)
+    assert found.position is not None
+    assert found.consistency is not None
+    assert (1, 2) == (found.position.share.count, found.position.share.of)
+    assert (0, 1, 1) == (
+        found.consistency.share.count, found.consistency.to_first, found.consistency.to_second
+    )  # fmt: skip
+
+
 def test_an_unknown_length_is_told() -> None:
     """With a length missing there is no win rate at equal length, and the reason for it."""
     known = said([R, L], left_length=3, right_length=5)
@@ -226,6 +244,7 @@ def test_an_unknown_length_is_told() -> None:
 
     assert found is not None
     assert (None, "of 1 of 3 pairs the lengths are not known") == (found.value, found.reason)
+    assert (pytest.approx(2 / 3), False, "none") == (found.raw, found.extrapolated, found.method)
 
 
 def test_a_leaning_to_length_is_found() -> None:
@@ -494,6 +513,10 @@ def test_a_biased_judge_is_corrected() -> None:
     assert result.win_rate.interval.low > 0.6
     assert result.corrected.interval.low < np.mean(truth) < result.corrected.interval.high
     assert 200 == result.corrected.shared
+    loose = finding_of([*said(judged, "gpt", kind="judge"), *said(people)], "gpt", AnalysisPlan(level=0.8))
+    assert loose.corrected is not None
+    assert loose.corrected.interval is not None
+    assert 0.8 == loose.corrected.interval.level == loose.corrected.human.level  # type: ignore[union-attr]  # there is one
 
 
 def test_people_are_averaged_over_an_item() -> None:

@@ -235,6 +235,52 @@ def test_a_mean_of_clusters_stays_within_the_range():
     assert 0.94 < interval.low < values.mean() < interval.high <= 1
 
 
+@pytest.mark.parametrize("varied", [False, True], ids=["few differ", "resampled"])
+def test_a_mean_in_another_unit_has_its_interval_there(varied: bool) -> None:
+    """Scores from -20 to 60 are those from 0 to 1, times 80 and less 20, and so are their intervals."""
+    rng = np.random.default_rng(5)
+    values = np.concatenate([[0.0, 1.0], rng.random(38) if varied else np.full(38, 0.25)])
+    how = Resampling(level=0.9, resamples=299, seed=2)
+    unit, scaled = (mean_interval(each, range(40), "number", how) for each in (values, 80 * values - 20))
+    assert [80 * unit.low - 20, 80 * unit.high - 20] == pytest.approx([scaled.low, scaled.high])
+    assert (0.9, 0.9) == (unit.level, scaled.level)
+
+
+@pytest.mark.parametrize("changed", [3, 30], ids=["few differ", "resampled"])
+def test_a_difference_has_the_level_asked_for(changed: int) -> None:
+    """Both kinds of interval say which they are of."""
+    found = difference_interval(
+        by_cluster([0.1 * place for place in range(changed)] + [0.0] * 30, range(changed + 30)),
+        3.0, level=0.8, resamples=99, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    assert 0.8 == found.interval.level
+    assert 0.8 == tango(3, 1, 20, 0.8).level
+
+
+def test_clusters_of_unequal_sizes_by_hand() -> None:
+    """The bootstrap-t of a ratio: what each resample's clusters have above its own mean, squared."""
+    rng = np.random.default_rng(8)
+    sizes = np.array([1.0, 2.0, 3.0, 4.0] * 5)
+    sums = sizes * rng.normal(0.1, 0.3, 20)
+    found = estimate(sums, sizes, range_width=10.0)
+    clusters = Clusters(sums, sizes)
+    residuals = clusters.residuals
+    if tuple(np.sort(residuals)) < tuple(np.sort(-residuals)):
+        residuals = -residuals
+    order = np.lexsort((sizes, residuals))
+    residuals, sizes = residuals[order], sizes[order]
+    drawn = np.random.default_rng(20261122).integers(0, 20, (499, 20))
+    t = []
+    for places in drawn:
+        shift = residuals[places].sum() / sizes[places].sum()
+        spread = ((residuals[places] - shift * sizes[places]) ** 2).sum() * 20 / 19
+        t.append(abs(shift * sizes[places].sum() / np.sqrt(spread)))
+    half = np.sort(t)[int(np.ceil(0.95 * 500)) - 1] * clusters.standard_error
+    assert [clusters.mean - half, clusters.mean + half] == pytest.approx(
+        [found.interval.low, found.interval.high]
+    )
+
+
 def test_a_seed_or_a_generator_is_taken():
     """As numpy's own functions take either."""
     values, clusters = np.linspace(0, 1, 30).tolist(), range(30)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from harness.stats.intervals import mean_interval, wilson
+from harness.stats.paired import sign_flip
 from harness.stats.plan import Resampling
 from harness.stats.preferences import (
     length_bias,
@@ -156,3 +157,38 @@ def test_shares_are_of_the_level_asked_for() -> None:
     assert bias is not None
     assert usual is not None
     assert (0.8, 0.95) == (bias.share.interval.level, usual.interval.level)
+
+
+def test_a_win_rates_interval_is_a_means() -> None:
+    """Of wins and losses alone Wilson's; with ties, or several judgements of a prompt, a seeded bootstrap."""
+    how = Resampling(level=0.9, resamples=299, seed=4)
+    whole = [1.0] * 40 + [0.0] * 20
+    assert wilson(40, 60, 0.9) == win_rate(whole, range(60), how).interval
+    tied = [*whole, 0.5, 0.25]
+    assert mean_interval(tied, range(62), "number", how) == win_rate(tied, range(62), how).interval
+    assert wilson(40.75, 62, 0.9) != win_rate(tied, range(62), how).interval
+    pairs = [number // 2 for number in range(60)]
+    assert mean_interval(whole, pairs, "binary", how) == win_rate(whole, pairs, how).interval
+
+
+def test_orders_disagree_for_the_first_by_any_amount() -> None:
+    """From a loss to a tie and from a tie to a win count like from a loss to a win."""
+    found = position_consistency([1.0, 0.5, 1.0, 0.0, 0.0], [0.0, 0.0, 0.5, 1.0, 0.5], range(5))
+    assert found is not None
+    assert (3, 2, 0) == (found.to_first, found.to_second, found.share.count)
+
+
+def test_length_bias_is_drawn_by_its_plan() -> None:
+    """The test first, and the interval with the generator as the test leaves it."""
+    rng = np.random.default_rng(6)
+    clusters = [number // 3 for number in range(120)]
+    values, longer_by = (rng.random(120) < 0.6).astype(float), rng.normal(0.3, 1.0, 120)
+    how = Resampling(level=0.9, resamples=199, seed=12)
+    found = length_bias(values, longer_by, clusters, how)
+    won = ((values == 1) == (longer_by > 0)).astype(float)
+    used = how.generator()
+    sums = [sum(2 * won[place] - 1 for place in range(120) if clusters[place] == name) for name in range(40)]
+    assert found is not None
+    assert sign_flip(np.array(sums), resamples=199, rng=used).p == found.p
+    rest = Resampling(level=0.9, resamples=199, seed=used)
+    assert mean_interval(won, clusters, "binary", rest) == found.share.interval

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.stats.clusters import Floats
-from harness.stats.intervals import Estimate
-from harness.stats.ranks import auc, mid_ranks, spearman
+from harness.stats.intervals import Estimate, wilson
+from harness.stats.ranks import METHOD, auc, mid_ranks, spearman
 
 EXPERIMENTS = 300
 LEAST = 0.95 - 3 * np.sqrt(0.95 * 0.05 / EXPERIMENTS)
@@ -74,6 +74,84 @@ def test_standard_errors_are_the_jackknifes(which: str) -> None:
     error = float(np.std(without)) * 199 / np.sqrt(200)
     whole = of(np.ones(200, dtype=bool)).interval
     assert pytest.approx(1.96 * error, rel=0.15) == (whole.high - whole.low) / 2
+
+
+def below(values: Floats) -> Floats:
+    """Whether a column's case is lower than a row's: 1, for a tie one half, 0."""
+    return (values[None, :] < values[:, None]) + (values[None, :] == values[:, None]) / 2
+
+
+def weighted_auc(scores: Floats, positive: np.ndarray, weights: Floats) -> float:
+    """The chance that a positive case is above a negative one, both drawn by their weights."""
+    pairs = np.outer(weights * positive, weights * ~positive)
+    return float((pairs * below(scores)).sum() / pairs.sum())
+
+
+def weighted_rho(one: Floats, other: Floats, weights: Floats) -> float:
+    """The correlation of ranks among cases drawn by their weights."""
+    share = weights / weights.sum()
+    left, right = below(one) @ share - 0.5, below(other) @ share - 0.5
+    return float(share @ (left * right) / np.sqrt((share @ left**2) * (share @ right**2)))
+
+
+@pytest.mark.parametrize("which", ["auc", "rho"])
+@pytest.mark.parametrize("each", [1, 3], ids=["single", "clustered"])
+def test_intervals_by_hand(which: str, each: int) -> None:
+    """Wilson's, of as many cases as have the standard error of the numerical influence, by cluster.
+
+    Clusters are of unequal sizes and go together, and scores have ties.
+    """
+    rng = np.random.default_rng(11)
+    left, right = (np.repeat(rng.normal(size=30), 3) for _ in "ab")
+    one = np.round(left + 0.3 * rng.normal(size=90), 1)
+    other = np.round(0.5 * left + right + 0.3 * rng.normal(size=90), 1)
+    kind = 0.2 * left + right + 0.3 * rng.normal(size=90) > 0.1
+    clusters = (np.arange(90) // each - (np.arange(90) % 7 == 0)).tolist()
+    found = auc(one, kind, clusters, 0.9) if which == "auc" else spearman(one, other, clusters, 0.9)
+    assert found is not None
+
+    def at(weights: Floats) -> float:
+        if which == "auc":
+            return weighted_auc(one, kind, weights)
+        return (1 + weighted_rho(one, other, weights)) / 2
+
+    step = 1e-5
+    influence = [90 * (at(1 + move) - at(1 - move)) / (2 * step) for move in np.eye(90) * step]
+    sums = np.array([sum(np.array(influence)[np.array(clusters) == name]) for name in set(clusters)])
+    variance = (sums**2).sum() * len(sums) / (len(sums) - 1) / 90**2
+    share = at(np.ones(90))
+    cases = share * (1 - share) / variance
+    expected = wilson(share * cases, cases, 0.9)
+    ends = np.array([expected.low, expected.high]) * (1 if which == "auc" else 2) - (which == "rho")
+    assert ends.tolist() == pytest.approx([found.interval.low, found.interval.high], abs=1e-6)
+    assert (METHOD, 0.9) == (found.method, found.interval.level)
+
+
+def test_no_more_cases_than_twice_the_rarer_kinds_clusters() -> None:
+    """A nearly perfect order of 6 clusters of positive cases among 60: Wilson's interval of 12 cases."""
+    positive = np.arange(120) < 12
+    scores = np.where(positive, 200.0, 0.0) + np.arange(120)
+    scores[119] = 205.5
+    found, turned = (auc(scores, kind, np.arange(120) // 2, 0.9) for kind in (positive, ~positive))
+    assert found is not None
+    assert turned is not None
+    expected = wilson(12 * found.value, 12, 0.9)
+    assert (expected.low, expected.high) == pytest.approx(
+        (found.interval.low, found.interval.high), abs=1e-12
+    )
+    assert (1 - expected.high) == pytest.approx(turned.interval.low, abs=1e-12)
+
+
+@pytest.mark.parametrize(("clusters", "cases"), [("aaaa", 2.0), ("abba", 0.75), ("abcd", 2.25)])
+def test_few_clusters_by_hand(clusters: str, cases: float) -> None:
+    """An AUC of 0.75, and influences of ± 1/2, which two of the clusters sum to 1 and -1.
+
+    One cluster has no variance, and is as good as two cases.
+    """
+    found = auc([1.0, 2.0, 3.0, 4.0], [False, True, False, True], clusters)
+    assert found is not None
+    expected = wilson(0.75 * cases, cases, 0.95)
+    assert (expected.low, expected.high) == pytest.approx((found.interval.low, found.interval.high))
 
 
 def test_cases_that_go_together_say_less() -> None:
