@@ -139,6 +139,14 @@ def test_what_selected_is_left_out_for_every_model(project: Working) -> None:
     assert 40 == len(project.rows("picked", "mine"))
 
 
+def test_another_tools_manifest_says_nothing(project: Working) -> None:
+    """A model's folder may hold a file of this name that is no record of a stage."""
+    foreign = project.folder / "one/manifest.json"
+    foreign.write_text('{"files": []}')
+    assert len(ROWS) == values(project, "./one")["./one"]
+    foreign.unlink()
+
+
 def test_alone_a_model_that_was_not_selected_is_measured_on_everything(project: Working) -> None:
     """Nothing of it was chosen by these samples."""
     assert {"one": 40} == values(project, "one")

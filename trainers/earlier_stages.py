@@ -5,10 +5,12 @@ this machine, too. Where there is none, nothing is said.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from harness.errors import ModelError
 from trainers import manifest
 from trainers.machine import machine
 from trainers.planning import PlannedStage
@@ -21,11 +23,14 @@ SAME_SIZE = 0.1
 
 
 class EarlierStages:
-    """The manifests of the finished stages in an output folder, the newest first."""
+    """The manifests of the finished stages in an output folder, the newest first, without damaged ones."""
 
     def __init__(self, output: Path) -> None:
         folders = [file.parent for file in output.glob(f"stages/*/{manifest.FILE}")]
-        read = (manifest.read(folder) for folder in folders)
+        read = []
+        for folder in folders:
+            with suppress(ModelError):
+                read.append(manifest.read(folder))
         self._all = sorted(read, key=lambda each: str(each["finished"]), reverse=True)
 
     def answer_tokens(self, stage: PlannedStage, size: int | None) -> float | None:

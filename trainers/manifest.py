@@ -5,16 +5,20 @@ It holds no path of this machine.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from harness.errors import ModelError
 from harness.records.models import Json
 from trainers.machine import machine
 
 FILE = "manifest.json"
+NEEDED = {"inputs", "metrics", "parent", "data", "rewards", "started", "finished", "seconds"}
+"""Keys that every manifest has."""
 PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "accelerate", "numpy")
 
 
@@ -24,8 +28,15 @@ def is_finished(folder: Path) -> bool:
 
 
 def read(folder: Path) -> Mapping[str, Any]:
-    """The manifest of a finished stage."""
-    content: Mapping[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    """The manifest of a finished stage. Raises ModelError where it is not whole."""
+    file = folder / FILE
+    content: object = None
+    with suppress(ValueError):
+        content = json.loads(file.read_bytes())
+    if not isinstance(content, dict) or not content.keys() >= NEEDED:
+        raise ModelError(
+            f"{file} is no whole record of a finished stage: delete its folder to train the stage again"
+        )
     return content
 
 

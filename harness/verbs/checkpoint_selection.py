@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from math import fsum
 from pathlib import Path
 from typing import Any
 
 from harness.checkpoint_selection import LeftOut, SelectionSplit, cluster_of
-from harness.errors import UnknownName, UsageError
+from harness.errors import ModelError, UnknownName, UsageError
 from harness.protocols import Engine, Suite
 from harness.records.answers import Metric
 from harness.records.models import Local, Model
@@ -86,12 +87,13 @@ def _beside(registry: Registry, name: str) -> Iterator[Mapping[str, Any]]:
     if not isinstance(model.source, Local):
         return
     folder = Path(model.source.path)
-    while manifest.is_finished(folder):
-        content = manifest.read(folder)
-        yield content
-        if content["parent"] is None:
-            return
-        folder = folder.resolve().parent / content["parent"]
+    with suppress(ModelError):  # another tool's `manifest.json`
+        while manifest.is_finished(folder):
+            content = manifest.read(folder)
+            yield content
+            if content["parent"] is None:
+                return
+            folder = folder.resolve().parent / content["parent"]
 
 
 def _suite_of(name: str) -> str:

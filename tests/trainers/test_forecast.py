@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from harness.errors import ModelError
 from harness.records.models import Local, Model, Stage
 from tests.tiny_models import tiny_gguf, tiny_llama
 from tests.trainers.test_stages import CASE, DPO, GRPO
@@ -274,6 +275,19 @@ def test_time_is_that_of_stages_like_it(world: World, tmp_path: Path) -> None:
     assert seconds(adapter={"rank": 4}) is None
     assert seconds(earlier={**content, "base_parameters": 2 * content["base_parameters"]}) is None
     assert seconds(earlier={**content, "machine": "another"}) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"finished": "2026', b"\xff"])
+def test_a_damaged_record_of_a_stage(world: World, tmp_path: Path, content: bytes) -> None:
+    """Plans of other stages go without it; where it is asked for, it is named, with what to do."""
+    output = copied(world, tmp_path)
+    [*_, damaged] = world.plan("sft", output=output)
+    (damaged.folder / "manifest.json").write_bytes(content)
+    asked = pipeline("asked", "base", stage("sft", "sft.jsonl", epochs=4))
+    assert forecast({"asked": world.plan("asked", asked, output=output)}, output)[-1].rows
+
+    with pytest.raises(ModelError, match=r"manifest\.json is no whole record .* delete its folder"):
+        forecast({"sft": world.plan("sft", output=output)}, output)
 
 
 def test_a_resumed_stage_says_that_its_time_is_the_last_runs(world: World, tmp_path: Path) -> None:

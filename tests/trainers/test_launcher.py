@@ -504,7 +504,7 @@ def test_a_machine_that_does_not_lead_does_its_part(world: World) -> None:
 
     assert planned.done
     assert not (world.output / "helped").exists()
-    shutil.rmtree(planned.folder)  # its manifest is empty, and forecasts read those of all stages
+    shutil.rmtree(planned.folder)  # its manifest is empty
 
 
 def test_a_machine_that_leads_in_vain_is_named(world: World) -> None:
