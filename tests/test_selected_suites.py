@@ -143,8 +143,12 @@ def test_another_tools_manifest_says_nothing(project: Working) -> None:
     """A model's folder may hold a file of this name that is no record of a stage."""
     foreign = project.folder / "one/manifest.json"
     foreign.write_text('{"files": []}')
-    assert len(ROWS) == values(project, "./one")["./one"]
+    file = project.folder / "foreign.toml"
+    file.write_text(f'[project]\nstore = "sqlite:///foreign.db"\n{CONFIGURATION}')
+    code, out, err = project.run("eval", "./one", "--suite", "mine", "--json", "--config", str(file))
     foreign.unlink()
+    assert 0 == code, err
+    assert [len(ROWS)] == [line["n"] for line in json.loads(out)]
 
 
 def test_alone_a_model_that_was_not_selected_is_measured_on_everything(project: Working) -> None:
