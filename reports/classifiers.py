@@ -22,9 +22,9 @@ def in_a_word(manifest: Mapping[str, Any]) -> str:
     found = _main(manifest)
     if found is None:
         return UNMEASURED
-    if found.get("auc") is None or found["fault"] == TOO_FEW:
+    if found.get("auc") is None or _fault(found) == TOO_FEW:
         return TOO_FEW
-    return ", ".join(filter(None, (f"AUC {number(found['auc'])}", found["fault"])))
+    return ", ".join(filter(None, (f"AUC {number(found['auc'])}", _fault(found))))
 
 
 def note(suite: str, pipeline: str, manifest: Mapping[str, Any]) -> str:
@@ -58,8 +58,14 @@ def facts(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
 def warnings(found: Mapping[str, Any] | None) -> Iterator[str]:
     """What is wrong with its classes."""
     for name, each in (found or {"classes": {}})["classes"].items():
-        if each["fault"] is not None:
-            yield f"{name}: {each['fault']}"
+        if _fault(each) is not None:
+            yield f"{name}: {_fault(each)}"
+
+
+def _fault(found: Mapping[str, Any]) -> str | None:
+    """What is wrong with a class; classifiers trained before that had its name call it a verdict."""
+    fault: str | None = found["fault"] if "fault" in found else found["verdict"]
+    return fault
 
 
 def _main(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -70,9 +76,9 @@ def _main(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _agreement(found: Mapping[str, Any]) -> str:
     """How far a class agrees with its labels; first what is wrong with it."""
     if not found["texts"]:
-        return str(found["fault"])
+        return str(_fault(found))
     parts = [
-        found["fault"],
+        _fault(found),
         f"AUC at 0.5 {_estimate(found['auc'], found['auc_interval'])}",
         f"Spearman's rho {_estimate(found['spearman'], found['spearman_interval'])}",
         f"predicted toxic {found['predicted_toxic']:.1%}, labelled {found['labelled_toxic']:.1%} of "

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from statistics import fmean, pstdev
+from typing import Any
 
 from harness.records.models import Json
 from harness.stats.calibration import calibration_error, reliability
@@ -152,6 +153,12 @@ def _described(name: str, estimate: Estimate | None) -> Mapping[str, Json]:
     if estimate is None:
         return {name: None, f"{name}_interval": None}
     return {name: estimate.value, f"{name}_interval": [estimate.interval.low, estimate.interval.high]}
+
+
+def fault_of(found: Mapping[str, Any]) -> str | None:
+    """What is wrong with a class; classifiers trained before that had its name call it a verdict."""
+    fault: str | None = found["fault"] if "fault" in found else found["verdict"]
+    return fault
 
 
 def _fault(groups: Sequence[str], toxic: Sequence[bool], area: Estimate | None, *, alike: bool) -> str | None:

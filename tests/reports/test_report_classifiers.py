@@ -1,5 +1,6 @@
 """How good a classifier is stands beside its name, in a note and on the page of training."""
 
+import json
 from typing import Any
 
 import pytest
@@ -76,3 +77,11 @@ def test_warnings_of_a_classifier() -> None:
         warnings(bad)
     )
     assert [] == list(warnings(None))
+
+
+def test_an_earlier_record_calls_a_fault_a_verdict() -> None:
+    """Its report says the same."""
+    now = manifest(auc=0.52, fault="no better than chance")["metrics"]["held_out_texts"]
+    before = json.loads(json.dumps(now).replace('"fault"', '"verdict"'))
+    assert [*facts(now), *warnings(now)] == [*facts(before), *warnings(before)]
+    assert "no better than chance" in str(list(warnings(before)))

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from harness.pluralize import pluralize
 from trainers.classifier_card import estimate
-from trainers.classifier_quality import FIGURES, TOO_FEW, main_class
+from trainers.classifier_quality import FIGURES, TOO_FEW, fault_of, main_class
 from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.planning import PlannedStage
 from trainers.settings import ToxicityTraining
@@ -49,7 +49,7 @@ def _unmeasured(stage: PlannedStage) -> DoctorFinding:
 def _nothing_learned(stage: PlannedStage, figures: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     """Classes of which the classifier knows nothing, or of which that cannot be told."""
     for name, found in figures["classes"].items():
-        if found["fault"] == TOO_FEW:
+        if fault_of(found) == TOO_FEW:
             yield DoctorFinding(
                 check="classifier cannot be judged",
                 severity="warning",
@@ -58,19 +58,19 @@ def _nothing_learned(stage: PlannedStage, figures: Mapping[str, Any]) -> Iterato
                 f"{pluralize(found['texts'], 'held-out text')}, {found['toxic']:,} of them toxic",
                 fix="hold out more (`holdout`), or add rows",
             )
-        elif found["fault"] is not None:
+        elif fault_of(found) is not None:
             yield DoctorFinding(
                 check="classifier has learned nothing",
                 severity="error" if name == figures["main"] else "warning",
                 where=stage.key,
-                evidence=f"`{name}` is {found['fault']}: {agreement(found)}",
+                evidence=f"`{name}` is {fault_of(found)}: {agreement(found)}",
                 fix="train longer, at another learning rate, from an encoder (`base`), or on other rows",
             )
 
 
 def _share_is_off(stage: PlannedStage, main: str, found: Mapping[str, Any]) -> Iterator[DoctorFinding]:
     """A classifier that calls more or fewer texts toxic than are; every share that it measures is off."""
-    if found["fault"] is not None:
+    if fault_of(found) is not None:
         return
     low, high = found["toxic_difference_interval"]
     if low > 0 or high < 0:
