@@ -74,8 +74,7 @@ def _trial(asked: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
             "moved": metrics["moved"],
         }
         if asked.kind == "dpo":
-            base = candidate.resolve().parent / record["parent"] if record["parent"] else None
-            each |= _margin(held_out, candidate, base or smollm2_gguf())
+            each |= _margin(held_out, candidate, folder / "candidates" / "bases" / record["parent"])
         else:
             history = [json.loads(line) for line in (candidate / "history.jsonl").open(encoding="utf-8")]
             each |= _rewards([line["reward"] for line in history if "reward" in line])
