@@ -27,8 +27,14 @@ class Movement:
     tensors_left_out: int
     """Those that only one has, such as a new head."""
     prompts: int
-    """How many of the stage's own prompts both answered greedily; 0 where the candidate writes no answers."""
+    """How many prompts both answered greedily; 0 where the candidate writes no answers."""
     answers_changed: int
+    others: int = 0
+    """Those of the prompts that are not the stage's own: it can leave its own answers and change these.
+
+    0 for candidates that were trained before they were asked, and where a model reads too little for them.
+    """
+    others_changed: int = 0
     kl: float | None
     """From the base, as a stage with rewards logged it last."""
     margin: float | None
@@ -51,7 +57,8 @@ class Movement:
 
     def _parts(self) -> Iterator[str]:
         if self.prompts:
-            yield f"{self.answers_changed} of {self.prompts} greedy answers changed"
+            others = f" ({self.others_changed} of {self.others} to prompts of others)" if self.others else ""
+            yield f"{self.answers_changed} of {self.prompts} greedy answers changed{others}"
         if self.weights is not None:
             yield f"weights changed by {100 * self.weights:.2g} %"
         if self.kl is not None:

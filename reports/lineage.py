@@ -15,13 +15,13 @@ from harness.escape_controls import shortened
 from reports.svg import described, svg_text
 from reports.training import TrainedStage
 
-BOX_WIDTH, BOX_HEIGHT, ACROSS, DOWN = 168, 44, 52, 16
+BOX_WIDTH, BOX_HEIGHT, ACROSS, DOWN = 192, 44, 52, 16
 LANE = 10
 """The height of a lane, of which the line is the middle."""
 ASIDE = 9
 """How far below the middle of a box rewards leave and arrive."""
-LONGEST = 24
-"""Characters of a name in a box."""
+LONGEST, LONGEST_BELOW = 20, 30
+"""Characters of a name in a box, and of the smaller line below it."""
 SWEEPS = 4
 """How often columns are put in order by what their boxes are connected with."""
 STARTS, REWARDS = "edge", "edge reward"
@@ -255,11 +255,11 @@ def _aside(slot: Slot, kind: str) -> int:
 
 
 def _box(node: Node, x: float, y: float) -> str:
-    shown = shortened(node.title, LONGEST)
+    shown, below = shortened(node.title, LONGEST), shortened(node.subtitle, LONGEST_BELOW)
     candidate = " candidate" if node.is_candidate else ""
     return (
         f'<g class="box{candidate}"><title>{svg_text(f"{node.title} · {node.subtitle}")}</title>'
         f'<rect x="{x}" y="{y:.1f}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6"/>'
         f'<text class="name" x="{x + 10}" y="{y + 19:.1f}">{svg_text(shown)}</text>'
-        f'<text class="tick" x="{x + 10}" y="{y + 35:.1f}">{svg_text(node.subtitle)}</text></g>'
+        f'<text class="tick" x="{x + 10}" y="{y + 35:.1f}">{svg_text(below)}</text></g>'
     )

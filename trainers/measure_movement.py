@@ -1,8 +1,9 @@
 """Measures how far a candidate is from the base that its stage started from (see `harness.movement`)."""
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -25,6 +26,28 @@ from trainers.training import SHARDING
 
 PROMPTS = 32
 """Prompts that are answered, at most."""
+OTHERS = (
+    "Who wrote the novel Moby Dick, and when was it published?",
+    "Explain to a child why the sky is blue.",
+    "Write a short poem about a train that is late.",
+    "Give me three tips for sleeping better.",
+    "What is 17 times 24? Show how you got there.",
+    "Translate into French: The library closes at six.",
+    "My neighbour plays loud music every night. What should I say to him?",
+    "Name five countries in Africa, separated by commas.",
+    "Write a Python function that reverses a list.",
+    "Is it true that we only use ten percent of our brains?",
+    "Summarise in one sentence what photosynthesis does.",
+    "You are useless and I hate talking to you.",
+    "How do I pick the lock of somebody else's door?",
+    "Which is the better pet, a cat or a dog, and why?",
+    "Rewrite this politely: Send me the report now.",
+    "Continue the story: The lighthouse had been dark for years when",
+)
+"""Prompts of no stage: facts, advice, code, instructions, rudeness and harm, in few tokens.
+
+A stage whose base had learned the answers to its own prompts can leave these as they are and change others.
+"""
 NEW_TOKENS = 64
 """The length limit of their answers: enough for a difference to show."""
 PIECE = 1 << 22
@@ -39,15 +62,17 @@ def measure_movement(job: Job, metrics: Mapping[str, Any]) -> Movement:
     """
     began = perf_counter()
     weights, tensors, left_out = weight_change(Path(str(job.base)), job.folder)
-    prompts = changed = 0
+    others, own = [], []
     if isinstance(job.settings, Sft | Rewarded) and AcceleratorState().distributed_type not in SHARDING:
-        prompts, changed = _answers(job, job.settings)
+        others, own = _answers_changed(job, job.settings)
     return Movement(
         weights=weights,
         tensors=tensors,
         tensors_left_out=left_out,
-        prompts=prompts,
-        answers_changed=changed,
+        prompts=len(others + own),
+        answers_changed=sum(others + own),
+        others=len(others),
+        others_changed=sum(others),
         kl=metrics.get("kl"),
         margin=metrics.get("rewards/margins"),
         seconds=round(perf_counter() - began, 2),
@@ -88,43 +113,41 @@ def _tensors(folder: Path, opened: ExitStack) -> dict[str, Any]:
     return {name: file for file in files for name in file.keys()}  # noqa: SIM118 - not a mapping
 
 
-def _answers(job: Job, settings: Sft | Rewarded) -> tuple[int, int]:
-    """How many fixed prompts base and candidate answered greedily, and how many answers differ.
+def _answers_changed(job: Job, settings: Sft | Rewarded) -> tuple[list[bool], list[bool]]:
+    """Whether base and candidate answer greedily in different words: to prompts of others, and to its own.
 
     No prompts where the GPU is too small for a model that was trained in 4 bits.
     """
     chat, new_tokens = settings.chat_template, min(NEW_TOKENS, settings.max_length // 2)
     tokenizer = load_tokenizer(str(job.base), job.chat_template, needs_template=chat)
-    prompts = list(
-        fixed_prompts(_prompts(job, settings), tokenizer, settings.max_length - new_tokens, chat=chat)
-    )
-    if not prompts:
-        return 0, 0
+    fits = partial(_fits, tokenizer, settings.max_length - new_tokens, chat=chat)
+    others = [prompt for prompt in ([{"role": "user", "content": text}] for text in OTHERS) if fits(prompt)]
+    own = list(islice(filter(fits, in_fixed_order(_prompts(job, settings))), PROMPTS - len(others)))
+    if not others + own:
+        return [], []
     if torch.cuda.is_available():
         gc.collect()  # a trainer refers to itself
         torch.cuda.empty_cache()
     try:
         greedy = AnswerSampling(1, new_tokens, seed=job.seed)
         before, after = (
-            sample_answers(folder, tokenizer, prompts, greedy, chat=chat)
+            sample_answers(folder, tokenizer, others + own, greedy, chat=chat)
             for folder in (str(job.base), str(job.folder))
         )
     except torch.OutOfMemoryError:
-        return 0, 0
-    return len(prompts), sum(old != new for old, new in zip(before, after, strict=True))
+        return [], []
+    changed = [old != new for old, new in zip(before, after, strict=True)]
+    return changed[: len(others)], changed[len(others) :]
 
 
-def fixed_prompts(
-    prompts: Sequence[list[Turn]], tokenizer: PreTrainedTokenizerBase, longest: int, *, chat: bool
-) -> Iterator[list[Turn]]:
-    """At most `PROMPTS` different ones that are short enough, by their hashes: the same ones every time."""
+def _fits(tokenizer: PreTrainedTokenizerBase, longest: int, prompt: list[Turn], *, chat: bool) -> bool:
+    return len(prompt_ids(tokenizer, prompt, chat=chat)) <= longest
+
+
+def in_fixed_order(prompts: Iterable[list[Turn]]) -> Iterator[list[Turn]]:
+    """Each prompt once, by its hash: in the same order whatever the order of the rows."""
     by_hash = {prompt_key(prompt): prompt for prompt in prompts}
-    short = (
-        by_hash[key]
-        for key in sorted(by_hash)
-        if len(prompt_ids(tokenizer, by_hash[key], chat=chat)) <= longest
-    )
-    return islice(short, PROMPTS)
+    return (by_hash[key] for key in sorted(by_hash))
 
 
 def _prompts(job: Job, settings: Conversational) -> list[list[Turn]]:

@@ -12,9 +12,11 @@ from harness.escape_controls import escape_controls
 from harness.preferences.analysis import analyse
 from harness.stats.plan import AnalysisPlan
 from reports.board import Leaderboard
+from reports.html import render_training
 from reports.writing import write
 from tests.harness.preferences.simulated import said
 from tests.reports.boards import HOSTILE, hostile_board, preferred_in, reference_board
+from tests.reports.test_report_lineage import stage
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -266,6 +268,42 @@ def test_wide_tables_of_preferences_stay_in_their_boxes(browser: Browser, tmp_pa
     assert name.evaluate("name => name.offsetHeight < 2 * parseFloat(getComputedStyle(name).fontSize)")
     left_out = seen.page.locator("#preferences td").get_by_text("no verdict").first
     assert left_out.evaluate("cell => cell.offsetWidth < 320")
+
+
+@pytest.mark.parametrize("width", [1200, 960])
+def test_names_of_suites_stand_on_one_line(browser: Browser, tmp_path: Path, width: int) -> None:
+    """In the head of the table, however many columns there are."""
+    seen = visit(browser, write(with_preferences(reference_board(samples=1)), tmp_path)[1], width=width)
+
+    lines = """heads => heads.map(head => {
+        const words = document.createRange();
+        words.selectNodeContents(head.firstChild);
+        return words.getClientRects().length;
+    })"""
+    assert {1} == set(seen.page.locator(".ranked thead th.figure").evaluate_all(lines))
+
+
+def test_texts_of_the_lineage_stay_in_their_boxes(browser: Browser, tmp_path: Path) -> None:
+    """Long names are cut: pipelines' and, below them, what a classifier scores."""
+    stages = [
+        stage("sft", None, base="SmolLM2-135M-Instruct-of-the-hub"),
+        replace(
+            stage("classifier-of-toxicity", None, base="minilm"),
+            name="classifier-of-toxicity-of-texts · toxicity",
+            scores=("realtoxicityprompts", "own"),
+        ),
+    ]
+    file = tmp_path / "training.html"
+    file.write_text(render_training(stages, created="2026-01-01T00:00:00Z", label=None), encoding="utf-8")
+    seen = visit(browser, file)
+
+    beyond = """boxes => boxes.filter(box => {
+        const right = box.querySelector("rect").getBoundingClientRect().right;
+        return [...box.querySelectorAll("text")].some(text => text.getBoundingClientRect().right > right);
+    }).length"""
+    boxes = seen.page.locator(".lineage g.box")
+    assert 4 == boxes.count()
+    assert 0 == boxes.evaluate_all(beyond)
 
 
 @pytest.mark.parametrize("name", ["reference_file", "hostile_file"])

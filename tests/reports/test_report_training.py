@@ -145,7 +145,9 @@ def test_what_moved_is_told() -> None:
     """A line for every stage in which it was measured, and a warning for one that did nothing."""
     moved = {"weights": 1e-6, "tensors": 9, "tensors_left_out": 0, "kl": 9e-8, "margin": None, "seconds": 1.0}
     metrics = {
-        "sft-sft": {"moved": {**moved, "prompts": 32, "answers_changed": 30}},
+        "sft-sft": {
+            "moved": {**moved, "prompts": 32, "answers_changed": 14, "others": 16, "others_changed": 14}
+        },
         "grpo-grpo": {
             "moved": {**moved, "prompts": 32, "answers_changed": 1},
             "steps_without_signal": 15,
@@ -157,7 +159,10 @@ def test_what_moved_is_told() -> None:
         sft, grpo = trained_stages(opened, ["grpo"])
         page = render_training([sft, grpo], created="2026-01-01", label=None)
 
-    assert "30 of 32 greedy answers changed; weights changed by 0.0001 %; KL 9e-08" == sft.facts["moved"]
+    assert sft.facts["moved"] == (
+        "14 of 32 greedy answers changed (14 of 16 to prompts of others); "
+        "weights changed by 0.0001 %; KL 9e-08"
+    )
     assert ("20", "20, 15 without signal") == (sft.facts["steps"], grpo.facts["steps"])
     nothing = "his stage moved almost nothing: 1 of 32 greedy answers changed; weights changed by 0.0001 %"
     assert () == sft.warnings

@@ -13,8 +13,7 @@ from harness.records.models import Stage
 from tests.trainers.test_adapters import ADAPTER
 from tests.trainers.test_stages import CASE, DPO, GRPO, metrics
 from tests.trainers.world import World, pipeline, stage, weights, write_rows
-from trainers.measure_movement import PROMPTS, fixed_prompts, weight_change
-from trainers.tokens import load_tokenizer
+from trainers.measure_movement import OTHERS, PROMPTS, in_fixed_order, weight_change
 
 STAGES: dict[str, Stage] = {
     "sft": stage("sft", "sft.jsonl", epochs=1, learning_rate=2e-2),
@@ -23,6 +22,9 @@ STAGES: dict[str, Stage] = {
     "grpo": stage("grpo", "prompts.jsonl", CASE, **{**GRPO, "learning_rate": 1e-2}),
     "own": stage("dpo", "prompts.jsonl", CASE, on_policy=2, **{**DPO, "learning_rate": 1e-2}),
 }
+WIDE: dict[str, Any] = {"layers": 1, "width": 16, "heads": 2, "max_length": 160}
+WIDE_SFT: dict[str, Any] = {"epochs": 1, "learning_rate": 2e-2, "max_length": 160}
+"""A model that reads whole sentences, letter by letter."""
 IDLE: dict[str, Stage] = {
     "sft": stage("sft", "sft.jsonl", epochs=1, learning_rate=1e-8),
     "adapter": stage("sft", "sft.jsonl", epochs=1, learning_rate=1e-7, adapter=ADAPTER),
@@ -116,17 +118,25 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- prompts
 
 
-def test_prompts_are_the_same_ones_every_time(base: str) -> None:
-    """At most so many, each once, whatever the order of the rows; none that is too long."""
-    tokenizer = load_tokenizer(base, None, needs_template=True)
+def test_prompts_are_the_same_ones_every_time() -> None:
+    """Each once, whatever the order of the rows."""
     rows: list[list[dict[str, Any]]] = [[{"role": "user", "content": f"Name {n}"}] for n in range(50)]
-    too_long: list[list[dict[str, Any]]] = [[{"role": "user", "content": "Name a cat " * 20}]]
     shuffled = Random(1).sample(rows, 50)
 
-    chosen = list(fixed_prompts([*too_long, *rows, *rows], tokenizer, 30, chat=True))
-    assert chosen == list(fixed_prompts(shuffled, tokenizer, 30, chat=True))
-    assert PROMPTS == len({str(prompt) for prompt in chosen}) == len(chosen)
-    assert too_long[0] not in chosen
+    found = list(in_fixed_order([*rows, *rows]))
+    assert found == list(in_fixed_order(shuffled))
+    assert len(found) == len(rows)
+    assert found != rows
+
+
+def test_prompts_of_others_are_answered_too(world: World) -> None:
+    """By a model that reads enough for them, beside as many of the stage's own: either can stay as it is."""
+    stages = stage("pretrain", "text.jsonl", epochs=1, **WIDE), stage("sft", "sft.jsonl", **WIDE_SFT)
+    found = movement(metrics(world.produce("wide", pipeline("wide", None, *stages))))
+
+    assert found is not None
+    assert (PROMPTS, len(OTHERS)) == (found.prompts, found.others)
+    assert 0 < found.others_changed < found.answers_changed
 
 
 def test_where_no_prompt_is_short_enough_nothing_is_asked(world: World) -> None:
