@@ -3,7 +3,7 @@
 from math import ceil
 from pathlib import Path
 
-from trainers.settings import Conversational, EpochTraining, Online
+from trainers.settings import Conversational, EpochTraining, Online, ToxicityTraining
 from trainers.sizes import BYTES, ModelSize
 
 TRAINED = 4
@@ -19,7 +19,7 @@ def bytes_within(folder: Path) -> int:
 
 
 def disk_needs(
-    kind: str, settings: Conversational, size: ModelSize, rows: int, *, is_long: bool
+    kind: str, settings: Conversational | ToxicityTraining, size: ModelSize, rows: int, *, is_long: bool
 ) -> tuple[int, int]:
     """Bytes of a finished stage that starts from a model of this size, and the most while it is trained.
 
@@ -27,22 +27,27 @@ def disk_needs(
     to resume from. The newest checkpoint has the optimiser's state, and for a moment the one before it, too.
     """
     whole = size.parameters - (size.output_layer if kind == "reward" else 0)
-    candidate = whole * BYTES[size.dtype] + size.other_files
-    trained = whole if settings.adapter is None else size.adapter(settings.adapter)
+    is_classifier = isinstance(settings, ToxicityTraining)  # in float32 whatever the base's format
+    number = TRAINED if is_classifier else BYTES[size.dtype]
+    candidate = whole * number + size.other_files
+    adapter = settings.adapter if isinstance(settings, Conversational) else None
+    trained = whole if adapter is None else size.adapter(adapter)
     checkpoint, optimiser = trained * TRAINED + size.other_files, MOMENTS * trained * TRAINED
     kept = _checkpoints(settings, rows)
     meanwhile = kept + (1 if is_long else 0)
     peak = meanwhile * checkpoint + min(meanwhile, 2) * optimiser
     after = kept * checkpoint + candidate
-    if settings.adapter is not None:
+    if adapter is not None:
         after += checkpoint
+    if is_classifier:  # the same weights again, as Detoxify reads them
+        after += whole * TRAINED
     stays = after
-    if settings.adapter is None and BYTES[size.dtype] == TRAINED:  # one file with a checkpoint's weights
+    if adapter is None and number == TRAINED:  # one file with a checkpoint's weights
         stays -= whole * TRAINED
     return stays, max(peak, after)
 
 
-def _checkpoints(settings: Conversational, rows: int) -> int:
+def _checkpoints(settings: Conversational | ToxicityTraining, rows: int) -> int:
     """How many are kept."""
     if isinstance(settings, Online):
         return ceil(settings.steps / settings.checkpoint_steps)

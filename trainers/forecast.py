@@ -17,7 +17,7 @@ from trainers.checkpoints import stopped
 from trainers.disk_needs import bytes_within, disk_needs
 from trainers.earlier_stages import EarlierStages, is_resumed
 from trainers.planning import PlannedStage
-from trainers.settings import Conversational
+from trainers.settings import Conversational, ToxicityTraining
 from trainers.sizes import model_size
 from trainers.work import Basis, estimate_work
 
@@ -119,7 +119,7 @@ def _what_will_be(stage: PlannedStage, earlier: EarlierStages, processes: int) -
     )
     seconds = earlier.seconds(stage, parameters, work, processes)
     disk, peak = None, None
-    if size is not None and isinstance(stage.settings, Conversational):
+    if size is not None and isinstance(stage.settings, Conversational | ToxicityTraining):
         saved_after = stage.settings.save_seconds
         is_long = saved_after is not None and (seconds is None or seconds > saved_after)
         disk, peak = disk_needs(stage.kind, stage.settings, size, work.rows, is_long=is_long)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertModel
 
 from harness.errors import ModelError
 from harness.records.models import Local, Model, Stage
 from tests.tiny_models import tiny_gguf, tiny_llama
+from tests.trainers.encoders import WORDS, tiny_encoder
 from tests.trainers.test_stages import CASE, DPO, GRPO
 from tests.trainers.test_tokens import TRAILING
 from tests.trainers.world import THINGS, TINY, World, pipeline, stage, write_rows
@@ -225,6 +226,24 @@ def test_disk_is_what_is_kept(world: World, asked: Stage) -> None:
     assert after.disk == pytest.approx(before.disk, rel=0.1)
     assert before.disk_peak >= before.disk
     assert max(most) < 1.1 * before.disk_peak
+
+
+def test_disk_of_a_classifier_from_an_encoder(world: World) -> None:
+    """Weights in float32 twice, as a candidate and as Detoxify reads them, and its checkpoints."""
+    folder = world.root / "encoder"
+    tiny_encoder("bert", folder)
+    wide = BertConfig(vocab_size=len(WORDS), hidden_size=256, num_attention_heads=4, intermediate_size=1024)
+    BertModel(wide).bfloat16().save_pretrained(folder)  # type: ignore[no-untyped-call]  # not annotated there
+    context = world.context(
+        pipeline("asked", "encoder", stage("toxicity", "toxic.jsonl", epochs=2, learning_rate=1e-3)),
+        models={"encoder": Model(name="encoder", source=Local(path=str(folder)))},
+    )
+
+    [before] = forecast({"asked": plan(context, "asked")}, context.output)
+    produce(context, "asked")
+    [after] = forecast({"asked": plan(context, "asked")}, context.output)
+
+    assert after.disk == pytest.approx(before.disk, rel=0.02)
 
 
 def test_bfloat16_candidates_take_half(world: World, tmp_path: Path) -> None:
