@@ -7,11 +7,9 @@
 Trainers are given a folder, so that all of them, and their reference models, read the same weights.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from shutil import rmtree
 from typing import cast
 
 import torch
@@ -23,6 +21,7 @@ from harness.engine.identity import identify
 from harness.engine.local.loading import load_tokenizer, load_weights
 from harness.records.models import Local
 from trainers.planning import StageOrigin
+from trainers.whole_folders import appearing_whole
 
 
 def write_base(origin: StageOrigin) -> None:
@@ -37,7 +36,7 @@ def write_base(origin: StageOrigin) -> None:
     whole = cast(PreTrainedModel, loaded.merge_and_unload() if isinstance(loaded, PeftModel) else loaded)
     whole.to(dtype=getattr(torch, identity.dtype))  # type: ignore[call-arg]  # its wrapper hides self from mypy
     tokenizer.chat_template = identity.chat_template
-    with _appearing_whole(origin.folder) as unfinished:
+    with appearing_whole(origin.folder) as unfinished:
         whole.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
 
@@ -50,15 +49,5 @@ def write_tokenizer(origin: StageOrigin, folder: Path) -> None:
     with nullcontext() if identity.gguf is None else read_once():
         tokenizer = load_tokenizer(cast(Local, model.source), identity, name=model.name)
     tokenizer.chat_template = identity.chat_template
-    with _appearing_whole(folder) as unfinished:
+    with appearing_whole(folder) as unfinished:
         tokenizer.save_pretrained(unfinished)
-
-
-@contextmanager
-def _appearing_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `folder` once it is whole."""
-    unfinished = folder.with_name(f"{folder.name}.partial")
-    rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    yield unfinished
-    unfinished.rename(folder)

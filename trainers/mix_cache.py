@@ -7,13 +7,11 @@ contain. A stage depends on the hash of the rows themselves.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from tempfile import mkdtemp
 
 from harness.errors import UnknownName, UsageError
 from harness.records.models import Mix
@@ -23,6 +21,7 @@ from trainers.card import card
 from trainers.contamination import PromptTexts
 from trainers.jsonl import read_jsonl
 from trainers.reading import Row, Source, read
+from trainers.whole_folders import appearing_whole, locked
 
 FOLDER = "mixes"
 """The folder of mixes, in the output folder."""
@@ -109,15 +108,11 @@ def _folder(output: Path, mix: Mix, sources: Sequence[Source], known: Mapping[st
 def _keep(built: BuiltMix, folder: Path) -> CachedMix:
     """Write everything beside its place, and then move it there in one step. Raises UsageError."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-        _write_jsonl(built.rows, new / "rows.jsonl")
-        (new / "card.md").write_text(card(built), encoding="utf-8")
-        content = {"name": built.mix.name, "hash": built.hash, "rows": len(built.rows)}
-        (new / "mix.json").write_text(json.dumps(content), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        new.rename(folder)
+        with locked(folder), appearing_whole(folder) as new:
+            _write_jsonl(built.rows, new / "rows.jsonl")
+            (new / "card.md").write_text(card(built), encoding="utf-8")
+            content = {"name": built.mix.name, "hash": built.hash, "rows": len(built.rows)}
+            (new / "mix.json").write_text(json.dumps(content), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{folder}: the mix cannot be written here ({error.strerror})") from error
     return CachedMix(name=built.mix.name, folder=folder, hash=built.hash, shape=built.mix.rows)

@@ -6,9 +6,8 @@ OUTPUT/bases/HASH/                 what a stage starts from, where that is no fo
 OUTPUT/PIPELINE                    a link to the pipeline's last stage
 """
 
-import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from os import getpid
 from pathlib import Path
@@ -24,6 +23,7 @@ from trainers.planning import PlanContext, PlannedSelection, PlannedStage, Stage
 from trainers.settings import Conversational
 from trainers.sizes import model_size
 from trainers.stages import run
+from trainers.whole_folders import locked
 
 OnStageProgress = Callable[[StageProgress], None]
 
@@ -196,12 +196,10 @@ def _write_manifest(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time train a stage; the lock ends with the process."""
-    with _writable_output(folder.parent):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = folder.with_name(f"{folder.name}.lock").open("w")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Let one process at a time train a stage. Raises UsageError."""
+    with ExitStack() as held:
+        with _writable_output(folder.parent):
+            held.enter_context(locked(folder))
         yield
 
 

@@ -1,9 +1,11 @@
-"""The contents of the folders of stages and of bases, and removing what is no longer needed.
+"""The contents of the folders of stages, bases and mixes, and removing what is no longer needed.
 
 stages/KIND-HASH            a finished stage
 stages/KIND-HASH.partial    one in training, or interrupted
-stages/KIND-HASH.lock       held by the process that trains it; it stays, since another may be waiting for it
 bases/HASH.partial          what a stage starts from, being written, or interrupted
+mixes/NAME-HASH.partial     a mix, the same
+
+`trainers.whole_folders` has the locks.
 """
 
 import fcntl
@@ -15,13 +17,12 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from trainers import manifest
-
-PARTIAL = ".partial"
+from trainers.whole_folders import LOCK, PARTIAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageFolder:
-    """The folder of a stage, finished or not."""
+    """The folder of a stage, finished or not, or an unfinished one of a base or mix."""
 
     folder: Path
     finished: bool
@@ -46,9 +47,9 @@ def stage_folders(stages: Path) -> list[StageFolder]:
     return [_inspect(folder) for folder in sorted(folders) if _is_stage(folder)]
 
 
-def unfinished_bases(bases: Path) -> list[StageFolder]:
-    """What stages were to start from and was not written to its end, sorted by name."""
-    return [_inspect(folder) for folder in sorted(bases.glob(f"*{PARTIAL}")) if folder.is_dir()]
+def unfinished(folder: Path) -> list[StageFolder]:
+    """The bases or mixes in this folder that were not written to their ends, sorted by name."""
+    return [_inspect(each) for each in sorted(folder.glob(f"*{PARTIAL}")) if each.is_dir()]
 
 
 def remove_folder(each: StageFolder) -> bool:
@@ -96,7 +97,7 @@ def _inspect(folder: Path) -> StageFolder:
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
     """Take the stage's lock, where there is one; whether no other process holds it."""
-    lock = folder.with_name(f"{folder.name.removesuffix(PARTIAL)}.lock")
+    lock = folder.with_name(folder.name.removesuffix(PARTIAL) + LOCK)
     if not lock.exists():
         yield True
         return

@@ -1,5 +1,5 @@
-"""What takes up disk space and is no longer needed: partial and unused stages, partial bases, unused space in
-the store.
+"""What takes up disk space and is no longer needed: interrupted stages, bases and mixes, stages that nothing
+uses, and unused space in the store.
 
 A partial stage is needed while a pipeline of today's file would go on with it. A finished one is needed while
 a pipeline consists of it, or a model of the file lies in it; others were trained with another seed, other
@@ -14,13 +14,14 @@ from harness.errors import HarnessError, UsageError
 from harness.records.models import Local
 from harness.registry.names import STAGES_FOLDER
 from harness.verbs.project import Project
+from trainers.mix_cache import FOLDER as MIXES
 from trainers.planning import BASES
-from trainers.pruning import StageFolder, links_to, remove_folder, stage_folders, unfinished_bases
+from trainers.pruning import StageFolder, links_to, remove_folder, stage_folders, unfinished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsideredStage:
-    """A folder of a stage or base, and why it goes or stays."""
+    """A folder of a stage, base or mix, and why it goes or stays."""
 
     folder: StageFolder
     goes: bool
@@ -63,7 +64,8 @@ def plan_pruning(project: Project, *, unused: bool = False) -> Pruning:
     return Pruning(
         stages=[
             *(_considered(stage, needed, lying, unused=unused) for stage in stages),
-            *map(_considered_base, unfinished_bases(output / BASES)),
+            *(_considered_again(base, "stage") for base in unfinished(output / BASES)),
+            *(_considered_again(mix, "plan") for mix in unfinished(output / MIXES)),
         ],
         store=name,
         store_size=size,
@@ -111,12 +113,12 @@ def _needed(project: Project) -> Iterator[tuple[Path, str]]:
             yield stage.folder.resolve(), f"pipeline {name!r} needs it"
 
 
-def _considered_base(base: StageFolder) -> ConsideredStage:
-    """A base that was not written to its end: nothing goes on with it."""
-    if base.in_use:
-        return ConsideredStage(folder=base, goes=False, why="is being written now")
+def _considered_again(each: StageFolder, by: str) -> ConsideredStage:
+    """A base or mix that was not written to its end: nothing goes on with it."""
+    if each.in_use:
+        return ConsideredStage(folder=each, goes=False, why="is being written now")
     return ConsideredStage(
-        folder=base, goes=True, why="interrupted; a stage that needs it writes all of it again"
+        folder=each, goes=True, why=f"interrupted; a {by} that needs it writes all of it again"
     )
 
 

@@ -62,6 +62,15 @@ def test_a_mix_whose_rows_are_gone_is_made_again(project: Project) -> None:
     assert 2 == project.asked
 
 
+def test_a_mix_that_was_not_written_to_its_end_is_written_anew(project: Project) -> None:
+    """Nothing of it is taken over, and nothing of it stays."""
+    unfinished = project.kept().folder.rename(project.kept().folder.with_suffix(".partial"))
+    (unfinished / "rows.jsonl").write_text("half a ")
+    mix = project.kept()
+    assert 19 == len(mix.source.rows)
+    assert not unfinished.exists()
+
+
 @pytest.mark.parametrize("change", ["source", "section", "prompts"])
 def test_a_mix_is_made_anew_when_what_it_depends_on_changes(project: Project, change: str) -> None:
     """Its sources' rows, its section, and the prompts it is kept apart from."""

@@ -99,20 +99,21 @@ def test_an_orphaned_partial_stage_goes(working: Working) -> None:
     assert kept.is_dir()
 
 
-def test_a_base_that_was_not_written_to_its_end_goes(working: Working) -> None:
-    """Nothing goes on with it, and a stage that needs it writes it again; one that is being written stays."""
-    output = working.folder / "candidates"
+@pytest.mark.parametrize(("kind", "needs"), [("bases", "stage"), ("mixes", "plan")])
+def test_what_was_not_written_to_its_end_goes(working: Working, kind: str, needs: str) -> None:
+    """A base or a mix that nothing goes on with, as it is written anew; one that is being written stays."""
+    folder = working.folder / "candidates" / kind
     for name in ("aaaaaaaaaaaa.partial", "bbbbbbbbbbbb.partial", "cccccccccccc"):
-        (output / "bases" / name).mkdir(parents=True)
-        (output / "bases" / name / "model.safetensors").write_bytes(b"x" * 65536)
-    with (output / "bases" / "bbbbbbbbbbbb.lock").open("w") as lock:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "content").write_bytes(b"x" * 65536)
+    with (folder / "bbbbbbbbbbbb.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert {
-            "aaaaaaaaaaaa.partial": (True, "interrupted; a stage that needs it writes all of it again"),
+            "aaaaaaaaaaaa.partial": (True, f"interrupted; a {needs} that needs it writes all of it again"),
             "bbbbbbbbbbbb.partial": (False, "is being written now"),
         } == whys(working, "--yes")
     assert ["bbbbbbbbbbbb.lock", "bbbbbbbbbbbb.partial", "cccccccccccc"] == sorted(
-        path.name for path in (output / "bases").iterdir()
+        path.name for path in folder.iterdir()
     )
 
 
