@@ -3,8 +3,9 @@
 from math import ceil
 from pathlib import Path
 
-from trainers.settings import Conversational, EpochTraining, Online, ToxicityTraining
+from trainers.settings import Conversational, EpochTraining
 from trainers.sizes import BYTES, ModelSize
+from trainers.stage_settings import Online, ToxicityTraining
 
 TRAINED = 4
 """Bytes of a number while it is trained, in float32."""

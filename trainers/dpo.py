@@ -24,7 +24,7 @@ from trainers.jsonl import read_jsonl, write_jsonl
 from trainers.policy import train_policy
 from trainers.rewards import total_rewards, trl_answer, trl_prompt
 from trainers.sample_answers import AnswerSampling, SamplingCount, sample_answers
-from trainers.settings import Dpo
+from trainers.stage_settings import Dpo
 from trainers.tokens import answer_ids, load_tokenizer, prompt_ids
 from trainers.training import epoch_arguments
 

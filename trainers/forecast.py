@@ -17,8 +17,9 @@ from trainers.checkpoints import stopped
 from trainers.disk_needs import bytes_within, disk_needs
 from trainers.earlier_stages import EarlierStages, is_resumed
 from trainers.planning import PlannedStage
-from trainers.settings import Conversational, ToxicityTraining
+from trainers.settings import Conversational
 from trainers.sizes import model_size
+from trainers.stage_settings import ToxicityTraining
 from trainers.work import Basis, estimate_work
 
 NEW = "new"

@@ -36,7 +36,8 @@ from harness.errors import ConfigError, HarnessError, TrainingError, UsageError
 from harness.records.models import Json
 from trainers.asked_scores import answer, asking
 from trainers.job import Job, OnProgress, RewardSource, SuiteScorer, unreported
-from trainers.settings import STAGE_SETTINGS, Online, Training, wrong_setting
+from trainers.settings import Training, wrong_setting
+from trainers.stage_settings import STAGE_SETTINGS, Online
 
 Launcher = Literal["torchrun", "accelerate"]
 

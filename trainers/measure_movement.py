@@ -20,7 +20,8 @@ from trainers.data import Turn, demonstrations, pairs, training_prompts
 from trainers.holdout import prompt_key
 from trainers.job import Job
 from trainers.sample_answers import AnswerSampling, sample_answers
-from trainers.settings import Conversational, Dpo, Rewarded, Sft
+from trainers.settings import Conversational, Rewarded
+from trainers.stage_settings import Dpo, Sft
 from trainers.tokens import load_tokenizer, prompt_ids
 from trainers.training import SHARDING
 

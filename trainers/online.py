@@ -30,7 +30,7 @@ from trainers.job import Job
 from trainers.policy import train_policy
 from trainers.reward_watch import RewardWatch
 from trainers.rewards import trl_prompt
-from trainers.settings import Online
+from trainers.stage_settings import Online
 from trainers.tokens import load_tokenizer, prompt_ids
 from trainers.training import common_arguments
 

@@ -23,15 +23,8 @@ from trainers import checkpoint_metrics, completions, history, manifest
 from trainers.job import RewardSource
 from trainers.mix_cache import no_mix
 from trainers.reading import Source, read
-from trainers.settings import (
-    STAGE_SETTINGS,
-    Conversational,
-    Rewarded,
-    ToxicityTraining,
-    Training,
-    learned_shapes,
-    wrong_setting,
-)
+from trainers.settings import Conversational, Rewarded, Training, wrong_setting
+from trainers.stage_settings import STAGE_SETTINGS, ToxicityTraining, learned_shapes
 from trainers.stages import stage_kind
 
 BASES = "bases"

@@ -25,7 +25,7 @@ from harness.records.models import Json
 from trainers.data import texts
 from trainers.job import Job
 from trainers.policy import save_policy
-from trainers.settings import Pretrain
+from trainers.stage_settings import Pretrain
 from trainers.training import plain_arguments, train
 
 BEGIN, END, PADDING = "<|begin|>", "<|end|>", "<|pad|>"

@@ -18,7 +18,7 @@ from trainers.data import PreferencePair, pairs
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
 from trainers.rewards import judge_pairs
-from trainers.settings import Reward
+from trainers.stage_settings import Reward
 from trainers.tokens import judged_ids, load_tokenizer
 from trainers.training import epoch_arguments, save_model, train
 

@@ -19,7 +19,7 @@ from trainers.data import TrainingPrompt
 from trainers.job import Job, OnProgress
 from trainers.reward_signal import RewardedAnswer, SignalLog
 from trainers.rewards import RewardFunction, check_finite, reward_functions
-from trainers.settings import Online
+from trainers.stage_settings import Online
 
 
 class RewardWatch:

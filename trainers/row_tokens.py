@@ -16,7 +16,8 @@ from trainers.data import (
     training_prompts,
 )
 from trainers.job import Rows
-from trainers.settings import Conversational, Dpo, Reward, Sft
+from trainers.settings import Conversational
+from trainers.stage_settings import Dpo, Reward, Sft
 from trainers.tokens import answer_ids, judged_ids, prompt_ids
 
 if TYPE_CHECKING:

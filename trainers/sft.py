@@ -17,7 +17,7 @@ from trainers.data import demonstrations
 from trainers.holdout import fitting, held_out
 from trainers.job import Job
 from trainers.policy import train_policy
-from trainers.settings import Sft
+from trainers.stage_settings import Sft
 from trainers.tokens import labelled, load_tokenizer
 from trainers.training import epoch_arguments
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-from trainers.settings import ToxicityTraining
+from trainers.stage_settings import ToxicityTraining
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """In the order in which BERT's tokenizer has them without a vocabulary."""

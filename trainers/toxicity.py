@@ -32,8 +32,8 @@ from trainers.classifier_quality import CONSTANT, FEWEST, FIGURES, main_class
 from trainers.data import ScoredText, scored_texts
 from trainers.holdout import held_out_texts
 from trainers.job import Job
-from trainers.settings import ToxicityTraining
 from trainers.small_bert import small_bert
+from trainers.stage_settings import ToxicityTraining
 from trainers.tokenised_texts import TokenisedTexts
 from trainers.tokens import IGNORED
 from trainers.training import limited_threads, plain_arguments, train

@@ -45,7 +45,8 @@ from trainers.checkpoints import (
 )
 from trainers.held_out_loss import log_held_out_loss
 from trainers.job import Job
-from trainers.settings import Dpo, EpochTraining, Online, Reward, Sft, Training
+from trainers.settings import EpochTraining, Training
+from trainers.stage_settings import Dpo, Online, Reward, Sft
 from trainers.training_pace import TrainingPace
 
 SHARDING = ("FSDP", "DEEPSPEED")

@@ -10,7 +10,8 @@ from typing import Any
 
 from harness.registry import Renamed
 from harness.registry.mistakes import Table, expected
-from trainers.settings import STAGE_SETTINGS, Dpo, Online, Training
+from trainers.settings import Training
+from trainers.stage_settings import STAGE_SETTINGS, Dpo, Online
 
 Schema = type[Training]
 Converted = Mapping[str, object]

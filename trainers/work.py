@@ -17,16 +17,8 @@ from trainers.holdout import held_out, held_out_texts
 from trainers.plain_tokenizer import FILE, PlainTokenizer
 from trainers.planning import PlannedStage
 from trainers.row_tokens import LearnedRow, RowTokens, learned_rows, row_tokens
-from trainers.settings import (
-    Conversational,
-    Dpo,
-    EpochTraining,
-    Online,
-    Reward,
-    Rewarded,
-    ToxicityTraining,
-    Training,
-)
+from trainers.settings import Conversational, EpochTraining, Rewarded, Training
+from trainers.stage_settings import Dpo, Online, Reward, ToxicityTraining
 from trainers.tokenizer_files import tokenizer_files
 
 if TYPE_CHECKING:

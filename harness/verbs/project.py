@@ -43,7 +43,8 @@ from trainers.mix_cache import cached_mix
 from trainers.pipeline import produce
 from trainers.planning import PlanContext, PlannedStage, plan
 from trainers.reading import Source
-from trainers.settings import STAGE_SETTINGS, CheckpointSelection, Conversational
+from trainers.settings import CheckpointSelection, Conversational
+from trainers.stage_settings import STAGE_SETTINGS
 from trainers.stages import stage_kind
 from trainers.trl_names import in_our_names
 

@@ -9,7 +9,7 @@ from harness.errors import DownloadNeeded
 from harness.registry import Registry, load
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from suites.catalogue import OWN, suite_settings
-from trainers.settings import STAGE_SETTINGS
+from trainers.stage_settings import STAGE_SETTINGS
 
 PROJECT = """
 [suites.mine]

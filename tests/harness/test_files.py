@@ -24,7 +24,7 @@ from suites.prompts import read_prompts
 from trainers.data import demonstrations, pairs, texts, training_prompts
 from trainers.mapping import map_rows
 from trainers.reading import read
-from trainers.settings import STAGE_SETTINGS
+from trainers.stage_settings import STAGE_SETTINGS
 
 # ---------------------------------------------------------------- text
 

@@ -9,7 +9,7 @@ from harness.errors import ConfigError
 from harness.records.models import Mix, MixSource
 from harness.registry import Registry, load
 from suites.catalogue import OWN, suite_settings
-from trainers.settings import STAGE_SETTINGS
+from trainers.stage_settings import STAGE_SETTINGS
 
 WHOLE = """
 [data.m]

@@ -9,7 +9,7 @@ import pytest
 from harness.registry import load
 from suites.catalogue import OWN, suite_settings
 from suites.judge.settings import JudgeSettings
-from trainers.settings import STAGE_SETTINGS
+from trainers.stage_settings import STAGE_SETTINGS
 
 STARTING = files("harness.cli").joinpath("starting.toml").read_text(encoding="utf-8")
 TOY = files("harness.toyworld").joinpath("harness.toml").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from tests.trainers.world import pipeline, stage, write_rows
 from trainers.job import Job
 from trainers.pipeline import produce
 from trainers.planning import PlanContext, plan
-from trainers.settings import STAGE_SETTINGS
+from trainers.stage_settings import STAGE_SETTINGS
 from trainers.stages import run
 from trainers.tokens import load_tokenizer
 

@@ -29,7 +29,8 @@ from trainers.job import SuiteScore
 from trainers.overoptimisation import over_optimised
 from trainers.planning import plan
 from trainers.reading import read
-from trainers.settings import STAGE_SETTINGS, CheckpointSelection
+from trainers.settings import CheckpointSelection
+from trainers.stage_settings import STAGE_SETTINGS
 
 BY_LOSS = {"by": "loss", "holdout": 0.25}
 BY_REWARD = {"by": "reward", "reward": CASE, "prompts": "prompts.jsonl", "count": 8, "max_new_tokens": 8}

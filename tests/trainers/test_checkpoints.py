@@ -27,7 +27,7 @@ from trainers.checkpoints import (
     stopped,
 )
 from trainers.job import Job, StageProgress
-from trainers.settings import STAGE_SETTINGS
+from trainers.stage_settings import STAGE_SETTINGS
 
 AT_EVERY_STEP = "0.001 s"
 """A time that has passed after every step."""

@@ -30,8 +30,8 @@ from trainers.doctor.ranges import SMALLEST, TYPICAL_SETTINGS, typical_rates
 from trainers.pipeline import produce
 from trainers.planning import PlannedStage, plan
 from trainers.reward_quality import ScoredPair, accuracy
-from trainers.settings import STAGE_SETTINGS
 from trainers.sizes import ModelSize
+from trainers.stage_settings import STAGE_SETTINGS
 
 RIGHT: dict[str, Stage] = {
     "sft": stage("sft", "sft.jsonl", epochs=2, learning_rate=5e-3),

@@ -26,8 +26,9 @@ from trainers.job import StageProgress
 from trainers.machine import machine
 from trainers.pipeline import produce
 from trainers.planning import StageOrigin, plan
-from trainers.settings import Adapter, Sft
+from trainers.settings import Adapter
 from trainers.sizes import model_size
+from trainers.stage_settings import Sft
 
 
 def reported(world: World, *names: str, **added: object) -> dict[str, StageForecast]:

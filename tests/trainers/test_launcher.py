@@ -29,7 +29,8 @@ from trainers.job import Job, RewardSource, SelectionInputs, StageProgress, Suit
 from trainers.launcher import FOLDER, Launch, check_division, read_launch, run_workers, write_job
 from trainers.planning import PlannedStage
 from trainers.reading import read
-from trainers.settings import STAGE_SETTINGS, CheckpointSelection
+from trainers.settings import CheckpointSelection
+from trainers.stage_settings import STAGE_SETTINGS
 from trainers.training import check_gathering
 
 pytestmark = pytest.mark.xdist_group("launching")

@@ -17,7 +17,7 @@ from tests.trainers.test_tokens import TEMPLATES
 from trainers import dpo, policy, reward, sft
 from trainers.job import Job
 from trainers.mapping import map_rows
-from trainers.settings import STAGE_SETTINGS
+from trainers.stage_settings import STAGE_SETTINGS
 from trainers.tokens import labelled
 
 ASKED = {"role": "user", "content": "Name a cat"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trainers.settings import STAGE_SETTINGS, Grpo, Sft
+from trainers.stage_settings import STAGE_SETTINGS, Grpo, Sft
 from trainers.stages import STAGES, stage_kind
 
 

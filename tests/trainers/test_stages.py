@@ -18,7 +18,7 @@ from tests.trainers import rewarding
 from tests.trainers.world import CLASSIFIER, World, pipeline, run_alone, same, stage, write_rows
 from trainers import online, policy
 from trainers.job import Job
-from trainers.settings import Grpo
+from trainers.stage_settings import Grpo
 from trainers.tokens import answer_ids, prompt_ids
 
 GRPO: dict[str, Any] = {

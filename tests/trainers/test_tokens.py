@@ -10,7 +10,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from harness.errors import ModelError
 from trainers.data import demonstrations
-from trainers.settings import CHAT_TEMPLATE
+from trainers.stage_settings import CHAT_TEMPLATE
 from trainers.tokens import IGNORED, end_tokens, judged_ids, labelled, load_tokenizer, prompt_ids
 
 UNMARKED = CHAT_TEMPLATE.replace("{% generation %}", "").replace("{% endgeneration %}", "")

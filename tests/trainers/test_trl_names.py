@@ -17,7 +17,8 @@ from trl.trainer.sft_config import SFTConfig
 from harness.errors import ConfigError
 from harness.registry import load
 from suites.catalogue import suite_settings
-from trainers.settings import STAGE_SETTINGS, Training
+from trainers.settings import Training
+from trainers.stage_settings import STAGE_SETTINGS
 from trainers.trl_names import CONVERSIONS, ELSEWHERE, RENAMED, in_our_names
 
 CONFIGURATIONS = (SFTConfig, RewardConfig, DPOConfig, GRPOConfig, RLOOConfig, ModelConfig, ScriptArguments)

@@ -13,7 +13,7 @@ from trainers.job import Job, RewardSource
 from trainers.pipeline import produce
 from trainers.planning import PlanContext, PlannedStage, plan
 from trainers.reading import read
-from trainers.settings import STAGE_SETTINGS, ToxicityTraining
+from trainers.stage_settings import STAGE_SETTINGS, ToxicityTraining
 from trainers.stages import run
 
 THINGS = ("hammer", "saw", "drill", "apple", "pear", "plum", "red", "blue", "green", "cat", "dog", "cow")

@@ -8,7 +8,7 @@ from trainers.classifier_card import estimate
 from trainers.classifier_quality import FIGURES, TOO_FEW, fault_of, main_class
 from trainers.doctor.findings import DoctorFinding, Examination
 from trainers.planning import PlannedStage
-from trainers.settings import ToxicityTraining
+from trainers.stage_settings import ToxicityTraining
 
 
 def examine_classifier(stage: PlannedStage) -> Examination:

@@ -31,7 +31,8 @@ from trainers.doctor.templates import (
     reward_reads_otherwise,
 )
 from trainers.planning import PlannedReward, PlannedStage
-from trainers.settings import Conversational, ToxicityTraining
+from trainers.settings import Conversational
+from trainers.stage_settings import ToxicityTraining
 
 KnownAccuracies = MutableMapping[tuple[Path, bool], PairwiseAccuracy]
 """How well reward models rank pairs, by their folders, and whether they read them as turns."""

@@ -9,7 +9,7 @@ from harness.escape_controls import shortened
 from trainers.data import TRANSCRIPT
 from trainers.doctor.findings import DoctorFinding, RowPiece
 from trainers.doctor.inspected_stage import InspectedStage, ReadRow
-from trainers.settings import Sft
+from trainers.stage_settings import Sft
 from trainers.tokens import IGNORED, end_tokens
 
 TOLERATED = 0.05

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from harness.pluralize import pluralize
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
-from trainers.settings import EpochTraining, Online
+from trainers.settings import EpochTraining
+from trainers.stage_settings import Online
 
 
 class TypicalSettings(NamedTuple):

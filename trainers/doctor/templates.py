@@ -12,7 +12,7 @@ from trainers.data import Turn
 from trainers.doctor.findings import DoctorFinding
 from trainers.doctor.inspected_stage import InspectedStage
 from trainers.planning import PlannedReward
-from trainers.settings import Reward
+from trainers.stage_settings import Reward
 from trainers.tokenizer_files import tokenizer_files
 from trainers.tokens import raw_text
 
