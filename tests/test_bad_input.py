@@ -308,8 +308,8 @@ def test_a_model_that_is_not_there(project: Working, model: str, message: str) -
     ("device", "message"),
     [
         ("cuda:99", "device 'cuda:99': torch "),
-        ("tpu", "device 'tpu' is not one of cpu, cuda, cuda:N"),
-        ("cuda:x", "device 'cuda:x' is not one of cpu, cuda, cuda:N"),
+        ("tpu", "device 'tpu' is not one of cpu, cuda, cuda:N, xpu, xpu:N, mps"),
+        ("cuda:x", "device 'cuda:x' is not one of cpu, cuda, cuda:N, xpu, xpu:N, mps"),
     ],
 )
 def test_a_device_that_is_not_there(project: Working, device: str, message: str) -> None:

@@ -41,7 +41,8 @@ Seed = Annotated[
     int | None, typer.Option("--seed", min=0, max=LARGEST_SEED, help="The seed. Default: [project] seed.")
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", help="`cpu`, `cuda` or `cuda:1`. Default: a GPU if there is one.")
+    str | None,
+    typer.Option("--device", help="`cpu`, `cuda`, `cuda:1`, `xpu` or `mps`. Default: a GPU if there is one."),
 ]
 AskRefused = Annotated[
     bool, typer.Option("--ask-refused", help="Repeat requests that a service refused before.")

@@ -28,8 +28,8 @@ EXTRAS = {"gemini": "google.generativeai", "vllm": "vllm"}
 def open_engine(model: Model, *, device: str | None = None, looks: bool = True) -> Engine:
     """Load or reach a model, asked as its section says, whose answers come without their thoughts.
 
-    `device` is `cpu`, `cuda` or `cuda:N`; None takes a GPU where there is one. `looks` allows one short
-    request besides, which shows whether a server's texts begin within a thought.
+    `device` is one of `harness.engine.local.devices`, as `cuda:1`; None takes a GPU where there is one.
+    `looks` allows one short request besides, which shows whether a server's texts begin within a thought.
 
     Raises ModelError or DownloadNeeded for a local model that cannot be used, ModelError for a key that is
     not set, UnknownName for an engine that is not installed, UsageError for an extra that is not.

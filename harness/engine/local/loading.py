@@ -4,7 +4,6 @@ Weights that are missing are an error, and never random. Embeddings get the rows
 with. What the libraries raise for files that they cannot use becomes one of our errors, which names the file.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from io import StringIO
@@ -27,8 +26,9 @@ from transformers import (
 from harness.engine.gguf import read_header, read_once
 from harness.engine.hub import first_line
 from harness.engine.identity import LocalIdentity
+from harness.engine.local.devices import place_of
 from harness.engine.local.network import Network, is_out_of_memory
-from harness.errors import EngineError, ModelError, UsageError
+from harness.errors import EngineError, ModelError
 from harness.records.models import Local
 
 UNREADABLE = (
@@ -106,23 +106,6 @@ def _name_special_tokens(tokenizer: PreTrainedTokenizerBase, file: Path) -> None
     """Set the file's special tokens: transformers (5.17) also takes Llama's BOS for its EOS."""
     for name, number in read_header(file).special_tokens.items():
         setattr(tokenizer, name, tokenizer.convert_ids_to_tokens(number))
-
-
-def place_of(device: str | None) -> torch.device:
-    """The device of this name; None: a GPU where there is one. Raises UsageError where there is none such."""
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device is None:
-        return torch.device("cuda" if gpus else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise UsageError(f"device {device!r} is not one of cpu, cuda, cuda:N")
-    place = torch.device(device)
-    if place.type == "cuda" and (place.index or 0) >= gpus:
-        seen = ", ".join(f"cuda:{number}" for number in range(gpus)) or "no GPU"
-        raise UsageError(
-            f"device {device!r}: torch {torch.__version__} finds {seen} on this machine; choose another "
-            "device, or repair the driver or the installation of torch"
-        )
-    return place
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, cast
 
-import psutil  # type: ignore[import-untyped]  # accelerate brings it, without types
 import torch
 from peft import PeftModel
 from transformers import (
@@ -18,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from harness.engine.local.devices import free_bytes, give_back, name_of
 from harness.engine.local.grouped_query_attention import share_keys
 from harness.engine.local.widening import computing_in_float32
 from harness.errors import EngineError
@@ -199,15 +199,12 @@ class Network:
 
     def free_bytes(self) -> int:
         """Free memory beside the weights, in bytes."""
-        if self.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.device)[0])
-        return int(psutil.virtual_memory().available)
+        return free_bytes(self.device)
 
     def describe(self) -> dict[str, Json]:
         """Device, dtype, architecture, parameters, attention and threads, for runs to record."""
-        cuda = self.device.type == "cuda"
         return {
-            "device": torch.cuda.get_device_name(self.device) if cuda else self.device.type,
+            "device": name_of(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "architecture": str((self.config.architectures or ["unknown"])[0]),
             "parameters": self.parameters,
@@ -219,8 +216,7 @@ class Network:
     def release(self) -> None:
         """Free memory that torch caches."""
         gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back(self.device)
 
     def close(self) -> None:
         self._model = None

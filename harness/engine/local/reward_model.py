@@ -24,14 +24,15 @@ from transformers import (
 
 from harness.engine.identity import LocalIdentity, identify
 from harness.engine.local.chat import ChatRenderer
-from harness.engine.local.loading import check_complete, load_errors, load_tokenizer, move, place_of
+from harness.engine.local.devices import give_back, name_of, place_of
+from harness.engine.local.loading import check_complete, load_errors, load_tokenizer, move
 from harness.engine.local.network import is_out_of_memory, window_of
 from harness.errors import EngineError, ModelError, UsageError
 from harness.protocols import EngineInfo
 from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Json, Local, Model
 
-CPU_POSITIONS, CUDA_POSITIONS = 2_048, 32_768
+CPU_POSITIONS, GPU_POSITIONS = 2_048, 32_768
 """The most positions in one batch: rows times the length of the longest."""
 
 
@@ -66,10 +67,10 @@ class RewardEngine:
         self._device = device
         self._window = window_of(model.config, tokenizer)
         self._pads = model.config.get_text_config().pad_token_id is not None
-        self._positions = CPU_POSITIONS if device.type == "cpu" else CUDA_POSITIONS
+        self._positions = CPU_POSITIONS if device.type == "cpu" else GPU_POSITIONS
         self._description: dict[str, Json] = {
             "engine": "reward model",
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "device": name_of(device),
             "dtype": identity.dtype,
             "architecture": str((model.config.architectures or ["unknown"])[0]),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -114,8 +115,7 @@ class RewardEngine:
 
     def close(self) -> None:
         self._model = None
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back(self._device)
 
     def _unfitting(self, tokens: Sequence[int]) -> Response:
         reason = f"{len(tokens)} tokens, where the reward model's window holds 1 to {self._window}"

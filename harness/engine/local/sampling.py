@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from harness.engine.local.devices import widest
 from harness.records.answers import SamplingParameters
 
 WIDTH, SHARE = 1_024, 8
@@ -25,7 +26,7 @@ def draw(scores: torch.Tensor, sampling: SamplingParameters, uniforms: Sequence[
         least = scores.topk(sampling.top_k, dim=-1).values[:, -1:]
         scores = scores.masked_fill(scores < least, -torch.inf)
     probabilities = scores.softmax(dim=-1)
-    numbers = torch.tensor(uniforms, dtype=torch.double, device=scores.device)[:, None]
+    numbers = torch.tensor(uniforms, dtype=widest(scores.device), device=scores.device)[:, None]
     if sampling.top_p >= 1:
         return _where(probabilities, numbers)[:, 0]
     return _drawn_from_nucleus(probabilities, sampling.top_p, numbers)[:, 0]
@@ -67,7 +68,7 @@ def _nucleus(probabilities: torch.Tensor, size: torch.Tensor, least: torch.Tenso
 
 def _where(probabilities: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     """The token `(rows, 1)` whose interval each row's number falls into."""
-    cumulated = probabilities.cumsum(dim=-1, dtype=torch.double)
+    cumulated = probabilities.cumsum(dim=-1, dtype=widest(probabilities.device))
     return torch.searchsorted(cumulated, numbers * cumulated[:, -1:], right=True)
 
 
