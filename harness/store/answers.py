@@ -1,30 +1,43 @@
-"""Stores answers, each with its request, under the hash of model and request; long texts are stored once."""
+"""Stores answers, each with its request, under the hash of model and request; what they share, once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Table, bindparam, select, update
 
 from harness.records.answers import Response
 from harness.records.models import Json
 from harness.store import schema
 from harness.store.database import Database, Values, insert_missing
 from harness.store.encoding import (
+    ANSWER_COLUMNS,
     Answer,
-    answer_as_json,
-    answer_from_json,
+    answer_as_columns,
+    answer_from_columns,
     canonical,
     digest,
     digest_of_text,
     packed,
 )
 
+DRAW = "draw"
+"""What tells apart requests that are the same otherwise: kept beside an answer, and not in its request."""
+
+T = TypeVar("T", int, str)
+
 KEYS_AT_ONCE = 1000
 """Keys per query: enough that queries cost little, well below what any database allows."""
 
-KNOWN = select(schema.answers.c.key, schema.answers.c.answer).where(
+COLUMNS = [schema.answers.c[name] for name in (*ANSWER_COLUMNS, "more")]
+"""What `answer_from_columns` makes an answer of."""
+KNOWN = select(schema.answers.c.key, *COLUMNS).where(
     schema.answers.c.key.in_(bindparam("keys", expanding=True))
+)
+NUMBERED = select(schema.answers.c.number, schema.answers.c.key, *COLUMNS).where(
+    schema.answers.c.number.in_(bindparam("numbers", expanding=True))
 )
 
 
@@ -54,12 +67,35 @@ def key_of(fingerprint: str, request_hash: str) -> str:
 def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answer]:
     """The answers kept under these keys, in the order of the keys; absent keys are left out."""
     found: dict[str, Answer] = {}
-    neighbours = sorted(keys)  # in the index too: pages are read once, one after the other
-    for start in range(0, len(keys), KEYS_AT_ONCE):
-        chunk = neighbours[start : start + KEYS_AT_ONCE]
-        records = connection.execute(KNOWN, {"keys": chunk}).all()
-        found |= {key: answer_from_json(body, key) for key, body in records}
+    for some in in_parts(keys):  # neighbours in the index: pages are read once, one after the other
+        records = connection.execute(KNOWN, {"keys": some}).all()
+        found |= {key: answer_from_columns(columns, key) for key, *columns in records}
     return {key: found[key] for key in keys if key in found}
+
+
+def numbered_answers(connection: Connection, numbers: Collection[int]) -> dict[int, Answer]:
+    """The answers with these numbers, each with its key; absent ones are left out."""
+    found: dict[int, Answer] = {}
+    for some in in_parts(numbers):
+        for number, key, *columns in connection.execute(NUMBERED, {"numbers": some}):
+            found[number] = answer_from_columns(columns, key)
+    return found
+
+
+def in_parts(members: Collection[T]) -> Iterator[list[T]]:
+    """Members in their order, as many as go into a query."""
+    ordered = sorted(members)
+    for start in range(0, len(ordered), KEYS_AT_ONCE):
+        yield ordered[start : start + KEYS_AT_ONCE]
+
+
+def numbers_of(connection: Connection, table: Table, named: str, members: Collection[str]) -> dict[str, int]:
+    """The number of each row of a table whose column `named` is one of these; absent ones are left out."""
+    column, found = table.c[named], {}
+    for some in in_parts(members):
+        for value, number in connection.execute(select(column, table.c.number).where(column.in_(some))):
+            found[value] = number
+    return found
 
 
 @dataclass(frozen=True)
@@ -80,15 +116,8 @@ class Answers:
         One that was refused gives way to one that was not. Rows are written in the order of their keys, so
         that two writers never wait for each other in a circle.
         """
-        texts: dict[str, str] = {}
-        values = [_values(kept, texts) for kept in sorted(answers, key=lambda kept: kept.key)]
-        shared: list[Values] = [
-            {"hash": texts[text], "text": text} for text in sorted(texts, key=texts.__getitem__)
-        ]
         with self.database.writing() as connection:
-            insert_missing(connection, schema.texts, shared)
-            inserted = insert_missing(connection, schema.answers, values)
-            if inserted < len(answers):
+            if insert_answers(connection, answers) < len(answers):
                 return _kept_before(connection, answers)
         return {kept.key: replace(kept.answer, key=kept.key) for kept in answers}
 
@@ -102,6 +131,45 @@ class Answers:
         return self.database.beside(lambda: self.keep(take()), when=when)
 
 
+def insert_answers(connection: Connection, answers: Sequence[KeptAnswer]) -> int:
+    """Insert answers whose keys are new, in the order of their keys; how many were new."""
+    texts: dict[str, str] = {}
+    ordered = sorted(answers, key=lambda kept: kept.key)
+    requests = [packed(without_draw(kept.request), texts) for kept in ordered]
+    hashes = [digest(request) for request in requests]
+    new_texts: list[Values] = [
+        {"hash": texts[text], "text": text} for text in sorted(texts, key=texts.__getitem__)
+    ]
+    asked = dict(sorted(zip(hashes, requests, strict=True), key=itemgetter(0)))
+    engines = sorted({kept.fingerprint for kept in answers})
+    insert_missing(connection, schema.texts, new_texts)
+    insert_missing(connection, schema.fingerprints, [{"fingerprint": each} for each in engines])
+    insert_missing(connection, schema.requests, [{"hash": each, "content": asked[each]} for each in asked])
+    by_fingerprint = numbers_of(connection, schema.fingerprints, "fingerprint", engines)
+    by_hash = numbers_of(connection, schema.requests, "hash", asked)
+    values: list[Values] = [
+        {
+            "key": kept.key,
+            "fingerprint": by_fingerprint[kept.fingerprint],
+            "request": by_hash[hashed],
+            "draw": kept.request.get(DRAW),
+            **answer_as_columns(kept.answer),
+        }
+        for kept, hashed in zip(ordered, hashes, strict=True)
+    ]
+    return insert_missing(connection, schema.answers, values)
+
+
+def without_draw(request: Mapping[str, Json]) -> dict[str, Json]:
+    """What draws of one prompt have in common."""
+    return {name: value for name, value in request.items() if name != DRAW}
+
+
+def with_draw(request: Mapping[str, Json], draw: int | None) -> dict[str, Json]:
+    """The request that `without_draw` took apart."""
+    return dict(request) if draw is None else {**request, DRAW: draw}
+
+
 def _kept_before(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[str, Answer]:
     """What is kept under these keys, after answers have taken the place of refusals."""
     known = known_answers(connection, [kept.key for kept in answers])
@@ -110,7 +178,7 @@ def _kept_before(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[
         connection.execute(
             update(schema.answers)
             .where(schema.answers.c.key == kept.key)
-            .values(answer=answer_as_json(kept.answer))
+            .values(**answer_as_columns(kept.answer))
         )
     return known | {kept.key: replace(kept.answer, key=kept.key) for kept in better}
 
@@ -118,12 +186,3 @@ def _kept_before(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[
 def is_refused(answer: Answer) -> bool:
     """Whether a service would not answer."""
     return isinstance(answer, Response) and answer.stop_reason == "refused"
-
-
-def _values(kept: KeptAnswer, texts: dict[str, str]) -> Values:
-    return {
-        "key": kept.key,
-        "fingerprint": kept.fingerprint,
-        "request": packed(kept.request, texts),
-        "answer": answer_as_json(kept.answer),
-    }

@@ -39,6 +39,9 @@ The log grows to 32 MiB before it is worked into the file, so that a page that m
 there once.
 """
 
+ADVISORY_LOCK = 0x6861726E657373
+"""PostgreSQL's number for "somebody is migrating a harness store": the word harness in ASCII."""
+
 ELSEWHERE = "or name another store under [project] store"
 
 NO_SPACE = (
@@ -50,6 +53,17 @@ LOST = (
     "again, run the same command, it resumes"
 )
 READ_ONLY = f"this results store is read-only; make the file and its folder writable, {ELSEWHERE}"
+
+MAY_NOT_WRITE = (
+    "this database user may only read; reports can be made of what is there, and nothing be kept: ask for "
+    f"the right to write, {ELSEWHERE}"
+)
+TOO_MANY = (
+    "the database server takes no more connections; end programs that no longer need theirs, or raise its "
+    "limit (max_connections, or CONNECTION LIMIT of the user or database), and run the same command again"
+)
+NO_CONNECTION = ("too many connections", "remaining connection slots")
+"""How a server says so, whose code the driver does not give for what it could not connect."""
 
 COMPLAINTS: tuple[tuple[str, type[HarnessError], str], ...] = (
     ("SQLITE_FULL", DiskFull, NO_SPACE),
@@ -75,7 +89,8 @@ COMPLAINTS: tuple[tuple[str, type[HarnessError], str], ...] = (
         "wait for it to end, or end it, and run the same command again",
     ),
     ("53100", DiskFull, NO_SPACE),
-    ("25006", StoreError, READ_ONLY),
+    ("25006", StoreError, MAY_NOT_WRITE),
+    ("42501", StoreError, MAY_NOT_WRITE),
     ("08", StoreLost, LOST),
     ("57P", StoreLost, LOST),
 )
@@ -158,6 +173,12 @@ def exists(url: str) -> bool:
     return not _is_sqlite_file(parsed) or Path(str(parsed.database)).exists()
 
 
+def one_at_a_time(connection: Connection) -> None:
+    """Wait, while writing, until no other process migrates the store. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+
+
 def insert_missing(connection: Connection, table: Table, values: list[Values]) -> int:
     """Insert the rows whose key is new, leave the others as they are, and say how many were new."""
     if not values:
@@ -235,8 +256,10 @@ def _engine(url: URL, name: str) -> Engine:
         if context.is_pre_ping:  # SQLAlchemy connects anew by itself
             return
         error = _complaint(context.original_exception, name)
+        why = " ".join(str(context.original_exception).split())
+        if context.connection is None and any(words in why for words in NO_CONNECTION):
+            error = StoreError(f"{name}: {TOO_MANY}")
         if error is None and context.connection is None and not been_there.is_set():
-            why = " ".join(str(context.original_exception).split())
             error = StoreError(f"{name}: this database cannot be reached: {why}")
         if error is None and (context.connection is None or context.is_disconnect):
             error = StoreLost(f"{name}: {LOST}")

@@ -6,35 +6,36 @@ string a model can produce, also those that no database takes as text (NUL in Po
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from hashlib import sha256
+from math import isfinite
 from typing import Any
 
-from sqlalchemy import Dialect, Text
+from sqlalchemy import Dialect, LargeBinary, Text
 from sqlalchemy.types import TypeDecorator
 
 from harness.escape_controls import escape_controls
-from harness.records.answers import LogLikelihood, Response, Row, Sample
+from harness.records.answers import LogLikelihood, Response, Sample
 from harness.records.models import Json
 from harness.turns import prompt_as_json, prompt_from_json
 
 Answer = Response | LogLikelihood
 
-KINDS: Mapping[str, type[Response] | type[LogLikelihood]] = {
-    "response": Response,
-    "likelihood": LogLikelihood,
-}
 STOP_REASON, STOPPED = "stop_reason", "stopped"
 """A response's field, and the key that it has always been kept under."""
-RESPONSE_KEYS = {
-    field.name: STOPPED if field.name == STOP_REASON else field.name
-    for field in fields(Response)
-    if field.name != "key"
+KEPT: Mapping[type[Answer], Mapping[str, object]] = {
+    kind: {field.name: field.default for field in fields(kind) if field.name != "key"}
+    for kind in (Response, LogLikelihood)
 }
-"""The key of each field."""
-LOG_LIKELIHOOD_FIELDS = tuple(field.name for field in fields(LogLikelihood) if field.name != "key")
-
+"""The fields of an answer that are kept, each with the value that goes without saying."""
+ANSWER_COLUMNS = (
+    *("text", STOPPED, "prompt_tokens", "completion_tokens", "seconds"),
+    *("logprob", "greedy", "tokens"),
+)
+"""What an answer has a column for."""
+ALGORITHM = "sha256:"
+"""What hashes begin with."""
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False)  # values are trees
 
@@ -57,7 +58,7 @@ def digest(value: Json) -> str:
 
 def digest_of_text(text: str) -> str:
     """The hash of a text's UTF-8 bytes, with the algorithm in front."""
-    return "sha256:" + sha256(text.encode()).hexdigest()
+    return ALGORITHM + sha256(text.encode()).hexdigest()
 
 
 def packed(value: Json, texts: dict[str, str]) -> Json:
@@ -100,18 +101,51 @@ def references_in(value: Json) -> Iterator[str]:
 
 
 def answer_as_json(answer: Answer) -> dict[str, Json]:
-    """An answer without its key, and with which of the two kinds it is."""
-    if isinstance(answer, Response):
-        return {"kind": "response", **{key: getattr(answer, name) for name, key in RESPONSE_KEYS.items()}}
-    return {"kind": "likelihood", **{name: getattr(answer, name) for name in LOG_LIKELIHOOD_FIELDS}}
+    """An answer without its key, and without what goes without saying: most answers are short."""
+    return {
+        STOPPED if name == STOP_REASON else name: value
+        for name, default in KEPT[type(answer)].items()
+        if (value := getattr(answer, name)) != default
+    }
 
 
 def answer_from_json(value: Mapping[str, Any], key: str = "") -> Answer:
-    """The answer that `answer_as_json` wrote, under the key it is kept under."""
-    body = dict(value)
-    if STOPPED in body:
-        body[STOP_REASON] = body.pop(STOPPED)
-    return KINDS[body.pop("kind")](**body, key=key)
+    """The answer that `answer_as_json` wrote, under the key it is kept under.
+
+    Earlier ones have all fields, and say which kind they are. Raises KeyError or TypeError for no answer.
+    """
+    body = {name: member for name, member in value.items() if name != "kind"}
+    if STOPPED not in body:
+        return LogLikelihood(**body, key=key)
+    body[STOP_REASON] = body.pop(STOPPED)
+    return Response(**body, key=key)
+
+
+def answer_as_columns(answer: Answer) -> dict[str, Any]:
+    """An answer as columns: those that most answers have, and `more` for what few have.
+
+    A log-likelihood that is no finite number is among the latter: SQLite would turn NaN into NULL.
+    """
+    body = answer_as_json(answer)
+    columns = {
+        name: body.pop(name)
+        for name in ANSWER_COLUMNS
+        if name in body and not (name == "logprob" and not isfinite(answer.logprob))  # type: ignore[union-attr]  # what has one
+    }
+    return {**dict.fromkeys(ANSWER_COLUMNS), **columns, "more": body or None}
+
+
+def answer_from_columns(columns: Sequence[Any], key: str = "") -> Answer:
+    """The answer that `answer_as_columns` wrote, from `ANSWER_COLUMNS` and `more` in this order.
+
+    Raises as `answer_from_json` does, and where `more` is no JSON.
+    """
+    *values, more = columns
+    named = zip(ANSWER_COLUMNS, values, strict=True)
+    body = {name: value for name, value in named if value is not None} | (more or {})
+    if "greedy" in body:
+        body["greedy"] = bool(body["greedy"])
+    return answer_from_json(body, key)
 
 
 def sample_as_json(sample: Sample) -> dict[str, Json]:
@@ -132,9 +166,24 @@ def sample_from_json(value: Mapping[str, Any]) -> Sample:
     return Sample(**{**value, "prompt": prompt, "choices": choices})
 
 
-def references(row: Row) -> list[Json]:
-    """What a row remembers of its answers: a key where the answer is kept, else the answer itself."""
-    return [answer.key or answer_as_json(answer) for answer in row.responses]
+class HashBytes(TypeDecorator[str]):
+    """A column of hashes, as the bytes that they are: half of their hexadecimal text."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        """Python to column."""
+        return None if value is None else bytes.fromhex(value.removeprefix(ALGORITHM))
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        """Column to Python."""
+        return None if value is None else ALGORITHM + bytes(value).hex()
+
+
+def plain(text: str) -> str:
+    """Other people's text, in which what no database takes as text is written out as marks."""
+    return UNSTORABLE.sub(lambda match: escape_controls(match[0]), text)
 
 
 class PlainText(TypeDecorator[str]):
@@ -145,7 +194,7 @@ class PlainText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Python to column: NUL, which PostgreSQL refuses, and halves of characters become marks."""
-        return None if value is None else UNSTORABLE.sub(lambda match: escape_controls(match[0]), value)
+        return None if value is None else plain(value)
 
 
 class JsonText(TypeDecorator[Any]):
@@ -161,3 +210,13 @@ class JsonText(TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Column to Python."""
         return None if value is None else json.loads(value)
+
+
+class OptionalJson(JsonText):
+    """A column of canonical JSON text, or NULL for None."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Json, dialect: Dialect) -> str | None:  # type: ignore[override]  # or NULL
+        """Python to column."""
+        return None if value is None else canonical(value)

@@ -7,6 +7,10 @@ from sqlalchemy import select
 
 from harness.store import schema
 from harness.store.database import Database
+from harness.store.runs import scores_of
+
+ABOUT = ("run", "model", "suite", "suite_version", "position", "sample", "cluster")
+"""What is said of each score besides its metric and itself."""
 
 
 def frame(database: Database, run_ids: Sequence[str]) -> pd.DataFrame:
@@ -25,18 +29,23 @@ def frame(database: Database, run_ids: Sequence[str]) -> pd.DataFrame:
             rows.c.position,
             scores.c.sample,
             samples.c.cluster,
-            scores.c.metric,
-            scores.c.part,
-            scores.c.value,
-            scores.c.reason,
+            scores.c.metrics,
+            scores.c.numbers,
+            scores.c.reasons,
         )
         .join(runs, runs.c.id == scores.c.run)
         .join(rows, (rows.c.run == scores.c.run) & (rows.c.sample == scores.c.sample))
         .join(samples, samples.c.hash == rows.c.sample_hash)
         .where(scores.c.run.in_(run_ids))
-        .order_by(runs.c.model, runs.c.suite, scores.c.run, rows.c.position, scores.c.place)
+        .order_by(runs.c.model, runs.c.suite, scores.c.run, rows.c.position)
     )
-    names = [column.name for column in query.selected_columns]
     with database.reading() as connection:
-        found = pd.DataFrame(connection.execute(query).all(), columns=names)
+        lines = [
+            (*about, score.metric, score.value, score.reason)
+            for *about, metrics, numbers, reasons in connection.execute(query)
+            for score in scores_of(metrics, numbers, reasons)
+        ]
+    found = pd.DataFrame(lines, columns=[*ABOUT, "metric", "value", "reason"])
+    part = found.groupby(["run", "sample", "metric"], sort=False).cumcount()
+    found.insert(list(found.columns).index("value"), "part", part)
     return found.astype({"value": "float64"})

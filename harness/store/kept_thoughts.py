@@ -11,15 +11,28 @@ fingerprint now (`THOUGHTS_VERSION` in `harness.engine.identity`), so such answe
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, or_, select, type_coerce, update
+from sqlalchemy import Column, Connection, MetaData, Table, bindparam, or_, select, type_coerce, update
 from sqlalchemy import Text as TextType
 
 from harness import thoughts
 from harness.records.answers import Response
 from harness.records.models import Json
-from harness.store import schema
 from harness.store.answers import answer_key
-from harness.store.encoding import answer_as_json, answer_from_json, references_in, unpacked
+from harness.store.encoding import JsonText, answer_as_json, answer_from_json, references_in, unpacked
+
+THEN = MetaData()
+"""The tables as they were before this step and after it."""
+ANSWERS = Table(
+    "answers",
+    THEN,
+    Column("key", TextType),
+    Column("fingerprint", TextType),
+    Column("request", JsonText),
+    Column("answer", JsonText),
+)
+TEXTS = Table("texts", THEN, Column("hash", TextType), Column("text", JsonText))
+ROWS = Table("rows", THEN, Column("run", TextType), Column("sample", TextType), Column("answers", JsonText))
+PREFERENCES = Table("preferences", THEN, Column("reply", TextType))
 
 SUSPECTED = ("think", "THINK", "thought", "<|channel", '"text":""')
 """What stands in the JSON of every answer that may have to change."""
@@ -42,7 +55,7 @@ def set_apart(connection: Connection) -> None:
             asked = cast("dict[str, Json]", unpacked(request, _texts(connection, request)))
             values["fingerprint"] = fingerprint + CUT
             values["key"] = moved[key] = answer_key(fingerprint + CUT, asked)
-        connection.execute(update(schema.answers).where(schema.answers.c.key == key).values(**values))
+        connection.execute(update(ANSWERS).where(ANSWERS.c.key == key).values(**values))
     if moved:
         _rename(connection, moved)
 
@@ -55,7 +68,7 @@ def _parted(answer: Response) -> Response:
 
 
 def _suspected(connection: Connection) -> Sequence[Any]:
-    table = schema.answers
+    table = ANSWERS
     text = type_coerce(table.c.answer, TextType)
     marked = or_(*(text.like(f"%{mark}%") for mark in SUSPECTED))
     return connection.execute(
@@ -68,7 +81,7 @@ def _sampling(request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _texts(connection: Connection, request: Json) -> Mapping[str, str]:
-    texts = schema.texts
+    texts = TEXTS
     wanted = texts.c.hash.in_(list(references_in(request)))
     found = connection.execute(select(texts.c.hash, texts.c.text).where(wanted))
     return {kept: text for kept, text in found}  # noqa: C416 - dict() of rows, which mypy takes for no pairs
@@ -76,7 +89,7 @@ def _texts(connection: Connection, request: Json) -> Mapping[str, str]:
 
 def _rename(connection: Connection, moved: Mapping[str, str]) -> None:
     """Let rows and preferences name these answers by their new keys."""
-    rows, preferences = schema.rows, schema.preferences
+    rows, preferences = ROWS, PREFERENCES
     for run, sample, answers in connection.execute(select(rows.c.run, rows.c.sample, rows.c.answers)).all():
         renamed = [moved.get(each, each) if isinstance(each, str) else each for each in answers]
         if renamed != answers:

@@ -7,7 +7,7 @@ unfinished run of the same model may be about to.
 A run that the sealed design of a blind test names must stay; the caller checks that.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,12 @@ from sqlalchemy import (
 )
 
 from harness.store import schema
-from harness.store.answers import KEYS_AT_ONCE
+from harness.store.answers import in_parts, numbers_of
 from harness.store.database import Database
+from harness.store.encoding import ALGORITHM
+
+BESIDE_TEXT = 130
+"""Bytes that an answer takes besides its text: its key, there and in the index, and numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,7 @@ class Removal:
     preferences: dict[str, int]
     """Choices about its answers that go with it, by rater."""
     size: int
-    """Characters of everything that goes, which is about bytes."""
+    """Bytes of everything that goes, about."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,10 @@ class Removals:
         with self.database.reading() as connection:
             named = _Named.of(connection, run_id)
             row_count, row_size = _weighed(connection, rows.run == run_id, rows.answers, rows.sample)
-            score_count, score_size = _weighed(connection, scores.run == run_id, scores.metric, scores.sample)
+            _, score_size = _weighed(connection, scores.run == run_id, scores.numbers, scores.sample)
             return Removal(
                 rows=row_count,
-                scores=score_count,
+                scores=count_scores(connection, run_id),
                 answers=len(named.going),
                 shared=len(named.own) - len(named.going),
                 replies=len(named.replies),
@@ -83,8 +87,8 @@ class Removals:
             connection.execute(delete(schema.scores).where(schema.scores.c.run == run_id))
             connection.execute(delete(schema.rows).where(schema.rows.c.run == run_id))
             connection.execute(delete(schema.runs).where(runs.id == run_id))
-            for some in _parts(going):
-                connection.execute(delete(schema.answers).where(schema.answers.c.key.in_(some)))
+            for some in in_parts(going):
+                connection.execute(delete(schema.answers).where(schema.answers.c.number.in_(some)))
             is_asked = select(runs.id).where(runs.model == name, runs.fingerprint == fingerprint)
             if connection.execute(is_asked).first() is None:
                 its_model = (models.name == name) & (models.fingerprint == fingerprint)
@@ -93,38 +97,41 @@ class Removals:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """The keys of the answers that a run's rows name."""
+    """The numbers of the answers that a run's rows name."""
 
-    own: frozenset[str]
+    own: frozenset[int]
     """The answers of the run's model."""
-    replies: frozenset[str]
+    replies: frozenset[int]
     """The replies of judges."""
-    going: frozenset[str]
+    going: frozenset[int]
     """The answers of the run's model that nothing else needs."""
 
     @classmethod
     def of(cls, connection: Connection, run_id: str) -> "_Named":
-        rows, runs, answers = schema.rows.c, schema.runs.c, schema.answers.c
+        rows, answers = schema.rows.c, schema.answers.c
+        runs, fingerprints = schema.runs.c, schema.fingerprints.c
         fingerprint = connection.scalar(select(runs.fingerprint).where(runs.id == run_id))
-        keys = _keys(connection, select(rows.answers).where(rows.run == run_id))
-        own: set[str] = set()
-        for some in _parts(keys):
-            theirs = answers.key.in_(some) & (answers.fingerprint == fingerprint)
-            own |= set(connection.scalars(select(answers.key).where(theirs)))
+        engine = select(fingerprints.number).where(fingerprints.fingerprint == fingerprint).scalar_subquery()
+        named = _numbers(connection, select(rows.answers).where(rows.run == run_id))
+        own: set[int] = set()
+        for some in in_parts(named):
+            theirs = answers.number.in_(some) & (answers.fingerprint == engine)
+            own |= set(connection.scalars(select(answers.number).where(theirs)))
         going = own - _needed(connection, run_id, str(fingerprint), own)
-        return cls(frozenset(own), frozenset(keys - own), frozenset(going))
+        return cls(frozenset(own), frozenset(named - own), frozenset(going))
 
 
-def _needed(connection: Connection, run_id: str, fingerprint: str, own: set[str]) -> set[str]:
+def _needed(connection: Connection, run_id: str, fingerprint: str, own: set[int]) -> set[int]:
     """Which of a run's answers something else names; all, where another run of its model is under way."""
     runs, rows, preferences = schema.runs.c, schema.rows.c, schema.preferences.c
     of_its_model = (runs.id != run_id) & (runs.fingerprint == fingerprint)
     under_way = select(runs.id).where(of_its_model, runs.finished.is_(None))
     if connection.execute(under_way).first() is not None:
         return own
-    in_rows = _keys(connection, select(rows.answers).where(rows.run != run_id))
-    replies = select(preferences.reply).where(preferences.reply.is_not(None), ~_about(run_id))
-    return own & (in_rows | set(connection.scalars(replies)))
+    in_rows = _numbers(connection, select(rows.answers).where(rows.run != run_id))
+    named = select(preferences.reply).where(preferences.reply.like(f"{ALGORITHM}%"), ~_about(run_id))
+    replies = numbers_of(connection, schema.answers, "key", set(connection.scalars(named)))
+    return own & (in_rows | set(replies.values()))
 
 
 def _about(run_id: str) -> ColumnElement[bool]:
@@ -133,14 +140,16 @@ def _about(run_id: str) -> ColumnElement[bool]:
     return or_(preferences.left_run == run_id, preferences.right_run == run_id)
 
 
-def _keys(connection: Connection, query: Select[tuple[Any]]) -> set[str]:
-    """The keys that rows name."""
-    return {
-        reference
-        for references in connection.scalars(query)
-        for reference in references
-        if isinstance(reference, str)
-    }
+def _numbers(connection: Connection, query: Select[tuple[Any]]) -> set[int]:
+    """The answers that rows name."""
+    return {each for answers in connection.scalars(query) for each in answers if isinstance(each, int)}
+
+
+def count_scores(connection: Connection, run_id: str | None = None) -> int:
+    """How many scores a run has, or all runs."""
+    scores = schema.scores.c
+    query = select(scores.numbers) if run_id is None else select(scores.numbers).where(scores.run == run_id)
+    return sum(len(part) for numbers in connection.scalars(query) for part in numbers)
 
 
 def _weighed(
@@ -152,16 +161,8 @@ def _weighed(
     return count, size or 0
 
 
-def _size_of(connection: Connection, keys: Collection[str]) -> int:
-    answers = schema.answers.c
-    return sum(
-        _weighed(connection, answers.key.in_(some), answers.answer, answers.request)[1]
-        for some in _parts(keys)
-    )
-
-
-def _parts(keys: Collection[str]) -> Iterator[list[str]]:
-    """Keys in their order, as many as go into a query."""
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), KEYS_AT_ONCE):
-        yield ordered[start : start + KEYS_AT_ONCE]
+def _size_of(connection: Connection, numbers: Collection[int]) -> int:
+    text = func.coalesce(type_coerce(schema.answers.c.text, Text), "")
+    here = schema.answers.c.number
+    texts = sum(_weighed(connection, here.in_(some), text)[1] for some in in_parts(numbers))
+    return texts + BESIDE_TEXT * len(numbers)

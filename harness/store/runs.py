@@ -6,6 +6,8 @@ A row is kept whole: the sample under its content's hash, the keys of the answer
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -32,13 +34,14 @@ from harness.errors import StoreError
 from harness.records.answers import REQUEST, EvaluationRequest, Metric, Observation, Row, Run, Score
 from harness.records.models import Json
 from harness.store import schema
-from harness.store.answers import known_answers
+from harness.store.answers import numbered_answers, numbers_of
 from harness.store.database import Database, Values, insert_missing, insert_or_replace
 from harness.store.encoding import (
     Answer,
+    answer_as_json,
     answer_from_json,
     digest,
-    references,
+    plain,
     sample_as_json,
     sample_from_json,
 )
@@ -48,9 +51,6 @@ ROWS_AT_ONCE = 200
 
 FAILED = '%"stopped":"failed"%'
 """What stands in a row's answers where one of them failed; no model's text can hold its bare quotes."""
-
-GENERATED, CUT, THINKING = '%"kind":"response"%', '%"stopped":"length"%', '%"stopped":"thinking"%'
-"""What stands in an answer that is a text, in one cut at its limit, and in one cut within its thought."""
 
 METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note", "margin", "excerpt")
 RUN_FIELDS = tuple(column.name for column in schema.runs.c)
@@ -150,9 +150,11 @@ class Runs:
             {"hash": key, "cluster": sample.cluster or sample.id, "content": sample_as_json(sample)}
             for key, sample in sorted(samples.items())
         ]
-        kept = [_row_values(run_id, position, row) for position, row in rows]
+        keys = {answer.key for _, row in rows for answer in row.responses if answer.key}
         with self.database.writing() as connection:
             insert_missing(connection, schema.samples, content)
+            numbers = numbers_of(connection, schema.answers, "key", keys)
+            kept = [_row_values(run_id, position, row, numbers) for position, row in rows]
             insert_or_replace(connection, schema.rows, kept)
             _replace_scores(connection, run_id, [row for _, row in rows])
 
@@ -175,8 +177,8 @@ class Runs:
         )
         with self.database.reading() as connection:
             page = connection.execute(query).all()
-            keys = [key for record in page for key in record.answers if isinstance(key, str)]
-            answers = known_answers(connection, keys)
+            numbers = {each for record in page for each in record.answers if isinstance(each, int)}
+            answers = numbered_answers(connection, numbers)
             scores = _scores(connection, run_id, [record.sample for record in page])
         return [_row(record, answers, scores.get(record.sample, [])) for record in page]
 
@@ -191,17 +193,21 @@ class Runs:
         """Every score of a run by metric, unscored ones too, in the order of rows and parts."""
         scores, rows, samples = schema.scores, schema.rows, schema.samples
         query = (
-            select(scores.c.metric, scores.c.sample, scores.c.part, samples.c.cluster, scores.c.value)
+            select(scores.c.sample, scores.c.metrics, scores.c.numbers, samples.c.cluster)
             .join(rows, (rows.c.run == scores.c.run) & (rows.c.sample == scores.c.sample))
             .join(samples, samples.c.hash == rows.c.sample_hash)
             .where(scores.c.run == run_id)
-            .order_by(rows.c.position, scores.c.place)
+            .order_by(rows.c.position)
         )
         found: dict[str, list[Observation]] = {}
         with self.database.reading() as connection:
-            for metric, sample, part, cluster, value in connection.execute(query):
-                seen = Observation(sample=sample, part=part, cluster=cluster, value=value)
-                found.setdefault(metric, []).append(seen)
+            for sample, metrics, numbers, cluster in connection.execute(query):
+                parts: Counter[str] = Counter()
+                for score in scores_of(metrics, numbers):
+                    part = parts[score.metric]
+                    parts[score.metric] += 1
+                    seen = Observation(sample=sample, part=part, cluster=cluster, value=score.value)
+                    found.setdefault(score.metric, []).append(seen)
         return found
 
     def tags(self, run_id: str) -> dict[str, Mapping[str, Json]]:
@@ -218,17 +224,16 @@ class Runs:
     def unscored(self, run_id: str) -> dict[str, dict[str, int]]:
         """How many scores of a run have no value: metric, then reason, then count."""
         scores = schema.scores
-        query = (
-            select(scores.c.metric, scores.c.reason, func.count())
-            .where(scores.c.run == run_id, scores.c.value.is_(None))
-            .group_by(scores.c.metric, scores.c.reason)
-            .order_by(scores.c.metric, scores.c.reason)
+        query = select(scores.c.metrics, scores.c.numbers, scores.c.reasons).where(
+            scores.c.run == run_id, scores.c.reasons.is_not(None)
         )
-        found: dict[str, dict[str, int]] = {}
+        found: dict[str, Counter[str]] = {}
         with self.database.reading() as connection:
-            for metric, reason, count in connection.execute(query):
-                found.setdefault(metric, {})[reason] = count
-        return found
+            for record in connection.execute(query):
+                for score in scores_of(*record):
+                    if score.value is None:
+                        found.setdefault(score.metric, Counter())[str(score.reason)] += 1
+        return {metric: dict(sorted(counted.items())) for metric, counted in sorted(found.items())}
 
     def failures(self, run_id: str) -> Failures | None:
         """How many answers of a run failed, and why; None where none did."""
@@ -237,7 +242,7 @@ class Runs:
         with self.database.reading() as connection:
             found = connection.scalars(select(rows.c.answers).where(suspected)).all()
         reasons = [
-            Counter(each["reason"] or "no reason given" for each in answers if not isinstance(each, str))
+            Counter(each.get("reason") or "no reason given" for each in answers if isinstance(each, Mapping))
             for answers in found
         ]
         total = sum(reasons, Counter[str]())
@@ -250,18 +255,21 @@ class Runs:
 
         Counted where the answers are, so that none of them is read.
         """
-        rows, runs, answers = schema.rows, schema.runs, schema.answers
-        kept = type_coerce(answers.c.answer, Text)
+        rows, runs, answers, fingerprints = schema.rows, schema.runs, schema.answers, schema.fingerprints
+        stopped = answers.c.stopped
         with self.database.reading() as connection:
             members = _members(connection, rows.c.answers)
             query = (
-                select(_how_many(kept.like(CUT)), _how_many(kept.like(THINKING)), func.count())
+                select(_how_many(stopped == "length"), _how_many(stopped == "thinking"), func.count())
                 .select_from(rows)
                 .join(runs, runs.c.id == rows.c.run)
+                .join(fingerprints, fingerprints.c.fingerprint == runs.c.fingerprint)
                 .join(members, true())
-                .join(answers, answers.c.key == members.c.value)
+                .join(answers, answers.c.number == _number(connection, members))
                 .where(
-                    rows.c.run == run_id, answers.c.fingerprint == runs.c.fingerprint, kept.like(GENERATED)
+                    rows.c.run == run_id,
+                    answers.c.fingerprint == fingerprints.c.number,
+                    stopped.is_not(None),
                 )
             )
             cut, thinking, total = connection.execute(query).one()
@@ -273,6 +281,14 @@ def _members(connection: Connection, listed: ColumnElement[Any]) -> TableValuedA
     if connection.dialect.name == "postgresql":
         return func.json_array_elements_text(cast(type_coerce(listed, Text), JSON)).table_valued("value")
     return func.json_each(listed).table_valued("value")
+
+
+def _number(connection: Connection, members: TableValuedAlias) -> ColumnElement[int]:
+    """The member as an answer's number; no number for an answer that stands in the list itself."""
+    number = cast(members.c.value, schema.answers.c.number.type)
+    if connection.dialect.name == "postgresql":  # a cast of another text is an error there
+        return case((members.c.value.regexp_match("^[0-9]+$"), number))
+    return number
 
 
 def _how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -296,13 +312,16 @@ def _metric(kept: Mapping[str, Any]) -> Metric:
     return Metric(**{**kept, "splits": tuple(kept.get("splits", ()))})
 
 
-def _row_values(run_id: str, position: int, row: Row) -> Values:
+def _row_values(run_id: str, position: int, row: Row, numbers: Mapping[str, int]) -> Values:
+    lost = next((each.key for each in row.responses if each.key and each.key not in numbers), None)
+    if lost:
+        raise StoreError(f"sample {row.sample.id!r} names the answer {lost}, which was not kept")
     return {
         "run": run_id,
         "sample": row.sample.id,
         "position": position,
         "sample_hash": digest(sample_as_json(row.sample)),
-        "answers": references(row),
+        "answers": [numbers[each.key] if each.key else answer_as_json(each) for each in row.responses],
     }
 
 
@@ -310,41 +329,53 @@ def _replace_scores(connection: Connection, run_id: str, rows: Iterable[Row]) ->
     table = schema.scores
     old = delete(table).where(table.c.run == run_id, table.c.sample == bindparam("of_sample"))
     connection.execute(old, [{"of_sample": row.sample.id} for row in rows])
-    values = [value for row in rows for value in _score_values(run_id, row)]
+    values = [
+        {"run": run_id, "sample": row.sample.id, **score_record(row.scores)} for row in rows if row.scores
+    ]
     if values:
         connection.execute(insert(table), values)
 
 
-def _score_values(run_id: str, row: Row) -> Iterable[Values]:
-    parts: dict[str, int] = {}
-    for place, score in enumerate(row.scores):
-        part = parts.get(score.metric, 0)
-        parts[score.metric] = part + 1
-        yield {
-            "run": run_id,
-            "sample": row.sample.id,
-            "place": place,
-            "metric": score.metric,
-            "part": part,
-            "value": score.value,
-            "reason": score.reason,
-        }
+def score_record(scores: Sequence[Score]) -> Values:
+    """What is kept of a row's scores. Those of one metric that follow each other have one list of numbers."""
+    grouped = [(metric, list(members)) for metric, members in groupby(scores, key=attrgetter("metric"))]
+    reasons = [plain(each.reason) for each in scores if each.value is None and each.reason is not None]
+    return {
+        "metrics": [metric for metric, _ in grouped],
+        "numbers": [[_shortest(each.value) for each in members] for _, members in grouped],
+        "reasons": reasons or None,
+    }
+
+
+def _shortest(value: float | None) -> float | None:
+    """The number in the fewest characters: most scores are 0 or 1."""
+    if value is None:
+        return None
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def scores_of(
+    metrics: Sequence[str], numbers: Sequence[Sequence[float | None]], reasons: Sequence[str] | None = None
+) -> Iterator[Score]:
+    """The scores that `score_record` kept; without `reasons` none of them says why it is none."""
+    rest = iter(reasons or ())
+    for metric, values in zip(metrics, numbers, strict=True):
+        for value in values:
+            if value is None:
+                yield Score(metric=metric, value=None, reason=next(rest, None))
+            else:
+                yield Score(metric=metric, value=float(value))
 
 
 def _scores(connection: Connection, run_id: str, samples: Sequence[str]) -> dict[str, list[Score]]:
     table = schema.scores
-    query = (
-        select(table.c.sample, table.c.metric, table.c.value, table.c.reason)
-        .where(table.c.run == run_id, table.c.sample.in_(samples))
-        .order_by(table.c.sample, table.c.place)
+    query = select(table.c.sample, table.c.metrics, table.c.numbers, table.c.reasons).where(
+        table.c.run == run_id, table.c.sample.in_(samples)
     )
-    found: dict[str, list[Score]] = {}
-    for sample, metric, value, reason in connection.execute(query):
-        found.setdefault(sample, []).append(Score(metric=metric, value=value, reason=reason))
-    return found
+    return {sample: list(scores_of(*record)) for sample, *record in connection.execute(query)}
 
 
-def _row(record: Any, answers: Mapping[str, Answer], scores: Sequence[Score]) -> Row:
+def _row(record: Any, answers: Mapping[int, Answer], scores: Sequence[Score]) -> Row:
     return Row(
         sample=sample_from_json(record.content),
         responses=tuple(_response(reference, answers, record.sample) for reference in record.answers),
@@ -353,8 +384,8 @@ def _row(record: Any, answers: Mapping[str, Answer], scores: Sequence[Score]) ->
     )
 
 
-def _response(reference: Any, answers: Mapping[str, Answer], sample: str) -> Answer:
-    if not isinstance(reference, str):
+def _response(reference: Any, answers: Mapping[int, Answer], sample: str) -> Answer:
+    if isinstance(reference, Mapping):
         return answer_from_json(reference)
     if reference not in answers:
         raise StoreError(f"the results store is damaged: sample {sample!r} names the lost answer {reference}")

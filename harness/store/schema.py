@@ -4,16 +4,22 @@
             └─ runs ─┬─ rows ─┬─ scores        a run holds rows, a row holds scores
                      │        └─ preferences   between the rows of two runs about one sample
            samples ──┘
-              texts ·· answers                 rows name their answers by key
+      fingerprints ─┬─ answers                 rows name their answers by number
+    texts ·· requests ┘                        and requests name long texts by hash
     raters                                     who preferences are of
     studies ─── votes                          blind tests, and what was done with each ballot
     stages                                     what pipelines trained
 
-Samples and answers are addressed by the hash of their content or request, and so are stored once, however
-many runs share them. So are long texts of requests, such as the context of many choices: a request stands
-beside its answer, and refers to them within its JSON. Rows name answers in a JSON list, not by foreign keys,
-because answers that nobody kept stand in that list themselves; `verify` checks the keys. That a score
-is a finite number or says why it is none is a constraint, and cannot be got round.
+Samples, requests and answers are addressed by the hash of their content, and so are stored once, however many
+runs, models or draws share them. An answer's key is the hash of the engine's fingerprint and of the request
+with its draw. So are long texts of requests, such as the context of many choices: requests refer to them
+within their JSON. Rows name answers in a JSON list, not by foreign keys, because answers that nobody kept
+stand in that list themselves; `verify` checks that those they name are there.
+
+What nearly every answer has is a column of its own, and what few have is JSON, as its text is, in which every
+string can be kept. The scores of a row are one record: `numbers` has a list for each of `metrics`, null where
+there is no number, and `reasons` says of each null in turn why. That a score is a number or says why it is
+none is a constraint, and cannot be got round.
 """
 
 from sqlalchemy import (
@@ -23,14 +29,17 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
     MetaData,
     Table,
     Text,
 )
 
-from harness.store.encoding import JsonText, PlainText
+from harness.store.encoding import HashBytes, JsonText, OptionalJson, PlainText
 
 metadata = MetaData()
+Number = BigInteger().with_variant(Integer, "sqlite")
+"""Given by the database itself; in SQLite it is where the row lies, and takes no room."""
 
 migrations = Table(
     "migrations",
@@ -95,13 +104,38 @@ texts = Table(
     Column("text", JsonText, nullable=False),
 )
 
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("fingerprint", Text, nullable=False, unique=True),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("hash", HashBytes, nullable=False, unique=True),
+    Column("content", JsonText, nullable=False),
+)
+
 answers = Table(
     "answers",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("fingerprint", Text, nullable=False),
-    Column("request", JsonText, nullable=False),
-    Column("answer", JsonText, nullable=False),
+    Column("number", Number, primary_key=True),
+    Column("key", HashBytes, nullable=False, unique=True),
+    Column("fingerprint", Integer, ForeignKey("fingerprints.number"), nullable=False),
+    Column("request", Integer, ForeignKey("requests.number"), nullable=False),
+    Column("draw", Integer),
+    Column("text", OptionalJson),
+    Column("stopped", Text),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("seconds", Double),
+    Column("logprob", Double),
+    Column("greedy", Integer),
+    Column("tokens", Integer),
+    Column("more", OptionalJson),
 )
 
 scores = Table(
@@ -109,11 +143,9 @@ scores = Table(
     metadata,
     Column("run", Text, primary_key=True),
     Column("sample", PlainText, primary_key=True),
-    Column("place", BigInteger, primary_key=True),
-    Column("metric", Text, nullable=False),
-    Column("part", BigInteger, nullable=False),
-    Column("value", Double),
-    Column("reason", PlainText),
+    Column("metrics", JsonText, nullable=False),
+    Column("numbers", JsonText, nullable=False),
+    Column("reasons", OptionalJson),
     ForeignKeyConstraint(["run", "sample"], ["rows.run", "rows.sample"]),
 )
 

@@ -9,11 +9,12 @@ from typing import Self
 
 from harness.store.answers import Answers
 from harness.store.database import Database, exists
-from harness.store.migrations import bring_forward
+from harness.store.migrations import bring_forward, is_todays
 from harness.store.models import Models
 from harness.store.preferences import Preferences
 from harness.store.removal import Removals
 from harness.store.runs import Runs
+from harness.store.smaller import move_all
 from harness.store.stages import Stages
 from harness.store.studies import Studies
 from harness.store.verify import Integrity
@@ -35,16 +36,20 @@ class Store:
         self.integrity = Integrity(database)
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, *, reading: bool = False) -> Self:
         """Open a store by its SQLAlchemy URL, making it or bringing it forward as needed.
+
+        `reading`: nothing will be kept, so that one of today's may be read-only.
 
         Raises StoreError for a file that is not a database or belongs to something else, for a read-only
         or newer store, and for one that stays locked; DiskFull for a full disk.
         """
         database = Database(url)
         try:
-            with database.writing() as connection:
-                bring_forward(connection, database.name)
+            if not (reading and is_todays(database)):
+                with database.writing() as connection:
+                    bring_forward(connection, database.name)
+                move_all(database)
         except BaseException:  # an interrupt too: no connection is left behind
             database.close()
             raise

@@ -6,7 +6,7 @@ is sound as the database sees it.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,13 +14,28 @@ from sqlalchemy import Column, Connection, Text, func, select, type_coerce
 
 from harness.records.models import Json
 from harness.store import schema
-from harness.store.answers import answer_key
+from harness.store.answers import COLUMNS, answer_key, with_draw
 from harness.store.database import Database
-from harness.store.encoding import answer_from_json, digest_of_text, references_in, unpacked
+from harness.store.encoding import (
+    OptionalJson,
+    answer_from_columns,
+    digest_of_text,
+    references_in,
+    unpacked,
+)
+from harness.store.removal import count_scores
 
 AT_ONCE = 1000
 """Requests whose texts are read together."""
-CHECKED = (schema.answers, schema.texts, schema.samples, schema.rows, schema.scores, schema.preferences)
+CHECKED = (
+    schema.answers,
+    schema.requests,
+    schema.texts,
+    schema.samples,
+    schema.rows,
+    schema.scores,
+    schema.preferences,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,8 @@ class Integrity:
         """How many of everything that is looked at there are, by table."""
         queries = {table.name: select(func.count()).select_from(table) for table in CHECKED}
         with self.database.reading() as connection:
-            return {name: connection.scalar(query) or 0 for name, query in queries.items()}
+            counts = {name: connection.scalar(query) or 0 for name, query in queries.items()}
+            return {**counts, "scores": count_scores(connection)}
 
     def complaints(self) -> list[str]:
         """One line per request, sample, key or row that is not as its hash says; empty where all is well."""
@@ -58,25 +74,40 @@ def _damaged_file(connection: Connection) -> Iterator[str]:
 
 
 def _changed_content(connection: Connection) -> Iterator[str]:
-    texts, samples = schema.texts, schema.samples
-    for table, content in ((texts, texts.c.text), (samples, samples.c.content)):
+    texts, samples, requests = schema.texts, schema.samples, schema.requests
+    for table, content in (
+        (texts, texts.c.text),
+        (samples, samples.c.content),
+        (requests, requests.c.content),
+    ):
         for kept, found in connection.execute(select(table.c.hash, _written(content))):
             if digest_of_text(found) != kept:
                 yield f"{table.name}: the content under {kept} was changed"
 
 
 def _wrong_keys(connection: Connection) -> Iterator[str]:
-    answers = schema.answers.c
-    columns = answers.key, answers.fingerprint, _written(answers.request), _written(answers.answer)
-    for some in connection.execute(select(*columns)).partitions(AT_ONCE):
-        requests = {key: _read(request) for key, _, request, _ in some}
-        texts = _texts(connection, [text for request in requests.values() for text in references_in(request)])
-        for key, fingerprint, _, answer in some:
-            yield from _wrong_answer(key, fingerprint, requests[key], answer, texts)
+    answers, requests, fingerprints = schema.answers, schema.requests.c, schema.fingerprints.c
+    query = (
+        select(
+            answers.c.key,
+            fingerprints.fingerprint,
+            _written(requests.content),
+            answers.c.draw,
+            *(_written(column) if isinstance(column.type, OptionalJson) else column for column in COLUMNS),
+        )
+        .join(schema.requests, requests.number == answers.c.request)
+        .join(schema.fingerprints, fingerprints.number == answers.c.fingerprint)
+    )
+    for some in connection.execute(query).partitions(AT_ONCE):
+        asked = {key: _read(request) for key, _, request, *_ in some}
+        texts = _texts(connection, [text for request in asked.values() for text in references_in(request)])
+        for key, fingerprint, _, draw, *answer in some:
+            request = cast("dict[str, Json]", asked[key]) if isinstance(asked[key], dict) else {}
+            yield from _wrong_answer(key, fingerprint, with_draw(request, draw), answer, texts)
 
 
 def _wrong_answer(
-    key: str, fingerprint: str, request: Json, answer: str, texts: dict[str, str]
+    key: str, fingerprint: str, request: Json, answer: Sequence[Any], texts: dict[str, str]
 ) -> Iterator[str]:
     lost = [text for text in references_in(request) if text not in texts]
     if lost:
@@ -84,7 +115,11 @@ def _wrong_answer(
     elif answer_key(fingerprint, cast("dict[str, Json]", unpacked(request, texts))) != key:
         yield f"answers: {key} is not the key of its model and request"
     try:
-        answer_from_json(json.loads(answer))
+        read = [
+            json.loads(value) if isinstance(column.type, OptionalJson) and value is not None else value
+            for column, value in zip(COLUMNS, answer, strict=True)
+        ]
+        answer_from_columns(read)
     except (ValueError, KeyError, TypeError):
         yield f"answers: the answer under {key} cannot be read"
 
@@ -96,16 +131,18 @@ def _texts(connection: Connection, hashes: Sequence[str]) -> dict[str, str]:
 
 
 def _missing_answers(connection: Connection) -> Iterator[str]:
-    kept = set(connection.scalars(select(schema.answers.c.key)))
+    answers = select(schema.answers.c.number, schema.answers.c.key)
+    numbers = {number: key for number, key in connection.execute(answers)}  # noqa: C416 - as in `_texts`
     rows, preferences = schema.rows.c, schema.preferences.c
     for run, sample, written in connection.execute(select(rows.run, rows.sample, _written(rows.answers))):
-        answers = _read(written)
-        if not isinstance(answers, list):
+        named = _read(written)
+        if not isinstance(named, list):
             yield f"rows: the answers of sample {sample!r} of run {run} cannot be read"
             continue
-        for reference in answers:
-            if isinstance(reference, str) and reference not in kept:
+        for reference in named:
+            if not isinstance(reference, Mapping) and reference not in numbers:
                 yield f"rows: sample {sample!r} of run {run} names the answer {reference}, which is not kept"
+    kept = set(numbers.values())
     replies = select(preferences.rater, preferences.sample, preferences.reply)
     for rater, sample, reply in connection.execute(replies.where(preferences.reply != "")):
         if reply not in kept:

@@ -99,7 +99,7 @@ def open_votes(project: Project, study: str | None) -> Iterator[BallotBox]:
 
 def list_studies(project: Project) -> list[StudyProgress]:
     """Every blind test, oldest first, and how far its raters are."""
-    with project.existing_store(MAKER) as store:
+    with project.existing_store(MAKER, reading=True) as store:
         return [_standing(store, study) for study in store.studies.find()]
 
 
@@ -108,7 +108,7 @@ def audit_study(project: Project, study: str | None, *, commitment: str | None =
 
     `commitment` is the one that was printed when it was made. Raises as `find_study` and `open_design` do.
     """
-    with project.existing_store(MAKER) as store:
+    with project.existing_store(MAKER, reading=True) as store:
         found = find_study(store, study)
         return _audit(project, store, found, open_design(found, commitment))
 

@@ -90,7 +90,7 @@ def report(
 
     Without names, every model that has a run; without suites, every suite that has one.
     """
-    with project.existing_store("harness compare") as store:
+    with project.existing_store("harness compare", reading=True) as store:
         whole = [run for run in store.runs.find() if run.finished is not None and run.metrics]
         judged = (name for each in named_preferences(store) for name in (each.left, each.right))
         evaluated = list(dict.fromkeys([*(run.model for run in whole), *judged]))

@@ -37,7 +37,7 @@ def runs_frame(project: Project, names: Sequence[str] = ()) -> pd.DataFrame:
     Columns: run (its id), model, suite, suite_version, size (samples when whole), seed, settings (JSON),
     fingerprint, data_hash, started, finished (UTC; None: not whole yet).
     """
-    with project.existing_store() as store:
+    with project.existing_store(reading=True) as store:
         found = [run for run in store.runs.find() if not names or run.model in names]
     lines = [
         {
@@ -56,7 +56,7 @@ def scores_frame(project: Project, names: Sequence[str] = (), suites: Sequence[s
     Columns: run, model, suite, suite_version, position, sample, cluster, metric, part, value, reason. `value`
     is NaN where the sample is unscored, and `reason` then says why.
     """
-    with project.existing_store() as store:
+    with project.existing_store(reading=True) as store:
         return frame(store.database, [run.id for run in _shown(project, store, names, suites)])
 
 
@@ -66,7 +66,7 @@ def answers_frame(project: Project, names: Sequence[str] = (), suites: Sequence[
     Columns: run, model, suite, position, sample, cluster, prompt (as text), place (among the answers to the
     sample), text (without thoughts), stopped, reason, prompt_tokens, completion_tokens.
     """
-    with project.existing_store() as store:
+    with project.existing_store(reading=True) as store:
         lines = [line for run in _shown(project, store, names, suites) for line in _answers(store, run)]
     return pd.DataFrame(lines, columns=list(ANSWER_COLUMNS))
 
@@ -78,7 +78,7 @@ def preferences_frame(project: Project, names: Sequence[str] = ()) -> pd.DataFra
     rater, winner (left, right, tie; missing: no usable answer), kind (judge or human), cluster, shown_first,
     share, reason, left_length, right_length (characters), seconds.
     """
-    with project.existing_store() as store:
+    with project.existing_store(reading=True) as store:
         found = named_preferences(store, names)
     lines = [{column: getattr(each, column) for column in PREFERENCE_COLUMNS} for each in found]
     return pd.DataFrame(lines, columns=list(PREFERENCE_COLUMNS))

@@ -47,7 +47,7 @@ def summarise_runs(project: Project, runs: Sequence[Run]) -> list[MetricSummary]
     Samples that selected a checkpoint of one of these models are left out for all.
     """
     lines = []
-    with project.store() as store:
+    with project.store(reading=True) as store:
         reserved = left_out(project.registry, store, (run.model for run in runs))
         for run in runs:
             observations = reserved.without(run.suite, store.runs.observations(run.id))
@@ -59,7 +59,7 @@ def summarise_runs(project: Project, runs: Sequence[Run]) -> list[MetricSummary]
 
 def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
     """What a reader of their numbers must know of each suite a part of which selected a checkpoint."""
-    with project.store() as store:
+    with project.store(reading=True) as store:
         reserved = left_out(project.registry, store, (run.model for run in runs))
         clusters: dict[str, dict[str, str]] = {}
         for run in runs:
@@ -72,7 +72,7 @@ def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
 def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:
     """What a reader of their numbers must know of classifiers: which they are, and that one hardly varies."""
     notes = []
-    with project.store() as store:
+    with project.store(reading=True) as store:
         for suite in dict.fromkeys(run.suite for run in runs):
             asked = [run for run in runs if run.suite == suite]
             named = dict.fromkeys(name for run in asked if (name := scorer(store, run)))
@@ -187,7 +187,7 @@ def overview(project: Project) -> Overview:
 
 
 def _runs(project: Project) -> list[Run]:
-    store = project.store_if_any()
+    store = project.store_if_any(reading=True)
     if store is None:
         return []
     with store:

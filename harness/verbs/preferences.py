@@ -68,7 +68,7 @@ def _named(names: Sequence[str], baseline: str | None) -> list[str]:
 
 
 def _kept(project: Project, names: Sequence[str]) -> list[NamedPreference]:
-    with project.existing_store("harness judge") as store:
+    with project.existing_store("harness judge", reading=True) as store:
         answered = dict.fromkeys(run.model for run in store.runs.find())
         for name in names:
             if name not in answered:

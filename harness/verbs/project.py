@@ -98,24 +98,24 @@ class Project:
             force=force,
         )
 
-    def store(self) -> Store:
-        """Open the results store."""
-        return Store.open(self.registry.project.store)
+    def store(self, *, reading: bool = False) -> Store:
+        """Open the results store. `reading`: it may be one that only others may write to."""
+        return Store.open(self.registry.project.store, reading=reading)
 
-    def existing_store(self, maker: str = "harness eval") -> Store:
+    def existing_store(self, maker: str = "harness eval", *, reading: bool = False) -> Store:
         """Open the results store where there is one; `maker` is what makes one.
 
         Raises UsageError where there is none yet.
         """
-        store = self.store_if_any()
+        store = self.store_if_any(reading=reading)
         if store is None:
             url = self.registry.project.store
             raise UsageError(f"{url}: there is no results store here yet; `{maker}` makes one")
         return store
 
-    def store_if_any(self) -> Store | None:
+    def store_if_any(self, *, reading: bool = False) -> Store | None:
         """Open the results store; None where there is none yet, for looking makes none."""
-        return self.store() if Store.exists(self.registry.project.store) else None
+        return self.store(reading=reading) if Store.exists(self.registry.project.store) else None
 
     @property
     def default_suites(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class Drop:
 
 def list_runs(project: Project) -> list[KeptRun]:
     """Every run in the store, oldest first."""
-    store = project.store_if_any()
+    store = project.store_if_any(reading=True)
     if store is None:
         return []
     with store:
@@ -87,7 +87,7 @@ def show_run(project: Project, named: str, *, answers: int = 0, worst_first: boo
     `worst_first`: unscored samples come first, then those with the worst headline, then all others; else
     they come in the suite's order. Raises UnknownName, and UsageError where several runs begin so.
     """
-    with project.existing_store() as store:
+    with project.existing_store(reading=True) as store:
         run = _found(store, named)
         rows = store.runs.rows(run.id)
         if worst_first:

@@ -20,6 +20,6 @@ class Verified:
 
 def verify_store(project: Project) -> Verified:
     """Check everything that has a hash. Raises UsageError where there is no store yet."""
-    with project.existing_store() as store:
+    with project.existing_store(reading=True) as store:
         checked, complaints = store.integrity.counts(), store.integrity.complaints()
         return Verified(name=store.name, checked=checked, complaints=tuple(complaints))

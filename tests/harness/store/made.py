@@ -1,9 +1,12 @@
 """Small records to keep: every field has a value, and an argument changes what a test is about."""
 
 from dataclasses import replace
+from typing import Protocol
 
 from harness.records.answers import Message, Metric, Response, Row, Run, Sample, Score
-from harness.store import KeptAnswer, Store, answer_key
+from harness.store import KeptAnswer, answer_key
+from harness.store.models import Models
+from harness.store.runs import Runs
 
 FINGERPRINT = "sha256:model"
 
@@ -45,7 +48,14 @@ def row(position: int, *responses: Response, scores: tuple[Score, ...] = ()) -> 
     return Row(sample=sample, responses=responses, scores=scores, position=position)
 
 
-def begun(store: Store, run_id: str = "run", **changes: str) -> Run:
+class HasRuns(Protocol):
+    """A store, of today or before."""
+
+    models: Models
+    runs: Runs
+
+
+def begun(store: HasRuns, run_id: str = "run", **changes: str) -> Run:
     """A run in the store, with its model."""
     run = replace(A_RUN, id=run_id, **changes)  # type: ignore[arg-type]  # a test changes text fields only
     store.models.keep(run.model, run.fingerprint, {"path": "folder"}, {"device": "cpu"}, "{{ messages }}")

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.records.answers import Response
+from harness.records.answers import LogLikelihood, Response
 from harness.records.models import Json
 from harness.store.encoding import (
     SHARED_FROM,
@@ -47,9 +47,41 @@ def test_only_long_texts_are_taken_out() -> None:
 
 def test_the_keys_of_an_answer_stay() -> None:
     """What was kept under them is found by them, whatever the fields are called."""
-    answer = Response(text="a", stop_reason="length")
-    kept = {"kind", "text", "stopped", "prompt_tokens", "completion_tokens", "seconds", "truncated", "reason"}
+    answer = Response(
+        text="a", stop_reason="length", prompt_tokens=1, completion_tokens=2, seconds=0.5, truncated=3,
+        reason="why", thought="because",
+    )  # fmt: skip
+    kept = {
+        "text",
+        "stopped",
+        "prompt_tokens",
+        "completion_tokens",
+        "seconds",
+        "truncated",
+        "reason",
+        "thought",
+    }
 
-    assert kept | {"thought"} == answer_as_json(answer).keys()
+    assert kept == answer_as_json(answer).keys()
     assert "length" == answer_as_json(answer)["stopped"]
     assert answer == answer_from_json(answer_as_json(answer))
+
+
+def test_what_goes_without_saying_is_not_kept() -> None:
+    """Most answers are short, and most of their fields are what they always are."""
+    answer, likelihood = (
+        Response(text="", stop_reason="end"),
+        LogLikelihood(logprob=0.0, greedy=False, tokens=0),
+    )
+
+    assert {"text": "", "stopped": "end"} == answer_as_json(answer)
+    assert {"logprob": 0.0, "greedy": False, "tokens": 0} == answer_as_json(likelihood)
+    assert [answer, likelihood] == [answer_from_json(answer_as_json(each)) for each in (answer, likelihood)]
+
+
+def test_an_earlier_answer_has_all_fields_and_its_kind() -> None:
+    """As it was kept before, it is the same answer."""
+    before = {"kind": "likelihood", "logprob": -1.5, "greedy": True, "tokens": 2, "truncated": 0}
+    assert LogLikelihood(logprob=-1.5, greedy=True, tokens=2) == answer_from_json(before)
+    before = {"kind": "response", "text": "a", "stopped": "end", "reason": None, "seconds": 0.5}
+    assert Response(text="a", stop_reason="end", seconds=0.5) == answer_from_json(before)

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from harness.records.answers import Response, Score
 from harness.records.preferences import Preference, Rater
@@ -143,6 +144,7 @@ def test_a_model_goes_with_its_last_run(store: Store) -> None:
     assert store.models.get("sft", FINGERPRINT) is None
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_the_file_gets_smaller(store: Store, url: str, tmp_path: Path) -> None:
     """Room that is freed stays in the file until it is rewritten, and nothing else is lost by that."""
     ran(store, "kept", "stays")
@@ -164,21 +166,30 @@ def test_the_file_gets_smaller(store: Store, url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        ("UPDATE answers SET answer = '{'", "cannot be read"),
-        ('UPDATE answers SET answer = \'{"kind": "response"}\'', "cannot be read"),
-        ("UPDATE answers SET request = '{'", "is not the key of its model and request"),
+        ("UPDATE answers SET text = '{'", "cannot be read"),
+        ("UPDATE answers SET text = NULL, stopped = NULL", "cannot be read"),
+        ("UPDATE requests SET content = '{'", "is not the key of its model and request"),
         ("UPDATE rows SET answers = '['", "rows: the answers of sample 'sample-0' of run one cannot be read"),
         ("UPDATE samples SET content = 'x'", "samples: the content under"),
         ("UPDATE preferences SET reply = 'sha256:lost'", "names the reply sha256:lost, which is not kept"),
-        ("PRAGMA foreign_keys = OFF; DELETE FROM runs", "rows: a row names one of runs that is not kept"),
     ],
 )
-def test_verify_finds_damage_of_any_kind(store: Store, tmp_path: Path, damage: str, complaint: str) -> None:
-    """Text that is no JSON, a lost reply and a row without its run are lines, and not errors."""
+def test_verify_finds_damage_of_any_kind(store: Store, url: str, damage: str, complaint: str) -> None:
+    """Text that is no JSON and a lost reply are lines, and not errors."""
     ran(store, "one", "a")
     ran(store, "two", "b")
     preferred(store, rater="judge", left="one", right="two")
-    with sqlite3.connect(tmp_path / "store.db") as connection:
-        connection.executescript(damage)
+    with create_engine(url).begin() as connection:
+        connection.exec_driver_sql(damage)
 
     assert any(complaint in line for line in store.integrity.complaints()), store.integrity.complaints()
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_verify_finds_a_row_without_its_run(store: Store, tmp_path: Path) -> None:
+    """Which a server does not allow, and SQLite allows others."""
+    ran(store, "one", "a")
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.executescript("PRAGMA foreign_keys = OFF; DELETE FROM runs")
+
+    assert ["rows: a row names one of runs that is not kept"] == store.integrity.complaints()

