@@ -1,11 +1,16 @@
-"""`harness store`: check the results store for damage."""
+"""`harness store`: check the results store for damage, and copy stores."""
+
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
+from rich.progress import Progress, TaskID
 
 from harness.cli.console import Text
 from harness.cli.options import AsJson, Config
 from harness.cli.terminal import console, introduce, print_json
 from harness.pluralize import pluralize
+from harness.verbs.copying import CopiedStore, copy_stores
 from harness.verbs.project import open_project
 from harness.verbs.verify import verify_store
 
@@ -13,7 +18,7 @@ DAMAGED = 1
 """The exit code where something is not as its hash says."""
 
 command = typer.Typer(
-    help="Check the results store for damage.",
+    help="Check the results store for damage, and copy stores.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -21,7 +26,7 @@ command = typer.Typer(
 
 @command.callback()
 def store() -> None:
-    """Check the results store for damage."""
+    """Check the results store for damage, and copy stores."""
 
 
 @command.command(short_help="Check everything in the store against its hash.")
@@ -42,3 +47,49 @@ def verify(config: Config = None, as_json: AsJson = False) -> None:
         wrong = pluralize(len(found.complaints), "thing")
         console.print(f"{wrong} wrong" if found.complaints else "all as it should be")
     raise typer.Exit(DAMAGED if found.complaints else 0)
+
+
+@command.command(short_help="Copy everything in one store into another.")
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A store's URL, as in [project] store.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO", help="Another's. It is made where there is none, and keeps what it has."
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Copy everything in one store into another, and compare both afterwards.
+
+    To a server and back, or several people's stores into one. A copy that was stopped goes on with the same
+    command. Nothing in the target is changed: where both hold different answers to one request, its own
+    stays, and runs that were scored from the other are left out and named. Exits with 1 if something is not
+    the same afterwards.
+    """
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(kind: str, done: int, total: int) -> None:
+            if kind not in tasks:
+                tasks[kind] = progress.add_task(kind, total=total)
+            progress.update(tasks[kind], completed=done)
+
+        found = copy_stores(source, target, show)
+    if as_json:
+        print_json({**asdict(found)})
+    else:
+        _print_copied(found)
+    raise typer.Exit(DAMAGED if found.differences else 0)
+
+
+def _print_copied(found: CopiedStore) -> None:
+    counts = ((kind, found.copied.new[kind], total) for kind, total in found.copied.found.items() if total)
+    said = ", ".join(f"{new:,} of {total:,} {kind}" for kind, new, total in counts) or "nothing"
+    console.print(Text(f"{found.source} → {found.target}: {said} new"), soft_wrap=True)
+    for line in found.copied.left_out:
+        console.print(Text(f"left out: {line}", style="yellow"), soft_wrap=True)
+    for line in found.differences:
+        console.print(Text(f"not the same: {line}", style="red"), soft_wrap=True)
+    if not found.differences:
+        console.print("read again, and the same in both")

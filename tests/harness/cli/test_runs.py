@@ -206,7 +206,9 @@ def test_a_whole_store_is_verified(working: Working, store: Store) -> None:
     ran(store, "first", "a", "b")
     code, out, _ = working.run("store", "verify")
     assert 0 == code
-    assert "checked 2 answers, 0 texts, 2 samples, 2 rows, 2 scores, 0 preferences" in " ".join(out.split())
+    assert "checked 2 answers, 2 requests, 0 texts, 2 samples, 2 rows, 2 scores, 0 preferences" in " ".join(
+        out.split()
+    )
     assert "all as it should be" in out
 
 
@@ -223,3 +225,32 @@ def test_damage_is_found(working: Working, store: Store) -> None:
     found = json.loads(out)
     assert 2 == len(found["complaints"])
     assert 2 == found["checked"]["answers"]
+
+
+def test_a_store_is_copied(working: Working, store: Store) -> None:
+    """What is new is counted, both are compared, and the copy serves as the original does."""
+    ran(store, "first", "a", "b")
+    code, out, _ = working.run("store", "copy", "sqlite:///harness.db", "sqlite:///copy.db")
+    assert 0 == code
+    assert "harness.db → copy.db: 1 of 1 models, 2 of 2 samples, 2 of 2 answers, 1 of 1 runs new" in out
+    assert "read again, and the same in both" in out
+    code, out, _ = working.run("store", "copy", "sqlite:///harness.db", "sqlite:///copy.db", "--json")
+    assert (0, 0, []) == (code, json.loads(out)["copied"]["new"]["answers"], json.loads(out)["differences"])
+
+
+def test_what_cannot_be_copied_is_said(working: Working, store: Store) -> None:
+    """No store to copy, the same store twice, and answers that contradict."""
+    ran(store, "first", "a")
+    assert "no results store here to copy" in working.complaint(
+        2, "store", "copy", "sqlite:///no.db", "sqlite:///b.db"
+    )
+    assert not (working.folder / "no.db").exists()
+    assert "name two stores" in working.complaint(
+        2, "store", "copy", "sqlite:///harness.db", "sqlite:///harness.db"
+    )
+    with Store.open("sqlite:///other.db") as other:
+        other.answers.keep([kept("another", asked="a")])
+    code, out, _ = working.run("store", "copy", "sqlite:///harness.db", "sqlite:///other.db")
+    assert 1 == code
+    assert "left out: run first of 'sft' and 'truthfulqa': the target holds other answers to 1 of its" in out
+    assert "not the same: answer sha256:" in out
