@@ -63,7 +63,8 @@ def measure_movement(job: Job, metrics: Mapping[str, Any]) -> Movement:
     """
     began = perf_counter()
     weights, tensors, left_out = weight_change(Path(str(job.base)), job.folder)
-    others, own = [], []
+    others: list[bool] = []
+    own: list[bool] = []
     if isinstance(job.settings, Sft | Rewarded) and AcceleratorState().distributed_type not in SHARDING:
         others, own = _answers_changed(job, job.settings)
     return Movement(
