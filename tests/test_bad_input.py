@@ -26,6 +26,7 @@ from harness.store import Store
 from harness.verbs.project import open_project
 from tests.processes import command
 from tests.tiny_models import tiny_llama
+from tests.working import ANSWERS
 from trainers.job import StageProgress
 
 SUITES = """
@@ -96,10 +97,10 @@ class Working:
         assert lines[0].startswith("harness: ")
         return lines[0].removeprefix("harness: ")
 
-    def answers(self) -> set[tuple[str, str]]:
+    def answers(self) -> set[tuple[object, ...]]:
         """Every answer that is kept, with its key."""
         with closing(sqlite3.connect(self.folder / "harness.db")) as connection:
-            return set(connection.execute("SELECT key, answer FROM answers"))
+            return set(connection.execute(ANSWERS))
 
     def finished(self) -> list[tuple[str, str]]:
         """Model and suite of every finished run."""

@@ -123,7 +123,10 @@ class Judged(Working):
 
     def kept(self) -> int:
         """How many of the judge's replies are in the store."""
-        query = "SELECT count(*) FROM answers WHERE request LIKE '%\"max_tokens\":1024%'"
+        query = (
+            "SELECT count(*) FROM answers JOIN requests ON requests.number = answers.request "
+            "WHERE content LIKE '%\"max_tokens\":1024%'"
+        )
         try:
             with closing(sqlite3.connect(f"file:{self.folder}/harness.db?mode=ro", uri=True)) as connection:
                 [(count,)] = connection.execute(query)

@@ -31,11 +31,20 @@ suites = ["toy-truthfulqa", "toy-ifeval"]
 
 COMMAND = ["eval", "one"]
 
-ANSWERS = "SELECT key, request, json_remove(answer, '$.seconds', '$.logprob') FROM answers ORDER BY key"
-LIKELIHOODS = "SELECT json_extract(answer, '$.logprob') FROM answers ORDER BY key"
-ROWS = "SELECT run, sample, position, sample_hash, answers FROM rows ORDER BY run, position"
-SCORES = "SELECT run, sample, place, metric, part, reason FROM scores ORDER BY run, sample, place"
-VALUES = "SELECT value FROM scores ORDER BY run, sample, place"
+ANSWERS = """
+SELECT key, content, draw, text, stopped, prompt_tokens, completion_tokens, greedy, tokens, more
+FROM answers JOIN requests ON requests.number = request ORDER BY key
+"""
+LIKELIHOODS = "SELECT logprob FROM answers ORDER BY key"
+ROWS = """
+SELECT run, sample, position, sample_hash, group_concat(hex(answers.key))
+FROM rows, json_each(rows.answers) JOIN answers ON answers.number = value
+GROUP BY run, sample ORDER BY run, position
+"""
+SCORES = "SELECT run, sample, metrics, reasons FROM scores ORDER BY run, sample"
+VALUES = (
+    "SELECT atom FROM scores, json_tree(numbers) WHERE type <> 'array' ORDER BY run, sample, json_tree.id"
+)
 RUNS = "SELECT id, suite, size, finished IS NOT NULL FROM runs ORDER BY id"
 
 

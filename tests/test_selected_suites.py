@@ -213,7 +213,11 @@ def _comparisons(found: object) -> list[dict[str, int]]:
 
 def _answers_by_fingerprint(database: Path) -> dict[str, int]:
     with sqlite3.connect(database) as connection:
-        return dict(connection.execute("SELECT fingerprint, count(*) FROM answers GROUP BY fingerprint"))
+        query = (
+            "SELECT fingerprints.fingerprint, count(*) FROM answers "
+            "JOIN fingerprints ON fingerprints.number = answers.fingerprint GROUP BY 1"
+        )
+        return dict(connection.execute(query))
 
 
 # ---------------------------------------------------------------- which samples

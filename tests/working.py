@@ -13,6 +13,9 @@ from harness.cli import main
 from harness.records.answers import Row
 from harness.store import Store
 
+ANSWERS = "SELECT key, text, stopped, seconds, logprob, greedy, tokens, more FROM answers"
+"""All that is kept of answers, and what it is kept under."""
+
 
 class Working:
     """A project's folder, which is the working folder, in which commands are run."""
@@ -41,10 +44,10 @@ class Working:
         [line] = [line for line in err.splitlines() if line.startswith("harness: ")]
         return line.removeprefix("harness: ").replace(str(self.folder), "HERE")
 
-    def answers(self) -> list[tuple[str, str]]:
+    def answers(self) -> list[tuple[object, ...]]:
         """Every kept answer with its key."""
         with closing(sqlite3.connect(self.folder / "harness.db")) as connection:
-            return sorted(connection.execute("SELECT key, answer FROM answers"))
+            return sorted(connection.execute(ANSWERS))
 
     def runs(self) -> list[tuple[str, str, bool]]:
         """Suite, version and wholeness of every run, oldest first."""

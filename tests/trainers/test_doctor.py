@@ -317,7 +317,10 @@ def test_a_stage_that_moved_almost_nothing(world: World) -> None:
         "moved almost nothing"
     ]
     assert ("warning", "pipelines.idle.stages[0].learning_rate") == (finding.severity, finding.where)
-    assert "0 of 32 greedy answers changed; weights changed by " in finding.evidence
+    assert (
+        "0 of 32 greedy answers changed (0 of 16 to prompts of others); weights changed by "
+        in finding.evidence
+    )
     assert "learning_rate = 1e-06, or more steps" == finding.fix
     assert set() == graver(found_after(world, "moving", RIGHT["sft"]))
 

@@ -128,7 +128,7 @@ def test_a_pipeline_trains_on_a_mix(project: Working, monkeypatch: pytest.Monkey
     code, out, err = project.run("train", "p", "--json")
     assert 0 == code, err
     manifest = json.loads((Path(json.loads(out)["p"]) / "manifest.json").read_text(encoding="utf-8"))
-    (made,) = (project.folder / "candidates" / "mixes").iterdir()
+    (made,) = filter(Path.is_dir, (project.folder / "candidates" / "mixes").iterdir())
     changed = made.stat().st_mtime_ns
     assert [("mix:answers", 12)] == [(each["source"], each["rows"]) for each in manifest["data"]]
     assert json.loads((made / "mix.json").read_text())["hash"] == manifest["data"][0]["hash"]

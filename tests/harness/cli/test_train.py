@@ -44,7 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_a_stage_that_moved_almost_nothing_is_noted_everywhere(project: Working) -> None:
     """After the training, by the doctor, and in every form of the report; JSON stays JSON."""
     (project.folder / "harness.toml").write_text(PROJECT.format(rate="1e-10"), encoding="utf-8")
-    note = "p · sft: this stage moved almost nothing: 0 of 24 greedy answers changed; weights changed by "
+    note = "p · sft: this stage moved almost nothing: 0 of 32 greedy answers changed (0 of 16 to prompts "
 
     code, out, err = project.run("train", "p", "--json")
     assert (0, ["p"]) == (code, list(json.loads(out)))
@@ -57,7 +57,7 @@ def test_a_stage_that_moved_almost_nothing_is_noted_everywhere(project: Working)
     for file in ("leaderboard.md", "leaderboard.html"):
         assert note in (project.folder / "reports" / file).read_text(encoding="utf-8")
     page = (project.folder / "reports" / "training.html").read_text(encoding="utf-8")
-    assert "This stage moved almost nothing: 0 of 24 greedy answers changed" in page
+    assert "This stage moved almost nothing: 0 of 32 greedy answers changed (0 of 16 to prompts" in page
 
 
 def test_a_stage_that_moved_is_not_noted(project: Working) -> None:
