@@ -77,7 +77,7 @@ def copy(
 
         found = copy_stores(source, target, show)
     if as_json:
-        print_json({**asdict(found)})
+        print_json(asdict(found))
     else:
         _print_copied(found)
     raise typer.Exit(DAMAGED if found.differences else 0)

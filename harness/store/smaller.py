@@ -50,8 +50,9 @@ def move_all(database: Database) -> None:
 
 
 def move_at_once(connection: Connection) -> None:
-    """Of a store that has just been made, everything."""
-    if connection.execute(text(f"SELECT 1 FROM {SOURCES['rows']} LIMIT 1")).first() is None:
+    """Of a store that holds no answers and no rows, as one that is just being made, everything."""
+    holds = (text(f"SELECT 1 FROM {SOURCES[kind]} LIMIT 1") for kind in ("answers", "rows"))
+    if all(connection.execute(query).first() is None for query in holds):
         while _move_some(connection):
             pass
 
