@@ -15,6 +15,7 @@
         │   └── UnreadableReply a judge's reply from which no judgement can be read
         ├── AnswersFailed       everything was asked, and some answers failed
         ├── BudgetReached       what may be spent does not suffice for the next request
+        ├── HoursReached        the time is over that a command may take
         ├── JudgeUnreadable     a judge is asked no further, since its replies cannot be read
         ├── TrainingError       a stage could not be finished
         ├── DiskFull            the store or a candidate could not be written
@@ -24,7 +25,7 @@ A message says what is wrong, where, and what to do. The command line prints it 
 everything else that escapes is a defect: exit code 70, and its traceback is kept in a file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 AT_MOST_LISTED = 50
@@ -35,6 +36,18 @@ class HarnessError(Exception):
     """The root of the tree. `exit_code` is what the command line returns."""
 
     exit_code = 2
+
+    def __reduce__(self) -> tuple[Callable[..., "HarnessError"], tuple[object, ...]]:
+        """Processes send it to each other, though every kind is made from arguments of its own."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[HarnessError], arguments: tuple[object, ...], state: dict[str, object]
+) -> HarnessError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(HarnessError):
@@ -108,6 +121,10 @@ class AnswersFailed(WorkFailed):
 
 class BudgetReached(WorkFailed):
     """Another request might cost more than what is left. With a larger budget the same command goes on."""
+
+
+class HoursReached(WorkFailed):
+    """The time is over that a command may take. The same command goes on."""
 
 
 class JudgeUnreadable(WorkFailed):

@@ -1,60 +1,40 @@
 """Shows progress and remaining time of training and evaluation, on standard error.
 
-On a terminal it is a bar. Elsewhere (a pipe, a batch job's log) it is a line whenever a piece is finished,
-and at least one in LINE_EVERY seconds, whether or not anything has come: a thread writes those. The time
-between two events is attributed to the later one, so that all times add up to the whole.
+On a terminal it is a bar for each piece of work. Elsewhere (a pipe, a batch job's log) it is lines. A thread
+looks when one is due, whether or not anything has come. What happens at the same time has timelines of its
+own (`harness.cli.timeline`).
 """
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bars
 
 from harness.cli.console import Text
-from harness.cli.pace import Pace, Piece, clock_time, duration
-from harness.cli.plan_pace import PlanPace
-from harness.cli.terminal import errors, print_findings
+from harness.cli.pace import clock_time
+from harness.cli.terminal import errors
+from harness.cli.timeline import Timeline
 from harness.engine.steps import watching_steps
-from harness.pluralize import pluralize
-from harness.verbs.progress import Progress
-from trainers.checkpoints import Stopped, stopped
-from trainers.doctor.findings import Examination
-from trainers.forecast import StageForecast
-from trainers.job import StageProgress
 
-LINE_EVERY = 25.0
-"""Seconds between two lines in a log: with LOOK_EVERY less than 30, on a busy machine too."""
 LOOK_EVERY = 1.0
 """Seconds between two looks whether a line is due."""
-SETTLED = 1.0
-"""Seconds after which a finished piece is reported: until then another round may follow at once."""
-LONG = 600.0
-"""Seconds: where the rest takes longer, a line says how to shorten it."""
-KNOWN_AFTER = 20.0
-"""Seconds of work on which that rests, at least."""
-
-
-STEPS = "steps"
-"""What is counted in training."""
 FEWER_SAMPLES = "--limit N asks fewer samples"
 SHORTER_ANSWERS = f"{FEWER_SAMPLES}, and --max-tokens N writes shorter answers"
 """The options of a command that make an evaluation shorter."""
 
 
-class ProgressBars(Progress):
+class ProgressBars(Timeline):
     """Drawn in the terminal; a context manager, so that it is left clean.
 
     `shorten` says by which options a long asking is shortened. `clock` gives seconds.
     """
 
     def __init__(self, *, shorten: str = "", clock: Callable[[], float] = time.monotonic) -> None:
-        self._shorten = shorten
-        self._clock = clock
-        self._progress = Bars(
+        bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -64,25 +44,14 @@ class ProgressBars(Progress):
             console=errors,
             disable=not errors.is_terminal,
         )
-        self._tasks: dict[str, TaskID] = {}
-        self._pieces: dict[str, Piece] = {}
-        self._current: Piece | None = None
-        self._loaded = False
-        """Whether the model that is being loaded has begun to write."""
-        self._unreported = False
-        """Whether the current piece was finished and no line has said so."""
-        self._hinted: set[str] = set()
-        self._plan = PlanPace()
-        self._trained: StageProgress | None = None
-        """The last that was reported of a training."""
-        self._counted_until = self._last_line = self._began = clock()
-        self._lock = threading.RLock()
+        super().__init__(bars, threading.RLock(), shorten=shorten, clock=clock)
+        self._beside: list[Timeline] = []
         self._over = threading.Event()
-        self._steps = watching_steps(self._write)
+        self._steps = watching_steps(self.writing)
         self._looking = threading.Thread(target=self._look, name="progress", daemon=True)
 
     def __enter__(self) -> "ProgressBars":
-        self._progress.start()
+        self._bars.start()
         self._looking.start()
         self._steps.__enter__()
         return self
@@ -93,167 +62,29 @@ class ProgressBars(Progress):
         self._steps.__exit__(kind, error, trace)
         self._over.set()
         self._looking.join()
-        self._progress.stop()
-        self._report_finished()
-        if error is None or self._current is None:
-            return
-        folder = self._trained.folder if self._trained and self._current.unit == STEPS else None
-        if folder is not None and folder.is_dir():
-            self._line(f"{self._current.what}: stopped {stopped(folder)}", on_terminal=True)
-        elif self._current.total and not self._current.finished:
-            each = self._current
-            self._line(f"{each.what}: stopped at {each.done} of {each.total} {each.unit}")
+        self._bars.stop()
+        for timeline in (*self._beside, self):
+            timeline.end(interrupted=error is not None)
 
-    def planned(self, stages: Sequence[StageForecast]) -> None:
-        """Know what is still to come after the stage in training."""
-        self._plan.add(stages)
-
-    def resuming(self, pipeline: str, stage: str, stopped: Stopped) -> None:
-        """Say which steps are done again."""
+    def beside(self) -> Timeline:
+        """The progress of one among several things that are done at the same time."""
         with self._lock:
-            self._report_finished()
-            self._line(f"{_title(pipeline, stage)}: interrupted {stopped}", on_terminal=True)
-
-    def training(self, progress: StageProgress) -> None:
-        """Show a stage's steps, its last loss, its pace, and when all that is planned is done.
-
-        Steps without signal are shown where there are some: they gave it nothing to learn from.
-        """
-        self._trained = progress
-        details = [] if progress.loss is None else [f"loss {progress.loss:.3f}"]
-        if progress.without_signal:
-            details.append(f"{pluralize(progress.without_signal, 'step')} without signal")
-        with self._lock:
-            what = _title(progress.pipeline, progress.stage)
-            self._advance(what, STEPS, progress.step, progress.total, ", ".join(details), progress)
-
-    def examined(self, examination: Examination) -> None:
-        """Say what would make a training's outcome false; notes are for `harness doctor`."""
-        grave = [finding for finding in examination.findings if finding.severity != "note"]
-        if grave:
-            with self._lock:
-                self._report_finished()
-                errors.print(f"{examination.name}, before it is trained:", markup=False)
-                print_findings(errors, grave)
-
-    def loading(self, model: str) -> None:
-        """Show that something happens before the first answer comes."""
-        with self._lock:
-            self._turn_to(f"load {model}", "")
-
-    def asking(self, model: str, suite: str, done: int, total: int) -> None:
-        """Show how many of a request's answers are there."""
-        with self._lock:
-            self._advance(f"ask {model} · {suite}", "answers", done, total, "")
+            self._beside.append(Timeline(self._bars, self._lock, shorten=self._shorten, clock=self._clock))
+            return self._beside[-1]
 
     def look(self) -> None:
-        """Write the line that is due, if there is one: nothing else may happen for a long time."""
+        """Write the lines that are due: nothing else may happen for a long time."""
         with self._lock:
-            now, piece = self._clock(), self._current
-            is_due = now - self._last_line >= LINE_EVERY
-            if self._unreported and piece is not None:
-                if is_due or (not piece.before and now - piece.last >= SETTLED):
-                    self._report_finished()
-            elif is_due and (piece is None or piece.finished):
-                self._line(f"still working, {duration(now - self._began)} so far")
-            elif is_due and piece is not None:
-                self._line(piece.status(now))
-            self._hint(now)
+            for timeline in self._beside:
+                timeline.look()
+            if not self._beside:
+                super().look()
 
     def _look(self) -> None:
         # signals are for the main thread, which may wait in a call that only they end
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         while not self._over.wait(LOOK_EVERY):
             self.look()
-
-    def _write(self, written: int, left: int) -> None:
-        """Record that a local model has written so many tokens, and writes at most `left` more."""
-        with self._lock:
-            piece, now = self._current, self._clock()
-            if piece is None:
-                return
-            if piece.total is None and not self._loaded:
-                self._loaded, self._counted_until = True, now
-            piece.write(now, written, left)
-            self.look()
-
-    def _advance(
-        self, what: str, unit: str, done: int, total: int, detail: str, trained: StageProgress | None = None
-    ) -> None:
-        """Record that something of a piece was done."""
-        now, before = self._clock(), self._current
-        piece = self._turn_to(what, unit)
-        if before is None or before.total is not None or self._loaded:  # else it was being loaded until now
-            piece.seconds += now - self._counted_until
-        if before is not None and before.total is None:
-            piece.writing, self._loaded = before.writing, False
-            if before.what in self._hinted:
-                self._hinted.add(what)
-        self._counted_until = now
-        piece.advance(now, done, total)
-        piece.detail = detail
-        if trained is not None and trained.tokens is not None and trained.folder is not None:
-            piece.read(now, trained.tokens)
-            pace = piece.pace.per_second(now)
-            piece.later = self._plan.seconds_after(trained.folder.stem, total, pace)
-        self._unreported = piece.finished
-        remaining = piece.remaining(now)
-        self._progress.update(
-            self._tasks[what],
-            completed=done,
-            total=total,
-            detail=", ".join([detail or unit, *piece.tokens_read, *piece.whole_plan(now)]),
-            seconds=piece.seconds,
-            remaining=None if remaining is None else remaining.seconds,
-            now=now,
-            finished=piece.finished,
-        )
-        self.look()
-
-    def _turn_to(self, what: str, unit: str) -> Piece:
-        """Turn to the piece that is worked on from here."""
-        if self._current is None or self._current.what != what:
-            self._report_finished()
-            self._let_go_of_loading()
-        if what not in self._pieces:
-            now = self._clock()
-            self._pieces[what] = Piece(what=what, unit=unit, pace=Pace(now), last=now)
-            self._tasks[what] = self._progress.add_task(
-                what, total=None, detail="", seconds=0.0, remaining=None, now=now, finished=False
-            )
-        self._current = self._pieces[what]
-        return self._current
-
-    def _let_go_of_loading(self) -> None:
-        """Nothing is loaded any more: from here on the next piece is shown."""
-        if self._current is not None and self._current.total is None:
-            self._progress.remove_task(self._tasks.pop(self._current.what))
-            del self._pieces[self._current.what]
-
-    def _report_finished(self) -> None:
-        """Say what was finished last."""
-        if self._unreported and self._current is not None:
-            self._line(self._current.summary())
-        self._unreported = False
-
-    def _hint(self, now: float) -> None:
-        """Say once, in a long evaluation, how long it takes, and what would shorten it."""
-        piece = self._current
-        if piece is None or piece.unit == STEPS or piece.what in self._hinted or not self._shorten:
-            return
-        begun = (piece.writing or piece).pace.begun
-        remaining = piece.remaining(now)
-        if remaining is not None and remaining.seconds > LONG and now - begun >= KNOWN_AFTER:
-            self._hinted.add(piece.what)
-            self._line(
-                f"{piece.title}: {remaining} left at this pace; finished answers are kept; {self._shorten}",
-                on_terminal=True,
-            )
-
-    def _line(self, text: str, *, on_terminal: bool = False) -> None:
-        if on_terminal or not errors.is_terminal:
-            errors.print(text, markup=False, soft_wrap=True)
-            self._last_line = self._clock()
 
     def _spent(self, task: Task) -> float:
         """What was spent on a piece until now. Called in rich's thread: all that it looks at are fields."""
@@ -267,10 +98,6 @@ class ProgressBars(Progress):
             return 0.0 if fields["finished"] else None
         since = self._clock() - float(fields["now"])
         return max(0.0, float(fields["remaining"]) - since)
-
-
-def _title(pipeline: str, stage: str) -> str:
-    return f"train {pipeline} · {stage}"
 
 
 class _Seconds(ProgressColumn):

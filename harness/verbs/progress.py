@@ -26,5 +26,15 @@ class Progress:
     def loading(self, model: str) -> None:
         """A model is being loaded, and then its first suite prepared."""
 
+    def writing(self, written: int, left: int) -> None:
+        """A local model has written so many tokens of one request, and writes at most `left` more."""
+
+    def beside(self) -> "Progress":
+        """The progress of one among several things that are done at the same time."""
+        return self
+
+    def end(self) -> None:
+        """It is over."""
+
     def asking(self, model: str, suite: str, done: int, total: int) -> None:
         """Another answer of one request is there."""

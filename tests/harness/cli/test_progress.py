@@ -14,7 +14,7 @@ from queue import Queue
 import pytest
 from rich.console import Console
 
-from harness.cli import progress
+from harness.cli import progress, timeline
 from harness.cli.pace import Pace, clock_time, duration
 from harness.cli.progress import FEWER_SAMPLES, ProgressBars
 from harness.engine.steps import Steps, watching_steps
@@ -58,7 +58,7 @@ class Watched:
 def watched(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Progress with a clock of the test's, and a thread that never looks by itself."""
     monkeypatch.setattr(progress, "LOOK_EVERY", 1000.0)
-    monkeypatch.setattr(progress, "LINE_EVERY", 28.0)
+    monkeypatch.setattr(timeline, "LINE_EVERY", 28.0)
     found = Watched(capsys, shorten=FEWER_SAMPLES)
     with found.bars:
         yield found
@@ -236,6 +236,41 @@ def test_lines_stand_in_the_order_of_what_happened(watched: Watched) -> None:
     assert "dpo ␛[2J, before it is trained:" == second
 
 
+def test_what_is_done_at_the_same_time_has_a_line_each(watched: Watched) -> None:
+    """Each with its own pace; what began them all says nothing meanwhile, and what is over says no more."""
+    first, second = watched.bars.beside(), watched.bars.beside()
+    for done in (10, 20):
+        watched.wait(10)
+        first.asking("sft", "ifeval", done, 100)
+        second.asking("dpo", "ifeval", 2 * done, 100)
+    watched.wait(28)
+    assert [
+        "ask sft · ifeval: 20 of 100 answers, 35.3 a minute, about 2 min left",
+        "ask dpo · ifeval: 40 of 100 answers, 1.1 a second, about 52 s left",
+    ] == watched.lines()
+    second.asking("dpo", "ifeval", 100, 100)
+    second.end()
+    assert ["ask dpo · ifeval: 100 in 48.0 s"] == watched.lines()
+    watched.wait(10)
+    assert ["ask sft · ifeval: 20 of 100 answers"] == [line.split(",")[0] for line in watched.lines()]
+
+
+def test_each_says_where_it_was_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
+    """All that were under way."""
+
+    def interrupted() -> None:
+        with ProgressBars() as progress:
+            progress.beside().asking("sft", "ifeval", 12, 30)
+            progress.beside().asking("dpo", "ifeval", 3, 30)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [
+        f"ask {name} · ifeval: stopped at {done} of 30 answers" for name, done in (("sft", 12), ("dpo", 3))
+    ] == (capsys.readouterr().err.splitlines())
+
+
 def test_times_of_turns_add_up(watched: Watched) -> None:
     """A judge that is asked between two models is charged its own time only, however long the models take."""
     for model in ("one", "two"):
@@ -277,7 +312,7 @@ def test_a_long_asking_says_what_shortens_it(watched: Watched) -> None:
 
 def test_what_shortens_it_is_said_once(watched: Watched) -> None:
     """A local model's tokens tell it before the first answer, and then the answers need not."""
-    with watching_steps(watched.bars._write):
+    with watching_steps(watched.bars.writing):
         watched.bars.loading("sft")
         steps = Steps(541 * 1280)
         for _ in range(25):
@@ -302,7 +337,7 @@ def test_a_short_asking_says_nothing_of_the_kind(watched: Watched) -> None:
 
 def test_tokens_tell_how_far_answers_are(watched: Watched) -> None:
     """Answers that are written together come late and together: until then their tokens are the progress."""
-    with watching_steps(watched.bars._write):
+    with watching_steps(watched.bars.writing):
         watched.bars.loading("sft")
         watched.wait(10)
         steps = Steps(30 * 100)
@@ -324,7 +359,7 @@ def test_tokens_tell_how_far_answers_are(watched: Watched) -> None:
 def test_known_answers_say_more_than_tokens(watched: Watched) -> None:
     """Answers that end long before their limit need not wait for the most that it could be."""
     steps = Steps(541 * 1000)
-    with watching_steps(watched.bars._write):
+    with watching_steps(watched.bars.writing):
         for done in range(1, 15):
             watched.bars.asking("sft", "ifeval", done, 60)
             for _ in range(4):
@@ -380,7 +415,8 @@ def test_what_was_interrupted_says_how_far_it_was(capsys: pytest.CaptureFixture[
 def test_the_remaining_time_stays_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal the remaining time is shown until the end, also where answers take longer than 30 s."""
     terminal = Console(force_terminal=True, width=100, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115
-    monkeypatch.setattr(progress, "errors", terminal)
+    for module in (progress, timeline):
+        monkeypatch.setattr(module, "errors", terminal)
     clock = Clock()
     bars = ProgressBars(clock=clock)
     shown = []
@@ -388,7 +424,7 @@ def test_the_remaining_time_stays_on_a_terminal(monkeypatch: pytest.MonkeyPatch)
         bars.asking("sft", "ifeval", done, 6)
         clock.now += 45
         with terminal.capture() as captured:
-            terminal.print(bars._progress.get_renderable())
+            terminal.print(bars._bars.get_renderable())
         shown.append(captured.get().split("answers")[0].split()[-1])
     assert ["-:--", "2:15", "1:30", "0:45", "0:00", "0:00"] == shown
 
@@ -396,11 +432,12 @@ def test_the_remaining_time_stays_on_a_terminal(monkeypatch: pytest.MonkeyPatch)
 def test_what_is_finished_has_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it came too fast to have a pace."""
     terminal = Console(force_terminal=True, width=100, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115
-    monkeypatch.setattr(progress, "errors", terminal)
+    for module in (progress, timeline):
+        monkeypatch.setattr(module, "errors", terminal)
     bars = ProgressBars(clock=Clock())
     bars.asking("sft", "ifeval", 3, 3)
     with terminal.capture() as captured:
-        terminal.print(bars._progress.get_renderable())
+        terminal.print(bars._bars.get_renderable())
     assert "3/3 0:00 0:00 answers" in captured.get()
 
 
@@ -408,9 +445,9 @@ def test_the_thread_leaves_signals_to_the_main_one() -> None:
     """Ctrl-C ends a command whose main thread waits in a call, while the progress's thread is writing."""
     code = (
         "import signal, time\n"
-        "from harness.cli import progress\n"
+        "from harness.cli import progress, timeline\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell ignores it
-        "progress.LOOK_EVERY = progress.LINE_EVERY = 0.001\n"
+        "progress.LOOK_EVERY = timeline.LINE_EVERY = 0.001\n"
         "with progress.ProgressBars():\n"
         "    print('begun', flush=True)\n"
         "    while True:\n"
@@ -432,7 +469,7 @@ def test_the_thread_leaves_signals_to_the_main_one() -> None:
 def test_the_thread_ends_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its lines come by themselves, it takes no signal, and it is not left behind."""
     monkeypatch.setattr(progress, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    monkeypatch.setattr(timeline, "LINE_EVERY", 0.01)
     masks: Queue[set[signal.Signals]] = Queue()
     monkeypatch.setattr(
         ProgressBars, "_line", lambda self, text: masks.put(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
