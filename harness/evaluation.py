@@ -104,10 +104,16 @@ def _keep(run: Run, model: Model, engine: Engine, store: Store, rows: Iterable[R
         )
     _keep_model(store, model, run, engine, known)
     way = _way_of_scoring(store, model, run) if scored else {}
-    store.runs.finish(run.id, _now(), way)
+    store.runs.finish(run.id, _now(), {**_since(about, engine), **way})
     finished = store.runs.get(run.id)
     assert finished is not None
     return finished
+
+
+def _since(about: Mapping[str, Json], engine: Engine) -> dict[str, Json]:
+    """What the engine says of itself now and did not before: a replica may have come late."""
+    now = engine.info.description
+    return {key: value for key, value in now.items() if key != SCORING and about.get(key) != value}
 
 
 def _keep_model(store: Store, model: Model, run: Run, engine: Engine, known: Mapping[str, Json]) -> None:

@@ -22,6 +22,7 @@ MANNER_IN_WORDS: Mapping[str, tuple[str, str]] = {
 UNLESS_RECORDED: Mapping[str, Json] = {
     "engine.chat_template_date": "none",
     "engine.gguf": "none",
+    "engine.other_conditions": "none",
     "engine.tokenizer": "the model's",
 }
 """What holds where a run's environment says nothing of it."""

@@ -19,11 +19,17 @@ from harness.registry.models import read_model
 from harness.registry.names import Names
 from harness.registry.paths import PathResolver
 from harness.registry.pipelines import ReadPipeline, Rename, as_written, read_pipeline, selecting_suites
-from harness.registry.records import Compare, Prices, ProjectSettings, Registry, TokenPrice
-from harness.registry.sections import CompareSection, CurrencySection, PriceSection, ProjectSection
+from harness.registry.records import Compare, Placement, Prices, ProjectSettings, Registry, TokenPrice
+from harness.registry.sections import (
+    CompareSection,
+    CurrencySection,
+    PriceSection,
+    ProjectSection,
+    RunSection,
+)
 from harness.registry.suites import Settings, Suites, check_judges, judging, with_own
 
-_SECTIONS = ("project", "models", "pipelines", "data", "suites", "compare", "judge", "prices")
+_SECTIONS = ("project", "models", "pipelines", "data", "suites", "compare", "judge", "run", "prices")
 LARGEST_WHOLE = 2**63 - 1
 T = TypeVar("T")
 _DIGITS = re.compile(r"[0-9_]{4300}")
@@ -71,6 +77,7 @@ def load(
     check_judges(settings, names)
     compare = _compare(_table(tables, "compare", mistakes), named, names, mistakes)
     asking = {} if judge is None else _judge(_table(tables, "judge", mistakes), judge, mistakes)
+    run = mistakes.read(RunSection, _table(tables, "run", mistakes), "run") or RunSection()
     prices = _prices(_table(tables, "prices", mistakes), names, mistakes)
     mistakes.raise_any()
     return Registry(
@@ -82,6 +89,7 @@ def load(
         judge=asking,
         prices=prices,
         mixes={name: mix for name, mix in mixes.items() if mix},
+        run=Placement(on=run.on, replicas=run.replicas, gpus_per_replica=run.gpus_per_replica),
     )
 
 

@@ -44,6 +44,18 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Section `[run]`: in which processes, and on which machines, local models are asked."""
+
+    on: str | None = None
+    """`ray`, or the address of a Ray cluster's head; None: this process."""
+    replicas: int | None = None
+    """How many processes ask each model at the same time; None: as many as there is room for."""
+    gpus_per_replica: float | None = None
+    """GPUs that each of them has; a fraction shares one. None: 1 where there are GPUs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPrice:
     """Section `[prices.MODEL]`: what a service takes for a million tokens."""
 
@@ -81,6 +93,7 @@ class Registry:
     prices: Prices
     mixes: Mapping[str, Mix] = field(default_factory=dict)
     """What stages' data `mix:NAME` stand for."""
+    run: Placement = field(default_factory=Placement)
 
     def candidate(self, name: str) -> Model | Pipeline:
         """The model or pipeline of this name. Raises UnknownName."""

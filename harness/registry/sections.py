@@ -268,6 +268,14 @@ class CompareSection(StrictSection):
     resamples: Annotated[int, Field(gt=0)] = 10_000
 
 
+class RunSection(StrictSection):
+    """`[run]`."""
+
+    on: Annotated[str, Field(min_length=1)] | None = None
+    replicas: Annotated[int, Field(ge=1)] | None = None
+    gpus_per_replica: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
 class PriceSection(StrictSection):
     """`[prices.MODEL]`."""
 

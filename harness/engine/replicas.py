@@ -1,0 +1,422 @@
+"""Several engines of one model, each in a process of its own that Ray runs, seen as one.
+
+The process that asks is the driver. It keeps suites and store, hands out shards of requests
+(`harness.engine.shards`) and yields answers as they come: what is recorded, under which key, is what one
+engine would give. Ray starts replicas where there is room, and starts one anew that has died. What it had not
+answered goes to others; a request under which replicas die again and again is one failed answer.
+
+A replica works while it is asked for more, and answers each time with what came within `SENT_AFTER`. So a
+call that is left costs nothing, and plain calls are enough, which a driver outside the cluster has too
+(`ray://`).
+
+Every replica reads the weights itself, on one machine from the system's page cache.
+"""
+
+import platform
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from os import getpid
+from time import monotonic
+from typing import Any
+
+from harness.engine.opening import identify_model, open_engine, without_weights
+from harness.engine.ray_cluster import ray_for
+from harness.engine.shards import SizedRequest, shards
+from harness.environment import OF_ENGINES, processor
+from harness.errors import EngineError, HarnessError, ModelError
+from harness.protocols import Engine, EngineInfo
+from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
+from harness.records.models import Json, Model
+
+SENT_AFTER = 0.25
+"""Seconds that an answer waits in its replica for others, so that few messages carry many."""
+ALONE = 2
+"""Replicas that may die under a request that is asked alone, until it is a failed answer."""
+MOST_DEATHS = 40
+"""Replicas that may die between two answers, until nothing is tried any more."""
+DEATHS_WHILE_LOADING = 5
+"""Replicas that may die before one has loaded the model."""
+OTHERS = "other_conditions"
+"""The key of a description that says what replicas have that the driver has not."""
+LOOKING = 1.0
+"""Seconds between two looks at whether a signal has come."""
+PACKAGES = OF_ENGINES["local"]
+"""Packages on which answers depend: replicas should have the driver's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """What a replica says of itself once its engine is open."""
+
+    node: str
+    process: int
+    fingerprint: str
+    can_score: bool
+    description: dict[str, Json]
+    conditions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """What a replica sends."""
+
+    answers: list[tuple[int, Any]]
+    """Each with the place of its request in the shard."""
+    end: _Opened | HarnessError | None = None
+    """How the shard ended: what the replica is now, or what went wrong; None: there is more."""
+    forgotten: bool = False
+    """Whether the replica knows nothing of the shard, since it was started anew meanwhile."""
+
+
+class Replica:
+    """An engine in a process of its own."""
+
+    def __init__(self, model: Model, device: str | None) -> None:
+        self._model, self._device = model, device
+        self._engine: Engine | None = None
+        self._answers: Iterator[tuple[int, Any]] | None = None
+
+    def open(self) -> _Opened | HarnessError:
+        """Load the model, and say what it is."""
+        try:
+            self._engine = self._load()
+        except HarnessError as error:
+            return _raised(error)
+        return _said(self._engine)
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParameters) -> _Batch:
+        """Begin to answer these, and return what comes first."""
+        return self._begin(lambda engine: engine.generate(prompts, sampling))
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> _Batch:
+        """Begin to score these, and return what comes first."""
+        return self._begin(lambda engine: engine.loglikelihood(pairs))
+
+    def more(self) -> _Batch:
+        """What comes next of what was begun, within `SENT_AFTER`: one answer at least, unless it is over."""
+        if self._answers is None or self._engine is None:
+            return _Batch(answers=[], forgotten=True)
+        batch: list[tuple[int, Any]] = []
+        began = monotonic()
+        try:
+            for answer in self._answers:
+                batch.append(answer)
+                if monotonic() - began > SENT_AFTER:
+                    return _Batch(answers=batch)
+        except HarnessError as error:
+            return _Batch(answers=batch, end=_raised(error))
+        return _Batch(answers=batch, end=_said(self._engine))
+
+    def _begin(self, ask: Callable[[Engine], Iterator[tuple[int, Any]]]) -> _Batch:
+        opened = self.open() if self._engine is None else None  # it may have died while nothing was asked
+        if isinstance(opened, HarnessError):
+            return _Batch(answers=[], end=opened)
+        assert self._engine is not None
+        self._answers = ask(self._engine)
+        return self.more()
+
+    def _load(self) -> Engine:
+        return open_engine(self._model, device=self._device)
+
+
+def _said(engine: Engine) -> _Opened:
+    """What an engine is; its description grows while it works."""
+    return _Opened(
+        node=platform.node(),
+        process=getpid(),
+        fingerprint=engine.info.fingerprint,
+        can_score=engine.can_score,
+        description=dict(engine.info.description),
+        conditions=_conditions(),
+    )
+
+
+def _raised(error: HarnessError) -> HarnessError:
+    """The error, which says on which machine it was."""
+    error.args = (f"{error} (on {platform.node()})",)
+    return error
+
+
+def _conditions() -> dict[str, str]:
+    """What answers depend on besides the model, and every machine has its own of."""
+    packages = {name: version(name) for name in PACKAGES}
+    return {**packages, "python": platform.python_version(), "processor": processor()}
+
+
+@dataclass(slots=True)
+class _Shard:
+    """Requests that one replica is given together."""
+
+    indices: list[int]
+    deaths: int = 0
+    """Replicas that died while these requests were with them."""
+
+    def after_death(self, answered: Collection[int]) -> "list[_Shard]":
+        """What is left: whole at first, since it may have died of something else, and in halves later."""
+        left = [index for index in self.indices if index not in answered]
+        if not self.deaths or len(left) == 1:
+            return [_Shard(left, self.deaths + 1)] if left else []
+        half = len(left) // 2
+        return [_Shard(part, 1) for part in (left[:half], left[half:]) if part]
+
+    @property
+    def is_deadly(self) -> bool:
+        """Whether replicas die of this request."""
+        return len(self.indices) == 1 and self.deaths >= ALONE
+
+
+class Replicas:
+    """The replicas of a model: those that are free, and those that are loading it."""
+
+    def __init__(
+        self, model: Model, *, number: int, cpus: int, gpus: float, device: str | None, on: str
+    ) -> None:
+        self.ray = ray_for(on, gpus=gpus)
+        self.fingerprint = identify_model(model).fingerprint
+        self.model = model
+        self._cpus, self._gpus = cpus, gpus
+        self.opened: dict[Any, _Opened] = {}
+        self.free: deque[Any] = deque()
+        self._loading: dict[Any, Any] = {}
+        self._deaths = 0
+        make = self.ray.remote(Replica).options(num_cpus=cpus, num_gpus=gpus, max_restarts=-1)
+        self.all = [make.remote(model, device) for _ in range(number)]
+        for replica in self.all:
+            self.load(replica)
+
+    def load(self, replica: Any) -> None:
+        """Let a replica load the model, for the first time or after it was started anew."""
+        self._loading[replica.open.remote()] = replica
+
+    def ready(self, asked: Collection[Any]) -> list[Any]:
+        """Those of these calls that have returned, after a second at the latest.
+
+        Replicas that have loaded the model in this time are free. Raises ModelError and EngineError for one
+        that cannot load it.
+        """
+        waiting = [*asked, *self._loading]
+        found, _ = self.ray.wait(waiting, num_returns=1, timeout=LOOKING)
+        found, _ = self.ray.wait(waiting, num_returns=len(waiting), timeout=0)
+        for each in found:
+            if each in self._loading:
+                self._loaded(each)
+        return [each for each in found if each in asked]
+
+    def wait_for_one(self) -> None:
+        """Wait until one is free: others of this command, or of other people, may have the room.
+
+        Raises EngineError where there is no machine any more that has it.
+        """
+        while not self.free:
+            self.ready(())
+            if not any(self._fits(node["Resources"]) for node in self.ray.nodes() if node["Alive"]):
+                raise EngineError(
+                    f"{self.model.name}: no machine of the cluster has {self._cpus} CPUs and {self._gpus:g} "
+                    "GPUs, which a replica needs; the same command goes on once one has"
+                )
+
+    def _fits(self, resources: Mapping[str, float]) -> bool:
+        return resources.get("CPU", 0) >= self._cpus and resources.get("GPU", 0) >= self._gpus
+
+    def end(self) -> None:
+        """End every replica."""
+        for replica in self.all:
+            self.ray.kill(replica, no_restart=True)
+
+    def _loaded(self, reference: Any) -> None:
+        replica = self._loading.pop(reference)
+        try:
+            said = self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError:
+            raise
+        except self.ray.exceptions.RayError as error:
+            self._deaths += 1
+            if self._deaths > DEATHS_WHILE_LOADING:
+                raise EngineError(
+                    f"{self.model.name}: replicas die while they load the model: {_first_line(error)}"
+                ) from error
+            self.load(replica)
+            return
+        said = _opened(said)
+        if said.fingerprint != self.fingerprint:
+            raise ModelError(
+                f"{self.model.name}: {said.node} has another model under the same path or name; make the "
+                "same files visible on every machine"
+            )
+        self._deaths = 0
+        self.opened[replica] = said
+        self.free.append(replica)
+
+
+class _Call:
+    """One call's requests, on their way through the replicas."""
+
+    def __init__(
+        self, replicas: Replicas, works: Sequence[SizedRequest], ask: Callable[[Any, list[int]], Any]
+    ) -> None:
+        self._replicas, self._ask = replicas, ask
+        self._waiting = deque(_Shard(indices) for indices in shards(works, len(replicas.all)))
+        self._running: dict[Any, tuple[Any, _Shard]] = {}
+        self._answered: set[int] = set()
+        self._deaths = 0
+        """Replicas that died since the last answer."""
+
+    def answers(self) -> Iterator[tuple[int, Any]]:
+        """Every request's answer, as replicas give them."""
+        try:
+            while self._waiting or self._running:
+                self._hand_out()
+                for call in self._replicas.ready(self._running):
+                    yield from self._returned(call)
+        finally:
+            # whoever left the call does not ask for more; the next shard is begun after what is under way
+            self._replicas.free += [replica for replica, _ in self._running.values()]
+
+    def _hand_out(self) -> None:
+        while self._waiting and self._replicas.free:
+            replica, shard = self._replicas.free.popleft(), self._waiting.popleft()
+            self._running[self._ask(replica, shard.indices)] = replica, shard
+
+    def _returned(self, call: Any) -> Iterator[tuple[int, Any]]:
+        replica, shard = self._running.pop(call)
+        ray = self._replicas.ray
+        try:
+            batch: _Batch = ray.get(call)
+        except ray.exceptions.RayTaskError:  # a defect
+            raise
+        except ray.exceptions.RayError as error:
+            self._replicas.load(replica)
+            yield from self._lost(shard, error)
+            return
+        if batch.forgotten:
+            self._replicas.load(replica)
+            yield from self._lost(shard, EngineError("it was started anew"))
+            return
+        if batch.end is None:
+            self._running[replica.more.remote()] = replica, shard
+        else:
+            self._replicas.free.append(replica)
+        for place, answer in batch.answers:
+            self._deaths = 0
+            index = shard.indices[place]
+            self._answered.add(index)
+            yield index, answer
+        if batch.end is not None:
+            self._replicas.opened[replica] = _opened(batch.end)
+
+    def _lost(self, shard: _Shard, error: Exception) -> Iterator[tuple[int, Response]]:
+        """Give others what a replica that died had not answered."""
+        self._deaths += 1
+        if self._deaths > MOST_DEATHS:
+            raise EngineError(
+                f"{self._replicas.model.name}: {self._deaths} replicas died without an answer between them: "
+                f"{_first_line(error)}"
+            ) from error
+        for left in shard.after_death(self._answered):
+            if left.is_deadly:
+                self._answered.update(left.indices)
+                yield left.indices[0], _failed(left.deaths, error)
+            else:
+                self._waiting.appendleft(left)
+
+
+class ReplicatedEngine:
+    """A model that several replicas answer for. Matches `harness.protocols.Engine`.
+
+    Raises UsageError where there is no Ray, ModelError and EngineError where no replica can be opened.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        replicas: int,
+        cpus: int = 1,
+        gpus: float = 0,
+        device: str | None = None,
+        on: str = "ray",
+    ) -> None:
+        self._replicas = Replicas(model, number=replicas, cpus=cpus, gpus=gpus, device=device, on=on)
+        try:
+            self._replicas.wait_for_one()
+        except BaseException:  # an interrupt too: no process is left behind
+            self._replicas.end()
+            raise
+
+    @property
+    def info(self) -> EngineInfo:
+        """The model's identity, described by the replicas that are open."""
+        return self._unloaded.info
+
+    @property
+    def can_score(self) -> bool:
+        return all(opened.can_score for opened in self._replicas.opened.values())
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        return self._unloaded.render(messages, open_turn=open_turn)
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
+        works = [SizedRequest(_text(prompt), sampling.max_tokens) for prompt in prompts]
+        return _Call(
+            self._replicas,
+            works,
+            lambda replica, indices: replica.generate.remote([prompts[i] for i in indices], sampling),
+        ).answers()
+
+    def loglikelihood(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[int, LogLikelihood | Response]]:
+        works = [SizedRequest(context + continuation) for context, continuation in pairs]
+        return _Call(
+            self._replicas,
+            works,
+            lambda replica, indices: replica.loglikelihood.remote([pairs[i] for i in indices]),
+        ).answers()
+
+    def close(self) -> None:
+        """End every replica."""
+        self._replicas.end()
+
+    @property
+    def _unloaded(self) -> Engine:
+        """It renders turns, and is described as the replicas are."""
+        model = self._replicas.model
+        return without_weights(model, identify_model(model), _described(list(self._replicas.opened.values())))
+
+
+def _described(opened: Sequence[_Opened]) -> dict[str, Json]:
+    """What replicas say of themselves; where they differ, all that they say."""
+    found: dict[str, Json] = {}
+    for key in dict.fromkeys(key for each in opened for key in each.description):
+        said = list(dict.fromkeys(str(each.description.get(key)) for each in opened))
+        found[key] = opened[0].description.get(key) if len(said) == 1 else list(said)
+    own = _conditions().items()
+    others = {f"{name} {other}" for each in opened for name, other in each.conditions.items() - own}
+    return {**found, **({OTHERS: [*sorted(others)]} if others else {})}
+
+
+def _opened(said: _Opened | HarnessError) -> _Opened:
+    """What a replica is. Raises what was raised in it."""
+    if isinstance(said, HarnessError):
+        raise said
+    return said
+
+
+def _failed(deaths: int, error: Exception) -> Response:
+    reason = f"{deaths} replicas died while they answered it alone: {_first_line(error)}"
+    return Response(text="", stop_reason="failed", reason=reason)
+
+
+def _text(prompt: Prompt) -> str:
+    """What is read, as far as it shows which prompts share their beginnings."""
+    if isinstance(prompt.content, str):
+        return prompt.content
+    return "".join(f"{turn.role}: {turn.content}" for turn in prompt.content)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:300]
