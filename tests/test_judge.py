@@ -653,7 +653,7 @@ def test_a_service_that_does_not_say_what_it_took(project: Judged) -> None:
         ([], "no judge is named: name a model that judges with --by, or set `judges` in [compare] of "),
         (
             ["--by", "brief", "--budget", "1"],
-            "a budget needs the price of judge 'brief': give it in [prices.",
+            "a budget needs the price of 'brief': give it in [prices.",
         ),
         (["--by", "served", "--until-decided", "--level", "95"], "--level 95: a level lies between 0 and 1"),
         (

@@ -114,6 +114,17 @@ def test_judged_once(project: Working) -> None:
     assert 4 == len(project.server.asked)
 
 
+def test_a_budget_holds_what_judges_cost(project: Working) -> None:
+    """It stops with 3 before the question that might cost more; a judge without a price is wrong use."""
+    assert 2 == project.run("eval", "tiny", "-s", GEN, "--budget", "1")[0]
+    file = project.folder / "harness.toml"
+    file.write_text(f"{file.read_text()}[prices.judge]\ninput = 1000\noutput = 1000\n")
+    code, _, err = project.run("eval", "tiny", "-s", GEN, "--budget", "0.0001")
+    assert (3, 0) == (code, len(project.server.asked))
+    assert "the budget of 0.0001 does not hold another request of 'judge'" in err
+    assert 0 == project.run("eval", "tiny", "-s", GEN, "--budget", "1000")[0]
+
+
 def test_what_was_judged_is_not_asked_again(project: Working) -> None:
     """Another run that needs the same judgements takes them from the store; the judge is not even reached."""
     project.measured(GEN)
@@ -139,7 +150,7 @@ def test_rescoring_asks_another_judge_and_not_the_candidate(
 ) -> None:
     """A judge is a scorer: kept answers are put to the new one, once; the candidate is not even opened."""
     project.measured(GEN)
-    monkeypatch.setattr("harness.verbs.evaluating.open_engine", opened_by_mistake)
+    monkeypatch.setattr("harness.verbs.project.Project.open", opened_by_mistake)
     assert 0 == project.run("eval", "tiny", "-s", GEN, "--rescore")[0]
     assert 4 == len(project.server.asked)  # the same judge has said it all
 

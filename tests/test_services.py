@@ -144,6 +144,22 @@ def test_a_server_that_dies_half_way(project: Working, model: str) -> None:
     assert [1] * QUESTIONS == list(project.server.answered.values())
 
 
+def test_a_budget_is_never_exceeded(project: Working) -> None:
+    """An evaluation stops with 3 before the request that might; with a larger one it goes on from there."""
+    file = project.folder / "harness.toml"
+    assert 2 == project.run("eval", "served", "-s", SUITE, "--budget", "1")[0], "it has no price"
+    file.write_text(f"{file.read_text()}[prices.served]\ninput = 1000\noutput = 1000\n")
+    code, _, err = project.run("eval", "served", "-s", SUITE, "--budget", "0.3")
+    assert 3 == code
+    assert "the budget of 0.3 does not hold another request of 'served'" in err
+    asked = len(project.server.asked)
+    assert 0 < asked == project.kept() < QUESTIONS
+
+    assert 0 == project.run("eval", "served", "-s", SUITE, "--budget", "100")[0]
+    assert QUESTIONS == len(project.server.asked) == project.kept()
+    assert 0 == project.run("eval", "served", "-s", SUITE, "--budget", "0")[0], "nothing is left to pay"
+
+
 @pytest.mark.parametrize("model", KINDS)
 def test_failed_answers_are_asked_again_and_nothing_else(project: Working, model: str) -> None:
     """A command that ends with failed answers says so with 3, and the same command asks just those."""

@@ -6,16 +6,23 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.evaluation_plan import show_plan
+from harness.cli.hours import at_most
 from harness.cli.options import (
     AsJson,
     AskRefused,
     Baseline,
+    Budget,
     Config,
     Device,
+    DryRun,
     Folder,
     Force,
+    Hours,
     Limit,
     Names,
+    On,
+    Replicas,
     Seed,
     Suites,
 )
@@ -24,6 +31,7 @@ from harness.cli.terminal import complain_of_failures, introduce, outcome_as_jso
 from harness.errors import UsageError
 from harness.records.comparisons import Decision, MarginDecision, Verdict
 from harness.verbs.comparing import compare
+from harness.verbs.evaluation_plan import plan_evaluation
 from harness.verbs.project import open_project
 
 
@@ -60,6 +68,11 @@ def command(
     config: Config = None,
     seed: Seed = None,
     device: Device = None,
+    on: On = None,
+    replicas: Replicas = None,
+    hours: Hours = None,
+    dry_run: DryRun = False,
+    budget: Budget = None,
     ask_refused: AskRefused = False,
     as_json: AsJson = False,
 ) -> None:
@@ -71,8 +84,22 @@ def command(
         raise UsageError(
             "a comparison needs two different names, the baseline first: harness compare sft grpo_dpo"
         )
-    project = introduce(open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused))
-    with ProgressBars(shorten=FEWER_SAMPLES) as progress:
+    project = introduce(
+        open_project(
+            config,
+            seed=seed,
+            limit=limit,
+            device=device,
+            on=on,
+            replicas=replicas,
+            budget=budget,
+            ask_refused=ask_refused,
+        )
+    )
+    if dry_run:
+        show_plan(project, plan_evaluation(project, names, suites=suites or ()), as_json=as_json)
+        return
+    with at_most(hours), ProgressBars(shorten=FEWER_SAMPLES) as progress:
         outcome = compare(
             project,
             names,

@@ -7,7 +7,23 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from harness.cli.options import AsJson, AskRefused, Config, Device, Limit, Names, Seed, Suites
+from harness.cli.evaluation_plan import show_plan
+from harness.cli.hours import at_most
+from harness.cli.options import (
+    AsJson,
+    AskRefused,
+    Budget,
+    Config,
+    Device,
+    DryRun,
+    Hours,
+    Limit,
+    Names,
+    On,
+    Replicas,
+    Seed,
+    Suites,
+)
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import (
     complain_of_failures,
@@ -20,6 +36,7 @@ from harness.cli.terminal import (
 from harness.comparison.comparability import unused_system
 from harness.errors import UsageError
 from harness.verbs.evaluating import evaluate, failed_answers, length_notes, refused_answers
+from harness.verbs.evaluation_plan import plan_evaluation
 from harness.verbs.overview import MetricSummary, classifier_notes, left_out_notes, summarise_runs
 from harness.verbs.project import open_project
 from reports.conditions import limits
@@ -52,6 +69,11 @@ def command(
     config: Config = None,
     seed: Seed = None,
     device: Device = None,
+    on: On = None,
+    replicas: Replicas = None,
+    hours: Hours = None,
+    dry_run: DryRun = False,
+    budget: Budget = None,
     rescore: Rescore = False,
     ask_refused: AskRefused = False,
     as_json: AsJson = False,
@@ -61,12 +83,23 @@ def command(
         raise UsageError("--rescore asks the models nothing, and --ask-refused does; leave one of them out")
     project = introduce(
         open_project(
-            config, seed=seed, limit=limit, max_tokens=max_tokens, device=device, ask_refused=ask_refused
+            config,
+            seed=seed,
+            limit=limit,
+            max_tokens=max_tokens,
+            device=device,
+            on=on,
+            replicas=replicas,
+            budget=budget,
+            ask_refused=ask_refused,
         )
     )
     for note in length_notes(project, suites or ()):
         errors.print(note, markup=False)
-    with ProgressBars(shorten=SHORTER_ANSWERS) as progress:
+    if dry_run:
+        show_plan(project, plan_evaluation(project, names, suites=suites or ()), as_json=as_json)
+        return
+    with at_most(hours), ProgressBars(shorten=SHORTER_ANSWERS) as progress:
         runs = evaluate(project, names, suites=suites or (), rescore=rescore, progress=progress)
     asked = [run for theirs in runs.values() for run in theirs]
     measured = summarise_runs(project, asked)

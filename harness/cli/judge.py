@@ -10,15 +10,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.console import Text
+from harness.cli.hours import at_most
 from harness.cli.options import (
     AnswerTokens,
     AsJson,
     AskRefused,
     Config,
     Device,
+    Hours,
     Limit,
     Names,
+    On,
     Prompts,
+    Replicas,
     Seed,
     Temperature,
 )
@@ -82,6 +86,9 @@ def command(
     limit: Limit = None,
     ask_refused: AskRefused = False,
     device: Device = None,
+    on: On = None,
+    replicas: Replicas = None,
+    hours: Hours = None,
     one_order: Annotated[
         bool,
         typer.Option("--one-order", help="Show each pair of answers in one order, not in both."),
@@ -101,7 +108,17 @@ def command(
 ) -> None:
     """Have models judge which answers are better. Stored answers and verdicts are reused."""
     _check_level(level, until_decided=until_decided)
-    project = introduce(open_project(config, seed=seed, limit=limit, device=device, ask_refused=ask_refused))
+    project = introduce(
+        open_project(
+            config,
+            seed=seed,
+            limit=limit,
+            device=device,
+            on=on,
+            replicas=replicas,
+            ask_refused=ask_refused,
+        )
+    )
     request = JudgeRequest(
         judges=named_judges(project, judges or ()),
         settings=_settings(project, template, criteria, one_order=one_order),
@@ -115,7 +132,7 @@ def command(
     if dry_run:
         _show_estimates(estimate_judging(project, names, request), as_json=as_json)
         return
-    with ProgressBars(shorten=SHORTER_ANSWERS) as progress:
+    with at_most(hours), ProgressBars(shorten=SHORTER_ANSWERS) as progress:
         judged = judge(project, names, request, progress=progress)
     if as_json:
         print_json(_as_json(judged))

@@ -44,6 +44,39 @@ Device = Annotated[
     str | None,
     typer.Option("--device", help="`cpu`, `cuda`, `cuda:1`, `xpu` or `mps`. Default: a GPU if there is one."),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        help="`ray`, or the address of a Ray cluster's head: ask and train local models in several "
+        "processes. Default: [run] on, else this process.",
+    ),
+]
+Replicas = Annotated[
+    int | None,
+    typer.Option(
+        "--replicas", min=1, help="With --on: processes for a model. Default: as many as have room."
+    ),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        min=0,
+        help="The most that services may cost, in the currency of [prices]: models that are asked, and "
+        "judges of suites. Stops before it is exceeded, with exit code 3.",
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show what it would take, and train, load and ask nothing."),
+]
+Hours = Annotated[
+    float | None,
+    typer.Option(
+        "--hours", min=0.001, help="Stop after so many hours, with exit code 3; the same command goes on."
+    ),
+]
 AskRefused = Annotated[
     bool, typer.Option("--ask-refused", help="Repeat requests that a service refused before.")
 ]

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import AsJson, Config, Seed
+from harness.cli.hours import at_most
+from harness.cli.options import AsJson, Config, Hours, On, Seed
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import console, errors, introduce, print_json, print_notes
 from harness.cli.training_plan import print_plan
@@ -47,11 +48,13 @@ def command(
     ] = None,
     config: Config = None,
     seed: Seed = None,
+    on: On = None,
+    hours: Hours = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the missing stages of pipelines. Finished stages are reused, and interrupted ones continue."""
     launched = read_launch(launch, processes=processes, config=launch_config)
-    project = introduce(open_project(config, seed=seed, strict=strict, launch=launched))
+    project = introduce(open_project(config, seed=seed, strict=strict, launch=launched, on=on))
     if plan:
         stages = plan_training(project, names)
         if as_json:
@@ -59,7 +62,7 @@ def command(
         else:
             print_plan(stages, free_space(project))
         return
-    with ProgressBars() as progress:
+    with at_most(hours), ProgressBars() as progress:
         candidates = train(project, names, progress=progress)
     print_notes(training_notes(project, names), where=errors)
     if as_json:

@@ -4,15 +4,16 @@ What is already there is neither trained nor asked again, and then no model libr
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TypeGuard
 
-from harness.engine.identity import Identity
-from harness.engine.opening import identify_model, open_engine, without_weights
+from harness.engine.identity import Identity, LocalIdentity
+from harness.engine.model_files import weight_files
+from harness.engine.opening import identify_model, without_weights
 from harness.errors import UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
@@ -20,11 +21,11 @@ from harness.evaluation import rescore as from_kept_answers
 from harness.protocols import Suite
 from harness.recorded import recalled, recorded
 from harness.records.answers import REQUEST, EvaluationRequest, Response, Row, Run
-from harness.records.models import Json, Model
+from harness.records.models import Json, Local, Model
 from harness.store import Failures, Store
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
-from harness.verbs.training import keep_stages
+from harness.verbs.training import keep_stages, needed, training_task, training_tasks
 from reports.scorers import CHECKPOINT
 
 REFUSED = "refused: "
@@ -85,13 +86,79 @@ def evaluate(
         _need_candidates(project, names)
     else:
         project.check(names)
+    project.check_prices(names, asked)
     with ExitStack() as at_the_end:
         opening = cache(lambda: at_the_end.enter_context(project.store()))
         opened = [project.suite(suite, progress, opening) for suite in dict.fromkeys(asked)]
         for suite in opened:
             _ = suite.data_hash  # reads the data: a mistake in them must not show after hours of training
         store = opening()
+        # what several processes spend, none of them knows
+        if project.placement.on is not None and project.budget is None and not rescore:
+            _ask_side_by_side(project, names, opened, store, progress)
         return {name: runs_of(project, name, opened, store, progress, rescored=rescore) for name in names}
+
+
+def _ask_side_by_side(
+    project: Project, names: Sequence[str], suites: Sequence[Suite], store: Store, progress: Progress
+) -> None:
+    """Train and ask what is missing of several models at the same time, as far as the cluster has room.
+
+    Raises UsageError where there is no cluster. Does nothing where only one of them lacks anything.
+    """
+    lacking = [name for name in dict.fromkeys(names) if _lacks(project, name, suites, store, progress)]
+    if len(lacking) < 2:
+        return
+    # imported here because an evaluation in one process needs none of it
+    from harness.verbs.placement import allotment_of, cluster_of  # noqa: PLC0415
+    from harness.verbs.side_by_side import ParallelTask, side_by_side  # noqa: PLC0415
+
+    cluster = cluster_of(project.placement)
+    scorers = {name for suite in suites for name in project.scorers(suite.name)}
+    trained = training_tasks(project, [*lacking, *scorers], cluster)
+    allotment = allotment_of(cluster, len(lacking), project.placement.replicas)
+    there = replace(project, on=cluster.address, allotment=allotment)
+    asked = tuple(suite.name for suite in suites)
+    tasks = [
+        ParallelTask(
+            name=name,
+            work=partial(_runs_alone, there, name, asked),
+            after=_trained_for(project, [name, *scorers]) & {task.name for task in trained},
+            slots=allotment.slots,
+            first=partial(_size, project, name),
+        )
+        for name in lacking
+    ]
+    side_by_side([*trained, *tasks], progress, slots=cluster.slots)
+
+
+def _trained_for(project: Project, names: Iterable[str]) -> set[str]:
+    """The names of the trainings that these models need."""
+    return {training_task(pipeline) for name in names for pipeline in needed(project, name)}
+
+
+def _lacks(project: Project, name: str, suites: Sequence[Suite], store: Store, progress: Progress) -> bool:
+    """Whether something of these suites is still to be asked of a local model."""
+    if not project.has_candidate(name):
+        return True
+    model = project.model(name, progress)
+    return isinstance(model.source, Local) and bool(plan_runs(project, model, suites, store).missing)
+
+
+def _runs_alone(project: Project, name: str, suites: Sequence[str], progress: Progress) -> None:
+    """`runs_of` in a process of its own."""
+    with project.store() as store:
+        opened = [project.suite(suite, progress, lambda: store) for suite in suites]
+        runs_of(project, name, opened, store, progress)
+
+
+def _size(project: Project, name: str) -> float:
+    """The bytes of a model's weights. The largest are asked first: none of them is left at the end."""
+    identity = identify_model(project.model(name, Progress()))
+    if not isinstance(identity, LocalIdentity):
+        return 0.0
+    files = weight_files(identity.path) if identity.gguf is None else [identity.gguf]
+    return float(sum(file.stat().st_size for file in files))
 
 
 def length_notes(project: Project, suites: Sequence[str] = ()) -> list[str]:
@@ -131,6 +198,35 @@ def runs_of(
     model = project.model(name, progress)
     if name in project.registry.pipelines:
         keep_stages(project, name, store)
+    plan = plan_runs(project, model, suites, store)
+    whole, missing = dict(plan.whole), plan.missing
+    if missing and rescored:
+        whole |= _score_again(model, plan.identity, missing, store, progress)
+    elif missing:
+        progress.loading(name)
+        with closing(project.open(model)) as engine:
+            for run, suite in missing:
+                watched = partial(progress.asking, name, suite.name)
+                remembering = recorded(engine, store, on_answer=watched, ask_refused=project.ask_refused)
+                whole[run.id] = ask(run, model, suite, remembering, store)
+    found = (replace(whole[run.id], metrics=run.metrics) for run in plan.runs)
+    return [_with_request(project, run, store, progress) for run in found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """The runs of some suites and one model."""
+
+    identity: Identity
+    runs: tuple[Run, ...]
+    """In the order of the suites."""
+    whole: Mapping[str, Run]
+    """Those that need not be asked, by their ids."""
+    missing: tuple[tuple[Run, Suite], ...]
+
+
+def plan_runs(project: Project, model: Model, suites: Sequence[Suite], store: Store) -> RunPlan:
+    """Which runs of these suites the store has, and which are to be asked. Nothing is loaded."""
     identity = identify_model(model)
     planned = [plan_run(model, identity, suite, seed=project.registry.project.seed) for suite in suites]
     whole = {
@@ -139,17 +235,7 @@ def runs_of(
         if _is_whole(run, store) and not (project.ask_refused and _refused(store, run))
     }
     missing = [(run, suite) for run, suite in zip(planned, suites, strict=True) if run.id not in whole]
-    if missing and rescored:
-        whole |= _score_again(model, identity, missing, store, progress)
-    elif missing:
-        progress.loading(name)
-        with closing(open_engine(model, device=project.device)) as engine:
-            for run, suite in missing:
-                watched = partial(progress.asking, name, suite.name)
-                remembering = recorded(engine, store, on_answer=watched, ask_refused=project.ask_refused)
-                whole[run.id] = ask(run, model, suite, remembering, store)
-    found = (replace(whole[run.id], metrics=run.metrics) for run in planned)
-    return [_with_request(project, run, store, progress) for run in found]
+    return RunPlan(identity=identity, runs=tuple(planned), whole=whole, missing=tuple(missing))
 
 
 def _with_request(project: Project, run: Run, store: Store, progress: Progress) -> Run:

@@ -14,7 +14,6 @@ from harness.engine.lazy import LazyEngine
 from harness.engine.opening import (
     identify_model,
     is_reward_model,
-    open_engine,
     open_reward_model,
     takes_schema,
 )
@@ -25,13 +24,14 @@ from harness.preferences.results import Analysis
 from harness.protocols import Engine
 from harness.recorded import recorded
 from harness.records.answers import SamplingParameters
-from harness.records.models import Endpoint, Gemini, Local, Model
+from harness.records.models import Endpoint, Gemini, Model
 from harness.records.preferences import Pair, Preference, Rater
 from harness.store import Store
 from harness.verbs.lineage import self_preference
 from harness.verbs.pairs import Answered, answer_pairs
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
+from harness.verbs.spending import check_prices
 from suites.judge.costs import Budget
 from suites.judge.judges import Judge
 from suites.judge.jury import jury_of, jury_preferences
@@ -196,14 +196,9 @@ def check(project: Project, names: Sequence[str], request: JudgeRequest) -> None
     for name in request.judges:
         if name not in project.registry.pipelines:
             is_reward_model(project.model(name, Progress()))  # raises for a classifier that is none
-    for name in request.judges if request.budget is not None else ():
-        model = project.registry.models.get(name)
-        is_paid = model is not None and not isinstance(model.source, Local)
-        if is_paid and name not in project.registry.prices.of:
-            raise UsageError(
-                f"a budget needs the price of judge {name!r}: give it in [prices.{name}] of "
-                f"{project.registry.project.file}, `input` and `output` per million tokens (0 if it is free)"
-            )
+    if request.budget is not None:
+        named = (project.registry.models.get(name) for name in request.judges)
+        check_prices(project.registry, filter(None, named))
 
 
 def open_judge(project: Project, name: str, settings: JudgeSettings, progress: Progress) -> OpenedJudge:
@@ -220,7 +215,7 @@ def open_judge(project: Project, name: str, settings: JudgeSettings, progress: P
         if rates:
             return open_reward_model(model, device=project.device)
         # a cut reply holds no verdict, thought or not, and nothing is asked that a budget does not know of
-        return open_engine(model, device=project.device, looks=False)
+        return project.open(model, looks=False)
 
     return OpenedJudge(
         judge=judge_of(project, model, identity, settings, rates=rates),

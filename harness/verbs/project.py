@@ -17,13 +17,14 @@ from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
 from harness.recorded import recorded
 from harness.records.models import Json, Local, Model
-from harness.registry import JUDGES, Registry, labelled, load
+from harness.registry import JUDGES, Placement, Registry, labelled, load
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
 from harness.toyworld import settings_file
 from harness.verbs.checkpoint_selection import score_part, selection_metric
 from harness.verbs.evaluation_prompts import EvaluationPrompts
 from harness.verbs.progress import Progress
+from harness.verbs.spending import PaidEngine, check_prices
 from suites.catalogue import (
     FAMILIES,
     OWN,
@@ -33,6 +34,7 @@ from suites.catalogue import (
     suite_settings,
     whole_settings,
 )
+from suites.judge.costs import Budget
 from suites.judge.settings import JudgeSettings
 from trainers.checkpoints import stopped
 from trainers.contamination import Index
@@ -49,6 +51,7 @@ from trainers.stages import stage_kind
 from trainers.trl_names import in_our_names
 
 if TYPE_CHECKING:
+    from harness.verbs.placement import Allotment
     from trainers.doctor.examination import KnownAccuracies
     from trainers.doctor.inspected_stage import Check
 
@@ -70,6 +73,16 @@ class Project:
     """The length of an answer to every suite that has such a setting, instead of the suite's."""
     device: str | None = None
     """Where local models run; None: a GPU where there is one."""
+    on: str | None = None
+    """Where local models are asked, instead of where `[run]` says."""
+    replicas: int | None = None
+    """How many processes ask each of them, the same."""
+    allotment: "Allotment | None" = None
+    """What of the cluster each model is asked with; None: all of it."""
+    training_allotment: "Allotment | None" = None
+    """What of the cluster each pipeline is trained with; None: all of it."""
+    budget: Budget | None = None
+    """What services may cost that are asked or score; None: any amount."""
     ask_refused: bool = False
     """Whether what a service refused to answer is asked again."""
     strict: bool = False
@@ -136,6 +149,14 @@ class Project:
             key: value.removeprefix(inside) if isinstance(value, str) else value
             for key, value in whole_settings(name, self._asked_with(name)).items()
         }
+
+    def scorers(self, name: str) -> list[str]:
+        """The pipelines whose candidates score a suite: classifiers and judges."""
+        return [
+            value
+            for value in self.asked_settings(name).values()
+            if isinstance(value, str) and value in self.registry.pipelines
+        ]
 
     def rows_without_limit(self, name: str, progress: Progress, store: Callable[[], Store]) -> int | None:
         """How many rows a suite has of which `limit` leaves some out; None where there is no limit."""
@@ -227,9 +248,58 @@ class Project:
             return self.trained(name, Path()).chat_settings
         return self.registry.models[name].chat_settings if name in self.registry.models else {}
 
+    @property
+    def placement(self) -> Placement:
+        """Where local models are asked and trained: as `[run]` says, or this command."""
+        run = self.registry.run
+        return replace(run, on=self.on or run.on, replicas=self.replicas or run.replicas)
+
+    def open(self, model: Model, *, looks: bool = True) -> Engine:
+        """The engine of a model: in this process, or replicas of a local one where Ray is to run them.
+
+        `looks` as in `open_engine`.
+        """
+        placement = self.placement
+        if placement.on is None or not isinstance(model.source, Local):
+            return self._within_budget(model, open_engine(model, device=self.device, looks=looks))
+        # imported here because an evaluation in this process needs none of it
+        from harness.engine.replicas import ReplicatedEngine  # noqa: PLC0415
+        from harness.verbs.placement import allotment_of, cluster_of  # noqa: PLC0415
+
+        allotment = self.allotment or allotment_of(cluster_of(placement), 1, placement.replicas)
+        return ReplicatedEngine(
+            model,
+            on=placement.on,
+            replicas=allotment.replicas,
+            cpus=allotment.cpus,
+            gpus=allotment.gpus,
+            device=self.device,
+        )
+
     def _load(self, name: str, progress: Progress) -> Engine:
+        """A suite's judge. In this process: replicas of the model that is judged may hold all other room."""
         progress.loading(name)
-        return open_engine(self.model(name, progress), device=self.device)
+        model = self.model(name, progress)
+        return self._within_budget(model, open_engine(model, device=self.device))
+
+    def _within_budget(self, model: Model, engine: Engine) -> Engine:
+        price = self.registry.prices.of.get(model.name)
+        if self.budget is None or price is None:
+            return engine
+        return PaidEngine(engine, model.name, price, self.budget)
+
+    def check_prices(self, names: Sequence[str], suites: Sequence[str]) -> None:
+        """Raise UsageError for a budget, where a service that is asked or scores has no price."""
+        if self.budget is None:
+            return
+        judges = [
+            settings[key]
+            for settings in map(self.asked_settings, suites)
+            for key in JUDGES
+            if settings.get(key)
+        ]
+        models = (self.registry.models.get(str(name)) for name in (*names, *judges))
+        check_prices(self.registry, filter(None, models))
 
     def check(self, names: Sequence[str]) -> None:
         """Raise what is wrong with these names, before anything is trained or asked for the others.
@@ -291,6 +361,21 @@ class Project:
         return {}
 
     def train(self, name: str, progress: Progress) -> Path:
+        """Train what is missing of a pipeline, here or where Ray has room; return its candidate's folder."""
+        placement = self.placement
+        if placement.on is None or self.has_candidate(name):
+            return self._train_here(name, progress)
+        # imported here because training in this process needs none of it
+        from harness.verbs.placement import cluster_of, training_allotment  # noqa: PLC0415
+        from harness.verbs.training_on_ray import train_on_ray  # noqa: PLC0415
+
+        processes = 1 if self.launch is None else self.launch.processes
+        allotment = self.training_allotment or training_allotment(cluster_of(placement), 1, processes)
+        there = replace(self, on=None, registry=replace(self.registry, run=Placement()))
+        train = partial(there._train_here, name)
+        return train_on_ray(train, name, on=placement.on, allotment=allotment, progress=progress)
+
+    def _train_here(self, name: str, progress: Progress) -> Path:
         def planned(stages: Sequence[PlannedStage]) -> None:
             progress.planned(forecast({name: stages}, self.registry.project.output))
 
@@ -379,6 +464,8 @@ class Overrides(TypedDict, total=False):
     limit: int | None
     max_tokens: int | None
     device: str | None
+    on: str | None
+    replicas: int | None
     ask_refused: bool
     strict: bool
     launch: Launch | None
@@ -389,11 +476,13 @@ def open_project(
     *,
     seed: int | None = None,
     store: str | None = None,
+    budget: float | None = None,
     **others: Unpack[Overrides],
 ) -> Project:
     """Read `file`, or the harness.toml of this folder, or else the embedded toy world's.
 
-    `seed` and `store` stand for the ones in the file. Raises ConfigError with every mistake it has.
+    `seed` and `store` stand for the ones in the file; `budget` is what services may cost. Raises ConfigError
+    with every mistake it has.
     """
     if file is not None and not file.is_file():
         raise UsageError(f"{file}: no such file")
@@ -418,4 +507,11 @@ def open_project(
         seed=settings.seed if seed is None else seed,
         store=settings.store if store is None else store,
     )
-    return Project(registry=replace(registry, project=settings), is_toy=is_toy, **others)
+    if others.get("replicas") is not None and others.get("on") is None and registry.run.on is None:
+        raise UsageError("--replicas says how many processes Ray runs: add --on ray, or leave it out")
+    return Project(
+        registry=replace(registry, project=settings),
+        is_toy=is_toy,
+        budget=None if budget is None else Budget(budget),
+        **others,
+    )

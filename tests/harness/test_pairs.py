@@ -90,7 +90,7 @@ def test_an_answer_is_asked_once(project: Project, monkeypatch: pytest.MonkeyPat
     first = paired(project, "one", "two")
     with monkeypatch.context() as without_models:
         without_models.setattr(
-            "harness.verbs.evaluating.open_engine", lambda *given, **named: pytest.fail("asked")
+            "harness.verbs.project.open_engine", lambda *given, **named: pytest.fail("asked")
         )
         assert first.pairs == paired(project, "one", "two").pairs
         assert list(first.runs) == list(paired(project, "two", "one").runs)[::-1]
