@@ -9,9 +9,10 @@ import signal
 import socket
 import threading
 from importlib.util import find_spec
+from multiprocessing import parent_process
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import EngineError, UsageError
 
 LOCAL = "ray"
 """The place that is this machine, or the cluster that RAY_ADDRESS names."""
@@ -68,8 +69,11 @@ def _connect(ray: Any, on: str) -> None:
             **({} if address else own),
         )
     except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if parent_process() is not None:  # the command had reached it
+            raise EngineError(f"Ray at {address} is gone: {reason}; the same command goes on") from error
         raise UsageError(
-            f"no Ray can be reached at {address or 'this machine'}: {str(error).strip().splitlines()[0]}; "
+            f"no Ray can be reached at {address or 'this machine'}: {reason}; "
             "start one with `ray start --head`; set RAY_AUTH_MODE=token if it checks tokens, as `ray start` "
             "says; or leave the address out to use this machine alone"
         ) from error
