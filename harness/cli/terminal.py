@@ -41,13 +41,15 @@ SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def introduce(project: Project) -> Project:
-    """The project; say where it comes from, when that is not a file of the user's."""
+    """The project; say where it comes from, when that is no file of the user's, and where its store lies."""
     if project.is_toy:
         errors.print(
             "no harness.toml here: using the embedded toy world (its scores say nothing about real models; "
             "`harness init` starts a project of your own)",
             style="dim",
         )
+    if project.store_note:
+        errors.print(f"note: {project.store_note}", markup=False)
     return project
 
 

@@ -20,6 +20,7 @@ from harness.records.models import Json, Local, Model
 from harness.registry import JUDGES, Placement, Registry, labelled, load
 from harness.stats.plan import AnalysisPlan
 from harness.store import Store
+from harness.store.network_shares import network_share
 from harness.toyworld import settings_file
 from harness.verbs.checkpoint_selection import score_part, selection_metric
 from harness.verbs.evaluation_prompts import EvaluationPrompts
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from trainers.doctor.inspected_stage import Check
 
 CONFIGURATION = "harness.toml"
+SQLITE = "sqlite:///"
 DEFAULT_SUITES = ("truthfulqa", "ifeval", "realtoxicityprompts")
 """What is asked where neither the command nor `[compare] suites` names any."""
 
@@ -129,6 +131,16 @@ class Project:
     def store_if_any(self, *, reading: bool = False) -> Store | None:
         """Open the results store; None where there is none yet, for looking makes none."""
         return self.store(reading=reading) if Store.exists(self.registry.project.store) else None
+
+    @property
+    def store_note(self) -> str | None:
+        """What to know of where the store lies; None: nothing."""
+        url = self.registry.project.store
+        share = network_share(Path(url.removeprefix(SQLITE))) if url.startswith(SQLITE) else None
+        return share and (
+            f"{url} lies on a network share ({share}), where SQLite is safe for one machine at a time; for "
+            "several, name a PostgreSQL database as [project] store"
+        )
 
     @property
     def default_suites(self) -> tuple[str, ...]:
