@@ -251,8 +251,8 @@ def test_what_is_done_at_the_same_time_has_a_line_each(watched: Watched) -> None
     second.asking("dpo", "ifeval", 100, 100)
     second.end()
     assert ["ask dpo · ifeval: 100 in 48.0 s"] == watched.lines()
-    watched.wait(10)
-    assert ["ask sft · ifeval: 20 of 100 answers"] == [line.split(",")[0] for line in watched.lines()]
+    watched.wait(60)
+    assert {"ask sft · ifeval"} == {line.split(": ")[0] for line in watched.lines()}
 
 
 def test_each_says_where_it_was_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
