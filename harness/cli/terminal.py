@@ -49,7 +49,7 @@ def introduce(project: Project) -> Project:
             style="dim",
         )
     if project.store_note:
-        errors.print(f"note: {project.store_note}", markup=False)
+        errors.print(f"note: {project.store_note}", markup=False, soft_wrap=True)
     return project
 
 
