@@ -321,7 +321,7 @@ def test_cut_replies(project: Judged) -> None:
 
 def refuse(asked: Asked) -> str:
     """What no form can read."""
-    return "I'm sorry, I can't compare these."
+    return "I'm sorry, I can't compare these. }{"
 
 
 @pytest.mark.parametrize(("judge", "forms"), [("served", ["schema", "line"]), ("brief", ["line", "json"])])

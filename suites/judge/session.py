@@ -133,13 +133,13 @@ class JudgeRunner:
                     self.judge, self._store, to_ask(self.judge, pairs)
                 ):
                     raise
-                self._ask_otherwise(f"its service takes no JSON schema, so {{}} ({refused})")
+                self._ask_otherwise(f"its service takes no JSON schema ({refused})")
             except _Unreadable:
                 self._is_last_form = True
                 usage.begin_anew()
                 self._ask_otherwise(
                     f"{self._parsed.in_a_row} replies in a row could not be read, the last one "
-                    f"{self._parsed.reason}; {{}}"
+                    f"{self._parsed.reason}"
                 )
                 if stopping is not None:
                     stopping.forget()
@@ -158,7 +158,7 @@ class JudgeRunner:
         assert isinstance(other, PairwiseJudge)
         self.judge, self._parsed = other, ParseRecord()
         instead = f"the verdict was asked for {'on the last line' if other.form == 'line' else 'in JSON'}"
-        self.notes.append(f"judge {other.name!r}: {why.format(instead)}")
+        self.notes.append(f"judge {other.name!r}: {why}; {instead}")
 
     def _session(self, pairs: Sequence[Pair], stopping: StoppingRule | None, usage: "_Usage") -> Session:
         settled = {pair.sample.id: (done,) for pair in pairs if (done := without_asking(self.judge, pair))}
