@@ -16,6 +16,7 @@ import platform
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from os import getpid
 from time import monotonic
@@ -139,6 +140,7 @@ def _raised(error: HarnessError) -> HarnessError:
     return error
 
 
+@cache
 def _conditions() -> dict[str, str]:
     """What answers depend on besides the model, and every machine has its own of."""
     packages = {name: version(name) for name in PACKAGES}
@@ -171,10 +173,18 @@ class Replicas:
     """The replicas of a model: those that are free, and those that are loading it."""
 
     def __init__(
-        self, model: Model, *, number: int, cpus: int, gpus: float, device: str | None, on: str
+        self,
+        model: Model,
+        fingerprint: str,
+        *,
+        number: int,
+        cpus: int,
+        gpus: float,
+        device: str | None,
+        on: str,
     ) -> None:
         self.ray = ray_for(on, gpus=gpus)
-        self.fingerprint = identify_model(model).fingerprint
+        self.fingerprint = fingerprint
         self.model = model
         self._cpus, self._gpus = cpus, gpus
         self.opened: dict[Any, _Opened] = {}
@@ -338,7 +348,12 @@ class ReplicatedEngine:
         device: str | None = None,
         on: str = "ray",
     ) -> None:
-        self._replicas = Replicas(model, number=replicas, cpus=cpus, gpus=gpus, device=device, on=on)
+        self._identity = identify_model(model)
+        self._unloaded = without_weights(model, self._identity, {})
+        """It renders turns, with one tokenizer for all of them."""
+        self._replicas = Replicas(
+            model, self._identity.fingerprint, number=replicas, cpus=cpus, gpus=gpus, device=device, on=on
+        )
         try:
             self._replicas.wait_for_one()
         except BaseException:  # an interrupt too: no process is left behind
@@ -348,7 +363,7 @@ class ReplicatedEngine:
     @property
     def info(self) -> EngineInfo:
         """The model's identity, described by the replicas that are open."""
-        return self._unloaded.info
+        return self._identity.info(_described(list(self._replicas.opened.values())))
 
     @property
     def can_score(self) -> bool:
@@ -380,12 +395,6 @@ class ReplicatedEngine:
     def close(self) -> None:
         """End every replica."""
         self._replicas.end()
-
-    @property
-    def _unloaded(self) -> Engine:
-        """It renders turns, and is described as the replicas are."""
-        model = self._replicas.model
-        return without_weights(model, identify_model(model), _described(list(self._replicas.opened.values())))
 
 
 def _described(opened: Sequence[_Opened]) -> dict[str, Json]:

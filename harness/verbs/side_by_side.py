@@ -25,14 +25,12 @@ from harness.engine.steps import watching_steps
 from harness.errors import HarnessError, WorkFailed
 from harness.verbs.progress import Progress
 from harness.verbs.relayed_progress import RelayedProgress
+from trainers.launcher import ENDED
 
 GRACE = 10.0
 """Seconds that processes have to keep what they have, once they are to end."""
 LOOKING = 0.5
 """Seconds between two looks at whether a signal has come."""
-TERMINATED = 143
-"""A shell's exit code for a program ended by a plain `kill`."""
-
 Work = Callable[[Progress], Any]
 
 
@@ -58,9 +56,10 @@ def side_by_side(tasks: Sequence[ParallelTask], progress: Progress, *, slots: in
     """
     waiting, running = list(tasks), dict[Connection, _Running]()
     done, failed = dict[str, Any](), dict[str, Exception]()
+    ranks = dict[str, float]()
     try:
         while waiting or running:
-            for task in _startable(waiting, done, failed):
+            for task in _startable(waiting, done, failed, ranks):
                 if running and sum(each.task.slots for each in running.values()) + task.slots > slots:
                     continue
                 waiting.remove(task)
@@ -79,15 +78,24 @@ def side_by_side(tasks: Sequence[ParallelTask], progress: Progress, *, slots: in
 
 
 def _startable(
-    waiting: list[ParallelTask], done: Mapping[str, Any], failed: dict[str, Exception]
+    waiting: list[ParallelTask],
+    done: Mapping[str, Any],
+    failed: dict[str, Exception],
+    ranks: dict[str, float],
 ) -> list[ParallelTask]:
-    """The tasks that can be begun, first things first. Those that build on what failed have failed, too."""
+    """The tasks that can be begun, first things first. Those that build on what failed have failed, too.
+
+    `ranks` remembers what was found out for the order: this is called with every report of progress.
+    """
     for task in list(waiting):
         if missing := task.after & failed.keys():
             waiting.remove(task)
             failed[task.name] = _NotBegun(f"not begun without {', '.join(sorted(missing))}")
     found = [task for task in waiting if task.after <= done.keys()]
-    return sorted(found, key=lambda task: -task.first()) if len(found) > 1 else found
+    for task in found if len(found) > 1 else ():
+        if task.name not in ranks:
+            ranks[task.name] = task.first()
+    return sorted(found, key=lambda task: -ranks.get(task.name, 0.0))
 
 
 class _NotBegun(WorkFailed):
@@ -177,7 +185,7 @@ def _do(connection: Connection, work: Work, filters: Sequence[Any]) -> None:
     """What a process does."""
     cast(list[Any], warnings.filters)[:] = filters
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that began this ends it
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(ENDED))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     progress = RelayedProgress(partial(_send, connection))
     try:
@@ -199,4 +207,4 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()
-    os._exit(TERMINATED)
+    os._exit(ENDED)

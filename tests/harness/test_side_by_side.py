@@ -57,14 +57,20 @@ def times(file: Path) -> dict[str, tuple[float, float]]:
 
 def test_what_is_begun_when(tmp_path: Path) -> None:
     """After what it builds on, the largest first, and within the room, or alone where that is too small."""
-    file = tmp_path / "times"
+    file, asked = tmp_path / "times", []
+
+    def size(value: float) -> float:
+        asked.append(value)
+        return value
+
     tasks = [
-        ParallelTask(name="small", work=partial(note, file, "small"), first=lambda: 1.0),
-        ParallelTask(name="large", work=partial(note, file, "large"), first=lambda: 2.0, slots=2),
+        ParallelTask(name="small", work=partial(note, file, "small"), first=partial(size, 1.0)),
+        ParallelTask(name="large", work=partial(note, file, "large"), first=partial(size, 2.0), slots=2),
         ParallelTask(name="base", work=partial(note, file, "base"), slots=9),
         ParallelTask(name="next", work=partial(note, file, "next"), after={"base"}),
     ]
     side_by_side(tasks, Progress(), slots=2)
+    assert [1.0, 2.0] == sorted(asked), "each is asked once, however often there is news"
     found = times(file)
     base = found.pop("base")
     assert found["large"][1] <= found["small"][0]

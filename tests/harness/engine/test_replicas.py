@@ -98,6 +98,19 @@ def test_answers_are_those_of_one_engine(by: Any, model: Model) -> None:
     assert [] == list(engine.generate([], GREEDY)) == list(engine.loglikelihood([]))
 
 
+def test_turns_are_rendered_with_one_tokenizer(by: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite renders every question: the tokenizer is not read again for each."""
+    engine = by(Scripted)
+
+    def again(*_: Any) -> None:
+        raise AssertionError("opened again")
+
+    monkeypatch.setattr(replicas, "without_weights", again)
+    monkeypatch.setattr(replicas, "identify_model", again)
+    assert engine.render(TURNS[0].content) == engine.render(TURNS[0].content)
+    assert engine.info.description["device"] == "script"
+
+
 def test_both_replicas_answer(by: Any) -> None:
     """Each has shards of its own, so that the answers come from several calls."""
     found = dict(by(Scripted).loglikelihood(NUMBERED))
