@@ -26,7 +26,7 @@ from harness.records.models import Json
 from harness.store import Answer, KeptAnswer, Store, answer_key, canonical, is_refused, key_of
 from harness.turns import prompt_as_json
 
-AT_MOST = 512
+AT_MOST = 4096
 """Answers that may wait for each other before they are written."""
 AT_LONGEST = 0.25
 """Seconds that an answer may wait before it is written."""
@@ -264,15 +264,15 @@ class _Waiting(Generic[A]):
             return  # the last write will take it
         if len(self._answers) >= 2 * AT_MOST:
             self._end_writes()
+        while self._writes and self._writes[0].done():
+            self._add(self._writes.popleft().result())
         self._enough.clear()
         self._taken_once.clear()
         when = partial(self._enough.wait, AT_LONGEST)
         self._writes.append(self._store.answers.begin_keeping(self._taken, when=when))
 
     def written(self) -> list[tuple[str, A]]:
-        """What has been kept and was not returned yet, as the store now holds it."""
-        while self._writes and self._writes[0].done():
-            self._add(self._writes.popleft().result())
+        """What is known to have been kept and was not returned yet, as the store now holds it."""
         kept, self._kept = self._kept, []
         return kept
 

@@ -1,7 +1,8 @@
 """Questions and answers: what a model is asked, what it gives back, and what that is worth."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal, cast
 
 from harness.records.models import Json
@@ -85,6 +86,26 @@ class LogLikelihood:
     """How many tokens were scored."""
     truncated: int = 0
     key: str = ""
+
+
+FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (Response, LogLikelihood)}
+_VALUES = {kind: attrgetter(*names) for kind, names in FIELDS.items()}
+
+
+def values_of(answer: Response | LogLikelihood) -> tuple[Any, ...]:
+    """What an answer's fields hold, in the order of `FIELDS`, of which `key` is the last."""
+    values: tuple[Any, ...] = _VALUES[type(answer)](answer)
+    return values
+
+
+def answer_of(kind: type[Response] | type[LogLikelihood], values: Sequence[Any]) -> Response | LogLikelihood:
+    """The answer with these `values_of` it."""
+    return kind(**dict(zip(FIELDS[kind], values, strict=True)))
+
+
+def under_key(answer: Response | LogLikelihood, key: str) -> Response | LogLikelihood:
+    """The answer, as it is kept under this key."""
+    return answer_of(type(answer), (*values_of(answer)[:-1], key))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

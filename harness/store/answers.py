@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from operator import itemgetter
+from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, literal, select, update
 
-from harness.records.answers import Response
+from harness.records.answers import Response, under_key
 from harness.records.models import Json
 from harness.store import schema
-from harness.store.database import Database, Values, insert_missing
+from harness.store.database import Database, Values, insert_missing, insert_missing_records
 from harness.store.encoding import (
     ANSWER_COLUMNS,
     Answer,
@@ -20,6 +20,8 @@ from harness.store.encoding import (
     canonical,
     digest,
     digest_of_text,
+    hash_as_bytes,
+    hash_of_text,
     packed,
 )
 
@@ -39,6 +41,21 @@ KNOWN = select(schema.answers.c.key, *COLUMNS).where(
 NUMBERED = select(schema.answers.c.number, schema.answers.c.key, *COLUMNS).where(
     schema.answers.c.number.in_(bindparam("numbers", expanding=True))
 )
+
+
+NEW_REQUEST = insert(schema.requests).values(hash=bindparam("hash"), content=bindparam("content"))
+NEW_ANSWER = insert(schema.answers).values(
+    {
+        "key": bindparam("key"),
+        "fingerprint": bindparam("fingerprint"),
+        "request": select(schema.requests.c.number)
+        .where(schema.requests.c.hash == bindparam("request_hash"))
+        .scalar_subquery(),
+        "draw": bindparam("draw"),
+        **{column.name: bindparam(column.name) for column in COLUMNS},
+    }
+)
+"""Columns in the table's order. The number of an answer's request is found by its hash in the statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +78,7 @@ def answer_key(fingerprint: str, request: Mapping[str, Json]) -> str:
 
 def key_of(fingerprint: str, request_hash: str) -> str:
     """The key of an engine's answer to the request with this hash."""
-    return digest_of_text(f"[{canonical(fingerprint)},{canonical(request_hash)}]")  # a list's digest, sooner
+    return digest_of_text(f'[{canonical(fingerprint)},"{request_hash}"]')  # a list's digest, sooner
 
 
 def known_answers(connection: Connection, keys: Sequence[str]) -> dict[str, Answer]:
@@ -119,7 +136,7 @@ class Answers:
         with self.database.writing() as connection:
             if insert_answers(connection, answers) < len(answers):
                 return _kept_before(connection, answers)
-        return {kept.key: replace(kept.answer, key=kept.key) for kept in answers}
+        return {kept.key: under_key(kept.answer, kept.key) for kept in answers}
 
     def begin_keeping(
         self, take: Callable[[], Sequence[KeptAnswer]], *, when: Callable[[], object]
@@ -134,30 +151,30 @@ class Answers:
 def insert_answers(connection: Connection, answers: Sequence[KeptAnswer]) -> int:
     """Insert answers whose keys are new, in the order of their keys; how many were new."""
     texts: dict[str, str] = {}
-    ordered = sorted(answers, key=lambda kept: kept.key)
-    requests = [packed(without_draw(kept.request), texts) for kept in ordered]
-    hashes = [digest(request) for request in requests]
+    ordered = sorted(answers, key=attrgetter("key"))
+    requests = [canonical(packed(without_draw(kept.request), texts)) for kept in ordered]
+    hashes = [hash_of_text(request) for request in requests]
     new_texts: list[Values] = [
         {"hash": texts[text], "text": text} for text in sorted(texts, key=texts.__getitem__)
     ]
-    asked = dict(sorted(zip(hashes, requests, strict=True), key=itemgetter(0)))
     engines = sorted({kept.fingerprint for kept in answers})
     insert_missing(connection, schema.texts, new_texts)
     insert_missing(connection, schema.fingerprints, [{"fingerprint": each} for each in engines])
-    insert_missing(connection, schema.requests, [{"hash": each, "content": asked[each]} for each in asked])
+    insert_missing_records(
+        connection, NEW_REQUEST, sorted(dict(zip(hashes, requests, strict=True)).items(), key=itemgetter(0))
+    )
     by_fingerprint = numbers_of(connection, schema.fingerprints, "fingerprint", engines)
-    by_hash = numbers_of(connection, schema.requests, "hash", asked)
-    values: list[Values] = [
-        {
-            "key": kept.key,
-            "fingerprint": by_fingerprint[kept.fingerprint],
-            "request": by_hash[hashed],
-            "draw": kept.request.get(DRAW),
-            **answer_as_columns(kept.answer),
-        }
+    records = [
+        (
+            hash_as_bytes(kept.key),
+            by_fingerprint[kept.fingerprint],
+            hashed,
+            kept.request.get(DRAW),
+            *answer_as_columns(kept.answer),
+        )
         for kept, hashed in zip(ordered, hashes, strict=True)
     ]
-    return insert_missing(connection, schema.answers, values)
+    return insert_missing_records(connection, NEW_ANSWER, records)
 
 
 def without_draw(request: Mapping[str, Json]) -> dict[str, Json]:
@@ -178,9 +195,9 @@ def _kept_before(connection: Connection, answers: Sequence[KeptAnswer]) -> dict[
         connection.execute(
             update(schema.answers)
             .where(schema.answers.c.key == kept.key)
-            .values(**answer_as_columns(kept.answer))
+            .values(dict(zip(COLUMNS, map(literal, answer_as_columns(kept.answer)), strict=True)))
         )
-    return known | {kept.key: replace(kept.answer, key=kept.key) for kept in better}
+    return known | {kept.key: under_key(kept.answer, kept.key) for kept in better}
 
 
 def is_refused(answer: Answer) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy import Dialect, LargeBinary, Text
 from sqlalchemy.types import TypeDecorator
 
 from harness.escape_controls import escape_controls
-from harness.records.answers import LogLikelihood, Response, Sample
+from harness.records.answers import LogLikelihood, Response, Sample, values_of
 from harness.records.models import Json
 from harness.turns import prompt_as_json, prompt_from_json
 
@@ -24,11 +24,15 @@ Answer = Response | LogLikelihood
 
 STOP_REASON, STOPPED = "stop_reason", "stopped"
 """A response's field, and the key that it has always been kept under."""
-KEPT: Mapping[type[Answer], Mapping[str, object]] = {
-    kind: {field.name: field.default for field in fields(kind) if field.name != "key"}
+KEPT = {
+    kind: tuple(
+        (STOPPED if field.name == STOP_REASON else field.name, field.default)
+        for field in fields(kind)
+        if field.name != "key"
+    )
     for kind in (Response, LogLikelihood)
 }
-"""The fields of an answer that are kept, each with the value that goes without saying."""
+"""What is kept of an answer, in the order of its fields: under which name, and what goes without saying."""
 ANSWER_COLUMNS = (
     *("text", STOPPED, "prompt_tokens", "completion_tokens", "seconds"),
     *("logprob", "greedy", "tokens"),
@@ -58,7 +62,17 @@ def digest(value: Json) -> str:
 
 def digest_of_text(text: str) -> str:
     """The hash of a text's UTF-8 bytes, with the algorithm in front."""
-    return ALGORITHM + sha256(text.encode()).hexdigest()
+    return ALGORITHM + hash_of_text(text).hex()
+
+
+def hash_of_text(text: str) -> bytes:
+    """The hash of a text's UTF-8 bytes, as a column of hashes holds it."""
+    return sha256(text.encode()).digest()
+
+
+def hash_as_bytes(hashed: str) -> bytes:
+    """A hash as a column of hashes holds it."""
+    return bytes.fromhex(hashed.removeprefix(ALGORITHM))
 
 
 def packed(value: Json, texts: dict[str, str]) -> Json:
@@ -102,11 +116,8 @@ def references_in(value: Json) -> Iterator[str]:
 
 def answer_as_json(answer: Answer) -> dict[str, Json]:
     """An answer without its key, and without what goes without saying: most answers are short."""
-    return {
-        STOPPED if name == STOP_REASON else name: value
-        for name, default in KEPT[type(answer)].items()
-        if (value := getattr(answer, name)) != default
-    }
+    named = zip(KEPT[type(answer)], values_of(answer), strict=False)  # all but the key, which is the last
+    return {name: value for (name, usual), value in named if value != usual}
 
 
 def answer_from_json(value: Mapping[str, Any], key: str = "") -> Answer:
@@ -121,18 +132,20 @@ def answer_from_json(value: Mapping[str, Any], key: str = "") -> Answer:
     return Response(**body, key=key)
 
 
-def answer_as_columns(answer: Answer) -> dict[str, Any]:
+def answer_as_columns(answer: Answer) -> tuple[object, ...]:
     """An answer as columns: those that most answers have, and `more` for what few have.
 
-    A log-likelihood that is no finite number is among the latter: SQLite would turn NaN into NULL.
+    In the order of `ANSWER_COLUMNS` and `more`, as a database's driver takes them. A log-likelihood that is
+    no finite number is in `more`: SQLite would turn NaN into NULL.
     """
     body = answer_as_json(answer)
-    columns = {
-        name: body.pop(name)
-        for name in ANSWER_COLUMNS
-        if name in body and not (name == "logprob" and not isfinite(answer.logprob))  # type: ignore[union-attr]  # what has one
-    }
-    return {**dict.fromkeys(ANSWER_COLUMNS), **columns, "more": body or None}
+    is_finite = isinstance(answer, Response) or isfinite(answer.logprob)
+    infinite = {} if is_finite else {"logprob": body.pop("logprob")}
+    if "text" in body:
+        body["text"] = canonical(body["text"])
+    columns = [body.pop(name, None) for name in ANSWER_COLUMNS]
+    more = body | infinite
+    return (*columns, canonical(more) if more else None)
 
 
 def answer_from_columns(columns: Sequence[Any], key: str = "") -> Answer:
@@ -174,7 +187,7 @@ class HashBytes(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
         """Python to column."""
-        return None if value is None else bytes.fromhex(value.removeprefix(ALGORITHM))
+        return None if value is None else hash_as_bytes(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
         """Column to Python."""
