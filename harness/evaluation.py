@@ -15,7 +15,7 @@ from harness.engine.identity import Identity
 from harness.environment import environment
 from harness.errors import AnswersMissing, UsageError, WorkFailed
 from harness.protocols import Engine, Suite
-from harness.records.answers import LogLikelihood, Metric, Row, Run
+from harness.records.answers import SECONDS_BEFORE, LogLikelihood, Metric, Row, Run
 from harness.records.models import Json, Model, Source
 from harness.store import Store, digest
 
@@ -61,13 +61,17 @@ def evaluate(
     suite: Suite,
     engine: Engine,
     store: Store,
+    *,
+    seconds_before: float = 0.0,
 ) -> Run:
     """Ask everything, keep rows and scores as they come, and return the finished run.
 
     `engine` is one that remembers (`harness.recorded`): rows name its answers by their keys in the store.
+    `seconds_before`: what those answers took that were asked before this, together with other suites'.
     Raises WorkFailed where the suite gives other than the rows it promised; what was answered is kept.
     """
-    return _keep(run, model, engine, store, suite.rows(engine))
+    before = {SECONDS_BEFORE: round(seconds_before, 3)} if seconds_before else {}
+    return _keep(replace(run, environment=before), model, engine, store, suite.rows(engine))
 
 
 def rescore(run: Run, model: Model, suite: Suite, engine: Engine, store: Store) -> Run:
@@ -89,7 +93,7 @@ def rescore(run: Run, model: Model, suite: Suite, engine: Engine, store: Store) 
 def _keep(run: Run, model: Model, engine: Engine, store: Store, rows: Iterable[Row]) -> Run:
     known = _way_of_scoring(store, model, run)
     about = {key: value for key, value in engine.info.description.items() if key != SCORING}
-    started = replace(run, started=_now(), environment={**environment(), "engine": about})
+    started = replace(run, started=_now(), environment={**run.environment, **environment(), "engine": about})
     _keep_model(store, model, run, engine, known)
     store.runs.begin(started)
     kept, scored = 0, False

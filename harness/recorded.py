@@ -17,8 +17,9 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, cast
 
+from harness.calls import AnswersTogether, Call, ScoringCall, WritingCall, answers_of, parts_of
 from harness.errors import AnswersMissing
 from harness.protocols import Engine, EngineInfo
 from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
@@ -38,16 +39,12 @@ COMMIT_SHARE = 0.002
 OnAnswer = Callable[[int, int], None]
 """Called with how many requests of the running call are answered, and how many it has."""
 
-A = TypeVar("A", bound=Answer)
-Ask = Callable[[list[int]], Iterator[tuple[int, A]]]
-"""Asks the engine the requests of these indices; answers carry their place in that list."""
-
 
 def recorded(
     engine: Engine, store: Store, *, on_answer: OnAnswer | None = None, ask_refused: bool = False
-) -> Engine:
+) -> "RecordedEngine":
     """The engine, with the store as its memory. `ask_refused`: what was refused is asked again."""
-    return _Recorded(
+    return RecordedEngine(
         engine=engine,
         store=store,
         on_answer=on_answer or (lambda done, total: None),
@@ -114,8 +111,24 @@ def scoring_keys(fingerprint: str, pairs: Sequence[tuple[str, str]]) -> list[str
     return keys
 
 
+def requests_of(call: Call) -> list[dict[str, Json]]:
+    """What the answers of a call depend on besides the engine."""
+    if isinstance(call, ScoringCall):
+        return [scoring(*pair) for pair in call.pairs]
+    return [generation(prompt, call.sampling) for prompt in call.prompts]
+
+
+def keys_of(fingerprint: str, call: Call) -> list[str]:
+    """The keys under which an engine's answers to a call are kept."""
+    if isinstance(call, ScoringCall):
+        return scoring_keys(fingerprint, call.pairs)
+    return [answer_key(fingerprint, request) for request in requests_of(call)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Recorded:
+class RecordedEngine(AnswersTogether):
+    """An engine with a memory. Matches `harness.protocols.Engine`."""
+
     engine: Engine
     store: Store
     on_answer: OnAnswer
@@ -138,61 +151,49 @@ class _Recorded:
     def generate(
         self, prompts: Sequence[Prompt], sampling: SamplingParameters
     ) -> Iterator[tuple[int, Response]]:
-        requests = [generation(prompt, sampling) for prompt in prompts]
-        fingerprint = self.info.fingerprint
-        keys = [answer_key(fingerprint, request) for request in requests]
-        return self._answers(
-            keys, requests, lambda new: self.engine.generate([prompts[i] for i in new], sampling)
-        )
+        return cast("Iterator[tuple[int, Response]]", self.answers([WritingCall(prompts, sampling)]))
 
     def loglikelihood(
         self, pairs: Sequence[tuple[str, str]]
     ) -> Iterator[tuple[int, LogLikelihood | Response]]:
-        requests = [scoring(*pair) for pair in pairs]
-        return self._answers(
-            scoring_keys(self.info.fingerprint, pairs),
-            requests,
-            lambda new: self.engine.loglikelihood([pairs[i] for i in new]),
-        )
+        return self.answers([ScoringCall(pairs)])
 
-    def _answers(
-        self, keys: Sequence[str], requests: Sequence[dict[str, Json]], ask: Ask[A]
-    ) -> Iterator[tuple[int, A]]:
+    def answers(self, calls: Sequence[Call]) -> Iterator[tuple[int, Answer]]:
         """Every request's answer: known ones first, then new ones as they are committed."""
         places: dict[str, list[int]] = {}
+        keys = [key for call in calls for key in keys_of(self.info.fingerprint, call)]
         for index, key in enumerate(keys):
             places.setdefault(key, []).append(index)
         done = 0
-        for key, answer in self._distinct(places, requests, ask):
+        for key, answer in self._distinct(places, calls):
             for index in places[key]:
                 done += 1
-                self.on_answer(done, len(requests))
+                self.on_answer(done, len(keys))
                 yield index, answer
 
     def _distinct(
-        self, places: Mapping[str, list[int]], requests: Sequence[dict[str, Json]], ask: Ask[A]
-    ) -> Iterator[tuple[str, A]]:
+        self, places: Mapping[str, list[int]], calls: Sequence[Call]
+    ) -> Iterator[tuple[str, Answer]]:
         """Each distinct request's answer once, by key."""
         known = known_answers(self.store, list(places), ask_refused=self.ask_refused)
-        yield from cast("dict[str, A]", known).items()  # the kind of request is part of the key
+        yield from known.items()
         new = {key: indices[0] for key, indices in places.items() if key not in known}
         if new:
-            yield from self._asked(new, requests, ask)
+            yield from self._asked(list(new), parts_of(calls, list(new.values())))
 
-    def _asked(
-        self, new: Mapping[str, int], requests: Sequence[dict[str, Json]], ask: Ask[A]
-    ) -> Iterator[tuple[str, A]]:
+    def _asked(self, keys: Sequence[str], calls: Sequence[Call]) -> Iterator[tuple[str, Answer]]:
         """Answers from the engine. Whenever one is yielded, all that came so far are committed."""
-        keys, fingerprint = list(new), self.info.fingerprint
-        waiting = _Waiting[A](self.store)
+        fingerprint = self.info.fingerprint
+        requests = [request for call in calls for request in requests_of(call)]
+        waiting = _Waiting(self.store)
         try:
-            for number, answer in ask(list(new.values())):
+            for number, answer in answers_of(self.engine, calls):
                 key = keys[number]
                 if isinstance(answer, Response) and answer.stop_reason == "failed":
                     yield from waiting.commit()
                     yield key, replace(answer, key="")
                     continue
-                kept = KeptAnswer(key=key, fingerprint=fingerprint, request=requests[new[key]], answer=answer)
+                kept = KeptAnswer(key=key, fingerprint=fingerprint, request=requests[number], answer=answer)
                 waiting.add(kept)
                 yield from waiting.written()
                 if waiting.due:
@@ -205,18 +206,18 @@ class _Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Recalled(_Recorded):
+class _Recalled(RecordedEngine):
     def _distinct(
-        self, places: Mapping[str, list[int]], requests: Sequence[dict[str, Json]], ask: Ask[A]
-    ) -> Iterator[tuple[str, A]]:
+        self, places: Mapping[str, list[int]], calls: Sequence[Call]
+    ) -> Iterator[tuple[str, Answer]]:
         known = self.store.answers.known(list(places))
         if len(known) < len(places):
             raise AnswersMissing(len(places) - len(known), len(places))
-        yield from cast("dict[str, A]", known).items()
+        yield from known.items()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Located(_Recorded):
+class _Located(RecordedEngine):
     def generate(
         self, prompts: Sequence[Prompt], sampling: SamplingParameters
     ) -> Iterator[tuple[int, Response]]:
@@ -229,7 +230,7 @@ class _Located(_Recorded):
             yield index, LogLikelihood(logprob=0.0, greedy=False, tokens=1)
 
 
-class _Waiting(Generic[A]):
+class _Waiting:
     """Answers between the engine and the store.
 
     Each is committed at once while that holds the engine up for little of the time, so that a slow answer is
@@ -243,7 +244,7 @@ class _Waiting(Generic[A]):
         self._enough = threading.Event()
         self._taken_once = threading.Event()
         self._writes: deque[Future[dict[str, Answer]]] = deque()
-        self._kept: list[tuple[str, A]] = []
+        self._kept: list[tuple[str, Answer]] = []
         self._began = time.monotonic()
         self._held_up = 0.0
 
@@ -271,12 +272,12 @@ class _Waiting(Generic[A]):
         when = partial(self._enough.wait, AT_LONGEST)
         self._writes.append(self._store.answers.begin_keeping(self._taken, when=when))
 
-    def written(self) -> list[tuple[str, A]]:
+    def written(self) -> list[tuple[str, Answer]]:
         """What is known to have been kept and was not returned yet, as the store now holds it."""
         kept, self._kept = self._kept, []
         return kept
 
-    def commit(self) -> list[tuple[str, A]]:
+    def commit(self) -> list[tuple[str, Answer]]:
         """Keep all that waits, and return what was not returned yet."""
         start = time.monotonic()
         if self._answers:  # in the store's thread, too, where no signal interrupts it
@@ -299,4 +300,4 @@ class _Waiting(Generic[A]):
             self._add(self._writes.popleft().result())
 
     def _add(self, kept: Mapping[str, Answer]) -> None:
-        self._kept += cast("Mapping[str, A]", kept).items()
+        self._kept += kept.items()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from harness.records.answers import REQUEST, Run
+from harness.records.answers import REQUEST, SECONDS_BEFORE, Run
 from harness.records.models import Json
 
 
@@ -94,7 +94,7 @@ def _grouped(
 
 
 def _machine(run: Run) -> Mapping[str, Json]:
-    return {name: value for name, value in run.environment.items() if name != REQUEST}
+    return {name: value for name, value in run.environment.items() if name not in (REQUEST, SECONDS_BEFORE)}
 
 
 def _flat(value: Json, name: str) -> Iterator[tuple[str, str]]:

@@ -14,14 +14,15 @@ Every replica reads the weights itself, on one machine from the system's page ca
 
 import platform
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from os import getpid
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
+from harness.calls import AnswersTogether, Call, ScoringCall, WritingCall, starts
 from harness.engine.opening import identify_model, open_engine, without_weights
 from harness.engine.ray_cluster import ray_for
 from harness.engine.shards import SizedRequest, shards
@@ -96,13 +97,14 @@ class Replica:
             return _raised(error)
         return _said(self._engine)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParameters) -> _Batch:
-        """Begin to answer these, and return what comes first."""
-        return self._begin(lambda engine: engine.generate(prompts, sampling))
-
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> _Batch:
-        """Begin to score these, and return what comes first."""
-        return self._begin(lambda engine: engine.loglikelihood(pairs))
+    def begin(self, call: Call) -> _Batch:
+        """Begin to answer a call, and return what comes first."""
+        opened = self.open() if self._engine is None else None  # it may have died while nothing was asked
+        if isinstance(opened, HarnessError):
+            return _Batch(answers=[], end=opened)
+        assert self._engine is not None
+        self._answers = call.ask(self._engine)
+        return self.more()
 
     def more(self) -> _Batch:
         """What comes next of what was begun, within `SENT_AFTER`: one answer at least, unless it is over."""
@@ -118,14 +120,6 @@ class Replica:
         except HarnessError as error:
             return _Batch(answers=batch, end=_raised(error))
         return _Batch(answers=batch, end=_said(self._engine))
-
-    def _begin(self, ask: Callable[[Engine], Iterator[tuple[int, Any]]]) -> _Batch:
-        opened = self.open() if self._engine is None else None  # it may have died while nothing was asked
-        if isinstance(opened, HarnessError):
-            return _Batch(answers=[], end=opened)
-        assert self._engine is not None
-        self._answers = ask(self._engine)
-        return self.more()
 
     def _load(self) -> Engine:
         return open_engine(self._model, device=self._device)
@@ -160,17 +154,26 @@ def _conditions() -> dict[str, str]:
 class _Shard:
     """Requests that one replica is given together."""
 
+    call: Call
+    """The call that they belong to."""
+    start: int
+    """What the index of the call's first request is, where calls are counted through."""
     indices: list[int]
+    """Those of the call."""
     deaths: int = 0
     """Replicas that died while these requests were with them."""
 
+    def begin(self, replica: Any) -> Any:
+        """Let a replica begin to answer."""
+        return replica.begin.remote(self.call.part(self.indices))
+
     def after_death(self, answered: Collection[int]) -> "list[_Shard]":
         """What is left: whole at first, since it may have died of something else, and in halves later."""
-        left = [index for index in self.indices if index not in answered]
+        left = [index for index in self.indices if self.start + index not in answered]
         if not self.deaths or len(left) == 1:
-            return [_Shard(left, self.deaths + 1)] if left else []
+            return [replace(self, indices=left, deaths=self.deaths + 1)] if left else []
         half = len(left) // 2
-        return [_Shard(part, 1) for part in (left[:half], left[half:]) if part]
+        return [replace(self, indices=part, deaths=1) for part in (left[:half], left[half:]) if part]
 
     @property
     def is_deadly(self) -> bool:
@@ -269,14 +272,21 @@ class Replicas:
         self.free.append(replica)
 
 
-class _Call:
-    """One call's requests, on their way through the replicas."""
+class _Asked:
+    """Calls, on their way through the replicas.
 
-    def __init__(
-        self, replicas: Replicas, works: Sequence[SizedRequest], ask: Callable[[Any, list[int]], Any]
-    ) -> None:
-        self._replicas, self._ask = replicas, ask
-        self._waiting = deque(_Shard(indices) for indices in shards(works, len(replicas.all)))
+    What is written comes first, the longest before all else: its shards end late, and what is scored is cut
+    into small ones that fill the time until then.
+    """
+
+    def __init__(self, replicas: Replicas, calls: Sequence[Call]) -> None:
+        self._replicas = replicas
+        numbered = sorted(zip(starts(calls), calls, strict=True), key=lambda each: -_written(each[1]))
+        self._waiting = deque(
+            _Shard(call, start, indices)
+            for start, call in numbered
+            for indices in shards(_sized(call), len(replicas.all))
+        )
         self._running: dict[Any, tuple[Any, _Shard]] = {}
         self._answered: set[int] = set()
         self._deaths = 0
@@ -296,7 +306,7 @@ class _Call:
     def _hand_out(self) -> None:
         while self._waiting and self._replicas.free:
             replica, shard = self._replicas.free.popleft(), self._waiting.popleft()
-            self._running[self._ask(replica, shard.indices)] = replica, shard
+            self._running[shard.begin(replica)] = replica, shard
 
     def _returned(self, call: Any) -> Iterator[tuple[int, Any]]:
         replica, shard = self._running.pop(call)
@@ -319,7 +329,7 @@ class _Call:
             self._replicas.free.append(replica)
         for place, kind, values in batch.answers:
             self._deaths = 0
-            index = shard.indices[place]
+            index = shard.start + shard.indices[place]
             self._answered.add(index)
             yield index, answer_of(kind, values)
         if batch.end is not None:
@@ -335,13 +345,14 @@ class _Call:
             ) from error
         for left in shard.after_death(self._answered):
             if left.is_deadly:
-                self._answered.update(left.indices)
-                yield left.indices[0], _failed(left.deaths, error)
+                index = left.start + left.indices[0]
+                self._answered.add(index)
+                yield index, _failed(left.deaths, error)
             else:
                 self._waiting.appendleft(left)
 
 
-class ReplicatedEngine:
+class ReplicatedEngine(AnswersTogether):
     """A model that several replicas answer for. Matches `harness.protocols.Engine`.
 
     Raises UsageError where there is no Ray, ModelError and EngineError where no replica can be opened.
@@ -384,22 +395,16 @@ class ReplicatedEngine:
     def generate(
         self, prompts: Sequence[Prompt], sampling: SamplingParameters
     ) -> Iterator[tuple[int, Response]]:
-        works = [SizedRequest(_text(prompt), sampling.max_tokens) for prompt in prompts]
-        return _Call(
-            self._replicas,
-            works,
-            lambda replica, indices: replica.generate.remote([prompts[i] for i in indices], sampling),
-        ).answers()
+        return cast("Iterator[tuple[int, Response]]", self.answers([WritingCall(prompts, sampling)]))
 
     def loglikelihood(
         self, pairs: Sequence[tuple[str, str]]
     ) -> Iterator[tuple[int, LogLikelihood | Response]]:
-        works = [SizedRequest(context + continuation) for context, continuation in pairs]
-        return _Call(
-            self._replicas,
-            works,
-            lambda replica, indices: replica.loglikelihood.remote([pairs[i] for i in indices]),
-        ).answers()
+        return self.answers([ScoringCall(pairs)])
+
+    def answers(self, calls: Sequence[Call]) -> Iterator[tuple[int, LogLikelihood | Response]]:
+        """Answers of any of these calls as replicas give them; indices count on from one to the next."""
+        return _Asked(self._replicas, calls).answers()
 
     def close(self) -> None:
         """End every replica."""
@@ -427,6 +432,18 @@ def _opened(said: _Opened | HarnessError) -> _Opened:
 def _failed(deaths: int, error: Exception) -> Response:
     reason = f"{deaths} replicas died while they answered it alone: {_first_line(error)}"
     return Response(text="", stop_reason="failed", reason=reason)
+
+
+def _sized(call: Call) -> list[SizedRequest]:
+    """The requests of a call, as far as shards are concerned."""
+    if isinstance(call, ScoringCall):
+        return [SizedRequest(context + continuation) for context, continuation in call.pairs]
+    return [SizedRequest(_text(prompt), _written(call)) for prompt in call.prompts]
+
+
+def _written(call: Call) -> int:
+    """How many tokens one answer may have."""
+    return 0 if isinstance(call, ScoringCall) else call.sampling.max_tokens
 
 
 def _text(prompt: Prompt) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, Literal, cast
 
@@ -179,6 +180,8 @@ class Metric:
 
 REQUEST = "asked"
 """The key of a run's environment under which its EvaluationRequest stands."""
+SECONDS_BEFORE = "seconds_before"
+"""The key of a run's environment under which the seconds stand that its answers took before it began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +221,17 @@ class Run:
     """ISO 8601, UTC."""
     finished: str | None = None
     """None: not complete yet."""
+
+    @property
+    def seconds(self) -> float | None:
+        """What asking and scoring took, as far as it was done the last time; None: not complete yet.
+
+        Where several suites were asked together, the run has its part of that by the number of its requests.
+        """
+        if self.finished is None:
+            return None
+        whole = datetime.fromisoformat(self.finished) - datetime.fromisoformat(self.started)
+        return whole.total_seconds() + cast(float, self.environment.get(SECONDS_BEFORE, 0.0))
 
     @property
     def request(self) -> EvaluationRequest | None:

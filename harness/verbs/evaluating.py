@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
+from time import monotonic
 from typing import TypeGuard
 
 from harness.engine.identity import Identity, LocalIdentity
@@ -18,13 +19,14 @@ from harness.errors import UsageError
 from harness.evaluation import evaluate as ask
 from harness.evaluation import plan_run
 from harness.evaluation import rescore as from_kept_answers
-from harness.protocols import Suite
-from harness.recorded import recalled, recorded
+from harness.protocols import Engine, Suite
+from harness.recorded import RecordedEngine, recalled, recorded
 from harness.records.answers import REQUEST, EvaluationRequest, Response, Row, Run
 from harness.records.models import Json, Local, Model
 from harness.store import Failures, Store
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
+from harness.verbs.suites_together import one_by_one, plan_together
 from harness.verbs.training import keep_stages, needed, training_task, training_tasks
 from reports.scorers import CHECKPOINT
 
@@ -205,12 +207,41 @@ def runs_of(
     elif missing:
         progress.loading(name)
         with closing(project.open(model)) as engine:
-            for run, suite in missing:
-                watched = partial(progress.asking, name, suite.name)
-                remembering = recorded(engine, store, on_answer=watched, ask_refused=project.ask_refused)
-                whole[run.id] = ask(run, model, suite, remembering, store)
+            whole |= _asked(project, model, engine, missing, store, progress)
     found = (replace(whole[run.id], metrics=run.metrics) for run in plan.runs)
     return [_with_request(project, run, store, progress) for run in found]
+
+
+def _asked(
+    project: Project,
+    model: Model,
+    engine: Engine,
+    missing: Sequence[tuple[Run, Suite]],
+    store: Store,
+    progress: Progress,
+) -> dict[str, Run]:
+    """These runs by their ids, asked and scored."""
+
+    def remembering(asked: str) -> RecordedEngine:
+        watched = partial(progress.asking, model.name, asked)
+        return recorded(engine, store, on_answer=watched, ask_refused=project.ask_refused)
+
+    suites = [suite for _, suite in missing]
+    plans_requests = isinstance(model.source, Local)  # a service takes them one by one
+    whole = {}
+    for group in plan_together(engine, suites) if plans_requests else one_by_one(suites):
+        began = monotonic()
+        if group.calls:
+            together = remembering(" + ".join(suites[place].name for place in group.shares))
+            for _ in together.answers(group.calls):
+                pass
+        took = monotonic() - began if group.calls else 0.0
+        for place, share in group.shares.items():
+            run, suite = missing[place]
+            whole[run.id] = ask(
+                run, model, suite, remembering(suite.name), store, seconds_before=took * share
+            )
+    return whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

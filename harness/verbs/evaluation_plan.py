@@ -8,26 +8,23 @@ earlier runs of the suite with the same settings took for a sample: the model's 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from statistics import median
 
+from harness.engine.noting_engine import NotingEngine
 from harness.engine.opening import without_weights
-from harness.protocols import Engine, EngineInfo, Suite
-from harness.recorded import generation, scoring_keys
-from harness.records.answers import LogLikelihood, Message, Prompt, Response, Run, SamplingParameters
+from harness.protocols import Suite
+from harness.recorded import keys_of
+from harness.records.answers import Run
 from harness.records.models import Local
-from harness.registry import TokenPrice
-from harness.store import Store, answer_key, canonical
+from harness.store import Store, canonical
 from harness.verbs.evaluating import plan_runs
 from harness.verbs.placement import Allotment, Cluster, allotment_of, cluster_of
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from harness.verbs.training import plan_training
-from suites.judge.costs import most_cost
+from suites.judge.costs import most_costs
 from trainers.forecast import StageForecast
-
-NOT_ASKED = Response(text="", stop_reason="failed", reason="not asked: this is a plan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +131,15 @@ def _counted(project: Project, name: str, suite: Suite, store: Store) -> Evaluat
     plan = plan_runs(project, model, [suite], store)
     [run] = plan.runs
     price = project.registry.prices.of.get(name)
-    counting = _Counting(without_weights(model, plan.identity, {}), price)
+    noting = NotingEngine(without_weights(model, plan.identity, {}))
     if plan.missing:
-        for _ in suite.rows(counting):
+        for _ in suite.rows(noting):
             pass
-    asked = counting.most
+    asked = {
+        key: cost
+        for call in noting.calls
+        for key, cost in zip(keys_of(run.fingerprint, call), most_costs(call, price), strict=True)
+    }
     missing = asked.keys() - store.answers.known(list(asked)).keys()
     samples = len(missing) / len(asked) * suite.size if missing else 0.0
     return EvaluationForecast(
@@ -157,50 +158,10 @@ def _seconds(store: Store, model: str, suite: str, run: Run | None, samples: flo
     earlier = [
         each
         for each in store.runs.find(suite=suite)
-        if each.finished
+        if each.seconds is not None
         and each.size
         and (run is None or canonical(each.settings) == canonical(run.settings))
     ]
     own = [each for each in earlier if each.model == model]
-    paces = [_taken(each) / each.size for each in own or earlier]
+    paces = [each.seconds / each.size for each in own or earlier if each.seconds is not None]
     return median(paces) * samples if paces else None
-
-
-def _taken(run: Run) -> float:
-    assert run.finished is not None
-    return (datetime.fromisoformat(run.finished) - datetime.fromisoformat(run.started)).total_seconds()
-
-
-class _Counting:
-    """An engine that answers nothing, and notes what it is asked. Matches `harness.protocols.Engine`."""
-
-    can_score = True
-
-    def __init__(self, engine: Engine, price: TokenPrice | None) -> None:
-        self._engine, self._price = engine, price
-        self.most: dict[str, float] = {}
-        """What each request costs at most, by the key of its answer."""
-
-    @property
-    def info(self) -> EngineInfo:
-        return self._engine.info
-
-    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
-        return self._engine.render(messages, open_turn=open_turn)
-
-    def generate(
-        self, prompts: Sequence[Prompt], sampling: SamplingParameters
-    ) -> Iterator[tuple[int, Response]]:
-        for place, prompt in enumerate(prompts):
-            key = answer_key(self.info.fingerprint, generation(prompt, sampling))
-            self.most[key] = most_cost(prompt, sampling.max_tokens, self._price)
-            yield place, NOT_ASKED
-
-    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, LogLikelihood]]:
-        keys = scoring_keys(self.info.fingerprint, pairs)
-        for place, (key, (context, continuation)) in enumerate(zip(keys, pairs, strict=True)):
-            self.most[key] = most_cost(Prompt(content=context + continuation), 1, self._price)
-            yield place, LogLikelihood(logprob=0.0, greedy=False, tokens=1)
-
-    def close(self) -> None:
-        """Nothing is held."""

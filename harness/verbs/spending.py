@@ -6,17 +6,16 @@ what an answer took, the budget is charged with the most it can be.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
+from harness.calls import Call, ScoringCall, WritingCall
 from harness.errors import BudgetReached, UsageError
 from harness.protocols import Engine, EngineInfo
 from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
 from harness.records.models import Local, Model
 from harness.registry import Registry, TokenPrice
-from suites.judge.costs import Budget, cost_of, most_cost
-
-A = TypeVar("A", Response, LogLikelihood | Response)
+from suites.judge.costs import Budget, cost_of, most_costs
 
 
 def check_prices(registry: Registry, models: Iterable[Model]) -> None:
@@ -58,22 +57,19 @@ class PaidEngine:
     def generate(
         self, prompts: Sequence[Prompt], sampling: SamplingParameters
     ) -> Iterator[tuple[int, Response]]:
-        most = [most_cost(prompt, sampling.max_tokens, self._price) for prompt in prompts]
-        return self._in_rounds(most, lambda part: self._engine.generate([prompts[i] for i in part], sampling))
+        return cast("Iterator[tuple[int, Response]]", self._in_rounds(WritingCall(prompts, sampling)))
 
     def loglikelihood(
         self, pairs: Sequence[tuple[str, str]]
     ) -> Iterator[tuple[int, LogLikelihood | Response]]:
-        most = [most_cost(Prompt(content=context + choice), 1, self._price) for context, choice in pairs]
-        return self._in_rounds(most, lambda part: self._engine.loglikelihood([pairs[i] for i in part]))
+        return self._in_rounds(ScoringCall(pairs))
 
-    def _in_rounds(
-        self, most: Sequence[float], ask: Callable[[list[int]], Iterator[tuple[int, A]]]
-    ) -> Iterator[tuple[int, A]]:
-        waiting = deque(range(len(most)))
+    def _in_rounds(self, call: Call) -> Iterator[tuple[int, LogLikelihood | Response]]:
+        most = most_costs(call, self._price)
+        waiting = deque(range(len(call)))
         while waiting:
             part = self._round(waiting, most)
-            for place, answer in ask(part):
+            for place, answer in call.part(part).ask(self._engine):
                 cost = cost_of(answer, self._price) if isinstance(answer, Response) else None
                 self._budget.spent += most[part[place]] if cost is None else cost
                 yield part[place], answer

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from harness.calls import Call, ScoringCall
 from harness.engine.services.rate_limits import CHARACTERS_PER_TOKEN
 from harness.records.answers import Prompt, Response
 from harness.registry import TokenPrice
@@ -35,6 +36,13 @@ def most_tokens(prompt: Prompt) -> int:
 def most_cost(prompt: Prompt, max_tokens: int, price: TokenPrice | None) -> float:
     """What a request costs at most."""
     return 0.0 if price is None else price.of(most_tokens(prompt), max_tokens)
+
+
+def most_costs(call: Call, price: TokenPrice | None) -> list[float]:
+    """What each request of a call costs at most."""
+    if isinstance(call, ScoringCall):
+        return [most_cost(Prompt(content=context + choice), 1, price) for context, choice in call.pairs]
+    return [most_cost(prompt, call.sampling.max_tokens, price) for prompt in call.prompts]
 
 
 def cost_of(reply: Response, price: TokenPrice | None) -> float | None:

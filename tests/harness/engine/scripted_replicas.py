@@ -47,10 +47,10 @@ class Mortal(Scripted):
 
     _dies = False
 
-    def loglikelihood(self, pairs: Any) -> Any:
+    def begin(self, call: Any) -> Any:
         """As a replica does, but that the last answer is not the end."""
-        batch = super().loglikelihood(pairs)
-        self._dies = any(context == DEADLY for context, _ in pairs)
+        batch = super().begin(call)
+        self._dies = any(context == DEADLY for context, _ in call.pairs)
         return replace(batch, end=None) if self._dies else batch
 
     def more(self) -> Any:
@@ -65,9 +65,9 @@ class Forgetful(Scripted):
 
     _forgot = False
 
-    def loglikelihood(self, pairs: Any) -> Any:
+    def begin(self, call: Any) -> Any:
         """As a replica does, but for the last answer."""
-        batch = super().loglikelihood(pairs)
+        batch = super().begin(call)
         if self._forgot:
             return batch
         self._forgot, self._answers = True, None
@@ -77,11 +77,11 @@ class Forgetful(Scripted):
 class Stubborn(Scripted):
     """A replica that dies of the question before it has answered anything."""
 
-    def loglikelihood(self, pairs: Any) -> Any:
+    def begin(self, call: Any) -> Any:
         """As a replica does, but for that question."""
-        if any(context == DEADLY for context, _ in pairs):
+        if any(context == DEADLY for context, _ in call.pairs):
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().loglikelihood(pairs)
+        return super().begin(call)
 
 
 class Strange(Scripted):

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from harness.calls import ScoringCall, WritingCall, answers_of
 from harness.engine import ray_cluster, replicas
 from harness.engine.opening import open_engine
 from harness.engine.ray_cluster import ray_for
@@ -96,6 +97,33 @@ def test_answers_are_those_of_one_engine(by: Any, model: Model) -> None:
     assert engine.can_score
     assert one.render(TURNS[0].content) == engine.render(TURNS[0].content)  # type: ignore[arg-type]  # they are turns
     assert [] == list(engine.generate([], GREEDY)) == list(engine.loglikelihood([]))
+
+
+def test_several_calls_are_answered_at_the_same_time(by: Any, model: Model) -> None:
+    """Each request with its own index; of the calls, the one that writes most begins first."""
+    one, engine = open_engine(model), by(replicas.Replica)
+    calls = [ScoringCall(PAIRS), WritingCall(PROMPTS, SAMPLED), WritingCall(TURNS, GREEDY)]
+    mine, theirs = [*engine.answers(calls)], dict(answers_of(one, calls))
+    assert len(mine) == len(dict(mine)) == len(PAIRS) + len(PROMPTS) + len(TURNS)
+    for place, answer in mine:
+        other = theirs[place]
+        if isinstance(answer, Response):
+            assert (answer.text, answer.stop_reason) == (other.text, other.stop_reason)  # type: ignore[union-attr]  # as it has
+        else:
+            assert answer.logprob == pytest.approx(other.logprob, abs=1e-4)  # type: ignore[union-attr]  # as it has
+    assert len(PAIRS) <= mine[0][0] < len(PAIRS) + len(PROMPTS)
+
+
+def test_a_death_in_the_second_of_two_calls(by: Any) -> None:
+    """What is asked anew, and what fails alone, has the index of its own call."""
+    first = [(str(1000 + number), " yes") for number in range(30)]
+    found = dict(by(Stubborn).answers([ScoringCall(first), ScoringCall(NUMBERED)]))
+    assert found.keys() == set(range(130))
+    failed = found.pop(30 + 7)
+    assert isinstance(failed, Response)
+    assert [*numbers(found.items()).items()] == [
+        (place, float(1000 + place if place < 30 else place - 30)) for place in found
+    ]
 
 
 def test_turns_are_rendered_with_one_tokenizer(by: Any, monkeypatch: pytest.MonkeyPatch) -> None:
