@@ -9,10 +9,11 @@ from rich.table import Table
 
 from harness.cli.blind_results import made_as_json, print_made, sealed_or_when, show_audit, standing_as_json
 from harness.cli.console import Text, say
+from harness.cli.introduction import introduce
 from harness.cli.options import AnswerTokens, AsJson, Config, Device, Limit, Names, Prompts, Temperature
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.rating import rate as rate_in_terminal
-from harness.cli.terminal import console, introduce, print_json
+from harness.cli.terminal import console, print_json
 from harness.errors import UsageError
 from harness.records.answers import SamplingParameters
 from harness.verbs import blind

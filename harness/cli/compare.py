@@ -8,6 +8,7 @@ import typer
 
 from harness.cli.evaluation_plan import show_plan
 from harness.cli.hours import at_most
+from harness.cli.introduction import introduce
 from harness.cli.options import (
     AsJson,
     AskRefused,
@@ -27,7 +28,7 @@ from harness.cli.options import (
     Suites,
 )
 from harness.cli.progress import FEWER_SAMPLES, ProgressBars
-from harness.cli.terminal import complain_of_failures, introduce, outcome_as_json, print_json, print_outcome
+from harness.cli.terminal import complain_of_failures, outcome_as_json, print_json, print_outcome
 from harness.errors import UsageError
 from harness.records.comparisons import Decision, MarginDecision, Verdict
 from harness.verbs.comparing import compare

@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from harness.cli.console import Text
+from harness.cli.introduction import introduce
 from harness.cli.options import AsJson, Config
-from harness.cli.terminal import console, errors, introduce, print_json, print_notes
+from harness.cli.terminal import console, errors, print_json, print_notes
 from harness.records.models import Json
 from harness.verbs.data import ListedMix, MadeMix, list_mixes, make_mix
 from harness.verbs.project import open_project

@@ -7,8 +7,9 @@ import typer
 from rich.table import Table
 
 from harness.cli.console import Text
+from harness.cli.introduction import introduce
 from harness.cli.options import AsJson, Config, Seed
-from harness.cli.terminal import console, introduce, print_findings, print_json
+from harness.cli.terminal import console, print_findings, print_json
 from harness.escape_controls import escape_controls
 from harness.verbs.doctor import diagnose
 from harness.verbs.project import open_project

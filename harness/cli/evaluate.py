@@ -9,6 +9,7 @@ from rich.table import Column, Table
 
 from harness.cli.evaluation_plan import show_plan
 from harness.cli.hours import at_most
+from harness.cli.introduction import introduce
 from harness.cli.options import (
     AsJson,
     AskRefused,
@@ -25,14 +26,7 @@ from harness.cli.options import (
     Suites,
 )
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
-from harness.cli.terminal import (
-    complain_of_failures,
-    console,
-    errors,
-    introduce,
-    print_json,
-    print_notes,
-)
+from harness.cli.terminal import complain_of_failures, console, errors, print_json, print_notes
 from harness.comparison.comparability import unused_system
 from harness.errors import UsageError
 from harness.verbs.evaluating import evaluate, failed_answers, length_notes, refused_answers

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from harness.cli.console import Text
 from harness.cli.hours import at_most
+from harness.cli.introduction import introduce
 from harness.cli.options import (
     AnswerTokens,
     AsJson,
@@ -28,7 +29,7 @@ from harness.cli.options import (
 )
 from harness.cli.preference_tables import whole
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
-from harness.cli.terminal import complain_of_failures, console, introduce, print_json, print_notes
+from harness.cli.terminal import complain_of_failures, console, print_json, print_notes
 from harness.errors import BudgetReached, JudgeUnreadable, UsageError
 from harness.pluralize import pluralize
 from harness.preferences.named import IDENTICAL, NO_REASON

@@ -4,8 +4,9 @@ from dataclasses import asdict
 
 from rich.table import Table
 
+from harness.cli.introduction import introduce
 from harness.cli.options import AsJson, Config
-from harness.cli.terminal import console, introduce, print_json
+from harness.cli.terminal import console, print_json
 from harness.verbs.overview import Overview, overview
 from harness.verbs.project import open_project
 from reports.wording import toml

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.introduction import introduce
 from harness.cli.options import AsJson, Baseline, Config
 from harness.cli.preference_tables import whole
-from harness.cli.terminal import console, introduce, print_json, print_notes
+from harness.cli.terminal import console, print_json, print_notes
 from harness.verbs.preferences import analyse_preferences, analyse_preferences_file, notes
 from harness.verbs.project import open_project
 

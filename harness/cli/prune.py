@@ -9,8 +9,9 @@ from rich.filesize import decimal
 from rich.table import Column, Table
 
 from harness.cli.console import Text
+from harness.cli.introduction import introduce
 from harness.cli.options import AsJson, Config, Seed, Yes
-from harness.cli.terminal import console, introduce, print_json
+from harness.cli.terminal import console, print_json
 from harness.verbs.project import open_project
 from harness.verbs.prune import ConsideredStage, Pruning, plan_pruning, prune
 

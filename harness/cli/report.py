@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.introduction import introduce
 from harness.cli.options import AsJson, Baseline, Config, Folder, Force, Suites
-from harness.cli.terminal import introduce, outcome_as_json, print_json, print_outcome
+from harness.cli.terminal import outcome_as_json, print_json, print_outcome
 from harness.verbs.comparing import report
 from harness.verbs.project import open_project
 

@@ -14,8 +14,9 @@ from rich.table import Column, Table
 
 from harness.cli.console import Text
 from harness.cli.evaluate import measured_table
+from harness.cli.introduction import introduce
 from harness.cli.options import AsJson, Config, Yes
-from harness.cli.terminal import console, introduce, print_json, record_as_json
+from harness.cli.terminal import console, print_json, record_as_json
 from harness.errors import UsageError
 from harness.pluralize import pluralize
 from harness.records.answers import LogLikelihood, Response, Row, Score

@@ -8,9 +8,10 @@ from rich.columns import Columns
 from rich.panel import Panel
 
 from harness.cli.console import Text
+from harness.cli.introduction import introduce
 from harness.cli.options import AnswerTokens, AsJson, Config, Device, Names, Seed, Temperature
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import complain_of_failures, console, errors, introduce, print_json, record_as_json
+from harness.cli.terminal import complain_of_failures, console, errors, print_json, record_as_json
 from harness.records.answers import Response, SamplingParameters
 from harness.verbs.project import open_project
 from harness.verbs.sampling import sample_answers

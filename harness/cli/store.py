@@ -4,12 +4,15 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, TaskID
 
 from harness.cli.console import Text
+from harness.cli.introduction import introduce
+from harness.cli.moving import MovingLines
 from harness.cli.options import AsJson, Config
-from harness.cli.terminal import console, introduce, print_json
+from harness.cli.progress import ProgressBars
+from harness.cli.terminal import console, print_json
 from harness.pluralize import pluralize
+from harness.store.moving import watch_moves
 from harness.verbs.copying import CopiedStore, copy_stores
 from harness.verbs.project import open_project
 from harness.verbs.verify import verify_store
@@ -67,15 +70,9 @@ def copy(
     stays, and runs that were scored from the other are left out and named. Exits with 1 if something is not
     the same afterwards.
     """
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def show(kind: str, done: int, total: int) -> None:
-            if kind not in tasks:
-                tasks[kind] = progress.add_task(kind, total=total)
-            progress.update(tasks[kind], completed=done)
-
-        found = copy_stores(source, target, show)
+    watch_moves(MovingLines())
+    with ProgressBars() as progress:
+        found = copy_stores(source, target, progress.copying)
     if as_json:
         print_json(asdict(found))
     else:

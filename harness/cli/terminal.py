@@ -19,7 +19,6 @@ from harness.records.answers import Run
 from harness.records.comparisons import Decision, Interval, Verdict
 from harness.records.models import Json
 from harness.verbs.comparing import Outcome
-from harness.verbs.project import Project
 from reports.board import Cell, GroupTable, Leaderboard, ShownEstimate, Standing
 from reports.wording import cut_short, heading, number, percent, price, signed
 from trainers.doctor.findings import DoctorFinding
@@ -38,19 +37,6 @@ COLOURS = {
 }
 
 SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
-
-
-def introduce(project: Project) -> Project:
-    """The project; say where it comes from, when that is no file of the user's, and where its store lies."""
-    if project.is_toy:
-        errors.print(
-            "no harness.toml here: using the embedded toy world (its scores say nothing about real models; "
-            "`harness init` starts a project of your own)",
-            style="dim",
-        )
-    if project.store_note:
-        errors.print(f"note: {project.store_note}", markup=False, soft_wrap=True)
-    return project
 
 
 def print_findings(where: Console, findings: Sequence[DoctorFinding]) -> None:

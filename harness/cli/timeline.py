@@ -116,6 +116,11 @@ class Timeline(Progress):
         with self._lock:
             self._advance(f"ask {model} · {suite}", "answers", done, total, "")
 
+    def copying(self, kind: str, done: int, total: int) -> None:
+        """Show how much of a store was copied."""
+        with self._lock:
+            self._advance(f"copy {kind}", "rows", done, total, "")
+
     def look(self) -> None:
         """Write the line that is due, if there is one: nothing else may happen for a long time."""
         if self._is_over:

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from harness.cli.hours import at_most
+from harness.cli.introduction import introduce
 from harness.cli.options import AsJson, Config, Hours, On, Seed
 from harness.cli.progress import ProgressBars
-from harness.cli.terminal import console, errors, introduce, print_json, print_notes
+from harness.cli.terminal import console, errors, print_json, print_notes
 from harness.cli.training_plan import print_plan
 from harness.verbs.project import open_project
 from harness.verbs.training import free_space, plan_training, train, training_notes

@@ -105,13 +105,17 @@ Values = dict[str, object]
 
 
 class Database:
-    """An open database. `name` is what messages call it: the file, or the URL without its password."""
+    """An open database.
+
+    `name` is what messages call it: the file, or the URL without its password. `file` is None on a server.
+    """
 
     def __init__(self, url: str) -> None:
         """Connect lazily. Raises StoreError for a URL of another kind and a folder that cannot be made."""
         parsed = _parsed(url)
         self.name = parsed.database or url if _is_sqlite(parsed) else parsed.render_as_string()
-        if _is_sqlite_file(parsed):
+        self.file = Path(str(parsed.database)) if _is_sqlite_file(parsed) else None
+        if self.file is not None:
             _make_folder(parsed)
         self._engine = _engine(parsed, self.name)
         self._writer = self._engine.execution_options(writes=True)

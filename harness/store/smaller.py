@@ -25,6 +25,7 @@ from harness.store import schema
 from harness.store.answers import KeptAnswer, insert_answers, numbers_of
 from harness.store.database import Database, one_at_a_time
 from harness.store.encoding import answer_from_json
+from harness.store.moving import report_move
 from harness.store.runs import score_record
 
 UNMOVED = "unmoved"
@@ -41,9 +42,11 @@ Position = list[Any] | None
 
 def move_all(database: Database) -> None:
     """Move whatever has not moved yet, and give a file's room back. Raises as writing does."""
-    moved = False
-    while _move_next(database):
-        moved = True
+    left = _left(database)
+    moved = dict.fromkeys(left, 0)
+    while kind := _move_next(database):
+        moved[kind] = min(left[kind], moved[kind] + AT_ONCE[kind])
+        report_move(kind, moved[kind], left[kind])
     if moved:
         with suppress(DiskFull, StoreError):  # `harness prune` makes up for it
             database.compact()
@@ -57,37 +60,52 @@ def move_at_once(connection: Connection) -> None:
             pass
 
 
-def _move_next(database: Database) -> bool:
+def _left(database: Database) -> dict[str, int]:
+    """How many answers, rows, and rows whose scores are to move, have not moved yet."""
+    with database.reading() as connection:
+        counted = {}
+        for kind, after in _unmoved(connection).items():
+            rest, given = _rest(connection, kind, after)
+            counted[kind] = connection.execute(text(f"SELECT count(*) FROM {rest}"), given).scalar_one()
+        return counted
+
+
+def _unmoved(connection: Connection) -> dict[str, Position]:
+    """The kinds that have not moved whole, and after which of its rows each goes on."""
+    if not inspect(connection).has_table(UNMOVED):
+        return {}
+    found = connection.execute(text(f"SELECT source, after FROM {UNMOVED}")).all()
+    return {source: json.loads(after) for source, after in found}
+
+
+def _move_next(database: Database) -> str | None:
     with database.writing() as connection:
         one_at_a_time(connection)
         return _move_some(connection)
 
 
-def _move_some(connection: Connection) -> bool:
-    """Move the next part, in the caller's transaction; whether there was any."""
-    if not inspect(connection).has_table(UNMOVED):
-        return False
-    found = connection.execute(text(f"SELECT source, after FROM {UNMOVED}")).all()
-    left = {source: json.loads(after) for source, after in found}
-    kind = next(kind for kind in SOURCES if kind in left)
+def _move_some(connection: Connection) -> str | None:
+    """Move the next part, in the caller's transaction, and return its kind; None: nothing is left."""
+    left = _unmoved(connection)
+    kind = next((kind for kind in SOURCES if kind in left), None)
+    if kind is None:
+        return None
     after = MOVES[kind](connection, left[kind])
     if after is not None:
         moved = text(f"UPDATE {UNMOVED} SET after = :after WHERE source = :source")
         connection.execute(moved, {"after": json.dumps(after), "source": kind})
-        return True
+        return kind
     if SOURCES[kind] != kind:
         connection.execute(text(f"DROP TABLE {SOURCES[kind]}"))
     connection.execute(text(f"DELETE FROM {UNMOVED} WHERE source = :source"), {"source": kind})
     if len(left) == 1:
         connection.execute(text(f"DROP TABLE {UNMOVED}"))
-    return True
+    return kind
 
 
 def _move_answers(connection: Connection, after: Position) -> Position:
-    """In the order in which they lie in a SQLite file; a server keeps no order but that of the keys."""
-    place = "rowid" if connection.dialect.name == "sqlite" else "key"
-    columns = f"{place}, key, fingerprint, request, answer"
-    some = _next(connection, "answers", (place,), columns, after)
+    columns = f"{_order(connection, 'answers')[0]}, key, fingerprint, request, answer"
+    some = _next(connection, "answers", columns, after)
     insert_answers(
         connection,
         [
@@ -104,7 +122,7 @@ def _move_answers(connection: Connection, after: Position) -> Position:
 
 
 def _move_rows(connection: Connection, after: Position) -> Position:
-    some = _next(connection, "rows", ("run", "sample"), "run, sample, answers", after)
+    some = _next(connection, "rows", "run, sample, answers", after)
     named = [json.loads(answers) for *_, answers in some]
     keys = {each for answers in named for each in answers if isinstance(each, str) and KEY.fullmatch(each)}
     numbers: dict[Any, int] = dict(numbers_of(connection, schema.answers, "key", keys))
@@ -117,7 +135,7 @@ def _move_rows(connection: Connection, after: Position) -> Position:
 
 def _move_scores(connection: Connection, after: Position) -> Position:
     """Those of the next rows, each row's in their order."""
-    rows = _next(connection, "scores", ("run", "sample"), "run, sample", after)
+    rows = _next(connection, "scores", "run, sample", after)
     if not rows:
         return None
     ends = zip(("first", "first_sample", "last", "last_sample"), (*rows[0], *rows[-1]), strict=True)
@@ -131,15 +149,32 @@ def _move_scores(connection: Connection, after: Position) -> Position:
     return list(rows[-1])
 
 
-def _next(
-    connection: Connection, kind: str, order: Sequence[str], columns: str, after: Position
-) -> Sequence[Any]:
+def _order(connection: Connection, kind: str) -> tuple[str, ...]:
+    """The key by which this kind moves.
+
+    Answers move as they lie in a SQLite file; a server keeps no order but that of their keys.
+    """
+    if kind != "answers":
+        return ("run", "sample")
+    return ("rowid",) if connection.dialect.name == "sqlite" else ("key",)
+
+
+def _rest(connection: Connection, kind: str, after: Position) -> tuple[str, dict[str, Any]]:
+    """What of this kind has not moved, as a table with its condition, and the values that it names."""
+    order = _order(connection, kind)
+    table = "answers_before" if kind == "answers" else "rows"  # scores move by the rows that have them
+    if after is None:
+        return table, {}
+    beyond = f"({', '.join(order)}) > ({', '.join(f':{name}' for name in order)})"
+    return f"{table} WHERE {beyond}", dict(zip(order, after, strict=True))
+
+
+def _next(connection: Connection, kind: str, columns: str, after: Position) -> Sequence[Any]:
     """The next rows of the table in whose order this kind moves."""
-    key = ", ".join(order)
-    table = "answers_before" if kind == "answers" else "rows"
-    beyond = "" if after is None else f"WHERE ({key}) > ({', '.join(f':{name}' for name in order)})"
-    query = f"SELECT {columns} FROM {table} {beyond} ORDER BY {key} LIMIT {AT_ONCE[kind]}"
-    return connection.execute(text(query), dict(zip(order, after or (), strict=False))).all()
+    rest, given = _rest(connection, kind, after)
+    order = ", ".join(_order(connection, kind))
+    query = f"SELECT {columns} FROM {rest} ORDER BY {order} LIMIT {AT_ONCE[kind]}"
+    return connection.execute(text(query), given).all()
 
 
 SCORES = text(

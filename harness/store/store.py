@@ -60,6 +60,13 @@ class Store:
         """What messages call it: the file, or the URL without its password."""
         return self.database.name
 
+    def is_same_as(self, other: "Store") -> bool:
+        """Whether both are one file, however it is spelled, or a server's database under one name."""
+        files = self.database.file, other.database.file
+        if files[0] is None or files[1] is None:
+            return self.name == other.name
+        return files[0].samefile(files[1])
+
     @staticmethod
     def exists(url: str) -> bool:
         """Whether there is a store to look into, so that looking need not make an empty one.

@@ -26,7 +26,7 @@ def copy_stores(source: str, target: str, on_copied: OnCopied = lambda *_: None)
     if not Store.exists(source):
         raise UsageError(f"{source}: there is no results store here to copy")
     with Store.open(source, reading=True) as here, Store.open(target) as there:
-        if here.name == there.name:
+        if here.is_same_as(there):
             raise UsageError(f"{here.name} is both what is copied and where to: name two stores")
         copied = copy_store(here, there, on_copied)
         return CopiedStore(

@@ -38,3 +38,6 @@ class Progress:
 
     def asking(self, model: str, suite: str, done: int, total: int) -> None:
         """Another answer of one request is there."""
+
+    def copying(self, kind: str, done: int, total: int) -> None:
+        """More of a store's rows of one kind is in another store."""

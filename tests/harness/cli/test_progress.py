@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from harness.cli import progress, timeline
+from harness.cli.moving import MovingLines
 from harness.cli.pace import Pace, clock_time, duration
 from harness.cli.progress import FEWER_SAMPLES, ProgressBars
 from harness.engine.steps import Steps, watching_steps
@@ -477,3 +478,25 @@ def test_the_thread_ends_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with ProgressBars():
         assert {signal.SIGINT, signal.SIGTERM} <= masks.get(timeout=5)
     assert "progress" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_store_that_moves_says_so_where_it_takes_long(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing of a short move; of a long one what it is, how far, and then a line every half minute."""
+    clock = Clock()
+    moved = MovingLines(clock)
+    for part in range(1, 11):
+        moved("answers", 5 * part, 1000)
+        clock.now += 0.1
+    assert "" == capsys.readouterr().err
+    for part in range(11, 101):
+        moved("answers", 5 * part, 1000)
+        clock.now += 1
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert "moves into a smaller form, once" in first
+    assert 3 < len(lines) <= 5
+    assert lines[-1].startswith("move answers: ")
+    assert " of 1000 answers, 5.0 a second, about " in lines[-1]
+    moved("scores", 1, 70)
+    clock.now += 30
+    moved("scores", 2, 70)
+    assert "move scores: 2 of 70 rows" in capsys.readouterr().err

@@ -230,8 +230,9 @@ def test_damage_is_found(working: Working, store: Store) -> None:
 def test_a_store_is_copied(working: Working, store: Store) -> None:
     """What is new is counted, both are compared, and the copy serves as the original does."""
     ran(store, "first", "a", "b")
-    code, out, _ = working.run("store", "copy", "sqlite:///harness.db", "sqlite:///copy.db")
+    code, out, said = working.run("store", "copy", "sqlite:///harness.db", "sqlite:///copy.db")
     assert 0 == code
+    assert "copy answers: 2 in" in said
     assert "harness.db → copy.db: 1 of 1 models, 2 of 2 samples, 2 of 2 answers, 1 of 1 runs new" in out
     assert "read again, and the same in both" in out
     code, out, _ = working.run("store", "copy", "sqlite:///harness.db", "sqlite:///copy.db", "--json")
@@ -247,6 +248,13 @@ def test_what_cannot_be_copied_is_said(working: Working, store: Store) -> None:
     assert not (working.folder / "no.db").exists()
     assert "name two stores" in working.complaint(
         2, "store", "copy", "sqlite:///harness.db", "sqlite:///harness.db"
+    )
+    assert "name two stores" in working.complaint(
+        2,
+        "store",
+        "copy",
+        "sqlite:///harness.db",
+        f"sqlite:///{working.folder}/../{working.folder.name}/harness.db",
     )
     with Store.open("sqlite:///other.db") as other:
         other.answers.keep([kept("another", asked="a")])

@@ -14,6 +14,7 @@ from harness.store import Store, answer_key, migrations, schema, smaller
 from harness.store.database import Database
 from harness.store.encoding import answer_as_json, canonical
 from harness.store.migrations import MIGRATIONS, Migration
+from harness.store.moving import watch_moves
 from tests.harness.store.earlier import ANSWER, EarlierStore
 from tests.harness.store.made import FINGERPRINT, begun, kept, row
 
@@ -257,6 +258,29 @@ def test_a_move_that_is_killed_goes_on(elsewhere: str, monkeypatch: pytest.Monke
         assert {"answers": 44, "scores": 2 * 7 * len(SCORES)}.items() <= store.integrity.counts().items()
     assert openings > 10
     assert openings == 1 + sum(number // 2 for number in parts.values())
+
+
+def test_how_far_a_move_is_can_be_watched(elsewhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every part is told, and of a move that goes on, how much is left."""
+    filled(elsewhere).close()
+    monkeypatch.setattr(smaller, "AT_ONCE", dict.fromkeys(smaller.AT_ONCE, 5))
+    seen: list[tuple[str, int, int]] = []
+
+    def stopping(kind: str, done: int, total: int) -> None:
+        seen.append((kind, done, total))
+        if len(seen) == 3:
+            raise Killed
+
+    watch_moves(stopping)
+    with pytest.raises(Killed):
+        Store.open(elsewhere)
+    Store.open(elsewhere).close()
+    watch_moves(lambda *_: None)
+
+    assert seen[:3] == [("answers", 5, 44), ("answers", 10, 44), ("answers", 15, 44)]
+    assert seen[3] == ("answers", 5, 29)
+    ends = {kind: (done, total) for kind, done, total in seen}
+    assert ends == {"answers": (29, 29), "rows": (14, 14), "scores": (14, 14)}
 
 
 def test_an_earlier_version_refuses_a_store_that_is_moving(elsewhere: str) -> None:

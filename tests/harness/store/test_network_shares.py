@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.terminal import introduce
+from harness.cli.introduction import introduce
 from harness.store.network_shares import _share, network_share
 from harness.verbs.project import open_project
 
