@@ -35,6 +35,7 @@ OF_ENGINES: Mapping[str, tuple[str, ...]] = {
     "reward model": ("torch", "transformers", "tokenizers"),
     "endpoint": (),
     "gemini": (),
+    "answers from a file": (),
 }
 """By the engine's name in its description, the packages that an engine's answers depend on.
 

@@ -70,8 +70,8 @@ def check_can_score(engine: Engine) -> None:
         which = f"{about['model']!r} at {about['url']}" if "url" in about else "this model's engine"
         raise UsageError(
             f"this suite needs log-likelihoods, which {which} cannot give; ask it suites that generate, or "
-            "score a model that this machine loads (`path`) or a server whose `/completions` echoes the "
-            "log-probabilities of a prompt"
+            "score a model that this machine loads (`path`), a server whose `/completions` echoes the "
+            "log-probabilities of a prompt, or files of answers with `choices` and their `logprobs`"
         )
 
 

@@ -27,7 +27,7 @@ from harness.cli.options import (
 )
 from harness.cli.progress import SHORTER_ANSWERS, ProgressBars
 from harness.cli.terminal import complain_of_failures, console, errors, print_json, print_notes
-from harness.comparison.comparability import unused_system
+from harness.comparison.comparability import from_files, unused_system
 from harness.errors import UsageError
 from harness.verbs.evaluating import evaluate, failed_answers, length_notes, refused_answers
 from harness.verbs.evaluation_plan import plan_evaluation
@@ -106,6 +106,7 @@ def command(
             *left_out_notes(project, asked),
             *classifier_notes(project, asked),
             *filter(None, map(unused_system, asked)),
+            *filter(None, map(from_files, asked)),
         ]:
             console.print(note, markup=False)
         print_notes(refused_answers(project, asked))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.environment import packages_behind
@@ -58,6 +58,7 @@ def comparability(baseline: Run, candidate: Run) -> tuple[list[str], list[str]]:
         [
             *noted,
             *filter(None, map(unused_system, (baseline, candidate))),
+            *filter(None, map(from_files, (baseline, candidate))),
             *(f"the run of {model} is not finished" for model in unfinished),
         ],
     )
@@ -81,8 +82,17 @@ def _noted(baseline: Run, candidate: Run) -> list[Difference]:
         *_differing("chat template applied", *templates),
         *_differing("seed", baseline.seed, candidate.seed),
         *_asked_differently(baseline, candidate),
-        *_differing_keys("", _conditions(baseline), _conditions(candidate)),
+        *_differing_keys("", *_conditions_of_both(baseline, candidate)),
     ]
+
+
+def _conditions_of_both(baseline: Run, candidate: Run) -> tuple[dict[str, Json], dict[str, Json]]:
+    """The conditions of each; where answers are from files, only those of scoring: no others are known."""
+    mine, theirs = _conditions(baseline), _conditions(candidate)
+    if from_files(baseline) is None and from_files(candidate) is None:
+        return mine, theirs
+    known = {key for key in mine.keys() & theirs.keys() if key.startswith("packages.")}
+    return {key: mine[key] for key in known}, {key: theirs[key] for key in known}
 
 
 def _settings(run: Run) -> dict[str, Json]:
@@ -97,6 +107,20 @@ def unused_system(run: Run) -> str | None:
     return (
         f"the system prompt of {run.model} stands before no prompt of {run.suite}, which asks in bare texts, "
         "without a chat template"
+    )
+
+
+def from_files(run: Run) -> str | None:
+    """What to know of a run whose answers are from files; None for others."""
+    engine = _engine(run)
+    matched = engine.get("matched")
+    if not isinstance(matched, str):
+        return None
+    files = engine.get("files")
+    names = ", ".join(map(str, files)) if isinstance(files, Sequence) else str(files)
+    return (
+        f"the answers of {run.model} to {run.suite} are from a file ({names}), as they stand, so that how "
+        f"they were asked and sampled is not known; {matched}"
     )
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import assert_never, cast
 
+from harness.engine.answers_engine import AnswersEngine, identify_answers, read_answers
 from harness.engine.identity import Identity, as_asked, identify
 from harness.engine.model_files import labels_of
 from harness.engine.services.service_identity import identify_endpoint, identify_gemini, key_of
@@ -17,7 +18,7 @@ from harness.engine.thinking import ThinkingEngine
 from harness.engine.unloaded_engine import UnloadedEngine
 from harness.errors import ModelError, UnknownName, UsageError
 from harness.protocols import Engine
-from harness.records.models import Endpoint, Gemini, Json, Local, Model, Plugin
+from harness.records.models import AnswerFiles, Endpoint, Gemini, Json, Local, Model, Plugin
 from harness.thoughts import template_arguments
 
 ENGINES = "harness.engines"
@@ -35,6 +36,8 @@ def open_engine(model: Model, *, device: str | None = None, looks: bool = True) 
     not set, UnknownName for an engine that is not installed, UsageError for an extra that is not.
     """
     engine = _opened(model, device)
+    if isinstance(model.source, AnswerFiles):
+        return engine
     return ThinkingEngine(engine, model, as_asked(_identity_of(engine), model).fingerprint, looks=looks)
 
 
@@ -61,6 +64,8 @@ def _opened(model: Model, device: str | None) -> Engine:
         case Plugin():
             make = cast(Callable[[Mapping[str, Json]], Engine], _plugin(model.source).load())
             return make(model.source.settings)
+        case AnswerFiles():
+            return AnswersEngine(model, model.source)
         case _:
             assert_never(model.source)
 
@@ -131,6 +136,8 @@ def check_model(model: Model) -> None:
         case Gemini():
             _need_extra(model, "gemini")
             key_of(model.name, model.source.key_env)
+        case AnswerFiles():
+            read_answers(model, model.source)
         case _:
             assert_never(model.source)
 
@@ -154,6 +161,8 @@ def _identity(model: Model) -> Identity:
         case Plugin():
             with closing(_opened(model, None)) as engine:
                 return _identity_of(engine)
+        case AnswerFiles():
+            return identify_answers(model, model.source)
         case _:
             assert_never(model.source)
 

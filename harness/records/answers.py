@@ -53,8 +53,9 @@ class Response:
 
     text: str
     """The answer alone, without the thoughts before it."""
-    stop_reason: Literal["end", "length", "thinking", "refused", "failed"]
-    """`thinking`: its tokens ran out before the thought ended, so there is no answer."""
+    stop_reason: Literal["end", "length", "thinking", "refused", "absent", "failed"]
+    """`thinking`: its tokens ran out before the thought ended, so there is no answer. `absent`: the file that
+    answers are taken from has none. `failed`: it is asked again the next time."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0

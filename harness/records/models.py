@@ -74,7 +74,17 @@ class Plugin:
     settings: Mapping[str, Json] = field(default_factory=dict)
 
 
-Source = Local | Endpoint | Gemini | Plugin
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFiles:
+    """Answers that are there already: nobody is asked."""
+
+    files: tuple[str, ...]
+    """Files, or folders of them."""
+    generator: str | None = None
+    """Whose answers are meant, where a file holds several models'."""
+
+
+Source = Local | Endpoint | Gemini | Plugin | AnswerFiles
 
 CHAT_SETTINGS = ("thinking", "template_arguments", "system", "thinking_tokens", "thinking_tags")
 """The keys of a model's section that change how it is asked."""

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from harness.errors import nearest
-from harness.records.models import Endpoint, Gemini, Local, Model, Plugin, Source
+from harness.records.models import AnswerFiles, Endpoint, Gemini, Local, Model, Plugin, Source
 from harness.registry.mistakes import Mistakes, Table, under
 from harness.registry.paths import PathResolver
 from harness.registry.sections import (
     MODEL_SECTIONS,
+    AnswersSection,
     AskedSection,
     EndpointSection,
     GeminiSection,
@@ -43,6 +44,11 @@ def read_model(name: str, table: Table, paths: PathResolver) -> Model | None:
         case PluginSection(engine=engine, settings=settings) as section:
             _refuse(section, OF_TEMPLATES, key, "has its own engine: put it into `settings`", paths.mistakes)
             return _model(name, Plugin(engine=engine, settings=settings), section)
+        case AnswersSection(answers=given, generator=generator, thinking_tags=tags):
+            files = (given,) if isinstance(given, str) else given
+            there = tuple(str(paths.root / file) for file in files)
+            source = AnswerFiles(files=there, generator=generator)
+            return Model(name=name, source=source, thinking_tags=None if tags is None else (tags[0], tags[1]))
     return None
 
 

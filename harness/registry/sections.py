@@ -178,11 +178,21 @@ class PluginSection(AskedSection):
     settings: dict[str, JsonValue] = {}
 
 
-MODEL_SECTIONS: dict[str, type[LocalSection | EndpointSection | GeminiSection | PluginSection]] = {
+class AnswersSection(StrictSection):
+    """`[models.NAME]` with `answers`."""
+
+    answers: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    generator: str | None = None
+    thinking_tags: Annotated[tuple[str, ...], AfterValidator(_pair_of_tags)] | None = None
+
+
+ModelSection = LocalSection | EndpointSection | GeminiSection | PluginSection | AnswersSection
+MODEL_SECTIONS: dict[str, type[ModelSection]] = {
     "path": LocalSection,
     "endpoint": EndpointSection,
     "gemini": GeminiSection,
     "engine": PluginSection,
+    "answers": AnswersSection,
 }
 """The key that says which kind of model it is, and what such a table may hold."""
 

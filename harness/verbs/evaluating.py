@@ -12,6 +12,7 @@ from functools import cache, partial
 from time import monotonic
 from typing import TypeGuard
 
+from harness.engine.answers_engine import AnswersEngine
 from harness.engine.identity import Identity, LocalIdentity
 from harness.engine.model_files import weight_files
 from harness.engine.opening import identify_model, without_weights
@@ -238,6 +239,8 @@ def _asked(
         took = monotonic() - began if group.calls else 0.0
         for place, share in group.shares.items():
             run, suite = missing[place]
+            if isinstance(engine, AnswersEngine):
+                engine.begin(suite)
             whole[run.id] = ask(
                 run, model, suite, remembering(suite.name), store, seconds_before=took * share
             )

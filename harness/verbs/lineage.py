@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.engine.opening import identify_model
-from harness.records.models import Endpoint, Gemini, Local, Model, Plugin
+from harness.records.models import AnswerFiles, Endpoint, Gemini, Local, Model, Plugin
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 
@@ -54,5 +54,7 @@ def _of_model(model: Model) -> dict[str, str]:
         }
     if isinstance(source, Endpoint | Gemini):
         return {f"served {source.model}": source.model}
+    if isinstance(source, AnswerFiles):
+        return {f"answers {identify_model(model).fingerprint}": model.name}
     assert isinstance(source, Plugin)
     return {f"engine {source.engine}": source.engine}

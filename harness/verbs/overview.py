@@ -9,7 +9,7 @@ from harness.bounds import observed_bounds
 from harness.engine.model_files import has_tokenizer
 from harness.records.answers import Metric, Observation, Run
 from harness.records.comparisons import Interval
-from harness.records.models import Endpoint, Gemini, Json, Local, Model, Plugin
+from harness.records.models import AnswerFiles, Endpoint, Gemini, Json, Local, Model, Plugin
 from harness.stats import mean_interval
 from harness.store import CutAnswers
 from harness.verbs.checkpoint_selection import left_out
@@ -219,3 +219,5 @@ def _source(model: Model) -> str:
             return served
         case Plugin(engine=engine):
             return f"engine {engine}"
+        case AnswerFiles(files=files):
+            return f"answers in {', '.join(files)}"

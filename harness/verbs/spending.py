@@ -13,7 +13,7 @@ from harness.calls import Call, ScoringCall, WritingCall
 from harness.errors import BudgetReached, UsageError
 from harness.protocols import Engine, EngineInfo
 from harness.records.answers import LogLikelihood, Message, Prompt, Response, SamplingParameters
-from harness.records.models import Local, Model
+from harness.records.models import AnswerFiles, Local, Model
 from harness.registry import Registry, TokenPrice
 from suites.judge.costs import Budget, cost_of, most_costs
 
@@ -21,7 +21,7 @@ from suites.judge.costs import Budget, cost_of, most_costs
 def check_prices(registry: Registry, models: Iterable[Model]) -> None:
     """Raise UsageError for a model of a service that has no price: a budget cannot hold it."""
     for model in models:
-        if not isinstance(model.source, Local) and model.name not in registry.prices.of:
+        if not isinstance(model.source, Local | AnswerFiles) and model.name not in registry.prices.of:
             raise UsageError(
                 f"a budget needs the price of {model.name!r}: give it in [prices.{model.name}] of "
                 f"{registry.project.file}, `input` and `output` per million tokens (0 if it is free)"

@@ -596,7 +596,7 @@ def test_mistakes_in_small_sections(read: Read, mistakes: Mistakes, text: str, m
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("", "models.m: it needs one of 'path', 'endpoint', 'gemini', 'engine'"),
+        ("", "models.m: it needs one of 'path', 'endpoint', 'gemini', 'engine', 'answers'"),
         (
             'path = "a/b"\nendpoint = "http://x"',
             "models.m: 'path' and 'endpoint' exclude each other; keep one",

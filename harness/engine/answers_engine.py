@@ -1,0 +1,182 @@
+"""An engine that gives answers which are in files already, and asks nobody.
+
+A prompt's answer is the file's row with exactly this prompt: what is asked, or the sample before examples and
+template are put around it. Else it is the row with the sample's id, and else the one whose prompt differs by
+the blanks around it only. What has none is absent: unscored, and no failure that asking again could mend.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from hashlib import sha256
+from pathlib import Path
+
+from harness.engine.given_answers import Asked, GivenAnswer, GivenAnswers, answer_files, prompt_key
+from harness.engine.hashing import file_hash
+from harness.engine.identity import Identity, as_asked
+from harness.engine.noting_engine import NotingEngine
+from harness.errors import DataError, ModelError
+from harness.pluralize import pluralize
+from harness.protocols import SERVED_TEMPLATE, EngineInfo, Suite
+from harness.records.answers import (
+    LogLikelihood,
+    Message,
+    Prompt,
+    Response,
+    Sample,
+    SamplingParameters,
+)
+from harness.records.models import AnswerFiles, Json, Model
+from harness.thoughts import separate_thought, tags_of
+
+ANSWERS_VERSION = 1
+"""Changes whenever the same files would give other answers."""
+FROM_FILES = "answers from a file"
+"""What such an engine is called where it is described."""
+MATCHED = "matched"
+"""The key of a description that says how a suite's prompts were found in the files."""
+
+Request = str | tuple[str, str]
+"""A prompt's key, or a pair of context and continuation."""
+
+
+def identify_answers(model: Model, source: AnswerFiles) -> Identity:
+    """The files' content. Raises ModelError where they are not there."""
+    try:
+        hashes = sorted(file_hash(file) for file in answer_files(source.files))
+    except DataError as error:
+        raise ModelError(f"model {model.name!r}: {error}") from error
+    parts: list[Json] = [ANSWERS_VERSION, list(hashes), source.generator]
+    return Identity(
+        fingerprint="sha256:" + sha256(json.dumps(parts).encode()).hexdigest(), chat_template=SERVED_TEMPLATE
+    )
+
+
+def read_answers(model: Model, source: AnswerFiles) -> GivenAnswers:
+    """The answers. Raises ModelError, with the file and the row, for what cannot be read."""
+    try:
+        return GivenAnswers(answer_files(source.files), source.generator)
+    except DataError as error:
+        raise ModelError(f"model {model.name!r}: {error}") from error
+
+
+class AnswersEngine:
+    """Answers from files. Matches `harness.protocols.Engine`."""
+
+    def __init__(self, model: Model, source: AnswerFiles) -> None:
+        self._model, self._source = model, source
+        self._identity = as_asked(identify_answers(model, source), model)
+        self._given = read_answers(model, source)
+        self._samples: dict[Request, Sample] = {}
+        self._found: dict[Request, str] = {}
+        """How the answer to each request was found."""
+        self._used: set[int] = set()
+
+    @property
+    def info(self) -> EngineInfo:
+        """The files' identity, described by what of the present suite was found in them."""
+        return self._identity.info(
+            {
+                "engine": FROM_FILES,
+                "files": [Path(file).name for file in self._source.files],
+                **({"generator": self._source.generator} if self._source.generator else {}),
+                **({MATCHED: self._matched} if self._found else {}),
+                **self._model.chat_settings,
+            }
+        )
+
+    @cached_property
+    def can_score(self) -> bool:
+        """Whether there are log-likelihoods."""
+        return any(row.likelihoods for row in self._given.rows)
+
+    def begin(self, suite: Suite) -> None:
+        """Know which sample of this suite each prompt is of, and count anew how they are found."""
+        noting = NotingEngine(self)
+        rows = list(suite.rows(noting))
+        requests = list(map(_request, noting.requests))
+        self._samples = {
+            requests[int(answer.key)]: row.sample for row in rows for answer in row.responses if answer.key
+        }
+        self._found = {}
+
+    @property
+    def unused(self) -> int:
+        """How many of the answers nobody has asked for."""
+        return len(self._given.rows) - len(self._used)
+
+    def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
+        raise ModelError(f"model {self._model.name!r}: answers from a file have no chat template")
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParameters
+    ) -> Iterator[tuple[int, Response]]:
+        """Each prompt's answer as the file has it, before the first stop string, its thought beside it."""
+        for index, prompt in enumerate(prompts):
+            yield index, self._answer(prompt, sampling)
+
+    def loglikelihood(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[int, LogLikelihood | Response]]:
+        """Each choice's log-likelihood; a choice is the same without the blanks around it."""
+        for index, (context, continuation) in enumerate(pairs):
+            choice = continuation.strip()
+            row = self._row((context, continuation), context, partial(_scores, choice))
+            yield index, self._absent("no log-likelihood of it") if row is None else row.likelihoods[choice]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _answer(self, prompt: Prompt, sampling: SamplingParameters) -> Response:
+        draw = prompt.draw if sampling.temperature > 0 else 0
+        row = self._row(prompt_key(prompt.content), prompt.content, lambda row: bool(row.responses))
+        if row is None:
+            return self._absent("no answer to it")
+        answer = row.responses.get(draw)
+        if answer is None:
+            answers = [each for each in row.responses.values() if each is not None]
+            had = pluralize(len(answers), "answer")
+            return self._absent(f"{had} to it, and not one more" if answers else "no answer to it")
+        return separate_thought(answer, tags=tags_of(self._model), stop=sampling.stop)
+
+    def _absent(self, what: str) -> Response:
+        names = ", ".join(Path(file).name for file in self._source.files)
+        return Response(text="", stop_reason="absent", reason=f"{names} has {what}")
+
+    def _row(self, request: Request, asked: Asked, has: Callable[[GivenAnswer], bool]) -> GivenAnswer | None:
+        """The row that answers a request, of those that have such an answer."""
+        sample = self._samples.get(request)
+        given = self._given
+        ways: Mapping[str, Sequence[GivenAnswer | None]] = {
+            "by prompt": [given.by_prompt(asked), *([given.by_prompt(sample.prompt)] if sample else [])],
+            "by id": [given.by_id(sample.id)] if sample else [],
+            "after trimming white space": [
+                given.by_trimmed_prompt(asked),
+                *([given.by_trimmed_prompt(sample.prompt)] if sample else []),
+            ],
+        }
+        for way, rows in ways.items():
+            row = next((row for row in rows if row is not None and has(row)), None)
+            if row is not None:
+                self._found[request] = way
+                self._used.add(id(row))
+                return row
+        self._found[request] = "without an answer"
+        return None
+
+    @property
+    def _matched(self) -> str:
+        counted = Counter(self._found.values())
+        total = sum(counted.values())
+        ways = ", ".join(f"{number:,} {way}" for way, number in counted.most_common())
+        unused = f"; {pluralize(self.unused, 'answer')} to prompts that nobody asked" if self.unused else ""
+        return f"{pluralize(total, 'request')}: {ways}{unused}"
+
+
+def _scores(choice: str, row: GivenAnswer) -> bool:
+    return choice in row.likelihoods
+
+
+def _request(asked: Prompt | tuple[str, str]) -> Request:
+    return prompt_key(asked.content) if isinstance(asked, Prompt) else asked
