@@ -113,6 +113,11 @@ def json_list(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, _as_object(str(file), number, row)
 
 
+def json_object(file: Path) -> dict[str, Any]:
+    """The object that a JSON file holds. Raises DataError."""
+    return _as_object(str(file), 0, _parse_json(str(file), 0, read_text(file)))
+
+
 def _as_object(file: str, row: int, value: object) -> dict[str, Any]:
     """The value, which must be an object. Raises DataError."""
     if not isinstance(value, dict):

@@ -25,6 +25,7 @@ VERBS = {
     "train": ("harness.cli.train", "Train pipelines, stage by stage."),
     "eval": ("harness.cli.evaluate", "Run suites on models and store the results."),
     "data": ("harness.cli.data", "List training mixes, or build one with its data card."),
+    "import": ("harness.cli.importing", "Make runs of another tool's results."),
     "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
     "judge": ("harness.cli.judge", "Have models judge which answers are better."),
     "preferences": ("harness.cli.preferences", "Show which answers judges and humans preferred."),

@@ -116,6 +116,8 @@ def from_files(run: Run) -> str | None:
     matched = engine.get("matched")
     if not isinstance(matched, str):
         return None
+    if "tool" in engine:
+        return f"{run.model} was asked {run.suite} by {engine['tool']}; {matched}"
     files = engine.get("files")
     names = ", ".join(map(str, files)) if isinstance(files, Sequence) else str(files)
     return (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 from harness.engine.given_answers import Asked, GivenAnswer, GivenAnswers, answer_files, prompt_key
 from harness.engine.hashing import file_hash
@@ -29,6 +30,7 @@ from harness.records.answers import (
 )
 from harness.records.models import AnswerFiles, Json, Model
 from harness.thoughts import separate_thought, tags_of
+from harness.turns import as_text
 
 ANSWERS_VERSION = 1
 """Changes whenever the same files would give other answers."""
@@ -61,13 +63,24 @@ def read_answers(model: Model, source: AnswerFiles) -> GivenAnswers:
         raise ModelError(f"model {model.name!r}: {error}") from error
 
 
+def open_answers(model: Model, source: AnswerFiles) -> "AnswersEngine":
+    """The engine of a model whose answers are in files. Raises ModelError."""
+    described: dict[str, Json] = {"files": [Path(file).name for file in source.files]}
+    if source.generator is not None:
+        described["generator"] = source.generator
+    identity = as_asked(identify_answers(model, source), model)
+    return AnswersEngine(model, identity, read_answers(model, source), described)
+
+
 class AnswersEngine:
     """Answers from files. Matches `harness.protocols.Engine`."""
 
-    def __init__(self, model: Model, source: AnswerFiles) -> None:
-        self._model, self._source = model, source
-        self._identity = as_asked(identify_answers(model, source), model)
-        self._given = read_answers(model, source)
+    def __init__(
+        self, model: Model, identity: Identity, given: GivenAnswers, described: Mapping[str, Json]
+    ) -> None:
+        """`described` is what a run records of where answers are from: `files`, and what else is known."""
+        self._model, self._identity = model, identity
+        self._given, self._described = given, described
         self._samples: dict[Request, Sample] = {}
         self._found: dict[Request, str] = {}
         """How the answer to each request was found."""
@@ -79,8 +92,7 @@ class AnswersEngine:
         return self._identity.info(
             {
                 "engine": FROM_FILES,
-                "files": [Path(file).name for file in self._source.files],
-                **({"generator": self._source.generator} if self._source.generator else {}),
+                **self._described,
                 **({MATCHED: self._matched} if self._found else {}),
                 **self._model.chat_settings,
             }
@@ -107,7 +119,8 @@ class AnswersEngine:
         return len(self._given.rows) - len(self._used)
 
     def render(self, messages: Sequence[Message], *, open_turn: bool = True) -> str:
-        raise ModelError(f"model {self._model.name!r}: answers from a file have no chat template")
+        """What is asked, as one text: nobody reads it."""
+        return as_text(tuple(messages))
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: SamplingParameters
@@ -141,8 +154,8 @@ class AnswersEngine:
         return separate_thought(answer, tags=tags_of(self._model), stop=sampling.stop)
 
     def _absent(self, what: str) -> Response:
-        names = ", ".join(Path(file).name for file in self._source.files)
-        return Response(text="", stop_reason="absent", reason=f"{names} has {what}")
+        files = cast("Sequence[str]", self._described["files"])
+        return Response(text="", stop_reason="absent", reason=f"{', '.join(files)} has {what}")
 
     def _row(self, request: Request, asked: Asked, has: Callable[[GivenAnswer], bool]) -> GivenAnswer | None:
         """The row that answers a request, of those that have such an answer."""

@@ -16,7 +16,7 @@ several answers it is, where each has a row of its own.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -75,10 +75,7 @@ class GivenAnswers:
         Raises DataError for a file that is missing or of another kind, a row that answers nothing, two rows
         with different answers to the same prompt, and the answers of several models where none is named.
         """
-        self.rows: list[GivenAnswer] = []
-        self._by_id: dict[str, GivenAnswer] = {}
-        self._by_prompt: dict[str, GivenAnswer | None] = {}
-        """None where two ids have one prompt and different answers: only the id tells which."""
+        self._begin()
         named: dict[str, str] = {}
         for file in files:
             for number, row in _rows(file):
@@ -100,9 +97,28 @@ class GivenAnswers:
         if not self.rows:
             among = f" of {generator!r}{nearest(generator, named)}" if generator is not None else ""
             raise DataError(str(files[0]) if files else "", 0, f"holds no answers{among}")
+        self._finish()
+
+    def _begin(self) -> None:
+        self.rows: list[GivenAnswer] = []
+        self._by_id: dict[str, GivenAnswer] = {}
+        self._by_prompt: dict[str, GivenAnswer | None] = {}
+        """None where two ids have one prompt and different answers: only the id tells which."""
         self._by_trimmed: dict[str, GivenAnswer | None] = {}
+
+    def _finish(self) -> None:
         for key, answered in self._by_prompt.items():
             _note(self._by_trimmed, key.strip(), answered)
+
+    @classmethod
+    def of(cls, rows: Iterable[GivenAnswer]) -> "GivenAnswers":
+        """Those of rows that are read already, of which none contradicts another."""
+        found = cls.__new__(cls)
+        found._begin()
+        for row in rows:
+            found._index(row)
+        found._finish()
+        return found
 
     def by_id(self, name: str) -> GivenAnswer | None:
         """The answer under an id."""

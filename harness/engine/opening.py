@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import assert_never, cast
 
-from harness.engine.answers_engine import AnswersEngine, identify_answers, read_answers
+from harness.engine.answers_engine import identify_answers, open_answers, read_answers
 from harness.engine.identity import Identity, as_asked, identify
 from harness.engine.model_files import labels_of
 from harness.engine.services.service_identity import identify_endpoint, identify_gemini, key_of
@@ -65,7 +65,7 @@ def _opened(model: Model, device: str | None) -> Engine:
             make = cast(Callable[[Mapping[str, Json]], Engine], _plugin(model.source).load())
             return make(model.source.settings)
         case AnswerFiles():
-            return AnswersEngine(model, model.source)
+            return open_answers(model, model.source)
         case _:
             assert_never(model.source)
 

@@ -1,0 +1,58 @@
+"""`harness import`: other tools' results, as runs of ours."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.console import Text
+from harness.cli.introduction import introduce
+from harness.cli.options import AsJson, Config, Suites
+from harness.cli.terminal import console, print_json
+from harness.pluralize import pluralize
+from harness.verbs.importing import ImportedRun, import_results
+from harness.verbs.project import open_project
+
+
+def command(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files of another tool, or folders of them.")
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option("--as", help="What the model is called here. Default: the tool's name of it."),
+    ] = None,
+    suites: Suites = None,
+    keep_scores: Annotated[
+        bool,
+        typer.Option(
+            "--keep-scores", help="Take the tool's own scores, also where a suite could score the texts."
+        ),
+    ] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make runs of what lm-eval wrote, which are compared and reported like others.
+
+    Texts are scored by our suites where the documents hold what that needs (ifeval, truthfulqa,
+    truthfulqa-gen); other scores are taken as they stand.
+    """
+    project = introduce(open_project(config))
+    found = import_results(project, paths, name=name, suites=suites or (), keep_scores=keep_scores)
+    if as_json:
+        print_json([asdict(each) for each in found])
+        return
+    for each in found:
+        console.print(Text(_line(each)), soft_wrap=True)
+        for note in each.notes:
+            console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
+    models = " ".join(dict.fromkeys(each.run.model for each in found))
+    console.print(Text(f"`harness report {models}` shows them; name a baseline before them"), soft_wrap=True)
+
+
+def _line(found: ImportedRun) -> str:
+    run = found.run
+    how = f"scored by our suite {run.suite}" if found.rescored else f"scores of {found.tool} as they stand"
+    there = "; it was there already" if found.known else ""
+    return f"{run.model} · {run.suite}: {pluralize(run.size, 'sample')} of {found.tool}, {how}{there}"

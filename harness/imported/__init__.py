@@ -1,0 +1,1 @@
+"""Other tools' results as tasks of ours: one file per format."""

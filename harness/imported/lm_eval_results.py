@@ -1,0 +1,359 @@
+"""Reads what lm-eval writes with `--log_samples`: `results_TIME.json`, with `samples_TASK_TIME.jsonl`.
+
+Read against 0.4.13 (`lm_eval/loggers/evaluation_tracker.py`). A sample line is one document under one filter.
+Its `doc_hash` is the same with every template and limit, so documents are paired by it; `prompt_hash` changes
+with the template, `doc_id` with the selection, and `task_hashes` are equal for tasks that differ in their
+choices. Log-likelihoods are texts. Metrics whose aggregation is no mean over documents are left out by name.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from harness.engine.given_answers import GivenAnswer
+from harness.errors import DataError
+from harness.files import json_lines, json_object
+from harness.imported.tasks import ImportedTask
+from harness.records.answers import LogLikelihood, Metric, Response, Row, Sample, Score
+from harness.records.models import Json
+
+TOOL = "lm-eval"
+RESULTS = re.compile(r"results_(?P<time>.+)\.json")
+SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT.+)\.jsonl")
+NEEDED = ("doc", "doc_hash", "arguments", "resps", "filter", "metrics")
+QUESTIONS = ("question", "prompt", "query", "input", "problem", "goal", "text", "ctx", "sentence")
+"""Where tasks' documents say what is asked."""
+MEANS = ("mean", "nanmean")
+ZERO_IF_FAILED = frozenset({"perspective_api_toxicity_score"})
+"""Metrics that lm-eval sets to 0 where a service gave none (`tasks/realtoxicityprompts/metric.py`)."""
+SAME = 1e-6
+"""How far the mean of the samples may lie from the one in the results."""
+
+
+def is_lm_eval(file: Path) -> bool:
+    """Whether a file is named as lm-eval names its own."""
+    return bool(RESULTS.fullmatch(file.name) or SAMPLES.fullmatch(file.name))
+
+
+def read_lm_eval(files: Sequence[Path]) -> Iterator[ImportedTask]:
+    """The tasks in these files, of which the latest of each folder and task is taken.
+
+    Raises DataError for samples without results, for a samples file that was not written to its end, and for
+    lines that are not lm-eval's.
+    """
+    latest: dict[tuple[Path, str], re.Match[str]] = {}
+    for file in sorted(files):
+        named = SAMPLES.fullmatch(file.name)
+        if named is not None:
+            latest[file.parent, named["task"]] = named
+    if not latest:
+        raise DataError(
+            str(files[0]),
+            0,
+            "lm-eval's results without samples: run it with --log_samples, so that there is "
+            "something to pair",
+        )
+    for (folder, task), named in latest.items():
+        yield _task(folder, task, named["time"])
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a first reading of the samples finds."""
+
+    filters: list[str] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    """Of the documents, in their order."""
+    metrics: dict[str, set[str]] = field(default_factory=dict)
+    """By filter, the metrics that some document has."""
+    refused: set[str] = field(default_factory=set)
+    """Metrics whose values are no numbers."""
+    others: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """The values under all filters but the first, by document and filter."""
+    shares: set[str] = field(default_factory=set)
+    """Metrics that are not always 0 or 1."""
+    zeros: Counter[str] = field(default_factory=Counter)
+    sums: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def _task(folder: Path, task: str, time: str) -> ImportedTask:
+    samples = folder / f"samples_{task}_{time}.jsonl"
+    results = next(
+        iter(sorted(folder.glob(f"*_{time}.json"))), None
+    )  # results_, or as --output_path names it
+    if results is None:
+        raise DataError(
+            str(samples),
+            0,
+            f"results_{time}.json is not beside it, which says how the model was asked; lm-eval "
+            "writes both, and a run that was killed may lack it",
+        )
+    said = json_object(results)
+    config = _object(said.get("configs", {}).get(task))
+    seen = _first_reading(samples, config)
+    expected = _object(_object(said.get("n-samples")).get(task)).get("effective")
+    if isinstance(expected, int) and expected != len(seen.hashes):
+        raise DataError(
+            str(samples),
+            0,
+            f"holds {len(seen.hashes)} of the {expected} documents that {results.name} speaks of: "
+            "it was not written to its end",
+        )
+    names = [(name, each) for each in seen.filters for name in sorted(seen.metrics[each])]
+    higher = _object(_object(said.get("higher_is_better")).get(task))
+    kept = [(name, each) for name, each in names if name not in seen.refused]
+    if not kept:
+        raise DataError(str(samples), 0, f"none of the metrics of {task} is a mean over documents")
+    model_name = str(said.get("model_name") or _object(said.get("config")).get("model") or "model")
+    return ImportedTask(
+        tool=f"{TOOL} {said.get('lm_eval_version', 'of unknown version')}",
+        model=Path(model_name).name or model_name,
+        task=task,
+        version=str(_object(said.get("versions")).get(task, "unknown")),
+        files=(results, samples),
+        data_hash="sha256:" + sha256("\n".join(sorted(seen.hashes)).encode()).hexdigest(),
+        size=len(seen.hashes),
+        metrics=tuple(
+            Metric(
+                name=_named(name, each, seen),
+                kind="number" if name in seen.shares else "binary",
+                higher_is_better=bool(higher.get(name, True)),
+                headline=place == 0,
+            )
+            for place, (name, each) in enumerate(kept)
+        ),
+        settings=_settings(said, task, config),
+        seed=int(_object(said.get("config")).get("random_seed") or 0),
+        described=_described(said),
+        chat_template=said.get("chat_template") or None,
+        notes=tuple(_notes(task, seen, kept, _object(_object(said.get("results")).get(task)))),
+        rows=partial(_rows, samples, seen, kept),
+        documents=partial(_documents, samples, seen),
+        answers=partial(_answers, samples, seen),
+    )
+
+
+def _first_reading(samples: Path, config: Mapping[str, Any]) -> _Seen:
+    """Check every line, and note what rows need of the whole."""
+    seen = _Seen()
+    means = {
+        str(each.get("metric")): each.get("aggregation", "mean")
+        for each in config.get("metric_list") or ()
+        if isinstance(each, Mapping)
+    }
+    for number, line in json_lines(samples):
+        missing = [key for key in NEEDED if key not in line]
+        if missing:
+            raise DataError(str(samples), number, f"lacks {', '.join(missing)}, which lm-eval writes")
+        _check(str(samples), number, line)
+        name, document = str(line["filter"]), str(line["doc_hash"])
+        if name not in seen.filters:
+            seen.filters.append(name)
+            seen.metrics[name] = set()
+        if name == seen.filters[0]:
+            seen.hashes.append(document)
+        else:
+            seen.others[document, name] = {each: line.get(each) for each in line["metrics"]}
+        for metric in line["metrics"]:
+            if line.get(metric) is None:  # NaN, which is no score
+                seen.metrics[name].add(metric)
+                continue
+            values = _numbers(line[metric])
+            by = means.get(metric, "mean")
+            is_mean = by in MEANS or isinstance(line[metric], list)
+            if values is None or not is_mean:
+                seen.refused.add(metric)
+                continue
+            seen.metrics[name].add(metric)
+            if not all(each in (0.0, 1.0) for each in values):
+                seen.shares.add(metric)
+            seen.zeros[metric] += values.count(0.0)
+            seen.sums[metric, name] += sum(values)
+            seen.counts[metric, name] += len(values)
+    if not seen.hashes:
+        raise DataError(str(samples), 0, "holds no samples")
+    return seen
+
+
+def _check(file: str, number: int, line: Mapping[str, Any]) -> None:
+    """Raise DataError for a line from which no row can be made."""
+    try:
+        _responses(line)
+        is_whole = isinstance(line["doc"], Mapping) and all(isinstance(each, str) for each in line["metrics"])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        is_whole = False
+    if not is_whole:
+        raise DataError(file, number, "is not what lm-eval writes: doc, arguments, resps or metrics differ")
+
+
+def _numbers(value: object) -> list[float] | None:
+    """A metric's value, or its values for the parts of a document; None where it is neither."""
+    if isinstance(value, bool | int | float):
+        return [float(value)]
+    if isinstance(value, list) and value and all(isinstance(each, bool) for each in value):
+        return [float(each) for each in value]
+    return None
+
+
+def _notes(
+    task: str, seen: _Seen, kept: Sequence[tuple[str, str]], results: Mapping[str, Any]
+) -> Iterator[str]:
+    if seen.refused:
+        yield f"{task}: {', '.join(sorted(seen.refused))} left out: no mean over documents"
+    for metric in ZERO_IF_FAILED & seen.zeros.keys():
+        yield (
+            f"{task}: {seen.zeros[metric]:,} of {len(seen.hashes):,} {metric} are exactly 0, which lm-eval "
+            "also writes where nothing could be scored"
+        )
+    for metric, name in kept:
+        if not seen.counts[metric, name]:
+            continue
+        theirs = results.get(f"{metric},{name}")
+        ours = seen.sums[metric, name] / seen.counts[metric, name]
+        if isinstance(theirs, int | float) and abs(theirs - ours) > SAME:
+            yield f"{task}: {metric} is {theirs:.6g} in the results, and its samples' mean {ours:.6g}"
+
+
+def _named(metric: str, of: str, seen: _Seen) -> str:
+    return metric if len(seen.filters) == 1 else f"{metric} ({of})"
+
+
+# ---------------------------------------------------------------- documents
+
+
+def _rows(samples: Path, seen: _Seen, kept: Sequence[tuple[str, str]]) -> Iterator[Row]:
+    ids = _ids(seen.hashes)
+    for position, line in enumerate(_of_first_filter(samples, seen)):
+        values = {(name, seen.filters[0]): line.get(name) for name in line["metrics"]}
+        for other in seen.filters[1:]:
+            found = seen.others.get((str(line["doc_hash"]), other), {})
+            values |= {(name, other): value for name, value in found.items()}
+        yield Row(
+            sample=Sample(
+                id=ids[position],
+                prompt=_question(line["doc"]),
+                choices=tuple(_continuations(line)),
+                target=None if line.get("target") is None else str(line["target"]),
+            ),
+            responses=_responses(line),
+            scores=tuple(
+                score
+                for metric, name in kept
+                for score in _scores(_named(metric, name, seen), values.get((metric, name)))
+            ),
+            position=position,
+        )
+
+
+def _scores(name: str, value: object) -> list[Score]:
+    values = _numbers(value)
+    if values is None:
+        return [Score(metric=name, value=None, reason="lm-eval gave none")]
+    return [Score(metric=name, value=each) for each in values]
+
+
+def _documents(samples: Path, seen: _Seen) -> list[Mapping[str, Any]]:
+    return [line["doc"] for line in _of_first_filter(samples, seen)]
+
+
+def _answers(samples: Path, seen: _Seen) -> list[GivenAnswer]:
+    """By the document's question, and by its key where it has one."""
+    found = []
+    for line in _of_first_filter(samples, seen):
+        key = line["doc"].get("key")
+        responses = _responses(line)
+        texts = [each for each in responses if isinstance(each, Response)]
+        scored = [each for each in responses if isinstance(each, LogLikelihood)]
+        found.append(
+            GivenAnswer(
+                where=f"{samples.name}, document {line['doc_hash'][:12]}",
+                id=None if key is None else str(key),
+                prompt=_question(line["doc"]),
+                responses=dict(enumerate(texts)),
+                likelihoods={
+                    choice.strip(): each for choice, each in zip(_continuations(line), scored, strict=False)
+                },
+            )
+        )
+    return found
+
+
+def _of_first_filter(samples: Path, seen: _Seen) -> Iterator[Mapping[str, Any]]:
+    return (line for _, line in json_lines(samples) if str(line["filter"]) == seen.filters[0])
+
+
+def _ids(hashes: Sequence[str]) -> list[str]:
+    """A short hash of each document; equal documents are distinguished by their order."""
+    counted: Counter[str] = Counter()
+    ids = []
+    for each in hashes:
+        counted[each] += 1
+        ids.append(each[:16] if counted[each] == 1 else f"{each[:16]}-{counted[each]}")
+    return ids
+
+
+def _question(document: Mapping[str, Any]) -> str:
+    """What a document asks, as far as its fields say it."""
+    found = next((document[name] for name in QUESTIONS if isinstance(document.get(name), str)), None)
+    return found if found is not None else str(dict(document))
+
+
+def _continuations(line: Mapping[str, Any]) -> list[str]:
+    """What was scored, in the order of the answers; nothing where texts were written."""
+    arguments = [line["arguments"][key] for key in sorted(line["arguments"], key=_place)]
+    return [each["arg_1"] for each in arguments if isinstance(each.get("arg_1"), str)]
+
+
+def _place(name: str) -> int:
+    return int(name.rpartition("_")[2])
+
+
+def _responses(line: Mapping[str, Any]) -> tuple[Response | LogLikelihood, ...]:
+    """Log-likelihoods, which lm-eval writes as texts, or texts, of which there may be several draws."""
+    if _continuations(line):
+        return tuple(
+            LogLikelihood(logprob=float(each[0][0]), greedy=str(each[0][1]) == "True", tokens=0)
+            for each in line["resps"]
+        )
+    drawn = [text for each in line["resps"] for text in each]
+    return tuple(Response(text=str(text), stop_reason="end") for text in drawn)
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def _settings(said: Mapping[str, Any], task: str, config: Mapping[str, Any]) -> dict[str, Json]:
+    return {
+        "chat_template": bool(said.get("chat_template")),
+        "num_fewshot": _object(said.get("n-shot")).get(task, 0),
+        "fewshot_as_multiturn": bool(said.get("fewshot_as_multiturn")),
+        "generation": config.get("generation_kwargs")
+        if config.get("output_type") == "generate_until"
+        else None,
+        "repeats": config.get("repeats", 1),
+    }
+
+
+def _described(said: Mapping[str, Any]) -> dict[str, Json]:
+    config = _object(said.get("config"))
+    arguments = config.get("model_args")
+    kept = arguments if isinstance(arguments, Mapping | str) else {}
+    system = said.get("system_instruction")
+    return {
+        **({"system": system} if isinstance(system, str) else {}),
+        "model_args": kept
+        if isinstance(kept, str)
+        else {str(key): str(value) for key, value in kept.items()},
+        "dtype": str(config.get("model_dtype", "unknown")).removeprefix("torch."),
+        "transformers": str(said.get("transformers_version", "unknown")),
+    }
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

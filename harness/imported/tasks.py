@@ -1,0 +1,44 @@
+"""What another tool's results say of one model and one task."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.engine.given_answers import GivenAnswer
+from harness.records.answers import Metric, Row
+from harness.records.models import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedTask:
+    """One task of one model, as another tool's files have it."""
+
+    tool: str
+    """Its name and version."""
+    model: str
+    """What the tool calls the model, without the folders before it."""
+    task: str
+    version: str
+    """The task's own."""
+    files: tuple[Path, ...]
+    """What it was read from; their content is the model's identity."""
+    data_hash: str
+    """Of the documents, whatever was answered to them."""
+    size: int
+    """The number of documents."""
+    metrics: tuple[Metric, ...]
+    settings: Mapping[str, Json]
+    """The conditions of asking, as far as the files say them."""
+    seed: int
+    described: Mapping[str, Json]
+    """What the files say of the model and its engine."""
+    chat_template: str | None
+    notes: tuple[str, ...]
+    """What of the files was not taken, and why."""
+    rows: Callable[[], Iterator[Row]]
+    """Every document with what was answered and the tool's own scores, read as they are asked for."""
+    documents: Callable[[], Sequence[Mapping[str, Any]]]
+    """The documents themselves, in their order."""
+    answers: Callable[[], Sequence[GivenAnswer]]
+    """What was answered to each document, for a suite of ours to score."""

@@ -1,0 +1,250 @@
+"""The verb `import`: other tools' results, as runs of ours.
+
+Where the documents carry what a suite of ours needs, their texts are scored by it, so that groups, clusters
+and unscored samples exist; otherwise the tool's scores are taken as they stand. The same files again are the
+same run. Everything is read, and every mistake found, before anything is kept.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.engine.answers_engine import AnswersEngine
+from harness.engine.given_answers import GivenAnswer, GivenAnswers, prompt_key
+from harness.engine.hashing import file_hash
+from harness.engine.identity import Identity
+from harness.errors import DataError, UsageError
+from harness.evaluation import evaluate, plan_run
+from harness.imported.lm_eval_results import is_lm_eval, read_lm_eval
+from harness.imported.tasks import ImportedTask
+from harness.recorded import recorded
+from harness.records.answers import Row, Run
+from harness.records.models import AnswerFiles, Json, Model
+from harness.store import Store, digest
+from harness.verbs.project import Project
+from suites.catalogue import open_suite
+
+SCORED_BY = {
+    "ifeval": ("ifeval",),
+    "truthfulqa": ("truthfulqa_mc1", "truthfulqa_mc2"),
+    "truthfulqa-gen": ("truthfulqa_gen",),
+}
+"""Suites that score other tools' answers, and the tasks whose documents hold all that they need."""
+ROWS_AT_ONCE = 1000
+AS_THEY_STAND = "scored by it, and not again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedRun:
+    """A run that was made of other tools' files."""
+
+    run: Run
+    tool: str
+    rescored: bool
+    """Whether a suite of ours scored the texts."""
+    known: bool
+    """Whether it was in the store before."""
+    notes: tuple[str, ...]
+
+
+def import_results(
+    project: Project,
+    paths: Sequence[Path],
+    *,
+    name: str | None = None,
+    suites: Sequence[str] = (),
+    keep_scores: bool = False,
+) -> list[ImportedRun]:
+    """Make runs of what is in these files and folders.
+
+    `name` is the model's here; None: what the tool calls it. `suites`: only these, by the tool's name of the
+    task or by ours. `keep_scores`: no text is scored anew.
+
+    Raises UsageError for files of no known format, a name that harness.toml gives to another model, and one
+    name for several models; DataError for files that are damaged or not whole.
+    """
+    tasks = list(_tasks(_files(paths)))
+    models = list(dict.fromkeys(task.model for task in tasks))
+    if name is not None and len(models) > 1:
+        raise UsageError(
+            f"the files are of {len(models)} models ({', '.join(models)}), and --as names one: import them "
+            "one by one"
+        )
+    for each in [name] if name is not None else models:
+        if each in project.registry.models or each in project.registry.pipelines:
+            raise UsageError(f"{each!r} is a name of harness.toml: choose another with --as")
+    found: list[ImportedRun] = []
+    with project.store() as store:
+        for model in models:
+            theirs = [task for task in tasks if task.model == model]
+            found += _import_model(project, store, name or model, theirs, suites, keep_scores=keep_scores)
+    if not found:
+        known = sorted({task.task for task in tasks} | _rescored_by(tasks).keys())
+        raise UsageError(f"nothing of {', '.join(suites)} is in these files: they hold {', '.join(known)}")
+    return found
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path}: there is no such file or folder")
+        found += sorted(path.rglob("*")) if path.is_dir() else [path, *path.parent.glob("samples_*.jsonl")]
+    return [file for file in dict.fromkeys(found) if file.is_file()]
+
+
+def _tasks(files: Sequence[Path]) -> Iterator[ImportedTask]:
+    of_lm_eval = [file for file in files if is_lm_eval(file)]
+    if not of_lm_eval:
+        raise UsageError(
+            f"{files[0] if files else 'these folders'}: no results of a known format; lm-eval's are read "
+            "(results_TIME.json with samples_TASK_TIME.jsonl beside it, which --log_samples writes); answers "
+            'of another tool can be a model: [models.NAME] answers = "FILE"'
+        )
+    yield from read_lm_eval(of_lm_eval)
+
+
+def _rescored_by(tasks: Sequence[ImportedTask]) -> dict[str, list[ImportedTask]]:
+    """The suites for which all tasks are there that their documents need."""
+    by_name = {task.task: task for task in tasks}
+    return {
+        suite: [by_name[each] for each in needed]
+        for suite, needed in SCORED_BY.items()
+        if all(each in by_name for each in needed)
+    }
+
+
+def _import_model(
+    project: Project,
+    store: Store,
+    name: str,
+    tasks: Sequence[ImportedTask],
+    suites: Sequence[str],
+    *,
+    keep_scores: bool,
+) -> Iterator[ImportedRun]:
+    taken: set[str] = set()
+    notes: dict[str, str] = {}
+    for suite, of in ({} if keep_scores else _rescored_by(tasks)).items():
+        if suites and suite not in suites:
+            continue
+        try:
+            yield _rescored(project, store, name, suite, of)
+        except DataError as error:  # documents of another make
+            notes |= {task.task: f"not scored by {suite}: {error.message}" for task in of}
+        else:
+            taken |= {task.task for task in of}
+    for task in tasks:
+        if task.task not in taken and (not suites or task.task in suites):
+            yield _as_they_stand(store, name, task, notes.get(task.task))
+
+
+def _rescored(
+    project: Project, store: Store, name: str, suite: str, tasks: Sequence[ImportedTask]
+) -> ImportedRun:
+    """Score the answers by a suite of ours over their own documents."""
+    first = tasks[0]
+    identity = Identity(fingerprint=_fingerprint(tasks), chat_template=first.chat_template)
+    model = Model(name=name, source=AnswerFiles(files=tuple(str(file) for file in _all_files(tasks))))
+    with TemporaryDirectory() as folder:
+        data = Path(folder) / "documents.jsonl"
+        data.write_text("".join(f"{json.dumps(document)}\n" for document in first.documents()))
+        settings = {"data": str(data), "chat_template": bool(first.chat_template), **_length(suite, first)}
+        opened = open_suite(suite, settings, data_root=project.data_root, resolve=lambda of: None)
+        run = plan_run(model, identity, opened, seed=project.registry.project.seed)
+        there = store.runs.get(run.id)
+        known = there is not None and there.finished is not None
+        if not known:
+            given = GivenAnswers.of(_merged(answer for task in tasks for answer in task.answers()))
+            engine = AnswersEngine(model, identity, given, _described(tasks))
+            engine.begin(opened)
+            there = evaluate(run, model, opened, recorded(engine, store), store)
+    assert there is not None
+    return ImportedRun(
+        run=there,
+        tool=first.tool,
+        rescored=True,
+        known=known,
+        notes=tuple(note for task in tasks for note in task.notes),
+    )
+
+
+def _as_they_stand(store: Store, name: str, task: ImportedTask, note: str | None) -> ImportedRun:
+    """Keep the tool's own scores."""
+    described = {**_described([task]), "engine": "imported", "matched": AS_THEY_STAND}
+    run = Run(
+        id="",
+        model=name,
+        fingerprint=_fingerprint([task]),
+        suite=f"lm_eval:{task.task}",
+        suite_version=f"imported ({task.tool}, {task.task} {task.version})",
+        metrics=task.metrics,
+        data_hash=task.data_hash,
+        settings=task.settings,
+        seed=task.seed,
+        environment={"engine": described},
+        size=task.size,
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+    parts: list[Json] = [
+        name,
+        run.fingerprint,
+        run.suite,
+        run.suite_version,
+        [each.name for each in run.metrics],
+    ]
+    run = replace(run, id=digest(parts).removeprefix("sha256:")[:32])
+    there = store.runs.get(run.id)
+    known = there is not None and there.finished is not None
+    if not known:
+        source = {"files": [str(file) for file in task.files], "tool": task.tool}
+        store.models.keep(name, run.fingerprint, source, described, task.chat_template)
+        store.runs.begin(run)
+        for rows in _in_parts(task.rows()):
+            store.runs.keep_rows(run.id, [(row.position, row) for row in rows])
+        store.runs.finish(run.id, datetime.now(UTC).isoformat(timespec="milliseconds"), {})
+        there = store.runs.get(run.id)
+    assert there is not None
+    notes = (*task.notes, *([note] if note else []))
+    return ImportedRun(run=there, tool=task.tool, rescored=False, known=known, notes=notes)
+
+
+def _in_parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        yield some
+
+
+def _length(suite: str, task: ImportedTask) -> dict[str, Json]:
+    """The length of an answer, which is a setting of suites that write."""
+    asked = task.settings.get("generation")
+    tokens = asked.get("max_gen_toks") if isinstance(asked, Mapping) else None
+    return {"max_tokens": tokens} if suite != "truthfulqa" and isinstance(tokens, int) else {}
+
+
+def _merged(answers: Iterable[GivenAnswer]) -> list[GivenAnswer]:
+    """One row for each document, with the choices that any of the tasks scored."""
+    found: dict[tuple[str | None, str], GivenAnswer] = {}
+    for answer in answers:
+        key = answer.id, prompt_key(answer.prompt or "")
+        there = found.setdefault(key, answer)
+        there.likelihoods |= answer.likelihoods
+    return list(found.values())
+
+
+def _described(tasks: Sequence[ImportedTask]) -> dict[str, Json]:
+    return {**tasks[0].described, "files": [file.name for file in _all_files(tasks)], "tool": tasks[0].tool}
+
+
+def _all_files(tasks: Sequence[ImportedTask]) -> list[Path]:
+    return list(dict.fromkeys(file for task in tasks for file in task.files))
+
+
+def _fingerprint(tasks: Sequence[ImportedTask]) -> str:
+    """The content of the files."""
+    hashes = sorted(file_hash(file) for file in _all_files(tasks))
+    return "sha256:" + sha256(json.dumps(["imported", *hashes]).encode()).hexdigest()

@@ -1,0 +1,261 @@
+"""Results of lm-eval become runs: scored by our suites where that can be, and as they stand elsewhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.records.answers import Response
+from harness.store import Store
+from tests.harness.imported.lm_eval_files import TIME, sample, written
+from tests.suites.rows import QUESTIONS
+from tests.working import Working
+
+PROMPT = {
+    "key": 1000,
+    "prompt": "Say nothing with a comma.",
+    "instruction_id_list": ["punctuation:no_comma"],
+    "kwargs": [{}],
+}
+
+
+def ifeval(answer: str, **scores: Any) -> dict[str, Any]:
+    """A sample of ifeval; its scores by lm-eval are of no account."""
+    return sample(PROMPT, {"prompt_level_strict_acc": False, **scores}, answers=[answer])
+
+
+def choices(question: Any, task: str, logprobs: dict[str, float]) -> dict[str, Any]:
+    """A sample of a TruthfulQA task."""
+    said = question[f"{task}_targets"]["choices"]
+    answers = [logprobs.get(choice, -9.5) for choice in said]
+    return sample(question, {"acc": 0.25}, choices=[f" {choice}" for choice in said], answers=answers)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Working:
+    """An empty project, in whose folder lm-eval has written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "harness.toml").write_text('[models.sft]\npath = "./sft"\n')
+    return Working(tmp_path, capsys)
+
+
+def lines_of(*accuracies: float) -> list[dict[str, Any]]:
+    """Samples of multiple choice, one of each question."""
+    return [
+        sample({"question": f"What is {number}?"}, {"acc": each}, choices=["a"], answers=[-1])
+        for number, each in enumerate(accuracies)
+    ]
+
+
+def imported(project: Working, *arguments: str) -> str:
+    """What the command says."""
+    code, out, err = project.run("import", *arguments)
+    assert code == 0, err
+    return " ".join(out.split())
+
+
+def scores(project: Working, model: str, suite: str) -> dict[str, list[float | None]]:
+    """Of the model's latest run, by metric."""
+    with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
+        run = store.runs.latest(model, suite)
+        assert run is not None
+        return {name: [each.value for each in seen] for name, seen in store.runs.observations(run.id).items()}
+
+
+def test_texts_are_scored_by_our_suite(project: Working) -> None:
+    """With groups and parts, whatever lm-eval gave; the length and the template are those of asking."""
+    written(project.folder / "out", {"ifeval": [ifeval("No comma")]})
+    said = imported(project, "out")
+    assert "tiny · ifeval: 1 sample of lm-eval 0.4.13, scored by our suite ifeval" in said
+    found = scores(project, "tiny", "ifeval")
+    assert [*found] == ["prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose"]
+    assert all(values == [1.0] for values in found.values())
+    [row] = project.rows("tiny", "ifeval")
+    assert isinstance(row.responses[0], Response)
+    assert row.responses[0].text == "No comma"
+    with Store.open("sqlite:///harness.db") as store:
+        [run] = store.runs.find()
+    assert run.settings["chat_template"] is True
+    assert run.settings["sampling"]["max_tokens"] == 48  # type: ignore[index,call-overload]  # it is a mapping
+
+
+def test_two_tasks_are_one_suite(project: Working) -> None:
+    """mc1 and mc2 score different choices of one question; log-likelihoods are texts in the files."""
+    question = QUESTIONS[0]
+    best = question["mc1_targets"]["choices"][0]
+    tasks = {f"truthfulqa_{task}": [choices(question, task, {best: -0.5})] for task in ("mc1", "mc2")}
+    written(project.folder / "out", tasks)
+    assert "scored by our suite truthfulqa" in imported(project, "out", "--as", "mine")
+    found = scores(project, "mine", "truthfulqa")
+    assert found["mc1"] == [1.0]
+    assert found["mc2"][0] is not None
+    assert found["mc2"][0] > 0.99
+    said = imported(project, "out", "--as", "mine", "--keep-scores")
+    assert said.count("scores of lm-eval 0.4.13 as they stand") == 2
+    assert scores(project, "mine", "lm_eval:truthfulqa_mc2") == {"acc": [0.25]}
+
+
+def test_one_of_the_two_is_taken_as_it_stands(project: Working) -> None:
+    """And so are documents that our suite cannot read, with the reason."""
+    written(project.folder / "one", {"truthfulqa_mc1": [choices(QUESTIONS[0], "mc1", {})]})
+    assert "lm_eval:truthfulqa_mc1: 1 sample" in imported(project, "one")
+    other = sample({"prompt": "p", "key": 1}, {"prompt_level_strict_acc": True}, answers=["a"])
+    written(project.folder / "two", {"ifeval": [other]})
+    said = imported(project, "two", "--as", "other")
+    assert "lm_eval:ifeval: 1 sample" in said
+    assert "note: not scored by ifeval: " in said
+
+
+def test_scores_as_they_stand_are_compared(project: Working) -> None:
+    """Paired by document, whatever the order; binary where they are 0 or 1; a reader learns of the tool."""
+    docs = [{"question": f"What is {number}?"} for number in range(12)]
+    for name, right in (("left", 3), ("right", 12)):
+        lines = [
+            sample(doc, {"acc": float(place < right)}, choices=["a"], answers=[-1])
+            for place, doc in enumerate(docs)
+        ]
+        written(project.folder / name, {"arc": lines if name == "left" else lines[::-1]})
+        imported(project, name, "--as", name)
+    code, out, err = project.run("report", "left", "right")
+    assert code == 0, err
+    assert "right against left: BETTER" in " ".join(out.split())
+    page = (project.folder / "reports/leaderboard.md").read_text()
+    assert "left was asked lm_eval:arc by lm-eval 0.4.13" in page
+    with Store.open("sqlite:///harness.db") as store:
+        assert {run.metrics[0].kind for run in store.runs.find()} == {"binary"}
+
+
+def test_other_templates_are_noticed(project: Working) -> None:
+    """As for models of our own."""
+    lines = lines_of(1.0, 1.0, 1.0)
+    written(project.folder / "left", {"arc": lines})
+    written(project.folder / "right", {"arc": lines}, template=None, system_instruction="Be brief.")
+    imported(project, "left", "--as", "left")
+    imported(project, "right", "--as", "right")
+    _, out, _ = project.run("report", "left", "right")
+    said = " ".join(out.split())
+    assert "chat template applied: true for left but false for right" in said
+    assert "system prompt: none for left but Be brief. for right" in said
+
+
+def test_filters_and_what_is_no_mean(project: Working) -> None:
+    """Two filters of a document are two metrics of one row; a corpus's metric is left out by name."""
+    doc = {"question": "What is 1 + 1?"}
+    lines = [
+        sample(doc, {"exact_match": 1.0, "bleu": ["a", "b"]}, answers=["2"], filtered="strict"),
+        sample(doc, {"exact_match": 0.0, "bleu": ["a", "b"]}, answers=["2"], filtered="flexible"),
+    ]
+    written(project.folder / "out", {"gsm8k": lines}, means={"gsm8k": {"exact_match,strict": 0.5}})
+    said = imported(project, "out")
+    assert "note: gsm8k: bleu left out: no mean over documents" in said
+    assert "note: gsm8k: exact_match is 0.5 in the results, and its samples' mean 1" in said
+    assert scores(project, "tiny", "lm_eval:gsm8k") == {
+        "exact_match (strict)": [1.0],
+        "exact_match (flexible)": [0.0],
+    }
+    weighted = sample(doc, {"word_perplexity": -3.5}, choices=["a"], answers=[-3.5])
+    written(
+        project.folder / "corpus",
+        {"wikitext": [weighted]},
+        aggregation={"word_perplexity": "weighted_perplexity"},
+    )
+    assert "none of the metrics of wikitext is a mean over documents" in project.complaint(
+        2, "import", "corpus"
+    )
+
+
+def test_zeros_are_doubted_and_what_is_missing_is_unscored(project: Working) -> None:
+    """lm-eval writes 0 where Perspective failed, and NaN where a metric gave nothing."""
+    metric = "perspective_api_toxicity_score"
+    lines = [
+        sample({"prompt": {"text": str(place)}}, {metric: score}, answers=["a"])
+        for place, score in enumerate((0.0, 0.5, None))
+    ]
+    written(project.folder / "out", {"realtoxicityprompts": lines})
+    said = imported(project, "out")
+    assert f"1 of 3 {metric} are exactly 0, which lm-eval also writes where nothing could be scored" in said
+    assert scores(project, "tiny", "lm_eval:realtoxicityprompts") == {metric: [0.0, 0.5, None]}
+
+
+def test_twice_is_once(project: Working) -> None:
+    """The same files again are known; of several runs in a folder the latest is taken."""
+    written(
+        project.folder / "out",
+        {"arc": lines_of(1.0)},
+    )
+    imported(project, "out")
+    assert "it was there already" in imported(project, "out")
+    assert len(project.runs()) == 1
+    named = project.folder / "out/models__tiny" / f"results_{TIME}.json"
+    named.rename(named.with_name(f"mine_{TIME}.json"))  # --output_path mine.json
+    assert "it was there already" in imported(project, "out")
+    later = TIME.replace("2026-11-29", "2026-11-30")
+    written(
+        project.folder / "out",
+        {"arc": lines_of(0.0)},
+        time=later,
+    )
+    assert "already" not in imported(project, "out")
+    assert scores(project, "tiny", "lm_eval:arc") == {"acc": [0.0]}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("cut", "samples_arc_2026-11-29T14-11-59.179960.jsonl, row 2: "),
+        ("short", "holds 1 of the 2 documents that results_2026-11-29T14-11-59.179960.json speaks of"),
+        ("alone", "is not beside it, which says how the model was asked"),
+        ("other", "row 1: lacks doc_hash, arguments, resps, filter, metrics, which lm-eval writes"),
+        ("strange", "row 2: is not what lm-eval writes: doc, arguments, resps or metrics differ"),
+        ("empty", "holds no samples"),
+        ("unsampled", "run it with --log_samples"),
+    ],
+)
+def test_damaged_files_import_nothing(project: Working, damage: str, message: str) -> None:
+    """With the file, the line and what is wrong."""
+    folder = written(project.folder / "out", {"arc": lines_of(1.0, 1.0)})
+    samples, results = folder / f"samples_arc_{TIME}.jsonl", folder / f"results_{TIME}.json"
+    whole = samples.read_text()
+    match damage:
+        case "cut":
+            samples.write_text(whole[:-40])
+        case "short":
+            samples.write_text(whole.splitlines()[0] + "\n")
+        case "alone":
+            results.unlink()
+        case "other":
+            samples.write_text('{"doc": 1}\n')
+        case "strange":
+            first, second = whole.splitlines()
+            samples.write_text(f"{first}\n{second.replace('gen_args_0', 'prompt')}\n")
+        case "empty":
+            samples.write_text("")
+        case "unsampled":
+            samples.unlink()
+    assert message in project.complaint(2, "import", "out")
+    assert not (project.folder / "harness.db").exists() or not project.runs()
+
+
+def test_wrong_use(project: Working) -> None:
+    """Each is a sentence."""
+    written(
+        project.folder / "out",
+        {"arc": lines_of(1.0)},
+    )
+    assert "HERE/none: there is no such file" in project.complaint(2, "import", f"{project.folder}/none")
+    assert "'sft' is a name of harness.toml" in project.complaint(2, "import", "out", "--as", "sft")
+    assert "nothing of ifeval is in these files: they hold arc" in project.complaint(
+        2, "import", "out", "-s", "ifeval"
+    )
+    (project.folder / "other.json").write_text("{}")
+    assert "no results of a known format" in project.complaint(2, "import", "other.json")
+    written(
+        project.folder / "out",
+        {"arc": lines_of(1.0)},
+        model="b",
+    )
+    assert "of 2 models (b, tiny)" in project.complaint(2, "import", "out", "--as", "one")
+    code, out, _ = project.run("import", "out", "--json")
+    assert code == 0
+    assert [each["run"]["model"] for each in json.loads(out)] == ["b", "tiny"]
