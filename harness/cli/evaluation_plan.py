@@ -44,7 +44,7 @@ def _print(found: ComparisonForecast, free: int) -> None:
 def _as_json(found: ComparisonForecast) -> dict[str, Any]:
     """The same for machines."""
     stages = [{**asdict(stage), "folder": str(stage.folder)} for stage in found.stages]
-    return {**asdict(found), "stages": stages, "at_once": found.at_once, "seconds": found.seconds}
+    return {**asdict(found), "stages": stages, "seconds": found.seconds}
 
 
 def _row(each: EvaluationForecast, currency: str, *, paid: bool) -> list[Text | str]:

@@ -306,12 +306,7 @@ def _question(document: Mapping[str, Any]) -> str:
 
 def _continuations(line: Mapping[str, Any]) -> list[str]:
     """What was scored, in the order of the answers; nothing where texts were written."""
-    arguments = [line["arguments"][key] for key in sorted(line["arguments"], key=_place)]
-    return [each["arg_1"] for each in arguments if isinstance(each.get("arg_1"), str)]
-
-
-def _place(name: str) -> int:
-    return int(name.rpartition("_")[2])
+    return [each["arg_1"] for each in line["arguments"].values() if isinstance(each.get("arg_1"), str)]
 
 
 def _responses(line: Mapping[str, Any]) -> tuple[Response | LogLikelihood, ...]:

@@ -44,6 +44,7 @@ NUMBERED = select(schema.answers.c.number, schema.answers.c.key, *COLUMNS).where
 
 
 NEW_REQUEST = insert(schema.requests).values(hash=bindparam("hash"), content=bindparam("content"))
+"""Its number is the database's to give."""
 NEW_ANSWER = insert(schema.answers).values(
     {
         "key": bindparam("key"),

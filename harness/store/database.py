@@ -15,7 +15,18 @@ from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
-from sqlalchemy import URL, Connection, Dialect, Engine, Insert, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Dialect,
+    Engine,
+    Insert,
+    bindparam,
+    create_engine,
+    event,
+    insert,
+    make_url,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.engine import ExceptionContext
@@ -200,22 +211,41 @@ def insert_missing_records(
 
     No column's type converts them: that costs more than all the rest where records are many and small.
     """
+    return _execute_many(connection, statement, "DO NOTHING", records)
+
+
+def replace_records(connection: Connection, table: Table, records: Sequence[tuple[object, ...]]) -> None:
+    """`insert_or_replace`, of records that are as the driver takes them, in the order of the columns."""
+    replaced = ", ".join(f"{each.name} = excluded.{each.name}" for each in table.c if not each.primary_key)
+    key = ", ".join(column.name for column in table.primary_key)
+    _execute_many(connection, insert_of(table), f"({key}) DO UPDATE SET {replaced}", records)
+
+
+def _execute_many(
+    connection: Connection, statement: Insert, on_conflict: str, records: Sequence[tuple[object, ...]]
+) -> int:
     if not records:
         return 0
-    text = _positional(statement, connection.dialect.name)
+    text = f"{_positional(statement, connection.dialect.name)} ON CONFLICT {on_conflict}"
     options = {"preserve_rowcount": True}
     return connection.exec_driver_sql(text, [*records], execution_options=options).rowcount
 
 
 @cache
+def insert_of(table: Table) -> Insert:
+    """An insert of every column, in their order."""
+    return insert(table).values({column.name: bindparam(column.name) for column in table.c})
+
+
+@cache
 def _positional(statement: Insert, dialect: str) -> str:
-    """An insert that leaves what is there, as text in which each bind has its place and no name."""
+    """An insert as text in which each bind has its place and no name."""
     of_driver: Dialect = (
         psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # SQLAlchemy's
         if dialect == "postgresql"
         else sqlite.dialect(paramstyle="qmark")
     )
-    return f"{statement.inline().compile(dialect=of_driver)} ON CONFLICT DO NOTHING"
+    return str(statement.inline().compile(dialect=of_driver))
 
 
 def insert_or_replace(connection: Connection, table: Table, values: list[Values]) -> None:

@@ -23,7 +23,6 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    insert,
     select,
     true,
     type_coerce,
@@ -35,12 +34,20 @@ from harness.records.answers import REQUEST, EvaluationRequest, Metric, Observat
 from harness.records.models import Json
 from harness.store import schema
 from harness.store.answers import numbered_answers, numbers_of
-from harness.store.database import Database, Values, insert_missing, insert_or_replace
+from harness.store.database import (
+    Database,
+    Values,
+    insert_missing,
+    insert_missing_records,
+    insert_of,
+    replace_records,
+)
 from harness.store.encoding import (
     Answer,
     answer_as_json,
     answer_from_json,
-    digest,
+    canonical,
+    digest_of_text,
     plain,
     sample_as_json,
     sample_from_json,
@@ -145,17 +152,23 @@ class Runs:
         """Keep (position, row) pairs of a run, after their answers; a row that is there is replaced."""
         if not rows:
             return
-        samples = {digest(sample_as_json(row.sample)): row.sample for _, row in rows}
-        content: list[Values] = [
-            {"hash": key, "cluster": sample.cluster or sample.id, "content": sample_as_json(sample)}
-            for key, sample in sorted(samples.items())
-        ]
+        texts = [canonical(sample_as_json(row.sample)) for _, row in rows]
+        hashes = [digest_of_text(text) for text in texts]
+        samples = {
+            hashed: (hashed, plain(row.sample.cluster or row.sample.id), text)
+            for hashed, text, (_, row) in zip(hashes, texts, rows, strict=True)
+        }
         keys = {answer.key for _, row in rows for answer in row.responses if answer.key}
         with self.database.writing() as connection:
-            insert_missing(connection, schema.samples, content)
+            insert_missing_records(
+                connection, insert_of(schema.samples), [samples[each] for each in sorted(samples)]
+            )
             numbers = numbers_of(connection, schema.answers, "key", keys)
-            kept = [_row_values(run_id, position, row, numbers) for position, row in rows]
-            insert_or_replace(connection, schema.rows, kept)
+            kept = [
+                (run_id, plain(row.sample.id), position, hashed, canonical(_answers(row, numbers)))
+                for (position, row), hashed in zip(rows, hashes, strict=True)
+            ]
+            replace_records(connection, schema.rows, kept)
             _replace_scores(connection, run_id, [row for _, row in rows])
 
     def rows(self, run_id: str) -> Iterator[Row]:
@@ -312,31 +325,32 @@ def _metric(kept: Mapping[str, Any]) -> Metric:
     return Metric(**{**kept, "splits": tuple(kept.get("splits", ()))})
 
 
-def _row_values(run_id: str, position: int, row: Row, numbers: Mapping[str, int]) -> Values:
+def _answers(row: Row, numbers: Mapping[str, int]) -> list[Json]:
+    """A row's answers by their numbers; those that nobody kept stand in the list themselves."""
     lost = next((each.key for each in row.responses if each.key and each.key not in numbers), None)
     if lost:
         raise StoreError(f"sample {row.sample.id!r} names the answer {lost}, which was not kept")
-    return {
-        "run": run_id,
-        "sample": row.sample.id,
-        "position": position,
-        "sample_hash": digest(sample_as_json(row.sample)),
-        "answers": [numbers[each.key] if each.key else answer_as_json(each) for each in row.responses],
-    }
+    return [numbers[each.key] if each.key else answer_as_json(each) for each in row.responses]
 
 
 def _replace_scores(connection: Connection, run_id: str, rows: Iterable[Row]) -> None:
     table = schema.scores
-    old = delete(table).where(table.c.run == run_id, table.c.sample == bindparam("of_sample"))
-    connection.execute(old, [{"of_sample": row.sample.id} for row in rows])
-    values = [
-        {"run": run_id, "sample": row.sample.id, **score_record(row.scores)} for row in rows if row.scores
-    ]
-    if values:
-        connection.execute(insert(table), values)
+    records, unscored = [], []
+    for row in rows:
+        sample = plain(row.sample.id)
+        if row.scores:
+            metrics, numbers, reasons = score_record(row.scores).values()
+            said = reasons and canonical(reasons)
+            records.append((run_id, sample, canonical(metrics), canonical(numbers), said))
+        else:
+            unscored.append({"of_sample": sample})
+    replace_records(connection, table, records)
+    if unscored:
+        old = delete(table).where(table.c.run == run_id, table.c.sample == bindparam("of_sample"))
+        connection.execute(old, unscored)
 
 
-def score_record(scores: Sequence[Score]) -> Values:
+def score_record(scores: Sequence[Score]) -> dict[str, Json]:
     """What is kept of a row's scores. Those of one metric that follow each other have one list of numbers."""
     grouped = [(metric, list(members)) for metric, members in groupby(scores, key=attrgetter("metric"))]
     reasons = [plain(each.reason) for each in scores if each.value is None and each.reason is not None]

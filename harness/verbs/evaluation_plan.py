@@ -57,14 +57,9 @@ class ComparisonForecast:
     """None: all is done in this process."""
     allotment: Allotment | None
     """What each model is asked with."""
+    at_once: int
+    """Models that are asked at the same time."""
     currency: str
-
-    @property
-    def at_once(self) -> int:
-        """Models that are asked at the same time."""
-        if self.cluster is None or self.allotment is None:
-            return 1
-        return max(1, min(len(self.loads), self.cluster.slots // self.allotment.slots))
 
     @property
     def seconds(self) -> float | None:
@@ -91,13 +86,17 @@ def plan_evaluation(
     loads = tuple(dict.fromkeys(to_ask))
     on_ray = project.placement.on is not None
     cluster = cluster_of(project.placement) if on_ray else None
-    allotment = allotment_of(cluster, max(1, len(loads)), project.placement.replicas) if cluster else None
+    # what several processes spend, none of them knows: with a budget it is one model after the other
+    together = 1 if project.budget is not None else max(1, len(loads))
+    allotment = allotment_of(cluster, together, project.placement.replicas) if cluster else None
+    has_room = cluster.slots // allotment.slots if cluster and allotment else 1
     return ComparisonForecast(
         stages=tuple(stages),
         evaluations=tuple(found),
         loads=loads,
         cluster=cluster,
         allotment=allotment,
+        at_once=max(1, min(together, has_room)),
         currency=project.registry.prices.currency,
     )
 

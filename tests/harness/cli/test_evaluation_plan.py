@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from harness.verbs import evaluation_plan
 from harness.verbs import project as projects
+from harness.verbs.placement import Cluster
 from tests.tiny_models import tiny_llama
 from tests.working import Working
 
@@ -101,3 +103,14 @@ def test_what_it_costs_at_most(project: Working) -> None:
     assert each["cost"] == pytest.approx(4 * (6 + 64 + 4 * 2))
     _, out, _ = project.run("eval", "served", "-s", "mine", "--dry-run")
     assert "cost: at most 312.00 USD, without judges of suites" in out
+
+
+def test_with_a_budget_models_are_asked_one_after_the_other(
+    project: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has the whole cluster then, and the plan says so."""
+    there = Cluster(address="here:1", slots=4, gpus_per_slot=0, largest=4)
+    monkeypatch.setattr(evaluation_plan, "cluster_of", lambda placement: there)
+    asked = ("compare", "one", "p", "-s", "mine", "--on", "ray")
+    assert [2, 1] == [planned(project, *asked, *budget)["at_once"] for budget in ((), ("--budget", "5"))]
+    assert 4 == planned(project, *asked, "--budget", "5")["allotment"]["replicas"]

@@ -228,7 +228,8 @@ def test_damaged_files_import_nothing(project: Working, damage: str, message: st
             samples.write_text('{"doc": 1}\n')
         case "strange":
             first, second = whole.splitlines()
-            samples.write_text(f"{first}\n{second.replace('gen_args_0', 'prompt')}\n")
+            other = second.replace('"resps": [', '"resps": [5, ')
+            samples.write_text(f"{first}\n{other}\n")
         case "empty":
             samples.write_text("")
         case "unsampled":
