@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -47,7 +48,7 @@ def command(
         console.print(Text(_line(each)), soft_wrap=True)
         for note in each.notes:
             console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
-    models = " ".join(dict.fromkeys(each.run.model for each in found))
+    models = " ".join(quote(model) for model in dict.fromkeys(each.run.model for each in found))
     console.print(Text(f"`harness report {models}` shows them; name a baseline before them"), soft_wrap=True)
 
 

@@ -7,7 +7,7 @@ the blanks around it only. What has none is absent: unscored, and no failure tha
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
@@ -36,6 +36,7 @@ ANSWERS_VERSION = 1
 """Changes whenever the same files would give other answers."""
 FROM_FILES = "answers from a file"
 """What such an engine is called where it is described."""
+MISSING = "without an answer"
 MATCHED = "matched"
 """The key of a description that says how a suite's prompts were found in the files."""
 
@@ -81,7 +82,8 @@ class AnswersEngine:
         """`described` is what a run records of where answers are from: `files`, and what else is known."""
         self._model, self._identity = model, identity
         self._given, self._described = given, described
-        self._samples: dict[Request, Sample] = {}
+        self._samples: dict[Request, dict[str, Sample]] = {}
+        """The samples that each request is of, by their ids."""
         self._found: dict[Request, str] = {}
         """How the answer to each request was found."""
         self._used: set[int] = set()
@@ -108,9 +110,11 @@ class AnswersEngine:
         noting = NotingEngine(self)
         rows = list(suite.rows(noting))
         requests = list(map(_request, noting.requests))
-        self._samples = {
-            requests[int(answer.key)]: row.sample for row in rows for answer in row.responses if answer.key
-        }
+        self._samples = {}
+        for row in rows:
+            for answer in row.responses:
+                if answer.key:
+                    self._samples.setdefault(requests[int(answer.key)], {})[row.sample.id] = row.sample
         self._found = {}
 
     @property
@@ -145,9 +149,11 @@ class AnswersEngine:
         draw = prompt.draw if sampling.temperature > 0 else 0
         row = self._row(prompt_key(prompt.content), prompt.content, lambda row: bool(row.responses))
         if row is None:
-            return self._absent("no answer to it")
+            clear = not self._given.is_ambiguous(prompt.content)
+            return self._absent("no answer to it" if clear else "several answers to it, under different ids")
         answer = row.responses.get(draw)
         if answer is None:
+            self._found[prompt_key(prompt.content)] = MISSING
             answers = [each for each in row.responses.values() if each is not None]
             had = pluralize(len(answers), "answer")
             return self._absent(f"{had} to it, and not one more" if answers else "no answer to it")
@@ -159,15 +165,14 @@ class AnswersEngine:
 
     def _row(self, request: Request, asked: Asked, has: Callable[[GivenAnswer], bool]) -> GivenAnswer | None:
         """The row that answers a request, of those that have such an answer."""
-        sample = self._samples.get(request)
+        samples = self._samples.get(request, {}).values()
         given = self._given
-        ways: Mapping[str, Sequence[GivenAnswer | None]] = {
-            "by prompt": [given.by_prompt(asked), *([given.by_prompt(sample.prompt)] if sample else [])],
-            "by id": [given.by_id(sample.id)] if sample else [],
-            "after trimming white space": [
-                given.by_trimmed_prompt(asked),
-                *([given.by_trimmed_prompt(sample.prompt)] if sample else []),
-            ],
+        ways: Mapping[str, Iterable[GivenAnswer | None]] = {
+            "by prompt": map(given.by_prompt, [asked, *(each.prompt for each in samples)]),
+            "by id": [_only(row for each in samples if (row := self._of_id(each)) is not None and has(row))],
+            "after trimming white space": map(
+                given.by_trimmed_prompt, [asked, *(each.prompt for each in samples)]
+            ),
         }
         for way, rows in ways.items():
             row = next((row for row in rows if row is not None and has(row)), None)
@@ -175,8 +180,16 @@ class AnswersEngine:
                 self._found[request] = way
                 self._used.add(id(row))
                 return row
-        self._found[request] = "without an answer"
+        self._found[request] = MISSING
         return None
+
+    def _of_id(self, sample: Sample) -> GivenAnswer | None:
+        """The row with a sample's id, unless its own prompt is another one."""
+        row = self._given.by_id(sample.id)
+        if row is None or row.prompt is None:
+            return row
+        mine, theirs = as_text(sample.prompt).strip(), as_text(row.prompt).strip()
+        return row if mine in theirs or theirs in mine else None
 
     @property
     def _matched(self) -> str:
@@ -185,6 +198,12 @@ class AnswersEngine:
         ways = ", ".join(f"{number:,} {way}" for way, number in counted.most_common())
         unused = f"; {pluralize(self.unused, 'answer')} to prompts that nobody asked" if self.unused else ""
         return f"{pluralize(total, 'request')}: {ways}{unused}"
+
+
+def _only(rows: Iterable[GivenAnswer]) -> GivenAnswer | None:
+    """What all of these say; None where they differ, as one request has one answer."""
+    found = list(rows)
+    return found[0] if found and all(each.says == found[0].says for each in found) else None
 
 
 def _scores(choice: str, row: GivenAnswer) -> bool:

@@ -18,7 +18,6 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,11 +37,15 @@ MODELS = ("generator", "model", "model_id")
 """Where a row says whose answer it is."""
 THOUGHTS = ("thought", "reasoning", "reasoning_content")
 STOP_REASONS = {
-    **dict.fromkeys(("stop", "end", "end_turn", "eos", "eos_token"), "end"),
+    **dict.fromkeys(("stop", "end", "end_turn", "eos", "eos_token", "stop_sequence"), "end"),
+    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), "end"),
     **dict.fromkeys(("length", "max_tokens"), "length"),
     **dict.fromkeys(("content_filter", "refusal", "refused"), "refused"),
 }
 """What others call the ways in which an answer ends, and what we do."""
+
+MOST_COUNTED = 2**31 - 1
+"""The largest number of tokens, and of a draw, that a store keeps."""
 
 Asked = str | tuple[Message, ...]
 
@@ -64,6 +67,27 @@ class GivenAnswer:
     def says(self) -> object:
         """What of it must not contradict another row."""
         return self.responses, self.likelihoods
+
+    def may_answer(self, key: str | None) -> bool:
+        """Whether it may be of the prompt with this key; None: of one that is not known."""
+        return key is None or self.prompt is None or prompt_key(self.prompt) == key
+
+    def is_another_draw_than(self, other: "GivenAnswer") -> bool:
+        """Whether both hold answers, and none of the same draw."""
+        both = bool(self.responses and other.responses)
+        return both and self.responses.keys().isdisjoint(other.responses)
+
+    def takes(self, other: "GivenAnswer") -> bool:
+        """Take what another row says of the same prompt; False where it contradicts this one."""
+        pairs: list[tuple[dict[Any, Any], dict[Any, Any]]] = [
+            (self.responses, other.responses),
+            (self.likelihoods, other.likelihoods),
+        ]
+        if any(mine[key] != theirs[key] for mine, theirs in pairs for key in mine.keys() & theirs.keys()):
+            return False
+        for mine, theirs in pairs:
+            mine |= theirs
+        return True
 
 
 class GivenAnswers:
@@ -128,25 +152,39 @@ class GivenAnswers:
         """The answer to exactly this prompt; a text is the same as a user's turn."""
         return self._by_prompt.get(prompt_key(prompt))
 
+    def is_ambiguous(self, prompt: Asked) -> bool:
+        """Whether several ids have this prompt, with different answers."""
+        key = prompt_key(prompt)
+        return key in self._by_prompt and self._by_prompt[key] is None
+
     def by_trimmed_prompt(self, prompt: Asked) -> GivenAnswer | None:
         """The answer to this prompt without the blanks around it."""
         return self._by_trimmed.get(prompt_key(prompt).strip())
 
     def _add(self, file: str, number: int, row: GivenAnswer) -> None:
+        key = None if row.prompt is None else prompt_key(row.prompt)
         there = self._by_id.get(row.id) if row.id is not None else None
-        if there is None and row.id is None and row.prompt is not None:
-            there = self._by_prompt.get(prompt_key(row.prompt))
+        if there is not None and not there.may_answer(key):
+            raise DataError(
+                file,
+                number,
+                f"has the id of {there.where}, {row.id!r}, and another prompt: leave the ids out, "
+                "or make them differ",
+            )
+        same = None if key is None else self._by_prompt.get(key)
+        if there is None and same is not None and (row.id is None or row.is_another_draw_than(same)):
+            there = same
         if there is None:
             self._index(row)
-        elif row.responses.keys().isdisjoint(there.responses):  # another draw
-            there.responses |= row.responses
-        elif row.says != there.says:
+        elif not there.takes(row):
             raise DataError(
                 file,
                 number,
                 f"answers what {there.where} answers, and otherwise: keep one of the two; several answers "
                 "to one prompt are a list (`responses`), or have a `draw` each",
             )
+        elif row.id is not None:
+            self._by_id.setdefault(row.id, there)
 
     def _index(self, row: GivenAnswer) -> None:
         self.rows.append(row)
@@ -171,7 +209,11 @@ def answer_files(paths: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if kind_of(file) in KINDS)
+            inside = sorted(
+                file
+                for file in path.iterdir()
+                if kind_of(file) in KINDS and file.is_file() and not file.name.startswith(".")
+            )
             if not inside:
                 raise DataError(str(path), 0, f"holds no file of answers ({', '.join(KINDS)})")
             found += inside
@@ -222,7 +264,7 @@ def _parquet_rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _read(file: str, number: int, where: str, row: Mapping[str, Any]) -> GivenAnswer:
     try:
-        name = next((str(row[key]) for key in IDS if row.get(key) not in (None, "")), None)
+        name = next((_id(row[key], key) for key in IDS if row.get(key) not in (None, "")), None)
         prompt, said = _asked(row)
         if name is None and prompt is None:
             raise ValueError(f"says not what it answers: one of {', '.join((*PROMPTS, *IDS))} was expected")
@@ -249,9 +291,23 @@ def _asked(row: Mapping[str, Any]) -> tuple[Asked | None, str | None]:
         return given, None
     if not isinstance(given, list):
         raise ValueError(f"{form}: a text, or turns, expected")
-    turns = list(takewhile(lambda turn: role_of(turn) != "assistant", given))
-    answer = _text_of(given[len(turns)].get("content"), form) if len(turns) < len(given) else None
-    return tuple(_message(turn) for turn in turns), answer
+    last = max(
+        (place for place, turn in enumerate(given) if role_of(turn) == "assistant"), default=len(given)
+    )
+    answer = _answer_of(given[last], form) if last < len(given) else None
+    return tuple(_message(turn) for turn in given[:last]), answer
+
+
+def _answer_of(turn: Mapping[str, Any], form: str) -> str | None:
+    """The text of an assistant's turn, which Arena-Hard puts under `answer`."""
+    content = turn.get("content")
+    return _text_of(content, form) if isinstance(content, Mapping) else read_turn(turn).content
+
+
+def _id(given: object, key: str) -> str:
+    if isinstance(given, bool) or not isinstance(given, str | int):
+        raise ValueError(f"{key}: a text or a whole number was expected, and not {type(given).__name__}")
+    return str(given)
 
 
 def _message(turn: object) -> Message:
@@ -264,7 +320,10 @@ def _message(turn: object) -> Message:
 def _texts(row: Mapping[str, Any], *, scored: bool) -> list[str | None]:
     choices = row.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) and "turns" in choices[0]:
-        return [_text_of(choice["turns"][0], "turns") for choice in choices]
+        turns = [choice.get("turns") if isinstance(choice, Mapping) else None for choice in choices]
+        if not all(isinstance(each, list) and each for each in turns):
+            raise ValueError("choices: each needs `turns`, a list of answers")
+        return [_text_of(each[0], "turns") for each in turns if each]
     form = next((form for form in ANSWERS if form in row), None)
     if form is None:
         if scored:
@@ -287,7 +346,7 @@ def _text_of(given: object, form: str) -> str | None:
 def _response(row: Mapping[str, Any], text: str | None) -> Response | None:
     """An answer; None where there is none."""
     given = next((row[key] for key in ("stop_reason", "finish_reason") if row.get(key)), "end")
-    if given not in STOP_REASONS:
+    if not isinstance(given, str) or given not in STOP_REASONS:
         raise ValueError(f"stop_reason: one of {', '.join(STOP_REASONS)} was expected, and not {given!r}")
     stop: Any = STOP_REASONS[given]
     if text is None and stop != "refused":
@@ -306,13 +365,14 @@ def _response(row: Mapping[str, Any], text: str | None) -> Response | None:
 
 
 def _likelihoods(row: Mapping[str, Any]) -> dict[str, LogLikelihood]:
-    numbers = row.get("logprobs")
-    if numbers is None:
+    numbers, choices = row.get("logprobs"), row.get("choices")
+    if numbers is None or choices is None:  # those of tokens, which many services give, are not read
         return {}
-    choices = row.get("choices")
     if not isinstance(choices, list) or not isinstance(numbers, list) or len(choices) != len(numbers):
         raise ValueError("logprobs: a list with a number for each of `choices` was expected")
-    greedy = row.get("greedy") or [False] * len(choices)
+    greedy = row.get("greedy", [False] * len(choices))
+    if not isinstance(greedy, list) or len(greedy) != len(choices):
+        raise ValueError("greedy: a list with true or false for each of `choices` was expected")
     if not all(isinstance(each, int | float) and math.isfinite(each) and each <= 0 for each in numbers):
         raise ValueError("logprobs: natural logarithms were expected, none of them above 0")
     return {
@@ -329,10 +389,9 @@ def _count(row: Mapping[str, Any], name: str) -> int:
     given = row.get(name)
     if given in (None, ""):
         return 0
-    try:
-        counted = int(given)
-    except (TypeError, ValueError):
-        counted = -1
-    if counted < 0:
+    counted = int(given) if isinstance(given, str) and given.isdecimal() else given
+    if isinstance(counted, float) and counted.is_integer():  # as tables write where some are missing
+        counted = int(counted)
+    if isinstance(counted, bool) or not isinstance(counted, int) or not 0 <= counted <= MOST_COUNTED:
         raise ValueError(f"{name}: a whole number from 0 up was expected, and not {given!r}")
     return counted

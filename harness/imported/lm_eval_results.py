@@ -8,7 +8,7 @@ choices. Log-likelihoods are texts. Metrics whose aggregation is no mean over do
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -24,7 +24,7 @@ from harness.records.models import Json
 
 TOOL = "lm-eval"
 RESULTS = re.compile(r"results_(?P<time>.+)\.json")
-SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT.+)\.jsonl")
+SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT.+?)\.jsonl(\.gz)?")
 NEEDED = ("doc", "doc_hash", "arguments", "resps", "filter", "metrics")
 QUESTIONS = ("question", "prompt", "query", "input", "problem", "goal", "text", "ctx", "sentence")
 """Where tasks' documents say what is asked."""
@@ -40,26 +40,55 @@ def is_lm_eval(file: Path) -> bool:
     return bool(RESULTS.fullmatch(file.name) or SAMPLES.fullmatch(file.name))
 
 
-def read_lm_eval(files: Sequence[Path]) -> Iterator[ImportedTask]:
-    """The tasks in these files, of which the latest of each folder and task is taken.
+def samples_of(file: Path) -> list[Path]:
+    """The files of samples that a file of results is of."""
+    named = re.fullmatch(r".+_(\d{4}-\d\d-\d\dT.+)\.json", file.name)
+    return sorted(file.parent.glob(f"samples_*_{named[1]}.jsonl*")) if named else []
+
+
+def read_lm_eval(files: Sequence[Path], wanted: Callable[[str], bool]) -> Iterator[ImportedTask]:
+    """The tasks in these files that are wanted by their names; of each model's the latest.
 
     Raises DataError for samples without results, for a samples file that was not written to its end, and for
     lines that are not lm-eval's.
     """
-    latest: dict[tuple[Path, str], re.Match[str]] = {}
-    for file in sorted(files):
-        named = SAMPLES.fullmatch(file.name)
-        if named is not None:
-            latest[file.parent, named["task"]] = named
-    if not latest:
+    latest: dict[tuple[str, str], tuple[str, Path, Path]] = {}
+    found = [(file, named) for file in sorted(files) if (named := SAMPLES.fullmatch(file.name))]
+    if not found:
         raise DataError(
             str(files[0]),
             0,
             "lm-eval's results without samples: run it with --log_samples, so that there is "
             "something to pair",
         )
-    for (folder, task), named in latest.items():
-        yield _task(folder, task, named["time"])
+    model_of: dict[Path, str] = {}
+    for file, named in found:
+        if wanted(named["task"]):
+            results = _results(file, named["time"])
+            if results not in model_of:
+                model_of[results] = _model_of(json_object(results))
+            key = model_of[results], named["task"]
+            latest[key] = max(latest.get(key, ("", file, results)), (named["time"], file, results))
+    for (_, task), (_, file, results) in latest.items():
+        yield _task(task, file, results)
+
+
+def _results(samples: Path, time: str) -> Path:
+    """The file of results that belongs to a file of samples."""
+    usual = samples.with_name(f"results_{time}.json")
+    named = sorted(samples.parent.glob(f"*_{time}.json"))  # as --output_path names it
+    if not usual.is_file() and not named:
+        raise DataError(
+            str(samples),
+            0,
+            f"{usual.name} is not beside it, which says how the model was asked; lm-eval "
+            "writes both, and a run that was killed may lack it",
+        )
+    return usual if usual.is_file() else named[0]
+
+
+def _model_of(said: Mapping[str, Any]) -> str:
+    return str(said.get("model_name") or _object(said.get("config")).get("model") or "model")
 
 
 @dataclass(slots=True)
@@ -73,8 +102,9 @@ class _Seen:
     """By filter, the metrics that some document has."""
     refused: set[str] = field(default_factory=set)
     """Metrics whose values are no numbers."""
-    others: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    """The values under all filters but the first, by document and filter."""
+    others: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
+    """The values under all filters but the first, by document, filter, and which of equal documents it is."""
+    times: Counter[tuple[str, str]] = field(default_factory=Counter)
     shares: set[str] = field(default_factory=set)
     """Metrics that are not always 0 or 1."""
     zeros: Counter[str] = field(default_factory=Counter)
@@ -82,20 +112,9 @@ class _Seen:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def _task(folder: Path, task: str, time: str) -> ImportedTask:
-    samples = folder / f"samples_{task}_{time}.jsonl"
-    results = next(
-        iter(sorted(folder.glob(f"*_{time}.json"))), None
-    )  # results_, or as --output_path names it
-    if results is None:
-        raise DataError(
-            str(samples),
-            0,
-            f"results_{time}.json is not beside it, which says how the model was asked; lm-eval "
-            "writes both, and a run that was killed may lack it",
-        )
+def _task(task: str, samples: Path, results: Path) -> ImportedTask:
     said = json_object(results)
-    config = _object(said.get("configs", {}).get(task))
+    config = _object(_object(said.get("configs")).get(task))
     seen = _first_reading(samples, config)
     expected = _object(_object(said.get("n-samples")).get(task)).get("effective")
     if isinstance(expected, int) and expected != len(seen.hashes):
@@ -106,14 +125,14 @@ def _task(folder: Path, task: str, time: str) -> ImportedTask:
             "it was not written to its end",
         )
     names = [(name, each) for each in seen.filters for name in sorted(seen.metrics[each])]
-    higher = _object(_object(said.get("higher_is_better")).get(task))
+    higher = _directions(config, _object(_object(said.get("higher_is_better")).get(task)))
     kept = [(name, each) for name, each in names if name not in seen.refused]
-    if not kept:
-        raise DataError(str(samples), 0, f"none of the metrics of {task} is a mean over documents")
-    model_name = str(said.get("model_name") or _object(said.get("config")).get("model") or "model")
+    seed = _object(said.get("config")).get("random_seed")
+    name = _model_of(said)
     return ImportedTask(
         tool=f"{TOOL} {said.get('lm_eval_version', 'of unknown version')}",
-        model=Path(model_name).name or model_name,
+        path=name,
+        model=Path(name).name or name,
         task=task,
         version=str(_object(said.get("versions")).get(task, "unknown")),
         files=(results, samples),
@@ -123,20 +142,32 @@ def _task(folder: Path, task: str, time: str) -> ImportedTask:
             Metric(
                 name=_named(name, each, seen),
                 kind="number" if name in seen.shares else "binary",
-                higher_is_better=bool(higher.get(name, True)),
+                higher_is_better=higher.get(name, True),
                 headline=place == 0,
             )
             for place, (name, each) in enumerate(kept)
         ),
         settings=_settings(said, task, config),
-        seed=int(_object(said.get("config")).get("random_seed") or 0),
+        seed=seed if isinstance(seed, int) else 0,
         described=_described(said),
         chat_template=said.get("chat_template") or None,
-        notes=tuple(_notes(task, seen, kept, _object(_object(said.get("results")).get(task)))),
+        notes=tuple(_notes(task, seen, kept, _object(_object(said.get("results")).get(task)), higher)),
         rows=partial(_rows, samples, seen, kept),
         documents=partial(_documents, samples, seen),
         answers=partial(_answers, samples, seen),
     )
+
+
+def _directions(config: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, bool]:
+    """Of the metrics of which it is said, whether more is better."""
+    listed = {
+        str(each.get("metric")): each.get("higher_is_better")
+        for each in config.get("metric_list") or ()
+        if isinstance(each, Mapping)
+    }
+    return {
+        name: better for found in (listed, said) for name, better in found.items() if isinstance(better, bool)
+    }
 
 
 def _first_reading(samples: Path, config: Mapping[str, Any]) -> _Seen:
@@ -159,7 +190,9 @@ def _first_reading(samples: Path, config: Mapping[str, Any]) -> _Seen:
         if name == seen.filters[0]:
             seen.hashes.append(document)
         else:
-            seen.others[document, name] = {each: line.get(each) for each in line["metrics"]}
+            which = seen.times[document, name]
+            seen.others[document, name, which] = {each: line.get(each) for each in line["metrics"]}
+            seen.times[document, name] += 1
         for metric in line["metrics"]:
             if line.get(metric) is None:  # NaN, which is no score
                 seen.metrics[name].add(metric)
@@ -202,10 +235,17 @@ def _numbers(value: object) -> list[float] | None:
 
 
 def _notes(
-    task: str, seen: _Seen, kept: Sequence[tuple[str, str]], results: Mapping[str, Any]
+    task: str,
+    seen: _Seen,
+    kept: Sequence[tuple[str, str]],
+    results: Mapping[str, Any],
+    higher: Mapping[str, bool],
 ) -> Iterator[str]:
     if seen.refused:
         yield f"{task}: {', '.join(sorted(seen.refused))} left out: no mean over documents"
+    unknown = sorted({metric for metric, _ in kept} - higher.keys())
+    if unknown:
+        yield f"{task}: of {', '.join(unknown)} the files do not say whether more is better: taken to be"
     for metric in ZERO_IF_FAILED & seen.zeros.keys():
         yield (
             f"{task}: {seen.zeros[metric]:,} of {len(seen.hashes):,} {metric} are exactly 0, which lm-eval "
@@ -228,12 +268,14 @@ def _named(metric: str, of: str, seen: _Seen) -> str:
 
 
 def _rows(samples: Path, seen: _Seen, kept: Sequence[tuple[str, str]]) -> Iterator[Row]:
-    ids = _ids(seen.hashes)
+    ids, times = _ids(seen.hashes), Counter[str]()
     for position, line in enumerate(_of_first_filter(samples, seen)):
         values = {(name, seen.filters[0]): line.get(name) for name in line["metrics"]}
         for other in seen.filters[1:]:
-            found = seen.others.get((str(line["doc_hash"]), other), {})
+            document = str(line["doc_hash"])
+            found = seen.others.get((document, other, times[document]), {})
             values |= {(name, other): value for name, value in found.items()}
+        times[str(line["doc_hash"])] += 1
         yield Row(
             sample=Sample(
                 id=ids[position],

@@ -16,8 +16,10 @@ class ImportedTask:
 
     tool: str
     """Its name and version."""
+    path: str
+    """What the tool calls the model."""
     model: str
-    """What the tool calls the model, without the folders before it."""
+    """The same without the folders before it."""
     task: str
     version: str
     """The task's own."""
@@ -28,6 +30,7 @@ class ImportedTask:
     size: int
     """The number of documents."""
     metrics: tuple[Metric, ...]
+    """Those that are means over documents; there may be none."""
     settings: Mapping[str, Json]
     """The conditions of asking, as far as the files say them."""
     seed: int

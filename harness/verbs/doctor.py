@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
+from harness.engine.opening import check_model
 from harness.errors import UsageError
-from harness.records.models import Local
+from harness.records.models import AnswerFiles, Local
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
 from trainers.doctor.compare_reward_models import compare_reward_models
@@ -57,6 +58,9 @@ def _model_if_any(project: Project, name: str) -> Examination:
 
 def _model(project: Project, name: str) -> Examination:
     model = project.model(name, Progress())
+    if isinstance(model.source, AnswerFiles):
+        check_model(model)
+        raise UsageError(f"model {name!r} is answers in files, which can be read: nothing else is to look at")
     if not isinstance(model.source, Local):
         raise UsageError(f"model {name!r} is a service: it has no files that could be looked at")
     return examine_model(model)

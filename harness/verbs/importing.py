@@ -14,13 +14,16 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pydantic import ValidationError
+
 from harness.engine.answers_engine import AnswersEngine
 from harness.engine.given_answers import GivenAnswer, GivenAnswers, prompt_key
 from harness.engine.hashing import file_hash
 from harness.engine.identity import Identity
 from harness.errors import DataError, UsageError
 from harness.evaluation import evaluate, plan_run
-from harness.imported.lm_eval_results import is_lm_eval, read_lm_eval
+from harness.files import first_problem
+from harness.imported.lm_eval_results import is_lm_eval, read_lm_eval, samples_of
 from harness.imported.tasks import ImportedTask
 from harness.recorded import recorded
 from harness.records.answers import Row, Run
@@ -65,40 +68,50 @@ def import_results(
     `name` is the model's here; None: what the tool calls it. `suites`: only these, by the tool's name of the
     task or by ours. `keep_scores`: no text is scored anew.
 
-    Raises UsageError for files of no known format, a name that harness.toml gives to another model, and one
-    name for several models; DataError for files that are damaged or not whole.
+    Raises UsageError for files of no known format, a name that harness.toml gives to another model, and
+    several models under one name; DataError for files that are damaged or not whole.
     """
-    tasks = list(_tasks(_files(paths)))
-    models = list(dict.fromkeys(task.model for task in tasks))
-    if name is not None and len(models) > 1:
+    if name is not None and not (name.strip() and name.isprintable()):
+        raise UsageError(f"--as {name!r}: a name has a letter, and none that cannot be printed")
+    tasks = list(_tasks(_files(paths), suites))
+    models = {task.path: task.model for task in tasks}
+    if len(models) > 1 and (name is not None or len(set(models.values())) < len(models)):
         raise UsageError(
-            f"the files are of {len(models)} models ({', '.join(models)}), and --as names one: import them "
-            "one by one"
+            f"the files are of {len(models)} models ({', '.join(models)}), which need a name each: import "
+            "them one by one, with --as"
         )
-    for each in [name] if name is not None else models:
+    for each in [name] if name is not None else models.values():
         if each in project.registry.models or each in project.registry.pipelines:
             raise UsageError(f"{each!r} is a name of harness.toml: choose another with --as")
     found: list[ImportedRun] = []
     with project.store() as store:
-        for model in models:
-            theirs = [task for task in tasks if task.model == model]
+        for path, model in models.items():
+            theirs = [task for task in tasks if task.path == path]
             found += _import_model(project, store, name or model, theirs, suites, keep_scores=keep_scores)
+    left_out = [note for task in tasks if not task.metrics for note in task.notes]
+    if found and left_out:
+        found[-1] = replace(found[-1], notes=(*found[-1].notes, *left_out))
     if not found:
-        known = sorted({task.task for task in tasks} | _rescored_by(tasks).keys())
-        raise UsageError(f"nothing of {', '.join(suites)} is in these files: they hold {', '.join(known)}")
+        raise UsageError(f"nothing could be taken of these files: {'; '.join(_why_not(tasks, suites))}")
     return found
 
 
+def _why_not(tasks: Sequence[ImportedTask], suites: Sequence[str]) -> list[str]:
+    notes = [note for task in tasks for note in task.notes]
+    return notes or [f"they hold nothing of {', '.join(suites)}"]
+
+
 def _files(paths: Sequence[Path]) -> list[Path]:
+    """The files that are named, and, of a file of results, the samples that belong to it."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: there is no such file or folder")
-        found += sorted(path.rglob("*")) if path.is_dir() else [path, *path.parent.glob("samples_*.jsonl")]
+        found += sorted(path.rglob("*")) if path.is_dir() else [path, *samples_of(path)]
     return [file for file in dict.fromkeys(found) if file.is_file()]
 
 
-def _tasks(files: Sequence[Path]) -> Iterator[ImportedTask]:
+def _tasks(files: Sequence[Path], suites: Sequence[str]) -> Iterator[ImportedTask]:
     of_lm_eval = [file for file in files if is_lm_eval(file)]
     if not of_lm_eval:
         raise UsageError(
@@ -106,7 +119,8 @@ def _tasks(files: Sequence[Path]) -> Iterator[ImportedTask]:
             "(results_TIME.json with samples_TASK_TIME.jsonl beside it, which --log_samples writes); answers "
             'of another tool can be a model: [models.NAME] answers = "FILE"'
         )
-    yield from read_lm_eval(of_lm_eval)
+    wanted = {*suites, *(task for suite in suites for task in SCORED_BY.get(suite, ()))}
+    yield from read_lm_eval(of_lm_eval, lambda task: not wanted or task in wanted)
 
 
 def _rescored_by(tasks: Sequence[ImportedTask]) -> dict[str, list[ImportedTask]]:
@@ -116,6 +130,7 @@ def _rescored_by(tasks: Sequence[ImportedTask]) -> dict[str, list[ImportedTask]]
         suite: [by_name[each] for each in needed]
         for suite, needed in SCORED_BY.items()
         if all(each in by_name for each in needed)
+        and len({by_name[each].data_hash for each in needed}) == 1  # of the same documents
     }
 
 
@@ -135,12 +150,13 @@ def _import_model(
             continue
         try:
             yield _rescored(project, store, name, suite, of)
-        except DataError as error:  # documents of another make
-            notes |= {task.task: f"not scored by {suite}: {error.message}" for task in of}
+        except (DataError, ValidationError) as error:  # documents or settings of another make
+            why = error.message if isinstance(error, DataError) else ": ".join(first_problem(error))
+            notes |= {task.task: f"not scored by {suite}: {why}" for task in of}
         else:
             taken |= {task.task for task in of}
     for task in tasks:
-        if task.task not in taken and (not suites or task.task in suites):
+        if task.metrics and task.task not in taken and (not suites or task.task in suites):
             yield _as_they_stand(store, name, task, notes.get(task.task))
 
 

@@ -202,3 +202,28 @@ def test_answers_are_judged_and_rated_like_others(project: Working) -> None:
     code, out, err = project.run("blind", "new", "left", "right", *asked, *none, "--json")
     assert code == 0, err
     assert json.loads(out)
+
+
+def test_one_request_has_one_answer(project: Working) -> None:
+    """A prompt under two ids with two answers is unscored and said: what was asked does not tell which."""
+    project.write("capitals.jsonl", *({"id": name, "prompt": "p", "target": name} for name in ("x", "y")))
+    project.write("left.jsonl", *({"id": name, "response": name} for name in ("x", "y")))
+    assert means(project, "left", "-s", "capitals") == {"left": (None, 0, 2)}
+
+
+def test_an_id_does_not_stand_for_another_prompt(project: Working) -> None:
+    """A running number that happens to be a suite's id is no answer to that sample."""
+    project.write(
+        "left.jsonl",
+        {"id": "q0", "prompt": question("Spain"), "response": "Madrid"},
+        {"id": "q1", "prompt": "Something else", "response": "junk"},
+        {"id": "q2", "prompt": f"Answer briefly. {question('Italy')}", "response": "Rome"},
+    )
+    assert means(project, "left", "-s", "capitals") == {"left": (1.0, 2, 3)}
+
+
+def test_the_doctor_reads_them(project: Working) -> None:
+    """There are no weights to look at; a file that is not there is found."""
+    assert "is answers in files, which can be read" in project.complaint(2, "doctor", "left")
+    (project.folder / "left.jsonl").unlink()
+    assert "there is no such file or folder of answers" in project.complaint(2, "doctor", "left")

@@ -173,6 +173,21 @@ def test_rows_of_several_models(tmp_path: Path) -> None:
         ([{"id": 1, "choices": ["a"], "logprobs": ["-1"]}], "logprobs: natural logarithms"),
         ([{"id": 1, "choices": ["a"], "logprobs": [0.5]}], "none of them above 0"),
         ([{"messages": TURNS}], "answers nothing"),
+        ([{"id": 1, "response": "a", "finish_reason": ["stop"]}], "stop_reason: one of stop"),
+        ([{"id": 1, "choices": [{"turns": []}]}], "choices: each needs `turns`"),
+        ([{"id": 1, "choices": [{"turns": ["x"]}, {"index": 1}]}], "choices: each needs `turns`"),
+        ([{"id": 1, "choices": ["a"], "logprobs": [-1], "greedy": True}], "greedy: a list"),
+        ([{"id": 1, "response": "a", "prompt_tokens": 10**30}], "prompt_tokens: a whole number"),
+        ([{"id": 1, "response": "a", "draw": 0.9}], "draw: a whole number"),
+        ([{"id": [1], "response": "a"}], "id: a text or a whole number"),
+        (
+            [{"id": 1, "prompt": "p", "response": "a"}, {"id": 1, "prompt": "q", "response": "a"}],
+            "row 2: has the id of a.jsonl, row 1, '1', and another prompt",
+        ),
+        (
+            [{"prompt": "p", "choices": ["a"], "logprobs": [-each]} for each in (1, 2)],
+            "row 2: answers what a.jsonl, row 1 answers, and otherwise",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, rows: Sequence[Any], message: str) -> None:
@@ -217,3 +232,47 @@ def test_the_same_answer_twice_is_one(tmp_path: Path) -> None:
     assert found.by_prompt("p") is None
     assert texts(found.by_id("2")) == ["b"]
     assert texts(found.by_prompt("q")) == ["c"]
+
+
+def test_what_rows_say_of_one_prompt_is_put_together(tmp_path: Path) -> None:
+    """A choice a row, an answer beside log-likelihoods, and draws with ids of their own."""
+    found = read(
+        lines(
+            tmp_path / "a.jsonl",
+            {"prompt": "p", "choices": ["a"], "logprobs": [-1]},
+            {"prompt": "p", "choices": ["b"], "logprobs": [-2]},
+            {"prompt": "p", "response": "c", "logprobs": [{"token": "c", "logprob": -0.5}]},
+            {"id": "x", "prompt": "q", "response": "d", "draw": 0},
+            {"id": "y", "prompt": "q", "response": "e", "draw": 1},
+        )
+    )
+    first = found.by_prompt("p")
+    assert first is not None
+    assert {"a", "b"} == first.likelihoods.keys()
+    assert texts(first) == ["c"]
+    assert texts(found.by_prompt("q")) == texts(found.by_id("y")) == ["d", "e"]
+
+
+def test_turns_after_an_answer_are_asked_too(tmp_path: Path) -> None:
+    """Examples before the last question are a part of what was asked, in every tool's words for turns."""
+    turns = [
+        {"from": "human", "value": "one"},
+        {"from": "gpt", "value": "1"},
+        {"from": "human", "value": "two"},
+        {"from": "gpt", "value": "2"},
+    ]
+    found = read(lines(tmp_path / "a.jsonl", {"conversations": turns}))
+    assert found.by_prompt("one") is None
+    asked = tuple(
+        Message(role=role, content=content)  # type: ignore[arg-type]  # roles
+        for role, content in (("user", "one"), ("assistant", "1"), ("user", "two"))
+    )
+    assert texts(found.by_prompt(asked)) == ["2"]
+
+
+def test_what_else_lies_in_a_folder_is_left_alone(tmp_path: Path) -> None:
+    """Hidden files, and folders whatever they are called."""
+    lines(tmp_path / "a.jsonl", {"prompt": "p", "response": "a"})
+    (tmp_path / ".hidden.jsonl").write_text("junk")
+    (tmp_path / "sub.jsonl").mkdir()
+    assert [file.name for file in answer_files([str(tmp_path)])] == ["a.jsonl"]

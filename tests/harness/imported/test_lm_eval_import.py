@@ -155,14 +155,13 @@ def test_filters_and_what_is_no_mean(project: Working) -> None:
         "exact_match (flexible)": [0.0],
     }
     weighted = sample(doc, {"word_perplexity": -3.5}, choices=["a"], answers=[-3.5])
-    written(
-        project.folder / "corpus",
-        {"wikitext": [weighted]},
-        aggregation={"word_perplexity": "weighted_perplexity"},
-    )
-    assert "none of the metrics of wikitext is a mean over documents" in project.complaint(
-        2, "import", "corpus"
-    )
+    by = {"word_perplexity": "weighted_perplexity"}
+    written(project.folder / "corpus", {"wikitext": [weighted]}, aggregation=by)
+    assert "wikitext: word_perplexity left out" in project.complaint(2, "import", "corpus")
+    written(project.folder / "corpus", {"wikitext": [weighted], "arc": lines_of(1.0)}, aggregation=by)
+    said = imported(project, "corpus", "--as", "rest")
+    assert "lm_eval:arc: 1 sample" in said
+    assert "note: wikitext: word_perplexity left out" in said
 
 
 def test_zeros_are_doubted_and_what_is_missing_is_unscored(project: Working) -> None:
@@ -246,9 +245,7 @@ def test_wrong_use(project: Working) -> None:
     )
     assert "HERE/none: there is no such file" in project.complaint(2, "import", f"{project.folder}/none")
     assert "'sft' is a name of harness.toml" in project.complaint(2, "import", "out", "--as", "sft")
-    assert "nothing of ifeval is in these files: they hold arc" in project.complaint(
-        2, "import", "out", "-s", "ifeval"
-    )
+    assert "they hold nothing of ifeval" in project.complaint(2, "import", "out", "-s", "ifeval")
     (project.folder / "other.json").write_text("{}")
     assert "no results of a known format" in project.complaint(2, "import", "other.json")
     written(
@@ -256,7 +253,86 @@ def test_wrong_use(project: Working) -> None:
         {"arc": lines_of(1.0)},
         model="b",
     )
-    assert "of 2 models (b, tiny)" in project.complaint(2, "import", "out", "--as", "one")
+    assert "of 2 models (b, models/tiny)" in project.complaint(2, "import", "out", "--as", "one")
+    assert "a name has a letter" in project.complaint(2, "import", "out", "--as", " ")
     code, out, _ = project.run("import", "out", "--json")
     assert code == 0
     assert [each["run"]["model"] for each in json.loads(out)] == ["b", "tiny"]
+
+
+def test_what_is_better_is_what_the_files_say(project: Working) -> None:
+    """A null says nothing: then the task's own list does, and else more is taken to be better, and said."""
+    directions = {"arc": {"acc": None}}
+    folder = written(project.folder / "out", {"arc": lines_of(0.0, 1.0)}, higher_is_better=directions)
+    assert "note: arc: of acc the files do not say whether more is better" in imported(project, "out")
+    results = folder / f"results_{TIME}.json"
+    said = json.loads(results.read_text())
+    said["configs"]["arc"]["metric_list"][0]["higher_is_better"] = False
+    results.write_text(json.dumps(said))
+    assert "note" not in imported(project, "out", "--as", "lower")
+    with Store.open("sqlite:///harness.db") as store:
+        better = {run.model: run.metrics[0].higher_is_better for run in store.runs.find()}
+    assert better == {"tiny": True, "lower": False}
+
+
+def test_a_file_that_is_named_is_what_is_taken(project: Working) -> None:
+    """Not a later one beside it; of a file of results, all samples of its time."""
+    old, new = TIME, TIME.replace("2026-11-29", "2026-11-30")
+    for time, score in ((old, 0.0), (new, 1.0)):
+        folder = written(project.folder / "out", {"arc": lines_of(score)}, time=time)
+    for number, name in enumerate((f"results_{old}.json", f"samples_arc_{old}.jsonl")):
+        imported(project, str(folder / name), "--as", f"old{number}")
+        assert scores(project, f"old{number}", "lm_eval:arc") == {"acc": [0.0]}
+    (folder / f"aaa_{new}.json").write_text("{}")  # another tool's
+    imported(project, "out", "--as", "new")
+    assert scores(project, "new", "lm_eval:arc") == {"acc": [1.0]}
+
+
+def test_equal_documents_under_several_filters(project: Working) -> None:
+    """Each has its own values under every filter."""
+    doc = {"question": "What is 1 + 1?"}
+    lines = [
+        sample(doc, {"em": score}, answers=["2"], filtered=name)
+        for name in ("strict", "flexible")
+        for score in (0.0, 1.0)
+    ]
+    written(project.folder / "out", {"gsm8k": lines})
+    imported(project, "out")
+    assert scores(project, "tiny", "lm_eval:gsm8k") == {
+        "em (strict)": [0.0, 1.0],
+        "em (flexible)": [0.0, 1.0],
+    }
+
+
+def test_two_models_of_one_last_name(project: Working) -> None:
+    """Neither disappears: each needs a name."""
+    for place, name in enumerate(("orgx/m", "orgy/m")):
+        written(project.folder / "out" / str(place), {"ifeval": [ifeval("a")]}, model=name)
+    assert "2 models (orgx/m, orgy/m), which need a name each" in project.complaint(2, "import", "out")
+
+
+def test_mc1_and_mc2_of_other_questions(project: Working) -> None:
+    """They are no one suite, and none of their documents is lost."""
+    tasks = {
+        "truthfulqa_mc1": [choices(QUESTIONS[0], "mc1", {})],
+        "truthfulqa_mc2": [choices(each, "mc2", {}) for each in QUESTIONS[:2]],
+    }
+    written(project.folder / "out", tasks)
+    said = imported(project, "out")
+    assert "lm_eval:truthfulqa_mc1: 1 sample" in said
+    assert "lm_eval:truthfulqa_mc2: 2 samples" in said
+
+
+def test_odd_results(project: Working) -> None:
+    """What is not as usual is as if it were not there; settings that no suite takes leave the scores."""
+    folder = written(project.folder / "out", {"ifeval": [ifeval("a")], "arc": lines_of(1.0)})
+    results = folder / f"results_{TIME}.json"
+    said = json.loads(results.read_text())
+    said["configs"]["ifeval"]["generation_kwargs"]["max_gen_toks"] = 0
+    said["config"]["random_seed"] = [1, 2]
+    results.write_text(json.dumps(said))
+    found = imported(project, "out")
+    assert "lm_eval:ifeval: 1 sample" in found
+    assert "note: not scored by ifeval: max_tokens: " in found
+    results.write_text(json.dumps({**said, "configs": None, "n-samples": None}))
+    assert "lm_eval:arc: 1 sample" in imported(project, "out", "--as", "bare")
