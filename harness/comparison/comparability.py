@@ -73,7 +73,18 @@ def incomparable(baseline: Run, candidate: Run) -> list[Difference]:
         *_differing("data", baseline.data_hash, candidate.data_hash),
         *_differing("number of samples", baseline.size, candidate.size),
         *_differing_keys("setting ", mine, theirs),
+        *_other_directions(baseline, candidate),
     ]
+
+
+def _other_directions(baseline: Run, candidate: Run) -> Iterator[Difference]:
+    """Metrics of which more is better in one run and less in the other."""
+    mine = {metric.name: metric.higher_is_better for metric in baseline.metrics}
+    for metric in candidate.metrics:
+        better = mine.get(metric.name, metric.higher_is_better), metric.higher_is_better
+        yield from _differing(
+            f"better values of {metric.name}", *("higher" if each else "lower" for each in better)
+        )
 
 
 def _noted(baseline: Run, candidate: Run) -> list[Difference]:

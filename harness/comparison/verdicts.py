@@ -16,6 +16,7 @@ from harness.comparison import non_inferiority
 from harness.comparison.comparability import comparability
 from harness.comparison.paired import ScoredRun, compare_metric, not_compared
 from harness.pluralize import pluralize
+from harness.records.answers import Metric, Run
 from harness.records.comparisons import Comparison, Decision, Verdict
 from harness.stats.decisions import decide_difference
 from harness.stats.multiplicity import holm
@@ -72,12 +73,24 @@ def _over_suites(
 
 def _over_metrics(baseline: ScoredRun, candidate: ScoredRun, plan: AnalysisPlan) -> list[Comparison]:
     blocking, notes = comparability(baseline.run, candidate.run)
-    metrics = {metric.name: metric for metric in (*candidate.run.metrics, *baseline.run.metrics)}
+    metrics = _of_both(baseline.run, candidate.run)
     if blocking and not plan.force:
         names = baseline.run.model, candidate.run.model
-        return [not_compared(*names, baseline.run.suite, metric, blocking) for metric in metrics.values()]
+        return [not_compared(*names, baseline.run.suite, metric, blocking) for metric in metrics]
     notes = [*(f"forced: {reason}" for reason in blocking), *notes]
-    return [compare_metric(baseline, candidate, metric, notes, plan) for metric in metrics.values()]
+    return [compare_metric(baseline, candidate, metric, notes, plan) for metric in metrics]
+
+
+def _of_both(baseline: Run, candidate: Run) -> list[Metric]:
+    """The metrics of both runs, as the baseline has them; numbers where they are numbers in one of the two.
+
+    What an imported metric is shows in its values, which may all be 0 or 1 in one run and not in another.
+    """
+    found: dict[str, Metric] = {}
+    for metric in (*candidate.metrics, *baseline.metrics):
+        is_number = metric.name in found and "number" in (metric.kind, found[metric.name].kind)
+        found[metric.name] = replace(metric, kind="number") if is_number else metric
+    return list(found.values())
 
 
 def _adjusted(comparisons: Sequence[Comparison], plan: AnalysisPlan) -> list[Comparison]:

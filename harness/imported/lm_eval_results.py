@@ -160,24 +160,24 @@ def _task(task: str, samples: Path, results: Path) -> ImportedTask:
 
 def _directions(config: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, bool]:
     """Of the metrics of which it is said, whether more is better."""
-    listed = {
-        str(each.get("metric")): each.get("higher_is_better")
-        for each in config.get("metric_list") or ()
-        if isinstance(each, Mapping)
-    }
     return {
-        name: better for found in (listed, said) for name, better in found.items() if isinstance(better, bool)
+        name: better
+        for found in (_of_metrics(config, "higher_is_better"), said)
+        for name, better in found.items()
+        if isinstance(better, bool)
     }
+
+
+def _of_metrics(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """What a task's configuration says of its metrics."""
+    listed = config.get("metric_list") or ()
+    return {str(each.get("metric")): each.get(key) for each in listed if isinstance(each, Mapping)}
 
 
 def _first_reading(samples: Path, config: Mapping[str, Any]) -> _Seen:
     """Check every line, and note what rows need of the whole."""
     seen = _Seen()
-    means = {
-        str(each.get("metric")): each.get("aggregation", "mean")
-        for each in config.get("metric_list") or ()
-        if isinstance(each, Mapping)
-    }
+    aggregations = _of_metrics(config, "aggregation")
     for number, line in json_lines(samples):
         missing = [key for key in NEEDED if key not in line]
         if missing:
@@ -198,8 +198,7 @@ def _first_reading(samples: Path, config: Mapping[str, Any]) -> _Seen:
                 seen.metrics[name].add(metric)
                 continue
             values = _numbers(line[metric])
-            by = means.get(metric, "mean")
-            is_mean = by in MEANS or isinstance(line[metric], list)
+            is_mean = (aggregations.get(metric) or "mean") in MEANS or isinstance(line[metric], list)
             if values is None or not is_mean:
                 seen.refused.add(metric)
                 continue

@@ -336,3 +336,25 @@ def test_odd_results(project: Working) -> None:
     assert "note: not scored by ifeval: max_tokens: " in found
     results.write_text(json.dumps({**said, "configs": None, "n-samples": None}))
     assert "lm_eval:arc: 1 sample" in imported(project, "out", "--as", "bare")
+
+
+def test_what_a_metric_is_does_not_hang_on_one_run(project: Working) -> None:
+    """Of shares in one run and noughts and ones in the other, the shares are not tested as flips."""
+    for name, values in (("left", (0.0, 1.0) * 6), ("right", (0.25, 0.75) * 6)):
+        written(project.folder / name, {"arc": lines_of(*values)})
+        imported(project, name, "--as", name)
+    code, out, err = project.run("report", "left", "right", "--json")
+    assert code == 0, err
+    [verdict] = json.loads(out)["verdicts"]
+    [comparison] = verdict["comparisons"]
+    assert comparison["metric"]["kind"] == "number"
+    assert comparison["flips"] is None
+
+
+def test_two_directions_of_one_metric_are_not_compared(project: Working) -> None:
+    """One of the files is wrong, and nobody can know which."""
+    for name, better in (("left", True), ("right", False)):
+        written(project.folder / name, {"arc": lines_of(0.0, 1.0)}, higher_is_better={"arc": {"acc": better}})
+        imported(project, name, "--as", name)
+    _, out, _ = project.run("report", "left", "right")
+    assert "better values of acc: higher for left but lower for right" in " ".join(out.split())
