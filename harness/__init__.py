@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from harness.verbs.frames import preferences_frame as preferences_frame
     from harness.verbs.frames import runs_frame as runs_frame
     from harness.verbs.frames import scores_frame as scores_frame
+    from harness.verbs.importing import import_results as import_results
     from harness.verbs.judge import JudgeRequest as JudgeRequest
     from harness.verbs.judge import JudgeResult as JudgeResult
     from harness.verbs.judge import judge as judge
@@ -72,6 +73,7 @@ VERBS = {
     "harness.verbs.doctor": ("diagnose",),
     "harness.verbs.evaluating": ("evaluate",),
     "harness.verbs.frames": ("answers_frame", "preferences_frame", "runs_frame", "scores_frame"),
+    "harness.verbs.importing": ("import_results",),
     "harness.verbs.judge": ("judge",),
     "harness.verbs.judge_estimates": ("estimate_judging",),
     "harness.verbs.overview": ("overview", "summarise_runs"),

@@ -16,6 +16,7 @@ SPOKEN = {
     "data": {"list_mixes", "make_mix"},
     "doctor": {"diagnose"},
     "eval": {"evaluate", "summarise_runs"},
+    "import": {"import_results"},
     "judge": {"judge", "estimate_judging"},
     "list": {"overview"},
     "preferences": {"analyse_preferences", "analyse_preferences_file"},
