@@ -124,9 +124,9 @@ def unused_system(run: Run) -> str | None:
 def from_files(run: Run) -> str | None:
     """What to know of a run whose answers are from files; None for others."""
     engine = _engine(run)
-    matched = engine.get("matched")
-    if not isinstance(matched, str):
+    if "files" not in engine:
         return None
+    matched = engine.get("matched", "how its prompts were found is not recorded")
     if "tool" in engine:
         return f"{run.model} was asked {run.suite} by {engine['tool']}; {matched}"
     files = engine.get("files")

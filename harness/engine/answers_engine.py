@@ -116,6 +116,8 @@ class AnswersEngine:
                 if answer.key:
                     self._samples.setdefault(requests[int(answer.key)], {})[row.sample.id] = row.sample
         self._found = {}
+        for asked in noting.requests:  # all of them: the store may have the answers, and then nobody asks
+            self._look_up(asked)
 
     @property
     def unused(self) -> int:
@@ -138,8 +140,7 @@ class AnswersEngine:
     ) -> Iterator[tuple[int, LogLikelihood | Response]]:
         """Each choice's log-likelihood; a choice is the same without the blanks around it."""
         for index, (context, continuation) in enumerate(pairs):
-            choice = continuation.strip()
-            row = self._row((context, continuation), context, partial(_scores, choice))
+            row, choice = self._look_up((context, continuation)), continuation.strip()
             yield index, self._absent("no log-likelihood of it") if row is None else row.likelihoods[choice]
 
     def close(self) -> None:
@@ -147,7 +148,7 @@ class AnswersEngine:
 
     def _answer(self, prompt: Prompt, sampling: SamplingParameters) -> Response:
         draw = prompt.draw if sampling.temperature > 0 else 0
-        row = self._row(prompt_key(prompt.content), prompt.content, lambda row: bool(row.responses))
+        row = self._look_up(prompt)
         if row is None:
             clear = not self._given.is_ambiguous(prompt.content)
             return self._absent("no answer to it" if clear else "several answers to it, under different ids")
@@ -162,6 +163,13 @@ class AnswersEngine:
     def _absent(self, what: str) -> Response:
         files = cast("Sequence[str]", self._described["files"])
         return Response(text="", stop_reason="absent", reason=f"{', '.join(files)} has {what}")
+
+    def _look_up(self, asked: Prompt | tuple[str, str]) -> GivenAnswer | None:
+        """The row that answers a prompt, or scores a pair."""
+        if isinstance(asked, Prompt):
+            return self._row(_request(asked), asked.content, lambda row: bool(row.responses))
+        context, continuation = asked
+        return self._row(asked, context, partial(_scores, continuation.strip()))
 
     def _row(self, request: Request, asked: Asked, has: Callable[[GivenAnswer], bool]) -> GivenAnswer | None:
         """The row that answers a request, of those that have such an answer."""

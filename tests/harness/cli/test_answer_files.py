@@ -227,3 +227,22 @@ def test_the_doctor_reads_them(project: Working) -> None:
     assert "is answers in files, which can be read" in project.complaint(2, "doctor", "left")
     (project.folder / "left.jsonl").unlink()
     assert "there is no such file or folder of answers" in project.complaint(2, "doctor", "left")
+
+
+def test_what_the_store_has_is_counted_too(project: Working) -> None:
+    """Whoever asks more after a few, or another suite of the same prompts, learns of all of them."""
+    means(project, "left", "-s", "capitals", "--limit", "2")
+    assert project.run("eval", "left", "-s", "capitals")[0] == 0
+    (project.folder / "harness.toml").write_text(
+        PROJECT.replace("[suites.capitals]", "[suites.towns]")
+        + """
+[suites.capitals]
+prompts = "capitals.jsonl"
+rule = "contains"
+"""
+    )
+    for suite in ("capitals", "towns"):
+        _, out, _ = project.run("eval", "left", "-s", suite)
+        said = " ".join(out.split())
+        assert f"the answers of left to {suite} are from a file" in said
+        assert "5 requests: 5 by prompt" in said
