@@ -7,7 +7,7 @@ The caller opens the engine, and only if something is left to ask: this module i
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -40,7 +40,7 @@ def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Ru
         seed,
     ]
     return Run(
-        id=digest(what_makes_it).removeprefix("sha256:")[:32],
+        id=run_id(what_makes_it),
         model=model.name,
         fingerprint=identity.fingerprint,
         suite=suite.name,
@@ -53,6 +53,11 @@ def plan_run(model: Model, identity: Identity, suite: Suite, *, seed: int) -> Ru
         size=suite.size,
         started="",
     )
+
+
+def run_id(what_makes_it: Sequence[Json]) -> str:
+    """The id of the run that all this makes the one it is."""
+    return digest(list(what_makes_it)).removeprefix("sha256:")[:32]
 
 
 def evaluate(

@@ -25,6 +25,10 @@ def command(
         typer.Option("--as", help="What the model is called here. Default: the tool's name of it."),
     ] = None,
     suites: Suites = None,
+    format_name: Annotated[
+        str | None,
+        typer.Option("--format", help="Whose files these are. Default: by their names and content."),
+    ] = None,
     keep_scores: Annotated[
         bool,
         typer.Option(
@@ -40,7 +44,9 @@ def command(
     truthfulqa-gen); other scores are taken as they stand.
     """
     project = introduce(open_project(config))
-    found = import_results(project, paths, name=name, suites=suites or (), keep_scores=keep_scores)
+    found = import_results(
+        project, paths, name=name, suites=suites or (), format_name=format_name, keep_scores=keep_scores
+    )
     if as_json:
         print_json([asdict(each) for each in found])
         return

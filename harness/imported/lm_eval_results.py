@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.engine.given_answers import GivenAnswer
 from harness.errors import DataError
-from harness.files import json_lines, json_object
+from harness.files import json_object, log_lines
 from harness.imported.tasks import ImportedTask
 from harness.records.answers import LogLikelihood, Metric, Response, Row, Sample, Score
 from harness.records.models import Json
@@ -131,6 +131,7 @@ def _task(task: str, samples: Path, results: Path) -> ImportedTask:
     name = _model_of(said)
     return ImportedTask(
         tool=f"{TOOL} {said.get('lm_eval_version', 'of unknown version')}",
+        family="lm_eval",
         path=name,
         model=Path(name).name or name,
         task=task,
@@ -178,7 +179,7 @@ def _first_reading(samples: Path, config: Mapping[str, Any]) -> _Seen:
     """Check every line, and note what rows need of the whole."""
     seen = _Seen()
     aggregations = _of_metrics(config, "aggregation")
-    for number, line in json_lines(samples):
+    for number, line in log_lines(samples):
         missing = [key for key in NEEDED if key not in line]
         if missing:
             raise DataError(str(samples), number, f"lacks {', '.join(missing)}, which lm-eval writes")
@@ -216,7 +217,11 @@ def _first_reading(samples: Path, config: Mapping[str, Any]) -> _Seen:
 def _check(file: str, number: int, line: Mapping[str, Any]) -> None:
     """Raise DataError for a line from which no row can be made."""
     try:
-        _responses(line)
+        if _continuations(line):
+            for (logprob, _), *_ in line["resps"]:
+                float(logprob)
+        else:
+            _drawn(line)
         is_whole = isinstance(line["doc"], Mapping) and all(isinstance(each, str) for each in line["metrics"])
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         is_whole = False
@@ -275,14 +280,15 @@ def _rows(samples: Path, seen: _Seen, kept: Sequence[tuple[str, str]]) -> Iterat
             found = seen.others.get((document, other, times[document]), {})
             values |= {(name, other): value for name, value in found.items()}
         times[str(line["doc_hash"])] += 1
+        choices = tuple(_continuations(line))
         yield Row(
             sample=Sample(
                 id=ids[position],
                 prompt=_question(line["doc"]),
-                choices=tuple(_continuations(line)),
+                choices=choices,
                 target=None if line.get("target") is None else str(line["target"]),
             ),
-            responses=_responses(line),
+            responses=_responses(line, scored=bool(choices)),
             scores=tuple(
                 score
                 for metric, name in kept
@@ -308,7 +314,8 @@ def _answers(samples: Path, seen: _Seen) -> list[GivenAnswer]:
     found = []
     for line in _of_first_filter(samples, seen):
         key = line["doc"].get("key")
-        responses = _responses(line)
+        choices = _continuations(line)
+        responses = _responses(line, scored=bool(choices))
         texts = [each for each in responses if isinstance(each, Response)]
         scored = [each for each in responses if isinstance(each, LogLikelihood)]
         found.append(
@@ -317,16 +324,14 @@ def _answers(samples: Path, seen: _Seen) -> list[GivenAnswer]:
                 id=None if key is None else str(key),
                 prompt=_question(line["doc"]),
                 responses=dict(enumerate(texts)),
-                likelihoods={
-                    choice.strip(): each for choice, each in zip(_continuations(line), scored, strict=False)
-                },
+                likelihoods={choice.strip(): each for choice, each in zip(choices, scored, strict=False)},
             )
         )
     return found
 
 
 def _of_first_filter(samples: Path, seen: _Seen) -> Iterator[Mapping[str, Any]]:
-    return (line for _, line in json_lines(samples) if str(line["filter"]) == seen.filters[0])
+    return (line for _, line in log_lines(samples) if str(line["filter"]) == seen.filters[0])
 
 
 def _ids(hashes: Sequence[str]) -> list[str]:
@@ -350,15 +355,18 @@ def _continuations(line: Mapping[str, Any]) -> list[str]:
     return [each["arg_1"] for each in line["arguments"].values() if isinstance(each.get("arg_1"), str)]
 
 
-def _responses(line: Mapping[str, Any]) -> tuple[Response | LogLikelihood, ...]:
+def _responses(line: Mapping[str, Any], *, scored: bool) -> tuple[Response | LogLikelihood, ...]:
     """Log-likelihoods, which lm-eval writes as texts, or texts, of which there may be several draws."""
-    if _continuations(line):
+    if scored:
         return tuple(
-            LogLikelihood(logprob=float(each[0][0]), greedy=str(each[0][1]) == "True", tokens=0)
-            for each in line["resps"]
+            LogLikelihood(logprob=float(logprob), greedy=greedy in (True, "True"), tokens=0)
+            for (logprob, greedy), *_ in line["resps"]
         )
-    drawn = [text for each in line["resps"] for text in each]
-    return tuple(Response(text=str(text), stop_reason="end") for text in drawn)
+    return tuple(Response(text=str(text), stop_reason="end") for text in _drawn(line))
+
+
+def _drawn(line: Mapping[str, Any]) -> list[Any]:
+    return [text for each in line["resps"] for text in each]
 
 
 # ---------------------------------------------------------------- conditions

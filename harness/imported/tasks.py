@@ -16,6 +16,8 @@ class ImportedTask:
 
     tool: str
     """Its name and version."""
+    family: str
+    """What stands before the task's name where its scores are kept as they stand: `lm_eval:hellaswag`."""
     path: str
     """What the tool calls the model."""
     model: str

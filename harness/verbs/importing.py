@@ -20,24 +20,24 @@ from harness.engine.answers_engine import AnswersEngine
 from harness.engine.given_answers import GivenAnswer, GivenAnswers, prompt_key
 from harness.engine.hashing import file_hash
 from harness.engine.identity import Identity
-from harness.errors import DataError, UsageError
-from harness.evaluation import evaluate, plan_run
+from harness.errors import DataError, UsageError, nearest
+from harness.evaluation import evaluate, plan_run, run_id
 from harness.files import first_problem
-from harness.imported.lm_eval_results import is_lm_eval, read_lm_eval, samples_of
+from harness.imported.formats import FORMATS, Format
 from harness.imported.tasks import ImportedTask
 from harness.recorded import recorded
 from harness.records.answers import Row, Run
 from harness.records.models import AnswerFiles, Json, Model
-from harness.store import Store, digest
+from harness.store import Store
 from harness.verbs.project import Project
 from suites.catalogue import open_suite
 
 SCORED_BY = {
-    "ifeval": ("ifeval",),
-    "truthfulqa": ("truthfulqa_mc1", "truthfulqa_mc2"),
-    "truthfulqa-gen": ("truthfulqa_gen",),
+    ("lm_eval", "ifeval"): ("ifeval",),
+    ("lm_eval", "truthfulqa"): ("truthfulqa_mc1", "truthfulqa_mc2"),
+    ("lm_eval", "truthfulqa-gen"): ("truthfulqa_gen",),
 }
-"""Suites that score other tools' answers, and the tasks whose documents hold all that they need."""
+"""Suites that score other tools' answers, by tool and suite: the tasks whose documents hold all they need."""
 ROWS_AT_ONCE = 1000
 AS_THEY_STAND = "scored by it, and not again"
 
@@ -61,19 +61,22 @@ def import_results(
     *,
     name: str | None = None,
     suites: Sequence[str] = (),
+    format_name: str | None = None,
     keep_scores: bool = False,
 ) -> list[ImportedRun]:
     """Make runs of what is in these files and folders.
 
     `name` is the model's here; None: what the tool calls it. `suites`: only these, by the tool's name of the
-    task or by ours. `keep_scores`: no text is scored anew.
+    task or by ours. `format_name`: one of `FORMATS`; None: that which each file has. `keep_scores`: no text
+    is scored anew.
 
     Raises UsageError for files of no known format, a name that harness.toml gives to another model, and
     several models under one name; DataError for files that are damaged or not whole.
     """
     if name is not None and not (name.strip() and name.isprintable()):
         raise UsageError(f"--as {name!r}: a name has a letter, and none that cannot be printed")
-    tasks = list(_tasks(_files(paths), suites))
+    formats = [_format(format_name)] if format_name is not None else FORMATS
+    tasks = list(_tasks(_files(paths, formats), formats, suites))
     models = {task.path: task.model for task in tasks}
     if len(models) > 1 and (name is not None or len(set(models.values())) < len(models)):
         raise UsageError(
@@ -101,36 +104,50 @@ def _why_not(tasks: Sequence[ImportedTask], suites: Sequence[str]) -> list[str]:
     return notes or [f"they hold nothing of {', '.join(suites)}"]
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
-    """The files that are named, and, of a file of results, the samples that belong to it."""
+def _format(name: str) -> Format:
+    known = {each.name: each for each in FORMATS}
+    if name not in known:
+        raise UsageError(f"--format {name!r} is none that is read{nearest(name, known)}")
+    return known[name]
+
+
+def _files(paths: Sequence[Path], formats: Sequence[Format]) -> list[Path]:
+    """The files that are named, and those that belong to them."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: there is no such file or folder")
-        found += sorted(path.rglob("*")) if path.is_dir() else [path, *samples_of(path)]
+        beside = (file for each in formats for file in each.beside(path))
+        found += sorted(path.rglob("*")) if path.is_dir() else [path, *beside]
     return [file for file in dict.fromkeys(found) if file.is_file()]
 
 
-def _tasks(files: Sequence[Path], suites: Sequence[str]) -> Iterator[ImportedTask]:
-    of_lm_eval = [file for file in files if is_lm_eval(file)]
-    if not of_lm_eval:
+def _tasks(files: Sequence[Path], formats: Sequence[Format], suites: Sequence[str]) -> Iterator[ImportedTask]:
+    """The tasks in the files of each format; files of none, as folders hold them, are passed over."""
+    wanted = {
+        *suites,
+        *(task for (_, suite), tasks in SCORED_BY.items() if suite in suites for task in tasks),
+    }
+    of_format = {each.name: [file for file in files if each.has(file)] for each in formats}
+    if not any(of_format.values()):
+        known = "; ".join(f"{each.name}'s ({each.files})" for each in formats)
         raise UsageError(
-            f"{files[0] if files else 'these folders'}: no results of a known format; lm-eval's are read "
-            "(results_TIME.json with samples_TASK_TIME.jsonl beside it, which --log_samples writes); answers "
-            'of another tool can be a model: [models.NAME] answers = "FILE"'
+            f"{files[0] if files else 'these folders'}: no results of a known format, which are {known}; "
+            'answers of another tool can be a model: [models.NAME] answers = "FILE"'
         )
-    wanted = {*suites, *(task for suite in suites for task in SCORED_BY.get(suite, ()))}
-    yield from read_lm_eval(of_lm_eval, lambda task: not wanted or task in wanted)
+    for each in formats:
+        if of_format[each.name]:
+            yield from each.read(of_format[each.name], lambda task: not wanted or task in wanted)
 
 
 def _rescored_by(tasks: Sequence[ImportedTask]) -> dict[str, list[ImportedTask]]:
     """The suites for which all tasks are there that their documents need."""
-    by_name = {task.task: task for task in tasks}
+    by_name = {(task.family, task.task): task for task in tasks}
     return {
-        suite: [by_name[each] for each in needed]
-        for suite, needed in SCORED_BY.items()
-        if all(each in by_name for each in needed)
-        and len({by_name[each].data_hash for each in needed}) == 1  # of the same documents
+        suite: [by_name[family, each] for each in needed]
+        for (family, suite), needed in SCORED_BY.items()
+        if all((family, each) in by_name for each in needed)
+        and len({by_name[family, each].data_hash for each in needed}) == 1  # of the same documents
     }
 
 
@@ -197,7 +214,7 @@ def _as_they_stand(store: Store, name: str, task: ImportedTask, note: str | None
         id="",
         model=name,
         fingerprint=_fingerprint([task]),
-        suite=f"lm_eval:{task.task}",
+        suite=f"{task.family}:{task.task}",
         suite_version=f"imported ({task.tool}, {task.task} {task.version})",
         metrics=task.metrics,
         data_hash=task.data_hash,
@@ -214,7 +231,7 @@ def _as_they_stand(store: Store, name: str, task: ImportedTask, note: str | None
         run.suite_version,
         [each.name for each in run.metrics],
     ]
-    run = replace(run, id=digest(parts).removeprefix("sha256:")[:32])
+    run = replace(run, id=run_id(parts))
     there = store.runs.get(run.id)
     known = there is not None and there.finished is not None
     if not known:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError, HarnessError
-from harness.files import MOST_NESTED, csv_records, csv_rows, json_lines, json_list, read_text
+from harness.files import MOST_NESTED, csv_records, csv_rows, json_lines, json_list, log_lines, read_text
 from harness.preferences.files import read_preferences
 from harness.records.models import MixSource
 from harness.registry import load
@@ -83,6 +83,22 @@ def test_a_line_that_is_not_taken(tmp_path: Path, line: str, message: str) -> No
         list(json_lines(tmp_path / "a.jsonl"))
     assert message in caught.value.message
     assert 3 == caught.value.row
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 5000 + "]" * 5000, '{"a": 1e999}', '{"a": "\\ud800"}', "[1]", "null", '{"a"']
+)
+def test_a_log_is_read_as_strictly(tmp_path: Path, line: str) -> None:
+    """Every mistake is named as elsewhere, in its line; only a key that stands twice is not noticed."""
+    (tmp_path / "a.jsonl").write_text(f'{{"b": 1, "b": 2}}\n{{"a": NaN}}\n\n{line}\n')
+    log = log_lines(tmp_path / "a.jsonl")
+    assert [(1, {"b": 2}), (2, {"a": None})] == [next(log), next(log)]
+    with pytest.raises(DataError) as caught:
+        next(log)
+    (tmp_path / "b.jsonl").write_text(line)
+    with pytest.raises(DataError) as alone:
+        list(json_lines(tmp_path / "b.jsonl"))
+    assert (4, alone.value.message) == (caught.value.row, caught.value.message)
 
 
 def test_what_is_odd_and_right_is_read(tmp_path: Path) -> None:

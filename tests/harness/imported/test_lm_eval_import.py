@@ -248,6 +248,14 @@ def test_wrong_use(project: Working) -> None:
     assert "they hold nothing of ifeval" in project.complaint(2, "import", "out", "-s", "ifeval")
     (project.folder / "other.json").write_text("{}")
     assert "no results of a known format" in project.complaint(2, "import", "other.json")
+
+
+def test_a_format_is_known_by_its_name(project: Working) -> None:
+    """Another name is a mistake that lists them; the right one takes what detection takes."""
+    written(project.folder / "out", {"arc": lines_of(1.0)})
+    said = project.complaint(2, "import", "out", "--format", "lmeval")
+    assert "--format 'lmeval' is none that is read; did you mean 'lm-eval'?" in said
+    assert "tiny · lm_eval:arc: 1 sample" in imported(project, "out", "--format", "lm-eval")
     written(
         project.folder / "out",
         {"arc": lines_of(1.0)},

@@ -1,0 +1,37 @@
+"""The formats that are read, and which files are of each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.imported.lm_eval_results import is_lm_eval, read_lm_eval, samples_of
+from harness.imported.tasks import ImportedTask
+
+Wanted = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """How one tool writes its results."""
+
+    name: str
+    """The tool's."""
+    files: str
+    """What its files are called, for people."""
+    has: Callable[[Path], bool]
+    """Whether a file is one of them, by its name or by how it begins."""
+    read: Callable[[Sequence[Path], Wanted], Iterator[ImportedTask]]
+    """The tasks in such files that are wanted by their names. Raises DataError for files that are damaged."""
+    beside: Callable[[Path], list[Path]] = lambda file: []
+    """The files that belong to one that was named."""
+
+
+FORMATS = (
+    Format(
+        name="lm-eval",
+        files="results_TIME.json with samples_TASK_TIME.jsonl beside it, which --log_samples writes",
+        has=is_lm_eval,
+        read=read_lm_eval,
+        beside=samples_of,
+    ),
+)
