@@ -4,12 +4,17 @@ import json
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from harness.cli import main
+from harness.engine import replicas
+from harness.engine.opening import open_engine
 from harness.engine.services import retrying
+from harness.records.models import Model
+from harness.verbs import placement
+from harness.verbs.placement import Cluster
 from tests.serving import FINE, Asked, ModelServer, status
 from tests.suites.rows import write_rows
 from tests.suites.test_truthfulqa_gen import OPEN_QUESTIONS
@@ -72,6 +77,34 @@ class Working:
         file.write_text(file.read_text().replace(old, new))
 
 
+class OneAtATime:
+    """An engine in this process, of which no two may be awake."""
+
+    awake: ClassVar[set[str]] = set()
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, model: Model, **_: Any) -> None:
+        self._model, self._engine = model, open_engine(model)
+        self.info, self.render, self.can_score = self._engine.info, self._engine.render, True
+        self._wake()
+
+    def generate(self, *asked: Any) -> Any:
+        """As the engine."""
+        self._wake()
+        self.asked.append(self._model.name)
+        return self._engine.generate(*asked)
+
+    def _wake(self) -> None:
+        self.awake.add(self._model.name)
+        assert {self._model.name} == self.awake
+
+    def rest(self) -> None:
+        """It gives back its room."""
+        self.awake.discard(self._model.name)
+
+    close = rest
+
+
 def judges(asked: Asked) -> str:
     """Everything is true, and only what is asked about tools informative; helpfulness is 7 of 10."""
     if "steps" in asked.text and "score" not in asked.text:
@@ -112,6 +145,18 @@ def test_judged_once(project: Working) -> None:
     project.server.stop()
     assert measured == project.measured(GEN)
     assert 4 == len(project.server.asked)
+
+
+def test_a_judge_has_the_room_of_what_it_judges(project: Working, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With replicas, which may hold a whole cluster, a model rests before its judge is opened."""
+    project.change("[models.judge]\nendpoint", '[models.judge]\npath = "./tiny"\n[models.unused]\nendpoint')
+    monkeypatch.setattr(replicas, "ReplicatedEngine", OneAtATime)
+    monkeypatch.setattr(
+        placement, "cluster_of", lambda of: Cluster(address="", slots=1, gpus_per_slot=1, largest=1)
+    )
+    OneAtATime.awake.clear()
+    code, _, err = project.run("eval", "tiny", "-s", GEN, "--on", "ray")
+    assert (0, ["tiny", "judge"]) == (code, OneAtATime.asked), err
 
 
 def test_a_budget_holds_what_judges_cost(project: Working) -> None:

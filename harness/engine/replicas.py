@@ -16,7 +16,7 @@ import platform
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from os import getpid
 from time import monotonic
@@ -26,6 +26,7 @@ from harness.calls import AnswersTogether, Call, ScoringCall, WritingCall, start
 from harness.engine.opening import identify_model, open_engine, without_weights
 from harness.engine.ray_cluster import ray_for
 from harness.engine.shards import SizedRequest, shards
+from harness.engine.steps import tell_step, watching_steps
 from harness.environment import OF_ENGINES, processor
 from harness.errors import EngineError, HarnessError, ModelError
 from harness.protocols import Engine, EngineInfo
@@ -75,6 +76,8 @@ class _Batch:
     answers: list[tuple[int, type[Response] | type[LogLikelihood], tuple[Any, ...]]]
     """Each with the place of its request in the shard, as the values of its fields: records take the driver
     four times as long to read."""
+    tokens: tuple[int, int] = (0, 0)
+    """How many the replica has written of the shard, and how many may still follow."""
     end: _Opened | HarnessError | None = None
     """How the shard ended: what the replica is now, or what went wrong; None: there is more."""
     forgotten: bool = False
@@ -88,6 +91,7 @@ class Replica:
         self._model, self._device = model, device
         self._engine: Engine | None = None
         self._answers: Iterator[tuple[int, Any]] | None = None
+        self._tokens = 0, 0
 
     def open(self) -> _Opened | HarnessError:
         """Load the model, and say what it is."""
@@ -103,7 +107,7 @@ class Replica:
         if isinstance(opened, HarnessError):
             return _Batch(answers=[], end=opened)
         assert self._engine is not None
-        self._answers = call.ask(self._engine)
+        self._answers, self._tokens = call.ask(self._engine), (0, 0)
         return self.more()
 
     def more(self) -> _Batch:
@@ -113,13 +117,17 @@ class Replica:
         batch = []
         began = monotonic()
         try:
-            for place, answer in self._answers:
-                batch.append((place, type(answer), values_of(answer)))
-                if monotonic() - began > SENT_AFTER:
-                    return _Batch(answers=batch)
+            with watching_steps(self._written):
+                for place, answer in self._answers:
+                    batch.append((place, type(answer), values_of(answer)))
+                    if monotonic() - began > SENT_AFTER:
+                        return _Batch(answers=batch, tokens=self._tokens)
         except HarnessError as error:
             return _Batch(answers=batch, end=_raised(error))
-        return _Batch(answers=batch, end=_said(self._engine))
+        return _Batch(answers=batch, tokens=self._tokens, end=_said(self._engine))
+
+    def _written(self, written: int, left: int) -> None:
+        self._tokens = written, left
 
     def _load(self) -> Engine:
         return open_engine(self._model, device=self._device)
@@ -162,6 +170,11 @@ class _Shard:
     """Those of the call."""
     deaths: int = 0
     """Replicas that died while these requests were with them."""
+    tokens: tuple[int, int] = (0, 0)
+    """How many are written, and how many may still follow."""
+
+    def __post_init__(self) -> None:
+        self.tokens = 0, _written(self.call) * len(self.indices)
 
     def begin(self, replica: Any) -> Any:
         """Let a replica begin to answer."""
@@ -291,6 +304,8 @@ class _Asked:
         self._answered: set[int] = set()
         self._deaths = 0
         """Replicas that died since the last answer."""
+        self._tokens = 0
+        """Those that were written of shards that are over."""
 
     def answers(self) -> Iterator[tuple[int, Any]]:
         """Every request's answer, as replicas give them."""
@@ -323,10 +338,13 @@ class _Asked:
             self._replicas.load(replica)
             yield from self._lost(shard, EngineError("it was started anew"))
             return
+        shard.tokens = batch.tokens
         if batch.end is None:
             self._running[replica.more.remote()] = replica, shard
         else:
+            self._tokens += shard.tokens[0]
             self._replicas.free.append(replica)
+        self._tell_tokens()
         for place, kind, values in batch.answers:
             self._deaths = 0
             index = shard.start + shard.indices[place]
@@ -334,6 +352,13 @@ class _Asked:
             yield index, answer_of(kind, values)
         if batch.end is not None:
             self._replicas.opened[replica] = _opened(batch.end)
+
+    def _tell_tokens(self) -> None:
+        """Those of all replicas, as one engine tells its own; it does so between two answers, too."""
+        running = [shard for _, shard in self._running.values()]
+        written = self._tokens + sum(shard.tokens[0] for shard in running)
+        if written:
+            tell_step(written, sum(shard.tokens[1] for shard in (*running, *self._waiting)))
 
     def _lost(self, shard: _Shard, error: Exception) -> Iterator[tuple[int, Response]]:
         """Give others what a replica that died had not answered."""
@@ -371,14 +396,33 @@ class ReplicatedEngine(AnswersTogether):
         self._identity = identify_model(model)
         self._unloaded = without_weights(model, self._identity, {})
         """It renders turns, with one tokenizer for all of them."""
-        self._replicas = Replicas(
-            model, self._identity.fingerprint, number=replicas, cpus=cpus, gpus=gpus, device=device, on=on
+        self._make = partial(
+            Replicas,
+            model,
+            self._identity.fingerprint,
+            number=replicas,
+            cpus=cpus,
+            gpus=gpus,
+            device=device,
+            on=on,
         )
+        self._start()
+
+    def _start(self) -> None:
+        self._replicas, self._rests = self._make(), False
         try:
             self._replicas.wait_for_one()
         except BaseException:  # an interrupt too: no process is left behind
             self._replicas.end()
             raise
+
+    def rest(self) -> None:
+        """Make room for others: the replicas end, and start anew once something is asked.
+
+        Only between two calls: what was begun and is not answered would be lost.
+        """
+        self._replicas.end()
+        self._rests = True
 
     @property
     def info(self) -> EngineInfo:
@@ -404,6 +448,8 @@ class ReplicatedEngine(AnswersTogether):
 
     def answers(self, calls: Sequence[Call]) -> Iterator[tuple[int, LogLikelihood | Response]]:
         """Answers of any of these calls as replicas give them; indices count on from one to the next."""
+        if self._rests:
+            self._start()
         return _Asked(self._replicas, calls).answers()
 
     def close(self) -> None:

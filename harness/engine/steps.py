@@ -25,6 +25,13 @@ def watching_steps(on_step: OnStep) -> Iterator[None]:
         _on_step.reset(token)
 
 
+def tell_step(written: int, left: int) -> None:
+    """Tell whoever watches of tokens that were counted elsewhere."""
+    on_step = _on_step.get()
+    if on_step is not None:
+        on_step(written, left)
+
+
 class Steps:
     """The tokens of one call: those written, and those that may still follow."""
 

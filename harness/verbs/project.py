@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from harness.engine.hub import GGUF, HUB_ID
@@ -52,6 +53,7 @@ from trainers.stages import stage_kind
 from trainers.trl_names import in_our_names
 
 if TYPE_CHECKING:
+    from harness.engine.replicas import ReplicatedEngine
     from harness.verbs.placement import Allotment
     from trainers.doctor.examination import KnownAccuracies
     from trainers.doctor.inspected_stage import Check
@@ -244,7 +246,20 @@ class Project:
             return self.registry.models[name]
         if Path(name).is_dir() or (name.endswith(GGUF) and Path(name).is_file()):
             return Model(name=name, source=Local(path=name))
+        if self._has_runs(name):
+            raise UsageError(
+                f"{name!r} is in the store only, and can answer nothing: `harness report {quote(name)}` "
+                "shows its runs; to ask it, name it in harness.toml"
+            )
         raise _no_model(name, [*self.registry.models, *self.registry.pipelines])
+
+    def _has_runs(self, name: str) -> bool:
+        """Whether the store has runs of this name: imported, or of a model that harness.toml once named."""
+        store = self.store_if_any(reading=True)
+        if store is None:
+            return False
+        with store:
+            return bool(store.runs.find(model=name))
 
     def trained(self, name: str, folder: Path) -> Model:
         """What a pipeline ended in. What writes answers is asked like the model that its chain began with."""
@@ -279,7 +294,7 @@ class Project:
         from harness.verbs.placement import allotment_of, cluster_of  # noqa: PLC0415
 
         allotment = self.allotment or allotment_of(cluster_of(placement), 1, placement.replicas)
-        return ReplicatedEngine(
+        engine = ReplicatedEngine(
             model,
             on=placement.on,
             replicas=allotment.replicas,
@@ -287,12 +302,22 @@ class Project:
             gpus=allotment.gpus,
             device=self.device,
         )
+        self._replicated.append(engine)
+        return engine
+
+    @cached_property
+    def _replicated(self) -> "list[ReplicatedEngine]":
+        """The engines that this process has had in replicas; each may hold all the room there is."""
+        return []
 
     def _load(self, name: str, progress: Progress) -> Engine:
-        """A suite's judge. In this process: replicas of the model that is judged may hold all other room."""
+        """A suite's judge. It is asked after the model that it judges, whose replicas make room for it."""
         progress.loading(name)
         model = self.model(name, progress)
-        return self._within_budget(model, open_engine(model, device=self.device))
+        if isinstance(model.source, Local):
+            for engine in self._replicated:
+                engine.rest()
+        return self.open(model)
 
     def _within_budget(self, model: Model, engine: Engine) -> Engine:
         price = self.registry.prices.of.get(model.name)

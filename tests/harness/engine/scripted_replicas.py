@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harness.engine import replicas
@@ -12,10 +13,16 @@ from harness.engine.opening import identify_model
 from harness.errors import EngineError, ModelError
 from harness.protocols import EngineInfo
 from harness.records.answers import LogLikelihood
-from harness.records.models import Model
+from harness.records.models import Local, Model
 
 DEADLY = "7"
 """The question that replicas die of."""
+
+
+def asked_by_script(model: Model) -> Path:
+    """Where every question stands that some replica was asked, as often as it was."""
+    assert isinstance(model.source, Local)
+    return Path(model.source.path) / "asked.txt"
 
 
 class Script:
@@ -24,6 +31,7 @@ class Script:
     can_score = True
 
     def __init__(self, model: Model) -> None:
+        self._asked = asked_by_script(model)
         self.info = EngineInfo(
             fingerprint=identify_model(model).fingerprint, description={"device": "script"}
         )
@@ -32,6 +40,8 @@ class Script:
         """One after the other, in a hundredth of a second each."""
         for place, (context, _) in enumerate(pairs):
             time.sleep(0.01)
+            with self._asked.open("a") as log:
+                log.write(f"{context}\n")
             yield place, LogLikelihood(logprob=-float(context), greedy=False, tokens=len(pairs))
 
 

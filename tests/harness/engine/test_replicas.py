@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from threading import Thread
 from typing import Any
@@ -14,6 +15,7 @@ from harness.engine import ray_cluster, replicas
 from harness.engine.opening import open_engine
 from harness.engine.ray_cluster import ray_for
 from harness.engine.replicas import ReplicatedEngine
+from harness.engine.steps import watching_steps
 from harness.errors import EngineError, ModelError, UsageError
 from harness.records.answers import Message, Prompt, Response, SamplingParameters
 from harness.records.models import Local, Model
@@ -26,6 +28,7 @@ from tests.harness.engine.scripted_replicas import (
     Strange,
     Stubborn,
     Unloadable,
+    asked_by_script,
 )
 from tests.ray_clusters import local_ray
 from tests.tiny_models import tiny_llama
@@ -99,6 +102,29 @@ def test_answers_are_those_of_one_engine(by: Any, model: Model) -> None:
     assert [] == list(engine.generate([], GREEDY)) == list(engine.loglikelihood([]))
 
 
+def test_tokens_are_those_of_one_engine(by: Any, model: Model) -> None:
+    """Who watches sees what all replicas have written together, and at the end nothing that may follow."""
+    seen: dict[str, list[tuple[int, int]]] = {"one": [], "two": []}
+    for name, engine in (("one", open_engine(model)), ("two", by(replicas.Replica))):
+        with watching_steps(lambda *tokens, of=seen[name]: of.append(tokens)):  # type: ignore[misc]  # bound here
+            list(engine.generate(PROMPTS, SAMPLED))
+    assert seen["one"][-1] == seen["two"][-1]
+    assert seen["two"][-1][1] == 0
+    assert [each for each, _ in seen["two"]] == sorted(each for each, _ in seen["two"])
+
+
+def test_replicas_that_rest_make_room(by: Any, model: Model) -> None:
+    """Others can be asked then; asked again they start anew, and say of themselves what they said."""
+    engine = by(Scripted)
+    expected, info = numbers(engine.loglikelihood(NUMBERED)), engine.info
+    engine.rest()
+    other = ReplicatedEngine(model, replicas=2)
+    assert expected == numbers(other.loglikelihood(NUMBERED))
+    other.close()
+    assert info == engine.info
+    assert expected == numbers(engine.loglikelihood(NUMBERED))
+
+
 def test_several_calls_are_answered_at_the_same_time(by: Any, model: Model) -> None:
     """Each request with its own index; of the calls, the one that writes most begins first."""
     one, engine = open_engine(model), by(replicas.Replica)
@@ -146,16 +172,25 @@ def test_both_replicas_answer(by: Any) -> None:
     assert {number: float(number) for number in range(100)} == numbers(found.items())
 
 
-def test_what_a_dead_replica_had_not_answered_goes_to_others(by: Any) -> None:
-    """Killed while they answer: every request has one answer, and Ray starts others in their place."""
+def test_what_a_dead_replica_had_not_answered_goes_to_others(by: Any, model: Model) -> None:
+    """Killed while they answer: every request has one answer, and Ray starts others in their place.
+
+    What had come is not asked again: only what was on its way is.
+    """
     engine = by(Scripted)
+    asked = asked_by_script(model)
+    asked.unlink(missing_ok=True)
     victims = [said.process for said in engine._replicas.opened.values()]
-    answers = []
+    answers, before = [], set[int]()
     for found in engine.loglikelihood(NUMBERED):
-        if victims:
-            os.kill(victims.pop(), signal.SIGKILL)
         answers.append(found)
+        if victims and len(answers) % 20 == 0:
+            os.kill(victims.pop(), signal.SIGKILL)
+            before |= {place for place, _ in answers} if victims else set()
     assert {number: float(number) for number in range(100)} == numbers(answers)
+    times = Counter(map(int, asked.read_text().split()))
+    assert range(100) == range(len(times)), "the log has all of them"
+    assert not {place: times[place] for place in before if times[place] != 1}, (sorted(before), times)
     assert len(numbers(engine.loglikelihood(NUMBERED))) == 100
 
 

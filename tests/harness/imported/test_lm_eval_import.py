@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nltk
 import pytest
 
 from harness.records.answers import Response
@@ -36,6 +37,8 @@ def choices(question: Any, task: str, logprobs: dict[str, float]) -> dict[str, A
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Working:
     """An empty project, in whose folder lm-eval has written."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # so that nothing is downloaded
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "nltk")])
     (tmp_path / "harness.toml").write_text('[models.sft]\npath = "./sft"\n')
     return Working(tmp_path, capsys)
 
@@ -248,6 +251,17 @@ def test_wrong_use(project: Working) -> None:
     assert "they hold nothing of ifeval" in project.complaint(2, "import", "out", "-s", "ifeval")
     (project.folder / "other.json").write_text("{}")
     assert "no results of a known format" in project.complaint(2, "import", "other.json")
+
+
+def test_an_imported_model_answers_nothing(project: Working) -> None:
+    """To ask it is a mistake, which says what can be done with it."""
+    written(project.folder / "out", {"arc": lines_of(1.0)})
+    imported(project, "out", "--as", "from elsewhere")
+    said = project.complaint(2, "eval", "from elsewhere", "-s", "ifeval")
+    assert (
+        "'from elsewhere' is in the store only, and can answer nothing: `harness report 'from elsewhere'`"
+        in said
+    )
 
 
 def test_a_format_is_known_by_its_name(project: Working) -> None:
