@@ -5,31 +5,23 @@ The process that asks is the driver. It keeps suites and store, hands out shards
 engine would give. Ray starts replicas where there is room, and starts one anew that has died. What it had not
 answered goes to others; a request under which replicas die again and again is one failed answer.
 
-A replica works while it is asked for more, and answers each time with what came within `SENT_AFTER`. So a
-call that is left costs nothing, and plain calls are enough, which a driver outside the cluster has too
-(`ray://`).
-
 Every replica reads the weights itself, on one machine from the system's page cache.
 """
 
-import platform
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from importlib.metadata import version
-from os import getpid
-from time import monotonic
+from functools import partial
 from typing import Any, cast
 
 from harness.calls import AnswersTogether, Call, ScoringCall, WritingCall, starts
-from harness.engine.opening import identify_model, open_engine, without_weights
+from harness.engine.opening import identify_model, without_weights
 from harness.engine.ray_cluster import ray_for
+from harness.engine.replica import OpenedReplica, Replica, ReplicaBatch, conditions
 from harness.engine.shards import SizedRequest, shards
-from harness.engine.steps import tell_step, watching_steps
-from harness.environment import OF_ENGINES, processor
+from harness.engine.steps import tell_step
 from harness.errors import EngineError, HarnessError, ModelError
-from harness.protocols import Engine, EngineInfo
+from harness.protocols import EngineInfo
 from harness.records.answers import (
     LogLikelihood,
     Message,
@@ -37,12 +29,9 @@ from harness.records.answers import (
     Response,
     SamplingParameters,
     answer_of,
-    values_of,
 )
 from harness.records.models import Json, Model
 
-SENT_AFTER = 0.25
-"""Seconds that an answer waits in its replica for others, so that few messages carry many."""
 ALONE = 2
 """Replicas that may die under a request that is asked alone, until it is a failed answer."""
 MOST_DEATHS = 40
@@ -53,109 +42,6 @@ OTHERS = "other_conditions"
 """The key of a description that says what replicas have that the driver has not."""
 LOOKING = 1.0
 """Seconds between two looks at whether a signal has come."""
-PACKAGES = OF_ENGINES["local"]
-"""Packages on which answers depend: replicas should have the driver's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
-    """What a replica says of itself once its engine is open."""
-
-    node: str
-    process: int
-    fingerprint: str
-    can_score: bool
-    description: dict[str, Json]
-    conditions: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
-    """What a replica sends."""
-
-    answers: list[tuple[int, type[Response] | type[LogLikelihood], tuple[Any, ...]]]
-    """Each with the place of its request in the shard, as the values of its fields: records take the driver
-    four times as long to read."""
-    tokens: tuple[int, int] = (0, 0)
-    """How many the replica has written of the shard, and how many may still follow."""
-    end: _Opened | HarnessError | None = None
-    """How the shard ended: what the replica is now, or what went wrong; None: there is more."""
-    forgotten: bool = False
-    """Whether the replica knows nothing of the shard, since it was started anew meanwhile."""
-
-
-class Replica:
-    """An engine in a process of its own."""
-
-    def __init__(self, model: Model, device: str | None) -> None:
-        self._model, self._device = model, device
-        self._engine: Engine | None = None
-        self._answers: Iterator[tuple[int, Any]] | None = None
-        self._tokens = 0, 0
-
-    def open(self) -> _Opened | HarnessError:
-        """Load the model, and say what it is."""
-        try:
-            self._engine = self._load()
-        except HarnessError as error:
-            return _raised(error)
-        return _said(self._engine)
-
-    def begin(self, call: Call) -> _Batch:
-        """Begin to answer a call, and return what comes first."""
-        opened = self.open() if self._engine is None else None  # it may have died while nothing was asked
-        if isinstance(opened, HarnessError):
-            return _Batch(answers=[], end=opened)
-        assert self._engine is not None
-        self._answers, self._tokens = call.ask(self._engine), (0, 0)
-        return self.more()
-
-    def more(self) -> _Batch:
-        """What comes next of what was begun, within `SENT_AFTER`: one answer at least, unless it is over."""
-        if self._answers is None or self._engine is None:
-            return _Batch(answers=[], forgotten=True)
-        batch = []
-        began = monotonic()
-        try:
-            with watching_steps(self._written):
-                for place, answer in self._answers:
-                    batch.append((place, type(answer), values_of(answer)))
-                    if monotonic() - began > SENT_AFTER:
-                        return _Batch(answers=batch, tokens=self._tokens)
-        except HarnessError as error:
-            return _Batch(answers=batch, end=_raised(error))
-        return _Batch(answers=batch, tokens=self._tokens, end=_said(self._engine))
-
-    def _written(self, written: int, left: int) -> None:
-        self._tokens = written, left
-
-    def _load(self) -> Engine:
-        return open_engine(self._model, device=self._device)
-
-
-def _said(engine: Engine) -> _Opened:
-    """What an engine is; its description grows while it works."""
-    return _Opened(
-        node=platform.node(),
-        process=getpid(),
-        fingerprint=engine.info.fingerprint,
-        can_score=engine.can_score,
-        description=dict(engine.info.description),
-        conditions=_conditions(),
-    )
-
-
-def _raised(error: HarnessError) -> HarnessError:
-    """The error, which says on which machine it was."""
-    error.args = (f"{error} (on {platform.node()})",)
-    return error
-
-
-@cache
-def _conditions() -> dict[str, str]:
-    """What answers depend on besides the model, and every machine has its own of."""
-    packages = {name: version(name) for name in PACKAGES}
-    return {**packages, "python": platform.python_version(), "processor": processor()}
 
 
 @dataclass(slots=True)
@@ -212,7 +98,7 @@ class Replicas:
         self.fingerprint = fingerprint
         self.model = model
         self._cpus, self._gpus = cpus, gpus
-        self.opened: dict[Any, _Opened] = {}
+        self.opened: dict[Any, OpenedReplica] = {}
         self.free: deque[Any] = deque()
         self._loading: dict[Any, Any] = {}
         self._deaths = 0
@@ -327,7 +213,7 @@ class _Asked:
         replica, shard = self._running.pop(call)
         ray = self._replicas.ray
         try:
-            batch: _Batch = ray.get(call)
+            batch: ReplicaBatch = ray.get(call)
         except ray.exceptions.RayTaskError:  # a defect
             raise
         except ray.exceptions.RayError as error:
@@ -457,18 +343,18 @@ class ReplicatedEngine(AnswersTogether):
         self._replicas.end()
 
 
-def _described(opened: Sequence[_Opened]) -> dict[str, Json]:
+def _described(opened: Sequence[OpenedReplica]) -> dict[str, Json]:
     """What replicas say of themselves; where they differ, all that they say."""
     found: dict[str, Json] = {}
     for key in dict.fromkeys(key for each in opened for key in each.description):
         said = list(dict.fromkeys(str(each.description.get(key)) for each in opened))
         found[key] = opened[0].description.get(key) if len(said) == 1 else list(said)
-    own = _conditions().items()
+    own = conditions().items()
     others = {f"{name} {other}" for each in opened for name, other in each.conditions.items() - own}
     return {**found, **({OTHERS: [*sorted(others)]} if others else {})}
 
 
-def _opened(said: _Opened | HarnessError) -> _Opened:
+def _opened(said: OpenedReplica | HarnessError) -> OpenedReplica:
     """What a replica is. Raises what was raised in it."""
     if isinstance(said, HarnessError):
         raise said

@@ -33,7 +33,8 @@ import ray
 
 from harness.engine import replicas
 from harness.engine.opening import identify_model
-from harness.engine.replicas import SENT_AFTER, Replica, ReplicatedEngine
+from harness.engine.replica import SENT_AFTER, Replica
+from harness.engine.replicas import ReplicatedEngine
 from harness.engine.shards import OUTPUT, SizedRequest, shards
 from harness.protocols import Engine, EngineInfo
 from harness.recorded import recorded
@@ -105,7 +106,7 @@ class Costs:
 
 def _measured(answers: int, number: int) -> Costs:
     ray.init(num_cpus=number, include_dashboard=False, log_to_driver=False)
-    replicas.Replica = InstantReplica  # type: ignore[misc]  # what Ray is to start
+    replicas.Replica = InstantReplica  # type: ignore[attr-defined]  # what Ray is to start
     pairs = [
         (f"Question {place // 8}, as long as those of TruthfulQA are?", f" answer {place}")
         for place in range(answers)

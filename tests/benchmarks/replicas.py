@@ -36,7 +36,8 @@ from harness.engine.identity import identify
 from harness.engine.local.engine import LocalEngine
 from harness.engine.local.network import Network
 from harness.engine.opening import open_engine
-from harness.engine.replicas import Replica, ReplicatedEngine
+from harness.engine.replica import Replica
+from harness.engine.replicas import ReplicatedEngine
 from harness.protocols import Engine, EngineInfo
 from harness.records.models import Local, Model
 from tests.benchmarks import generation, scoring
@@ -172,7 +173,7 @@ def _compared(
     with tempfile.TemporaryDirectory() as folder:
         scoring._make(SHAPE, Path(folder))
         model = Model(name="ours", source=Local(path=folder))
-        replicas.Replica = kind  # type: ignore[misc]  # what Ray is to start
+        replicas.Replica = kind  # type: ignore[attr-defined]  # what Ray is to start
         two = ReplicatedEngine(model, replicas=2, on=address)
         while len(two._replicas.opened) < 2:
             two._replicas.ready(())

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.engine import replicas
 from harness.engine.opening import identify_model
+from harness.engine.replica import Replica
 from harness.errors import EngineError, ModelError
 from harness.protocols import EngineInfo
 from harness.records.answers import LogLikelihood
@@ -45,7 +45,7 @@ class Script:
             yield place, LogLikelihood(logprob=-float(context), greedy=False, tokens=len(pairs))
 
 
-class Scripted(replicas.Replica):
+class Scripted(Replica):
     """A replica whose engine is a script."""
 
     def _load(self) -> Any:

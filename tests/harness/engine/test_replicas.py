@@ -14,6 +14,7 @@ from harness.calls import ScoringCall, WritingCall, answers_of
 from harness.engine import ray_cluster, replicas
 from harness.engine.opening import open_engine
 from harness.engine.ray_cluster import ray_for
+from harness.engine.replica import Replica
 from harness.engine.replicas import ReplicatedEngine
 from harness.engine.steps import watching_steps
 from harness.errors import EngineError, ModelError, UsageError
@@ -62,7 +63,7 @@ def by(cluster: None, model: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """Opens two replicas of some kind."""
     made: list[ReplicatedEngine] = []
 
-    def make(kind: type[replicas.Replica]) -> ReplicatedEngine:
+    def make(kind: type[Replica]) -> ReplicatedEngine:
         for each in made:  # there is room for two
             each.close()
         monkeypatch.setattr(replicas, "Replica", kind)
@@ -86,7 +87,7 @@ def numbers(answers: Any) -> dict[int, float]:
 
 def test_answers_are_those_of_one_engine(by: Any, model: Model) -> None:
     """Texts, samples and log-likelihoods of a real model, each once; so is what it says of itself."""
-    one, engine = open_engine(model), by(replicas.Replica)
+    one, engine = open_engine(model), by(Replica)
     for prompts, sampling in ((PROMPTS, GREEDY), (PROMPTS, SAMPLED), (TURNS, GREEDY)):
         mine, theirs = [*engine.generate(prompts, sampling)], dict(one.generate(prompts, sampling))
         assert len(mine) == len(prompts) == len(dict(mine))
@@ -105,7 +106,7 @@ def test_answers_are_those_of_one_engine(by: Any, model: Model) -> None:
 def test_tokens_are_those_of_one_engine(by: Any, model: Model) -> None:
     """Who watches sees what all replicas have written together, and at the end nothing that may follow."""
     seen: dict[str, list[tuple[int, int]]] = {"one": [], "two": []}
-    for name, engine in (("one", open_engine(model)), ("two", by(replicas.Replica))):
+    for name, engine in (("one", open_engine(model)), ("two", by(Replica))):
         with watching_steps(lambda *tokens, of=seen[name]: of.append(tokens)):  # type: ignore[misc]  # bound here
             list(engine.generate(PROMPTS, SAMPLED))
     assert seen["one"][-1] == seen["two"][-1]
@@ -127,7 +128,7 @@ def test_replicas_that_rest_make_room(by: Any, model: Model) -> None:
 
 def test_several_calls_are_answered_at_the_same_time(by: Any, model: Model) -> None:
     """Each request with its own index; of the calls, the one that writes most begins first."""
-    one, engine = open_engine(model), by(replicas.Replica)
+    one, engine = open_engine(model), by(Replica)
     calls = [ScoringCall(PAIRS), WritingCall(PROMPTS, SAMPLED), WritingCall(TURNS, GREEDY)]
     mine, theirs = [*engine.answers(calls)], dict(answers_of(one, calls))
     assert len(mine) == len(dict(mine)) == len(PAIRS) + len(PROMPTS) + len(TURNS)
