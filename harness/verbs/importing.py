@@ -38,7 +38,7 @@ SCORED_BY = {
     ("lm_eval", "truthfulqa-gen"): ("truthfulqa_gen",),
 }
 """Suites that score other tools' answers, by tool and suite: the tasks whose documents hold all they need."""
-ROWS_AT_ONCE = 1000
+ROWS_AT_ONCE = 4096
 AS_THEY_STAND = "scored by it, and not again"
 
 
