@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from harness.verbs.frames import preferences_frame as preferences_frame
     from harness.verbs.frames import runs_frame as runs_frame
     from harness.verbs.frames import scores_frame as scores_frame
+    from harness.verbs.gate import GateOutcome as GateOutcome
+    from harness.verbs.gate import gate as gate
+    from harness.verbs.gate import write_gate as write_gate
     from harness.verbs.importing import import_results as import_results
     from harness.verbs.judge import JudgeRequest as JudgeRequest
     from harness.verbs.judge import JudgeResult as JudgeResult
@@ -73,6 +76,7 @@ VERBS = {
     "harness.verbs.doctor": ("diagnose",),
     "harness.verbs.evaluating": ("evaluate",),
     "harness.verbs.frames": ("answers_frame", "preferences_frame", "runs_frame", "scores_frame"),
+    "harness.verbs.gate": ("gate", "write_gate"),
     "harness.verbs.importing": ("import_results",),
     "harness.verbs.judge": ("judge",),
     "harness.verbs.judge_estimates": ("estimate_judging",),
@@ -91,6 +95,7 @@ TYPES = {
     "harness.preferences.results": ("Analysis",),
     "harness.verbs.blind": ("StudyRequest",),
     "harness.verbs.comparing": ("Outcome",),
+    "harness.verbs.gate": ("GateOutcome",),
     "harness.verbs.judge": ("JudgeRequest", "JudgeResult"),
     "harness.verbs.project": ("Project",),
     "suites.blind.audit": ("Audit",),

@@ -87,7 +87,7 @@ def build(
         *_notes_on_rows(rows, compared.left_out, scorers),
         *(note for suite in suites for note in classifier_notes(store, suite, _of(suite, every))),
         *_cut_unseen(sections, models),
-        *_notes_on_comparisons(compared.verdicts),
+        *notes_on_comparisons(compared.verdicts),
     ]
     return Leaderboard(
         title=heading.title,
@@ -146,7 +146,7 @@ def _cut_unseen(sections: Sequence[Section], models: Sequence[str]) -> Iterator[
                         yield f"{section.suite}: {cut_short(cell.cut)} of {model}"
 
 
-def _notes_on_comparisons(verdicts: Sequence[Verdict]) -> Iterator[str]:
+def notes_on_comparisons(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """What comparisons note and no verdict says: once, with the candidates and suites of which it is so."""
     candidates: dict[tuple[str, bool, str], list[str]] = {}
     for verdict in verdicts:

@@ -75,7 +75,7 @@ def _ranked(board: Leaderboard) -> str:
     columns = ["<br>".join(map(escaped, heading(column))) for column in board.columns]
     preferred = COLUMNS if board.preferences else ()
     head = ["#", "model", *columns, "mean", *preferred]
-    return _table(head, [_standing(board, standing) for standing in board.standings], numbers_from=2)
+    return as_table(head, [_standing(board, standing) for standing in board.standings], numbers_from=2)
 
 
 def _standing(board: Leaderboard, standing: Standing) -> list[str]:
@@ -147,7 +147,7 @@ def _prices(board: Leaderboard) -> Iterable[str]:
         yield "## The price of alignment"
         yield ABOUT_PRICE
         head = ["model", "suite", "metric", "baseline", "difference", "interval", "margin", "adjusted p", ""]
-        yield _table(head, [_price(comparison) for comparison in board.prices], numbers_from=3)
+        yield as_table(head, [_price(comparison) for comparison in board.prices], numbers_from=3)
 
 
 def _price(comparison: Comparison) -> list[str]:
@@ -170,7 +170,7 @@ def _preferences(board: Leaderboard) -> Iterable[str]:
     for table in tables(board.preferences):
         rows = [[escaped(cell) for cell in row] for row in table.rows]
         yield f"**{table.title}.** {table.about}"
-        yield _table(table.head, rows, numbers_from=table.numbers_from)
+        yield as_table(table.head, rows, numbers_from=table.numbers_from)
 
 
 def _exploratory(board: Leaderboard) -> Iterable[str]:
@@ -178,7 +178,7 @@ def _exploratory(board: Leaderboard) -> Iterable[str]:
         yield "## Other metrics"
         yield "Exploratory: no verdict rests on these, and they are adjusted among themselves."
         head = ["model", "suite", "metric", "difference", "interval", "adjusted p", "n", ""]
-        yield _table(head, [_other(comparison) for comparison in board.exploratory], numbers_from=3)
+        yield as_table(head, [_other(comparison) for comparison in board.exploratory], numbers_from=3)
 
 
 def _other(comparison: Comparison) -> list[str]:
@@ -203,7 +203,7 @@ def _groups(board: Leaderboard) -> Iterable[str]:
             [escaped(line.group), members(line.scores, line.samples), *map(_figures, line.cells)]
             for line in table.lines
         ]
-        content = [outside(table), _table([escaped(name) for name in head], rows, numbers_from=1)]
+        content = [outside(table), as_table([escaped(name) for name in head], rows, numbers_from=1)]
         yield _folded(title, "\n\n".join(filter(None, content)))
 
 
@@ -221,7 +221,7 @@ def _uncertain(board: Leaderboard) -> Iterable[str]:
         yield "## What is unscored"
         yield "Left out of the means, and bounded: no score is taken to be good or bad because it is missing."
         head = ["model", "suite", "metric", "why", "mean of the scored", "at least", "at most"]
-        yield _table(head, [_bounded(*found) for found in board.uncertain], numbers_from=4)
+        yield as_table(head, [_bounded(*found) for found in board.uncertain], numbers_from=4)
 
 
 def _bounded(model: str, suite: str, metric: Metric, cell: Cell) -> list[str]:
@@ -259,7 +259,7 @@ def _conditions(board: Leaderboard) -> Iterable[str]:
         ]
         for run in board.runs
     ]
-    yield _table(head, rows, numbers_from=9)
+    yield as_table(head, rows, numbers_from=9)
     yield _details("Settings", settings(board.runs))
     yield _details("Packages and hardware", environments(board.runs))
 
@@ -270,7 +270,7 @@ def _details(title: str, groups: Sequence[Group]) -> str:
         for group in groups
         for first, (name, value) in zip([True] + [False] * len(group.values), group.values, strict=False)
     ]
-    return _folded(title, _table(["", "name", "value"], rows, numbers_from=3))
+    return _folded(title, as_table(["", "name", "value"], rows, numbers_from=3))
 
 
 def _folded(title: str, content: str) -> str:
@@ -279,6 +279,7 @@ def _folded(title: str, content: str) -> str:
     return f"<details><summary>{shown}</summary>\n\n{content}\n\n</details>"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int) -> str:
+def as_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int) -> str:
+    """A table of cells that are Markdown; columns from `numbers_from` on stand to the right."""
     rule = [":--" if i < numbers_from else "--:" for i in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *rows])

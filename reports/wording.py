@@ -119,7 +119,7 @@ def evidence(comparison: Comparison) -> str:
 
     Its notes are not repeated: the leaderboard lists them once, as warnings.
     """
-    return ". ".join([comparison.sentence(), *_asides(comparison)]) + "."
+    return ". ".join([comparison.sentence(), *asides(comparison)]) + "."
 
 
 def price(comparison: Comparison) -> str:
@@ -140,23 +140,24 @@ def _price_aside(comparison: Comparison, result: NonInferiority) -> str:
     return f": {pluralize(result.needed, 'sample')} would have decided if nothing were lost"
 
 
-def _asides(comparison: Comparison) -> list[str]:
-    asides = []
+def asides(comparison: Comparison) -> list[str]:
+    """What belongs to a comparison's numbers: flips, what could have been shown, and what was left out."""
+    found = []
     if comparison.flips is not None:
-        asides.append(f"Won {count(comparison.flips.won)}, lost {count(comparison.flips.lost)}")
+        found.append(f"Won {count(comparison.flips.won)}, lost {count(comparison.flips.lost)}")
     detectable = comparison.detectable_difference
     if comparison.decision is Decision.NO_DIFFERENCE and detectable is not None:
-        asides.append(
+        found.append(
             f"This many samples would have shown a difference of {number(detectable)} or more (80 % power)"
         )
     if comparison.unscored:
-        asides.append(f"{pluralize(comparison.unscored, 'score')} missing and left out")
+        found.append(f"{pluralize(comparison.unscored, 'score')} missing and left out")
     if comparison.depends_on_unscored and comparison.difference_bounds is not None:
         least, most = map(signed, comparison.difference_bounds)
-        asides.append(f"With what is unscored the difference could be {least} to {most}")
+        found.append(f"With what is unscored the difference could be {least} to {most}")
     if comparison.unpaired:
-        asides.append(f"{pluralize(comparison.unpaired, 'sample')} in one run only")
-    return asides
+        found.append(f"{pluralize(comparison.unpaired, 'sample')} in one run only")
+    return found
 
 
 def outside(table: GroupTable) -> str:

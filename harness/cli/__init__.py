@@ -26,6 +26,7 @@ VERBS = {
     "eval": ("harness.cli.evaluate", "Run suites on models and store the results."),
     "data": ("harness.cli.data", "List training mixes, or build one with its data card."),
     "import": ("harness.cli.importing", "Make runs of another tool's results."),
+    "gate": ("harness.cli.gate", "Judge a candidate by the rules of [gate], from the store."),
     "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
     "judge": ("harness.cli.judge", "Have models judge which answers are better."),
     "preferences": ("harness.cli.preferences", "Show which answers judges and humans preferred."),
@@ -42,7 +43,7 @@ VERBS = {
 
 ABOUT = """Train, evaluate and compare language models: which is better, at what, by how much, how surely.
 
-Exit codes: 0 done; 1 a check failed (compare --fail-on, doctor, store verify); 2 wrong use; 3 stopped
+Exit codes: 0 done; 1 a check failed (compare --fail-on, gate, doctor, store verify); 2 wrong use; 3 stopped
 part-way, run the same command to continue; 70 an unexpected error; 130 stopped by Ctrl-C, 143 by kill.
 """
 UNEXPECTED = 70

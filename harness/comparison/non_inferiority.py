@@ -69,9 +69,14 @@ def with_margin(metrics: Sequence[Metric], margin: float | None) -> tuple[Metric
     """
     if margin is None:
         return tuple(metrics)
-    have = {metric.name for metric in metrics if metric.margin is not None}
-    chosen = have or {metric.name for metric in metrics if metric.headline}
+    chosen = priced(metrics)
     return tuple(replace(each, margin=margin) if each.name in chosen else each for each in metrics)
+
+
+def priced(metrics: Sequence[Metric]) -> frozenset[str]:
+    """The names of the metrics that a suite's margin is about: those that have one, or else the headlines."""
+    have = frozenset(metric.name for metric in metrics if metric.margin is not None)
+    return have or frozenset(metric.name for metric in metrics if metric.headline)
 
 
 def decided(comparisons: Sequence[Comparison], alpha: float) -> list[Comparison]:

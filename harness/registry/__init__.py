@@ -8,13 +8,28 @@ package imports neither trainers nor suites.
 from harness.registry.loading import load
 from harness.registry.mixes import MIX
 from harness.registry.pipelines import Renamed
-from harness.registry.records import Compare, Placement, Prices, ProjectSettings, Registry, TokenPrice
+from harness.registry.records import (
+    AgreementRule,
+    Compare,
+    Gate,
+    LossRule,
+    MetricRule,
+    Placement,
+    Prices,
+    ProjectSettings,
+    Registry,
+    TokenPrice,
+)
 from harness.registry.suites import JUDGES, labelled
 
 __all__ = [
     "JUDGES",
     "MIX",
+    "AgreementRule",
     "Compare",
+    "Gate",
+    "LossRule",
+    "MetricRule",
     "Placement",
     "Prices",
     "ProjectSettings",

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from harness.errors import ConfigError, DataError, nearest
 from harness.files import MOST_NESTED, TOO_DEEP, nested_deeper, read_text
 from harness.records.models import Json, Mix
+from harness.registry.gate import read_gate
 from harness.registry.mistakes import Mistakes, Table, expected, under
 from harness.registry.mixes import check_mixes, read_mix
 from harness.registry.models import read_model
@@ -29,7 +30,7 @@ from harness.registry.sections import (
 )
 from harness.registry.suites import Settings, Suites, check_judges, judging, with_own
 
-_SECTIONS = ("project", "models", "pipelines", "data", "suites", "compare", "judge", "run", "prices")
+_SECTIONS = ("project", "models", "pipelines", "data", "suites", "compare", "gate", "judge", "run", "prices")
 LARGEST_WHOLE = 2**63 - 1
 T = TypeVar("T")
 _DIGITS = re.compile(r"[0-9_]{4300}")
@@ -76,6 +77,7 @@ def load(
     _check_decontaminated(mixes, named)
     check_judges(settings, names)
     compare = _compare(_table(tables, "compare", mistakes), named, names, mistakes)
+    gate = read_gate(_table(tables, "gate", mistakes), named, mistakes)
     asking = {} if judge is None else _judge(_table(tables, "judge", mistakes), judge, mistakes)
     run = mistakes.read(RunSection, _table(tables, "run", mistakes), "run") or RunSection()
     prices = _prices(_table(tables, "prices", mistakes), names, mistakes)
@@ -90,6 +92,7 @@ def load(
         prices=prices,
         mixes={name: mix for name, mix in mixes.items() if mix},
         run=Placement(on=run.on, replicas=run.replicas, gpus_per_replica=run.gpus_per_replica),
+        gate=gate,
     )
 
 

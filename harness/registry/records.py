@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from harness.errors import UnknownName
 from harness.records.models import Json, Mix, Model, Pipeline
@@ -79,6 +80,63 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRule:
+    """A rule of `[gate]` about a suite: the candidate must be better on it."""
+
+    key: str
+    """Where it stands in the file."""
+    suite: str
+    metric: str | None = None
+    """None: those that the suite is decided by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossRule(MetricRule):
+    """A rule of `[gate]` about a suite: the candidate must not be worse on it, beyond a margin."""
+
+    margin: float | None = None
+    """The loss that is acceptable, in the metric's own unit; None: the suite's own margin."""
+    proof: bool = True
+    """Whether it fails where it cannot be decided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementRule:
+    """The rule of `[gate]` about judges and people."""
+
+    key: str
+    coefficient: Literal["share", "kappa"]
+    """The share of equal verdicts, or Cohen's kappa."""
+    at_least: float
+    judge: str | None = None
+    """The name of a judge, or `jury`; None: all judges, or their juries."""
+    proof: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Section `[gate]`: what a candidate must keep to."""
+
+    candidate: str | None = None
+    baseline: str | None = None
+    better: tuple[MetricRule, ...] = ()
+    not_worse: tuple[LossRule, ...] = ()
+    unscored: float | None = None
+    """The largest share of a metric's scores that may be missing; None: any."""
+    agreement: AgreementRule | None = None
+
+    @property
+    def metric_rules(self) -> tuple[MetricRule, ...]:
+        """Every rule that names a suite."""
+        return (*self.better, *self.not_worse)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no rule."""
+        return not self.metric_rules and self.unscored is None and self.agreement is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
     """Everything a harness.toml defines. Names are unique over models and pipelines together."""
 
@@ -94,6 +152,7 @@ class Registry:
     mixes: Mapping[str, Mix] = field(default_factory=dict)
     """What stages' data `mix:NAME` stand for."""
     run: Placement = field(default_factory=Placement)
+    gate: Gate = field(default_factory=Gate)
 
     def candidate(self, name: str) -> Model | Pipeline:
         """The model or pipeline of this name. Raises UnknownName."""

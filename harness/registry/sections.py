@@ -278,6 +278,46 @@ class CompareSection(StrictSection):
     resamples: Annotated[int, Field(gt=0)] = 10_000
 
 
+class BetterSection(StrictSection):
+    """One of the rules `[gate] better`."""
+
+    suite: str
+    metric: str | None = None
+
+
+class NotWorseSection(BetterSection):
+    """One of the rules `[gate] not_worse`."""
+
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    proof: bool = True
+
+
+class AgreementSection(StrictSection):
+    """`[gate] agreement`."""
+
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    kappa: Annotated[float, Field(gt=0, le=1)] | None = None
+    judge: str | None = None
+    proof: bool = True
+
+    @model_validator(mode="after")
+    def _one_coefficient(self) -> Self:
+        if (self.share is None) == (self.kappa is None):
+            raise ValueError("needs either `share` (of equal verdicts) or `kappa` (Cohen's)")
+        return self
+
+
+class GateSection(StrictSection):
+    """`[gate]`."""
+
+    candidate: str | None = None
+    baseline: str | None = None
+    better: tuple[BetterSection, ...] = ()
+    not_worse: tuple[NotWorseSection, ...] = ()
+    unscored: Annotated[float, Field(ge=0, lt=1)] | None = None
+    agreement: AgreementSection | None = None
+
+
 class RunSection(StrictSection):
     """`[run]`."""
 

@@ -148,6 +148,11 @@ class Runs:
         """The latest finished run of this model's name and suite; None where none has finished."""
         return next(reversed(self.whole(model=model, suite=suite)), None)
 
+    def is_outdated(self, run: Run) -> bool:
+        """Whether an evaluation of its model and suite began after it was asked for, and has not finished."""
+        others = self.find(model=run.model, suite=run.suite)
+        return any(each.finished is None and each.started > _last_named(run) for each in others)
+
     def keep_rows(self, run_id: str, rows: Sequence[tuple[int, Row]]) -> None:
         """Keep (position, row) pairs of a run, after their answers; a row that is there is replaced."""
         if not rows:

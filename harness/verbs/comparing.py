@@ -17,6 +17,7 @@ from harness.preferences.analysis import analyse
 from harness.preferences.results import Analysis
 from harness.records.answers import Row, Run
 from harness.records.comparisons import Verdict
+from harness.rulings import with_rules
 from harness.store import Store
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_of, refused_of
@@ -122,17 +123,16 @@ def _outcome(
     notes: Sequence[str] = (),
 ) -> Outcome:
     plan = project.analysis_plan(force=force)
-    runs = {name: [_with_margin(project, run) for run in theirs] for name, theirs in runs.items()}
+    scored, reserved = scored_runs(project, store, runs)
+    runs = {name: [each.run for each in theirs] for name, theirs in scored.items()}
     every = [run for theirs in runs.values() for run in theirs]
-    reserved = left_out(project.registry, store, runs)
-    scored = {name: [_scored(store, run, reserved) for run in theirs] for name, theirs in runs.items()}
     baseline = next(iter(runs))
     candidates = {
         name: [_with_equal_answers(store, each, scored[baseline], reserved) for each in theirs]
         for name, theirs in scored.items()
         if name != baseline
     }
-    said, known = _preferences(project, store, runs)
+    said, known = preferences_among(project, store, runs)
     trained = trained_stages(store, list(runs), _classifiers(store, runs))
     board = build(
         store,
@@ -187,7 +187,7 @@ def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, l
     }
 
 
-def _preferences(
+def preferences_among(
     project: Project, store: Store, runs: Mapping[str, Sequence[Run]]
 ) -> tuple[Analysis | None, list[str]]:
     """What is said of these models' newest answers, None for nothing; and notes of what to know of it."""
@@ -197,10 +197,25 @@ def _preferences(
     return analysis, caveats(store, list(runs), fingerprints=now)
 
 
-def _with_margin(project: Project, run: Run) -> Run:
-    """The run, read against the margin that the project sets for its suite now."""
+def scored_runs(
+    project: Project, store: Store, runs: Mapping[str, Sequence[Run]]
+) -> tuple[dict[str, list[ScoredRun]], LeftOut]:
+    """The runs with their scores, as everything is compared: read against the project's margins of now.
+
+    Without the samples by which a checkpoint of one of the models was chosen, which are the second.
+    """
+    reserved = left_out(project.registry, store, runs)
+    return {
+        name: [_scored(store, _with_margins(project, run), reserved) for run in theirs]
+        for name, theirs in runs.items()
+    }, reserved
+
+
+def _with_margins(project: Project, run: Run) -> Run:
+    """The run, read against the margins that the project sets for its suite now."""
     margin = project.registry.suites.get(run.suite, {}).get("margin")
-    return replace(run, metrics=with_margin(run.metrics, margin if isinstance(margin, float) else None))
+    metrics = with_margin(run.metrics, margin if isinstance(margin, float) else None)
+    return replace(run, metrics=with_rules(metrics, run.suite, project.registry.gate.not_worse))
 
 
 def _scored(store: Store, run: Run, reserved: LeftOut) -> ScoredRun:

@@ -31,22 +31,27 @@ class ReportRuns:
     """Each model's, one per suite."""
     notes: tuple[str, ...]
     """What was left out, and what does not fit the configuration."""
+    unfit: Mapping[str, tuple[str, ...]]
+    """Those that do not fit it, by their ids: the names of what they were asked with otherwise than now."""
 
 
 def report_runs(project: Project, store: Store, names: Sequence[str], suites: Sequence[str]) -> ReportRuns:
     """The runs of these models and suites that fit the configuration, in the given orders."""
     runs: dict[str, list[Run]] = {name: [] for name in names}
     notes: list[str] = []
+    unfit: dict[str, tuple[str, ...]] = {}
     for suite in suites:
         whole = [run for run in store.runs.whole(suite=suite) if run.model in runs]
         today = _today(project, suite)
-        fitting = {run.id for run in whole if _fits(run, today, project)}
+        otherwise = {run.id: tuple(_asked_otherwise(run, today, project)) for run in whole}
+        fitting = {name for name, what in otherwise.items() if not what}
         shown = _shown(whole, fitting)
         for name, run in shown.items():
             runs[name].append(run)
+            unfit |= {} if run.id in fitting else {run.id: otherwise[run.id]}
         notes += _unfit(suite, shown, fitting)
         notes += _left_out(suite, shown, whole)
-    return ReportRuns(runs=runs, notes=tuple(notes))
+    return ReportRuns(runs=runs, notes=tuple(notes), unfit=unfit)
 
 
 def _today(project: Project, suite: str) -> Mapping[str, Json] | None:
@@ -57,15 +62,20 @@ def _today(project: Project, suite: str) -> Mapping[str, Json] | None:
         return None
 
 
-def _fits(run: Run, today: Mapping[str, Json] | None, project: Project) -> bool:
-    """Whether a run is what would be asked now, as far as that is known of it."""
+def _asked_otherwise(run: Run, today: Mapping[str, Json] | None, project: Project) -> Iterator[str]:
+    """What a run was asked with otherwise than it would be now, by name, as far as that is known of it."""
     if run.request is None or today is None:
-        return True
-    return (
-        run.seed == project.registry.project.seed
-        and canonical(run.request.settings) == canonical(today)
-        and canonical(_chat_settings(run)) == canonical(project.chat_settings(run.model))
-    )
+        return
+    if run.seed != project.registry.project.seed:
+        yield "seed"
+    yield from _differing(run.request.settings, today)
+    yield from _differing(_chat_settings(run), project.chat_settings(run.model))
+
+
+def _differing(before: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[str]:
+    for key in dict.fromkeys([*before, *now]):
+        if key not in before or key not in now or canonical(before[key]) != canonical(now[key]):
+            yield key
 
 
 def _chat_settings(run: Run) -> dict[str, Json]:

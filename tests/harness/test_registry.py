@@ -526,8 +526,8 @@ def stage(lines: str, name: str = "p") -> str:
         ("[model.a]", "model: unknown section; did you mean 'models'?"),
         (
             "zebra = 1",
-            "zebra: unknown section; known: compare, data, judge, models, pipelines, prices, project, run, "
-            "suites",
+            "zebra: unknown section; known: compare, data, gate, judge, models, pipelines, prices, "
+            "project, run, suites",
         ),
         ("project = 1", "project: expected a table [project], got 1"),
         ('[models]\na = "x"', 'models.a: expected a table [models.NAME], got "x"'),
