@@ -1,4 +1,4 @@
-"""Reads text, JSON and CSV files that people write; every mistake is reported with its row.
+"""Reads text, JSON, CSV and Parquet files that people write; every mistake is reported with its row.
 
 Text is UTF-8. A byte-order mark, which Excel and Windows put in front, is no part of it, and a file whose
 name ends in `.gz` is unpacked. JSON is taken strictly: a key that stands twice, an infinity, half of a
@@ -30,8 +30,14 @@ MOST_NESTED = 100
 """Brackets within brackets. Python itself gives up at about a thousand, and what writes JSON earlier."""
 MOST_DIGITS = 300
 """Of a whole number: any longer one is beyond what a float can hold."""
+PIECE = 2**20
+"""Characters of a list that are read at once."""
+LONGEST_MARK = len(r"\ud83d\ude00")
+"""Of what is no text within JSON: an escaped character. A literal, such as `-Infinity`, is shorter."""
 LONGEST_CELL = 2**31 - 1
 """Characters; csv's own limit of 131,072 is less than a long answer has."""
+ROWS_AT_ONCE = 1000
+"""Of a table, which may have long texts in them."""
 DELIMITERS = (",", ";", "\t")
 BEGINNINGS = {
     codecs.BOM_UTF16_LE: "UTF-16",
@@ -131,12 +137,96 @@ def _quickly_parsed(line: str) -> Any:
 
 
 def json_list(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a JSON file that holds one list of them, each with its place. Raises DataError."""
-    rows = _parse_json(str(file), 0, read_text(file))
-    if not isinstance(rows, list):
-        raise DataError(str(file), 0, "must hold a list of objects")
-    for number, row in enumerate(rows, start=1):
-        yield number, _as_object(str(file), number, row)
+    """The objects of a JSON file that holds one list of them, each with its place, read one by one.
+
+    Raises DataError.
+    """
+    with _open_text(file) as text:
+        members = _ListedJson(str(file), text)
+        if not members.begins():
+            _parse_json(str(file), 0, read_text(file))
+            raise DataError(str(file), 0, "must hold a list of objects")
+        number = 0
+        while members.has_another():
+            number += 1
+            yield number, _as_object(str(file), number, members.read(number))
+
+
+class _ListedJson:
+    """A JSON list, of which no more is held than a member and what was read with it."""
+
+    def __init__(self, file: str, text: TextIO) -> None:
+        self._file, self._text = file, text
+        self._held, self._at = "", 0
+        self._line, self._column = 1, 0
+        """Where what is held begins."""
+        self._first = True
+
+    def begins(self) -> bool:
+        """Whether this is a list; it is read from there on."""
+        return self._takes("[")
+
+    def has_another(self) -> bool:
+        """Whether a member follows, rather than the end. Raises DataError for anything else."""
+        if self._takes("]"):
+            if self._sign():
+                raise self._mistake(json.JSONDecodeError("Extra data", self._held, self._at))
+            return False
+        if not (self._first or self._takes(",")):
+            raise self._mistake(json.JSONDecodeError("Expecting ',' delimiter", self._held, self._at))
+        self._first = False
+        return True
+
+    def read(self, number: int) -> Any:
+        """The member that follows, which has this place in the list. Raises DataError."""
+        self._sign()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._held, self._at)
+            except json.JSONDecodeError as error:
+                if not (_at_the_end(error) and self._read_on()):
+                    raise self._mistake(error) from error
+            except RecursionError as error:
+                raise DataError(self._file, number, TOO_DEEP) from error
+            except ValueError as error:  # by the functions below
+                raise DataError(self._file, number, str(error)) from error
+            else:
+                if end < len(self._held) or not self._read_on():
+                    text, self._at = self._held[self._at : end], end
+                    _check_json(self._file, number, text, value)
+                    return value
+
+    def _takes(self, sign: str) -> bool:
+        found = self._sign() == sign
+        self._at += found
+        return found
+
+    def _sign(self) -> str:
+        """The next character that is no blank, from where reading goes on; nothing at the end."""
+        while True:
+            while self._held[self._at : self._at + 1] in (*_SPACE,):
+                self._at += 1
+            if self._at < len(self._held) or not self._read_on():
+                return self._held[self._at : self._at + 1]
+
+    def _read_on(self) -> bool:
+        """Hold more, and nothing of what was read; twice as much as before where that is not enough."""
+        more = self._text.read(max(PIECE, len(self._held) - self._at))
+        if not more:
+            return False
+        read, self._held, self._at = self._held[: self._at], self._held[self._at :] + more, 0
+        self._column = len(read) - read.rfind("\n") - 1 + (self._column if "\n" not in read else 0)
+        self._line += read.count("\n")
+        return True
+
+    def _mistake(self, error: json.JSONDecodeError) -> DataError:
+        column = error.colno + (self._column if error.lineno == 1 else 0)
+        return DataError(self._file, self._line + error.lineno - 1, _no_json(self._held, error, column))
+
+
+def _at_the_end(error: json.JSONDecodeError) -> bool:
+    """Whether more text might have been no mistake: it ends within a value, or an escape of one."""
+    return error.msg.startswith("Unterminated") or error.pos > len(error.doc) - LONGEST_MARK
 
 
 def json_object(file: Path) -> dict[str, Any]:
@@ -154,20 +244,20 @@ def _as_object(file: str, row: int, value: object) -> dict[str, Any]:
 def _parse_json(file: str, row: int, text: str) -> Any:
     """The value of a JSON text; errors name `file` and `row`, for which 0 is the whole. Raises DataError."""
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_whole,
-            parse_float=_decimal,
-            parse_constant=_constant,
-        )
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         line = row or error.lineno
-        raise DataError(file, line, _no_json(text, error)) from error
+        raise DataError(file, line, _no_json(text, error, error.colno)) from error
     except RecursionError as error:
         raise DataError(file, row, TOO_DEEP) from error
     except ValueError as error:  # by the functions below
         raise DataError(file, row, str(error)) from error
+    _check_json(file, row, text, value)
+    return value
+
+
+def _check_json(file: str, row: int, text: str, value: object) -> None:
+    """Raise DataError for a value that nothing could hold that reads it next; it was read from `text`."""
     if text.count("[") + text.count("{") > MOST_NESTED and nested_deeper(value, MOST_NESTED):
         raise DataError(file, row, TOO_DEEP)
     if "\\u" in text and (half := _HALF.search(json.dumps(value, ensure_ascii=False))):
@@ -177,7 +267,6 @@ def _parse_json(file: str, row: int, text: str) -> Any:
             f"holds half of a character (\\u{ord(half[0]):04x} without the other half), which no model can "
             "read and no file can hold; correct the text, or take it out",
         )
-    return value
 
 
 TOO_DEEP = f"is nested deeper than {MOST_NESTED} brackets"
@@ -199,10 +288,12 @@ def _members(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
-def _no_json(text: str, error: json.JSONDecodeError) -> str:
+def _no_json(text: str, error: json.JSONDecodeError, column: int) -> str:
     if "\0" in text:
         return f"holds NUL characters where JSON is expected: perhaps this is UTF-16; {SAVE_AS}"
-    return f"is not JSON: {error.msg} at column {error.colno}"
+    cut = error.pos >= len(text.rstrip(_SPACE)) or error.msg.startswith("Unterminated")
+    whole = "; it ends in the middle: was the file written to its end?" if cut and text else ""
+    return f"is not JSON: {error.msg.removesuffix(' starting at')} at column {column}{whole}"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -231,6 +322,11 @@ def _constant(name: str) -> None:
     """NaN is what Python and pandas write where a value is missing."""
     if name != "NaN":
         raise ValueError(f"holds {name}, which is no number of JSON's")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_whole, parse_float=_decimal, parse_constant=_constant
+)
 
 
 def json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -273,6 +369,23 @@ def csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if len(cells) > len(header):
             raise DataError(str(file), number, "has more cells than the first line has columns")
         yield number, dict(zip(header, cells, strict=False))
+
+
+# ---------------------------------------------------------------- Parquet
+
+
+def parquet_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a Parquet file, numbered. Raises DataError."""
+    from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415 - few files are Parquet
+
+    try:
+        number = 0
+        for batch in parquet.ParquetFile(file).iter_batches(ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except (ArrowInvalid, OSError) as error:
+        raise DataError(str(file), 0, f"is not Parquet that can be read: {error}") from error
 
 
 # ---------------------------------------------------------------- rows as a schema sees them

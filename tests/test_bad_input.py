@@ -711,7 +711,7 @@ ODD_FILES: dict[str, tuple[str, str, bytes, tuple[str, ...], str]] = {
         "p.json",
         b"[" * 5000,
         (*JUDGED, "--prompts", "p.json"),
-        "p.json: is nested deeper",
+        "p.json, row 1: is nested deeper",
     ),
     "prompts: an image": (
         "",

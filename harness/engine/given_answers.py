@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.errors import DataError, nearest
-from harness.files import csv_rows, json_rows, kind_of
+from harness.files import csv_rows, json_rows, kind_of, parquet_rows
 from harness.records.answers import LogLikelihood, Message, Response
 from harness.turns import prompt_as_json, read_turn, role_of
 
@@ -240,26 +240,12 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The rows of a file, numbered."""
     kind = kind_of(file)
     if kind == ".parquet":
-        return _parquet_rows(file)
+        return parquet_rows(file)
     if kind == ".csv":
         return csv_rows(file)
     if kind in KINDS:
         return json_rows(file)
     raise DataError(str(file), 0, f"is no file of answers: {', '.join(KINDS)} are read")
-
-
-def _parquet_rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415 - few files are Parquet
-
-    try:
-        opened = parquet.ParquetFile(file)
-        number = 0
-        for batch in opened.iter_batches():
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
-    except (ArrowInvalid, OSError) as error:
-        raise DataError(str(file), 0, f"is not Parquet that can be read: {error}") from error
 
 
 def _read(file: str, number: int, where: str, row: Mapping[str, Any]) -> GivenAnswer:

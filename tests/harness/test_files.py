@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness import files
 from harness.errors import DataError, HarnessError
 from harness.files import MOST_NESTED, csv_records, csv_rows, json_lines, json_list, log_lines, read_text
 from harness.preferences.files import read_preferences
@@ -119,6 +120,50 @@ def test_a_list_of_objects(tmp_path: Path) -> None:
     file.write_text('[{"a": 1},\n {"a" 2}]')
     with pytest.raises(DataError, match="row 2: is not JSON"):
         list(json_list(file))
+
+
+@pytest.mark.parametrize("piece", [1, 7, 2**20])
+def test_a_list_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    """Wherever a piece ends: within an escape, a number, a literal, or between members."""
+    monkeypatch.setattr(files, "PIECE", piece)
+    rows = [
+        {"a": 'x"\\\n😀', "b": [-1.5e3, True, None, {}]},
+        {},
+        {"c": "], [", "d": float("nan")},
+    ]
+    for indent, escaped in ((None, True), (2, False)):
+        text = json.dumps(rows, indent=indent, ensure_ascii=escaped)
+        (tmp_path / "a.json").write_text(f" {text}\r\n", encoding="utf-8")
+        expected = [*rows[:2], {**rows[2], "d": None}]
+        assert list(enumerate(expected, start=1)) == list(json_list(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize("piece", [1, 2**20])
+@pytest.mark.parametrize(
+    ("text", "row", "message"),
+    [
+        ('[{"a": 1},\n {"b', 2, "is not JSON: Unterminated string at column 3; it ends in the middle"),
+        ('[{"a": 1}\n', 2, "is not JSON: Expecting ',' delimiter at column"),
+        ('[{"a": 1},', 1, "was the file written to its end?"),
+        ('[\n{"a": 1}\n{"a": 2}]', 3, "is not JSON: Expecting ',' delimiter at column 1"),
+        ('[{"a": 1}]\n[]', 2, "is not JSON: Extra data at column 1"),
+        ('[{"a": 1},\n{"a": 2, "a": 3}]', 2, 'the key "a" stands twice in one object'),
+        ('[{"a": 1},\n\n {"a": "\\ud83d"}]', 2, "holds half of a character"),
+        ("[{}, [1]]", 2, "is not a JSON object but list"),
+        ('{"a": 1}', 0, "must hold a list of objects"),
+        ("", 1, "is not JSON: Expecting value at column 1"),
+    ],
+)
+def test_a_list_that_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, text: str, row: int, message: str
+) -> None:
+    """What is no JSON is a mistake of its line, what cannot be used one of its member, in any pieces."""
+    monkeypatch.setattr(files, "PIECE", piece)
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError) as caught:
+        list(json_list(tmp_path / "a.json"))
+    assert message in caught.value.message
+    assert row == caught.value.row
 
 
 # ---------------------------------------------------------------- CSV
