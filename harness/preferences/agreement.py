@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from operator import itemgetter
 
 from harness.preferences.named import NamedPreference
 from harness.preferences.preference_set import PreferenceSet
 from harness.preferences.results import HUMANS, JURY, GroupAgreement, RaterAgreement
+from harness.records.preferences import Winner
 from harness.stats.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha, raw_agreement
 from harness.stats.plan import AnalysisPlan
 
@@ -25,27 +27,44 @@ def agreements(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterAgree
     for pair in combinations([*judges, *chosen.people], 2):
         if pair[1] in judges and any(each.startswith(JURY) for each in pair):
             continue
-        yield from _agreement(chosen, pair, [pair], decided, plan)
+        yield from _agreement(chosen, pair, _shared(decided, pair[:1], pair[1:]), plan)
     if chosen.pools_people:
         for judge in judges:
-            yield from _agreement(chosen, (judge, HUMANS), [(judge, each) for each in humans], decided, plan)
-        yield from _agreement(chosen, (HUMANS, HUMANS), list(combinations(humans, 2)), decided, plan)
+            yield from _agreement(chosen, (judge, HUMANS), _shared(decided, [judge], humans), plan)
+        yield from _agreement(chosen, (HUMANS, HUMANS), _shared(decided, humans, humans), plan)
+
+
+def _shared(
+    decided: Decided, firsts: Sequence[str], seconds: Sequence[str]
+) -> list[tuple[NamedPreference, NamedPreference]]:
+    """What two raters say of the same item: one of the firsts and a second one, each two of them once.
+
+    In a crowd few share an item, so that this goes by items and not by pairs of raters.
+    """
+    place = {rater: number for number, rater in enumerate(dict.fromkeys([*firsts, *seconds]))}
+    by_item: dict[Pair, list[str]] = {}
+    for rater in seconds:
+        for item in decided[rater]:
+            by_item.setdefault(item, []).append(rater)
+    found = []
+    for first in firsts:
+        both = [
+            (place[second], preference, decided[second][item])
+            for item, preference in decided[first].items()
+            for second in by_item.get(item, ())
+            if place[second] > place[first]
+        ]
+        found += [(one, other) for _, one, other in sorted(both, key=itemgetter(0))]
+    return found
 
 
 def _agreement(
     chosen: PreferenceSet,
     names: tuple[str, str],
-    pairs: Sequence[tuple[str, str]],
-    decided: Decided,
+    shared: Sequence[tuple[NamedPreference, NamedPreference]],
     plan: AnalysisPlan,
 ) -> Iterator[RaterAgreement]:
     """The agreement of the first's verdicts with the second's on the same items, if there are any."""
-    shared = [
-        (preference, decided[second][item])
-        for first, second in pairs
-        for item, preference in decided[first].items()
-        if item in decided[second]
-    ]
     if not shared:
         return
     first = [one.verdict for one, _ in shared]
@@ -66,12 +85,14 @@ def groups(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[GroupAgreement
     humans = tuple(chosen.raters("human"))
     judges = tuple(each for each in chosen.raters("judge") if not each.startswith(JURY))
     for raters in dict.fromkeys([humans, (*judges, *humans)]):
-        by_rater = [decided[rater] for rater in raters]
-        units = {item: each.unit for theirs in by_rater for item, each in theirs.items()}
+        units = {item: each.unit for rater in raters for item, each in decided[rater].items()}
         units = dict(sorted(units.items()))
-        rated = ([theirs.get(item) for theirs in by_rater] for item in units)
-        ratings = [[each and each.verdict for each in row] for row in rated]
-        if any(len(row) - row.count(None) > 1 for row in ratings):
+        said: dict[Pair, list[Winner | None]] = {item: [] for item in units}
+        for rater in raters:
+            for item, each in decided[rater].items():
+                said[item].append(each.verdict)
+        ratings = list(said.values())
+        if any(len(row) > 1 for row in ratings):
             how, clusters = plan.resampling(*(chosen.models or ()), *raters), list(units.values())
             yield GroupAgreement(
                 models=chosen.models,

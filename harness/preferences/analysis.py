@@ -9,7 +9,6 @@ Judges and humans are treated alike.
 """
 
 from collections.abc import Sequence
-from itertools import combinations
 
 from harness.preferences.agreement import agreements, groups
 from harness.preferences.named import NamedPreference
@@ -31,8 +30,7 @@ def analyse(
     named = dict.fromkeys(name for each in preferences for name in (each.left, each.right))
     models = tuple(dict.fromkeys([baseline or preferences[0].left, *named]))
     everything = overall(preferences)
-    chosen = [everything.between(*pair) for pair in combinations(models, 2)]
-    chosen = [each for each in chosen if each.preferences]
+    chosen = everything.pairs(models)
     shared = [everything, *chosen] if len(chosen) > 1 else chosen
     return Analysis(
         baseline=models[0],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 
 from harness.preferences.named import Kind, NamedPreference, over_orders
 
@@ -11,7 +12,7 @@ FEW_PEOPLE = 10
 
 @dataclass(frozen=True, slots=True)
 class PreferenceSet:
-    """Between two models, with the baseline on the left; or between all of them."""
+    """Between two models, with the baseline on the left (of one against itself: twice); or all of them."""
 
     models: tuple[str, str] | None
     preferences: tuple[NamedPreference, ...]
@@ -33,16 +34,21 @@ class PreferenceSet:
         people = self.raters("human")
         return len(people) > 1 or (self.crowd and bool(people))
 
-    def between(self, baseline: str, candidate: str) -> "PreferenceSet":
-        """The preferences about these two."""
-        about = (each for each in self.preferences if {each.left, each.right} == {baseline, candidate})
-        return PreferenceSet(
-            (baseline, candidate), tuple(each.facing(baseline) for each in about), self.crowd
-        )
+    def pairs(self, models: Sequence[str]) -> "list[PreferenceSet]":
+        """The preferences about each two of these models, the one that is named first being the baseline."""
+        about: dict[frozenset[str], list[NamedPreference]] = {}
+        for each in self.preferences:
+            about.setdefault(frozenset((each.left, each.right)), []).append(each)
+        return [
+            PreferenceSet(pair, tuple(each.facing(pair[0]) for each in about[frozenset(pair)]), self.crowd)
+            for pair in combinations_with_replacement(models, 2)
+            if frozenset(pair) in about
+        ]
 
     def by(self, *raters: str) -> "PreferenceSet":
         """The preferences of these raters alone."""
-        return replace(self, preferences=tuple(each for each in self.preferences if each.rater in raters))
+        wanted = frozenset(raters)
+        return replace(self, preferences=tuple(each for each in self.preferences if each.rater in wanted))
 
     def usable(self) -> Iterator[NamedPreference]:
         """Preferences that prefer, or tie, two different answers."""

@@ -15,6 +15,7 @@ from math import ceil, floor, log
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats
@@ -62,13 +63,13 @@ def ratings(
     wins = _wins_of_clusters(
         [index[n] for n in lefts], [index[n] for n in rights], shares, clusters, len(names)
     )
-    total = wins.sum(axis=0).reshape(len(names), len(names))
+    total = np.asarray(wins.sum(axis=0), dtype=np.float64).reshape(len(names), len(names))
     met = (total + total.T) > 0
     fitted = _fit(total[None], met)[0]
     drawn = np.concatenate(
         [
             _fit((weights @ wins).reshape(-1, *total.shape), met)
-            for weights in resamplings(len(wins), how.resamples, wins.shape[1], how.generator())
+            for weights in resamplings(wins.shape[0], how.resamples, max(wins.shape), how.generator())
         ]
     )
     won, lost = total.sum(axis=1), total.sum(axis=0)
@@ -87,15 +88,14 @@ def ratings(
 
 def _wins_of_clusters(
     lefts: Sequence[int], rights: Sequence[int], shares: Floats, clusters: Sequence[Hashable], size: int
-) -> Floats:
-    """Clusters × (size · size): what each candidate won against each other in the cluster."""
+) -> csr_array:
+    """Clusters × (size · size): what each candidate won against each other in the cluster, mostly nothing."""
     rows: dict[Hashable, int] = {}
     codes = np.array([rows.setdefault(cluster, len(rows)) for cluster in clusters], dtype=np.intp)
-    wins = np.zeros((len(rows), size * size))
     left, right = np.asarray(lefts, dtype=np.intp), np.asarray(rights, dtype=np.intp)
-    np.add.at(wins, (codes, left * size + right), shares)
-    np.add.at(wins, (codes, right * size + left), 1 - shares)
-    return wins
+    won = np.concatenate([shares, 1 - shares])
+    cells = np.concatenate([codes, codes]), np.concatenate([left * size + right, right * size + left])
+    return csr_array((won, cells), shape=(len(rows), size * size))
 
 
 def _fit(wins: Floats, met: NDArray[np.bool_]) -> Floats:
