@@ -11,13 +11,15 @@ from harness.stats.length_control import LengthControlled
 from harness.stats.prediction_powered import CorrectedWinRate
 from harness.stats.preferences import Bias, WinRate
 from reports.board import ModelPreferences
-from reports.wording import MARKS, count, number, signed
+from reports.wording import MARKS, could_be, count, number, signed
 
 ABOUT = (
     "What judges and people preferred, pair by pair. It stands beside the verdicts and changes none of them: "
     "those rest on the suites alone. A win rate is the model's share of the win against its baseline, a tie "
-    "counting half; pairs of identical answers are in none. Both orders of a pair are one choice, and a tie "
-    "where they disagree. Intervals are over prompts, and p is adjusted for every line of this table (Holm)."
+    "counting half; pairs of identical answers and those without a usable answer are in none, and “could be” "
+    "is what it would be if all of the latter had been lost, and won. Both orders of a pair are one choice, "
+    "and a tie where they disagree. Intervals are over prompts, and p is adjusted for every line of this "
+    "table (Holm)."
 )
 ABOUT_BIASES = (
     "How often the answer that was shown first won, how often both orders of a pair had one outcome, and how "
@@ -148,7 +150,8 @@ def _left_out(result: RaterWinRate) -> str:
     others = sum(result.unreadable.values()) - sum(times for _, times in commonest)
     more = [f"{count(others)} × others"] if others else []
     identical = [f"{count(result.identical)} identical"] if result.identical else []
-    return "; ".join([*identical, *reasons, *more]) or "–"
+    bounds = [could_be(result.could_be)] if result.could_be else []
+    return "; ".join([*identical, *reasons, *more, *bounds]) or "–"
 
 
 def _corrected(analysis: Analysis) -> Table:

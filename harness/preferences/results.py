@@ -46,6 +46,11 @@ class RaterWinRate:
     """How many of them say nothing, by what they are: unreadable, cut, refused, …"""
     win_rate: WinRate | None
     """The candidate's win rate; None: there is no choice."""
+    bounds: tuple[float, float] | None
+    """The win rate if all choices without a usable answer had been lost, and if they had been won.
+
+    None: there is none of them, or no other.
+    """
     standard_error: float | None
     """The standard error of the win rate, with prompts as the independent units; None for fewer than two."""
     test: SignTest | None
@@ -77,6 +82,12 @@ class RaterWinRate:
         which = next(iter(self.without_verdict)) if len(kinds) == 1 else f"unusable: {', '.join(kinds)}"
         return f"this judge could not be read ({unusable:,} of {self.replies:,} replies {which})"
 
+    @property
+    def could_be(self) -> tuple[float, float] | None:
+        """`bounds` where they say something: of a judge that was read, and of more than one prompt."""
+        shows = self.unread is None and self.win_rate is not None and self.win_rate.shows_something
+        return self.bounds if shows else None
+
     def sentence(self) -> str:
         where = f"{self.candidate} vs {self.baseline} by {self.rater}: "
         rate, left_out = self.win_rate, self._left_out()
@@ -102,7 +113,9 @@ class RaterWinRate:
     def _left_out(self) -> str:
         unreadable = sum(self.unreadable.values())
         left_out = [f"{self.identical:,} identical"] if self.identical else []
-        left_out += [f"{unreadable:,} without a usable answer"] if unreadable else []
+        could_be = self.could_be
+        moved = f", with which it could be {could_be[0]:.3f} to {could_be[1]:.3f}" if could_be else ""
+        left_out += [f"{unreadable:,} without a usable answer{moved}"] if unreadable else []
         return f"; left out: {', '.join(left_out)}" if left_out else ""
 
 

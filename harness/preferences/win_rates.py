@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import fsum
 from statistics import fmean
 
 from harness.preferences.named import NO_REASON, Kind, NamedPreference, over_orders
 from harness.preferences.preference_set import PreferenceSet
 from harness.preferences.results import HUMANS, RaterWinRate
-from harness.records.comparisons import Decision
+from harness.records.comparisons import Decision, Interval
 from harness.stats.clusters import by_cluster
 from harness.stats.decisions import decide_difference
 from harness.stats.length_control import LengthControlled, length_controlled
@@ -78,6 +79,7 @@ def _rater_win_rate(
         replies=sum(each.is_reply for each in chosen.preferences),
         without_verdict=_counted(_kind(each) for each in chosen.preferences if _says_nothing(each)),
         win_rate=win_rate(values, units, how) if kept else None,
+        bounds=_bounds(values, sum(each.value is None for each in asked)),
         standard_error=_standard_error(values, units),
         test=sign_test(values, units) if kept else None,
         adjusted_p=None,
@@ -105,6 +107,14 @@ def _kind(preference: NamedPreference) -> str:
 
 def _values(decided: Sequence[NamedPreference]) -> list[float]:
     return [each.value for each in decided if each.value is not None]
+
+
+def _bounds(values: Sequence[float], without: int) -> tuple[float, float] | None:
+    """The mean if so many more had been 0, and 1."""
+    if not (values and without):
+        return None
+    won, of = fsum(values), len(values) + without
+    return won / of, (won + without) / of
 
 
 def _standard_error(values: Sequence[float], units: Sequence[str]) -> float | None:
@@ -164,6 +174,35 @@ def _corrected(
     if all(label is None for label in human):
         return None
     return corrected_win_rate(human, _values(kept), [each.unit for each in kept], how)
+
+
+def against_itself(chosen: PreferenceSet, plan: AnalysisPlan) -> Iterator[RaterWinRate]:
+    """The win rates of a model against itself: one half by definition, whatever was said."""
+    half = Interval(low=TIE, high=TIE, level=plan.level)
+    ties = replace(chosen, preferences=tuple(map(_tied, chosen.preferences)))
+    for result in win_rates(ties, plan):
+        assert result.win_rate is not None
+        assert result.test is not None
+        yield replace(
+            result,
+            win_rate=replace(result.win_rate, interval=half),
+            adjusted_p=result.test.p,
+            corrected=None,
+            decision=Decision.NO_DIFFERENCE,
+        )
+
+
+def _tied(preference: NamedPreference) -> NamedPreference:
+    """A tie, of which nothing is known that could be a bias."""
+    return replace(
+        preference,
+        winner="tie",
+        share=None,
+        reason=None,
+        shown_first=None,
+        left_length=None,
+        right_length=None,
+    )
 
 
 def decided(found: Sequence[RaterWinRate], plan: AnalysisPlan) -> Iterator[RaterWinRate]:

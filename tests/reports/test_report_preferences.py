@@ -120,7 +120,7 @@ def test_the_tables_hold_everything(store: Store) -> None:
     } == set(found)
     who = {row[1]: row for row in found["Who is preferred"].rows}
     assert ["judge:gpt", "human:first:ana", "human:first:bia", HUMANS] == list(who)
-    assert ("24 / 0 / 4", "1 identical; 1 × refused", "▲ BETTER") == (
+    assert ("24 / 0 / 4", "1 identical; 1 × refused; could be 0.828 to 0.862", "▲ BETTER") == (
         who["judge:gpt"][3],
         who["judge:gpt"][4],
         who["judge:gpt"][6],

@@ -140,6 +140,48 @@ def test_no_usable_answer_is_counted_by_reason_and_is_no_default() -> None:
     assert "no usable preference; left out: 2 without a usable answer" in none.sentence()
 
 
+def test_what_is_not_counted_is_bounded() -> None:
+    """Two useless answers beside 3 won, 1 tied and 1 lost: 3.5 of 7 if both were lost, 5.5 of 7 if won."""
+    result = finding_of(replies([R, R, R, T, L, None, None]))
+    assert pytest.approx((3.5 / 7, 5.5 / 7)) == result.bounds
+    assert "2 without a usable answer, with which it could be 0.500 to 0.786" in result.sentence()
+
+    for nothing in (replies([R, L]), replies([None, None]), said([T], reason=IDENTICAL)):
+        assert finding_of(nothing).bounds is None
+    assert "could be" not in finding_of(replies([R, R, *[None] * 8])).sentence()
+    assert "could be" not in finding_of(replies([R, None], cluster="one prompt")).sentence()
+
+
+def test_a_model_against_itself() -> None:
+    """One half by definition, whatever is said and in whatever order; nothing else rests on it."""
+    others = said([R] * 12 + [L])
+    itself = [replace(each, right="sft", rater="gpt", kind="judge") for each in said([R, R, L, None])]
+    orders = [replace(each, shown_first=side) for each in itself for side in ("left", "right")]
+    without, found = analyse(others, FEW), analyse([*others, *orders], FEW)
+
+    *tested, half = found.win_rates
+    assert without.win_rates == tuple(tested)
+    assert (without.agreements, without.groups) == (found.agreements, found.groups)
+    assert ("sft", "sft", 4, Decision.NO_DIFFERENCE) == (half.baseline, half.candidate, half.n, half.decision)
+    assert half.win_rate is not None
+    assert (0.5, 0.5, 0.5) == (half.win_rate.value, half.win_rate.interval.low, half.win_rate.interval.high)
+    assert (None, None, None) == (half.position, half.consistency, half.bounds)
+    assert ("sft",) == analyse(orders, FEW).models
+
+
+def test_baselines_of_their_pairs() -> None:
+    """Of two that are not the baseline, the one among the baselines is that of their pair."""
+    pairs = [("sft", "rl"), ("dpo", "rl")]
+    preferences = [replace(said([R])[0], left=left, right=right) for left, right in pairs]
+
+    def found(*baselines: str) -> list[tuple[str, str]]:
+        results = analyse(preferences, FEW, baselines=baselines).win_rates
+        return [(each.baseline, each.candidate) for each in results]
+
+    assert [("sft", "rl"), ("rl", "dpo")] == found()
+    assert pairs == found("sft", "dpo")
+
+
 def test_prompts_are_what_is_independent() -> None:
     """Ten preferences of one prompt are one unit: a wide interval, and one prompt in the sign test."""
     one = finding_of(said([R] * 10, cluster="p"))
@@ -661,7 +703,8 @@ def test_a_sentence_says_what_was_left_out_and_corrected() -> None:
     assert result.corrected.value is not None
 
     expected = f"corrected by people on 12 prompts: {result.corrected.value:.3f} ["
-    assert f"n = 30; left out: 1 identical, 1 without a usable answer; {expected}" in result.sentence()
+    left_out = "1 identical, 1 without a usable answer, with which it could be 0.645 to 0.677"
+    assert f"n = 30; left out: {left_out}; {expected}" in result.sentence()
     assert result.sentence().endswith("]")
     assert result.sentence().endswith(replace(result, identical=0, unreadable={}).sentence().split("; ")[-1])
     assert "; " not in replace(result, identical=0, unreadable={}, corrected=None).sentence()
