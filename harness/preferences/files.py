@@ -1,8 +1,9 @@
-"""Preferences as CSV: votes and annotations that were made elsewhere.
+"""Preferences in rows: votes and annotations that were made elsewhere.
 
-One row is one rater's preference about one pair. `item,rater,left,right,winner` must be there: what, by
-whom, the two models' names, and `left`, `right`, `tie`, one of the names, or nothing where there is no usable
-answer. The other columns may be there, and any of their cells may be empty:
+One row of a CSV, JSON, JSONL or Parquet file is one rater's preference about one pair. The columns `item`,
+`rater`, `left`, `right` and `winner` must be there: what, by whom, the two models' names, and `left`,
+`right`, `tie`, one of the names, or nothing where there is no usable answer. The others may be there, and any
+of their cells may be empty:
 
     kind                      `judge` or `human` (where it is empty: human)
     shown_first               the side or the name of the answer that was read first
@@ -13,171 +14,119 @@ answer. The other columns may be there, and any of their cells may be empty:
     cluster                   what items that are not independent share, such as their prompt
     seconds                   how long it took
     reason                    why there is no usable answer, or why a tie is one (`identical answers`)
+    tstamp                    when: seconds, or a date
 
-Blanks around a cell do not count; nothing else is changed on reading.
+What Chatbot Arena and MT-Bench call columns and winners is read as well (`harness.preferences.rows`). Of
+several rows of one rater on one item, pair and order the latest counts: by `tstamp`, else the last. Blanks
+around a cell do not count; nothing else is changed on reading.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from types import MappingProxyType
+from typing import get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    field_validator,
-)
+from pydantic import ValidationError
 
 from harness.errors import DataError
-from harness.files import csv_records, first_problem
-from harness.preferences.named import Kind, NamedPreference, winner_of
-from harness.records.preferences import Side, Winner
+from harness.escape_controls import shortened
+from harness.files import csv_records, first_problem, json_rows, kind_of, parquet_rows
+from harness.preferences.named import Kind, NamedPreference
+from harness.preferences.rows import ALIASES, REQUIRED, PreferenceRow, Row, cells_of, name_of
+from harness.records.preferences import Side
 
-REQUIRED = ("item", "rater", "left", "right", "winner")
-TEXTS = ("left_text", "right_text")
-
-
-def _filled(cell: object) -> object:
-    if cell is None:
-        raise ValueError("is empty")
-    return cell
+LONGEST_SHOWN = 40
+"""Characters of an item that a message shows."""
 
 
-def _expected(what: str) -> WrapValidator:
-    """Says what a cell may hold, and what this one holds, where they differ."""
-
-    def checked(cell: str | None, inner: ValidatorFunctionWrapHandler) -> Any:
-        try:
-            return inner(cell)
-        except ValidationError as error:
-            raise ValueError(f"{what} was expected, and not {cell!r}") from error
-
-    return WrapValidator(checked)
+def rows_of(file: Path) -> Iterator[tuple[int, Row]]:
+    """The rows of a file, numbered; what is not named as JSON, JSONL or Parquet is CSV. Raises DataError."""
+    if kind_of(file) in (".json", ".jsonl"):
+        return json_rows(file)
+    return parquet_rows(file) if kind_of(file) == ".parquet" else _table_rows(file)
 
 
-Text = Annotated[str, BeforeValidator(_filled)]
-Length = Annotated[float | None, Field(ge=0, multiple_of=1), _expected("a whole number from 0 up")]
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    preference: NamedPreference
+    file: Path
+    number: int
+    tstamp: float | None
+
+    def is_later_than(self, other: "_Collected") -> bool:
+        """Whether it was made later; where one does not say when, whether it was read later: it was."""
+        return self.tstamp is None or other.tstamp is None or self.tstamp >= other.tstamp
 
 
-class PreferenceRow(BaseModel):
-    """A row of the file: an empty cell is None."""
+class CollectedPreferences:
+    """Preferences of rows that are read one after the other."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
-
-    item: Text
-    rater: Text
-    left: Text
-    right: Text
-    winner: Winner | None = None
-    kind: Annotated[Kind | None, _expected("judge or human")] = None
-    shown_first: Side | None = None
-    share: Annotated[float | None, Field(ge=0, le=1), _expected("a number from 0 to 1")] = None
-    left_length: Length = None
-    right_length: Length = None
-    left_text: str | None = None
-    right_text: str | None = None
-    cluster: str | None = None
-    seconds: Annotated[float | None, Field(ge=0), _expected("a number from 0 up")] = None
-    reason: str | None = None
-
-    @field_validator("right")
-    @classmethod
-    def _is_another(cls, right: str, info: ValidationInfo) -> str:
-        if right == info.data.get("left"):
-            raise ValueError(f"is the same model as on the left: {right!r}")
-        return right
-
-    @field_validator("winner", "shown_first", mode="before")
-    @classmethod
-    def _as_side(cls, cell: str | None, info: ValidationInfo) -> str | None:
-        """A side's word, or the side that a model's name stands for."""
-        words = get_args(Winner if info.field_name == "winner" else Side)
-        models = {info.data.get(side): side for side in get_args(Side)}
-        side = models.get(cell, cell)
-        if cell in words and side != cell:
-            raise ValueError(f"{cell!r} is a side and a model's name; rename the model")
-        if cell is not None and side not in words:
-            *others, last = [*words, *filter(None, models)]
-            raise ValueError(f"{', '.join(others)} or {last} was expected, and not {cell!r}")
-        return side
-
-    @field_validator("share")
-    @classmethod
-    def _makes_the_winner(cls, share: float | None, info: ValidationInfo) -> float | None:
-        winner = info.data.get("winner")
-        if share is not None and winner not in (None, winner_of(share)):
-            raise ValueError(f"{share:g} of the win for the right one makes the winner {winner_of(share)}")
-        return share
+    def __init__(self) -> None:
+        self.repeats = 0
+        """Rows that another of the same rater on the same item, pair and order took the place of."""
+        self._found: dict[tuple[str, ...], _Collected] = {}
+        self._kinds: dict[str, Kind] = {}
+        self._texts: dict[tuple[str, str], tuple[int, Path, int]] = {}
 
     @property
-    def preference(self) -> NamedPreference:
-        """The row as it is analysed."""
-        return NamedPreference(
-            item=self.item,
-            rater=self.rater,
-            left=self.left,
-            right=self.right,
-            winner=self.winner if self.share is None else winner_of(self.share),
-            kind=self.kind or "human",
-            cluster=self.cluster or "",
-            shown_first=self.shown_first,
-            share=self.share,
-            reason=self.reason,
-            left_length=self._length(self.left_length, self.left_text),
-            right_length=self._length(self.right_length, self.right_text),
-            seconds=self.seconds,
-        )
+    def preferences(self) -> list[NamedPreference]:
+        """Those that count, in the order in which their pairs were first read."""
+        return [each.preference for each in self._found.values()]
 
-    def _length(self, given: float | None, text: str | None) -> int | None:
-        if given is not None:
-            return int(given)
-        return len(text) if text is not None and (self.left_text or self.right_text) else None
+    def add(
+        self, file: Path, number: int, row: Row, called: Mapping[str, str] = MappingProxyType({})
+    ) -> NamedPreference:
+        """Take a row. `called`: what its file calls our columns, for messages.
 
+        Raises DataError for a column that is missing, an invalid cell, a rater of two kinds, and an item to
+        which one model has two answers.
+        """
+        names = {field: name_of(field, row) for field in PreferenceRow.model_fields}
+        word = "column" if kind_of(file) not in (".json", ".jsonl") else "key"
 
-def read_preferences(file: Path) -> list[NamedPreference]:
-    """The preferences of a CSV file (UTF-8, a header), in its order.
+        def mistake(column: str, message: str) -> DataError:
+            name = called.get(column) or names.get(column) or column
+            return DataError(str(file), number, f"{word} {name!r}: {message}")
 
-    Raises DataError, with the row and the column, for a file that cannot be read or holds no preference, for
-    a column that is missing or misspelt, for an invalid cell, for a rater of two kinds,
-    and for a pair that one rater judged twice in one order.
-    """
-    found: list[NamedPreference] = []
-    seen: dict[tuple[str, ...], int] = {}
-    kinds: dict[str, Kind] = {}
-    for number, cells in _rows(file):
+        missing = [each for each in REQUIRED if names[each] is None]
+        if missing and not (missing == ["winner"] and names["share"]):
+            raise mistake(missing[0], f"is not there; found: {', '.join(map(str, row))}")
         try:
-            preference = PreferenceRow.model_validate(cells).preference
+            read = PreferenceRow.model_validate(cells_of(row, names))
         except ValidationError as error:
-            raise _mistake(file, number, *first_problem(error)) from error
-        rater = preference.rater
-        if kinds.setdefault(rater, preference.kind) != preference.kind:
-            raise _mistake(file, number, "kind", f"{rater!r} is a {kinds[rater]} in an earlier row")
-        earlier = seen.setdefault(_order(preference), number)
-        if earlier != number:
-            raise _mistake(
-                file,
-                number,
-                "item",
-                f"{rater!r} judged {preference.item!r} in row {earlier} already; tell two orders "
-                "apart by shown_first, and repeats by an item of their own",
-            )
-        found.append(preference)
-    if not found:
-        raise DataError(str(file), 0, "holds no preferences")
-    return found
+            raise mistake(*first_problem(error)) from error
+        preference = read.preference
+        rater, kind = preference.rater, preference.kind
+        if self._kinds.setdefault(rater, kind) != kind:
+            raise mistake("kind", f"{rater!r} is a {self._kinds[rater]} in an earlier row, and here a {kind}")
+        for side in () if read.left == read.right else get_args(Side):
+            model, text = getattr(read, side), getattr(read, f"{side}_text")
+            said = self._texts.setdefault((read.item, model), (hash(text), file, number)) if text else None
+            if said is not None and said[0] != hash(text):
+                place = f"row {said[2]}" if said[1] == file else f"{said[1]}, row {said[2]}"
+                item = shortened(read.item, LONGEST_SHOWN)
+                raise mistake(
+                    f"{side}_text",
+                    f"{model!r} answers {item!r} otherwise than in {place}; two prompts need two items",
+                )
+        self._keep(_Collected(preference, file, number, read.tstamp))
+        return preference
+
+    def _keep(self, new: _Collected) -> None:
+        key = _order(new.preference)
+        earlier = self._found.setdefault(key, new)
+        if earlier is not new:
+            self.repeats += 1
+            if new.is_later_than(earlier):
+                self._found[key] = new
 
 
-def _mistake(file: Path, row: int, column: str, message: str) -> DataError:
-    return DataError(str(file), row, f"column {column!r}: {message}")
+# ---------------------------------------------------------------- CSV
 
 
-def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
+def _table_rows(file: Path) -> Iterator[tuple[int, Row]]:
     """Each row's cells by column, with the line that it begins in, as an editor counts."""
     records = csv_records(file)
     _, header = next(records, (1, []))
@@ -186,22 +135,22 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
         if cells and len(cells) != len(header):
             raise DataError(str(file), begins, f"has {len(cells)} cells, and the header {len(header)}")
         if cells:
-            row = zip(header, cells, strict=True)
-            yield begins, {name: cell if name in TEXTS else cell.strip() or None for name, cell in row}
+            yield begins, dict(zip(header, cells, strict=True))
 
 
 def _check_header(file: Path, header: list[str]) -> None:
-    known = list(PreferenceRow.model_fields)
+    fields = [field for field in PreferenceRow.model_fields if field != "tstamp"]
+    known = {"tstamp", *fields, *(alias for each in ALIASES.values() for alias in each)}
     for column in REQUIRED:
-        if column not in header:
+        if name_of(column, dict.fromkeys(header)) is None:
             found = f"; found: {', '.join(header)}" if header else ""
             raise DataError(str(file), 1, f"there is no column {column!r}{found}")
     for place, column in enumerate(header):
         if column in header[:place]:
-            raise _mistake(file, 1, column, "stands there twice")
-        near = get_close_matches(column, known, n=1, cutoff=0.8)
+            raise DataError(str(file), 1, f"column {column!r}: stands there twice")
+        near = get_close_matches(column, fields, n=1, cutoff=0.8)
         if near and column not in known:
-            raise _mistake(file, 1, column, f"is not known; did you mean {near[0]!r}?")
+            raise DataError(str(file), 1, f"column {column!r}: is not known; did you mean {near[0]!r}?")
 
 
 def _order(preference: NamedPreference) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ SHARES: Mapping[Winner, float] = {"left": 0.0, "tie": 0.5, "right": 1.0}
 """The right side's share of the win."""
 OTHER = {"left": "right", "right": "left"}
 NO_REASON = "no reason given"
+BOTH_BAD = "both bad"
+"""The reason of a tie that a person gave because neither answer is good."""
 IDENTICAL = "identical answers"
 """The reason of a tie between identical answers, which are not judged."""
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UnknownName, UsageError
+from harness.imported.preference_files import ForeignPreferences, read_preference_files
 from harness.named_preferences import caveats, named_preferences
 from harness.preferences.analysis import analyse
-from harness.preferences.files import read_preferences
 from harness.preferences.named import NamedPreference
 from harness.preferences.results import Analysis
 from harness.verbs.project import Project
@@ -39,22 +39,39 @@ def notes(project: Project, names: Sequence[str] = (), *, baseline: str | None =
 
 
 def analyse_preferences_file(
-    file: Path, names: Sequence[str] = (), *, baseline: str | None = None
+    file: Path | Sequence[Path], names: Sequence[str] = (), *, baseline: str | None = None
 ) -> Analysis:
-    """The same of a CSV file, `harness.preferences.files` says in which form; no project is needed.
+    """The same of files, of ours or of AlpacaEval, Arena-Hard, MT-Bench or PandaLM; no project is needed.
 
-    Raises DataError for a file that is not in this form, and UnknownName for a model that it does not name.
+    Raises DataError for a file of no known form, and UnknownName for a model that it does not name.
     """
-    found = read_preferences(file)
-    models = list(dict.fromkeys(name for each in found for name in (each.left, each.right)))
+    files = [file] if isinstance(file, Path) else file
+    return analyse_foreign(read_preferences_of(files, names, baseline=baseline), names, baseline=baseline)
+
+
+def read_preferences_of(
+    files: Sequence[Path], names: Sequence[str] = (), *, baseline: str | None = None
+) -> ForeignPreferences:
+    """What these files say, with what to know of it. Raises DataError."""
+    return read_preference_files(files, baseline=next(iter(_named(names, baseline)), None))
+
+
+def analyse_foreign(
+    found: ForeignPreferences, names: Sequence[str] = (), *, baseline: str | None = None
+) -> Analysis:
+    """What preferences from files come to. Raises UnknownName for a model that they are not about."""
+    models = list(dict.fromkeys(name for each in found.preferences for name in (each.left, each.right)))
     named = _named(names, baseline)
+    where = str(found.files[0]) if len(found.files) == 1 else "these files"
     for name in named:
         if name not in models:
-            raise UnknownName(f"model in {file}", name, models)
-    kept = [each for each in found if not names or {each.left, each.right} <= set(named)]
+            raise UnknownName(f"model in {where}", name, models)
+    kept = [each for each in found.preferences if not names or {each.left, each.right} <= set(named)]
     if not kept:
-        raise UsageError(f"{file} holds no preference between {' and '.join(named)}")
-    return analyse(kept, baseline=next(iter(named), None))
+        hold = "holds" if len(found.files) == 1 else "hold"
+        raise UsageError(f"{where} {hold} no preference between {' and '.join(named)}")
+    baselines = [each for each in found.baselines if not names or each in named]
+    return analyse(kept, baseline=next(iter([*named, *baselines]), None), baselines=baselines)
 
 
 def _named(names: Sequence[str], baseline: str | None) -> list[str]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from harness.preferences.named import BOTH_BAD
 from harness.records.preferences import Preference, Rater, Study, Vote, Winner
 from suites.blind.checks import Check
 from suites.blind.design import Design, Item, SealedBallot
 from suites.blind.replay import RaterState, replay
 
-SKIPPED, BOTH_BAD = "skipped", "both bad"
-"""Reasons of a preference without a winner, and of a tie."""
+SKIPPED = "skipped"
+"""The reason of a preference without a winner."""
 
 
 def rater_states(design: Design, votes: Iterable[Vote]) -> dict[str, RaterState]:

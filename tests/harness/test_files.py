@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness import files
 from harness.errors import DataError, HarnessError
 from harness.files import MOST_NESTED, csv_records, csv_rows, json_lines, json_list, log_lines, read_text
-from harness.preferences.files import read_preferences
+from harness.imported.preference_files import read_preference_files
 from harness.records.models import MixSource
 from harness.registry import load
 from suites.catalogue import OWN, open_suite, suite_settings
@@ -225,6 +225,25 @@ ROWS: tuple[Mapping[str, Any], ...] = (
     },
     {"id": "1", "fact": "f", "question": "q", "choices": ["a", "b"], "target": 0},
     {"id": "1", "prompt": "p", "topic": "tools", "constraints": ["case:lower"]},
+    {
+        "instruction": "i",
+        "output_1": "a",
+        "output_2": "b",
+        "generator": "g",
+        "annotator": "j",
+        "preference": 1,
+    },
+    {"uid": "u", "model": "m", "baseline": "b", "judge": "j", "games": [{"score": "A>B"}, {"score": "A=B"}]},
+    {
+        "question_id": 1,
+        "model_1": "a",
+        "model_2": "b",
+        "g1_winner": "tie",
+        "g2_winner": "error",
+        "judge": ["j"],
+    },
+    {"idx": 1, "cmp_key": "a_b", "instruction": "i", "response1": "a", "response2": "b", "annotator1": 1},
+    {"id": "q", "judge": ["j"], "model_a": "a", "model_b": "b", "winner": "tie", "tstamp": 1, "turn": 1},
 )
 """A row that some reader takes, of each kind."""
 VALUES = st.recursive(
@@ -296,7 +315,8 @@ def _readers(folder: Path) -> Iterable[Callable[[], object]]:
     for name in ("toy-truthfulqa", "toy-ifeval", "toy-toxicity"):
         yield lambda name=name: _suite(name, lines)
     yield ImportedScores(lines).prepare
-    yield lambda: read_preferences(table)
+    for kind in ("jsonl", "json", "csv", "parquet"):
+        yield lambda kind=kind: read_preference_files([folder / f"a.{kind}"])
     yield lambda: list(csv_records(table))
     yield lambda: load(
         folder / "harness.toml", STAGE_SETTINGS, suite_settings(), own_suite=OWN, judge=JudgeSettings

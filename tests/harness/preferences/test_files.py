@@ -1,17 +1,20 @@
-"""Preferences as CSV: what is read, and what is refused."""
+"""Preferences in rows: what is read, and what is refused."""
 
 import csv
+import json
 import re
 from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from harness.errors import DataError
-from harness.preferences.files import read_preferences
-from harness.preferences.named import IDENTICAL, NamedPreference
+from harness.imported.preference_files import read_preference_files
+from harness.preferences.named import BOTH_BAD, IDENTICAL, NamedPreference
 
 HEAD = "item,rater,left,right,winner"
 
@@ -23,6 +26,11 @@ def written(folder: Path, *lines: str) -> Path:
     file = folder / "votes.csv"
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return file
+
+
+def read_preferences(file: Path) -> list[NamedPreference]:
+    """What a file of rows says."""
+    return list(read_preference_files([file]).preferences)
 
 
 def test_the_smallest_form(tmp_path: Path) -> None:
@@ -103,7 +111,6 @@ def test_columns_of_others_are_left_alone(tmp_path: Path) -> None:
         ([f"{HEAD},item"], "row 1: column 'item': stands there twice"),
         ([HEAD, "q1,ana,a,b,left,more"], "row 2: has 6 cells, and the header 5"),
         ([HEAD, "q1,ana,a,b,left", ",ana,a,b,left"], "row 3: column 'item': is empty"),
-        ([HEAD, "q1,ana,a,a,left"], "row 2: column 'right': is the same model as on the left: 'a'"),
         (
             [HEAD, "q1,ana,a,b,c"],
             "row 2: column 'winner': left, right, tie, a or b was expected, and not 'c'",
@@ -116,9 +123,13 @@ def test_columns_of_others_are_left_alone(tmp_path: Path) -> None:
         ),
         (
             [f"{HEAD},kind", "q1,ana,a,b,left,human", "q2,ana,a,b,left,judge"],
-            "row 3: column 'kind': 'ana' is a human in an earlier row",
+            "row 3: column 'kind': 'ana' is a human in an earlier row, and here a judge",
         ),
-        ([HEAD, "q1,ana,a,b,left", "q1,ana,b,a,left"], "row 3: column 'item': 'ana' judged 'q1' in row 2"),
+        (
+            [f"{HEAD},left_text", "q1,ana,a,b,left,one", "q1,bia,a,b,left,two"],
+            "row 3: column 'left_text': 'a' answers 'q1' otherwise than in row 2; two prompts need two items",
+        ),
+        ([f"{HEAD},tstamp", "q1,ana,a,b,left,soon"], "column 'tstamp': seconds or a date was expected"),
         (
             [f"{HEAD},share", "q1,ana,a,b,,1.5"],
             "column 'share': a number from 0 to 1 was expected, and not '1.5'",
@@ -226,5 +237,51 @@ def test_two_orders_are_two_preferences(tmp_path: Path) -> None:
 
     for again in ("q1,ana,b,a,left,right", "q1,ana,a,b,tie,left"):
         file = written(tmp_path, f"{HEAD},shown_first", "q1,ana,a,b,left,left", again)
-        with pytest.raises(DataError, match="in row 2 already; tell two orders apart by shown_first, and"):
-            read_preferences(file)
+        assert [again.split(",")[4]] == [each.winner for each in read_preferences(file)]
+
+
+@pytest.mark.parametrize(
+    ("moments", "latest"),
+    [(("", "", ""), 2), (("2", "3", "1"), 1), (("2026-11-30", "2026-12-01T10:00", "2026-12-01"), 1)],
+)
+def test_of_repeats_the_latest_counts(tmp_path: Path, moments: tuple[str, ...], latest: int) -> None:
+    """The latest by the time that rows say, in seconds or as a date; without one the last row."""
+    said = ["left", "right", "tie"]
+    lines = [f"q1,ana,a,b,{each},{at}" for each, at in zip(said, moments, strict=True)]
+    file = written(tmp_path, f"{HEAD},tstamp", *lines)
+    assert [said[latest]] == [each.winner for each in read_preferences(file)]
+
+
+def test_names_of_others(tmp_path: Path) -> None:
+    """Columns and winners as Chatbot Arena calls them; our own name goes first where both are there."""
+    file = written(
+        tmp_path, "question_id,judge,model_a,model_b,winner", "q1,ana,a,b,model_b", "q2,ana,a,b,both_bad"
+    )
+    assert [("q1", "right", None), ("q2", "tie", BOTH_BAD)] == [
+        (each.item, each.winner, each.reason) for each in read_preferences(file)
+    ]
+    both = written(tmp_path, f"id,{HEAD}", "7,q1,ana,a,b,model_a")
+    assert ["q1"] == [each.item for each in read_preferences(both)]
+    named = written(tmp_path, HEAD, "q1,ana,model_b,model_a,model_a")
+    with pytest.raises(DataError, match="'model_a' is a side and a model's name; rename the model"):
+        read_preferences(named)
+
+
+@pytest.mark.parametrize("name", ["votes.json", "votes.jsonl", "votes.parquet"])
+def test_rows_of_json_and_parquet(tmp_path: Path, name: str) -> None:
+    """Numbers are names where names belong, null and NaN are empty cells; a mistake names the row."""
+    rows = [
+        {"item": 1.0, "rater": 7, "left": "a", "right": "b", "winner": None, "share": 0.75, "seconds": 1.5},
+        {"item": 2.0, "rater": 7, "left": "a", "right": "b", "winner": "a", "share": None, "seconds": 2.0},
+    ]
+    file = tmp_path / name
+    if name.endswith("parquet"):
+        parquet.write_table(pa.Table.from_pylist(rows), file)
+    else:
+        file.write_text(json.dumps(rows) if name.endswith("json") else "\n".join(map(json.dumps, rows)))
+
+    found = read_preferences(file)
+
+    assert [("1", "7", "right", 0.75, 1.5), ("2", "7", "left", None, 2.0)] == [
+        (each.item, each.rater, each.winner, each.share, each.seconds) for each in found
+    ]
