@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from harness.verbs.data import make_mix as make_mix
     from harness.verbs.doctor import diagnose as diagnose
     from harness.verbs.evaluating import evaluate as evaluate
+    from harness.verbs.exporting import ExportedFiles as ExportedFiles
+    from harness.verbs.exporting import export as export
     from harness.verbs.frames import answers_frame as answers_frame
     from harness.verbs.frames import preferences_frame as preferences_frame
     from harness.verbs.frames import runs_frame as runs_frame
@@ -75,6 +77,7 @@ VERBS = {
     "harness.verbs.data": ("list_mixes", "make_mix"),
     "harness.verbs.doctor": ("diagnose",),
     "harness.verbs.evaluating": ("evaluate",),
+    "harness.verbs.exporting": ("export",),
     "harness.verbs.frames": ("answers_frame", "preferences_frame", "runs_frame", "scores_frame"),
     "harness.verbs.gate": ("gate", "write_gate"),
     "harness.verbs.importing": ("import_results",),
@@ -95,6 +98,7 @@ TYPES = {
     "harness.preferences.results": ("Analysis",),
     "harness.verbs.blind": ("StudyRequest",),
     "harness.verbs.comparing": ("Outcome",),
+    "harness.verbs.exporting": ("ExportedFiles",),
     "harness.verbs.gate": ("GateOutcome",),
     "harness.verbs.judge": ("JudgeRequest", "JudgeResult"),
     "harness.verbs.project": ("Project",),

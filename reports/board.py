@@ -1,4 +1,4 @@
-"""The records that a leaderboard is made of, as frozen dataclasses."""
+"""The records that reports are made of, as frozen dataclasses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,6 +51,27 @@ class Cell:
         if self.comparison is None or self.comparison.difference is None or not self.comparison.baseline_mean:
             return None
         return self.comparison.difference / self.comparison.baseline_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSummary:
+    """One metric of one run."""
+
+    model: str
+    suite: str
+    metric: str
+    value: float | None
+    interval: Interval | None
+    n: int
+    """Samples with at least one score."""
+    scores: int
+    """Scores that the mean is of: several for a sample, where it has several."""
+    unscored: int
+    """Scores that are missing."""
+    bounds: tuple[float, float] | None
+    """The lowest and the highest mean that were possible if nothing were unscored (`harness.bounds`)."""
+    cut: CutAnswers | None
+    """The answers that were cut at their limit; None where none was, and where that says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

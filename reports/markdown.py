@@ -204,7 +204,7 @@ def _groups(board: Leaderboard) -> Iterable[str]:
             for line in table.lines
         ]
         content = [outside(table), as_table([escaped(name) for name in head], rows, numbers_from=1)]
-        yield _folded(title, "\n\n".join(filter(None, content)))
+        yield folded(title, "\n\n".join(filter(None, content)))
 
 
 def _about_metrics(board: Leaderboard) -> Iterable[str]:
@@ -260,20 +260,21 @@ def _conditions(board: Leaderboard) -> Iterable[str]:
         for run in board.runs
     ]
     yield as_table(head, rows, numbers_from=9)
-    yield _details("Settings", settings(board.runs))
-    yield _details("Packages and hardware", environments(board.runs))
+    yield details("Settings", settings(board.runs))
+    yield details("Packages and hardware", environments(board.runs))
 
 
-def _details(title: str, groups: Sequence[Group]) -> str:
+def details(title: str, groups: Sequence[Group]) -> str:
+    """Conditions, folded."""
     rows = [
         [escaped(group.runs) if first else "", escaped(name), escaped(value)]
         for group in groups
         for first, (name, value) in zip([True] + [False] * len(group.values), group.values, strict=False)
     ]
-    return _folded(title, as_table(["", "name", "value"], rows, numbers_from=3))
+    return folded(title, as_table(["", "name", "value"], rows, numbers_from=3))
 
 
-def _folded(title: str, content: str) -> str:
+def folded(title: str, content: str) -> str:
     """Content that is opened by its title, which stands within HTML and is escaped as such."""
     shown = escape(escape_controls(title).replace("\n", " "))
     return f"<details><summary>{shown}</summary>\n\n{content}\n\n</details>"

@@ -28,6 +28,7 @@ VERBS = {
     "import": ("harness.cli.importing", "Make runs of another tool's results."),
     "gate": ("harness.cli.gate", "Judge a candidate by the rules of [gate], from the store."),
     "report": ("harness.cli.report", "Write the leaderboards again, from the store alone."),
+    "export": ("harness.cli.export", "Write results as CSV, LaTeX and other formats."),
     "judge": ("harness.cli.judge", "Have models judge which answers are better."),
     "preferences": ("harness.cli.preferences", "Show which answers judges and humans preferred."),
     "blind": ("harness.cli.blind", "Run blind tests with human raters."),

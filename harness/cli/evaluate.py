@@ -31,8 +31,9 @@ from harness.comparison.comparability import from_files, unused_system
 from harness.errors import UsageError
 from harness.verbs.evaluating import evaluate, failed_answers, length_notes, refused_answers
 from harness.verbs.evaluation_plan import plan_evaluation
-from harness.verbs.overview import MetricSummary, classifier_notes, left_out_notes, summarise_runs
+from harness.verbs.overview import classifier_notes, left_out_notes, summarise_runs
 from harness.verbs.project import open_project
+from reports.board import MetricSummary
 from reports.conditions import limits
 from reports.wording import could_be, cut_short, number
 

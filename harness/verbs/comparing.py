@@ -14,6 +14,7 @@ from harness.equal_answers import equal_answers
 from harness.errors import UnknownName, UsageError
 from harness.named_preferences import caveats, named_preferences
 from harness.preferences.analysis import analyse
+from harness.preferences.named import NamedPreference
 from harness.preferences.results import Analysis
 from harness.records.answers import Row, Run
 from harness.records.comparisons import Verdict
@@ -23,13 +24,13 @@ from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.evaluating import FailedAnswers, RefusedAnswers, evaluate, failed_of, refused_of
 from harness.verbs.progress import Progress
 from harness.verbs.project import Project
-from harness.verbs.report_runs import report_runs
+from harness.verbs.report_runs import ReportRuns, report_runs
 from reports.board import Leaderboard
 from reports.conditions import limits
 from reports.html import render_ranked
 from reports.leaderboard import Compared, Heading, build
 from reports.scorers import classifier_stage
-from reports.training import trained_stages
+from reports.training import TrainedStage, trained_stages
 from reports.writing import write
 
 
@@ -92,18 +93,28 @@ def report(
     Without names, every model that has a run; without suites, every suite that has one.
     """
     with project.existing_store("harness compare", reading=True) as store:
-        whole = [run for run in store.runs.find() if run.finished is not None and run.metrics]
-        judged = (name for each in named_preferences(store) for name in (each.left, each.right))
-        evaluated = list(dict.fromkeys([*(run.model for run in whole), *judged]))
-        if not evaluated:
-            raise UsageError(f"{store.name} holds no finished run; `harness compare` makes some")
-        for name in names:
-            if name not in evaluated:
-                raise UnknownName("evaluated model", name, evaluated)
-        default = project.registry.compare.baseline if not names else None
-        ordered = _baseline_first(names or evaluated, baseline or default)
-        chosen = report_runs(project, store, ordered, suites or _in_order(project, whole))
+        chosen = chosen_runs(project, store, names, baseline=baseline, suites=suites)
         return _outcome(project, store, chosen.runs, notes=chosen.notes, force=force, folder=folder)
+
+
+def chosen_runs(
+    project: Project, store: Store, names: Sequence[str], *, baseline: str | None, suites: Sequence[str]
+) -> ReportRuns:
+    """The runs that a report of these models shows, the baseline's first.
+
+    Raises UsageError where nothing is evaluated yet, and UnknownName for a model that is not.
+    """
+    whole = [run for run in store.runs.find() if run.finished is not None and run.metrics]
+    judged = (name for each in named_preferences(store) for name in (each.left, each.right))
+    evaluated = list(dict.fromkeys([*(run.model for run in whole), *judged]))
+    if not evaluated:
+        raise UsageError(f"{store.name} holds no finished run; `harness compare` makes some")
+    for name in names:
+        if name not in evaluated:
+            raise UnknownName("evaluated model", name, evaluated)
+    default = project.registry.compare.baseline if not names else None
+    ordered = _baseline_first(names or evaluated, baseline or default)
+    return report_runs(project, store, ordered, suites or _in_order(project, whole))
 
 
 def _in_order(project: Project, runs: Iterable[Run]) -> list[str]:
@@ -122,40 +133,8 @@ def _outcome(
     folder: Path | None,
     notes: Sequence[str] = (),
 ) -> Outcome:
-    plan = project.analysis_plan(force=force)
-    scored, reserved = scored_runs(project, store, runs)
-    runs = {name: [each.run for each in theirs] for name, theirs in scored.items()}
+    board, trained = leaderboard(project, store, runs, force=force, notes=notes)
     every = [run for theirs in runs.values() for run in theirs]
-    baseline = next(iter(runs))
-    candidates = {
-        name: [_with_equal_answers(store, each, scored[baseline], reserved) for each in theirs]
-        for name, theirs in scored.items()
-        if name != baseline
-    }
-    said, known = preferences_among(project, store, runs)
-    trained = trained_stages(store, list(runs), _classifiers(store, runs))
-    board = build(
-        store,
-        _with_judged(store, runs) if said else runs,
-        Compared(
-            baseline=baseline,
-            verdicts=compare_all(scored[baseline], candidates, plan) if scored[baseline] else [],
-            breakdowns=break_down(scored[baseline], candidates, plan),
-            preferences=said,
-            plan=plan,
-            left_out=reserved,
-        ),
-        Heading(
-            notes=[
-                *notes,
-                *limits(every),
-                *known,
-                *(f"{stage.name}: {warning}" for stage in trained for warning in stage.warnings),
-            ],
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            label=project.registry.project.label,
-        ),
-    )
     return Outcome(
         board=board,
         files=write(
@@ -168,6 +147,66 @@ def _outcome(
     )
 
 
+def leaderboard(
+    project: Project,
+    store: Store,
+    runs: Mapping[str, Sequence[Run]],
+    *,
+    force: bool,
+    notes: Sequence[str] = (),
+) -> tuple[Leaderboard, tuple[TrainedStage, ...]]:
+    """What a report says of these runs (model -> its runs, the baseline first), and how they were made."""
+    plan = project.analysis_plan(force=force)
+    scored, reserved = scored_runs(project, store, runs)
+    runs = {name: [each.run for each in theirs] for name, theirs in scored.items()}
+    baseline, candidates = _sides(store, scored, reserved)
+    said, known = preferences_among(project, store, runs)
+    trained = trained_stages(store, list(runs), _classifiers(store, runs))
+    board = build(
+        store,
+        with_judged(store, runs) if said else runs,
+        Compared(
+            baseline=next(iter(runs)),
+            verdicts=compare_all(baseline, candidates, plan) if baseline else [],
+            breakdowns=break_down(baseline, candidates, plan),
+            preferences=said,
+            plan=plan,
+            left_out=reserved,
+        ),
+        Heading(
+            notes=[
+                *notes,
+                *limits(run for theirs in runs.values() for run in theirs),
+                *known,
+                *(f"{stage.name}: {warning}" for stage in trained for warning in stage.warnings),
+            ],
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            label=project.registry.project.label,
+        ),
+    )
+    return board, trained
+
+
+def verdicts_on(
+    project: Project, store: Store, runs: Mapping[str, Sequence[Run]], *, force: bool
+) -> list[Verdict]:
+    """The verdicts of that leaderboard alone: no answer need be held for them."""
+    baseline, candidates = _sides(store, *scored_runs(project, store, runs))
+    return compare_all(baseline, candidates, project.analysis_plan(force=force)) if baseline else []
+
+
+def _sides(
+    store: Store, scored: Mapping[str, Sequence[ScoredRun]], reserved: LeftOut
+) -> tuple[Sequence[ScoredRun], dict[str, list[ScoredRun]]]:
+    """The baseline's runs, and every candidate's."""
+    baseline, *others = scored
+    candidates = {
+        name: [_with_equal_answers(store, each, scored[baseline], reserved) for each in scored[name]]
+        for name in others
+    }
+    return scored[baseline], candidates
+
+
 def _classifiers(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[str]]:
     """The suites by the identity of the stage that trained their classifier."""
     found: dict[str, list[str]] = {}
@@ -178,7 +217,7 @@ def _classifiers(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, l
     return found
 
 
-def _with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
+def with_judged(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
     """The runs, and with each model's the newest whole ones that nobody scores: what was preferred among."""
     unscored = dict.fromkeys(run.suite for run in store.runs.find() if not run.metrics)
     newest = {name: [store.runs.latest(name, suite) for suite in unscored] for name in runs}
@@ -191,10 +230,19 @@ def preferences_among(
     project: Project, store: Store, runs: Mapping[str, Sequence[Run]]
 ) -> tuple[Analysis | None, list[str]]:
     """What is said of these models' newest answers, None for nothing; and notes of what to know of it."""
-    now = {name: {run.fingerprint for run in theirs} for name, theirs in runs.items() if theirs}
-    found = named_preferences(store, list(runs), fingerprints=now)
+    found = named_among(store, runs)
     analysis = analyse(found, project.analysis_plan(), baseline=next(iter(runs))) if found else None
-    return analysis, caveats(store, list(runs), fingerprints=now)
+    return analysis, caveats(store, list(runs), fingerprints=_fingerprints(runs))
+
+
+def named_among(store: Store, runs: Mapping[str, Sequence[Run]]) -> list[NamedPreference]:
+    """The same preferences one by one, before they are analysed."""
+    return named_preferences(store, list(runs), fingerprints=_fingerprints(runs))
+
+
+def _fingerprints(runs: Mapping[str, Sequence[Run]]) -> dict[str, set[str]]:
+    """Those of what each name stands for now."""
+    return {name: {run.fingerprint for run in theirs} for name, theirs in runs.items() if theirs}
 
 
 def scored_runs(

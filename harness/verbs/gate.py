@@ -30,7 +30,7 @@ from harness.verbs.gate_policy import check_judge, check_rules, defined_names, j
 from harness.verbs.project import Project
 from reports import junit, step_summary
 from reports.gate import demand, title, why
-from reports.writing import append_to_file, write_file
+from reports.whole_files import append_to_file, write_file
 
 Pair = tuple[str, str]
 """The baseline and a candidate."""
@@ -96,7 +96,7 @@ def write_gate(
 ) -> tuple[Path, ...]:
     """Write JUnit XML, and add Markdown to the end of a step summary; the files that were written.
 
-    Raises as `reports.writing.write` does.
+    Raises as `reports.whole_files.whole_files` does.
     """
     if junit_file is not None:
         write_file(junit_file, junit.render(outcome.results, outcome.notes))

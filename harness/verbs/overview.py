@@ -8,37 +8,16 @@ from statistics import fmean
 from harness.bounds import observed_bounds
 from harness.engine.model_files import has_tokenizer
 from harness.records.answers import Metric, Observation, Run
-from harness.records.comparisons import Interval
 from harness.records.models import AnswerFiles, Endpoint, Gemini, Json, Local, Model, Plugin
 from harness.stats import mean_interval
 from harness.store import CutAnswers
 from harness.verbs.checkpoint_selection import left_out
 from harness.verbs.project import Project
 from reports import scorers
+from reports.board import MetricSummary
 from reports.scorers import CLASSIFIED, hardly_varies, scorer
 from suites.catalogue import known_suites
 from trainers import manifest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricSummary:
-    """One metric of one run."""
-
-    model: str
-    suite: str
-    metric: str
-    value: float | None
-    interval: Interval | None
-    n: int
-    """Samples with at least one score."""
-    scores: int
-    """Scores that the mean is of: several for a sample, where it has several."""
-    unscored: int
-    """Scores that are missing."""
-    bounds: tuple[float, float] | None
-    """The lowest and the highest mean that were possible if nothing were unscored (`harness.bounds`)."""
-    cut: CutAnswers | None
-    """The answers that were cut at their limit; None where none was, and where that says nothing."""
 
 
 def summarise_runs(project: Project, runs: Sequence[Run]) -> list[MetricSummary]:

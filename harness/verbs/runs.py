@@ -11,8 +11,9 @@ from harness.records.answers import Metric, Observation, Row, Run
 from harness.records.models import Json
 from harness.store import Failures, Removal, Store
 from harness.verbs.checkpoint_selection import left_out
-from harness.verbs.overview import MetricSummary, summarise_runs
+from harness.verbs.overview import summarise_runs
 from harness.verbs.project import Project
+from reports.board import MetricSummary
 from reports.conditions import samples
 from suites.catalogue import settings_of
 

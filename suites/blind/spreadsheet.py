@@ -8,12 +8,11 @@ commas, semicolons or tabs may part them, as spreadsheet programs in several cou
 An answer that was cut at its longest length ends with `CUT` on a line of its own.
 
 A cell that a spreadsheet would take for a formula has an apostrophe put before it, which is removed again
-when it is read (https://owasp.org/www-community/attacks/CSV_Injection).
+when it is read.
 """
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from harness.errors import DataError, UsageError
 from harness.escape_controls import escape_controls
+from harness.escape_formula import escape_formula, unescape_formula
 from harness.files import csv_records
 from harness.turns import as_text
 from suites.blind.ballots import CHOICES, Ballot, BallotBox, CastVote
@@ -28,8 +28,6 @@ from suites.blind.ballots import CHOICES, Ballot, BallotBox, CastVote
 COLUMNS = ("rater", "ballot", "prompt", "left", "right", "choice", "comment")
 NEEDED = ("rater", "ballot", "choice")
 CUT = "[cut at the length limit]"
-_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-"""How a formula begins, also in full width, behind apostrophes that were put there before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +84,6 @@ def read_votes(box: BallotBox, file: Path) -> ImportedVotes:
             except UsageError as error:
                 raise DataError(str(file), each.row, str(error)) from error
     return ImportedVotes(new=new, known=len(filled) - new, empty=len(lines) - len(filled))
-
-
-def escape_formula(cell: str) -> str:
-    """The cell, with an apostrophe before what a spreadsheet would compute."""
-    return "'" + cell if _FORMULA.match(cell) else cell
-
-
-def unescape_formula(cell: str) -> str:
-    """What `escape_formula` was given."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _cells(rater: str, ballot: Ballot) -> tuple[str, ...]:

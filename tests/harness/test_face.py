@@ -16,6 +16,7 @@ SPOKEN = {
     "data": {"list_mixes", "make_mix"},
     "doctor": {"diagnose"},
     "eval": {"evaluate", "summarise_runs"},
+    "export": {"export"},
     "gate": {"gate", "write_gate"},
     "import": {"import_results"},
     "judge": {"judge", "estimate_judging"},

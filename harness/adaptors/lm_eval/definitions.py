@@ -86,6 +86,18 @@ def manager_that_knows(name: str) -> TaskManager:
     raise UnknownName("task of lm-eval", name, {task for tasks in written for task in tasks})
 
 
+def task_dataset(name: str) -> tuple[str, str | None] | None:
+    """The data set on the hub that a task asks, and its configuration; None where the definition names none.
+
+    Raises what `manager_that_knows` raises.
+    """
+    definition = manager_that_knows(name).task_index[name].cfg or {}
+    dataset, config = definition.get("dataset_path"), definition.get("dataset_name")
+    if not isinstance(dataset, str) or "/" not in dataset:  # a kind of files, or none
+        return None
+    return dataset, config if isinstance(config, str) else None
+
+
 def _likely(name: str) -> Iterator[TaskManager]:
     folders = sorted(folder for folder in TASKS.iterdir() if folder.is_dir() and name.startswith(folder.name))
     return map(_manager, reversed(folders))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError, UnknownName
+from harness.escape_formula import escape_formula, unescape_formula
 from harness.records.answers import Message
 from harness.store import Store
 from harness.turns import as_text
@@ -19,9 +20,7 @@ from suites.blind.spreadsheet import (
     CUT,
     ImportedVotes,
     ballots_as_csv,
-    escape_formula,
     read_votes,
-    unescape_formula,
 )
 from tests.suites.blind.made import altered, design, kept, pairs
 
