@@ -46,7 +46,8 @@ def command(
         found = analyse_foreign(foreign, names or (), baseline=baseline)
         read, caveats = foreign.read, foreign.notes
     if as_json:
-        print_json({**asdict(found), "read": read, "notes": caveats})
+        of_files = {"read": read} if files else {}
+        print_json({**asdict(found), **of_files, "notes": caveats})
         return
     for each in read:
         console.print(Text(each), soft_wrap=True)
