@@ -9,13 +9,25 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from harness.errors import UsageError
 from harness.escape_controls import escape_controls
-from harness.rulings import GateResult, JudgedRule, Ruling
+from harness.rulings import GateResult, JudgedRule, Ruling, without_policy
+from reports.exported import Exported
 from reports.gate import demand, title, why
+from reports.whole_files import WholeFiles
 
 NAME = "harness gate"
 _NO_XML = re.compile("[\ufffe\uffff]")
 """What XML 1.0 has no place for and `escape_controls` leaves."""
+
+
+def write(exported: Exported, files: WholeFiles) -> Sequence[str]:
+    """`results.xml`: a comparison without a policy, one suite of tests for each candidate."""
+    results = [without_policy(verdict) for verdict in exported.verdicts()]
+    if not results:
+        raise UsageError("the store alone has no verdicts: name the models to compare, the baseline first")
+    files.write("results.xml", render(results))
+    return ()
 
 
 def render(results: Sequence[GateResult], notes: Sequence[str] = ()) -> str:

@@ -2,9 +2,21 @@
 
 from collections.abc import Sequence
 
-from harness.rulings import GateResult
+from harness.errors import UsageError
+from harness.rulings import GateResult, without_policy
+from reports.exported import Exported
 from reports.gate import RULING_MARKS, demand, summary, title, why
 from reports.markdown import as_table, escaped
+from reports.whole_files import WholeFiles
+
+
+def write(exported: Exported, files: WholeFiles) -> Sequence[str]:
+    """`summary.md`: a comparison without a policy, a table for each candidate."""
+    results = [without_policy(verdict) for verdict in exported.verdicts()]
+    if not results:
+        raise UsageError("the store alone has no verdicts: name the models to compare, the baseline first")
+    files.write("summary.md", render(results))
+    return ()
 
 
 def render(results: Sequence[GateResult], notes: Sequence[str] = ()) -> str:

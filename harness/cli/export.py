@@ -20,8 +20,8 @@ def command(
             "--format",
             help="csv or parquet (every score, every metric, verdicts and preferences), latex (tables for a "
             "paper), model-card (a section for each model's README), eval-results (files for model pages on "
-            "the hub), every-eval-ever (0.3.0, with its instances), wandb or trackio (tables, kept in the "
-            "folder; the package must be installed).",
+            "the hub), every-eval-ever (0.3.0, with its instances), junit or step-summary (of a comparison, "
+            "for CI), wandb or trackio (tables, kept in the folder; the package must be installed).",
         ),
     ],
     output: Annotated[

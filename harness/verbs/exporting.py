@@ -35,9 +35,11 @@ from reports import (
     csv_tables,
     eval_results,
     every_eval_ever,
+    junit,
     latex,
     model_card,
     parquet_tables,
+    step_summary,
     trackio_tables,
     wandb_tables,
 )
@@ -54,6 +56,8 @@ FORMATS: Mapping[str, Callable[[Exported, WholeFiles], Sequence[str]]] = {
     "model-card": model_card.write,
     "eval-results": eval_results.write,
     "every-eval-ever": every_eval_ever.write,
+    "junit": junit.write,
+    "step-summary": step_summary.write,
     "wandb": wandb_tables.write,
     "trackio": trackio_tables.write,
 }

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -52,6 +53,22 @@ def frames(project: Project, format_name: str, *names: str) -> dict[str, pd.Data
     folder, _ = exported(project, format_name, *names)
     read = pd.read_parquet if format_name == "parquet" else pd.read_csv
     return {file.stem: read(file) for file in sorted(folder.iterdir())}
+
+
+# ---------------------------------------------------------------- for CI
+
+
+def test_a_comparison_as_tests(project: Project) -> None:
+    """A suite of tests per candidate, a test per headline; without a comparison there is nothing to test."""
+    folder, _ = exported(project, "junit", *MODELS)
+    root = ElementTree.fromstring((folder / "results.xml").read_text(encoding="utf-8"))
+    assert [f"{model} against {MODELS[0]}" for model in MODELS[1:]] == [each.get("name") for each in root]
+    assert all(len(suite) for suite in root)
+    folder, _ = exported(project, "step-summary", *MODELS)
+    assert (folder / "summary.md").read_text(encoding="utf-8").count("## ") == len(MODELS) - 1
+    for format_name in ("junit", "step-summary"):
+        with pytest.raises(UsageError, match="name the models to compare, the baseline first"):
+            exported(project, format_name)
 
 
 # ---------------------------------------------------------------- tables
