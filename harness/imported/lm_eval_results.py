@@ -135,6 +135,7 @@ def _task(task: str, samples: Path, results: Path) -> ImportedTask:
         path=name,
         model=Path(name).name or name,
         task=task,
+        definition="" if config.get("repeats", 1) == 1 else None,
         version=str(_object(said.get("versions")).get(task, "unknown")),
         files=(results, samples),
         data_hash="sha256:" + sha256("\n".join(sorted(seen.hashes)).encode()).hexdigest(),
@@ -149,6 +150,7 @@ def _task(task: str, samples: Path, results: Path) -> ImportedTask:
             for place, (name, each) in enumerate(kept)
         ),
         settings=_settings(said, task, config),
+        asked_otherwise=_asked_otherwise(said, task, config),
         seed=seed if isinstance(seed, int) else 0,
         described=_described(said),
         chat_template=said.get("chat_template") or None,
@@ -382,6 +384,15 @@ def _settings(said: Mapping[str, Any], task: str, config: Mapping[str, Any]) -> 
         else None,
         "repeats": config.get("repeats", 1),
     }
+
+
+def _asked_otherwise(said: Mapping[str, Any], task: str, config: Mapping[str, Any]) -> dict[str, Json]:
+    """Examples before the question, and answers that were drawn and not the likeliest."""
+    shots, asked = _object(said.get("n-shot")).get(task, 0), _object(config.get("generation_kwargs"))
+    temperature = asked.get("temperature") or 0
+    drawn = temperature > 0 if asked.get("do_sample") is None else bool(asked["do_sample"])
+    sampling = {key: asked[key] for key in ("temperature", "top_p", "top_k") if key in asked}
+    return {**({"num_fewshot": shots} if shots else {}), **({"sampling": sampling} if drawn else {})}
 
 
 def _described(said: Mapping[str, Any]) -> dict[str, Json]:

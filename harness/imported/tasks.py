@@ -1,7 +1,7 @@
 """What another tool's results say of one model and one task."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ class ImportedTask:
 
     tool: str
     """Its name and version."""
+    scored_by: str = ""
+    """What must be the same for two of its scores to be comparable; empty: the tool in this version."""
     family: str
     """What stands before the task's name where its scores are kept as they stand: `lm_eval:hellaswag`."""
     path: str
@@ -23,6 +25,8 @@ class ImportedTask:
     model: str
     """The same without the folders before it."""
     task: str
+    definition: str | None = ""
+    """The task's name in `SCORED_BY`; empty: as it is called. None: no suite of ours could score it."""
     version: str
     """The task's own."""
     files: tuple[Path, ...]
@@ -35,6 +39,8 @@ class ImportedTask:
     """Those that are means over documents; there may be none."""
     settings: Mapping[str, Json]
     """The conditions of asking, as far as the files say them."""
+    asked_otherwise: Mapping[str, Json] = field(default_factory=dict)
+    """What was not as a suite of ours asks (greedily, without examples), under the names of its settings."""
     seed: int
     described: Mapping[str, Json]
     """What the files say of the model and its engine."""

@@ -142,13 +142,17 @@ def _tasks(files: Sequence[Path], formats: Sequence[Format], suites: Sequence[st
 
 def _rescored_by(tasks: Sequence[ImportedTask]) -> dict[str, list[ImportedTask]]:
     """The suites for which all tasks are there that their documents need."""
-    by_name = {(task.family, task.task): task for task in tasks}
+    by_name = {(task.family, _definition(task)): task for task in tasks}
     return {
         suite: [by_name[family, each] for each in needed]
         for (family, suite), needed in SCORED_BY.items()
         if all((family, each) in by_name for each in needed)
         and len({by_name[family, each].data_hash for each in needed}) == 1  # of the same documents
     }
+
+
+def _definition(task: ImportedTask) -> str | None:
+    return task.task if task.definition == "" else task.definition
 
 
 def _import_model(
@@ -173,7 +177,8 @@ def _import_model(
         else:
             taken |= {task.task for task in of}
     for task in tasks:
-        if task.metrics and task.task not in taken and (not suites or task.task in suites):
+        asked_for = not suites or not {task.task, _definition(task)}.isdisjoint(suites)
+        if task.metrics and task.task not in taken and asked_for:
             yield _as_they_stand(store, name, task, notes.get(task.task))
 
 
@@ -189,7 +194,8 @@ def _rescored(
         data.write_text("".join(f"{json.dumps(document)}\n" for document in first.documents()))
         settings = {"data": str(data), "chat_template": bool(first.chat_template), **_length(suite, first)}
         opened = open_suite(suite, settings, data_root=project.data_root, resolve=lambda of: None)
-        run = plan_run(model, identity, opened, seed=project.registry.project.seed)
+        planned = plan_run(model, identity, opened, seed=project.registry.project.seed)
+        run = replace(planned, settings=_as_asked(planned.settings, first.asked_otherwise))
         there = store.runs.get(run.id)
         known = there is not None and there.finished is not None
         if not known:
@@ -215,7 +221,7 @@ def _as_they_stand(store: Store, name: str, task: ImportedTask, note: str | None
         model=name,
         fingerprint=_fingerprint([task]),
         suite=f"{task.family}:{task.task}",
-        suite_version=f"imported ({task.tool}, {task.task} {task.version})",
+        suite_version=f"imported ({task.scored_by or task.tool}, {task.task} {task.version})",
         metrics=task.metrics,
         data_hash=task.data_hash,
         settings=task.settings,
@@ -255,8 +261,18 @@ def _in_parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
 def _length(suite: str, task: ImportedTask) -> dict[str, Json]:
     """The length of an answer, which is a setting of suites that write."""
     asked = task.settings.get("generation")
-    tokens = asked.get("max_gen_toks") if isinstance(asked, Mapping) else None
+    named = asked if isinstance(asked, Mapping) else {}
+    tokens = named.get("max_gen_toks", named.get("max_tokens"))
     return {"max_tokens": tokens} if suite != "truthfulqa" and isinstance(tokens, int) else {}
+
+
+def _as_asked(settings: Mapping[str, Json], otherwise: Mapping[str, Json]) -> dict[str, Json]:
+    """A suite's settings, with what the tool did otherwise in the place of what the suite would have done."""
+    found = {key: value for key, value in otherwise.items() if key != "sampling"}
+    sampling, drawn = settings.get("sampling"), otherwise.get("sampling")
+    if isinstance(sampling, Mapping) and isinstance(drawn, Mapping):
+        found["sampling"] = {**sampling, **drawn}
+    return {**settings, **found}
 
 
 def _merged(answers: Iterable[GivenAnswer]) -> list[GivenAnswer]:

@@ -380,3 +380,21 @@ def test_two_directions_of_one_metric_are_not_compared(project: Working) -> None
         imported(project, name, "--as", name)
     _, out, _ = project.run("report", "left", "right")
     assert "better values of acc: higher for left but lower for right" in " ".join(out.split())
+
+
+def test_how_it_was_asked_otherwise(project: Working) -> None:
+    """Drawn answers and examples are settings of the run that our suite scores; it takes no several draws."""
+    folder = written(project.folder / "out", {"ifeval": [ifeval("a")]}, **{"n-shot": {"ifeval": 2}})
+    results = folder / f"results_{TIME}.json"
+    said = json.loads(results.read_text())
+    asked = said["configs"]["ifeval"]["generation_kwargs"]
+    asked |= {"do_sample": True, "temperature": 0.7, "top_p": 0.9}
+    results.write_text(json.dumps(said))
+    assert "scored by our suite ifeval" in imported(project, "out")
+    with Store.open("sqlite:///harness.db") as store:
+        [run] = store.runs.find()
+    assert run.settings["num_fewshot"] == 2
+    assert {**run.settings["sampling"], "temperature": 0.7, "top_p": 0.9} == run.settings["sampling"]
+    said["configs"]["ifeval"]["repeats"] = 2
+    results.write_text(json.dumps(said))
+    assert "lm_eval:ifeval: 1 sample" in imported(project, "out", "--as", "drawn")
