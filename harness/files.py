@@ -136,6 +136,22 @@ def _quickly_parsed(line: str) -> Any:
         return None
 
 
+def logged_object(source: str, content: bytes) -> dict[str, Any]:
+    """The object in a program's JSON, as quickly; errors name `source`. Raises DataError.
+
+    Infinity, which Python programs write, is null like NaN. How deep it is nested is not looked at, as the
+    traces of a run may be: whoever keeps a part of it looks at that part.
+    """
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        try:
+            value = _parse_json(source, 0, content.decode("utf-8-sig"), strict=False)
+        except UnicodeDecodeError as error:
+            raise DataError(source, 0, f"is not UTF-8 text (byte {error.start + 1})") from error
+    return _as_object(source, 0, value)
+
+
 def json_list(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a JSON file that holds one list of them, each with its place, read one by one.
 
@@ -241,10 +257,13 @@ def _as_object(file: str, row: int, value: object) -> dict[str, Any]:
     return value
 
 
-def _parse_json(file: str, row: int, text: str) -> Any:
-    """The value of a JSON text; errors name `file` and `row`, for which 0 is the whole. Raises DataError."""
+def _parse_json(file: str, row: int, text: str, *, strict: bool = True) -> Any:
+    """The value of a JSON text; errors name `file` and `row`, for which 0 is the whole. Raises DataError.
+
+    Unless it is `strict`, Infinity is null, and the nesting what Python can read.
+    """
     try:
-        value = _DECODER.decode(text)
+        value = (_DECODER if strict else _LENIENT).decode(text)
     except json.JSONDecodeError as error:
         line = row or error.lineno
         raise DataError(file, line, _no_json(text, error, error.colno)) from error
@@ -252,13 +271,13 @@ def _parse_json(file: str, row: int, text: str) -> Any:
         raise DataError(file, row, TOO_DEEP) from error
     except ValueError as error:  # by the functions below
         raise DataError(file, row, str(error)) from error
-    _check_json(file, row, text, value)
+    _check_json(file, row, text, value, strict=strict)
     return value
 
 
-def _check_json(file: str, row: int, text: str, value: object) -> None:
+def _check_json(file: str, row: int, text: str, value: object, *, strict: bool = True) -> None:
     """Raise DataError for a value that nothing could hold that reads it next; it was read from `text`."""
-    if text.count("[") + text.count("{") > MOST_NESTED and nested_deeper(value, MOST_NESTED):
+    if strict and text.count("[") + text.count("{") > MOST_NESTED and nested_deeper(value, MOST_NESTED):
         raise DataError(file, row, TOO_DEEP)
     if "\\u" in text and (half := _HALF.search(json.dumps(value, ensure_ascii=False))):
         raise DataError(
@@ -324,8 +343,15 @@ def _constant(name: str) -> None:
         raise ValueError(f"holds {name}, which is no number of JSON's")
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_whole, parse_float=_decimal, parse_constant=_constant
+def _null(name: str) -> None:
+    """Of any constant that is no number of JSON's."""
+
+
+_DECODER, _LENIENT = (
+    json.JSONDecoder(
+        object_pairs_hook=_object, parse_int=_whole, parse_float=_decimal, parse_constant=constant
+    )
+    for constant in (_constant, _null)
 )
 
 

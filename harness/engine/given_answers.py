@@ -39,7 +39,7 @@ THOUGHTS = ("thought", "reasoning", "reasoning_content")
 STOP_REASONS = {
     **dict.fromkeys(("stop", "end", "end_turn", "eos", "eos_token", "stop_sequence"), "end"),
     **dict.fromkeys(("tool_calls", "function_call", "tool_use"), "end"),
-    **dict.fromkeys(("length", "max_tokens"), "length"),
+    **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
     **dict.fromkeys(("content_filter", "refusal", "refused"), "refused"),
 }
 """What others call the ways in which an answer ends, and what we do."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.imported.inspect_logs import is_inspect, read_inspect
 from harness.imported.lm_eval_results import is_lm_eval, read_lm_eval, samples_of
 from harness.imported.tasks import ImportedTask
 
@@ -33,5 +34,11 @@ FORMATS = (
         has=is_lm_eval,
         read=read_lm_eval,
         beside=samples_of,
+    ),
+    Format(
+        name="inspect_ai",
+        files="TIME_TASK_ID.eval, or .json",
+        has=is_inspect,
+        read=read_inspect,
     ),
 )

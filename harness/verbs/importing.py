@@ -36,6 +36,7 @@ SCORED_BY = {
     ("lm_eval", "ifeval"): ("ifeval",),
     ("lm_eval", "truthfulqa"): ("truthfulqa_mc1", "truthfulqa_mc2"),
     ("lm_eval", "truthfulqa-gen"): ("truthfulqa_gen",),
+    ("inspect", "ifeval"): ("ifeval",),
 }
 """Suites that score other tools' answers, by tool and suite: the tasks whose documents hold all they need."""
 ROWS_AT_ONCE = 4096
