@@ -13,7 +13,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedReader, TextIOWrapper
 from itertools import chain
@@ -400,17 +400,20 @@ def csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 # ---------------------------------------------------------------- Parquet
 
 
-def parquet_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a Parquet file, numbered. Raises DataError."""
-    from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415 - few files are Parquet
+def parquet_rows(file: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a Parquet file, numbered, and of them only these columns, as far as there are such.
+
+    Raises DataError.
+    """
+    from pyarrow import ArrowException, parquet  # noqa: PLC0415 - few files are Parquet
 
     try:
         number = 0
-        for batch in parquet.ParquetFile(file).iter_batches(ROWS_AT_ONCE):
+        for batch in parquet.ParquetFile(file).iter_batches(ROWS_AT_ONCE, columns=columns):
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
-    except (ArrowInvalid, OSError) as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(str(file), 0, f"is not Parquet that can be read: {error}") from error
 
 

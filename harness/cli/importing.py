@@ -38,7 +38,7 @@ def command(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make runs of what lm-eval wrote, which are compared and reported like others.
+    """Make runs of what lm-eval, lighteval or inspect_ai wrote, which are compared and reported like others.
 
     Texts are scored by our suites where the documents hold what that needs (ifeval, truthfulqa,
     truthfulqa-gen); other scores are taken as they stand.

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.imported.inspect_logs import is_inspect, read_inspect
+from harness.imported.lighteval_details import read_lighteval
+from harness.imported.lighteval_files import details_of, is_lighteval
 from harness.imported.lm_eval_results import is_lm_eval, read_lm_eval, samples_of
 from harness.imported.tasks import ImportedTask
 
@@ -40,5 +42,12 @@ FORMATS = (
         files="TIME_TASK_ID.eval, or .json",
         has=is_inspect,
         read=read_inspect,
+    ),
+    Format(
+        name="lighteval",
+        files="results_TIME.json and details_TASK_TIME.parquet, which --save-details writes",
+        has=is_lighteval,
+        read=read_lighteval,
+        beside=details_of,
     ),
 )

@@ -18,6 +18,8 @@ from typing import Any
 from harness.engine.given_answers import GivenAnswer
 from harness.errors import DataError
 from harness.files import json_object, log_lines
+from harness.imported.fields import beginning
+from harness.imported.metric_values import MEANS, as_parts
 from harness.imported.tasks import ImportedTask
 from harness.records.answers import LogLikelihood, Metric, Response, Row, Sample, Score
 from harness.records.models import Json
@@ -25,10 +27,11 @@ from harness.records.models import Json
 TOOL = "lm-eval"
 RESULTS = re.compile(r"results_(?P<time>.+)\.json")
 SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT.+?)\.jsonl(\.gz)?")
+LIGHTEVALS = '"config_general"'
+"""The key that lighteval's results begin with."""
 NEEDED = ("doc", "doc_hash", "arguments", "resps", "filter", "metrics")
 QUESTIONS = ("question", "prompt", "query", "input", "problem", "goal", "text", "ctx", "sentence")
 """Where tasks' documents say what is asked."""
-MEANS = ("mean", "nanmean")
 ZERO_IF_FAILED = frozenset({"perspective_api_toxicity_score"})
 """Metrics that lm-eval sets to 0 where a service gave none (`tasks/realtoxicityprompts/metric.py`)."""
 SAME = 1e-6
@@ -36,8 +39,10 @@ SAME = 1e-6
 
 
 def is_lm_eval(file: Path) -> bool:
-    """Whether a file is named as lm-eval names its own."""
-    return bool(RESULTS.fullmatch(file.name) or SAMPLES.fullmatch(file.name))
+    """Whether a file is named as lm-eval names its own, and is not lighteval's, which has the same names."""
+    if RESULTS.fullmatch(file.name):
+        return LIGHTEVALS not in beginning(file)
+    return SAMPLES.fullmatch(file.name) is not None
 
 
 def samples_of(file: Path) -> list[Path]:
@@ -200,7 +205,7 @@ def _first_reading(samples: Path, config: Mapping[str, Any]) -> _Seen:
             if line.get(metric) is None:  # NaN, which is no score
                 seen.metrics[name].add(metric)
                 continue
-            values = _numbers(line[metric])
+            values = as_parts(line[metric])
             is_mean = (aggregations.get(metric) or "mean") in MEANS or isinstance(line[metric], list)
             if values is None or not is_mean:
                 seen.refused.add(metric)
@@ -229,15 +234,6 @@ def _check(file: str, number: int, line: Mapping[str, Any]) -> None:
         is_whole = False
     if not is_whole:
         raise DataError(file, number, "is not what lm-eval writes: doc, arguments, resps or metrics differ")
-
-
-def _numbers(value: object) -> list[float] | None:
-    """A metric's value, or its values for the parts of a document; None where it is neither."""
-    if isinstance(value, bool | int | float):
-        return [float(value)]
-    if isinstance(value, list) and value and all(isinstance(each, bool) for each in value):
-        return [float(each) for each in value]
-    return None
 
 
 def _notes(
@@ -301,7 +297,7 @@ def _rows(samples: Path, seen: _Seen, kept: Sequence[tuple[str, str]]) -> Iterat
 
 
 def _scores(name: str, value: object) -> list[Score]:
-    values = _numbers(value)
+    values = as_parts(value)
     if values is None:
         return [Score(metric=name, value=None, reason="lm-eval gave none")]
     return [Score(metric=name, value=each) for each in values]

@@ -36,9 +36,14 @@ SCORED_BY = {
     ("lm_eval", "ifeval"): ("ifeval",),
     ("lm_eval", "truthfulqa"): ("truthfulqa_mc1", "truthfulqa_mc2"),
     ("lm_eval", "truthfulqa-gen"): ("truthfulqa_gen",),
+    ("lighteval", "ifeval"): ("ifeval",),
+    ("lighteval", "truthfulqa"): ("truthfulqa:mc",),
     ("inspect", "ifeval"): ("ifeval",),
 }
-"""Suites that score other tools' answers, by tool and suite: the tasks whose documents hold all they need."""
+"""Suites that score other tools' answers, by tool and suite: the tasks whose documents hold all they need.
+
+lighteval's `truthfulqa:gen` does not: of reference answers without a full stop it keeps the stop alone.
+"""
 ROWS_AT_ONCE = 4096
 AS_THEY_STAND = "scored by it, and not again"
 
@@ -113,13 +118,13 @@ def _format(name: str) -> Format:
 
 
 def _files(paths: Sequence[Path], formats: Sequence[Format]) -> list[Path]:
-    """The files that are named, and those that belong to them."""
+    """The files that are named, or lie in a folder that is, and those that belong to them."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path}: there is no such file or folder")
-        beside = (file for each in formats for file in each.beside(path))
-        found += sorted(path.rglob("*")) if path.is_dir() else [path, *beside]
+        named = sorted(path.rglob("*")) if path.is_dir() else [path]
+        found += [*named, *(file for each in formats for one in named for file in each.beside(one))]
     return [file for file in dict.fromkeys(found) if file.is_file()]
 
 
