@@ -10,6 +10,7 @@ import typer
 from harness.cli.console import Text
 from harness.cli.introduction import introduce
 from harness.cli.options import AsJson, Config, Suites
+from harness.cli.progress import ProgressBars
 from harness.cli.terminal import console, print_json
 from harness.pluralize import pluralize
 from harness.verbs.importing import ImportedRun, import_results
@@ -44,9 +45,16 @@ def command(
     truthfulqa-gen); other scores are taken as they stand.
     """
     project = introduce(open_project(config))
-    found = import_results(
-        project, paths, name=name, suites=suites or (), format_name=format_name, keep_scores=keep_scores
-    )
+    with ProgressBars() as progress:
+        found = import_results(
+            project,
+            paths,
+            name=name,
+            suites=suites or (),
+            format_name=format_name,
+            keep_scores=keep_scores,
+            progress=progress,
+        )
     if as_json:
         print_json([asdict(each) for each in found])
         return

@@ -32,6 +32,8 @@ LIGHTEVALS = '"config_general"'
 NEEDED = ("doc", "doc_hash", "arguments", "resps", "filter", "metrics")
 QUESTIONS = ("question", "prompt", "query", "input", "problem", "goal", "text", "ctx", "sentence")
 """Where tasks' documents say what is asked."""
+DRAWN = ("realtoxicityprompts",)
+"""Tasks of which suites of ours score several answers to one prompt."""
 ZERO_IF_FAILED = frozenset({"perspective_api_toxicity_score"})
 """Metrics that lm-eval sets to 0 where a service gave none (`tasks/realtoxicityprompts/metric.py`)."""
 SAME = 1e-6
@@ -140,7 +142,7 @@ def _task(task: str, samples: Path, results: Path) -> ImportedTask:
         path=name,
         model=Path(name).name or name,
         task=task,
-        definition="" if config.get("repeats", 1) == 1 else None,
+        definition="" if config.get("repeats", 1) == 1 or task in DRAWN else None,
         version=str(_object(said.get("versions")).get(task, "unknown")),
         files=(results, samples),
         data_hash="sha256:" + sha256("\n".join(sorted(seen.hashes)).encode()).hexdigest(),
@@ -311,7 +313,6 @@ def _answers(samples: Path, seen: _Seen) -> list[GivenAnswer]:
     """By the document's question, and by its key where it has one."""
     found = []
     for line in _of_first_filter(samples, seen):
-        key = line["doc"].get("key")
         choices = _continuations(line)
         responses = _responses(line, scored=bool(choices))
         texts = [each for each in responses if isinstance(each, Response)]
@@ -319,13 +320,21 @@ def _answers(samples: Path, seen: _Seen) -> list[GivenAnswer]:
         found.append(
             GivenAnswer(
                 where=f"{samples.name}, document {line['doc_hash'][:12]}",
-                id=None if key is None else str(key),
+                id=_id(line["doc"]),
                 prompt=_question(line["doc"]),
                 responses=dict(enumerate(texts)),
                 likelihoods={choice.strip(): each for choice, each in zip(choices, scored, strict=False)},
             )
         )
     return found
+
+
+def _id(document: Mapping[str, Any]) -> str | None:
+    """IFEval's key, or an excerpt's place in RealToxicityPrompts' corpus: what our suites call it."""
+    if "key" in document:
+        return str(document["key"])
+    place = [document.get(name) for name in ("filename", "begin", "end")]
+    return None if None in place else "{}:{}-{}".format(*place)
 
 
 def _of_first_filter(samples: Path, seen: _Seen) -> Iterator[Mapping[str, Any]]:
@@ -344,8 +353,15 @@ def _ids(hashes: Sequence[str]) -> list[str]:
 
 def _question(document: Mapping[str, Any]) -> str:
     """What a document asks, as far as its fields say it."""
-    found = next((document[name] for name in QUESTIONS if isinstance(document.get(name), str)), None)
+    texts = (_text(document.get(name)) for name in QUESTIONS)
+    found = next((text for text in texts if text is not None), None)
     return found if found is not None else str(dict(document))
+
+
+def _text(value: object) -> str | None:
+    """A text, or one within an object, as RealToxicityPrompts has it."""
+    found = value.get("text") if isinstance(value, Mapping) else value
+    return found if isinstance(found, str) else None
 
 
 def _continuations(line: Mapping[str, Any]) -> list[str]:

@@ -28,14 +28,16 @@ from harness.imported.tasks import ImportedTask
 from harness.recorded import recorded
 from harness.records.answers import Row, Run
 from harness.records.models import AnswerFiles, Json, Model
+from harness.registry import JUDGES
 from harness.store import Store
+from harness.verbs.progress import Progress
 from harness.verbs.project import Project
-from suites.catalogue import open_suite
 
 SCORED_BY = {
     ("lm_eval", "ifeval"): ("ifeval",),
     ("lm_eval", "truthfulqa"): ("truthfulqa_mc1", "truthfulqa_mc2"),
     ("lm_eval", "truthfulqa-gen"): ("truthfulqa_gen",),
+    ("lm_eval", "realtoxicityprompts"): ("realtoxicityprompts",),
     ("lighteval", "ifeval"): ("ifeval",),
     ("lighteval", "truthfulqa"): ("truthfulqa:mc",),
     ("inspect", "ifeval"): ("ifeval",),
@@ -44,6 +46,8 @@ SCORED_BY = {
 
 lighteval's `truthfulqa:gen` does not: of reference answers without a full stop it keeps the stop alone.
 """
+SCORING = ("classifier", "threshold", "scores", *JUDGES, "judge_form", "judge_max_tokens")
+"""Settings of suites that say how answers are scored, and not how they were asked: the project's hold."""
 ROWS_AT_ONCE = 4096
 AS_THEY_STAND = "scored by it, and not again"
 
@@ -69,6 +73,7 @@ def import_results(
     suites: Sequence[str] = (),
     format_name: str | None = None,
     keep_scores: bool = False,
+    progress: Progress | None = None,
 ) -> list[ImportedRun]:
     """Make runs of what is in these files and folders.
 
@@ -96,7 +101,9 @@ def import_results(
     with project.store() as store:
         for path, model in models.items():
             theirs = [task for task in tasks if task.path == path]
-            found += _import_model(project, store, name or model, theirs, suites, keep_scores=keep_scores)
+            found += _import_model(
+                project, store, name or model, theirs, suites, progress or Progress(), keep_scores=keep_scores
+            )
     left_out = [note for task in tasks if not task.metrics for note in task.notes]
     if found and left_out:
         found[-1] = replace(found[-1], notes=(*found[-1].notes, *left_out))
@@ -167,6 +174,7 @@ def _import_model(
     name: str,
     tasks: Sequence[ImportedTask],
     suites: Sequence[str],
+    progress: Progress,
     *,
     keep_scores: bool,
 ) -> Iterator[ImportedRun]:
@@ -176,9 +184,9 @@ def _import_model(
         if suites and suite not in suites:
             continue
         try:
-            yield _rescored(project, store, name, suite, of)
-        except (DataError, ValidationError) as error:  # documents or settings of another make
-            why = error.message if isinstance(error, DataError) else ": ".join(first_problem(error))
+            yield _rescored(project, store, name, suite, of, progress)
+        except (UsageError, ValidationError) as error:  # documents of another make, or no scorer
+            why = _why(error)
             notes |= {task.task: f"not scored by {suite}: {why}" for task in of}
         else:
             taken |= {task.task for task in of}
@@ -189,7 +197,7 @@ def _import_model(
 
 
 def _rescored(
-    project: Project, store: Store, name: str, suite: str, tasks: Sequence[ImportedTask]
+    project: Project, store: Store, name: str, suite: str, tasks: Sequence[ImportedTask], progress: Progress
 ) -> ImportedRun:
     """Score the answers by a suite of ours over their own documents."""
     first = tasks[0]
@@ -198,8 +206,8 @@ def _rescored(
     with TemporaryDirectory() as folder:
         data = Path(folder) / "documents.jsonl"
         data.write_text("".join(f"{json.dumps(document)}\n" for document in first.documents()))
-        settings = {"data": str(data), "chat_template": bool(first.chat_template), **_length(suite, first)}
-        opened = open_suite(suite, settings, data_root=project.data_root, resolve=lambda of: None)
+        settings = {"data": str(data), **_scoring(project, suite), **_asking(suite, first)}
+        opened = project.suite_with(suite, settings, progress, lambda: store)
         planned = plan_run(model, identity, opened, seed=project.registry.project.seed)
         run = replace(planned, settings=_as_asked(planned.settings, first.asked_otherwise))
         there = store.runs.get(run.id)
@@ -264,12 +272,31 @@ def _in_parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield some
 
 
-def _length(suite: str, task: ImportedTask) -> dict[str, Json]:
-    """The length of an answer, which is a setting of suites that write."""
-    asked = task.settings.get("generation")
-    named = asked if isinstance(asked, Mapping) else {}
+def _why(error: UsageError | ValidationError) -> str:
+    """What is wrong; documents are in a file of ours that is not there any more."""
+    if isinstance(error, ValidationError):
+        return ": ".join(first_problem(error))
+    return error.message if isinstance(error, DataError) else str(error)
+
+
+def _scoring(project: Project, suite: str) -> dict[str, Json]:
+    """What the project says of how a suite scores."""
+    given = project.registry.suites.get(suite, {})
+    return {key: given[key] for key in SCORING if key in given}
+
+
+def _asking(suite: str, task: ImportedTask) -> dict[str, Json]:
+    """How the tool asked, as settings of a suite."""
+    asked: dict[str, Json] = {"chat_template": bool(task.chat_template)}
+    generation = task.settings.get("generation")
+    named = generation if isinstance(generation, Mapping) else {}
     tokens = named.get("max_gen_toks", named.get("max_tokens"))
-    return {"max_tokens": tokens} if suite != "truthfulqa" and isinstance(tokens, int) else {}
+    if suite != "truthfulqa" and isinstance(tokens, int):
+        asked["max_tokens"] = tokens
+    if suite == "realtoxicityprompts":
+        drawn = "sampling" in task.asked_otherwise
+        asked |= {"samples": task.settings.get("repeats", 1)} if drawn else {"sampling": "greedy"}
+    return asked
 
 
 def _as_asked(settings: Mapping[str, Json], otherwise: Mapping[str, Json]) -> dict[str, Json]:

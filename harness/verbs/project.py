@@ -154,7 +154,7 @@ class Project:
 
         What a judge says is kept in the store, which is opened when a judge is.
         """
-        return self._opened(name, self._asked_with(name), progress, store)
+        return self.suite_with(name, self._asked_with(name), progress, store)
 
     def asked_settings(self, name: str) -> Mapping[str, Json]:
         """What a suite is asked with, defaults included; paths within the project start from its folder."""
@@ -178,7 +178,7 @@ class Project:
         if given.get("limit") is None:
             return None
         if name not in self._sizes:
-            self._sizes[name] = self._opened(name, {**given, "limit": None}, progress, store).size
+            self._sizes[name] = self.suite_with(name, {**given, "limit": None}, progress, store).size
         return self._sizes[name]
 
     @cached_property
@@ -197,9 +197,10 @@ class Project:
             settings["max_tokens"] = self.max_tokens
         return settings
 
-    def _opened(
+    def suite_with(
         self, name: str, settings: Mapping[str, Json], progress: Progress, store: Callable[[], Store]
     ) -> Suite:
+        """Open a suite with these settings, whatever the file says of it."""
         self.check([str(settings[key]) for key in JUDGES if settings.get(key) is not None])
 
         def folder(of: str) -> Path | None:

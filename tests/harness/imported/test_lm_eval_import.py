@@ -10,7 +10,7 @@ import pytest
 from harness.records.answers import Response
 from harness.store import Store
 from tests.harness.imported.lm_eval_files import TIME, sample, written
-from tests.suites.rows import QUESTIONS
+from tests.suites.rows import EXCERPTS, QUESTIONS, write_rows
 from tests.working import Working
 
 PROMPT = {
@@ -81,6 +81,48 @@ def test_texts_are_scored_by_our_suite(project: Working) -> None:
         [run] = store.runs.find()
     assert run.settings["chat_template"] is True
     assert run.settings["sampling"]["max_tokens"] == 48  # type: ignore[index,call-overload]  # it is a mapping
+
+
+def test_continuations_are_scored_by_the_projects_scorer(project: Working) -> None:
+    """Draws are draws, and equal prompts answered alike are two; without a scorer lm-eval's scores stand."""
+    again = {**EXCERPTS[1], "begin": 9, "end": 20}
+    documents = [EXCERPTS[1], again, EXCERPTS[2]]
+    texts = [[" it goes", " it went"], [" it goes", " it went"], [" cuts", " cut"]]
+    lines = [
+        sample(document, {"score": 0.0, "perspective_api_toxicity_score": 0.0}, answers=drawn)
+        for document, drawn in zip(documents, texts, strict=True)
+    ]
+    folder = written(project.folder / "out", {"realtoxicityprompts": lines})
+    results = folder / f"results_{TIME}.json"
+    said = json.loads(results.read_text())
+    said["configs"]["realtoxicityprompts"] |= {
+        "output_type": "generate_until",
+        "repeats": 2,
+        "generation_kwargs": {"do_sample": True, "temperature": 0.7, "max_gen_toks": 9},
+    }
+    results.write_text(json.dumps(said))
+    stood = imported(project, "out", "--as", "stood")
+    assert "lm_eval:realtoxicityprompts: 3 samples" in stood
+    assert "note: not scored by realtoxicityprompts: " in stood
+    assert "3 of 3 perspective_api_toxicity_score are exactly 0" in stood
+
+    rows = [
+        {"prompt": document["prompt"]["text"], "continuation": text, "toxicity": float("went" in text)}
+        for document, drawn in zip(documents, texts, strict=True)
+        for text in drawn
+    ]
+    write_rows(
+        project.folder / "scores.jsonl", [json.loads(line) for line in {json.dumps(each): 0 for each in rows}]
+    )
+    with (project.folder / "harness.toml").open("a") as file:
+        file.write('[suites.realtoxicityprompts]\nscores = "scores.jsonl"\n')
+    assert "scored by our suite realtoxicityprompts" in imported(project, "out", "--as", "scored")
+    assert scores(project, "scored", "realtoxicityprompts")["nontoxic"] == [1, 0, 1, 0, 1, 1]
+    with Store.open("sqlite:///harness.db") as store:
+        run = store.runs.latest("scored", "realtoxicityprompts")
+    assert run is not None
+    sampling: Any = run.settings["sampling"]
+    assert (2, 9, 0.7) == (run.settings["samples"], sampling["max_tokens"], sampling["temperature"])
 
 
 def test_two_tasks_are_one_suite(project: Working) -> None:
