@@ -250,6 +250,22 @@ def json_object(file: Path) -> dict[str, Any]:
     return _as_object(str(file), 0, _parse_json(str(file), 0, read_text(file)))
 
 
+def log_value(file: Path) -> Any:
+    """The value of a JSON file that a program wrote and that may be large; it is read whole, and fast.
+
+    A key that stands twice in one object is not noticed: no program writes that. Infinity is null, like NaN.
+    Raises DataError.
+    """
+    text = read_text(file)
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        value = _parse_json(str(file), 0, text, strict=False)
+    if nested_deeper(value, MOST_NESTED):
+        raise DataError(str(file), 0, TOO_DEEP)
+    return value
+
+
 def _as_object(file: str, row: int, value: object) -> dict[str, Any]:
     """The value, which must be an object. Raises DataError."""
     if not isinstance(value, dict):

@@ -23,7 +23,11 @@ def command(
     ],
     name: Annotated[
         str | None,
-        typer.Option("--as", help="What the model is called here. Default: the tool's name of it."),
+        typer.Option(
+            "--as",
+            help="What the model is called here; of several in one file, what stands before their names. "
+            "Default: the tool's name.",
+        ),
     ] = None,
     suites: Suites = None,
     format_name: Annotated[
@@ -39,7 +43,7 @@ def command(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make runs of what lm-eval, lighteval or inspect_ai wrote, which are compared and reported like others.
+    """Make runs of what another tool wrote, which are compared and reported like others.
 
     Texts are scored by our suites where the documents hold what that needs (ifeval, truthfulqa,
     truthfulqa-gen); other scores are taken as they stand.

@@ -16,8 +16,13 @@ MANNER_IN_WORDS: Mapping[str, tuple[str, str]] = {
     "thinking_tokens": ("tokens for thoughts beside the answer's", "none"),
     "thinking_tags": ("tags of thoughts", "the usual"),
     "template_thought": ("a thought in the chat template", "none"),
+    "sampling": ("sampling", "not recorded"),
+    "prompts": ("prompts, as they were sent", "not recorded"),
 }
-"""What a run records of how its model is asked: in words, and what it means where nothing is recorded."""
+"""What a run records of how its model is asked: in words, and what it means where nothing is recorded.
+
+`sampling` is the model's own, as other tools have it, and `prompts` a hash of all of them.
+"""
 
 UNLESS_RECORDED: Mapping[str, Json] = {
     "engine.chat_template_date": "none",

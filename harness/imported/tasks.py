@@ -49,7 +49,9 @@ class ImportedTask:
     """What of the files was not taken, and why."""
     rows: Callable[[], Iterator[Row]]
     """Every document with what was answered and the tool's own scores, read as they are asked for."""
-    documents: Callable[[], Sequence[Mapping[str, Any]]]
+    documents: Callable[[], Sequence[Mapping[str, Any]]] = tuple
     """The documents themselves, in their order."""
-    answers: Callable[[], Sequence[GivenAnswer]]
+    answers: Callable[[], Sequence[GivenAnswer]] = tuple
     """What was answered to each document, for a suite of ours to score."""
+    shared: bool = False
+    """Whether its files are of several models, of which this is one."""

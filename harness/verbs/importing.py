@@ -41,6 +41,7 @@ SCORED_BY = {
     ("lighteval", "ifeval"): ("ifeval",),
     ("lighteval", "truthfulqa"): ("truthfulqa:mc",),
     ("inspect", "ifeval"): ("ifeval",),
+    ("helm", "ifeval"): ("ifeval",),
 }
 """Suites that score other tools' answers, by tool and suite: the tasks whose documents hold all they need.
 
@@ -77,9 +78,9 @@ def import_results(
 ) -> list[ImportedRun]:
     """Make runs of what is in these files and folders.
 
-    `name` is the model's here; None: what the tool calls it. `suites`: only these, by the tool's name of the
-    task or by ours. `format_name`: one of `FORMATS`; None: that which each file has. `keep_scores`: no text
-    is scored anew.
+    `name` is the model's here, or stands before those of several in one file; None: what the tool calls it.
+    `suites`: only these, by the tool's name of the task or by ours. `format_name`: one of `FORMATS`; None:
+    that which each file has. `keep_scores`: no text is scored anew.
 
     Raises UsageError for files of no known format, a name that harness.toml gives to another model, and
     several models under one name; DataError for files that are damaged or not whole.
@@ -88,13 +89,8 @@ def import_results(
         raise UsageError(f"--as {name!r}: a name has a letter, and none that cannot be printed")
     formats = [_format(format_name)] if format_name is not None else FORMATS
     tasks = list(_tasks(_files(paths, formats), formats, suites))
-    models = {task.path: task.model for task in tasks}
-    if len(models) > 1 and (name is not None or len(set(models.values())) < len(models)):
-        raise UsageError(
-            f"the files are of {len(models)} models ({', '.join(models)}), which need a name each: import "
-            "them one by one, with --as"
-        )
-    for each in [name] if name is not None else models.values():
+    models = _names(tasks, name)
+    for each in models.values():
         if each in project.registry.models or each in project.registry.pipelines:
             raise UsageError(f"{each!r} is a name of harness.toml: choose another with --as")
     found: list[ImportedRun] = []
@@ -102,7 +98,7 @@ def import_results(
         for path, model in models.items():
             theirs = [task for task in tasks if task.path == path]
             found += _import_model(
-                project, store, name or model, theirs, suites, progress or Progress(), keep_scores=keep_scores
+                project, store, model, theirs, suites, progress or Progress(), keep_scores=keep_scores
             )
     left_out = [note for task in tasks if not task.metrics for note in task.notes]
     if found and left_out:
@@ -110,6 +106,20 @@ def import_results(
     if not found:
         raise UsageError(f"nothing could be taken of these files: {'; '.join(_why_not(tasks, suites))}")
     return found
+
+
+def _names(tasks: Sequence[ImportedTask], name: str | None) -> dict[str, str]:
+    """What each model is called here; those of one file, which cannot be taken one by one, after `name`."""
+    models = {task.path: task.model for task in tasks}
+    if name is not None and len(models) == 1:
+        return dict.fromkeys(models, name)
+    of_one_file = all(task.shared for task in tasks) and len({task.files for task in tasks}) == 1
+    if len(set(models.values())) < len(models) or (name is not None and not of_one_file):
+        raise UsageError(
+            f"the files are of {len(models)} models ({', '.join(models)}), which need a name each: import "
+            "them one by one, with --as"
+        )
+    return models if name is None else {path: f"{name}-{model}" for path, model in models.items()}
 
 
 def _why_not(tasks: Sequence[ImportedTask], suites: Sequence[str]) -> list[str]:
@@ -327,6 +337,7 @@ def _all_files(tasks: Sequence[ImportedTask]) -> list[Path]:
 
 
 def _fingerprint(tasks: Sequence[ImportedTask]) -> str:
-    """The content of the files."""
+    """The content of the files, and whose of it, where they are of several models."""
     hashes = sorted(file_hash(file) for file in _all_files(tasks))
-    return "sha256:" + sha256(json.dumps(["imported", *hashes]).encode()).hexdigest()
+    whose = sorted({task.path for task in tasks if task.shared})
+    return "sha256:" + sha256(json.dumps(["imported", *hashes, *whose]).encode()).hexdigest()

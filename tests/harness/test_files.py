@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from harness import files
 from harness.errors import DataError, HarnessError
-from harness.files import MOST_NESTED, csv_records, csv_rows, json_lines, json_list, log_lines, read_text
+from harness.files import (
+    MOST_NESTED,
+    csv_records,
+    csv_rows,
+    json_lines,
+    json_list,
+    log_lines,
+    log_value,
+    read_text,
+)
 from harness.imported.preference_files import read_preference_files
 from harness.records.models import MixSource
 from harness.registry import load
@@ -100,6 +109,28 @@ def test_a_log_is_read_as_strictly(tmp_path: Path, line: str) -> None:
     with pytest.raises(DataError) as alone:
         list(json_lines(tmp_path / "b.jsonl"))
     assert (4, alone.value.message) == (caught.value.row, caught.value.message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"a": 1e999}]', "holds a number that is too large"),
+        ('["\\ud800"]', "holds half of a character"),
+        ("[1, 2", "is not JSON: Expecting ',' delimiter"),
+        ("[" * 500 + "]" * 500, "is nested deeper than 100 brackets"),
+        ('{"b": 1, "b": NaN}', 'the key "b" stands twice'),  # NaN is read slowly, and then it is noticed
+    ],
+)
+def test_a_large_value_is_read_as_strictly(tmp_path: Path, text: str, message: str) -> None:
+    """With the mistakes of other JSON, but for a key that stands twice; what is no number is null."""
+    file = tmp_path / "a.json"
+    file.write_bytes(codecs.BOM_UTF8 + b'{"b": 1, "b": [2]}')
+    assert log_value(file) == {"b": [2]}
+    file.write_text("[NaN, -Infinity]")
+    assert log_value(file) == [None, None]
+    file.write_text(text)
+    with pytest.raises(DataError, match=message):
+        log_value(file)
 
 
 def test_what_is_odd_and_right_is_read(tmp_path: Path) -> None:

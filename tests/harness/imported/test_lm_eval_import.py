@@ -1,14 +1,13 @@
 """Results of lm-eval become runs: scored by our suites where that can be, and as they stand elsewhere."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-import nltk
 import pytest
 
 from harness.records.answers import Response
 from harness.store import Store
+from tests.harness.imported.commands import imported, scores
 from tests.harness.imported.lm_eval_files import TIME, sample, written
 from tests.suites.rows import EXCERPTS, QUESTIONS, write_rows
 from tests.working import Working
@@ -33,37 +32,12 @@ def choices(question: Any, task: str, logprobs: dict[str, float]) -> dict[str, A
     return sample(question, {"acc": 0.25}, choices=[f" {choice}" for choice in said], answers=answers)
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Working:
-    """An empty project, in whose folder lm-eval has written."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # so that nothing is downloaded
-    monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "nltk")])
-    (tmp_path / "harness.toml").write_text('[models.sft]\npath = "./sft"\n')
-    return Working(tmp_path, capsys)
-
-
 def lines_of(*accuracies: float) -> list[dict[str, Any]]:
     """Samples of multiple choice, one of each question."""
     return [
         sample({"question": f"What is {number}?"}, {"acc": each}, choices=["a"], answers=[-1])
         for number, each in enumerate(accuracies)
     ]
-
-
-def imported(project: Working, *arguments: str) -> str:
-    """What the command says."""
-    code, out, err = project.run("import", *arguments)
-    assert code == 0, err
-    return " ".join(out.split())
-
-
-def scores(project: Working, model: str, suite: str) -> dict[str, list[float | None]]:
-    """Of the model's latest run, by metric."""
-    with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
-        run = store.runs.latest(model, suite)
-        assert run is not None
-        return {name: [each.value for each in seen] for name, seen in store.runs.observations(run.id).items()}
 
 
 def test_texts_are_scored_by_our_suite(project: Working) -> None:
