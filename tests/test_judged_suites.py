@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partialmethod
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from harness.engine.services import retrying
 from harness.records.models import Model
 from harness.verbs import placement
 from harness.verbs.placement import Cluster
+from harness.verbs.project import Project
 from tests.serving import FINE, Asked, ModelServer, status
 from tests.suites.rows import write_rows
 from tests.suites.test_truthfulqa_gen import OPEN_QUESTIONS
@@ -195,7 +197,7 @@ def test_rescoring_asks_another_judge_and_not_the_candidate(
 ) -> None:
     """A judge is a scorer: kept answers are put to the new one, once; the candidate is not even opened."""
     project.measured(GEN)
-    monkeypatch.setattr("harness.verbs.project.Project.open", opened_by_mistake)
+    monkeypatch.setattr(Project, "open", partialmethod(opened_but_no_candidate, Project.open))
     assert 0 == project.run("eval", "tiny", "-s", GEN, "--rescore")[0]
     assert 4 == len(project.server.asked)  # the same judge has said it all
 
@@ -206,9 +208,10 @@ def test_rescoring_asks_another_judge_and_not_the_candidate(
     assert 8 == len(project.server.asked)
 
 
-def opened_by_mistake(*_: object, **__: object) -> None:
-    """In the place of what opens a candidate."""
-    raise AssertionError("the candidate was opened")
+def opened_but_no_candidate(project: Project, opens: Any, model: Model, **how: Any) -> Any:
+    """In the place of what opens models."""
+    assert model.name != "tiny", "the candidate was opened"
+    return opens(project, model, **how)
 
 
 def test_unreadable_and_refused(project: Working) -> None:
