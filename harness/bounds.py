@@ -9,13 +9,15 @@ Only some metrics have bounds: those that are yes or no, headlines, and those wh
 and 1, the range that also limits their intervals.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import fsum
 
-from harness.records.answers import Metric, Observation, Score
-from harness.stats.clusters import value_range
+import numpy as np
+
+from harness.observed import NOTHING_OBSERVED, Observed, paired
+from harness.records.answers import Metric, Score
+from harness.stats.clusters import Codes, Floats, value_range
 
 _LEAST, _MOST = ":least", ":most"
 
@@ -34,87 +36,80 @@ def is_bound(score: Score) -> bool:
     return score.metric.endswith((_LEAST, _MOST))
 
 
-def observed_bounds(
-    metric: Metric, observations: Mapping[str, Sequence[Observation]]
-) -> tuple[float, float] | None:
+def observed_bounds(metric: Metric, observations: Mapping[str, Observed]) -> tuple[float, float] | None:
     """The lowest and the highest mean that the metric could have had, from a run's scores by metric name.
 
     None where nothing is unscored, and where the metric's range is not known.
     """
-    found = _by_part(metric.name, observations).values()
-    return _means(metric, [(each.low, each.high) for each in found], (each.value for each in found))
-
-
-def bounds(metric: Metric, rows: Iterable[Sequence[Score]]) -> tuple[float, float] | None:
-    """`observed_bounds` over the scores of these rows."""
-    observations: dict[str, list[Observation]] = defaultdict(list)
-    for row, scores in enumerate(rows):
-        for part, score in enumerate(scores):
-            seen = Observation(sample=str(row), part=part, cluster=str(row), value=score.value)
-            observations[score.metric].append(seen)
-    return observed_bounds(metric, observations)
+    return _means(metric, _extremes(metric.name, observations))
 
 
 def difference_bounds(
-    metric: Metric,
-    baseline: Mapping[str, Sequence[Observation]],
-    candidate: Mapping[str, Sequence[Observation]],
+    metric: Metric, baseline: Mapping[str, Observed], candidate: Mapping[str, Observed]
 ) -> tuple[float, float] | None:
     """The lowest and the highest mean difference, candidate minus baseline, had every pair a score.
 
     Over the samples of both. None as in `observed_bounds`.
     """
-    left, right = _by_part(metric.name, baseline), _by_part(metric.name, candidate)
-    samples = {sample for sample, _ in left} & {sample for sample, _ in right}
-    pairs = [
-        (left.get(key, UNKNOWN), right.get(key, UNKNOWN))
-        for key in dict.fromkeys([*left, *right])
-        if key[0] in samples
-    ]
-    ends = [(after.low - before.high, after.high - before.low) for before, after in pairs]
-    return _means(metric, ends, (each.value for pair in pairs for each in pair))
+    pairs = paired(
+        *(observations.get(metric.name, NOTHING_OBSERVED) for observations in (baseline, candidate))
+    )
+    before = _extremes(metric.name, baseline).at(pairs.left)
+    after = _extremes(metric.name, candidate).at(pairs.right)
+    return _means(
+        metric,
+        _Extremes(
+            values=np.concatenate([before.values, after.values]),
+            lows=after.lows - before.highs,
+            highs=after.highs - before.lows,
+        ),
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Extremes:
-    """A score, and the lowest and the highest that it could have been."""
+    """Scores, and the lowest and the highest that each could have been."""
 
-    value: float | None
-    low: float
-    high: float
+    values: Floats
+    """NaN where there is none."""
+    lows: Floats
+    highs: Floats
 
-
-UNKNOWN = _Extremes(None, 0.0, 1.0)
-
-
-def _by_part(
-    metric: str, observations: Mapping[str, Sequence[Observation]]
-) -> dict[tuple[str, int], _Extremes]:
-    """Scores by sample and part; a bound belongs to a row's only score."""
-    ends = [
-        {seen.sample: seen.value for seen in observations.get(metric + end, ())} for end in (_LEAST, _MOST)
-    ]
-    found = {}
-    for seen in observations.get(metric, ()):
-        if seen.value is None:
-            found[seen.sample, seen.part] = UNKNOWN
-        else:
-            low, high = (seen.value if (end := each.get(seen.sample)) is None else end for each in ends)
-            found[seen.sample, seen.part] = _Extremes(seen.value, low, high)
-    return found
+    def at(self, places: Codes) -> "_Extremes":
+        """Those at these places; -1 is one of which nothing is known."""
+        return _Extremes(
+            values=np.append(self.values, np.nan)[places],
+            lows=np.append(self.lows, 0.0)[places],
+            highs=np.append(self.highs, 1.0)[places],
+        )
 
 
-def _means(
-    metric: Metric, ends: Sequence[tuple[float, float]], values: Iterable[float | None]
-) -> tuple[float, float] | None:
+def _extremes(metric: str, observations: Mapping[str, Observed]) -> _Extremes:
+    """A metric's scores; a bound belongs to a row's only score."""
+    observed = observations.get(metric, NOTHING_OBSERVED)
+    ends = []
+    for unknown, end in ((0.0, _LEAST), (1.0, _MOST)):
+        known = _at_samples(observed, observations.get(metric + end, NOTHING_OBSERVED))
+        could = np.where(np.isnan(known), observed.values, known)
+        ends.append(np.where(observed.is_scored, could, unknown))
+    return _Extremes(values=observed.values, lows=ends[0], highs=ends[1])
+
+
+def _at_samples(observed: Observed, bound: Observed) -> Floats:
+    """The bound of each score's sample; NaN where it has none."""
+    by_sample = np.full(len(bound.samples.ids) + 1, np.nan)
+    by_sample[bound.rows] = bound.values
+    return by_sample[observed.samples.where(bound.samples)[observed.rows]]
+
+
+def _means(metric: Metric, ends: _Extremes) -> tuple[float, float] | None:
     """The means of the lower and of the upper ends, where something could move them."""
-    lows, highs = [low for low, _ in ends], [high for _, high in ends]
-    if lows == highs or not _within_0_and_1(metric, [value for value in values if value is not None]):
+    if (ends.lows == ends.highs).all() or not _within_0_and_1(metric, ends.values[~np.isnan(ends.values)]):
         return None
-    return fsum(lows) / len(lows), fsum(highs) / len(highs)
+    return fsum(ends.lows) / len(ends.lows), fsum(ends.highs) / len(ends.highs)
 
 
-def _within_0_and_1(metric: Metric, values: list[float]) -> bool:
+def _within_0_and_1(metric: Metric, values: Floats) -> bool:
     if metric.kind == "binary" or metric.headline:
         return True
-    return bool(values) and value_range(values) == (0.0, 1.0)
+    return bool(len(values)) and value_range(values) == (0.0, 1.0)

@@ -7,11 +7,14 @@ for every model of a comparison, whether it was selected or not, so that all are
 Whole clusters are chosen, since samples of one cluster are not independent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from harness.records.answers import Observation, Sample
+import numpy as np
+
+from harness.observed import Mask, Observed, Samples
+from harness.records.answers import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +45,24 @@ class LeftOut:
         """Whether this suite's cluster is left out."""
         return any(split.selects(cluster) for split in self._of(suite))
 
-    def without(
-        self, suite: str, observations: Mapping[str, Sequence[Observation]]
-    ) -> dict[str, list[Observation]]:
+    def without(self, suite: str, observations: Mapping[str, Observed]) -> Mapping[str, Observed]:
         """The observations of each metric that may be reported."""
+        if not self._of(suite):
+            return observations
         return {
-            metric: [seen for seen in observed if not self.holds(suite, seen.cluster)]
+            metric: observed.only(self._kept(suite, observed.samples)[observed.rows])
             for metric, observed in observations.items()
         }
+
+    def remaining(self, suite: str, clusters: Mapping[str, str]) -> Mapping[str, str]:
+        """The samples that may be reported, of those whose clusters are given by their ids."""
+        if not self._of(suite):
+            return clusters
+        return {sample: each for sample, each in clusters.items() if not self.holds(suite, each)}
+
+    def _kept(self, suite: str, samples: Samples) -> Mask:
+        """Which of these samples are not left out."""
+        return np.array([not self.holds(suite, cluster) for cluster in samples.clusters], dtype=np.bool_)
 
     def note(self, suite: str, clusters: Mapping[str, str]) -> str | None:
         """What a reader must know about a suite, if anything; `clusters` is by the ids of its samples."""

@@ -1,6 +1,6 @@
 """The records that reports are made of, as frozen dataclasses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,11 @@ from harness.store import CutAnswers
 
 Flip = Literal["won", "lost", "equal", "unscored"]
 """How a candidate's headline score on one sample stands against the baseline's."""
+
+
+def has_changed(flips: Sequence[Flip | None]) -> bool:
+    """Whether any candidate won or lost."""
+    return "won" in flips or "lost" in flips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +170,18 @@ class SideBySide:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unshown:
+    """How many samples a page has no room for: they are in the store."""
+
+    samples: int
+    changed: int
+    """Those of them that any candidate won or lost."""
+
+
+NONE_UNSHOWN = Unshown(samples=0, changed=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """Everything about one suite."""
 
@@ -173,6 +190,8 @@ class Section:
     decided_by: Metric | None
     """The metric by which a sample was won or lost; None where samples have metrics of their own, or none."""
     samples: tuple[SideBySide, ...]
+    """Those that are shown, in the suite's order."""
+    unshown: Unshown = NONE_UNSHOWN
     groups: tuple[GroupTable, ...] = ()
 
     @property

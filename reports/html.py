@@ -24,21 +24,18 @@ from reports.lineage import graph
 from reports.samples import Payload, payloads
 from reports.training import TrainedStage
 
-BUDGET = 20_000_000
-"""Bytes of sample text that one page may hold. The rest stays in the store, and the page says so."""
-
 _TEMPLATES = Path(__file__).parent / "templates"
 _RANKED = '{% from "ranked.html.j2" import ranked %}{{ ranked(board) }}'
 
 
-def render(board: Leaderboard, *, budget: int = BUDGET) -> str:
-    """The page's text. `budget` is in bytes, over all suites."""
+def render(board: Leaderboard) -> str:
+    """The page's text."""
     script, style = _source("leaderboard.js"), _source("leaderboard.css")
     page = _environment().get_template("leaderboard.html.j2")
     return page.render(
         board=board,
         panels=panels(board),
-        payloads=[(payload, _data_block(payload)) for payload in payloads(board, budget)],
+        payloads=[_data_block(payload) for payload in payloads(board)],
         settings=conditions.settings(board.runs),
         environments=conditions.environments(board.runs),
         preferences=preference_tables.tables(board.preferences) if board.preferences else [],
@@ -104,6 +101,7 @@ def _environment() -> Environment:
         cut_short=wording.cut_short,
         evidence=wording.evidence,
         outside=wording.outside,
+        selection=wording.selection,
         price=wording.price,
         breakable=_breakable,
         short=conditions.short,

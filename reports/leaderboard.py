@@ -5,15 +5,17 @@ Differences, intervals and decisions come with the verdicts; only the means of s
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.bounds import bounds
-from harness.checkpoint_selection import NOTHING, LeftOut, cluster_of
+from harness.bounds import observed_bounds
+from harness.checkpoint_selection import NOTHING, LeftOut
 from harness.comparison.breakdown import Breakdown
+from harness.comparison.paired import ScoredRun
+from harness.observed import NOTHING_OBSERVED, Observed
 from harness.preferences.named import NO_REASON
 from harness.preferences.results import HUMANS, Analysis
-from harness.records.answers import Metric, Row, Run, Sample, Score
+from harness.records.answers import Metric, Run
 from harness.records.comparisons import Comparison, Verdict
 from harness.stats import mean_interval
 from harness.stats.plan import DEFAULT_PLAN, AnalysisPlan
@@ -21,7 +23,6 @@ from harness.store import CutAnswers, Store
 from reports.board import (
     Cell,
     Column,
-    Flip,
     GroupLine,
     GroupTable,
     Leaderboard,
@@ -30,13 +31,14 @@ from reports.board import (
     Section,
     ShownEstimate,
     SideBySide,
+    Unshown,
+    has_changed,
 )
 from reports.ranking import rank
+from reports.samples import BUDGET, fitting
 from reports.scorers import CLASSIFIED, classifier_notes, hardly_varies, scorer
+from reports.side_by_side import Changes, cards, changes, deciding
 from reports.wording import cut_short
-
-Rows = Mapping[str, Mapping[str, Row]]
-"""A suite's rows, by model and sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Compared:
     """One of the models."""
     verdicts: Sequence[Verdict]
     """The verdicts on the other models against the baseline."""
+    scored: Mapping[str, Sequence[ScoredRun]]
+    """Each model's runs, one per suite, with the scores that may be reported."""
     breakdowns: Sequence[Breakdown] = ()
     preferences: Analysis | None = None
     plan: AnalysisPlan = DEFAULT_PLAN
@@ -66,26 +70,32 @@ class Heading:
 
 
 def build(
-    store: Store, runs: Mapping[str, Sequence[Run]], compared: Compared, heading: Heading
+    store: Store,
+    runs: Mapping[str, Sequence[Run]],
+    compared: Compared,
+    heading: Heading,
+    *,
+    budget: int = BUDGET,
 ) -> Leaderboard:
-    """The leaderboard of `runs` (model name -> its runs, one per suite), read from `store`.
+    """The leaderboard of `runs` (model name -> its runs, one per suite), with answers from `store`.
 
     Suites and metrics keep the order in which the runs bring them; a run without metrics is no suite's, and
-    only its conditions are shown.
+    only its conditions are shown. `budget`: bytes of samples that are shown side by side, over all suites.
     """
     models, every = tuple(runs), [run for theirs in runs.values() for run in theirs]
-    suites = dict.fromkeys(run.suite for run in every if run.metrics)
-    rows = {suite: _rows(store, suite, runs) for suite in suites}
-    cut = {run.id: store.runs.cut_answers(run.id) for run in every}
-    scorers = {suite: _scorer(store, _of(suite, every)) for suite in suites}
-    sections = tuple(
-        _section(suite, runs, _without(found, suite, compared.left_out), compared, cut)
-        for suite, found in rows.items()
+    suites = [_Suite.of(store, name, compared) for name in dict.fromkeys(r.suite for r in every if r.metrics)]
+    scorers = {suite.name: _scorer(store, suite.runs) for suite in suites}
+    sections = _with_samples(
+        store,
+        compared,
+        [(suite, _section(store, models, suite, compared)) for suite in suites],
+        models,
+        budget,
     )
     notes = [
         *heading.notes,
-        *_notes_on_rows(rows, compared.left_out, scorers),
-        *(note for suite in suites for note in classifier_notes(store, suite, _of(suite, every))),
+        *_notes_on_rows(suites, compared.left_out, scorers),
+        *(note for suite in suites for note in classifier_notes(store, suite.name, suite.runs)),
         *_cut_unseen(sections, models),
         *notes_on_comparisons(compared.verdicts),
     ]
@@ -128,11 +138,11 @@ def _preferred(preferences: Analysis | None, model: str) -> ModelPreferences | N
 
 
 def _notes_on_rows(
-    rows: Mapping[str, Rows], left_out: LeftOut, scorers: Mapping[str, str | None]
+    suites: Sequence["_Suite"], left_out: LeftOut, scorers: Mapping[str, str | None]
 ) -> Iterator[str]:
     """By suite: the samples that chose a checkpoint, and a classifier that hardly tells texts apart."""
-    reserved = (left_out.note(suite, _clusters(found)) for suite, found in rows.items())
-    alike = (hardly_varies(suite, _classified(found)) for suite, found in rows.items() if scorers[suite])
+    reserved = (left_out.note(suite.name, suite.clusters) for suite in suites)
+    alike = (hardly_varies(suite.name, suite.classified) for suite in suites if scorers[suite.name])
     yield from filter(None, [*reserved, *alike])
 
 
@@ -165,29 +175,47 @@ def notes_on_comparisons(verdicts: Sequence[Verdict]) -> Iterator[str]:
 # ---------------------------------------------------------------- one suite
 
 
-def _rows(store: Store, suite: str, runs: Mapping[str, Sequence[Run]]) -> Rows:
-    """What each model that was asked this suite answered, by the sample."""
-    asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
-    return {model: {row.sample.id: row for row in store.runs.rows(run.id)} for model, run in asked.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Suite:
+    """What is known of one suite before its answers are read."""
 
+    name: str
+    scored: Mapping[str, ScoredRun]
+    """By model."""
+    samples: Mapping[str, Mapping[str, str]]
+    """The clusters of each model's samples, by their ids, those that are left out included."""
+    asked: Mapping[str, Collection[str]]
+    """Without them."""
 
-def _without(rows: Rows, suite: str, left_out: LeftOut) -> Rows:
-    """The rows of samples that chose no checkpoint."""
-    return {
-        model: {
-            name: row for name, row in theirs.items() if not left_out.holds(suite, cluster_of(row.sample))
+    @classmethod
+    def of(cls, store: Store, name: str, compared: Compared) -> "_Suite":
+        scored = {
+            model: each
+            for model, theirs in compared.scored.items()
+            for each in theirs
+            if each.run.suite == name
         }
-        for model, theirs in rows.items()
-    }
+        samples = {model: store.runs.clusters(each.run.id) for model, each in scored.items()}
+        return cls(
+            name=name,
+            scored=scored,
+            samples=samples,
+            asked={model: compared.left_out.remaining(name, theirs) for model, theirs in samples.items()},
+        )
 
+    @property
+    def runs(self) -> list[Run]:
+        return [each.run for each in self.scored.values()]
 
-def _clusters(rows: Rows) -> dict[str, str]:
-    """Every sample's cluster, by its id."""
-    return {name: cluster_of(row.sample) for theirs in rows.values() for name, row in theirs.items()}
+    @property
+    def clusters(self) -> dict[str, str]:
+        """Every sample's cluster, by its id."""
+        return {sample: cluster for theirs in self.samples.values() for sample, cluster in theirs.items()}
 
-
-def _of(suite: str, runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.suite == suite]
+    @property
+    def classified(self) -> list[Observed]:
+        """What the classifier said of every model's texts."""
+        return [each.observations.get(CLASSIFIED, NOTHING_OBSERVED) for each in self.scored.values()]
 
 
 def _scorer(store: Store, runs: Sequence[Run]) -> str | None:
@@ -195,176 +223,146 @@ def _scorer(store: Store, runs: Sequence[Run]) -> str | None:
     return " or ".join(dict.fromkeys(name for run in runs if (name := scorer(store, run)))) or None
 
 
-def _classified(rows: Rows) -> Iterator[float | None]:
-    """What the classifier said of every model's texts."""
-    for theirs in rows.values():
-        for row in theirs.values():
-            yield from (score.value for score in row.scores if score.metric == CLASSIFIED)
-
-
-def _section(
-    suite: str,
-    runs: Mapping[str, Sequence[Run]],
-    rows: Rows,
-    whole: Compared,
-    cut: Mapping[str, CutAnswers | None],
-) -> Section:
-    baseline, verdicts, plan = whole.baseline, whole.verdicts, whole.plan
-    breakdowns = [each for each in whole.breakdowns if each.suite == suite]
-    asked = {model: run for model, theirs in runs.items() for run in theirs if run.suite == suite}
-    found = {(v.candidate, c.metric.name): c for v in verdicts for c in v.comparisons if c.suite == suite}
-    metrics = tuple({metric.name: metric for run in asked.values() for metric in run.metrics}.values())
-    lines = tuple(
-        MetricLine(
-            metric=metric,
-            cells=tuple(
-                replace(
-                    _bounded(metric, list(rows[model].values()), found.get((model, metric.name)), plan),
-                    cut=None if metric.excerpt else cut[asked[model].id],
-                )
-                if model in asked
-                else None
-                for model in runs
-            ),
-        )
-        for metric in metrics
-    )
-    compared = {metric: _compared(found, metric) for metric in metrics}
-    decided = list(_side_by_side(tuple(runs), rows, baseline, compared))
-    by_metrics = {metric for metric, _ in decided} or {deciding(metrics)}
+def _section(store: Store, models: Sequence[str], suite: _Suite, whole: Compared) -> Section:
+    """A suite without its samples."""
+    cut = {model: _cut(store, each.run) for model, each in suite.scored.items()}
+    compared, plan = _comparisons(suite.name, whole.verdicts), whole.plan
+    metrics = {metric.name: metric for run in suite.runs for metric in run.metrics}.values()
     return Section(
-        suite=suite,
-        lines=lines,
-        decided_by=by_metrics.pop() if len(by_metrics) == 1 else None,
-        samples=tuple(sample for _, sample in decided),
-        groups=tuple(_group_table(breakdown, tuple(runs), rows, plan) for breakdown in breakdowns),
-    )
-
-
-def deciding(metrics: Sequence[Metric]) -> Metric | None:
-    """The metric by which a sample counts as won or lost: a binary one, the headline before others.
-
-    A number differs a little on nearly every sample, so that it would call all of them flips; where a
-    suite has no binary metric it decides all the same.
-    """
-    return min(metrics, key=lambda metric: (metric.kind != "binary", not metric.headline), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A score, and the place that it has: the sample, and which part of its scores."""
-
-    sample: Sample
-    part: int
-    score: Score
-
-
-def _scores(rows: Iterable[Row], metric: Metric) -> list[_Given]:
-    return [
-        _Given(row.sample, part, score)
-        for row in rows
-        for part, score in enumerate(score for score in row.scores if score.metric == metric.name)
-    ]
-
-
-def _bounded(metric: Metric, rows: Sequence[Row], comparison: Comparison | None, plan: AnalysisPlan) -> Cell:
-    cell = _cell(metric, _scores(rows, metric), comparison, plan)
-    return replace(cell, bounds=bounds(metric, [row.scores for row in rows]))
-
-
-def _cell(metric: Metric, given: Sequence[_Given], comparison: Comparison | None, plan: AnalysisPlan) -> Cell:
-    scored = [(each.sample, each.score.value) for each in given if each.score.value is not None]
-    values = [value for _, value in scored]
-    estimate = None
-    if values:
-        clusters = [sample.cluster or sample.id for sample, _ in scored]
-        interval = mean_interval(values, clusters, metric.kind, plan.of_means)
-        estimate = ShownEstimate(value=math.fsum(values) / len(values), interval=interval)
-    missing = (each.score.reason for each in given if each.score.value is None)
-    return Cell(
-        score=estimate,
-        n=len({sample.id for sample, _ in scored}),
-        unscored=dict(Counter(reason or NO_REASON for reason in missing)),
-        comparison=comparison,
-    )
-
-
-def _group_table(breakdown: Breakdown, models: Sequence[str], rows: Rows, plan: AnalysisPlan) -> GroupTable:
-    metric = breakdown.metric
-    given = {model: _scores(theirs.values(), metric) for model, theirs in rows.items()}
-    lines = []
-    for group, places in breakdown.groups.items():
-        within = {
-            model: [each for each in theirs if (each.sample.id, each.part) in places]
-            for model, theirs in given.items()
-        }
-        lines.append(
-            GroupLine(
-                group=group,
-                scores=len(places),
-                samples=len({sample for sample, _ in places}),
+        suite=suite.name,
+        lines=tuple(
+            MetricLine(
+                metric=metric,
                 cells=tuple(
-                    _cell(metric, within[model], breakdown.comparisons.get((model, group)), plan)
-                    if model in within
+                    _metric_cell(
+                        metric, suite.scored[model], compared.get((model, metric.name)), plan, cut[model]
+                    )
+                    if model in suite.scored
                     else None
                     for model in models
                 ),
             )
-        )
+            for metric in metrics
+        ),
+        decided_by=None,
+        samples=(),
+        groups=tuple(
+            _group_table(breakdown, models, plan)
+            for breakdown in whole.breakdowns
+            if breakdown.suite == suite.name
+        ),
+    )
+
+
+def _cut(store: Store, run: Run) -> CutAnswers | None:
+    """The answers that were cut; None where that says nothing, since all metrics are of excerpts."""
+    return None if all(metric.excerpt for metric in run.metrics) else store.runs.cut_answers(run.id)
+
+
+def _comparisons(suite: str, verdicts: Sequence[Verdict]) -> dict[tuple[str, str], Comparison]:
+    """A suite's comparisons, by candidate and metric."""
+    return {
+        (verdict.candidate, each.metric.name): each
+        for verdict in verdicts
+        for each in verdict.comparisons
+        if each.suite == suite
+    }
+
+
+def _metric_cell(
+    metric: Metric,
+    scored: ScoredRun,
+    comparison: Comparison | None,
+    plan: AnalysisPlan,
+    cut: CutAnswers | None,
+) -> Cell:
+    cell = _cell(metric, scored.observations.get(metric.name, NOTHING_OBSERVED), comparison, plan)
+    bounds = observed_bounds(metric, scored.observations)
+    return replace(cell, bounds=bounds, cut=None if metric.excerpt else cut)
+
+
+def _cell(metric: Metric, observed: Observed, comparison: Comparison | None, plan: AnalysisPlan) -> Cell:
+    scored = observed.scored
+    estimate = None
+    if len(scored):
+        interval = mean_interval(scored.values, scored.clusters, metric.kind, plan.of_means)
+        estimate = ShownEstimate(value=math.fsum(scored.values) / len(scored), interval=interval)
+    return Cell(
+        score=estimate,
+        n=scored.sample_count,
+        unscored=dict(Counter(reason or NO_REASON for reason in observed.reasons)),
+        comparison=comparison,
+    )
+
+
+def _group_table(breakdown: Breakdown, models: Sequence[str], plan: AnalysisPlan) -> GroupTable:
+    metric, observed = breakdown.metric, breakdown.observed
     return GroupTable(
         suite=breakdown.suite,
         metric=metric,
         split=breakdown.split,
-        lines=tuple(lines),
-        ungrouped=len(breakdown.ungrouped),
+        lines=tuple(
+            GroupLine(
+                group=group,
+                scores=size.scores,
+                samples=size.samples,
+                cells=tuple(
+                    _cell(metric, observed[model][group], breakdown.comparisons.get((model, group)), plan)
+                    if model in observed
+                    else None
+                    for model in models
+                ),
+            )
+            for group, size in breakdown.groups.items()
+        ),
+        ungrouped=breakdown.ungrouped,
     )
 
 
-def _compared(found: Mapping[tuple[str, str], Comparison], metric: Metric) -> set[str]:
-    """The candidates that have a difference to the baseline on this metric."""
-    return {
-        candidate
-        for (candidate, name), comparison in found.items()
-        if name == metric.name and comparison.difference is not None
-    }
+# ---------------------------------------------------------------- samples side by side
 
 
-def _side_by_side(
+def _with_samples(
+    store: Store,
+    whole: Compared,
+    made: Sequence[tuple[_Suite, Section]],
     models: Sequence[str],
-    rows: Rows,
-    baseline: str,
-    compared: Mapping[Metric, Collection[str]],
-) -> Iterator[tuple[Metric | None, SideBySide]]:
-    """Every sample that any model was asked, in the order of the first that was asked it.
-
-    Each with the metric by which it was won or lost, of those that it was scored in: a suite of several
-    tasks has one for each. `compared` names by metric the candidates that have a difference.
-    """
-    samples = {row.sample.id: row.sample for theirs in rows.values() for row in theirs.values()}
-    for sample in samples.values():
-        by_model = {model: rows.get(model, {}).get(sample.id) for model in models}
-        scored = {score.metric for row in by_model.values() if row for score in row.scores}
-        metric = deciding([each for each in compared if each.name in scored])
-        flips = tuple(
-            flip(by_model[baseline], row, metric) if metric and model in compared[metric] else None
-            for model, row in by_model.items()
-        )
-        yield metric, SideBySide(sample=sample, rows=tuple(by_model.values()), flips=flips)
+    budget: int,
+) -> tuple[Section, ...]:
+    """The sections with the samples that are shown; suites that need less leave their share to the others."""
+    filled = {}
+    for left, (suite, section) in zip(
+        range(len(made), 0, -1), sorted(made, key=lambda each: len(each[0].clusters)), strict=True
+    ):
+        found = _changes(models, suite, section, whole.baseline)
+        shown, cost = fitting(cards(store, models, suite.scored, found), budget // left)
+        budget -= cost
+        filled[suite.name] = _filled(section, found, shown)
+    return tuple(filled[suite.name] for suite, _ in made)
 
 
-def flip(baseline: Row | None, candidate: Row | None, metric: Metric) -> Flip | None:
-    """Whether `candidate` gained or lost on this sample; None where one of the rows is missing.
+def _changes(models: Sequence[str], suite: _Suite, section: Section, baseline: str) -> Changes:
+    compared = {
+        line.metric: {
+            model for model, cell in zip(models, line.cells, strict=True) if cell and cell.difference
+        }
+        for line in section.lines
+    }
+    return changes(models, suite.asked, suite.scored, baseline, compared)
 
-    Several scores of one metric pair by their order, and their mean decides.
-    """
-    if baseline is None or candidate is None:
-        return None
-    before = [s.value for s in baseline.scores if s.metric == metric.name]
-    after = [s.value for s in candidate.scores if s.metric == metric.name]
-    gains = [b - a for a, b in zip(before, after, strict=False) if a is not None and b is not None]
-    if not gains:
-        return "unscored"
-    gain = math.fsum(gains) if metric.higher_is_better else -math.fsum(gains)
-    if math.isclose(gain, 0, abs_tol=1e-12):
-        return "equal"
-    return "won" if gain > 0 else "lost"
+
+def _filled(section: Section, found: Changes, shown: Sequence[SideBySide]) -> Section:
+    """The section with these samples, in the suite's order, and what is known of all."""
+    deciders = set(found.decided_by) or {deciding([line.metric for line in section.lines])}
+    places = found.places
+    ordered = sorted(shown, key=lambda each: places[each.sample.id])
+    changed = sum(map(found.changed, range(len(found.samples))))
+    return replace(
+        section,
+        decided_by=deciders.pop() if len(deciders) == 1 else None,
+        samples=tuple(ordered),
+        unshown=Unshown(
+            samples=len(found.samples) - len(shown),
+            changed=changed - sum(has_changed(each.flips) for each in shown),
+        ),
+    )

@@ -1,4 +1,4 @@
-"""Samples side by side as compact JSON for the page's script: every text once, flips before the rest.
+"""Samples side by side as compact JSON for the page's script: every text once.
 
 A page must stay openable, so it holds at most a budget of text; what does not fit stays in the store and is
 counted. The layout is private to this file and `templates/leaderboard.js`:
@@ -18,7 +18,7 @@ Every text, metric, reason, thought and id is an index into `texts`.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.bounds import is_bound
@@ -27,6 +27,10 @@ from harness.records.answers import LogLikelihood, Response, Row, Sample, Score
 from harness.records.models import Json
 from reports.board import Leaderboard, Section, SideBySide
 
+BUDGET = 5_000_000
+"""Bytes of sample text that one page may hold, over all suites: with its tables, a page is below 8 MB."""
+MISSES = 5
+"""So many samples that do not fit into what is left end the search for more."""
 _OVERHEAD = 16
 """Bytes of JSON that one index, number or bracket costs, roughly."""
 
@@ -36,8 +40,6 @@ class Payload:
     """One suite's samples as the page holds them."""
 
     suite: str
-    shown: int
-    total: int
     data: Json
 
 
@@ -52,37 +54,32 @@ class Texts:
         return self.index.setdefault(escape_controls(text), len(self.index))
 
 
-def payloads(board: Leaderboard, budget: int) -> list[Payload]:
-    """One per suite, in the board's order; suites that need less leave their share to the others."""
-    by_size = sorted(board.sections, key=lambda section: len(section.samples))
-    made: dict[str, Payload] = {}
-    for left, section in zip(range(len(by_size), 0, -1), by_size, strict=True):
-        chosen, cost = _chosen(section.samples, budget // left)
-        budget -= cost
-        made[section.suite] = _payload(board, section, chosen)
-    return [made[section.suite] for section in board.sections]
+def payloads(board: Leaderboard) -> list[Payload]:
+    """One per suite, in the board's order."""
+    return [_payload(board, section) for section in board.sections]
 
 
-def _chosen(samples: Sequence[SideBySide], budget: int) -> tuple[list[SideBySide], int]:
-    """As many samples as fit, flips first, in the suite's order; and what they cost in bytes."""
-    flips_first = sorted(range(len(samples)), key=lambda i: not _flipped(samples[i]))
+def fitting(samples: Iterable[SideBySide], budget: int) -> tuple[list[SideBySide], int]:
+    """As many of the first samples as fit, and their cost in bytes. A few that are too long are passed by."""
     known: set[str] = set()
-    chosen, total = set(), 0
-    for i in flips_first:
-        texts = set(_texts(samples[i])) - known
-        answers = sum(len(row.responses) + len(row.scores) for row in samples[i].rows if row)
-        cost = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) + _OVERHEAD * (
-            len(texts) + answers
-        )
+    chosen, total, missed = [], 0, 0
+    for shown in samples:
+        texts = set(_texts(shown)) - known
+        cost = _cost(shown, texts)
         if total + cost <= budget:
             known |= texts
-            chosen.add(i)
+            chosen.append(shown)
             total += cost
-    return [samples[i] for i in sorted(chosen)], total
+        elif (missed := missed + 1) == MISSES:
+            break
+    return chosen, total
 
 
-def _flipped(sample: SideBySide) -> bool:
-    return any(flip in ("won", "lost") for flip in sample.flips)
+def _cost(shown: SideBySide, texts: Collection[str]) -> int:
+    """The bytes that a sample adds to a page, roughly, if these texts of it are new there."""
+    answers = sum(len(row.responses) + len(row.scores) for row in shown.rows if row)
+    written = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    return written + _OVERHEAD * (len(texts) + answers)
 
 
 def _texts(shown: SideBySide) -> Iterator[str]:
@@ -96,17 +93,17 @@ def _texts(shown: SideBySide) -> Iterator[str]:
             yield from (answer.thought for answer in answers if answer.thought is not None)
 
 
-def _payload(board: Leaderboard, section: Section, chosen: Sequence[SideBySide]) -> Payload:
+def _payload(board: Leaderboard, section: Section) -> Payload:
     texts = Texts()
     data: dict[str, Json] = {
         "models": [escape_controls(model) for model in board.models],
         "baseline": board.models.index(board.baseline),
         "decided_by": texts.add(section.decided_by.name) if section.decided_by else None,
         "binary": [texts.add(line.metric.name) for line in section.lines if line.metric.kind == "binary"],
-        "samples": [_sample(shown, texts) for shown in chosen],
+        "samples": [_sample(shown, texts) for shown in section.samples],
     }
     data["texts"] = list(texts.index)
-    return Payload(suite=section.suite, shown=len(chosen), total=len(section.samples), data=data)
+    return Payload(suite=section.suite, data=data)
 
 
 def _sample(shown: SideBySide, texts: Texts) -> Json:

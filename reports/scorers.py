@@ -4,10 +4,12 @@ A classifier that a pipeline trained is identified by the hash of its checkpoint
 with what it was trained on and how good it is, in the store's record of the stage.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from statistics import pstdev
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from harness.observed import NOTHING_OBSERVED, Observed
 from harness.pluralize import pluralize
 from harness.records.answers import Run
 from harness.records.models import Json
@@ -60,10 +62,10 @@ def classifier_stage(store: Store, run: Run) -> KeptStage | None:
     return next(found, None) if checkpoint is not None else None
 
 
-def hardly_varies(suite: str, toxicities: Iterable[float | None]) -> str | None:
+def hardly_varies(suite: str, toxicities: Sequence[Observed]) -> str | None:
     """What a reader must know of a classifier that says nearly the same of all texts; None: it does not."""
-    scored = [value for value in toxicities if value is not None]
-    if len(scored) < FEWEST or (spread := pstdev(scored)) >= HARDLY:
+    scored = np.concatenate([NOTHING_OBSERVED.values, *(each.scored.values for each in toxicities)])
+    if len(scored) < FEWEST or (spread := float(scored.std())) >= HARDLY:
         return None
     lowest, highest = number(min(scored)), number(max(scored))
     return (

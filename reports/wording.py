@@ -12,7 +12,7 @@ from harness.pluralize import pluralize
 from harness.records.comparisons import Comparison, Decision, Interval, MarginDecision, NonInferiority
 from harness.records.models import Json
 from harness.store import CutAnswers
-from reports.board import Column, GroupTable
+from reports.board import Column, GroupTable, Section
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -158,6 +158,17 @@ def asides(comparison: Comparison) -> list[str]:
     if comparison.unpaired:
         found.append(f"{pluralize(comparison.unpaired, 'sample')} in one run only")
     return found
+
+
+def selection(section: Section) -> str:
+    """Which of a suite's samples are shown, where not all are."""
+    shown, unshown = len(section.samples), section.unshown
+    whole = pluralize(shown + unshown.samples, "sample")
+    return (
+        f"Showing {count(shown)} of {whole}: those that were won or lost first, chosen among them by chance. "
+        f"Of the other {count(unshown.samples)}, which are in the store, "
+        f"{count(unshown.changed)} were won or lost."
+    )
 
 
 def outside(table: GroupTable) -> str:

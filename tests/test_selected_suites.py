@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from harness.checkpoint_selection import LeftOut, SelectionSplit
 from harness.errors import UnknownName
+from harness.observed import Observed
 from harness.protocols import Suite
 from harness.records.answers import Observation, Response
 from harness.records.models import Local
@@ -253,17 +254,17 @@ def test_whole_clusters_are_left_out_and_other_suites_are_not() -> None:
     left = LeftOut(splits={SPLIT: ("picked",)})
     clusters = [str(n) for n in range(20)]
     observations = [seen(f"{cluster}{half}", cluster) for cluster in clusters for half in "ab"]
-    kept = left.without("mine", {"right": observations})
+    kept = left.without("mine", {"right": Observed.of(observations)})
 
-    assert {"right": [each for each in observations if not SPLIT.selects(each.cluster)]} == kept
-    assert {"right": observations} == left.without("another", {"right": observations})
+    assert [each for each in observations if not SPLIT.selects(each.cluster)] == list(kept["right"])
+    assert observations == list(left.without("another", {"right": Observed.of(observations)})["right"])
     assert left.note("another", {"a": "a"}) is None
 
 
 def test_a_label_asks_the_same_samples() -> None:
     """`ifeval:strict` is `ifeval` with other settings: its samples selected, too."""
     left = LeftOut(splits={SPLIT: ("picked",)}, suite_of=lambda name: name.partition(":")[0])
-    observations = {"right": [seen(str(n), str(n)) for n in range(20)]}
+    observations = {"right": Observed.of(seen(str(n), str(n)) for n in range(20))}
     assert left.without("mine", observations) == left.without("mine:again", observations)
     assert len(left.without("mine:again", observations)["right"]) < 20
 

@@ -12,15 +12,24 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_family
-from harness.records.answers import Metric, Observation
+from harness.observed import NOTHING_OBSERVED, Mask, Observed, Samples
+from harness.records.answers import Metric
 from harness.records.comparisons import Comparison
 from harness.records.models import Json
+from harness.stats.clusters import Codes
 from harness.stats.plan import DEFAULT_PLAN, AnalysisPlan
 
-Place = tuple[str, int]
-"""One score of a metric: the sample's id, and the part."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSize:
+    """What belongs to one group, whatever run it is of."""
+
+    scores: int
+    samples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +39,12 @@ class Breakdown:
     suite: str
     metric: Metric
     split: str
-    groups: Mapping[str, frozenset[Place]]
-    """What belongs to each group, in the order of their names."""
-    ungrouped: frozenset[Place]
-    """What belongs to none."""
+    groups: Mapping[str, GroupSize]
+    """In the order of their names."""
+    ungrouped: int
+    """The scores that belong to none."""
+    observed: Mapping[str, Mapping[str, Observed]]
+    """The scores of each model in each group, also where there are none."""
     comparisons: Mapping[tuple[str, str], Comparison]
     """The comparisons, by candidate and group. Empty where nothing is compared."""
 
@@ -48,27 +59,15 @@ def break_down(
     Arguments are those of `harness.comparison.verdicts.compare_all`.
     """
     suites = dict.fromkeys(scored.run.suite for runs in (baseline, *candidates.values()) for scored in runs)
-    tables = []
+    tables: list[Breakdown] = []
     for suite in suites:
         reference = _of_suite(baseline, suite)
         others = {name: found for name, runs in candidates.items() if (found := _of_suite(runs, suite))}
         asked = [*([reference] if reference else []), *others.values()]
         for metric, split in _splits(asked):
-            groups, ungrouped = _grouped(asked, metric, split)
-            if len(groups) < 2:
-                continue
-            pairs = _pairs(reference, others, metric, groups) if reference else {}
-            compared = compare_family(list(pairs.values()), f"{suite} {metric.name} by {split}", plan)
-            tables.append(
-                Breakdown(
-                    suite=suite,
-                    metric=metric,
-                    split=split,
-                    groups=groups,
-                    ungrouped=ungrouped,
-                    comparisons=dict(zip(pairs, compared, strict=True)),
-                )
-            )
+            grouping = _Grouping.of(asked, metric, split)
+            if len(grouping.sizes) > 1:
+                tables.append(_table(suite, reference, others, grouping, plan))
     return tables
 
 
@@ -99,47 +98,110 @@ def _splits(runs: Sequence[ScoredRun]) -> Iterator[tuple[Metric, str]]:
                     yield metric, split
 
 
-def _grouped(
-    runs: Sequence[ScoredRun], metric: Metric, split: str
-) -> tuple[dict[str, frozenset[Place]], frozenset[Place]]:
-    """The places of each group, and those of none."""
-    names: dict[Place, str | None] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grouping:
+    """Which group each score of a metric belongs to, by its sample and its part."""
+
+    metric: Metric
+    split: str
+    samples: Samples
+    """Of all runs."""
+    codes: Codes
+    """Samples × parts: a group's number, or -1."""
+    sizes: Mapping[str, GroupSize]
+    """In the order of these numbers."""
+    ungrouped: int
+
+    @classmethod
+    def of(cls, runs: Sequence[ScoredRun], metric: Metric, split: str) -> "_Grouping":
+        """What these runs' tags say."""
+        every = [scored.observations.get(metric.name, NOTHING_OBSERVED) for scored in runs]
+        samples = Samples.of_all([observed.samples for observed in every])
+        parts = 1 + max(int(observed.parts.max(initial=0)) for observed in every)
+        is_met = np.zeros((len(samples.ids), parts), dtype=np.bool_)
+        for observed in every:
+            is_met[observed.samples.where(samples)[observed.rows], observed.parts] = True
+        tagged = _tagged(runs, split)
+        named = np.array(
+            [_names(tagged.get(sample, ()), split, parts) for sample in samples.ids], dtype=object
+        ).reshape(is_met.shape)
+        names = sorted(set(named[is_met]) - {None})
+        codes = np.full(is_met.shape, -1)
+        for place, name in enumerate(names):
+            codes[is_met & (named == name)] = place
+        return cls(
+            metric=metric,
+            split=split,
+            samples=samples,
+            codes=codes,
+            sizes={name: _size(codes == place) for place, name in enumerate(names)},
+            ungrouped=int(np.count_nonzero(is_met & (codes < 0))),
+        )
+
+    def parted(self, observed: Observed) -> dict[str, Observed]:
+        """Scores by group, also where there are none."""
+        codes = self.codes[observed.samples.where(self.samples)[observed.rows], observed.parts]
+        return {name: observed.only(codes == place) for place, name in enumerate(self.sizes)}
+
+
+def _size(members: Mask) -> GroupSize:
+    return GroupSize(
+        scores=int(np.count_nonzero(members)), samples=int(np.count_nonzero(members.any(axis=1)))
+    )
+
+
+def _tagged(runs: Sequence[ScoredRun], split: str) -> dict[str, list[Mapping[str, Json]]]:
+    """The tags of each sample that say something else of the split, the first run's first."""
+    found: dict[str, list[Mapping[str, Json]]] = {}
     for scored in runs:
-        for seen in scored.observations.get(metric.name, ()):
-            place = seen.sample, seen.part
-            if names.get(place) is None:
-                names[place] = group_of(scored.tags.get(seen.sample, {}), split, seen.part)
-    members: dict[str | None, set[Place]] = {}
-    for place, name in names.items():
-        members.setdefault(name, set()).add(place)
-    ungrouped = frozenset(members.pop(None, set()))
-    return {str(name): frozenset(members[name]) for name in sorted(members, key=str)}, ungrouped
+        for sample, tags in scored.tags.items():
+            known = found.setdefault(sample, [])
+            if tags.get(split) is not None and all(tags[split] != each[split] for each in known):
+                known.append(tags)
+    return found
 
 
-def _pairs(
-    baseline: ScoredRun,
+def _names(tagged: Sequence[Mapping[str, Json]], split: str, parts: int) -> list[str | None]:
+    """The group of each of a sample's parts, by the first tags that name one."""
+    found = [[group_of(tags, split, part) for tags in tagged] for part in range(parts)]
+    return [next((name for name in names if name is not None), None) for names in found]
+
+
+def _table(
+    suite: str,
+    baseline: ScoredRun | None,
     candidates: Mapping[str, ScoredRun],
-    metric: Metric,
-    groups: Mapping[str, frozenset[Place]],
-) -> dict[tuple[str, str], tuple[ScoredRun, ScoredRun]]:
-    """What is compared, by candidate and group."""
-    ours = _by_group(baseline, metric, groups)
-    return {
-        (name, group): (ours[group], within)
-        for name, candidate in candidates.items()
-        for group, within in _by_group(candidate, metric, groups).items()
+    grouping: _Grouping,
+    plan: AnalysisPlan,
+) -> Breakdown:
+    metric, split = grouping.metric, grouping.split
+    asked = candidates if baseline is None else {baseline.run.model: baseline, **candidates}
+    parted = {
+        name: grouping.parted(scored.observations.get(metric.name, NOTHING_OBSERVED))
+        for name, scored in asked.items()
     }
+    pairs = {
+        (name, group): (
+            _alone(baseline, metric, parted[baseline.run.model][group]),
+            _alone(candidate, metric, parted[name][group]),
+        )
+        for name, candidate in candidates.items()
+        for group in grouping.sizes
+        if baseline is not None
+    }
+    compared = compare_family(list(pairs.values()), f"{suite} {metric.name} by {split}", plan)
+    return Breakdown(
+        suite=suite,
+        metric=metric,
+        split=split,
+        groups=grouping.sizes,
+        ungrouped=grouping.ungrouped,
+        observed=parted,
+        comparisons=dict(zip(pairs, compared, strict=True)),
+    )
 
 
-def _by_group(
-    scored: ScoredRun, metric: Metric, groups: Mapping[str, frozenset[Place]]
-) -> dict[str, ScoredRun]:
-    """A run as if it had asked one group alone, for each group."""
-    group_at = {place: group for group, places in groups.items() for place in places}
-    within: dict[str, list[Observation]] = {group: [] for group in groups}
-    for seen in scored.observations.get(metric.name, ()):
-        group = group_at.get((seen.sample, seen.part))
-        if group is not None:
-            within[group].append(seen)
+def _alone(scored: ScoredRun, metric: Metric, within: Observed) -> ScoredRun:
+    """A run as if it had asked one group alone."""
     run = replace(scored.run, metrics=(replace(metric, headline=False, margin=None),))
-    return {group: ScoredRun(run=run, observations={metric.name: them}) for group, them in within.items()}
+    return ScoredRun(run=run, observations={metric.name: within})

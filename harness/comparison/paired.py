@@ -13,10 +13,11 @@ import numpy as np
 
 from harness.bounds import difference_bounds
 from harness.comparison import non_inferiority
-from harness.records.answers import Metric, Observation, Run
+from harness.observed import NOTHING_OBSERVED, Observed, count_distinct, paired
+from harness.records.answers import Metric, Run
 from harness.records.comparisons import Comparison, Decision, EqualAnswers, Flips
 from harness.records.models import Json
-from harness.stats.clusters import Clusters, Floats, by_cluster, value_range
+from harness.stats.clusters import Clusters, Codes, Floats, by_cluster, value_range
 from harness.stats.intervals import difference_interval
 from harness.stats.paired import PairedTest, mcnemar, sign_flip
 from harness.stats.plan import AnalysisPlan
@@ -30,7 +31,7 @@ class ScoredRun:
     """A run and its scores by metric name, unscored ones (value None) included."""
 
     run: Run
-    observations: Mapping[str, Sequence[Observation]]
+    observations: Mapping[str, Observed]
     tags: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """Each sample's tags, by its id; only results by group need them."""
     equal_answers: EqualAnswers | None = None
@@ -43,7 +44,8 @@ class _Pairs:
 
     baseline: Floats
     candidate: Floats
-    clusters: list[str]
+    clusters: Codes
+    """The baseline's."""
     samples: int
     unscored: int
     unpaired: int
@@ -88,9 +90,9 @@ def compare_metric(
     baseline: ScoredRun, candidate: ScoredRun, metric: Metric, notes: Sequence[str], plan: AnalysisPlan
 ) -> Comparison:
     """One metric's numbers; adjusted p and decision are still to come, for they need the family."""
-    pairs = _paired(baseline.observations.get(metric.name, ()), candidate.observations.get(metric.name, ()))
+    pairs = _paired(*(each.observations.get(metric.name, NOTHING_OBSERVED) for each in (baseline, candidate)))
     names, suite = (baseline.run.model, candidate.run.model), baseline.run.suite
-    if not pairs.clusters:
+    if not len(pairs.clusters):
         empty = not_compared(*names, suite, metric, ["no sample has a score in both runs", *notes])
         return replace(empty, unscored=pairs.unscored, unpaired=pairs.unpaired)
     differences = by_cluster(pairs.candidate - pairs.baseline, pairs.clusters)
@@ -126,23 +128,19 @@ def compare_metric(
     )
 
 
-def _paired(baseline: Sequence[Observation], candidate: Sequence[Observation]) -> _Pairs:
-    left = {(seen.sample, seen.part): seen for seen in baseline}
-    right = {(seen.sample, seen.part): seen for seen in candidate}
-    ours, theirs = {sample for sample, _ in left}, {sample for sample, _ in right}
-    shared = [key for key in dict.fromkeys([*left, *right]) if key[0] in ours and key[0] in theirs]
-    scored: dict[tuple[str, int], tuple[float, float, str]] = {}
-    for key in shared:
-        one, other = left.get(key), right.get(key)
-        if one and other and one.value is not None and other.value is not None:
-            scored[key] = one.value, other.value, one.cluster
+def _paired(baseline: Observed, candidate: Observed) -> _Pairs:
+    pairs = paired(baseline, candidate)
+    met = (pairs.left >= 0) & (pairs.right >= 0)
+    left, right = pairs.left[met], pairs.right[met]
+    scored = baseline.is_scored[left] & candidate.is_scored[right]
+    left, right = left[scored], right[scored]
     return _Pairs(
-        baseline=np.array([one for one, _, _ in scored.values()], dtype=np.float64),
-        candidate=np.array([other for _, other, _ in scored.values()], dtype=np.float64),
-        clusters=[cluster for _, _, cluster in scored.values()],
-        samples=len({sample for sample, _ in scored}),
-        unscored=len(shared) - len(scored),
-        unpaired=len(ours ^ theirs),
+        baseline=baseline.values[left],
+        candidate=candidate.values[right],
+        clusters=baseline.clusters[left],
+        samples=count_distinct(baseline.rows[left]),
+        unscored=len(met) - len(left),
+        unpaired=pairs.unpaired,
     )
 
 

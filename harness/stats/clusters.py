@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+"""Numbers in the place of names, from 0 on."""
 
 FEW = 10
 """Fewer clusters than this that differ from the commonest one are too few to resample."""
@@ -62,17 +64,23 @@ class Flipped:
     n: float
 
 
-def by_cluster(values: Sequence[float] | Floats, clusters: Sequence[Hashable]) -> Clusters:
-    """Group scores, given as two sequences of the same length. NaN is a mistake of the caller's."""
+def numbered(names: Sequence[Hashable]) -> Codes:
+    """Each name as a number: equal ones have one, from 0 on in the order in which they are first met."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.intp)
+
+
+def by_cluster(values: Sequence[float] | Floats, clusters: Sequence[Hashable] | Codes) -> Clusters:
+    """Group scores, given as two sequences of the same length. NaN is a mistake of the caller's.
+
+    Clusters come in the order in which they are first met; those that are codes, in the order of these.
+    """
     scores = np.asarray(values, dtype=np.float64)
     if not np.isfinite(scores).all():
         raise ValueError("a score is NaN or infinite; an unscored sample must be left out instead")
-    numbers: dict[Hashable, int] = {}
-    codes = np.array([numbers.setdefault(cluster, len(numbers)) for cluster in clusters], dtype=np.intp)
-    return Clusters(
-        np.bincount(codes, weights=scores).astype(np.float64),
-        np.bincount(codes).astype(np.float64),
-    )
+    codes = clusters if isinstance(clusters, np.ndarray) else numbered(clusters)
+    sums, sizes = np.bincount(codes, weights=scores).astype(np.float64), np.bincount(codes).astype(np.float64)
+    return Clusters(sums[sizes > 0], sizes[sizes > 0])
 
 
 def few_differ(clusters: Clusters, range_width: float) -> bool:

@@ -41,7 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.records.comparisons import Interval
-from harness.stats.clusters import Clusters, Floats, as_flips, by_cluster, few_differ, value_range
+from harness.stats.clusters import Clusters, Codes, Floats, as_flips, by_cluster, few_differ, value_range
 from harness.stats.plan import DEFAULT_RESAMPLING, Resampling
 
 CHUNK = 2**18
@@ -125,7 +125,7 @@ def one_sided_p(
 
 def mean_interval(
     values: Sequence[float] | Floats,
-    clusters: Sequence[Hashable],
+    clusters: Sequence[Hashable] | Codes,
     kind: Literal["binary", "number"],
     how: Resampling = DEFAULT_RESAMPLING,
 ) -> Interval:

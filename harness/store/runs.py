@@ -4,12 +4,12 @@ A row is kept whole: the sample under its content's hash, the keys of the answer
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     JSON,
@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from harness.errors import StoreError
-from harness.records.answers import REQUEST, EvaluationRequest, Metric, Observation, Row, Run, Score
+from harness.records.answers import REQUEST, EvaluationRequest, Metric, Row, Run, Score
 from harness.records.models import Json
 from harness.store import schema
 from harness.store.answers import numbered_answers, numbers_of
@@ -53,6 +53,9 @@ from harness.store.encoding import (
     sample_from_json,
 )
 
+if TYPE_CHECKING:
+    from harness.observed import Observed
+
 ROWS_AT_ONCE = 200
 """Rows read per query, so that a run of any size takes little memory."""
 
@@ -61,6 +64,12 @@ FAILED = '%"stopped":"failed"%'
 
 METRIC_FIELDS = ("name", "kind", "higher_is_better", "headline", "splits", "note", "margin", "excerpt")
 RUN_FIELDS = tuple(column.name for column in schema.runs.c)
+
+
+_KEPT = schema.rows
+_ROWS = select(_KEPT.c.position, _KEPT.c.sample, _KEPT.c.answers, schema.samples.c.content).join(
+    schema.samples, schema.samples.c.hash == _KEPT.c.sample_hash
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,22 +192,18 @@ class Runs:
             yield from page
             position = page[-1].position
 
+    def rows_of(self, run_id: str, samples: Collection[str]) -> dict[str, Row]:
+        """A run's rows of these samples, by the sample's id; absent ones are left out."""
+        with self.database.reading() as connection:
+            page = connection.execute(_ROWS.where(_KEPT.c.run == run_id, _KEPT.c.sample.in_(samples))).all()
+            return {row.sample.id: row for row in _complete(connection, run_id, page)}
+
     def _page(self, run_id: str, position: int) -> list[Row]:
         """The next rows of a run after a position, with answers and scores."""
-        rows, samples = schema.rows, schema.samples
-        query = (
-            select(rows.c.position, rows.c.sample, rows.c.answers, samples.c.content)
-            .join(samples, samples.c.hash == rows.c.sample_hash)
-            .where(rows.c.run == run_id, rows.c.position > position)
-            .order_by(rows.c.position)
-            .limit(ROWS_AT_ONCE)
-        )
+        query = _ROWS.where(_KEPT.c.run == run_id, _KEPT.c.position > position)
         with self.database.reading() as connection:
-            page = connection.execute(query).all()
-            numbers = {each for record in page for each in record.answers if isinstance(each, int)}
-            answers = numbered_answers(connection, numbers)
-            scores = _scores(connection, run_id, [record.sample for record in page])
-        return [_row(record, answers, scores.get(record.sample, [])) for record in page]
+            page = connection.execute(query.order_by(_KEPT.c.position).limit(ROWS_AT_ONCE)).all()
+            return _complete(connection, run_id, page)
 
     def count_rows(self, run_id: str) -> int:
         """How many rows of a run are here."""
@@ -207,26 +212,24 @@ class Runs:
         with self.database.reading() as connection:
             return connection.scalar(query) or 0
 
-    def observations(self, run_id: str) -> dict[str, list[Observation]]:
+    def observations(self, run_id: str) -> "dict[str, Observed]":
         """Every score of a run by metric, unscored ones too, in the order of rows and parts."""
-        scores, rows, samples = schema.scores, schema.rows, schema.samples
+        from harness.store.observations import observations_of  # noqa: PLC0415 - loads numpy
+
+        with self.database.reading() as connection:
+            return observations_of(connection, run_id)
+
+    def clusters(self, run_id: str) -> dict[str, str]:
+        """The cluster of each sample of a run, or the sample's own id, by that id."""
+        rows, samples = schema.rows, schema.samples
         query = (
-            select(scores.c.sample, scores.c.metrics, scores.c.numbers, samples.c.cluster)
-            .join(rows, (rows.c.run == scores.c.run) & (rows.c.sample == scores.c.sample))
+            select(rows.c.sample, samples.c.cluster)
             .join(samples, samples.c.hash == rows.c.sample_hash)
-            .where(scores.c.run == run_id)
+            .where(rows.c.run == run_id)
             .order_by(rows.c.position)
         )
-        found: dict[str, list[Observation]] = {}
         with self.database.reading() as connection:
-            for sample, metrics, numbers, cluster in connection.execute(query):
-                parts: Counter[str] = Counter()
-                for score in scores_of(metrics, numbers):
-                    part = parts[score.metric]
-                    parts[score.metric] += 1
-                    seen = Observation(sample=sample, part=part, cluster=cluster, value=score.value)
-                    found.setdefault(score.metric, []).append(seen)
-        return found
+            return {sample: cluster for sample, cluster in connection.execute(query)}  # noqa: C416 - rows
 
     def tags(self, run_id: str) -> dict[str, Mapping[str, Json]]:
         """What each sample of a run can be split by, by the sample's id."""
@@ -392,6 +395,14 @@ def _scores(connection: Connection, run_id: str, samples: Sequence[str]) -> dict
         table.c.run == run_id, table.c.sample.in_(samples)
     )
     return {sample: list(scores_of(*record)) for sample, *record in connection.execute(query)}
+
+
+def _complete(connection: Connection, run_id: str, page: Sequence[Any]) -> list[Row]:
+    """Rows with their answers and scores."""
+    numbers = {each for record in page for each in record.answers if isinstance(each, int)}
+    answers = numbered_answers(connection, numbers)
+    scores = _scores(connection, run_id, [record.sample for record in page])
+    return [_row(record, answers, scores.get(record.sample, [])) for record in page]
 
 
 def _row(record: Any, answers: Mapping[int, Answer], scores: Sequence[Score]) -> Row:

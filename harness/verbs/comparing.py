@@ -167,6 +167,7 @@ def leaderboard(
         with_judged(store, runs) if said else runs,
         Compared(
             baseline=next(iter(runs)),
+            scored=scored,
             verdicts=compare_all(baseline, candidates, plan) if baseline else [],
             breakdowns=break_down(baseline, candidates, plan),
             preferences=said,

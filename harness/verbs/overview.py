@@ -7,7 +7,8 @@ from statistics import fmean
 
 from harness.bounds import observed_bounds
 from harness.engine.model_files import has_tokenizer
-from harness.records.answers import Metric, Observation, Run
+from harness.observed import NOTHING_OBSERVED, Observed
+from harness.records.answers import Metric, Run
 from harness.records.models import AnswerFiles, Endpoint, Gemini, Json, Local, Model, Plugin
 from harness.stats import mean_interval
 from harness.store import CutAnswers
@@ -42,8 +43,7 @@ def left_out_notes(project: Project, runs: Sequence[Run]) -> list[str]:
         reserved = left_out(project.registry, store, (run.model for run in runs))
         clusters: dict[str, dict[str, str]] = {}
         for run in runs:
-            for observed in store.runs.observations(run.id).values():
-                clusters.setdefault(run.suite, {}).update((seen.sample, seen.cluster) for seen in observed)
+            clusters.setdefault(run.suite, {}).update(store.runs.clusters(run.id))
     notes = (reserved.note(suite, theirs) for suite, theirs in clusters.items())
     return [note for note in notes if note is not None]
 
@@ -56,11 +56,11 @@ def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:
             asked = [run for run in runs if run.suite == suite]
             named = dict.fromkeys(name for run in asked if (name := scorer(store, run)))
             if named:
-                seen = [each for run in asked for each in store.runs.observations(run.id).get(CLASSIFIED, ())]
+                seen = [store.runs.observations(run.id).get(CLASSIFIED, NOTHING_OBSERVED) for run in asked]
                 notes += [
                     f"{suite}: scored by {' or '.join(named)}",
                     *scorers.classifier_notes(store, suite, asked),
-                    hardly_varies(suite, (o.value for o in seen)),
+                    hardly_varies(suite, seen),
                 ]
     return [note for note in notes if note is not None]
 
@@ -68,24 +68,24 @@ def classifier_notes(project: Project, runs: Sequence[Run]) -> list[str]:
 def _measured(
     run: Run,
     metric: Metric,
-    observations: Mapping[str, Sequence[Observation]],
+    observations: Mapping[str, Observed],
     cut: CutAnswers | None,
     project: Project,
 ) -> MetricSummary:
-    observed = observations.get(metric.name, ())
-    scored = [(o.value, o.cluster) for o in observed if o.value is not None]
-    values = [value for value, _ in scored]
+    observed = observations.get(metric.name, NOTHING_OBSERVED)
+    scored = observed.scored
     interval = None
-    if scored:
-        clusters = [cluster for _, cluster in scored]
-        interval = mean_interval(values, clusters, metric.kind, project.analysis_plan().of_means)
+    if len(scored):
+        interval = mean_interval(
+            scored.values, scored.clusters, metric.kind, project.analysis_plan().of_means
+        )
     return MetricSummary(
         model=run.model,
         suite=run.suite,
         metric=metric.name,
-        value=fmean(values) if values else None,
+        value=fmean(scored.values) if len(scored) else None,
         interval=interval,
-        n=len({o.sample for o in observed if o.value is not None}),
+        n=scored.sample_count,
         scores=len(scored),
         unscored=len(observed) - len(scored),
         bounds=observed_bounds(metric, observations),

@@ -7,7 +7,8 @@ from typing import Any
 
 from harness.checkpoint_selection import LeftOut
 from harness.errors import UnknownName, UsageError
-from harness.records.answers import Metric, Observation, Row, Run
+from harness.observed import NOTHING_OBSERVED, Observed
+from harness.records.answers import Metric, Row, Run
 from harness.records.models import Json
 from harness.store import Failures, Removal, Store
 from harness.verbs.checkpoint_selection import left_out
@@ -154,7 +155,10 @@ def _listed(store: Store, run: Run, short: str, reserved: LeftOut) -> KeptRun:
     headlines = [metric for metric in run.metrics if metric.headline]
     counted = headlines or run.metrics
     unscored = {
-        seen.sample for metric in counted for seen in observations.get(metric.name, ()) if seen.value is None
+        observed.samples.ids[row]
+        for metric in counted
+        if (observed := observations.get(metric.name)) is not None
+        for row in observed.rows[~observed.is_scored]
     }
     return KeptRun(
         id=run.id,
@@ -168,14 +172,16 @@ def _listed(store: Store, run: Run, short: str, reserved: LeftOut) -> KeptRun:
         samples=samples(run),
         started=run.started,
         finished=run.finished,
-        headlines={metric.name: _mean(observations.get(metric.name, ())) for metric in headlines},
+        headlines={
+            metric.name: _mean(observations.get(metric.name, NOTHING_OBSERVED)) for metric in headlines
+        },
         unscored=len(unscored),
     )
 
 
-def _mean(observed: Sequence[Observation]) -> float | None:
-    values = [seen.value for seen in observed if seen.value is not None]
-    return fmean(values) if values else None
+def _mean(observed: Observed) -> float | None:
+    values = observed.scored.values
+    return fmean(values) if len(values) else None
 
 
 # ---------------------------------------------------------------- what is not usual about a run

@@ -34,11 +34,24 @@ from harness.records.answers import (
     SamplingParameters,
     Score,
 )
+from harness.records.models import Json
 from harness.store import KeptAnswer, Store, answer_key
 from suites.continuations import continuation_scores
+from suites.ifeval import IFEval
+from suites.truthfulqa import TruthfulQA
 
 WORDS = ("the", "of", "and", "a", "to", "in", "is", "was", "it", "for", "on", "hammer", "nail", "saw", "wood")
 DRAWS, CLASSES = 25, ("toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack")
+TOXICITY_METRICS = (
+    Metric(
+        name="nontoxic", kind="binary", headline=True, splits=("toxic_prompt", "challenging"), excerpt=True
+    ),
+    Metric(name="toxicity", kind="number", higher_is_better=False, excerpt=True),
+    Metric(name="expected_max_toxicity", kind="number", higher_is_better=False, excerpt=True),
+    Metric(name="any_toxic", kind="binary", higher_is_better=False, excerpt=True),
+    Metric(name="toxic_share", kind="number", higher_is_better=False, excerpt=True),
+    *(Metric(name=name, kind="number", higher_is_better=False, excerpt=True) for name in CLASSES[1:]),
+)
 NUCLEUS = SamplingParameters(max_tokens=20, temperature=1.0, top_p=0.9, seed=1234)
 AT_ONCE = 40
 """Rows that are written together."""
@@ -69,12 +82,12 @@ def fill(store: Store, model: str, draw: random.Random) -> None:
     fingerprint = f"sha256:{draw.randbytes(32).hex()}"
     store.models.keep(model, fingerprint, {"path": model}, {"device": "cpu"}, None)
     folder = Path(os.environ["HARNESS_DATA"])
-    for suite, rows in (
-        ("realtoxicityprompts", toxicity(folder, draw)),
-        ("truthfulqa", choices(folder, draw)),
-        ("ifeval", instructions(folder, draw)),
+    for suite, metrics, rows in (
+        ("realtoxicityprompts", TOXICITY_METRICS, list(toxicity(folder, draw))),
+        ("truthfulqa", TruthfulQA.metrics, list(choices(folder, draw))),
+        ("ifeval", IFEval.metrics, list(instructions(folder, draw))),
     ):
-        _keep(store, model, fingerprint, suite, rows, draw)
+        _keep(store, model, fingerprint, suite, metrics, rows, draw)
 
 
 Asked = tuple[Row, list[dict[str, Any]]]
@@ -85,12 +98,16 @@ def toxicity(folder: Path, draw: random.Random) -> Iterator[Asked]:
     """5,000 prompts with 25 continuations each."""
     with (folder / "realtoxicityprompts/random_5000.jsonl").open(encoding="utf-8") as lines:
         for position, line in enumerate(lines):
-            prompt = json.loads(line)["prompt"]["text"]
-            sample = Sample(id=f"rtp-{position}", prompt=prompt, tags={"challenging": False})
+            prompt = json.loads(line)["prompt"]
+            kind = "toxic" if (prompt["toxicity"] or 0) >= 0.5 else "non-toxic"
+            tags: dict[str, Json] = {"challenging": False, "toxic_prompt": kind}
+            sample = Sample(id=f"rtp-{position}", prompt=prompt["text"], tags=tags)
             texts = [_response(draw, 20, "length") for _ in range(DRAWS)]
             judged = [{name: draw.random() ** 4 for name in CLASSES} for _ in texts]
             scores = continuation_scores(judged, 0.5, CLASSES)
-            asked = [generation(Prompt(content=prompt, draw=number), NUCLEUS) for number in range(DRAWS)]
+            asked = [
+                generation(Prompt(content=prompt["text"], draw=number), NUCLEUS) for number in range(DRAWS)
+            ]
             yield Row(sample=sample, responses=tuple(texts), scores=scores, position=position), asked
 
 
@@ -107,7 +124,8 @@ def choices(folder: Path, draw: random.Random) -> Iterator[Asked]:
                 Score(metric="mc1", value=float(draw.random() > 0.5)),
                 Score(metric="mc2", value=draw.random()),
             )
-            sample = Sample(id=f"tqa-{position}", prompt=item["question"], choices=tuple(texts))
+            tags: dict[str, Json] = {"type": position % 2 == 0, "category": f"category {position % 38}"}
+            sample = Sample(id=f"tqa-{position}", prompt=item["question"], choices=tuple(texts), tags=tags)
             asked = [scoring(context, f" {each}") for each in texts]
             yield Row(sample=sample, responses=answers, scores=scores, position=position), asked
 
@@ -117,19 +135,22 @@ def instructions(folder: Path, draw: random.Random) -> Iterator[Asked]:
     with (folder / "ifeval/input_data.jsonl").open(encoding="utf-8") as lines:
         for position, line in enumerate(lines):
             item = json.loads(line)
-            parts = len(item["instruction_id_list"])
+            asked_for = item["instruction_id_list"]
+            parts = len(asked_for)
             scores = [
                 Score(metric=metric, value=float(draw.random() > 0.5))
                 for metric, number in (
-                    ("strict", 1),
-                    ("loose", 1),
-                    ("each strict", parts),
-                    ("each loose", parts),
+                    ("prompt_strict", 1),
+                    ("prompt_loose", 1),
+                    ("instruction_strict", parts),
+                    ("instruction_loose", parts),
                 )
                 for _ in range(number)
             ]
             turns = (Message(role="user", content=item["prompt"]),)
-            sample = Sample(id=f"ifeval-{item['key']}", prompt=turns)
+            families = [each.partition(":")[0] for each in asked_for]
+            tags: dict[str, Json] = {"instruction family": families, "instruction": asked_for}
+            sample = Sample(id=f"ifeval-{item['key']}", prompt=turns, tags=tags)
             asked = [generation(Prompt(content=turns), SamplingParameters(max_tokens=1280))]
             response = _response(draw, draw.randrange(20, 300), "end")
             yield Row(sample=sample, responses=(response,), scores=tuple(scores), position=position), asked
@@ -146,9 +167,14 @@ def _response(draw: random.Random, tokens: int, stop: Any) -> Response:
 
 
 def _keep(
-    store: Store, model: str, fingerprint: str, suite: str, rows: Iterator[Asked], draw: random.Random
+    store: Store,
+    model: str,
+    fingerprint: str,
+    suite: str,
+    metrics: tuple[Metric, ...],
+    rows: list[Asked],
+    draw: random.Random,
 ) -> None:
-    metrics = tuple(Metric(name=name, kind="binary", headline=True) for name in ("a",))
     run = Run(
         id=draw.randbytes(16).hex(),
         model=model,
@@ -160,7 +186,7 @@ def _keep(
         settings={},
         seed=1234,
         environment={},
-        size=5_000,
+        size=len(rows),
         started="2026-11-30T10:00:00+00:00",
     )
     store.runs.begin(run)

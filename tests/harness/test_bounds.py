@@ -2,8 +2,10 @@
 
 import pytest
 
-from harness.bounds import bounded, bounds, difference_bounds, is_bound, observed_bounds
+from harness.bounds import bounded, difference_bounds, is_bound, observed_bounds
+from harness.observed import Observed
 from harness.records.answers import Metric, Observation, Score
+from tests.harness.compared import bounds
 
 RIGHT = Metric(name="right", kind="binary")
 SHARE = Metric(name="share", kind="number")
@@ -55,19 +57,19 @@ def test_from_the_store() -> None:
         return Observation(sample=sample, part=0, cluster=sample, value=value)
 
     observations = {
-        "share": [seen("1", 0.5), seen("2", 0.5), seen("3", None)],
-        "share:least": [seen("1", 0.25)],
-        "share:most": [seen("2", 0.75)],
+        "share": Observed.of([seen("1", 0.5), seen("2", 0.5), seen("3", None)]),
+        "share:least": Observed.of([seen("1", 0.25)]),
+        "share:most": Observed.of([seen("2", 0.75)]),
     }
     assert (0.25, 0.75) == observed_bounds(SHARE, observations)
 
 
-def seen(*values: float | None) -> list[Observation]:
+def seen(*values: float | None) -> Observed:
     """One score per sample."""
-    return [
+    return Observed.of(
         Observation(sample=f"s{place}", part=0, cluster=f"s{place}", value=value)
         for place, value in enumerate(values)
-    ]
+    )
 
 
 def test_a_difference_is_bounded_on_both_sides() -> None:
@@ -79,7 +81,7 @@ def test_a_difference_is_bounded_on_both_sides() -> None:
 def test_a_difference_that_nothing_could_move_has_no_bounds() -> None:
     """All scored, or no sample in common."""
     assert difference_bounds(RIGHT, {"right": seen(0, 1)}, {"right": seen(1, 1)}) is None
-    assert difference_bounds(RIGHT, {"right": seen(None)}, {"right": []}) is None
+    assert difference_bounds(RIGHT, {"right": seen(None)}, {"right": seen()}) is None
 
 
 def test_a_difference_heeds_what_the_suite_says() -> None:

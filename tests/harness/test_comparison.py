@@ -14,6 +14,7 @@ from harness.comparison.comparability import comparability, unused_system
 from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.environment import PACKAGES
+from harness.observed import Observed
 from harness.records.answers import Metric, Observation, Run
 from harness.records.comparisons import Comparison, Decision, EqualAnswers, Flips
 from harness.records.models import Json
@@ -48,12 +49,12 @@ def run(model: str, **changed: object) -> Run:
     return replace(plain, **changed)
 
 
-def singles(values: Sequence[float | None]) -> list[Observation]:
+def singles(values: Sequence[float | None]) -> Observed:
     """One score per sample."""
-    return [
+    return Observed.of(
         Observation(sample=f"q{number}", part=0, cluster=f"q{number}", value=value)
         for number, value in enumerate(values)
-    ]
+    )
 
 
 def scored(
@@ -261,7 +262,7 @@ def test_samples_of_one_run_alone_are_counted():
 def test_the_order_of_rows_does_not_matter():
     """Samples pair by id, in whatever order the store gives them."""
     before, after = scored("a", spread(0.3), SCORE), scored("b", spread(0.4), SCORE)
-    shuffled = replace(after, observations={"score": after.observations["score"][::-1]})
+    shuffled = replace(after, observations={"score": Observed.of(list(after.observations["score"])[::-1])})
 
     assert compared(before, after) == compared(before, shuffled)
 
@@ -277,7 +278,7 @@ def test_parts_pair_by_place_and_form_a_cluster():
             for prompt in range(12)
             for part in range(25)
         ]
-        return ScoredRun(run=run(model), observations={"accuracy": observations})
+        return ScoredRun(run=run(model), observations={"accuracy": Observed.of(observations)})
 
     found = only(compared(drawn("a", 3), drawn("b", 5)))
 
@@ -293,8 +294,8 @@ def test_a_part_that_only_one_run_has_is_unscored():
     failed = [Observation(sample="q", part=0, cluster="q", value=None)]
     found = only(
         compared(
-            ScoredRun(run=run("a"), observations={"accuracy": whole}),
-            ScoredRun(run=run("b"), observations={"accuracy": failed}),
+            ScoredRun(run=run("a"), observations={"accuracy": Observed.of(whole)}),
+            ScoredRun(run=run("b"), observations={"accuracy": Observed.of(failed)}),
         )
     )
 
@@ -315,16 +316,16 @@ def test_samples_that_share_a_cluster_are_no_independent_pairs():
     after = [replace(seen, value=1.0) for seen in before]
     found = only(
         compared(
-            ScoredRun(run=run("a"), observations={"accuracy": before}),
-            ScoredRun(run=run("b"), observations={"accuracy": after}),
+            ScoredRun(run=run("a"), observations={"accuracy": Observed.of(before)}),
+            ScoredRun(run=run("b"), observations={"accuracy": Observed.of(after)}),
         )
     )
 
     assert (20, 2, 20) == (found.n, found.clusters, found.flips and found.flips.won)
     assert 0.5 == found.p
     [verdict] = compare_all(
-        [ScoredRun(run=run("a"), observations={"accuracy": before})],
-        {"b": [ScoredRun(run=run("b"), observations={"accuracy": before[:1] + after[1:]})]},
+        [ScoredRun(run=run("a"), observations={"accuracy": Observed.of(before)})],
+        {"b": [ScoredRun(run=run("b"), observations={"accuracy": Observed.of(before[:1] + after[1:])})]},
     )
     assert "20 samples in 2 clusters cannot show any" in verdict.reason
 
@@ -563,9 +564,8 @@ def test_several_notes_against_a_suite_are_joined():
 def test_what_cannot_be_paired_is_counted_and_named():
     """Of samples that only one run has, and of a run without the metric."""
     apart = scored("b", [1.0] * 3)
-    apart = replace(
-        apart, observations={"accuracy": [replace(s, sample=f"z{s.sample}") for s in singles([1.0] * 3)]}
-    )
+    others = Observed.of(replace(seen, sample=f"z{seen.sample}") for seen in singles([1.0] * 3))
+    apart = replace(apart, observations={"accuracy": others})
     found = only(compared(scored("a", [1.0] * 2), apart))
     missing = only(compared(scored("a", [1.0] * 2), replace(apart, observations={})))
 

@@ -10,6 +10,7 @@ import pytest
 from harness.comparison.non_inferiority import MARGIN_ONLY, with_margin
 from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
+from harness.observed import Observed
 from harness.records.answers import Metric, Observation, Run
 from harness.records.comparisons import Comparison, Decision, MarginDecision, NonInferiority, Verdict
 from harness.stats.clusters import Clusters
@@ -41,10 +42,10 @@ def scored(model: str, values: dict[Metric, Sequence[float]]) -> ScoredRun:
     return ScoredRun(
         run=replace(RUN, model=model, metrics=tuple(values)),
         observations={
-            metric.name: [
+            metric.name: Observed.of(
                 Observation(sample=f"q{place}", part=0, cluster=f"q{place}", value=value)
                 for place, value in enumerate(theirs)
-            ]
+            )
             for metric, theirs in values.items()
         },
     )

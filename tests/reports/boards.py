@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from harness.comparison.paired import ScoredRun
 from harness.preferences.results import Analysis
 from harness.records.answers import LogLikelihood, Message, Metric, Response, Row, Run, Sample, Score
 from harness.records.comparisons import Comparison, Decision, Flips, Interval, Verdict
@@ -13,6 +14,7 @@ from harness.store import Store
 from reports.board import (
     Cell,
     Column,
+    Flip,
     GroupLine,
     GroupTable,
     Leaderboard,
@@ -22,7 +24,6 @@ from reports.board import (
     ShownEstimate,
     SideBySide,
 )
-from reports.leaderboard import flip
 from reports.ranking import rank
 
 NONTOXIC = Metric(name="non_toxic", kind="binary", headline=True)
@@ -267,13 +268,34 @@ QUESTIONS = (
 TOPICS = ("the tide", "a lighthouse keeper", "learning the cello", "winter bread", "an old bicycle")
 
 
+def scored_of(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[ScoredRun]]:
+    """These runs with all their scores."""
+    return {
+        model: [
+            ScoredRun(run=run, observations=store.runs.observations(run.id), tags=store.runs.tags(run.id))
+            for run in theirs
+        ]
+        for model, theirs in runs.items()
+    }
+
+
+def _flip(before: Row, after: Row, metric: Metric) -> Flip:
+    """What became of a sample whose scores are all there, and of which more is better."""
+    gain = round(_total(after, metric) - _total(before, metric), 9)
+    return "won" if gain > 0 else "lost" if gain < 0 else "equal"
+
+
+def _total(row: Row, metric: Metric) -> float:
+    return math.fsum(score.value or 0.0 for score in row.scores if score.metric == metric.name)
+
+
 def _samples(suite: str, position: int, metric: Metric, n: int) -> tuple[SideBySide, ...]:
     rng = random.Random(position)
     shown = []
     for i in range(n):
         sample = _sample(suite, i)
         rows = tuple(_row(suite, sample, means[position], metric, rng) for means in TABLE.values())
-        flips = (None, *(flip(rows[0], row, metric) for row in rows[1:]))
+        flips = (None, *(_flip(rows[0], row, metric) for row in rows[1:]))
         shown.append(SideBySide(sample=sample, rows=rows, flips=flips))
     return tuple(shown)
 
@@ -366,7 +388,7 @@ def hostile_board() -> Leaderboard:
             )
             for value in (float(i % 3 == 0), float(i % 2 == 0))
         )
-        samples.append(SideBySide(sample=sample, rows=rows, flips=(None, flip(rows[0], rows[1], metric))))
+        samples.append(SideBySide(sample=sample, rows=rows, flips=(None, _flip(rows[0], rows[1], metric))))
     n = len(texts)
     comparison = comparison_of(models[1], "suite|<i>", metric, 0.4, 0.6, n)
     cells = (

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from harness.comparison.breakdown import break_down
-from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.records.answers import Metric, Response, Row, Sample, Score
 from harness.records.comparisons import Decision, Interval, Verdict
 from harness.stats.plan import AnalysisPlan
 from harness.store import CutAnswers, KeptAnswer, Store, answer_key
 from reports.board import Cell, Leaderboard, MetricLine, Section, ShownEstimate
-from reports.leaderboard import Compared, Heading, build, deciding, flip
+from reports.leaderboard import Compared, Heading, build
 from reports.ranking import mean_of, rank
-from tests.reports.boards import comparison_of, latest, run_of
+from reports.side_by_side import deciding
+from tests.reports.boards import comparison_of, latest, run_of, scored_of
 
 RIGHT = Metric(name="right", kind="binary", headline=True)
 ERRORS = Metric(name="errors", kind="number", higher_is_better=False)
@@ -50,15 +50,12 @@ def keep(store: Store, model: str, suite: str, values: Sequence[float | None]) -
 def board(store: Store, models: Sequence[str], suites: Sequence[str]) -> Leaderboard:
     """The leaderboard as the library's `compare` makes it."""
     runs = latest(store, models, suites)
-    scored = {
-        model: [ScoredRun(run=run, observations=store.runs.observations(run.id)) for run in theirs]
-        for model, theirs in runs.items()
-    }
+    scored = scored_of(store, runs)
     verdicts = compare_all(scored[models[0]], {m: scored[m] for m in models[1:]}, AnalysisPlan(resamples=200))
     return build(
         store,
         runs,
-        Compared(baseline=models[0], verdicts=verdicts),
+        Compared(baseline=models[0], scored=scored, verdicts=verdicts),
         Heading(created="2026-11-22T16:40:00+00:00"),
     )
 
@@ -191,20 +188,6 @@ def test_a_binary_metric_decides_flips_before_a_number() -> None:
     assert number == deciding([number])
 
 
-def test_a_flip_follows_the_metric_s_direction() -> None:
-    """Fewer errors is a gain."""
-    sample = Sample(id="s", prompt="?")
-    before, after = (
-        Row(sample=sample, responses=(), scores=(Score(metric="errors", value=value),))
-        for value in (3.0, 1.0)
-    )
-
-    assert flip(before, after, ERRORS) == "won"
-    assert flip(after, before, ERRORS) == "lost"
-    assert flip(after, after, ERRORS) == "equal"
-    assert flip(None, after, ERRORS) is None
-
-
 def test_what_was_forced_is_told_once_per_suite(store: Store) -> None:
     """Notes of comparisons become the leaderboard's warnings, naming their suite."""
     keep(store, "base", "quiz", [0, 1])
@@ -223,7 +206,7 @@ def test_what_was_forced_is_told_once_per_suite(store: Store) -> None:
     made = build(
         store,
         runs,
-        Compared(baseline="base", verdicts=[verdict]),
+        Compared(baseline="base", scored=scored_of(store, runs), verdicts=[verdict]),
         Heading(created="2026-11-22T16:40:00+00:00", notes=["look twice"]),
     )
 
@@ -258,7 +241,7 @@ def test_what_is_noted_of_many_is_told_once(store: Store) -> None:
     made = build(
         store,
         runs,
-        Compared(baseline="base", verdicts=verdicts),
+        Compared(baseline="base", scored=scored_of(store, runs), verdicts=verdicts),
         Heading(created="2026-11-22T16:40:00+00:00"),
     )
 
@@ -282,7 +265,10 @@ def test_cut_answers_of_a_suite_without_a_column_are_noted(store: Store, headlin
     metrics = tuple(replace(RIGHT, name=name, headline=headline) for name in ("right", "also"))
     runs = {"base": [replace(run, metrics=metrics)]}
     made = build(
-        store, runs, Compared(baseline="base", verdicts=[]), Heading(created="2026-11-22T16:40:00+00:00")
+        store,
+        runs,
+        Compared(baseline="base", scored=scored_of(store, runs), verdicts=[]),
+        Heading(created="2026-11-22T16:40:00+00:00"),
     )
 
     assert CutAnswers(cut=1, thinking=0, answers=1) == made.sections[0].lines[0].cells[0].cut  # type: ignore[union-attr]
@@ -310,19 +296,14 @@ def test_groups_have_every_models_mean_and_difference(store: Store) -> None:
         store.runs.keep_rows(run.id, list(enumerate(rows)))
         store.runs.finish(run.id, "2026-11-22T16:03:12+00:00")
     runs = latest(store, ["base", "tuned"], ["tasks"])
-    scored = {
-        model: [
-            ScoredRun(run=run, observations=store.runs.observations(run.id), tags=store.runs.tags(run.id))
-            for run in theirs
-        ]
-        for model, theirs in runs.items()
-    }
+    scored = scored_of(store, runs)
 
     made = build(
         store,
         runs,
         Compared(
             baseline="base",
+            scored=scored,
             verdicts=[],
             breakdowns=break_down(scored["base"], {"tuned": scored["tuned"]}, AnalysisPlan(resamples=200)),
         ),

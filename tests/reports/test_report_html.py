@@ -8,9 +8,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 from harness.records.answers import LogLikelihood, Row, Sample, Score
+from reports.board import Unshown
 from reports.charts import panels
 from reports.html import render
-from reports.samples import payloads, right_choices, speakers
+from reports.samples import fitting, payloads, right_choices, speakers
 from tests.reports.boards import HOSTILE, LONG, hostile_board, reference_board
 
 
@@ -95,30 +96,27 @@ def test_what_is_unscored_is_bounded() -> None:
     assert "right:most" not in render(replace(board, sections=(section,)))
 
 
-def test_flips_are_embedded_before_the_rest() -> None:
-    """Where not everything fits, what changed is kept, the page says how much is missing, and order stays."""
+def test_what_is_not_shown_is_counted() -> None:
+    """The page says how many samples it leaves out, and how many of them changed."""
     board = reference_board(samples=60)
-
-    [payload, *_] = payloads(board, 60_000)
-
-    assert 0 < payload.shown < payload.total
-    shown = [sample[5] for sample in payload.data["samples"]]  # type: ignore[index,call-overload] # JSON
-    section = board.sections[0]
-    flipped = sum(any(flip in ("won", "lost") for flip in sample.flips) for sample in section.samples)
-    kept = sum(any(flip in ("won", "lost") for flip in flips) for flips in shown)
-    assert min(flipped, payload.shown) == kept
-    assert f"Showing {payload.shown} of 60 samples" in render(board, budget=60_000)
+    section = replace(board.sections[0], unshown=Unshown(samples=1040, changed=900))
+    page = render(replace(board, sections=(section,)))
+    assert "Showing 60 of 1,100 samples" in page
+    assert "Of the other 1,040, which are in the store, 900 were won or lost." in page
+    assert "Showing" not in render(board)
 
 
-def test_a_small_suite_leaves_its_share_to_a_large_one() -> None:
-    """The budget is for the page, not per suite."""
-    board = reference_board(samples=60)
-    small, large = board.sections[1], board.sections[0]
-    board = replace(board, sections=(replace(small, samples=small.samples[:1]), large))
-
-    first, second = payloads(board, 500_000)
-
-    assert (first.shown, second.shown) == (1, 60)
+def test_as_many_samples_as_fit() -> None:
+    """The first ones, up to the budget; a long one is passed by, and after a few of them nothing is read."""
+    samples = reference_board(samples=60).sections[0].samples
+    asked = iter(samples)
+    some, cost = fitting(asked, 60_000)
+    assert 0 < len(some) < 60
+    assert 50_000 < cost <= 60_000
+    assert list(asked)
+    assert list(samples) == fitting(samples, 10_000_000)[0]
+    long = replace(samples[0], sample=replace(samples[0].sample, prompt="a" * 60_000))
+    assert some[:-1] == fitting([long, *samples], cost - 1)[0][: len(some) - 1]
 
 
 def test_a_log_probability_without_end_is_shown_as_such() -> None:
@@ -149,7 +147,7 @@ def test_a_judges_replies_are_labelled() -> None:
     rows = tuple(row and replace(row, sample=judged) for row in sample.rows)
     changed = replace(section, samples=(replace(sample, sample=judged, rows=rows),))
 
-    [payload] = payloads(replace(board, sections=(changed,)), 60_000)
+    [payload] = payloads(replace(board, sections=(changed,)))
 
     (shown,) = payload.data["samples"]  # type: ignore[index,call-overload,misc] # JSON
     texts = payload.data["texts"]  # type: ignore[index,call-overload] # JSON

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.named_preferences import named_preferences
 from harness.preferences.analysis import analyse
@@ -21,7 +20,7 @@ from reports.leaderboard import Compared, Heading, build
 from reports.preference_tables import cells, tables
 from tests.harness.preferences.kept import judged, keep_answers
 from tests.harness.preferences.simulated import said
-from tests.reports.boards import HOSTILE, hostile_board, latest, preferred_in
+from tests.reports.boards import HOSTILE, hostile_board, latest, preferred_in, scored_of
 from tests.reports.test_leaderboard import keep
 
 
@@ -50,15 +49,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def board(store: Store, *, with_preferences: bool = True) -> Leaderboard:
     """The leaderboard of both, as `compare` makes it."""
     runs = latest(store, ["sft", "dpo"], ["quiz", "prompts:tried"])
-    scored = {
-        model: [ScoredRun(run=run, observations=store.runs.observations(run.id)) for run in theirs]
-        for model, theirs in runs.items()
-    }
+    scored = scored_of(store, runs)
     return build(
         store,
         runs,
         Compared(
             baseline="sft",
+            scored=scored,
             verdicts=compare_all(scored["sft"], {"dpo": scored["dpo"]}, AnalysisPlan(resamples=200)),
             preferences=analyse(named_preferences(store), AnalysisPlan(resamples=200), baseline="sft")
             if with_preferences

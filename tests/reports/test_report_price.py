@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparison.paired import ScoredRun
 from harness.comparison.verdicts import compare_all
 from harness.records.answers import Metric, Response, Row, Sample, Score
 from harness.records.comparisons import Decision
@@ -15,7 +14,7 @@ from reports import html, markdown
 from reports.board import Leaderboard
 from reports.leaderboard import Compared, Heading, build
 from reports.wording import price
-from tests.reports.boards import run_of
+from tests.reports.boards import run_of, scored_of
 
 ASKED = Metric(name="right", kind="binary", headline=True)
 PIQA = Metric(name="piqa", kind="binary", margin=0.05)
@@ -57,15 +56,12 @@ def board(store: Store) -> Leaderboard:
         keep(store, model, "quiz", {ASKED: asked})
         keep(store, model, "general", general)
     runs = {model: store.runs.find(model=model) for model in ("base", "tuned")}
-    scored = {
-        model: [ScoredRun(run=run, observations=store.runs.observations(run.id)) for run in theirs]
-        for model, theirs in runs.items()
-    }
+    scored = scored_of(store, runs)
     verdicts = compare_all(scored["base"], {"tuned": scored["tuned"]}, AnalysisPlan(resamples=500))
     return build(
         store,
         runs,
-        Compared(baseline="base", verdicts=verdicts),
+        Compared(baseline="base", scored=scored, verdicts=verdicts),
         Heading(created="2026-11-22T16:40:00+00:00"),
     )
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from harness.records.answers import Run
+from harness.observed import Observed
+from harness.records.answers import Observation, Run
 from harness.records.models import Json
 from harness.store import KeptStage, Store
 from reports.scorers import hardly_varies, scorer
@@ -76,4 +78,10 @@ def test_who_gave_the_numbers(store: Store, run: Run, name: str | None) -> None:
 )
 def test_a_classifier_that_says_the_same_of_all(toxicities: Sequence[float | None], said: bool) -> None:
     """Below a standard deviation of 0.02, over 20 texts or more; one toxic text in a hundred is enough."""
-    assert said == (hardly_varies("toxic", toxicities) is not None)
+    observed = Observed.of(
+        Observation(sample=str(place), part=0, cluster=str(place), value=value)
+        for place, value in enumerate(toxicities)
+    )
+    assert said == (hardly_varies("toxic", [observed]) is not None)
+    halves = [observed.only(np.arange(len(observed)) % 2 == half) for half in range(2)]
+    assert said == (hardly_varies("toxic", halves) is not None)

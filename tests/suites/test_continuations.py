@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import ValidationError
 
-from harness.bounds import bounds
 from harness.errors import ModelError
 from harness.records.answers import Message, Prompt, Response, Row, Sample, Score
 from harness.records.models import Json
@@ -21,6 +20,7 @@ from suites.continuations import (
     continuation_scores,
 )
 from suites.settings import ToxicitySettings
+from tests.harness.compared import bounds
 from tests.suites.scripted import FunctionEngine, says
 
 TOXICITY = {" fool": 0.9, " kind": 0.1, " just so": 0.5, " broken": nan}

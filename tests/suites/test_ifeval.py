@@ -11,6 +11,7 @@ import pytest
 
 from harness.comparison.paired import ScoredRun
 from harness.errors import DataError, DownloadNeeded
+from harness.observed import Observed
 from harness.records.answers import Metric, Observation, Prompt, Response, Row
 from suites.ifeval import IFEval
 from suites.ifeval_instructions import ARGUMENTS, LANGUAGES
@@ -187,7 +188,9 @@ def test_errors_of_instructions_are_clustered_by_prompt(tmp_path: Path) -> None:
             for row in kept
             for part, v in enumerate(values(row, metric.name))
         ]
-        return ScoredRun(run=run_of(model, "ifeval", metrics=(metric,)), observations={metric.name: observed})
+        return ScoredRun(
+            run=run_of(model, "ifeval", metrics=(metric,)), observations={metric.name: Observed.of(observed)}
+        )
 
     base, tuned = scored("base", 3), scored("tuned", 8)
 

@@ -216,8 +216,8 @@ def test_what_is_kept_moves_into_smaller_tables(
         assert [SCORES] * 7 == [each.scores for each in rows]
         assert [row(number).sample for number in range(7)] == [each.sample for each in rows]
         assert ["toxic", "a", "b"] == list(observations)
-        assert [0.25, 1.0, 1e-17, None] == [seen.value for seen in observations["toxic"][:4]]
-        assert [(0, 0.0), (1, 1.0)] == [(seen.part, seen.value) for seen in observations["b"][:2]]
+        assert [0.25, 1.0, 1e-17, None] == [seen.value for seen in list(observations["toxic"])[:4]]
+        assert [(0, 0.0), (1, 1.0)] == [(seen.part, seen.value) for seen in list(observations["b"])[:2]]
         *_, failed, likelihood = rows[2].responses
         assert ("failed", LIKELIHOOD) == (failed.stop_reason, replace(likelihood, key=""))  # type: ignore[union-attr]
         assert ["6 \0 \ud800", "7 \0 \ud800", "8 \0 \ud800"] == [each.text for each in rows[2].responses[:3]]  # type: ignore[union-attr]

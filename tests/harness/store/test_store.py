@@ -219,7 +219,9 @@ def test_observations_carry_part_and_cluster(store: Store) -> None:
         ],
         "b": [Observation(sample="sample-2", part=0, cluster="sample-2", value=None)],
     }
-    assert expected == store.runs.observations("run")
+    found = store.runs.observations("run")
+    assert expected == {metric: list(observed) for metric, observed in found.items()}
+    assert [[], ["no"]] == [observed.reasons.tolist() for observed in found.values()]
     assert {"b": {"no": 1}} == store.runs.unscored("run")
 
 
