@@ -20,8 +20,9 @@ import numpy as np
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, few_differ
-from harness.stats.intervals import critical_t, resamplings, wilson
+from harness.stats.intervals import critical_t, wilson
 from harness.stats.plan import DEFAULT_RESAMPLING, Resampling
+from harness.stats.resampling import resamplings
 
 Label = Hashable
 

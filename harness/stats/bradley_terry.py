@@ -19,9 +19,9 @@ from scipy.sparse import csr_array
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats
-from harness.stats.intervals import resamplings
 from harness.stats.plan import Resampling
 from harness.stats.preferences import as_shares
+from harness.stats.resampling import resamplings
 
 ROUNDS = 200
 """Of the iteration, at most; it ends when no rating moves by a hundredth."""

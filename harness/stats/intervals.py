@@ -31,21 +31,19 @@ stood in for the bootstrap in more than half of the experiments:
 """
 
 import sys
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Codes, Floats, as_flips, by_cluster, few_differ, value_range
 from harness.stats.plan import DEFAULT_RESAMPLING, Resampling
+from harness.stats.resampling import Random, resamplings_of_kinds
 
-CHUNK = 2**18
-"""Resampling weights held at once: 2 MiB, which stay in a processor's cache."""
 MANY_ALIKE = 8
 """With so many clusters of a kind on average, drawing how often each kind comes is the faster way."""
 HALVINGS = 60
@@ -85,7 +83,7 @@ def tango(won: float, lost: float, n: float, level: float) -> Interval:
 
 
 def difference_interval(
-    differences: Clusters, range_width: float, *, level: float, resamples: int, rng: np.random.Generator
+    differences: Clusters, range_width: float, *, level: float, resamples: int, rng: Random
 ) -> Estimate:
     """The mean of paired differences, clustered. `range_width` is how wide the range of scores is.
 
@@ -104,7 +102,7 @@ def difference_interval(
 
 
 def one_sided_p(
-    differences: Clusters, range_width: float, bound: float, *, resamples: int, rng: np.random.Generator
+    differences: Clusters, range_width: float, bound: float, *, resamples: int, rng: Random
 ) -> float:
     """One-sided p: how surprising these differences are if their true mean is `bound` < 0 or less.
 
@@ -141,7 +139,7 @@ def mean_interval(
         units = float(grouped.sizes.sum() / grouped.sizes.max())
         unit = wilson((mean - low) / range_width * units, units, how.level)
         return Interval(low=low + unit.low * range_width, high=low + unit.high * range_width, level=how.level)
-    half = _half_width(grouped, how.level, how.resamples, how.generator())
+    half = _half_width(grouped, how.level, how.resamples, how.seed)
     return Interval(low=max(mean - half, low), high=min(mean + half, high), level=how.level)
 
 
@@ -149,16 +147,6 @@ def critical_t(t: Floats, level: float) -> float:
     """How many standard errors the symmetric bootstrap-t reaches: the resampled quantile of |t|."""
     ordered = np.sort(np.abs(t))
     return float(ordered[min(ceil(level * (len(t) + 1)), len(t)) - 1])
-
-
-def resamplings(count: int, resamples: int, width: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """How often each of `count` clusters is drawn, a row for each resample, in chunks of rows.
-
-    `width` is how many numbers the caller will hold for each row; a chunk has room for about `CHUNK`.
-    """
-    rows = CHUNK // width + 1
-    for start in range(0, resamples, rows):
-        yield _weights(np.ones(count, dtype=np.intp), min(rows, resamples - start), rng)
 
 
 def _tango_low(won: float, lost: float, n: float, z: float) -> float:
@@ -184,12 +172,12 @@ def _tango_score(won: float, lost: float, n: float, difference: float) -> float:
     return distance / sqrt(variance) if variance > 0 else distance * np.inf
 
 
-def _half_width(clusters: Clusters, level: float, resamples: int, rng: np.random.Generator) -> float:
+def _half_width(clusters: Clusters, level: float, resamples: int, random: Random) -> float:
     """The standard error times the resampled quantile of |t|."""
-    return critical_t(_resampled_t(clusters, resamples, rng), level) * clusters.standard_error
+    return critical_t(_resampled_t(clusters, resamples, random), level) * clusters.standard_error
 
 
-def _resampled_t(clusters: Clusters, resamples: int, rng: np.random.Generator) -> Floats:
+def _resampled_t(clusters: Clusters, resamples: int, random: Random) -> Floats:
     """(mean* - mean) / standard error* of resampled clusters; infinite where a resample has no spread."""
     kinds, repeats = np.unique(_mirrored(clusters), axis=0, return_counts=True)
     if len(kinds) * MANY_ALIKE > clusters.count:
@@ -198,25 +186,14 @@ def _resampled_t(clusters: Clusters, resamples: int, rng: np.random.Generator) -
     columns = np.column_stack([residuals, sizes, residuals**2, residuals * sizes, sizes**2])
     smallest = 1e-12 * float(columns[:, 2].max())
     inflation = clusters.count / (clusters.count - 1)
-    rows = CHUNK // len(kinds) + 1
     chunks = []
-    for start in range(0, resamples, rows):
-        weights = _weights(repeats, min(rows, resamples - start), rng)
+    for weights in resamplings_of_kinds(repeats, resamples, random):
         excess, size, squares, products, sizes_squared = (weights @ columns).T
         shift = excess / size
         spread = squares - 2 * shift * products + shift**2 * sizes_squared
         error = np.sqrt(np.maximum(spread, smallest) * inflation)
         chunks.append(np.where(spread > smallest, excess / error, np.inf))
     return np.concatenate(chunks)
-
-
-def _weights(repeats: NDArray[np.intp], rows: int, rng: np.random.Generator) -> Floats:
-    """How often each kind of cluster is drawn in each of `rows` resamples, if there are `repeats` of each."""
-    count, kinds = int(repeats.sum()), len(repeats)
-    if kinds < count:
-        return rng.multinomial(count, repeats / count, rows).astype(np.float64)
-    drawn = rng.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
-    return np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
 
 
 def _mirrored(clusters: Clusters) -> Floats:

@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Floats, by_cluster, few_differ
-from harness.stats.intervals import critical_t, resamplings, wilson
+from harness.stats.intervals import critical_t, wilson
 from harness.stats.plan import REFIT_RESAMPLING, Resampling
 from harness.stats.preferences import as_shares
+from harness.stats.resampling import resamplings
 
 RIDGE = 0.01
 """The weight of the penalty: that of a hundredth of a judgement with unit information."""

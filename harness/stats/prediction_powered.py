@@ -27,9 +27,10 @@ import numpy as np
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Floats, by_cluster
-from harness.stats.intervals import critical_t, mean_interval, resamplings
+from harness.stats.intervals import critical_t, mean_interval
 from harness.stats.plan import REFIT_RESAMPLING, Resampling
 from harness.stats.preferences import as_shares
+from harness.stats.resampling import resamplings
 
 FEWEST = 10
 """Items that people must have judged; fewer say too little of how they differ from the judge."""

@@ -17,8 +17,9 @@ from harness.stats.agreement import (
     krippendorff_alpha,
     raw_agreement,
 )
-from harness.stats.intervals import critical_t, resamplings, wilson
+from harness.stats.intervals import critical_t, wilson
 from harness.stats.plan import Resampling
+from harness.stats.resampling import resamplings
 
 LABELS = ("left", "right", "tie")
 rated = st.lists(st.lists(st.sampled_from(LABELS), min_size=3, max_size=3), min_size=4, max_size=30)

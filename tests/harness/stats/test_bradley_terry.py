@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from harness.stats.bradley_terry import Rating, ratings
-from harness.stats.intervals import resamplings
 from harness.stats.plan import Resampling
+from harness.stats.resampling import resamplings
 
 
 def by_name(found: list[Rating]) -> dict[str, Rating]:

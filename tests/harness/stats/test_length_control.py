@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from harness.stats.intervals import critical_t, resamplings, wilson
+from harness.stats.intervals import critical_t, wilson
 from harness.stats.length_control import RIDGE, length_controlled
 from harness.stats.plan import Resampling
+from harness.stats.resampling import resamplings
 
 EXACTLY = {"xatol": 1e-9, "fatol": 1e-12, "maxiter": 2000}
 """Where Nelder and Mead's search stops."""
