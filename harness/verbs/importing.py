@@ -49,7 +49,7 @@ lighteval's `truthfulqa:gen` does not: of reference answers without a full stop 
 """
 SCORING = ("classifier", "threshold", "scores", *JUDGES, "judge_form", "judge_max_tokens")
 """Settings of suites that say how answers are scored, and not how they were asked: the project's hold."""
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 32768
 AS_THEY_STAND = "scored by it, and not again"
 
 
