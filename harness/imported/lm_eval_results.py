@@ -9,7 +9,7 @@ choices. Log-likelihoods are texts. Metrics whose aggregation is no mean over do
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -60,6 +60,7 @@ def read_lm_eval(files: Sequence[Path], wanted: Callable[[str], bool]) -> Iterat
     lines that are not lm-eval's.
     """
     latest: dict[tuple[str, str], tuple[str, Path, Path]] = {}
+    times: dict[tuple[str, str], set[Path]] = defaultdict(set)
     found = [(file, named) for file in sorted(files) if (named := SAMPLES.fullmatch(file.name))]
     if not found:
         raise DataError(
@@ -76,8 +77,18 @@ def read_lm_eval(files: Sequence[Path], wanted: Callable[[str], bool]) -> Iterat
                 model_of[results] = _model_of(json_object(results))
             key = model_of[results], named["task"]
             latest[key] = max(latest.get(key, ("", file, results)), (named["time"], file, results))
-    for (_, task), (_, file, results) in latest.items():
-        yield _task(task, file, results)
+            times[key].add(file)
+    for (model, task), (_, file, results) in latest.items():
+        earlier = sorted(str(each) for each in times[model, task] - {file})
+        taken = _task(task, file, results)
+        yield replace(taken, notes=(*taken.notes, *([_earlier(task, earlier)] if earlier else [])))
+
+
+def _earlier(task: str, files: Sequence[str]) -> str:
+    return (
+        f"{task}: of several files of one model the latest is taken, and left out are {', '.join(files)}: "
+        "import those of other conditions by themselves, with --as"
+    )
 
 
 def _results(samples: Path, time: str) -> Path:
@@ -342,12 +353,13 @@ def _of_first_filter(samples: Path, seen: _Seen) -> Iterator[Mapping[str, Any]]:
 
 
 def _ids(hashes: Sequence[str]) -> list[str]:
-    """A short hash of each document; equal documents are distinguished by their order."""
+    """A short hash of each document; documents with the same are distinguished by their order."""
     counted: Counter[str] = Counter()
     ids = []
     for each in hashes:
-        counted[each] += 1
-        ids.append(each[:16] if counted[each] == 1 else f"{each[:16]}-{counted[each]}")
+        short = each[:16]
+        counted[short] += 1
+        ids.append(short if counted[short] == 1 else f"{short}-{counted[short]}")
     return ids
 
 
@@ -387,10 +399,11 @@ def _drawn(line: Mapping[str, Any]) -> list[Any]:
 
 
 def _settings(said: Mapping[str, Any], task: str, config: Mapping[str, Any]) -> dict[str, Json]:
+    shots = _object(said.get("n-shot")).get(task, 0)
     return {
         "chat_template": bool(said.get("chat_template")),
-        "num_fewshot": _object(said.get("n-shot")).get(task, 0),
-        "fewshot_as_multiturn": bool(said.get("fewshot_as_multiturn")),
+        "num_fewshot": shots,
+        "fewshot_as_multiturn": bool(shots) and bool(said.get("fewshot_as_multiturn")),  # set with a template
         "generation": config.get("generation_kwargs")
         if config.get("output_type") == "generate_until"
         else None,

@@ -170,7 +170,27 @@ def _rescored_by(tasks: Sequence[ImportedTask]) -> dict[str, list[ImportedTask]]
         suite: [by_name[family, each] for each in needed]
         for (family, suite), needed in SCORED_BY.items()
         if all((family, each) in by_name for each in needed)
-        and len({by_name[family, each].data_hash for each in needed}) == 1  # of the same documents
+        and len({_asked(by_name[family, each]) for each in needed}) == 1
+    }
+
+
+def _asked(task: ImportedTask) -> str:
+    """The documents and how they were asked, which tasks that are scored together have in common."""
+    return json.dumps(
+        [task.data_hash, task.chat_template, dict(task.asked_otherwise), dict(task.described)], sort_keys=True
+    )
+
+
+def _apart(tasks: Sequence[ImportedTask]) -> dict[str, str]:
+    """By task, why no suite scores it that scores several together."""
+    scored = _rescored_by(tasks)
+    return {
+        task.task: f"not scored by {suite}: that needs {' and '.join(needed)} of the same documents, asked "
+        "in the same way; --keep-scores keeps the tool's scores of the other models, too"
+        for (family, suite), needed in SCORED_BY.items()
+        if suite not in scored
+        for task in tasks
+        if len(needed) > 1 and task.family == family and _definition(task) in needed
     }
 
 
@@ -189,7 +209,7 @@ def _import_model(
     keep_scores: bool,
 ) -> Iterator[ImportedRun]:
     taken: set[str] = set()
-    notes: dict[str, str] = {}
+    notes = {} if keep_scores else _apart(tasks)
     for suite, of in ({} if keep_scores else _rescored_by(tasks)).items():
         if suites and suite not in suites:
             continue
