@@ -9,7 +9,7 @@ import typer
 
 from harness.cli.console import Text
 from harness.cli.introduction import introduce
-from harness.cli.options import AsJson, Config, Suites
+from harness.cli.options import AsJson, Config
 from harness.cli.progress import ProgressBars
 from harness.cli.terminal import console, print_json
 from harness.pluralize import pluralize
@@ -29,7 +29,15 @@ def command(
             "Default: the tool's name.",
         ),
     ] = None,
-    suites: Suites = None,
+    suites: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--suite",
+            "-s",
+            help="Only this, by the tool's name of the task or by ours; repeat the option for several. "
+            "Default: all.",
+        ),
+    ] = None,
     format_name: Annotated[
         str | None,
         typer.Option("--format", help="Whose files these are. Default: by their names and content."),
@@ -46,7 +54,7 @@ def command(
     """Make runs of what another tool wrote, which are compared and reported like others.
 
     Texts are scored by our suites where the documents hold what that needs (ifeval, truthfulqa,
-    truthfulqa-gen); other scores are taken as they stand.
+    truthfulqa-gen, realtoxicityprompts); other scores are taken as they stand.
     """
     project = introduce(open_project(config))
     with ProgressBars() as progress:

@@ -87,8 +87,10 @@ def import_results(
     """
     if name is not None and not (name.strip() and name.isprintable()):
         raise UsageError(f"--as {name!r}: a name has a letter, and none that cannot be printed")
+    if name is not None and (name != name.strip() or name.startswith("-")):
+        raise UsageError(f"--as {name!r}: a name has no blank around it, and no - before it")
     formats = [_format(format_name)] if format_name is not None else FORMATS
-    tasks = list(_tasks(_files(paths, formats), formats, suites))
+    tasks = list(_tasks(paths, _files(paths, formats), formats, suites))
     models = _names(tasks, name)
     for each in models.values():
         if each in project.registry.models or each in project.registry.pipelines:
@@ -115,9 +117,10 @@ def _names(tasks: Sequence[ImportedTask], name: str | None) -> dict[str, str]:
         return dict.fromkeys(models, name)
     of_one_file = all(task.shared for task in tasks) and len({task.files for task in tasks}) == 1
     if len(set(models.values())) < len(models) or (name is not None and not of_one_file):
+        distinct = len(set(models.values())) == len(models)
         raise UsageError(
             f"the files are of {len(models)} models ({', '.join(models)}), which need a name each: import "
-            "them one by one, with --as"
+            f"them one by one, with --as{', or leave --as out' if distinct else ''}"
         )
     return models if name is None else {path: f"{name}-{model}" for path, model in models.items()}
 
@@ -145,7 +148,9 @@ def _files(paths: Sequence[Path], formats: Sequence[Format]) -> list[Path]:
     return [file for file in dict.fromkeys(found) if file.is_file()]
 
 
-def _tasks(files: Sequence[Path], formats: Sequence[Format], suites: Sequence[str]) -> Iterator[ImportedTask]:
+def _tasks(
+    paths: Sequence[Path], files: Sequence[Path], formats: Sequence[Format], suites: Sequence[str]
+) -> Iterator[ImportedTask]:
     """The tasks in the files of each format; files of none, as folders hold them, are passed over."""
     wanted = {
         *suites,
@@ -155,8 +160,9 @@ def _tasks(files: Sequence[Path], formats: Sequence[Format], suites: Sequence[st
     if not any(of_format.values()):
         known = "; ".join(f"{each.name}'s ({each.files})" for each in formats)
         raise UsageError(
-            f"{files[0] if files else 'these folders'}: no results of a known format, which are {known}; "
-            'answers of another tool can be a model: [models.NAME] answers = "FILE"'
+            f"{', '.join(map(str, paths))}: no results of a known format, which are {known}; "
+            'answers of another tool can be a model: [models.NAME] answers = "FILE"; votes and judgments '
+            "are for `harness preferences --from FILE`"
         )
     for each in formats:
         if of_format[each.name]:
