@@ -145,6 +145,8 @@ def _task(task: str, samples: Path, results: Path) -> ImportedTask:
     names = [(name, each) for each in seen.filters for name in sorted(seen.metrics[each])]
     higher = _directions(config, _object(_object(said.get("higher_is_better")).get(task)))
     kept = [(name, each) for name, each in names if name not in seen.refused]
+    listed = [*_of_metrics(config, "aggregation")]  # the first is the one that the task's authors put first
+    first = min(kept, key=lambda of: listed.index(of[0]) if of[0] in listed else len(listed), default=None)
     seed = _object(said.get("config")).get("random_seed")
     name = _model_of(said)
     return ImportedTask(
@@ -163,9 +165,9 @@ def _task(task: str, samples: Path, results: Path) -> ImportedTask:
                 name=_named(name, each, seen),
                 kind="number" if name in seen.shares else "binary",
                 higher_is_better=higher.get(name, True),
-                headline=place == 0,
+                headline=(name, each) == first,
             )
-            for place, (name, each) in enumerate(kept)
+            for name, each in kept
         ),
         settings=_settings(said, task, config),
         asked_otherwise=_asked_otherwise(said, task, config),

@@ -68,3 +68,15 @@ def test_hashes_that_begin_alike_are_several_samples(project: Working) -> None:
     imported(project, "out", "--as", "alike")
     ids = [row.sample.id for row in project.rows("alike", "lm_eval:truthfulqa_mc1")]
     assert ids == ["0" * 16, "0" * 16 + "-2"]
+
+
+def test_the_metric_that_a_task_names_first_is_its_headline(project: Working) -> None:
+    """Not the first by the alphabet: of ifeval lm-eval's is prompt_level_strict_acc."""
+    line = sample({"question": "?"}, {"b_acc": 1.0, "a_acc": 0.0}, choices=["a"], answers=[-1])
+    written(project.folder / "out", {"arc_easy": [line]})
+    code, out, _ = project.run("import", "out", "--json")
+    assert code == 0
+    assert {each["name"]: each["headline"] for each in json.loads(out)[0]["run"]["metrics"]} == {
+        "a_acc": False,
+        "b_acc": True,
+    }
