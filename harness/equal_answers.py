@@ -1,12 +1,13 @@
 """Finds models whose answers nearly all equal the baseline's, which explains why no difference was shown.
 
 The usual reasons: training changed little, an adapter was not applied, or one folder has two names. Answers
-are read side by side until enough of them differ, which is soon for two models that really differ.
+are read side by side until enough of them differ, which is soon for two models that really differ: then the
+first answer to each sample is enough.
 """
 
 from collections.abc import Callable, Iterator
 
-from harness.records.answers import LogLikelihood, Response, Row, Run
+from harness.records.answers import LogLikelihood, Response, Row, Run, Sample
 from harness.records.comparisons import EqualAnswers
 from harness.store import Store
 
@@ -19,7 +20,7 @@ SPEAKERS, MODEL = "speakers", "the model"
 
 
 def equal_answers(
-    store: Store, baseline: Run, candidate: Run, *, left_out: Callable[[Row], bool] = lambda row: False
+    store: Store, baseline: Run, candidate: Run, *, left_out: Callable[[Sample], bool] = lambda sample: False
 ) -> EqualAnswers | None:
     """How many samples both runs answer alike; None where that is not nearly all, or they cannot be compared.
 
@@ -28,11 +29,13 @@ def equal_answers(
     """
     if baseline.data_hash != candidate.data_hash or baseline.size != candidate.size:
         return None
+    if _differ(store, baseline, candidate, left_out):
+        return None
     equal, different, answers = 0, 0, 0
     has_texts = False
     for ours, theirs in zip(store.runs.rows(baseline.id), store.runs.rows(candidate.id), strict=False):
         pairs = list(_pairs(ours, theirs))
-        if not pairs or left_out(ours):
+        if not pairs or left_out(ours.sample):
             continue
         answers = max(answers, len(pairs))
         has_texts = has_texts or isinstance(pairs[0][0], Response)
@@ -47,17 +50,37 @@ def equal_answers(
     return EqualAnswers(equal=equal, samples=equal + different, answers=answers, of_texts=has_texts)
 
 
+def _differ(store: Store, baseline: Run, candidate: Run, left_out: Callable[[Sample], bool]) -> bool:
+    """Whether the first answers alone differ on too many samples."""
+    different = 0
+    for (sample, ours), (_, theirs) in zip(
+        store.runs.first_answers(baseline.id), store.runs.first_answers(candidate.id), strict=False
+    ):
+        counts = _is_of_the_model(sample, 0) and not left_out(sample) and not _is_missing(ours, theirs)
+        different += counts and not _are_equal(ours, theirs)
+        if different * ONE_IN > baseline.size:
+            return True
+    return False
+
+
 def _pairs(ours: Row, theirs: Row) -> Iterator[tuple[Response | LogLikelihood, Response | LogLikelihood]]:
     """The answers of both models to one sample, place by place; judges' replies are none."""
-    speakers = ours.sample.tags.get(SPEAKERS)
     for place, pair in enumerate(zip(ours.responses, theirs.responses, strict=False)):
-        if isinstance(speakers, list) and speakers[place] != MODEL:
-            continue
-        if not any(isinstance(each, Response) and each.unanswered for each in pair):
+        if _is_of_the_model(ours.sample, place) and not _is_missing(*pair):
             yield pair
 
 
-def _are_equal(one: Response | LogLikelihood, other: Response | LogLikelihood) -> bool:
+def _is_of_the_model(sample: Sample, place: int) -> bool:
+    speakers = sample.tags.get(SPEAKERS)
+    return not isinstance(speakers, list) or speakers[place] == MODEL
+
+
+def _is_missing(*pair: Response | LogLikelihood | None) -> bool:
+    """Whether one of the two gave no answer."""
+    return any(each is None or (isinstance(each, Response) and bool(each.unanswered)) for each in pair)
+
+
+def _are_equal(one: Response | LogLikelihood | None, other: Response | LogLikelihood | None) -> bool:
     if isinstance(one, Response) and isinstance(other, Response):
         return one.text.strip() == other.text.strip()
     if isinstance(one, LogLikelihood) and isinstance(other, LogLikelihood):

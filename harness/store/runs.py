@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from harness.errors import StoreError
-from harness.records.answers import REQUEST, EvaluationRequest, Metric, Row, Run, Score
+from harness.records.answers import REQUEST, EvaluationRequest, Metric, Row, Run, Sample, Score
 from harness.records.models import Json
 from harness.store import schema
 from harness.store.answers import numbered_answers, numbers_of
@@ -192,6 +192,30 @@ class Runs:
             yield from page
             position = page[-1].position
 
+    def first_answers(self, run_id: str) -> Iterator[tuple[Sample, Answer | None]]:
+        """Each sample of a run with the first of its answers, by position, read as they are asked for."""
+        position = -1
+        while page := self._first_answers(run_id, position):
+            yield from page.values()
+            position = max(page)
+
+    def _first_answers(self, run_id: str, position: int) -> dict[int, tuple[Sample, Answer | None]]:
+        """The next of them after a position, by theirs."""
+        with self.database.reading() as connection:
+            page = _records(connection, run_id, position)
+            first = {record.position: next(iter(record.answers), None) for record in page}
+            numbers = {each for each in first.values() if isinstance(each, int)}
+            answers = numbered_answers(connection, numbers)
+        return {
+            record.position: (
+                sample_from_json(record.content),
+                None
+                if (named := first[record.position]) is None
+                else _response(named, answers, record.sample),
+            )
+            for record in page
+        }
+
     def rows_of(self, run_id: str, samples: Collection[str]) -> dict[str, Row]:
         """A run's rows of these samples, by the sample's id; absent ones are left out."""
         with self.database.reading() as connection:
@@ -200,10 +224,8 @@ class Runs:
 
     def _page(self, run_id: str, position: int) -> list[Row]:
         """The next rows of a run after a position, with answers and scores."""
-        query = _ROWS.where(_KEPT.c.run == run_id, _KEPT.c.position > position)
         with self.database.reading() as connection:
-            page = connection.execute(query.order_by(_KEPT.c.position).limit(ROWS_AT_ONCE)).all()
-            return _complete(connection, run_id, page)
+            return _complete(connection, run_id, _records(connection, run_id, position))
 
     def count_rows(self, run_id: str) -> int:
         """How many rows of a run are here."""
@@ -395,6 +417,12 @@ def _scores(connection: Connection, run_id: str, samples: Sequence[str]) -> dict
         table.c.run == run_id, table.c.sample.in_(samples)
     )
     return {sample: list(scores_of(*record)) for sample, *record in connection.execute(query)}
+
+
+def _records(connection: Connection, run_id: str, position: int) -> Sequence[Any]:
+    """The next rows of a run after a position, as they are kept."""
+    query = _ROWS.where(_KEPT.c.run == run_id, _KEPT.c.position > position)
+    return connection.execute(query.order_by(_KEPT.c.position).limit(ROWS_AT_ONCE)).all()
 
 
 def _complete(connection: Connection, run_id: str, page: Sequence[Any]) -> list[Row]:

@@ -16,7 +16,7 @@ from harness.named_preferences import caveats, named_preferences
 from harness.preferences.analysis import analyse
 from harness.preferences.named import NamedPreference
 from harness.preferences.results import Analysis
-from harness.records.answers import Row, Run
+from harness.records.answers import Run, Sample
 from harness.records.comparisons import Verdict
 from harness.rulings import with_rules
 from harness.store import Store
@@ -281,8 +281,8 @@ def _with_equal_answers(
 ) -> ScoredRun:
     """A candidate's run, with how many of its answers equal the baseline's, if nearly all do."""
 
-    def is_left_out(row: Row) -> bool:
-        return reserved.holds(scored.run.suite, cluster_of(row.sample))
+    def is_left_out(sample: Sample) -> bool:
+        return reserved.holds(scored.run.suite, cluster_of(sample))
 
     other = next((each.run for each in baseline if each.run.suite == scored.run.suite), None)
     if other is None:

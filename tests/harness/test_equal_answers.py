@@ -96,7 +96,7 @@ def test_other_data_have_no_equal_answers(store: Store) -> None:
 def test_what_is_left_out_does_not_count(store: Store) -> None:
     """Samples that selected a checkpoint are no part of the comparison."""
     base, tuned = keep(store, "base", says(*A40)), keep(store, "tuned", says("b", *A40[1:]))
-    found = equal_answers(store, base, tuned, left_out=lambda row: row.sample.id == "q0")
+    found = equal_answers(store, base, tuned, left_out=lambda sample: sample.id == "q0")
 
     assert EqualAnswers(equal=39, samples=39, answers=1, of_texts=True) == found
 
@@ -106,8 +106,8 @@ def test_reading_ends_where_enough_differ(store: Store, monkeypatch: pytest.Monk
     monkeypatch.setattr("harness.store.runs.ROWS_AT_ONCE", 1)
     base, tuned = keep(store, "base", says(*A40)), keep(store, "tuned", says(*["b"] * 40))
     pages = []
-    read = Runs._page
-    monkeypatch.setattr(Runs, "_page", lambda *given: pages.append(given) or read(*given))
+    read = Runs._first_answers
+    monkeypatch.setattr(Runs, "_first_answers", lambda *given: pages.append(given) or read(*given))
 
     assert equal_answers(store, base, tuned) is None
     assert 2 * 5 == len(pages)
