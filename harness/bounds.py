@@ -89,8 +89,10 @@ def _extremes(metric: str, observations: Mapping[str, Observed]) -> _Extremes:
     observed = observations.get(metric, NOTHING_OBSERVED)
     ends = []
     for unknown, end in ((0.0, _LEAST), (1.0, _MOST)):
-        known = _at_samples(observed, observations.get(metric + end, NOTHING_OBSERVED))
-        could = np.where(np.isnan(known), observed.values, known)
+        could = observed.values
+        if (bound := observations.get(metric + end)) is not None:
+            known = _at_samples(observed, bound)
+            could = np.where(np.isnan(known), observed.values, known)
         ends.append(np.where(observed.is_scored, could, unknown))
     return _Extremes(values=observed.values, lows=ends[0], highs=ends[1])
 

@@ -70,11 +70,14 @@ def changes(
     metrics = sorted(compared, key=_by_preference)
     decided_by = _decided_by(metrics, samples, scored)
     flips = np.full((len(ids), len(models)), None, dtype=object)
-    for place, metric in enumerate(metrics):
-        for column, model in enumerate(models):
-            if model in compared[metric]:
-                here = np.flatnonzero((decided_by == place) & _are_in(ids, asked[baseline], asked[model]))
-                flips[here, column] = _flips(metric, samples, scored[baseline], scored[model])[here]
+    candidates = {model for theirs in compared.values() for model in theirs}
+    for column, model in enumerate(models):
+        if model in candidates:
+            both = _are_in(ids, asked[baseline], asked[model])
+            for place, metric in enumerate(metrics):
+                if model in compared[metric]:
+                    here = both & (decided_by == place)
+                    flips[here, column] = _flips(metric, samples, scored[baseline], scored[model])[here]
     return Changes(
         samples=ids,
         decided_by=tuple(metrics[place] if place < len(metrics) else None for place in decided_by),

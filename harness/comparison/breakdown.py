@@ -163,6 +163,8 @@ def _tagged(runs: Sequence[ScoredRun], split: str) -> dict[str, list[Mapping[str
 
 def _names(tagged: Sequence[Mapping[str, Json]], split: str, parts: int) -> list[str | None]:
     """The group of each of a sample's parts, by the first tags that name one."""
+    if not any(isinstance(tags[split], list | tuple) for tags in tagged):
+        return [group_of(tagged[0], split, 0) if tagged else None] * parts
     found = [[group_of(tags, split, part) for tags in tagged] for part in range(parts)]
     return [next((name for name in names if name is not None), None) for names in found]
 

@@ -50,6 +50,11 @@ class Clusters:
         return sqrt(spread) / fsum(self.sizes)
 
     @property
+    def are_equal(self) -> bool:
+        """Whether all clusters hold as many scores."""
+        return bool((self.sizes == self.sizes[0]).all())
+
+    @property
     def singles(self) -> bool:
         """Whether every cluster holds exactly one score."""
         return bool((self.sizes == 1).all())

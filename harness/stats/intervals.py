@@ -38,6 +38,7 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.records.comparisons import Interval
 from harness.stats.clusters import Clusters, Codes, Floats, as_flips, by_cluster, few_differ, value_range
@@ -179,16 +180,19 @@ def _half_width(clusters: Clusters, level: float, resamples: int, random: Random
 
 def _resampled_t(clusters: Clusters, resamples: int, random: Random) -> Floats:
     """(mean* - mean) / standard error* of resampled clusters; infinite where a resample has no spread."""
-    kinds, repeats = np.unique(_mirrored(clusters), axis=0, return_counts=True)
+    kinds, repeats = _kinds(clusters)
     if len(kinds) * MANY_ALIKE > clusters.count:
         kinds, repeats = np.repeat(kinds, repeats, axis=0), np.ones(clusters.count, dtype=np.intp)
     residuals, sizes = kinds.T
-    columns = np.column_stack([residuals, sizes, residuals**2, residuals * sizes, sizes**2])
-    smallest = 1e-12 * float(columns[:, 2].max())
+    columns = np.column_stack([residuals, residuals**2])
+    if not clusters.are_equal:
+        columns = np.column_stack([columns, sizes, residuals * sizes, sizes**2])
+    smallest = 1e-12 * float((residuals**2).max())
     inflation = clusters.count / (clusters.count - 1)
     chunks = []
     for weights in resamplings_of_kinds(repeats, resamples, random):
-        excess, size, squares, products, sizes_squared = (weights @ columns).T
+        excess, squares, *others = (weights @ columns).T
+        size, products, sizes_squared = others or _of_equal(excess, float(sizes[0]), clusters.count)
         shift = excess / size
         spread = squares - 2 * shift * products + shift**2 * sizes_squared
         error = np.sqrt(np.maximum(spread, smallest) * inflation)
@@ -196,11 +200,22 @@ def _resampled_t(clusters: Clusters, resamples: int, random: Random) -> Floats:
     return np.concatenate(chunks)
 
 
-def _mirrored(clusters: Clusters) -> Floats:
-    """Residuals and sizes as two columns, the residuals' signs being the same for a mirrored difference."""
-    residuals = clusters.residuals
+def _of_equal(excess: Floats, size: float, count: int) -> tuple[float, Floats, float]:
+    """The sums of sizes, of residuals times sizes and of squared sizes, where clusters have one size."""
+    return size * count, size * excess, size**2 * count
+
+
+def _kinds(clusters: Clusters) -> tuple[Floats, NDArray[np.intp]]:
+    """Residuals and sizes as two columns, each pair of them once and in order, and how often it comes."""
+    residuals = _mirrored(clusters.residuals)
+    if clusters.are_equal:
+        kinds, repeats = np.unique(residuals, return_counts=True)
+        return np.column_stack([kinds, np.full(len(kinds), clusters.sizes[0])]), repeats
+    return np.unique(np.column_stack([residuals, clusters.sizes]), axis=0, return_counts=True)
+
+
+def _mirrored(residuals: Floats) -> Floats:
+    """The residuals with the sign that they have for a mirrored difference too."""
     upright, downright = np.sort(residuals), np.sort(-residuals)
     unequal = np.flatnonzero(upright != downright)
-    if len(unequal) and upright[unequal[0]] < downright[unequal[0]]:
-        residuals = -residuals
-    return np.column_stack([residuals, clusters.sizes])
+    return -residuals if len(unequal) and upright[unequal[0]] < downright[unequal[0]] else residuals
