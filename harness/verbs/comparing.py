@@ -182,7 +182,7 @@ def leaderboard(
                 *(f"{stage.name}: {warning}" for stage in trained for warning in stage.warnings),
             ],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            label=project.registry.project.label,
+            label=project.label_of(run for theirs in runs.values() for run in theirs),
         ),
     )
     return board, trained

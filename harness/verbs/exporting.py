@@ -160,7 +160,7 @@ def _exported(project: Project, store: Store, chosen: _Chosen) -> tuple[Exported
     scored = [run for run in chosen.runs if run.metrics]
     exported = Exported(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        label=project.registry.project.label,
+        label=project.label_of(chosen.runs),
         runs=chosen.runs,
         shown=frozenset(run.id for theirs in chosen.report.runs.values() for run in theirs),
         rows=partial(_rows, store, reserved),

@@ -107,7 +107,7 @@ def gather(project: Project, store: Store, names: Sequence[str]) -> Evidence:
     verdicts = compare_all(baseline, compared, project.analysis_plan()) if baseline else []
     said, caveats = preferences_among(project, store, runs) if policy.agreement else (None, [])
     every = [run for theirs in runs.values() for run in theirs]
-    label = project.registry.project.label
+    label = project.label_of(every)
     notes = [
         *([label] if label else []),
         *chosen.notes,

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -17,6 +17,7 @@ from harness.engine.opening import check_model, identify_model, open_engine
 from harness.errors import UnknownName, UsageError
 from harness.protocols import Engine, Suite
 from harness.recorded import recorded
+from harness.records.answers import Run
 from harness.records.models import Json, Local, Model
 from harness.registry import JUDGES, Placement, Registry, labelled, load
 from harness.stats.plan import AnalysisPlan
@@ -114,6 +115,14 @@ class Project:
             seed=self.registry.project.seed,
             force=force,
         )
+
+    def label_of(self, runs: Iterable[Run]) -> str | None:
+        """What a reader of these runs must know first. The toy world's is of its own models and suites."""
+        registry = self.registry
+        own = {*registry.models, *registry.pipelines, *registry.suites, *self.default_suites}
+        if self.is_toy and all(own.isdisjoint((run.model, run.suite)) for run in runs):
+            return None
+        return registry.project.label
 
     def store(self, *, reading: bool = False) -> Store:
         """Open the results store. `reading`: it may be one that only others may write to."""

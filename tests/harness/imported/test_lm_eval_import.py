@@ -1,12 +1,14 @@
 """Results of lm-eval become runs: scored by our suites where that can be, and as they stand elsewhere."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.records.answers import Response
 from harness.store import Store
+from harness.verbs.project import open_project
 from tests.harness.imported.commands import imported, scores
 from tests.harness.imported.lm_eval_files import TIME, sample, written
 from tests.suites.rows import EXCERPTS, QUESTIONS, write_rows
@@ -267,6 +269,21 @@ def test_wrong_use(project: Working) -> None:
     assert "they hold nothing of ifeval" in project.complaint(2, "import", "out", "-s", "ifeval")
     (project.folder / "other.json").write_text("{}")
     assert "no results of a known format" in project.complaint(2, "import", "other.json")
+
+
+def test_a_real_models_results_are_no_toys(project: Working) -> None:
+    """Without harness.toml the toy world's label stands over its own models and suites only."""
+    (project.folder / "harness.toml").unlink()
+    written(project.folder / "out", {"arc": lines_of(1.0)})
+    imported(project, "out", "--as", "real")
+    code, out, err = project.run("report", "real")
+    assert (code, "say nothing" in out) == (0, False), err
+    toy = open_project()
+    with toy.store() as store:
+        [run] = store.runs.find()
+    assert toy.label_of([run]) is None
+    assert "say nothing" in str(toy.label_of([run, replace(run, model="sft")]))
+    assert "say nothing" in str(toy.label_of([replace(run, suite="toy-ifeval")]))
 
 
 def test_an_imported_model_answers_nothing(project: Working) -> None:
