@@ -269,7 +269,9 @@ def log_value(file: Path) -> Any:
 def _as_object(file: str, row: int, value: object) -> dict[str, Any]:
     """The value, which must be an object. Raises DataError."""
     if not isinstance(value, dict):
-        raise DataError(file, row, f"is not a JSON object but {type(value).__name__}")
+        raise DataError(
+            file, row, f"is not a JSON object but {'null' if value is None else type(value).__name__}"
+        )
     return value
 
 

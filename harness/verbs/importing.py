@@ -158,9 +158,13 @@ def _tasks(
     }
     of_format = {each.name: [file for file in files if each.has(file)] for each in formats}
     if not any(of_format.values()):
-        known = "; ".join(f"{each.name}'s ({each.files})" for each in formats)
+        named = ", ".join(map(str, paths))
+        if len(formats) == 1:
+            raise UsageError(f"{named}: no results of {formats[0].name}, whose files are {formats[0].files}")
+        known = ", ".join(each.name for each in formats)
         raise UsageError(
-            f"{', '.join(map(str, paths))}: no results of a known format, which are {known}; "
+            f"{named}: no results of a known format, which are those of {known} (with --format, what its "
+            "files are is said); "
             'answers of another tool can be a model: [models.NAME] answers = "FILE"; votes and judgments '
             "are for `harness preferences --from FILE`"
         )

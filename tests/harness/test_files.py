@@ -83,6 +83,7 @@ def test_what_is_no_utf_8_is_named(tmp_path: Path, content: bytes, row: int, mes
         ('{"a": 1, "b": 2, "a": 3}', 'the key "a" stands twice in one object'),
         ('{\0"\0a\0"\0:\0', "holds NUL characters where JSON is expected: perhaps this is UTF-16"),
         ("[1]", "is not a JSON object but list"),
+        ("null", "is not a JSON object but null"),
         ('{"a"', "is not JSON: Expecting ':' delimiter at column 5"),
     ],
 )

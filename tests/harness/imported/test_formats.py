@@ -49,7 +49,7 @@ def test_a_folder_of_several_tools(project: Working) -> None:
     assert "HERE/out/run_spec.json: is missing" in project.complaint(2, "import", f"{project.folder}/out")
     assert "a · promptfoo:capitals" in imported(project, "out", "--format", "promptfoo")
     said = project.complaint(2, "import", "out", "--format", "openai-evals")
-    assert "no results of a known format, which are openai-evals's" in said
+    assert "no results of openai-evals, whose files are" in said
 
 
 @pytest.mark.parametrize(

@@ -302,6 +302,9 @@ def test_a_format_is_known_by_its_name(project: Working) -> None:
     written(project.folder / "out", {"arc": lines_of(1.0)})
     said = project.complaint(2, "import", "out", "--format", "lmeval")
     assert "--format 'lmeval' is none that is read; did you mean 'lm-eval'?" in said
+    (project.folder / "other.json").write_text("{}")
+    said = project.complaint(2, "import", "other.json", "--format", "lm-eval")
+    assert "other.json: no results of lm-eval, whose files are results_TIME.json with" in said
     assert "tiny · lm_eval:arc: 1 sample" in imported(project, "out", "--format", "lm-eval")
     written(
         project.folder / "out",
