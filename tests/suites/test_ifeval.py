@@ -195,7 +195,7 @@ def test_errors_of_instructions_are_clustered_by_prompt(tmp_path: Path) -> None:
     base, tuned = scored("base", 3), scored("tuned", 8)
 
     def first_parts(of: ScoredRun) -> ScoredRun:
-        kept = {name: [each for each in them if not each.part] for name, them in of.observations.items()}
+        kept = {name: them.only(them.parts == 0) for name, them in of.observations.items()}
         return replace(of, observations=kept)
 
     (whole,) = compared(base, tuned)
