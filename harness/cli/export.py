@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from harness.cli.introduction import introduce
-from harness.cli.options import AsJson, Baseline, Config, Force, Suites
+from harness.cli.options import AsJson, Baseline, Config, Force, StoreUrl, Suites
 from harness.cli.terminal import console, print_json, print_notes
 from harness.verbs.exporting import export
 from harness.verbs.project import open_project
@@ -38,9 +38,7 @@ def command(
     baseline: Baseline = None,
     force: Force = False,
     config: Config = None,
-    store: Annotated[
-        str | None, typer.Option("--store", help="The store's URL, in place of the one in the settings file.")
-    ] = None,
+    store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Write results in a format that others read, from the store alone: no model is loaded."""

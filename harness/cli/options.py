@@ -93,3 +93,6 @@ Folder = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="The folder for the leaderboards. Default: [project] reports."),
 ]
+StoreUrl = Annotated[
+    str | None, typer.Option("--store", help="The store's URL, in place of the one in the settings file.")
+]

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.introduction import introduce
-from harness.cli.options import AsJson, Baseline, Config, Folder, Force, Suites
+from harness.cli.options import AsJson, Baseline, Config, Folder, Force, StoreUrl, Suites
 from harness.cli.terminal import outcome_as_json, print_json, print_outcome
 from harness.verbs.comparing import report
 from harness.verbs.project import open_project
@@ -21,9 +21,7 @@ def command(
     force: Force = False,
     output: Folder = None,
     config: Config = None,
-    store: Annotated[
-        str | None, typer.Option("--store", help="The store's URL, in place of the one in the settings file.")
-    ] = None,
+    store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the leaderboards again from the store alone: nothing is trained, and no model is loaded."""

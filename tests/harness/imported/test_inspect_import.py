@@ -3,6 +3,7 @@
 import json
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from harness.records.answers import Response
 from harness.store import Store
 from suites.ifeval import IFEval
 from suites.settings import IFEvalSettings, SuiteContext
+from tests.harness.imported.commands import imported
+from tests.harness.imported.commands import scores as of_suite
 from tests.harness.imported.inspect_files import STORED, header, logged, sample, zipped
 from tests.suites.rows import PROMPTS, write_rows
 from tests.working import Working
@@ -22,27 +25,7 @@ from tests.working import Working
 KINDS = pytest.mark.parametrize("kind", [".eval", ".json"])
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Working:
-    """An empty project, in whose folder logs are."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "harness.toml").write_text("")
-    return Working(tmp_path, capsys)
-
-
-def imported(project: Working, *arguments: str) -> str:
-    """What the command says."""
-    code, out, err = project.run("import", *arguments)
-    assert code == 0, err
-    return " ".join(out.split())
-
-
-def scores(project: Working, model: str, suite: str = "inspect:sums") -> dict[str, list[float | None]]:
-    """Of the model's latest run, by metric."""
-    with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
-        run = store.runs.latest(model, suite)
-        assert run is not None
-        return {name: [each.value for each in seen] for name, seen in store.runs.observations(run.id).items()}
+scores = partial(of_suite, suite="inspect:sums")
 
 
 @KINDS
@@ -256,7 +239,7 @@ def test_instructions_are_scored_by_our_suite(project: Working) -> None:
     logged(project.folder / "log.eval", ifeval(), task="inspect_evals/ifeval")
     said = imported(project, "log.eval", "-s", "ifeval")
     assert "tiny · ifeval: 3 samples of inspect_ai 0.3.285, scored by our suite ifeval" in said
-    assert scores(project, "tiny", "ifeval")["prompt_strict"] == [1.0, 0.0, 0.0]
+    assert of_suite(project, "tiny", "ifeval")["prompt_strict"] == [1.0, 0.0, 0.0]
     with Store.open("sqlite:///harness.db") as store:
         [run] = store.runs.find()
     assert run.settings["sampling"]["temperature"] == 0.0
@@ -279,7 +262,7 @@ def test_instructions_are_scored_by_our_suite(project: Working) -> None:
     }
     logged(project.folder / "failed.eval", [failed, *ifeval()[1:]], task="ifeval")
     imported(project, "failed.eval", "--as", "failed")
-    assert scores(project, "failed", "ifeval")["prompt_strict"] == [None, 0.0, 0.0]
+    assert of_suite(project, "failed", "ifeval")["prompt_strict"] == [None, 0.0, 0.0]
     plan = {"steps": [], "config": {"temperature": 0.7, "max_tokens": 99}}
     logged(project.folder / "drawn.eval", ifeval(), task="inspect_evals/ifeval", plan=plan)
     imported(project, "drawn.eval", "--as", "drawn")

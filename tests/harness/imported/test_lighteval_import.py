@@ -17,32 +17,10 @@ from harness.store import Store
 from suites.settings import SuiteContext, SuiteSettings
 from suites.truthfulqa import TruthfulQA
 from tests.harness.imported import lm_eval_files
+from tests.harness.imported.commands import imported, scores
 from tests.harness.imported.lighteval_files import TIME, line, metric, written
 from tests.suites.rows import PROMPTS, write_rows
 from tests.working import Working
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Working:
-    """An empty project, in whose folder lighteval has written."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "harness.toml").write_text("")
-    return Working(tmp_path, capsys)
-
-
-def imported(project: Working, *arguments: str) -> str:
-    """What the command says."""
-    code, out, err = project.run("import", *arguments)
-    assert code == 0, err
-    return " ".join(out.split())
-
-
-def scores(project: Working, model: str, suite: str) -> dict[str, list[float | None]]:
-    """Of the model's latest run, by metric."""
-    with Store.open(f"sqlite:///{project.folder}/harness.db") as store:
-        run = store.runs.latest(model, suite)
-        assert run is not None
-        return {name: [each.value for each in seen] for name, seen in store.runs.observations(run.id).items()}
 
 
 def scored(*accuracies: float) -> list[dict[str, Any]]:
