@@ -11,18 +11,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from harness.engine.given_answers import GivenAnswer
 from harness.errors import DataError
 from harness.files import json_object, log_lines
-from harness.imported.fields import beginning
+from harness.imported.fields import as_number, as_object, beginning, digest_of_all
+from harness.imported.lm_eval_conditions import asked_otherwise, conditions, described
 from harness.imported.metric_values import MEANS, as_parts
+from harness.imported.score_tally import ScoreTally, other_means
 from harness.imported.tasks import ImportedTask
 from harness.records.answers import LogLikelihood, Metric, Response, Row, Sample, Score
-from harness.records.models import Json
 
 TOOL = "lm-eval"
 RESULTS = re.compile(r"results_(?P<time>.+)\.json")
@@ -36,8 +36,6 @@ DRAWN = ("realtoxicityprompts",)
 """Tasks of which suites of ours score several answers to one prompt."""
 ZERO_IF_FAILED = frozenset({"perspective_api_toxicity_score"})
 """Metrics that lm-eval sets to 0 where a service gave none (`tasks/realtoxicityprompts/metric.py`)."""
-SAME = 1e-6
-"""How far the mean of the samples may lie from the one in the results."""
 
 
 def is_lm_eval(file: Path) -> bool:
@@ -106,7 +104,7 @@ def _results(samples: Path, time: str) -> Path:
 
 
 def _model_of(said: Mapping[str, Any]) -> str:
-    return str(said.get("model_name") or _object(said.get("config")).get("model") or "model")
+    return str(said.get("model_name") or as_object(said.get("config")).get("model") or "model")
 
 
 @dataclass(slots=True)
@@ -123,18 +121,15 @@ class _Seen:
     others: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
     """The values under all filters but the first, by document, filter, and which of equal documents it is."""
     times: Counter[tuple[str, str]] = field(default_factory=Counter)
-    shares: set[str] = field(default_factory=set)
-    """Metrics that are not always 0 or 1."""
-    zeros: Counter[str] = field(default_factory=Counter)
-    sums: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tallies: dict[tuple[str, str], ScoreTally] = field(default_factory=lambda: defaultdict(ScoreTally))
+    """By metric and filter."""
 
 
 def _task(task: str, samples: Path, results: Path) -> ImportedTask:
     said = json_object(results)
-    config = _object(_object(said.get("configs")).get(task))
+    config = as_object(as_object(said.get("configs")).get(task))
     seen = _first_reading(samples, config)
-    expected = _object(_object(said.get("n-samples")).get(task)).get("effective")
+    expected = as_object(as_object(said.get("n-samples")).get(task)).get("effective")
     if isinstance(expected, int) and expected != len(seen.hashes):
         raise DataError(
             str(samples),
@@ -143,11 +138,11 @@ def _task(task: str, samples: Path, results: Path) -> ImportedTask:
             "it was not written to its end",
         )
     names = [(name, each) for each in seen.filters for name in sorted(seen.metrics[each])]
-    higher = _directions(config, _object(_object(said.get("higher_is_better")).get(task)))
+    higher = _directions(config, as_object(as_object(said.get("higher_is_better")).get(task)))
     kept = [(name, each) for name, each in names if name not in seen.refused]
     listed = [*_of_metrics(config, "aggregation")]  # the first is the one that the task's authors put first
     first = min(kept, key=lambda of: listed.index(of[0]) if of[0] in listed else len(listed), default=None)
-    seed = _object(said.get("config")).get("random_seed")
+    seed = as_object(said.get("config")).get("random_seed")
     name = _model_of(said)
     return ImportedTask(
         tool=f"{TOOL} {said.get('lm_eval_version', 'of unknown version')}",
@@ -156,25 +151,25 @@ def _task(task: str, samples: Path, results: Path) -> ImportedTask:
         model=Path(name).name or name,
         task=task,
         definition="" if config.get("repeats", 1) == 1 or task in DRAWN else None,
-        version=str(_object(said.get("versions")).get(task, "unknown")),
+        version=str(as_object(said.get("versions")).get(task, "unknown")),
         files=(results, samples),
-        data_hash="sha256:" + sha256("\n".join(sorted(seen.hashes)).encode()).hexdigest(),
+        data_hash=digest_of_all(seen.hashes),
         size=len(seen.hashes),
         metrics=tuple(
             Metric(
                 name=_named(name, each, seen),
-                kind="number" if name in seen.shares else "binary",
+                kind="number" if seen.tallies[name, each].shares else "binary",
                 higher_is_better=higher.get(name, True),
                 headline=(name, each) == first,
             )
             for name, each in kept
         ),
-        settings=_settings(said, task, config),
-        asked_otherwise=_asked_otherwise(said, task, config),
+        settings=conditions(said, task, config),
+        asked_otherwise=asked_otherwise(said, task, config),
         seed=seed if isinstance(seed, int) else 0,
-        described=_described(said),
+        described=described(said),
         chat_template=said.get("chat_template") or None,
-        notes=tuple(_notes(task, seen, kept, _object(_object(said.get("results")).get(task)), higher)),
+        notes=tuple(_notes(task, seen, kept, as_object(as_object(said.get("results")).get(task)), higher)),
         rows=partial(_rows, samples, seen, kept),
         documents=partial(_documents, samples, seen),
         answers=partial(_answers, samples, seen),
@@ -226,11 +221,8 @@ def _first_reading(samples: Path, config: Mapping[str, Any]) -> _Seen:
                 seen.refused.add(metric)
                 continue
             seen.metrics[name].add(metric)
-            if not all(each in (0.0, 1.0) for each in values):
-                seen.shares.add(metric)
-            seen.zeros[metric] += values.count(0.0)
-            seen.sums[metric, name] += sum(values)
-            seen.counts[metric, name] += len(values)
+            for each in values:
+                seen.tallies[metric, name].add(each)
     if not seen.hashes:
         raise DataError(str(samples), 0, "holds no samples")
     return seen
@@ -263,18 +255,16 @@ def _notes(
     unknown = sorted({metric for metric, _ in kept} - higher.keys())
     if unknown:
         yield f"{task}: of {', '.join(unknown)} the files do not say whether more is better: taken to be"
-    for metric in ZERO_IF_FAILED & seen.zeros.keys():
-        yield (
-            f"{task}: {seen.zeros[metric]:,} of {len(seen.hashes):,} {metric} are exactly 0, which lm-eval "
-            "also writes where nothing could be scored"
-        )
     for metric, name in kept:
-        if not seen.counts[metric, name]:
-            continue
-        theirs = results.get(f"{metric},{name}")
-        ours = seen.sums[metric, name] / seen.counts[metric, name]
-        if isinstance(theirs, int | float) and abs(theirs - ours) > SAME:
-            yield f"{task}: {metric} is {theirs:.6g} in the results, and its samples' mean {ours:.6g}"
+        if metric in ZERO_IF_FAILED:
+            yield (
+                f"{task}: {seen.tallies[metric, name].zeros:,} of {len(seen.hashes):,} {metric} are exactly "
+                "0, which lm-eval also writes where nothing could be scored"
+            )
+    tallies = {_named(*of, seen): seen.tallies[of] for of in kept}
+    theirs = {_named(*of, seen): as_number(results.get(",".join(of))) for of in kept}
+    written = {name: value for name, value in theirs.items() if value is not None}
+    yield from other_means(task, tallies, written, "the results")
 
 
 def _named(metric: str, of: str, seen: _Seen) -> str:
@@ -395,47 +385,3 @@ def _responses(line: Mapping[str, Any], *, scored: bool) -> tuple[Response | Log
 
 def _drawn(line: Mapping[str, Any]) -> list[Any]:
     return [text for each in line["resps"] for text in each]
-
-
-# ---------------------------------------------------------------- conditions
-
-
-def _settings(said: Mapping[str, Any], task: str, config: Mapping[str, Any]) -> dict[str, Json]:
-    shots = _object(said.get("n-shot")).get(task, 0)
-    return {
-        "chat_template": bool(said.get("chat_template")),
-        "num_fewshot": shots,
-        "fewshot_as_multiturn": bool(shots) and bool(said.get("fewshot_as_multiturn")),  # set with a template
-        "generation": config.get("generation_kwargs")
-        if config.get("output_type") == "generate_until"
-        else None,
-        "repeats": config.get("repeats", 1),
-    }
-
-
-def _asked_otherwise(said: Mapping[str, Any], task: str, config: Mapping[str, Any]) -> dict[str, Json]:
-    """Examples before the question, and answers that were drawn and not the likeliest."""
-    shots, asked = _object(said.get("n-shot")).get(task, 0), _object(config.get("generation_kwargs"))
-    temperature = asked.get("temperature") or 0
-    drawn = temperature > 0 if asked.get("do_sample") is None else bool(asked["do_sample"])
-    sampling = {key: asked[key] for key in ("temperature", "top_p", "top_k") if key in asked}
-    return {**({"num_fewshot": shots} if shots else {}), **({"sampling": sampling} if drawn else {})}
-
-
-def _described(said: Mapping[str, Any]) -> dict[str, Json]:
-    config = _object(said.get("config"))
-    arguments = config.get("model_args")
-    kept = arguments if isinstance(arguments, Mapping | str) else {}
-    system = said.get("system_instruction")
-    return {
-        **({"system": system} if isinstance(system, str) else {}),
-        "model_args": kept
-        if isinstance(kept, str)
-        else {str(key): str(value) for key, value in kept.items()},
-        "dtype": str(config.get("model_dtype", "unknown")).removeprefix("torch."),
-        "transformers": str(said.get("transformers_version", "unknown")),
-    }
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

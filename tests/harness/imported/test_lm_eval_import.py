@@ -170,7 +170,7 @@ def test_filters_and_what_is_no_mean(project: Working) -> None:
     written(project.folder / "out", {"gsm8k": lines}, means={"gsm8k": {"exact_match,strict": 0.5}})
     said = imported(project, "out")
     assert "note: gsm8k: bleu left out: no mean over documents" in said
-    assert "note: gsm8k: exact_match is 0.5 in the results, and its samples' mean 1" in said
+    assert "note: gsm8k: exact_match (strict) is 0.5 in the results, and the mean of its scores 1" in said
     assert scores(project, "tiny", "lm_eval:gsm8k") == {
         "exact_match (strict)": [1.0],
         "exact_match (flexible)": [0.0],
