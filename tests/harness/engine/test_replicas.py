@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from harness.calls import ScoringCall, WritingCall, answers_of
-from harness.engine import ray_cluster, replicas
+from harness.engine import ray_cluster, replica, replicas
 from harness.engine.opening import open_engine
 from harness.engine.ray_cluster import ray_for
 from harness.engine.replica import Replica
@@ -112,6 +112,16 @@ def test_tokens_are_those_of_one_engine(by: Any, model: Model) -> None:
     assert seen["one"][-1] == seen["two"][-1]
     assert seen["two"][-1][1] == 0
     assert [each for each, _ in seen["two"]] == sorted(each for each, _ in seen["two"])
+
+
+def test_a_replica_says_what_it_may_still_write(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first answers: what is left is what the others may have, as far as it is not written."""
+    monkeypatch.setattr(replica, "SENT_AFTER", 0.0)
+    many = [Prompt(content=f"Name {number} things") for number in range(200)]  # more than are written at once
+    written, left = Replica(model, None).begin(WritingCall(many, SAMPLED)).tokens
+    most = SAMPLED.max_tokens * len(many)
+    assert 0 < written < most
+    assert 0 < left <= most - written
 
 
 def test_replicas_that_rest_make_room(by: Any, model: Model) -> None:
