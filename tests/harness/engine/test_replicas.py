@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from threading import Thread
 from typing import Any
 
@@ -117,9 +118,9 @@ def test_tokens_are_those_of_one_engine(by: Any, model: Model) -> None:
 def test_a_replica_says_what_it_may_still_write(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the first answers: what is left is what the others may have, as far as it is not written."""
     monkeypatch.setattr(replica, "SENT_AFTER", 0.0)
-    many = [Prompt(content=f"Name {number} things") for number in range(200)]  # more than are written at once
-    written, left = Replica(model, None).begin(WritingCall(many, SAMPLED)).tokens
-    most = SAMPLED.max_tokens * len(many)
+    long = replace(SAMPLED, max_tokens=100, top_p=1.0)  # some end long before others
+    written, left = Replica(model, None).begin(WritingCall(PROMPTS, long)).tokens
+    most = long.max_tokens * len(PROMPTS)
     assert 0 < written < most
     assert 0 < left <= most - written
 
